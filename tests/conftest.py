@@ -1,0 +1,34 @@
+"""Shared fixtures: every async test runs on asyncio and on trio's virtual clock, unless it is marked realtime."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trio.testing import MockClock
+
+
+@pytest.fixture
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """The backend, parametrised by `pytest_generate_tests` below: asyncio, or trio with a fresh virtual clock."""
+    if getattr(request, "param", "asyncio") == "trio":
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+    return "asyncio", {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run unmarked async tests on both backends; realtime ones on asyncio only, virtual ones on trio only."""
+    if "anyio_backend" not in metafunc.fixturenames:
+        return
+    if metafunc.definition.get_closest_marker("realtime"):
+        backends = ["asyncio"]
+    elif metafunc.definition.get_closest_marker("virtual"):
+        backends = ["trio"]
+    else:
+        backends = ["asyncio", "trio"]
+    metafunc.parametrize("anyio_backend", backends, indirect=True)
+
+
+@pytest.fixture
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short-named folder for a server's state (unix socket paths are limited to about 100 bytes)."""
+    return tmp_path_factory.mktemp("s")
