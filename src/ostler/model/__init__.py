@@ -1,0 +1,1 @@
+"""Layer 1, the model: states, manifests, records, events and errors. Pure values, no I/O."""

@@ -1,0 +1,363 @@
+"""The one error tree. Every message says what happened, to which service, at which step and tool, and what next.
+
+Branches by what a caller can do: `DefinitionError` (mend a file or the arguments), `RequestError` (ask for
+something else), `OperationError` (look at the service), `DownstreamError` (a tool call did not work; see
+`delivery` and `retryable`), `StoreError` (the state folder needs care).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Delivery(StrEnum):
+    """What is known about whether a tool call reached the tool."""
+
+    NOT_SENT = "not_sent"
+    """Certainly not delivered: safe to send again."""
+    REJECTED = "rejected"
+    """Delivered and refused before the tool did anything (unknown tool, invalid params)."""
+    AMBIGUOUS = "ambiguous"
+    """Perhaps delivered: the tool may have acted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem in a file, as `ostler check` and every load error show it.
+
+    Attributes:
+        message: what is wrong, in one sentence.
+        file: the file's path as the user knows it, if it came from a file.
+        line: 1-based line, 0 when unknown.
+        column: 1-based column, 0 when unknown.
+        rule: the rule's id, such as `unknown-key`.
+        path: the key path inside the document, such as `spec.args.port`.
+        fix: what to write instead, if known.
+        severity: `error` or `warning`.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    rule: str = ""
+    path: str = ""
+    fix: str = ""
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        if self.rule:
+            text += f" [{self.rule}]"
+        if self.fix:
+            text += f"; {self.fix}"
+        return text
+
+
+class OstlerError(Exception):
+    """Base of every error that a person or agent can meet.
+
+    Attributes:
+        summary: what happened, one sentence without a full stop.
+        service: the service's name, if one is concerned.
+        step: the lifecycle step (`start`, `ready`, `stop`, `healthCheck` …), if one is concerned.
+        tool: the downstream tool as `server/tool`, if one was called.
+        next_actions: what to do next, each an imperative phrase.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: bool = False
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        service: str | None = None,
+        step: str | None = None,
+        tool: str | None = None,
+        next_actions: Sequence[str] = (),
+    ) -> None:
+        self.summary = summary
+        self.service = service
+        self.step = step
+        self.tool = tool
+        self.next_actions = tuple(next_actions)
+        super().__init__(summary)
+
+    def __str__(self) -> str:
+        context = [
+            f"{label} {value!r}"
+            for label, value in (("service", self.service), ("step", self.step), ("tool", self.tool))
+            if value and repr(value) not in self.summary
+        ]
+        text = self.summary + (f" ({', '.join(context)})" if context else "")
+        if self.next_actions:
+            text += ". Next: " + "; ".join(self.next_actions)
+        return text
+
+    def located(self, *, service: str | None = None, step: str | None = None, tool: str | None = None) -> "OstlerError":
+        """Fill in where it happened, where the raiser did not know; return the same error."""
+        self.service = self.service or service
+        self.step = self.step or step
+        self.tool = self.tool or tool
+        return self
+
+
+# -- definitions -------------------------------------------------------------------------------------------
+
+
+class DefinitionError(OstlerError):
+    """A file, manifest, template or argument is wrong; nothing was run."""
+
+    code = "definition"
+
+
+class ManifestError(DefinitionError):
+    """A manifest or configuration file could not be loaded. `findings` lists every problem at once."""
+
+    code = "manifest"
+
+    def __init__(self, findings: Sequence[Finding], *, what: str = "manifest") -> None:
+        self.findings = tuple(findings)
+        count = len(self.findings)
+        head = f"{what} has {count} problem{'' if count == 1 else 's'}"
+        super().__init__(
+            head + ": " + "; ".join(str(finding) for finding in self.findings),
+            next_actions=("correct the places named and try again",),
+        )
+
+
+class ArgumentError(DefinitionError):
+    """Arguments do not fit; `problems` lists all of them. The text starts with `arg validation failed: `."""
+
+    code = "arguments"
+
+    def __init__(
+        self, problems: Sequence[str], *, service: str | None = None, next_actions: Sequence[str] = ()
+    ) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "arg validation failed: " + "; ".join(self.problems), service=service, next_actions=next_actions
+        )
+
+
+class TemplateError(DefinitionError):
+    """A template cannot be parsed, or names something that is not there. `missing` lists undefined names."""
+
+    code = "template"
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        missing: Sequence[str] = (),
+        service: str | None = None,
+        step: str | None = None,
+        tool: str | None = None,
+        next_actions: Sequence[str] = (),
+    ) -> None:
+        self.missing = tuple(missing)
+        super().__init__(summary, service=service, step=step, tool=tool, next_actions=next_actions)
+
+
+class ExtractionError(OstlerError):
+    """An output or expectation path found nothing; the text names the path and shows what was there."""
+
+    code = "extraction"
+
+
+# -- requests ----------------------------------------------------------------------------------------------
+
+
+class RequestError(OstlerError):
+    """The request cannot be carried out as asked."""
+
+    code = "request"
+
+
+class NotFoundError(RequestError):
+    """What was named does not exist. The text has `not found`."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str, *, known: Sequence[str] = (), next_actions: Sequence[str] = ()) -> None:
+        self.kind = kind
+        self.name = name
+        import difflib  # noqa: PLC0415 (only wanted when something went wrong)
+
+        close = difflib.get_close_matches(name, list(known), n=3)
+        hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+        super().__init__(f"{kind} {name!r} not found{hint}", next_actions=next_actions)
+
+
+class AlreadyExistsError(RequestError):
+    """The name is taken. The text has `already exists`."""
+
+    code = "already_exists"
+
+
+class ConflictError(RequestError):
+    """The request contradicts what is there or under way (other args for the same key, a newer request)."""
+
+    code = "conflict"
+
+
+class DeniedError(RequestError):
+    """A policy forbids it."""
+
+    code = "denied"
+
+
+# -- operations --------------------------------------------------------------------------------------------
+
+
+class OperationError(OstlerError):
+    """An operation on a service did not reach its goal."""
+
+    code = "operation"
+
+
+class ClassUnavailableError(OperationError):
+    """The class's tools are not all there. The text has `not available (missing required tools: …)`."""
+
+    code = "class_unavailable"
+
+    def __init__(
+        self, class_name: str, missing: Sequence[str], *, service: str | None = None, next_actions: Sequence[str] = ()
+    ) -> None:
+        self.class_name = class_name
+        self.missing = tuple(missing)
+        super().__init__(
+            f"ServiceClass {class_name!r} not available (missing required tools: {', '.join(missing)})",
+            service=service,
+            next_actions=next_actions or ("connect the downstream server that has these tools (mcpserver_list)",),
+        )
+
+
+class ToolFailedError(OperationError):
+    """A lifecycle tool answered with a failure, or its answer missed an expectation.
+
+    Attributes:
+        is_refusal: the tool itself failed (`isError`) where the class expects nothing about its success. Such an
+            answer tells nothing about the service: it is no proof that the service is gone.
+    """
+
+    code = "tool_failed"
+    is_refusal: bool = False
+
+
+class OperationTimeoutError(OperationError):
+    """The time that the class allows for the step has passed."""
+
+    code = "timeout"
+    retryable = True
+
+
+class SupersededError(OperationError):
+    """A later request for the same service took the place of this one."""
+
+    code = "superseded"
+
+
+class DependencyError(OperationError):
+    """A required dependency is missing, failed, or part of a cycle."""
+
+    code = "dependency"
+
+
+# -- downstream --------------------------------------------------------------------------------------------
+
+
+class DownstreamError(OstlerError):
+    """A call to a downstream server gave no answer. `delivery` says whether the tool may have acted."""
+
+    code = "downstream"
+    delivery: Delivery = Delivery.NOT_SENT
+    retryable = True
+
+
+class ServerUnavailableError(DownstreamError):
+    """The downstream server is not connected; the call was not sent."""
+
+    code = "server_unavailable"
+
+
+class ToolNotFoundError(DownstreamError):
+    """The downstream server (or the tool on it) does not exist; the call was not sent."""
+
+    code = "tool_not_found"
+    retryable = False
+
+
+class ToolDeniedError(DownstreamError):
+    """The policy of this Ostler does not let the tool be called; the call was not sent."""
+
+    code = "tool_denied"
+    retryable = False
+
+
+class ToolRejectedError(DownstreamError):
+    """The downstream server refused the request itself (JSON-RPC error), before the tool ran."""
+
+    code = "tool_rejected"
+    delivery = Delivery.REJECTED
+    retryable = False
+
+
+class ToolTimeoutError(DownstreamError):
+    """The tool did not answer in time; it may have acted."""
+
+    code = "tool_timeout"
+    delivery = Delivery.AMBIGUOUS
+
+
+class ConnectionLostError(DownstreamError):
+    """The connection ended while the call was under way; the tool may have acted."""
+
+    code = "connection_lost"
+    delivery = Delivery.AMBIGUOUS
+
+
+class ResponseTooLargeError(DownstreamError):
+    """The answer is larger than the limit and was not kept; the tool has acted."""
+
+    code = "response_too_large"
+    delivery = Delivery.AMBIGUOUS
+    retryable = False
+
+
+class BadResponseError(DownstreamError):
+    """The answer does not follow the protocol; the tool may have acted."""
+
+    code = "bad_response"
+    delivery = Delivery.AMBIGUOUS
+    retryable = False
+
+
+# -- state folder ------------------------------------------------------------------------------------------
+
+
+class StoreError(OstlerError):
+    """The state folder cannot be used as it is."""
+
+    code = "store"
+
+
+class StoreCorruptError(StoreError):
+    """The database is damaged; it was left untouched."""
+
+    code = "store_corrupt"
+
+
+class StoreNewerError(StoreError):
+    """The database was written by a newer Ostler; it was left untouched."""
+
+    code = "store_newer"
+
+
+class StateLockedError(StoreError):
+    """Another server owns the state folder."""
+
+    code = "state_locked"

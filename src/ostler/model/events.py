@@ -1,0 +1,39 @@
+"""Facts that happened, ordered, with a cursor."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ostler.model.json import JsonObject, JsonValue
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    SERVICE_CREATED = "service_created"
+    SERVICE_DELETED = "service_deleted"
+    STATE_CHANGED = "state_changed"
+    HEALTH_CHANGED = "health_changed"
+    REACHABILITY_CHANGED = "reachability_changed"
+    OPERATION_BEGAN = "operation_began"
+    OPERATION_ENDED = "operation_ended"
+    TOOL_CALLED = "tool_called"
+    OUTPUTS_CHANGED = "outputs_changed"
+    LEASE_EXPIRING = "lease_expiring"
+    LEASE_EXPIRED = "lease_expired"
+    LEASE_RENEWED = "lease_renewed"
+    CLASS_CHANGED = "class_changed"
+    SERVER_CHANGED = "server_changed"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. `cursor` grows by one for each event and survives restarts; `data` is masked and bounded."""
+
+    cursor: int
+    at: datetime
+    kind: EventKind
+    service: str = ""
+    message: str = ""
+    data: JsonObject = field(default_factory=dict[str, JsonValue])

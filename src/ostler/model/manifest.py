@@ -1,0 +1,331 @@
+"""The ServiceClass manifest (DESIGN.md section 3) as values.
+
+Text becomes these models in `ostler.rules.manifests`, which turns every pydantic error into a finding with line
+and column. Every key here has an effect; what is not here is refused.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from ostler.model.durations import Duration
+from ostler.model.json import JsonObject, JsonValue
+
+API_VERSION = "ostler/v1"
+NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""RFC 1123 label: what a class or service may be called."""
+
+TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
+"""`server/tool`."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
+    )
+
+
+def validate_name(value: str) -> str:
+    """Return `value` when it is an RFC 1123 label.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not NAME_PATTERN.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a valid name: use lower-case letters, digits and '-', at most 63 characters, "
+            "starting and ending with a letter or digit (RFC 1123 label)"
+        )
+    return value
+
+
+class ArgSpec(_Model):
+    """One argument of a class; JSON Schema underneath."""
+
+    type: Literal["string", "integer", "number", "boolean", "object", "array"] = "string"
+    required: bool = False
+    default: JsonValue = None
+    description: str = ""
+    enum: list[JsonValue] | None = None
+    pattern: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    items: JsonObject | None = None
+    secret: bool = False
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a default was written (a written `null` counts)."""
+        return "default" in self.model_fields_set
+
+    def json_schema(self) -> JsonObject:
+        """Return the JSON Schema of the argument's value."""
+        schema: JsonObject = {"type": self.type}
+        for key in ("description", "enum", "pattern", "minimum", "maximum", "items"):
+            value = getattr(self, key)
+            if value not in (None, ""):
+                schema[key] = value
+        if self.has_default and not self.secret:
+            schema["default"] = self.default
+        return schema
+
+
+class OutputSpec(_Model):
+    """How one output is taken from a response: exactly one of path (JMESPath), regex or template."""
+
+    path: str | None = None
+    regex: str | None = None
+    template: str | None = None
+    type: Literal["string", "integer", "number", "boolean", "object", "array"] | None = None
+    default: JsonValue = None
+    required: bool = True
+    secret: bool = False
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a default was written (a written `null` counts)."""
+        return "default" in self.model_fields_set
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "OutputSpec":
+        given = [key for key in ("path", "regex", "template") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError("an output takes exactly one of 'path', 'regex' or 'template'")
+        return self
+
+
+class Expectation(_Model):
+    """What an answer must look like (`expect`), or must not (`expectNot`). All given conditions must hold."""
+
+    success: bool | None = None
+    json_path: dict[str, JsonValue] | None = None
+    jmespath: str | list[str] | None = None
+    contains: str | list[str] | None = None
+    matches: str | list[str] | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "Expectation":
+        if not self.model_fields_set:
+            raise ValueError("an expectation needs at least one of success, jsonPath, jmespath, contains, matches")
+        return self
+
+
+class RetrySpec(_Model):
+    """How often a tool call is tried again when it certainly was not delivered, or failed retryably."""
+
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    delay: Duration = 1.0
+
+
+class ToolCallSpec(_Model):
+    """One tool call of a lifecycle: which tool, with what, and what to make of the answer."""
+
+    tool: str
+    args: JsonObject = Field(default_factory=dict)
+    outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
+    expect: Expectation | None = None
+    expect_not: Expectation | None = None
+    timeout: Duration | None = None
+    retry: RetrySpec | None = None
+
+    @field_validator("tool")
+    @classmethod
+    def _qualified(cls, value: str) -> str:
+        if not TOOL_PATTERN.fullmatch(value):
+            raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
+        return value
+
+    @property
+    def server(self) -> str:
+        """The downstream server's name."""
+        return self.tool.partition("/")[0]
+
+    @property
+    def tool_name(self) -> str:
+        """The tool's name on its server."""
+        return self.tool.partition("/")[2]
+
+
+class ReadySpec(ToolCallSpec):
+    """The ready check: repeated every `interval` until it passes or the create timeout is over."""
+
+    interval: Duration = 0.5
+
+
+class LifecycleTools(_Model):
+    """The tools that drive a service. `start` and `stop` are required."""
+
+    start: ToolCallSpec
+    stop: ToolCallSpec
+    ready: ReadySpec | None = None
+    restart: ToolCallSpec | None = None
+    status: ToolCallSpec | None = None
+    health_check: ToolCallSpec | None = None
+    find: ToolCallSpec | None = None
+    logs: ToolCallSpec | None = None
+    pre_stop: list[ToolCallSpec] = Field(default_factory=list)
+    post_start: list[ToolCallSpec] = Field(default_factory=list)
+
+    def calls(self) -> Iterator[tuple[str, ToolCallSpec]]:
+        """Yield (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
+        for step in ("start", "ready", "stop", "restart", "status", "healthCheck", "find", "logs"):
+            call = getattr(self, "health_check" if step == "healthCheck" else step)
+            if call is not None:
+                yield step, call
+        for step, calls in (("postStart", self.post_start), ("preStop", self.pre_stop)):
+            for index, call in enumerate(calls):
+                yield f"{step}[{index}]", call
+
+
+class HealthCheckSpec(_Model):
+    """When health is checked and how many results in a row change the verdict."""
+
+    enabled: bool = True
+    interval: Annotated[Duration, Field(gt=0)] = 30.0
+    timeout: Annotated[Duration, Field(gt=0)] = 10.0
+    initial_delay: Duration = 0.0
+    failure_threshold: Annotated[int, Field(ge=1)] = 3
+    success_threshold: Annotated[int, Field(ge=1)] = 1
+
+
+class TimeoutSpec(_Model):
+    """How long each operation may take in all, in seconds inside."""
+
+    create: Annotated[Duration, Field(gt=0)] = 60.0
+    delete: Annotated[Duration, Field(gt=0)] = 30.0
+    restart: Annotated[Duration, Field(gt=0)] = 90.0
+    health_check: Annotated[Duration, Field(gt=0)] = 10.0
+
+
+class BackoffSpec(_Model):
+    """Exponential backoff between restarts; `jitter` is the share of each delay that is random."""
+
+    initial: Duration = 1.0
+    max: Duration = 60.0
+    multiplier: Annotated[float, Field(ge=1)] = 2.0
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+class RestartPolicySpec(_Model):
+    """What to do when a running service fails or is found gone."""
+
+    policy: Literal["never", "on-failure", "always"] = "never"
+    backoff: BackoffSpec = Field(default_factory=BackoffSpec)
+    max_restarts: Annotated[int, Field(ge=1)] = 5
+    window: Annotated[Duration, Field(gt=0)] = 600.0
+
+
+class DependencySpec(_Model):
+    """A service that must be there first.
+
+    `name` is the dependency's service name (a template); with `serviceClassName` and `create: true` it is made on
+    demand. `alias` is how templates call it (`dependencies.<alias>.outputs.x`); default: the name or class.
+    """
+
+    name: str | None = None
+    service_class_name: str | None = None
+    alias: str | None = None
+    args: JsonObject = Field(default_factory=dict)
+    condition: Literal["started", "healthy", "completed"] = "started"
+    required: bool = True
+    when: str | None = None
+    create: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DependencySpec":
+        if self.name is None and self.service_class_name is None:
+            raise ValueError("a dependency needs 'name' or 'serviceClassName'")
+        if self.create and self.service_class_name is None:
+            raise ValueError("'create: true' needs 'serviceClassName'")
+        if self.args and not self.create:
+            raise ValueError("'args' has no effect without 'create: true'")
+        return self
+
+
+class ServiceConfig(_Model):
+    """How instances of the class are driven."""
+
+    service_type: str = ""
+    default_name: str | None = None
+    dependencies: list[str | DependencySpec] = Field(default_factory=list)
+    lifecycle_tools: LifecycleTools
+    health_check: HealthCheckSpec | None = None
+    timeout: TimeoutSpec = Field(default_factory=TimeoutSpec)
+    restart_policy: RestartPolicySpec | None = None
+    on_unknown: Literal["adopt", "retry", "compensate", "hold"] = "hold"
+    outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
+
+    @field_validator("restart_policy", mode="before")
+    @classmethod
+    def _short_policy(cls, value: Any) -> Any:
+        return {"policy": value} if isinstance(value, str) else value
+
+    @property
+    def health(self) -> HealthCheckSpec:
+        """The health settings in force; where `healthCheck.timeout` is not written, `timeout.healthCheck` is."""
+        health = self.health_check or HealthCheckSpec()
+        if "timeout" in health.model_fields_set:
+            return health
+        return health.model_copy(update={"timeout": self.timeout.health_check})
+
+    @property
+    def restart(self) -> RestartPolicySpec:
+        """The restart policy in force (`never` when none is written)."""
+        return self.restart_policy or RestartPolicySpec()
+
+
+class ServiceClassSpec(_Model):
+    """The manifest's `spec`."""
+
+    description: str = ""
+    args: dict[str, ArgSpec] = Field(default_factory=dict)
+    service_config: ServiceConfig
+
+
+class Metadata(_Model):
+    """The manifest's `metadata`."""
+
+    name: str
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    _name = field_validator("name")(validate_name)
+
+
+class ServiceClass(_Model):
+    """A manifest of `kind: ServiceClass`: which tools drive one kind of service."""
+
+    api_version: Literal["ostler/v1"]
+    kind: Literal["ServiceClass"]
+    metadata: Metadata
+    spec: ServiceClassSpec
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.metadata.name
+
+    @property
+    def config(self) -> ServiceConfig:
+        """Shortcut for `spec.service_config`."""
+        return self.spec.service_config
+
+    @property
+    def tools(self) -> LifecycleTools:
+        """Shortcut for `spec.service_config.lifecycle_tools`."""
+        return self.spec.service_config.lifecycle_tools
+
+    @property
+    def service_type(self) -> str:
+        """The type of the instances: `serviceType`, else the class's name."""
+        return self.config.service_type or self.name
+
+    def required_tools(self) -> list[str]:
+        """Return every `server/tool` that the class calls, sorted, each once."""
+        return sorted({call.tool for _, call in self.tools.calls()})
+
+    def servers(self) -> list[str]:
+        """Return the downstream servers that the class needs, sorted, each once."""
+        return sorted({call.server for _, call in self.tools.calls()})

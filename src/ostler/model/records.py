@@ -1,0 +1,129 @@
+"""What is kept on disk: service records, operations and their tool calls, as frozen values with a JSON form."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.states import DesiredState, ServiceState
+
+
+class OperationKind(StrEnum):
+    """What an operation does to its service."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    DELETE = "delete"
+    VERIFY = "verify"
+
+
+class OperationOutcome(StrEnum):
+    """How an operation ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """The server died while it was under way; found at the next start."""
+
+
+class CallOutcome(StrEnum):
+    """What is known about a journaled tool call."""
+
+    INTENDED = "intended"
+    """Durable before sending; no answer recorded (after a crash: ambiguous)."""
+    NOT_SENT = "not_sent"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    """The tool answered with a failure."""
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """A rendered tool call, pinned so that it works after its class was edited or deleted.
+
+    `args` may hold secrets: mask before showing. `expect`, `expect_not` and `outputs` are the manifest's JSON form.
+    """
+
+    step: str
+    tool: str
+    args: JsonObject
+    timeout: float
+    expect: JsonObject | None = None
+    expect_not: JsonObject | None = None
+    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    retry_attempts: int = 1
+    retry_delay: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRecord:
+    """Everything durable about one service instance. Immutable: a change is a new record with a higher revision."""
+
+    id: str
+    name: str
+    class_name: str
+    class_digest: str
+    class_manifest: JsonObject
+    args: JsonObject
+    created_at: datetime
+    updated_at: datetime
+    desired: DesiredState
+    state: ServiceState
+    revision: int = 0
+    persist: bool = True
+    auto_start: bool = False
+    labels: JsonObject = field(default_factory=dict[str, JsonValue])
+    owner: str = ""
+    purpose: str = ""
+    step_outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    """Outputs of lifecycle tools by step: `{"start": {...}}`."""
+    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    stop_plan: tuple[PlannedCall, ...] = ()
+    """Non-empty from the moment that something may have to be stopped."""
+    error: JsonObject | None = None
+    """`{"code", "message", "reason", "at"}` of the last failure."""
+    lease_expires_at: datetime | None = None
+    lease: float | None = None
+    idempotency_key: str = ""
+    request_digest: str = ""
+    counters: JsonObject = field(default_factory=dict[str, JsonValue])
+
+    @property
+    def has_leftover(self) -> bool:
+        """Whether something may be there to stop: a stop plan is pinned, or nobody can tell what a start did."""
+        return bool(self.stop_plan or self.counters.get("held"))
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One journaled tool call of an operation; `args` are masked before they get here when they hold secrets."""
+
+    seq: int
+    step: str
+    tool: str
+    args: JsonObject
+    outcome: CallOutcome
+    sent_at: datetime
+    answered_at: datetime | None = None
+    error: str = ""
+    answer: JsonValue = None
+    """A shortened, masked copy of the answer, for service_explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    """One start, stop, restart, delete or verify of one service."""
+
+    id: str
+    service_id: str
+    service_name: str
+    kind: OperationKind
+    started_at: datetime
+    reason: str = ""
+    finished_at: datetime | None = None
+    outcome: OperationOutcome | None = None
+    error: str = ""
+    calls: tuple[CallRecord, ...] = ()

@@ -1,0 +1,27 @@
+"""What a tool answered, normalised once for everything that looks at it."""
+
+from dataclasses import dataclass, field
+
+from ostler.model.json import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResponse:
+    """A tool's answer.
+
+    Attributes:
+        value: the one value that outputs and expectations look at: structuredContent when there is any, else the
+            JSON of a lone text block, else the text (several text blocks: a list in their order).
+        text: all text blocks joined by newlines, as a person would read it.
+        is_error: the tool said that it failed (`isError`), whatever the text says.
+        content: the content blocks as JSON objects, in order; embedded resources and links are kept.
+        structured: structuredContent as it came, if any.
+        duration: seconds from sending the request to the answer.
+    """
+
+    value: JsonValue
+    text: str = ""
+    is_error: bool = False
+    content: tuple[JsonObject, ...] = field(default=(), repr=False)
+    structured: JsonValue = field(default=None, repr=False)
+    duration: float = 0.0

@@ -1,0 +1,131 @@
+"""What `ostler.toml` may say. Every key has an effect and a default; what is not here is refused."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, model_validator
+from pydantic.alias_generators import to_camel
+
+from ostler.model.durations import Duration, format_duration
+
+NEVER = "never"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
+    )
+
+
+def _never_is_none(value: Any) -> Any:
+    return None if value == NEVER else value
+
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Size = Annotated[ByteSize, Field(ge=1)]
+"""Bytes: a number, or text such as `256KiB`."""
+
+
+class LimitSettings(_Model):
+    """Bounds of what is accepted and kept."""
+
+    max_args_bytes: Size = ByteSize(256 * 1024)
+    """JSON size of the args of one service or of one tool call."""
+    max_response_bytes: Size = ByteSize(4 * 1024 * 1024)
+    """JSON size of one downstream answer."""
+    max_events_per_service: Count = 50
+    max_events: Count = 10_000
+    operation_history: Count = 50
+    """Finished operations kept of each service."""
+    max_operations: Count = 20_000
+    """Finished operations kept in all, those of deleted services included."""
+    health_concurrency: Count = 64
+    """Health checks under way at once."""
+
+
+class HttpSettings(_Model):
+    """The streamable HTTP transport of `ostler serve --http`."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """`Host` headers accepted besides the loopback names."""
+    allowed_origins: tuple[str, ...] = ()
+    """`Origin` headers accepted besides the loopback origins."""
+    token: SecretStr | None = None
+    """The bearer token that requests must carry."""
+    token_env: str | None = None
+    """The environment variable that holds the bearer token."""
+
+    @model_validator(mode="after")
+    def _one_token(self) -> "HttpSettings":
+        if self.token is not None and self.token_env is not None:
+            raise ValueError("write 'token' or 'tokenEnv', not both")
+        if self.token is not None and not self.token.get_secret_value():
+            raise ValueError("'token' is empty; write a long random text, or leave it out")
+        return self
+
+    def bearer_token(self, environ: Mapping[str, str]) -> str | None:
+        """Return the bearer token in force, or None when none is asked for.
+
+        Raises:
+            ValueError: `tokenEnv` names a variable that is not set: serving without a token was not meant.
+        """
+        if self.token is not None:
+            return self.token.get_secret_value()
+        if self.token_env is None:
+            return None
+        value = environ.get(self.token_env)
+        if not value:
+            raise ValueError(f"http.tokenEnv names {self.token_env!r}, which is not set in the environment")
+        return value
+
+
+class EnvSettings(_Model):
+    """What templates see of the server's environment."""
+
+    allow: tuple[str, ...] = ()
+    """Names of variables that templates may use as `env.NAME`."""
+
+    def visible(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the allowed variables that are set."""
+        return {name: environ[name] for name in self.allow if name in environ}
+
+
+class ProcessSettings(_Model):
+    """The built-in `process` server."""
+
+    enabled: Switch = True
+
+
+class PolicySettings(_Model):
+    """Which downstream tools may be called at all, lifecycle calls included. Globs over `server/tool`."""
+
+    allow_tools: tuple[str, ...] = ("*",)
+    deny_tools: tuple[str, ...] = ()
+
+    def allows(self, tool: str) -> bool:
+        """Whether `server/tool` may be called; a denial wins."""
+        return any(fnmatchcase(tool, glob) for glob in self.allow_tools) and not any(
+            fnmatchcase(tool, glob) for glob in self.deny_tools
+        )
+
+
+class Settings(_Model):
+    """The whole of `ostler.toml`."""
+
+    idle_exit: Annotated[Duration | None, BeforeValidator(_never_is_none)] = 600.0
+    """Seconds without a client and without anything to supervise after which the server ends; None: never."""
+    shutdown_timeout: Annotated[Duration, Field(gt=0)] = 20.0
+    """Seconds that the server's shutdown may take in all."""
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    http: HttpSettings = Field(default_factory=HttpSettings)
+    env: EnvSettings = Field(default_factory=EnvSettings)
+    process: ProcessSettings = Field(default_factory=ProcessSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+
+    def to_public_json(self) -> dict[str, Any]:
+        """Return the effective settings with camelCase keys, durations as text and the token masked."""
+        public = self.model_dump(mode="json", by_alias=True)
+        public["idleExit"] = NEVER if self.idle_exit is None else format_duration(self.idle_exit)
+        return public
