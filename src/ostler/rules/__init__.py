@@ -1,0 +1,1 @@
+"""Layer 2, the rules: loading, templates, extraction, expectations, planning. Pure functions over the model."""

@@ -1,0 +1,134 @@
+"""Keeping secrets out of everything that is shown, and keeping what is shown short.
+
+Mask first, then shorten: a secret that was cut in half is no longer recognised.
+"""
+
+import contextlib
+import json
+from collections.abc import Collection, Mapping
+from typing import cast
+from urllib.parse import quote, quote_plus
+
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.manifest import ArgSpec
+from ostler.model.servers import MASK
+
+SHORT_SECRET = 4
+"""A secret with fewer characters is only masked where it is a whole value: it would be found in any text."""
+
+_LINE_SECRET = 8
+
+
+def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
+    """Return every text that must not be shown: what the secret args hold, nested, and numbers as text."""
+    return strings_in([value for name, value in args.items() if name in specs and specs[name].secret])
+
+
+def strings_in(value: JsonValue) -> frozenset[str]:
+    """Return every non-empty text in `value`, nested, and every number as text; keys, booleans and nulls not."""
+    if isinstance(value, Mapping):
+        return frozenset[str]().union(*(strings_in(item) for item in cast("JsonMapping", value).values()))
+    if isinstance(value, list | tuple):
+        return frozenset[str]().union(*(strings_in(item) for item in cast("list[JsonValue]", value)))
+    text = _scalar_text(value)
+    return frozenset({text}) if text else frozenset()
+
+
+def mask(value: JsonValue, secrets: Collection[str]) -> JsonValue:
+    """Return `value` with every secret replaced by `***`, in texts, numbers and keys, at any depth.
+
+    A secret is also recognised as it looks inside JSON text or a URL, and a long one of several lines by each line.
+    One shorter than `SHORT_SECRET` is replaced where it is a whole value.
+    """
+    if not secrets:
+        return value
+    return _Masker(secrets).mask(value)
+
+
+def shorten(value: JsonValue, limit: int) -> JsonValue:
+    """Return `value` itself when it takes at most `limit` characters, else the beginning of its text and its size.
+
+    Args:
+        value: what is to be shown, already masked.
+        limit: the most characters of the result (of its JSON, when it is not a text).
+    """
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) <= limit:
+        return value
+    tail = f"… ({len(text)} characters)"
+    return text[: max(0, limit - len(tail))] + tail[:limit]
+
+
+class _Masker:
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._whole = frozenset(secret for secret in secrets if secret)
+        spellings = {spelling for secret in self._whole for spelling in _spellings(secret)}
+        self._parts = sorted((part for part in spellings if len(part) >= SHORT_SECRET), key=len, reverse=True)
+
+    def mask(self, value: JsonValue) -> JsonValue:
+        if isinstance(value, Mapping):
+            return self._object(cast("JsonMapping", value))
+        if isinstance(value, list | tuple):
+            return [self.mask(item) for item in cast("list[JsonValue]", value)]
+        if value is None or isinstance(value, bool):
+            return value
+        text = _scalar_text(value)
+        masked = self._text(text)
+        return value if masked == text else masked
+
+    def _object(self, value: JsonMapping) -> JsonObject:
+        masked: JsonObject = {}
+        for key, item in value.items():
+            shown = self._text(key)
+            while shown in masked:
+                shown += "'"
+            masked[shown] = self.mask(item)
+        return masked
+
+    def _text(self, text: str) -> str:
+        if text in self._whole:
+            return MASK
+        spans: list[tuple[int, int]] = []
+        for part in self._parts:
+            begin = text.find(part)
+            while begin >= 0:
+                spans.append((begin, begin + len(part)))
+                begin = text.find(part, begin + 1)
+        if not spans:
+            return text
+        masked = _cut(text, sorted(spans))
+        # Only a secret with asterisks in it can still be there, put together by the masks themselves.
+        return MASK if any(part in masked and part not in MASK for part in self._parts) else masked
+
+
+def _cut(text: str, spans: list[tuple[int, int]]) -> str:
+    """Replace each run of overlapping `spans` by one mask, so that no rest of a secret stays between two."""
+    pieces: list[str] = []
+    done = 0
+    covered = -1
+    for begin, end in spans:
+        if begin > covered:
+            pieces += [text[done:begin], MASK]
+        covered = max(covered, end)
+        done = covered
+    return "".join(pieces) + text[done:]
+
+
+def _spellings(secret: str) -> set[str]:
+    found = {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+    }
+    with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate has no URL form
+        found |= {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    if len(secret) >= _LINE_SECRET:
+        found |= {line.strip() for line in secret.splitlines() if len(line.strip()) >= _LINE_SECRET}
+    return found
+
+
+def _scalar_text(value: JsonValue) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    return value if isinstance(value, str) else str(value)

@@ -1,0 +1,128 @@
+"""Which names a parsed template needs, and which it can do without."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from jinja2 import nodes
+
+Name: TypeAlias = tuple[str, ...]
+
+_DEFAULTS = frozenset({"default", "d"})
+_TESTS = frozenset({"defined", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The dotted names of one template.
+
+    Attributes:
+        required: an error when they are not there.
+        optional: used with `default`, or tested with `is defined` somewhere in the template.
+    """
+
+    required: frozenset[Name]
+    optional: frozenset[Name]
+
+
+def references_of(tree: nodes.Template, known: Collection[str]) -> References:
+    """Return the undeclared names of `tree`; functions in `known` and names set in the template are left out.
+
+    A name that is tested with `is defined` (or given a default) anywhere is optional everywhere below it, so that
+    `{% if x is defined %}{{ x.y }}{% endif %}` needs nothing.
+    """
+    collector = _Collector(frozenset(known))
+    collector.visit(tree, frozenset())
+    tested = collector.tested
+    required = frozenset(name for name in collector.used if not any(name[: len(prefix)] == prefix for prefix in tested))
+    return References(required, frozenset(collector.used | collector.defaulted | tested) - required)
+
+
+@dataclass(slots=True)
+class _Collector:
+    known: frozenset[str]
+    used: set[Name] = field(default_factory=set[Name])
+    defaulted: set[Name] = field(default_factory=set[Name])
+    tested: set[Name] = field(default_factory=set[Name])
+
+    def visit(self, node: nodes.Node, local: frozenset[str]) -> frozenset[str]:
+        """Collect from `node`; return the names that are local after it."""
+        match node:
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                self._chain(node, local, self.used)
+            case nodes.Call(node=nodes.Getattr() as method):
+                self.visit(method.node, local)
+                self._children(node, local, skip=method)
+            case nodes.Filter(name=name, node=nodes.Node() as subject) if name in _DEFAULTS:
+                self._optional(subject, local, self.defaulted)
+                self._children(node, local, skip=subject)
+            case nodes.Test(name=name) if name in _TESTS:
+                self._optional(node.node, local, self.tested)
+            case nodes.For():
+                self.visit(node.iter, local)
+                inside = local | _targets(node.target) | {"loop"}
+                if node.test is not None:
+                    self.visit(node.test, inside)
+                self._block(node.body, inside)
+                self._block(node.else_, local)
+            case nodes.If():
+                return self._if(node, local)
+            case nodes.Assign():
+                self.visit(node.node, local)
+                return local | _targets(node.target)
+            case nodes.Template():
+                return self._block(node.body, local)
+            case _:
+                self._children(node, local)
+        return local
+
+    def _block(self, body: list[nodes.Node], local: frozenset[str]) -> frozenset[str]:
+        for node in body:
+            local = self.visit(node, local)
+        return local
+
+    def _if(self, node: nodes.If, local: frozenset[str]) -> frozenset[str]:
+        self.visit(node.test, local)
+        after = self._block(node.body, local)
+        for branch in node.elif_:
+            self.visit(branch.test, local)
+            after &= self._block(branch.body, local)
+        return after & self._block(node.else_, local)
+
+    def _children(self, node: nodes.Node, local: frozenset[str], skip: nodes.Node | None = None) -> None:
+        for child in node.iter_child_nodes():
+            if child is not skip:
+                self.visit(child, local)
+
+    def _optional(self, subject: nodes.Node, local: frozenset[str], into: set[Name]) -> None:
+        if isinstance(subject, nodes.Name | nodes.Getattr | nodes.Getitem):
+            self._chain(subject, local, into)
+        else:
+            self.visit(subject, local)
+
+    def _chain(self, node: nodes.Node, local: frozenset[str], into: set[Name]) -> None:
+        """Note `a.b["c"]` as one name; what stands in brackets otherwise is an expression of its own."""
+        parts: list[str] = []
+        while True:
+            match node:
+                case nodes.Getattr(node=inner, attr=attribute):
+                    parts.append(attribute)
+                    node = inner
+                case nodes.Getitem(node=inner, arg=nodes.Const(value=str() | int() as key)):
+                    parts.append(str(key))
+                    node = inner
+                case nodes.Getitem(node=inner, arg=argument):
+                    self.visit(argument, local)
+                    parts.clear()
+                    node = inner
+                case nodes.Name(name=root):
+                    if root not in local and root not in self.known:
+                        into.add((root, *reversed(parts)))
+                    return
+                case _:
+                    self.visit(node, local)
+                    return
+
+
+def _targets(node: nodes.Node) -> frozenset[str]:
+    return frozenset(name.name for name in [node, *node.find_all(nodes.Name)] if isinstance(name, nodes.Name))

@@ -1,0 +1,391 @@
+"""The Jinja2 environment that templates run in: immutable, sandboxed, strict, and bounded in size and work.
+
+Classes may come from an agent, so a template can neither reach Python's internals, change the values it is given,
+nor build something huge. The statements are `if`, `for` and `set`; there are no macros, imports or recursion.
+"""
+
+import json
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeGuard, cast
+
+from jinja2 import Environment, StrictUndefined, Undefined, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from ostler.model.json import JsonValue
+
+MAX_SOURCE = 65_536
+"""The longest template, in characters."""
+
+MAX_OUTPUT = 1_048_576
+"""The longest text that a template may make, in characters."""
+
+MAX_ITEMS = 10_000
+"""The longest list that a template may make."""
+
+MAX_VALUES = 100_000
+"""The most values, nested ones counted, in what a template makes."""
+
+LOOP_SECONDS = 1.0
+"""How long a loop may run."""
+
+MAX_LOOPS = 2
+"""How deep `for` may be nested."""
+
+_MAX_BITS = 4096
+_MAX_WIDTH = 10_000
+_STATEMENTS = (nodes.Template, nodes.Output, nodes.For, nodes.If, nodes.Assign)
+_FILTERS = (
+    "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length",
+    "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort",
+    "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
+)  # fmt: skip
+_WIDTH = re.compile(r"\d+")
+
+
+class TooLargeError(SecurityError):
+    """A template would make something beyond the limits."""
+
+
+class MissingValue(StrictUndefined):
+    """A name that is not there: an error wherever it is used, except in `default` and `is defined`.
+
+    Attributes and items of it are missing too, so that `{{ a.b.c | default("x") }}` works when `a` is not there.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._below(name)
+
+    def __getitem__(self, key: object) -> Any:
+        return self._below(key)
+
+    def _below(self, name: object) -> "MissingValue":
+        return type(self)(hint=self._undefined_message, name=str(name), exc=self._undefined_exception)
+
+
+def plain_text(value: JsonValue) -> str:
+    """Return `value` as it stands in the middle of a text: JSON's spelling, null as nothing, text unquoted."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float | Undefined):
+        return str(value)  # raises for what is missing, naming it
+    made = to_json(value)
+    return made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
+
+
+def to_json(value: Any) -> JsonValue:
+    """Return what a template made as JSON: new lists and objects, plain text, no lazy iterators.
+
+    Raises:
+        UndefinedError: a missing value is in it.
+        TooLargeError: it has too many values.
+        TypeError: it is something that JSON has not (a function, say).
+    """
+    return _Copier().copy(value)
+
+
+class _Copier:
+    """Copies one value, counting, because a small template can make a list that holds itself a million times over."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def copy(self, value: Any) -> JsonValue:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str | Undefined):
+            return str(value)  # raises for what is missing, naming it
+        if isinstance(value, Mapping):
+            return {str(key): self._part(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+        if isinstance(value, Iterable):
+            return [self._part(item) for item in cast("Iterable[Any]", value)]
+        raise TypeError(f"gives a {type(value).__name__}, which is not JSON")
+
+    def _part(self, value: Any) -> JsonValue:
+        self._left -= 1
+        if self._left < 0:
+            raise TooLargeError(f"makes more than {MAX_VALUES} values")
+        return self.copy(value)
+
+
+class BoundedEnvironment(ImmutableSandboxedEnvironment):
+    """The sandbox, with operators and methods that can multiply text or lists bounded before they run."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(
+            undefined=MissingValue, finalize=plain_text, autoescape=False, keep_trailing_newline=True, cache_size=0
+        )
+        self.globals = {"range": _bounded_range, "dict": _dict}
+        self.filters = {
+            **{name: self.filters[name] for name in _FILTERS},
+            "concat_": _concat,
+            "join": _join,
+            "loop_": _loop,
+            "made_": _made,
+            "replace": _replace,
+            "round": _round,
+            "string": plain_text,
+            "sum": _sum,
+            "tojson": _tojson,
+        }
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Prefer an object's own key over a method of its Python type, so that `args.items` is the arg `items`."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return cast("Mapping[str, Any]", obj)[attribute]
+        return super().getattr(obj, attribute)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Refuse `fromkeys` too: it multiplies a value as list literals could, past their bound."""
+        return attr != "fromkeys" and super().is_safe_attribute(obj, attr, value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        _check_operation(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # Jinja2 wraps str.format
+        if isinstance(owner, str):
+            _check_text_method(owner, getattr(function, "__name__", ""), [*args, *kwargs.values()])
+        return super().call(context, function, *args, **kwargs)
+
+
+@lru_cache(maxsize=1)
+def environment() -> BoundedEnvironment:
+    """Return the one environment; it holds no state of a rendering."""
+    return BoundedEnvironment()
+
+
+def check_statements(tree: nodes.Template) -> tuple[str, int] | None:
+    """Return (message, line) of the first statement in `tree` that templates may not use, or None."""
+    return _first_refused(tree, 0)
+
+
+def _first_refused(node: nodes.Node, loops: int) -> tuple[str, int] | None:
+    for child in node.iter_child_nodes():
+        depth = loops
+        if isinstance(child, nodes.NSRef) or (isinstance(child, nodes.Stmt) and not isinstance(child, _STATEMENTS)):
+            return f"{type(child).__name__.lower()!r} is not available in templates; use if, for and set", child.lineno
+        if isinstance(child, nodes.For):
+            depth += 1
+            if child.recursive:
+                return "recursive loops are not available in templates", child.lineno
+            if depth > MAX_LOOPS:
+                return f"loops may be nested {MAX_LOOPS} deep at most", child.lineno
+        if refused := _first_refused(child, depth):
+            return refused
+    return None
+
+
+class _Bounder(NodeTransformer):
+    """Turns `a ~ b`, literals and the iterable of `for` into filter calls: Jinja2 lets nobody intercept them."""
+
+    def visit_List(self, node: nodes.List | nodes.Dict) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+        self.generic_visit(node)
+        return nodes.Filter(node, "made_", [], [], None, None, lineno=node.lineno)
+
+    visit_Dict = visit_List  # noqa: N815 (the visitor's naming)
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+        self.generic_visit(node)
+        if node.ctx != "load":
+            return node
+        return nodes.Filter(node, "made_", [], [], None, None, lineno=node.lineno)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, "loop_", [], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(parts, "concat_", [], [], None, None, lineno=node.lineno)
+
+
+def bound(tree: nodes.Template, env: Environment) -> nodes.Template:
+    """Return `tree` with every `~` and `for` bounded as the other operators are."""
+    bounded = _Bounder().visit(tree)
+    bounded.set_environment(env)
+    return bounded
+
+
+# -- bounds ------------------------------------------------------------------------------------------------
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_OUTPUT:
+        raise TooLargeError(f"makes more than {MAX_OUTPUT} characters")
+
+
+def _check_items(length: int) -> None:
+    if length > MAX_ITEMS:
+        raise TooLargeError(f"makes a list of more than {MAX_ITEMS} items")
+
+
+def _check_operation(operator: str, left: Any, right: Any) -> None:
+    if operator == "%":
+        if isinstance(left, str):
+            _check_format(left, right)
+    elif isinstance(left, int) and isinstance(right, int):
+        _check_bits(left.bit_length() * abs(right) if operator == "**" else left.bit_length() + right.bit_length())
+    elif operator == "+" and _is_sequence(left) and _is_sequence(right):
+        _check_size(left, len(left) + len(right))
+    elif operator == "*":
+        for repeated, count in ((left, right), (right, left)):
+            if _is_sequence(repeated) and isinstance(count, int):
+                _check_size(repeated, len(repeated) * count)
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, str | list | tuple)
+
+
+def _check_size(made_of: Sequence[Any], size: int) -> None:
+    if isinstance(made_of, str):
+        _check_length(size)
+    else:
+        _check_items(size)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _check_bits(bits: int) -> None:
+    if bits > _MAX_BITS:
+        raise TooLargeError("makes a number that is too large")
+
+
+def _check_format(text: str, argument: Any) -> None:
+    if "*" in text and "%" in text:
+        raise TooLargeError("uses '*' as a width in a % format")
+    if any(len(number) > 5 or int(number) > _MAX_WIDTH for number in _WIDTH.findall(text)):
+        raise TooLargeError(f"uses a width of more than {_MAX_WIDTH}")
+    size = sum(len(plain_text(item)) for item in (argument if _is_list(argument) else (argument,)))
+    _check_length(len(text) + size * max(1, text.count("%")))
+
+
+def _check_text_method(text: str, method: str, arguments: list[Any]) -> None:
+    match method:
+        case "replace" if len(arguments) > 1 and isinstance(arguments[0], str) and isinstance(arguments[1], str):
+            _check_replace(text, arguments[0], arguments[1])
+        case "join" if arguments:
+            if not isinstance(arguments[0], str | list | tuple | Mapping):
+                raise TooLargeError("joins something that is not a list; use the join filter")
+            items = list(cast("Iterable[Any]", arguments[0]))
+            _check_length(sum(len(plain_text(item)) for item in items) + len(text) * len(items))
+        case "format" | "format_map":
+            if re.search(r"\{[^{}]*\{", text) or any(len(n) > 5 or int(n) > _MAX_WIDTH for n in _WIDTH.findall(text)):
+                raise TooLargeError(f"formats with a width of more than {_MAX_WIDTH}, or a width from a value")
+            size = sum(len(plain_text(item)) for item in arguments)
+            _check_length(len(text) + size * (text.count("{") + 1))
+        case "encode" | "translate" | "maketrans":
+            raise TooLargeError(f"uses {method}(), which is not available in templates")
+        case "expandtabs":
+            width = max((item for item in arguments if isinstance(item, int)), default=8)
+            _check_length(len(text) + text.count("\t") * width)
+        case _:
+            widths = [item for item in arguments if isinstance(item, int)]
+            if method in ("center", "ljust", "rjust", "zfill") and any(width > _MAX_WIDTH for width in widths):
+                raise TooLargeError(f"uses a width of more than {_MAX_WIDTH}")
+
+
+def _check_replace(text: str, old: str, new: str) -> None:
+    _check_length(len(text) + text.count(old) * max(0, len(new) - len(old)))
+
+
+# -- filters and functions ---------------------------------------------------------------------------------
+
+
+def _bounded_range(*args: int) -> range:
+    made = range(*args)
+    _check_items(len(made))
+    return made
+
+
+def _loop(values: Iterable[Any]) -> Iterator[Any]:
+    end = time.monotonic() + LOOP_SECONDS
+    for count, value in enumerate(values):
+        _check_items(count + 1)
+        if time.monotonic() > end:
+            raise TooLargeError(f"loops for more than {LOOP_SECONDS} s")
+        yield value
+
+
+def _dict(*mappings: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Return one object of `mappings` and `values`, later ones winning; what is in it is counted as in a literal."""
+    merged: dict[str, Any] = {}
+    for mapping in mappings:
+        merged.update(mapping)
+    merged.update(values)
+    made: dict[str, Any] = _made(merged)
+    return made
+
+
+def _made(value: Any) -> Any:
+    """Pass a literal on, counting what is in it: one that holds itself twice, many times over, hangs a comparison."""
+    left = MAX_VALUES
+    pending = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Mapping):
+            pending.extend(cast("Mapping[Any, Any]", part).values())
+        elif isinstance(part, list | tuple):
+            pending.extend(cast("list[Any]", part))
+        left -= 1
+        if left < len(pending):
+            raise TooLargeError(f"makes more than {MAX_VALUES} values")
+    return value
+
+
+def _concat(parts: list[Any]) -> str:
+    texts = [plain_text(part) for part in parts]
+    _check_length(sum(map(len, texts)))
+    return "".join(texts)
+
+
+def _join(values: Iterable[Any], separator: str = "", attribute: str | None = None) -> str:
+    items = [item[attribute] if attribute is not None else item for item in values]
+    texts = [plain_text(item) for item in items]
+    _check_length(sum(map(len, texts)) + len(separator) * len(texts))
+    return separator.join(texts)
+
+
+def _replace(value: Any, old: str, new: str, count: int = -1) -> str:
+    text = plain_text(value)
+    _check_replace(text, old, new)
+    return text.replace(old, new, count)
+
+
+def _round(value: float, precision: int = 0, method: str = "common") -> float:
+    if not -300 <= precision <= 300:
+        raise TooLargeError("rounds to more than 300 digits")
+    if method == "common":
+        return round(value, precision)
+    if method not in ("ceil", "floor"):
+        raise TypeError("round takes 'common', 'ceil' or 'floor'")
+    scale: float = 10.0**precision
+    return (math.ceil(value * scale) if method == "ceil" else math.floor(value * scale)) / scale
+
+
+def _sum(values: Iterable[Any], attribute: str | None = None) -> float:
+    return sum(item[attribute] if attribute is not None else item for item in values)
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    if indent is not None and indent > 16:
+        raise TooLargeError("indents by more than 16")
+    return json.dumps(to_json(value), ensure_ascii=False, indent=indent)

@@ -1,0 +1,390 @@
+"""YAML and JSON text as values that remember where they stood.
+
+The YAML 1.2 core schema is used: `yes`, `no`, `on`, `off`, `1:30`, `1_000` and dates are text, as written. What
+the two versions of YAML read differently as numbers (`010`) is refused with an explanation, and so are duplicate
+keys, merge keys, own tags and values that JSON cannot hold. Keys are always text, as written.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import yaml
+
+from ostler.model.errors import Finding, ManifestError
+from ostler.model.json import JsonValue
+
+MAX_TEXT = 1_048_576
+"""The largest text that is read, in characters."""
+
+MAX_NODES = 100_000
+"""The most values one document may hold once its aliases are expanded."""
+
+MAX_DIGITS = 400
+"""The longest number that is read, in characters."""
+
+MAX_DEPTH = 64
+"""The deepest nesting that is read."""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in a document: keys and list indexes from the root."""
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_WORDS: Mapping[str, JsonValue] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_TAG = "tag:yaml.org,2002:"
+_QUOTE_TEMPLATE = 'put a value that begins with a template in quotes: "{{ … }}"'
+
+
+@dataclass(slots=True)
+class _Node:
+    """A value with the place where it begins (0-based), and its parts."""
+
+    value: JsonValue
+    line: int
+    column: int
+    size: int = 1
+    height: int = 0
+    literal: bool = False
+    children: dict[str, "_Node"] | list["_Node"] = field(default_factory=list["_Node"])
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    def child(self, key: str | int) -> "_Node | None":
+        if isinstance(self.children, dict):
+            return self.children.get(str(key))
+        if isinstance(key, int) and 0 <= key < len(self.children):
+            return self.children[key]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file.
+
+    Attributes:
+        value: the document as JSON.
+        file: the file's path as the user knows it.
+        text: the document's own text.
+        line: the 1-based line of the file at which `text` begins.
+    """
+
+    value: JsonValue
+    file: str
+    text: str = field(repr=False)
+    line: int
+    _root: _Node = field(repr=False, compare=False)
+
+    def locate(self, path: Sequence[str | int]) -> tuple[int, int]:
+        """Return the 1-based line and column of the value at `path`, or of its nearest ancestor that exists."""
+        node = self._nearest(path)[0]
+        return node.line + 1, node.column + 1
+
+    def locate_key(self, path: Sequence[str | int]) -> tuple[int, int]:
+        """Return the line and column of the key that ends `path`, or of the nearest ancestor's key."""
+        node, depth = self._nearest(path[:-1])
+        if depth == len(path) - 1 and path and (place := node.keys.get(str(path[-1]))):
+            return place[0] + 1, place[1] + 1
+        return self.locate_key(path[:-1]) if path else self.locate(())
+
+    def locate_line(self, path: Sequence[str | int], line: int) -> tuple[int, int]:
+        """Return where the 1-based `line` of the text value at `path` stands in the file.
+
+        Exact for block text (`|`); otherwise the place where the value begins.
+        """
+        node, depth = self._nearest(path)
+        if depth == len(path) and node.literal:
+            return node.line + 1 + line, 1
+        return node.line + 1, node.column + 1
+
+    def _nearest(self, path: Sequence[str | int]) -> tuple[_Node, int]:
+        node = self._root
+        for depth, key in enumerate(path):
+            child = node.child(key)
+            if child is None:
+                return node, depth
+            node = child
+        return node, len(path)
+
+
+def load_documents(text: str, file: str = "<text>") -> list[Document]:
+    """Return the documents in `text`, YAML or JSON; empty documents are left out.
+
+    Args:
+        text: one or several documents, separated by `---`.
+        file: the path that findings and documents carry.
+
+    Raises:
+        ManifestError: syntax, duplicate keys, ambiguous numbers, own tags, too large; all problems that can be
+            found are listed, with line and column.
+    """
+    documents, findings = read_documents(text, file)
+    if findings:
+        raise ManifestError(findings, what=file)
+    return documents
+
+
+def read_documents(text: str, file: str = "<text>") -> tuple[list[Document], list[Finding]]:
+    """Return every document that can be read, and what is wrong; `load_documents` without raising."""
+    if len(text) > MAX_TEXT:
+        message = f"the file has {len(text)} characters, more than the {MAX_TEXT} that are read"
+        return [], [Finding(message, file, rule="too-large")]
+    source = _as_yaml(text.removeprefix("\ufeff"), file)
+    builder = _Builder(file)
+    try:
+        builder.read(source)
+    except yaml.YAMLError as error:
+        builder.findings.append(_syntax_finding(error, source, file))
+    except _Unreadable as error:
+        builder.findings.append(error.finding)
+    except (ValueError, RecursionError) as error:  # libyaml's wrapper: text it cannot encode, nesting it cannot follow
+        builder.findings.append(Finding(f"the text cannot be read: {error}", file, rule="yaml-syntax"))
+    lines = source.splitlines(keepends=True)
+    starts = builder.starts
+    documents: list[Document] = []
+    for index, (start, root) in enumerate(zip(starts, builder.roots, strict=False)):
+        if root.value is None:
+            continue
+        first = 0 if index == 0 else start
+        end = starts[index + 1] if index + 1 < len(starts) else len(lines)
+        while end > first and lines[end - 1].startswith(("---", "...")):
+            end -= 1
+        own = "".join(lines[first:end])
+        documents.append(Document(root.value, file, own, first + 1, root))
+    return documents, builder.findings
+
+
+def _as_yaml(text: str, file: str) -> str:
+    """Return JSON text in the form that a YAML 1.1 scanner reads alike; other text as it is."""
+    if not (file.endswith(".json") or text.lstrip().startswith(("{\n", "{\r", "{\t", '{"', "{ "))):
+        return text
+
+    def joined(match: re.Match[str]) -> str:
+        high, low = int(match[2], 16), int(match[3], 16)
+        return match[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+    # JSON strings cannot hold a raw tab, so every tab is indentation, which YAML refuses.
+    return _SURROGATES.sub(joined, text.replace("\t", " "))
+
+
+def _syntax_finding(error: yaml.YAMLError, source: str, file: str) -> Finding:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return Finding(f"the text is not YAML: {str(error).splitlines()[0]}", file, rule="yaml-syntax")
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark else (-1, -1)
+    parts = [part for part in (error.problem, error.context) if part]
+    message = "the text is not YAML: " + " ".join(parts)
+    lines = source.splitlines()
+    nearby = "".join(lines[max(0, line - 1) : line + 1])
+    fix = ""
+    if re.search(r":\s+\{\{|-\s+\{\{", nearby):
+        fix = _QUOTE_TEMPLATE
+    elif "\\t" in message or (0 <= line < len(lines) and lines[line].startswith("\t")):
+        fix = "indent with spaces, not tabs"
+    return Finding(message, file, line + 1, column + 1, "yaml-syntax", fix=fix)
+
+
+def _place(event: yaml.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    return (mark.line, mark.column) if mark is not None else (0, 0)
+
+
+class _Unreadable(Exception):  # noqa: N818 (ends the reading of one text, never leaves this module)
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(finding.message)
+
+
+class _Builder:
+    """Builds nodes from the scanner's events, counting as it goes so that alias bombs end early."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.findings: list[Finding] = []
+        self.roots: list[_Node] = []
+        self.starts: list[int] = []
+        self._anchors: dict[str, _Node | None] = {}
+
+    def read(self, text: str) -> None:
+        events = iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._anchors = {}
+                self.starts.append(_place(event)[0] + (1 if event.explicit else 0))
+                self.roots.append(self._build(next(events), events, 0))
+
+    def _refuse(self, event: yaml.Event, message: str, *, rule: str, fix: str = "", stop: bool = False) -> None:
+        line, column = _place(event)
+        finding = Finding(message, self.file, line + 1, column + 1, rule, fix=fix)
+        if stop:
+            raise _Unreadable(finding)
+        self.findings.append(finding)
+
+    def _build(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> _Node:
+        if depth > MAX_DEPTH:
+            self._refuse(event, f"nested deeper than {MAX_DEPTH} levels", rule="too-large", stop=True)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._anchors[anchor] = None
+        node = _Node(None, *_place(event))
+        if isinstance(event, yaml.ScalarEvent):
+            node.literal = event.style == "|"
+            node.value = self._scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            self._check_tag(event, "seq")
+            self._sequence(node, events, depth)
+        elif isinstance(event, yaml.MappingStartEvent):
+            self._check_tag(event, "map")
+            self._mapping(node, events, depth)
+        if node.size > MAX_NODES:
+            self._refuse(event, f"holds more than {MAX_NODES} values", rule="too-large", stop=True)
+        if anchor is not None:
+            self._anchors[anchor] = node
+        return node
+
+    def _alias(self, event: yaml.AliasEvent, depth: int) -> _Node:
+        name = str(event.anchor)
+        target = self._anchors.get(name)
+        if target is None:
+            known = name in self._anchors
+            message = f"the alias *{name} contains itself" if known else f"no anchor &{name} stands before this alias"
+            line, column = _place(event)
+            raise _Unreadable(Finding(message, self.file, line + 1, column + 1, "yaml-syntax"))
+        if depth + target.height > MAX_DEPTH:
+            self._refuse(event, f"nested deeper than {MAX_DEPTH} levels", rule="too-large", stop=True)
+        return target
+
+    def _sequence(self, node: _Node, events: Iterator[yaml.Event], depth: int) -> None:
+        children: list[_Node] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            child = self._build(event, events, depth + 1)
+            children.append(child)
+            self._grow(node, child, event)
+        node.children = children
+        node.value = [child.value for child in children]
+
+    def _mapping(self, node: _Node, events: Iterator[yaml.Event], depth: int) -> None:
+        children: dict[str, _Node] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._key(event, events, depth)
+            child = self._build(next(events), events, depth + 1)
+            self._grow(node, child, event)
+            if key is None:
+                continue
+            if key in children:
+                first = node.keys[key][0] + 1
+                self._refuse(
+                    event,
+                    f"the key {key!r} stands here a second time (first in line {first})",
+                    rule="duplicate-key",
+                    fix="keep one of them",
+                )
+                continue
+            children[key] = child
+            node.keys[key] = _place(event)
+        node.children = children
+        node.value = {key: child.value for key, child in children.items()}
+
+    def _key(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> str | None:
+        if isinstance(event, yaml.ScalarEvent):
+            if event.value == "<<" and event.implicit[0]:
+                self._refuse(
+                    event,
+                    "merge keys ('<<') are not part of YAML 1.2",
+                    rule="yaml-syntax",
+                    fix="write the keys out, or use an alias for a whole value",
+                )
+                return None
+            return str(event.value)
+        key = self._build(event, events, depth + 1)
+        if isinstance(key.value, str):
+            return key.value
+        is_template = isinstance(event, yaml.MappingStartEvent) and bool(event.flow_style)
+        self._refuse(
+            event,
+            "a key must be text",
+            rule="yaml-syntax",
+            fix=_QUOTE_TEMPLATE if is_template else "write it in quotes",
+        )
+        return None
+
+    def _grow(self, node: _Node, child: _Node, event: yaml.Event) -> None:
+        node.size += child.size
+        node.height = max(node.height, child.height + 1)
+        if node.size > MAX_NODES:
+            self._refuse(event, f"holds more than {MAX_NODES} values", rule="too-large", stop=True)
+
+    def _check_tag(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, kind: str) -> None:
+        if event.tag not in (None, "!", _TAG + kind):
+            self._refuse_tag(event, str(event.tag))
+
+    def _refuse_tag(self, event: yaml.Event, tag: str) -> None:
+        shown = tag.replace(_TAG, "!!")
+        self._refuse(event, f"the tag {shown} is not supported", rule="yaml-syntax", fix="write a plain value")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> JsonValue:
+        text = str(event.value)
+        tag = None if event.tag in (None, "!") else str(event.tag)
+        if tag is None:
+            return self._resolved(event, text) if event.implicit[0] else text
+        kind = tag.removeprefix(_TAG)
+        if kind == "str":
+            return text
+        expected = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(kind)
+        if expected is None:
+            self._refuse_tag(event, tag)
+            return text
+        value = self._resolved(event, text)
+        if expected is float and type(value) is int:
+            return float(value)
+        if type(value) is not expected:
+            self._refuse(event, f"{text!r} is not a value of !!{kind}", rule="bad-value", fix="remove the tag")
+        return value
+
+    def _resolved(self, event: yaml.ScalarEvent, text: str) -> JsonValue:
+        if text in _WORDS:
+            return _WORDS[text]
+        if text[0] not in "+-.0123456789":
+            return text
+        if _LEADING_ZERO.fullmatch(text):
+            self._refuse(
+                event,
+                f"{text} is ambiguous: YAML 1.1 reads an octal number, YAML 1.2 a decimal one",
+                rule="bad-value",
+                fix=f'write "{text}" for text, {text.replace("0", "0o", 1)} for octal, '
+                "or the number without its leading zero",
+            )
+            return text
+        if not (_FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text)):
+            bases = [base for pattern, base in ((_OCTAL, 8), (_HEX, 16)) if pattern.fullmatch(text)]
+            return int(text, bases[0]) if bases else text
+        number = _number(text)
+        if number is None:
+            self._refuse(
+                event, f"{text[:40]} is not a number that JSON can hold", rule="bad-value", fix="write it in quotes"
+            )
+        return text if number is None else number
+
+
+def _number(text: str) -> int | float | None:
+    if len(text) > MAX_DIGITS or _NOT_FINITE.fullmatch(text):
+        return None
+    if _INT.fullmatch(text):
+        return int(text)
+    number = float(text)
+    return number if math.isfinite(number) else None

@@ -1,0 +1,92 @@
+"""Arguments are held against their declaration, all problems at once, secrets unsaid."""
+
+import pytest
+
+from ostler.model.errors import ArgumentError
+from ostler.model.manifest import ArgSpec
+from ostler.rules.arguments import args_json_schema, validate_args
+
+SPECS = {
+    "port": ArgSpec(type="integer", required=True, minimum=1, maximum=65535),
+    "host": ArgSpec(default="localhost", pattern="^[a-z.]+$"),
+    "mode": ArgSpec(enum=["fast", "safe"]),
+    "tags": ArgSpec(type="array", items={"type": "string"}),
+    "options": ArgSpec(type="object"),
+    "ratio": ArgSpec(type="number", minimum=0.5),
+    "debug": ArgSpec(type="boolean"),
+    "password": ArgSpec(secret=True, pattern="^[a-z]+$"),
+    "pin": ArgSpec(type="integer", secret=True, maximum=9999),
+    "region": ArgSpec(required=True, default="eu"),
+}
+
+
+def problems_of(args: dict[str, object]) -> tuple[str, ...]:
+    with pytest.raises(ArgumentError, match=r"^arg validation failed: ") as caught:
+        validate_args(SPECS, args)
+    return caught.value.problems
+
+
+def test_defaults_are_filled_in_and_satisfy_required_args() -> None:
+    assert validate_args(SPECS, {"port": 80}) == {"port": 80, "host": "localhost", "region": "eu"}
+
+
+def test_a_whole_number_is_an_integer() -> None:
+    port = validate_args(SPECS, {"port": 80.0})["port"]
+    assert (port, type(port)) == (80, int)
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        ({}, "missing required argument 'port'"),
+        ({"port": "abc"}, "invalid type for argument 'port': expected integer, got string \"abc\""),
+        ({"port": True}, "invalid type for argument 'port': expected integer, got boolean true"),
+        ({"port": None}, "invalid type for argument 'port': expected integer, got null"),
+        ({"port": 99999}, "argument 'port': 99999 is greater than the maximum of 65535"),
+        ({"port": 0}, "argument 'port': 0 is less than the minimum of 1"),
+        ({"port": 1, "ratio": 0.1}, "argument 'ratio': 0.1 is less than the minimum of 0.5"),
+        ({"port": 1, "host": 3}, "invalid type for argument 'host': expected string, got integer 3"),
+        ({"port": 1, "host": "A"}, "argument 'host': \"A\" does not match the pattern '^[a-z.]+$'"),
+        ({"port": 1, "mode": "slow"}, 'argument \'mode\': "slow" is not one of "fast", "safe"'),
+        ({"port": 1, "tags": ["a", 1]}, "invalid type for argument 'tags[1]': expected string, got integer 1"),
+        ({"port": 1, "options": []}, "invalid type for argument 'options': expected object, got array []"),
+        ({"port": 1, "debug": "yes"}, "invalid type for argument 'debug': expected boolean, got string \"yes\""),
+    ],
+)
+def test_each_problem_in_words(args: dict[str, object], problem: str) -> None:
+    assert problems_of(args) == (problem,)
+
+
+def test_all_problems_come_at_once() -> None:
+    found = problems_of({"prot": 1, "mode": 3, "debug": "x"})
+    assert len(found) == 4
+    assert found[0].startswith("unknown argument 'prot'; did you mean 'port'? (known: port, host")
+
+
+def test_values_of_secret_args_are_never_said() -> None:
+    said = "; ".join(problems_of({"port": 1, "password": "HUNTER2", "pin": 123456}))
+    assert "HUNTER2" not in said
+    assert "123456" not in said
+    assert "'password': it does not match" in said
+    typed = "; ".join(problems_of({"port": 1, "password": 31337, "pin": "sesame"}))
+    assert "31337" not in typed
+    assert "sesame" not in typed
+
+
+def test_an_expression_that_takes_for_ever_is_cut_off() -> None:
+    specs = {"x": ArgSpec(pattern=r"^(a|a)*$")}
+    with pytest.raises(ArgumentError, match="took longer"):
+        validate_args(specs, {"x": "a" * 40 + "b"})
+
+
+def test_a_schema_that_refers_elsewhere_fetches_nothing() -> None:
+    specs = {"x": ArgSpec(type="array", items={"$ref": "http://127.0.0.1:1/schema.json"})}
+    with pytest.raises(ArgumentError, match="does not exist"):
+        validate_args(specs, {"x": [1]})
+
+
+def test_the_json_schema_asks_for_what_has_no_default() -> None:
+    schema = args_json_schema(SPECS)
+    assert schema["required"] == ["port"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["port"] == {"type": "integer", "minimum": 1, "maximum": 65535}
