@@ -1,0 +1,180 @@
+"""One operation under way: who waits for it, how it is cancelled, and its journal record."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import anyio
+
+from ostler.engine.protocols import Progress
+from ostler.engine.views import OperationView
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
+
+ANSWER_GRACE = 5.0
+"""Seconds that a cancelled start still waits for the answer of a start call under way.
+
+The answer names what was started (a pid, an id), and without it the stop tool often cannot be called at all.
+"""
+
+
+class Operation:
+    """A start, stop, restart, delete or verification of one service.
+
+    Attributes:
+        kind: what it does.
+        record: the journal's view of it; replaced, never changed.
+        step: the lifecycle step that it is at, for people.
+        last_miss: why the last ready check did not pass.
+        force: delete even when the stop fails.
+        abandon: delete without stopping.
+        changed: whether anything had to be done.
+        message: one sentence about the end.
+        error: why it failed.
+    """
+
+    def __init__(
+        self,
+        kind: OperationKind,
+        *,
+        operation_id: str,
+        service_id: str,
+        service_name: str,
+        now: datetime,
+        reason: str = "",
+        force: bool = False,
+        abandon: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.record = OperationRecord(operation_id, service_id, service_name, kind, now, reason)
+        self.step = ""
+        self.last_miss = ""
+        self.force = force
+        self.abandon = abandon
+        self.changed = True
+        self.message = ""
+        self.error: OstlerError | None = None
+        self.cancel_reason = ""
+        self.committed = False
+        self._done = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._critical: anyio.CancelScope | None = None
+        self._listeners: list[Progress] = []
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.kind.value} of {self.record.service_name!r} {self.id} step={self.step!r}>"
+
+    @property
+    def id(self) -> str:
+        """The operation's id."""
+        return self.record.id
+
+    @property
+    def reason(self) -> str:
+        """Why it was begun."""
+        return self.record.reason
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to end early."""
+        return bool(self.cancel_reason)
+
+    def view(self) -> OperationView:
+        """Return a snapshot."""
+        return OperationView(self.id, self.kind, self.record.started_at, self.step, self.reason)
+
+    async def wait(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            OstlerError: the operation failed or was cancelled.
+        """
+        await self._done.wait()
+        if self.error is not None:
+            raise self.error
+
+    def cancel(self, reason: str, *, grace: float = ANSWER_GRACE) -> None:
+        """Ask the operation to end early; it still cleans up after itself."""
+        if self.cancel_reason or self._done.is_set():
+            return
+        self.cancel_reason = reason
+        if self._critical is not None:
+            self._critical.deadline = min(self._critical.deadline, anyio.current_time() + grace)
+        elif self._scope is not None:
+            self._scope.cancel()
+
+    def enter(self, scope: anyio.CancelScope) -> None:
+        """Take `scope` as the one that `cancel` ends."""
+        self._scope = scope
+        if self.cancel_reason:
+            scope.cancel()
+
+    def enter_critical(self, scope: anyio.CancelScope) -> None:
+        """A call whose answer is needed to clean up is under way in the shielded `scope`."""
+        self._critical = scope
+        if self.cancel_reason:
+            scope.deadline = min(scope.deadline, anyio.current_time() + ANSWER_GRACE)
+
+    def leave_critical(self) -> None:
+        """The critical call is over; a cancellation that came meanwhile takes effect now."""
+        self._critical = None
+        if self.cancel_reason and self._scope is not None:
+            self._scope.cancel()
+
+    def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
+        """Note the end; waiters go on after `release`."""
+        self.error = error
+        self.record = replace(
+            self.record, finished_at=now, outcome=outcome, error=str(error) if error is not None else ""
+        )
+
+    def release(self) -> None:
+        """Let the waiters go on."""
+        self._done.set()
+
+    def add_listener(self, progress: Progress) -> None:
+        """Send progress to one more waiter."""
+        self._listeners.append(progress)
+
+    def remove_listener(self, progress: Progress) -> None:
+        """A waiter has gone."""
+        if progress in self._listeners:
+            self._listeners.remove(progress)
+
+    async def report_progress(self, done: float, total: float | None, message: str | None) -> None:
+        """Tell every waiter how far it is."""
+        for listener in list(self._listeners):
+            await listener(done, total, message)
+
+    def begin_call(self, step: str, tool: str, args: JsonObject, now: datetime) -> int:
+        """Add a call to the record as intended; return its sequence number."""
+        seq = len(self.record.calls)
+        call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
+        self.record = replace(self.record, calls=(*self.record.calls, call))
+        return seq
+
+    def end_call(
+        self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None
+    ) -> None:
+        """Note what came of a call."""
+        calls = list(self.record.calls)
+        calls[seq] = replace(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
+        self.record = replace(self.record, calls=tuple(calls))
+
+    def calls(self, step: str) -> Sequence[CallRecord]:
+        """Return the calls of one step."""
+        return [call for call in self.record.calls if call.step == step]
+
+    def may_have_started(self) -> bool:
+        """Whether a start or restart call of this operation may have reached its tool."""
+        return any(
+            call.step in ("start", "restart")
+            and call.outcome in (CallOutcome.ANSWERED, CallOutcome.AMBIGUOUS, CallOutcome.INTENDED, CallOutcome.FAILED)
+            for call in self.record.calls
+        )

@@ -1,0 +1,189 @@
+"""What the engine needs from the world: a ToolCaller, a Store, a Clock. Two-method seams, nothing more."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from ostler.model.events import Event
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.records import OperationRecord, ServiceRecord
+from ostler.model.responses import ToolResponse
+
+Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
+"""`await progress(done, total, message)`."""
+
+
+class ToolCaller(Protocol):
+    """Calls tools of downstream servers; implemented by the downstream pool, or by a library user."""
+
+    async def call_tool(
+        self,
+        tool: str,
+        args: JsonMapping,
+        *,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> ToolResponse:
+        """Call `server/tool` and return its normalised answer; a tool's own failure is `is_error`, not an exception.
+
+        Args:
+            tool: `server/tool`.
+            args: the tool's arguments, complete and rendered.
+            timeout: seconds until `ToolTimeoutError`; None means the server's default.
+            progress: called for each progress notification.
+
+        Raises:
+            DownstreamError: there was no answer; see its `delivery`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInfo:
+    """One downstream tool as its server lists it."""
+
+    server: str
+    name: str
+    description: str
+    input_schema: JsonObject
+    output_schema: JsonObject | None = None
+    annotations: JsonObject | None = None
+    title: str = ""
+
+    @property
+    def qualified(self) -> str:
+        """`server/tool`."""
+        return f"{self.server}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What is known about a downstream server right now.
+
+    Attributes:
+        known: there is an entry for it (configured or built in).
+        connected: calls can be sent.
+        reason: why it is not connected, in words for people.
+        tools_known: its tools list has been read at least once.
+    """
+
+    known: bool
+    connected: bool
+    reason: str = ""
+    tools_known: bool = False
+
+
+class ToolDirectory(Protocol):
+    """What the downstream pool knows about servers and tools, without asking them."""
+
+    def server_status(self, server: str) -> ServerStatus:
+        """Return what is known about `server`; never blocks."""
+        ...
+
+    def find_tool(self, tool: str) -> ToolInfo | None:
+        """Return the tool `server/tool`, or None when it is not (or not yet) listed."""
+        ...
+
+    def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
+        """Return the listed tools, of one server or of all, by name."""
+        ...
+
+    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(server)` (quick, not blocking) when a server connects, is lost, or lists other tools.
+
+        Returns a function that ends the subscription.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Wall time, injected. Durations and sleeps use anyio's clock, which tests make virtual."""
+
+    def now(self) -> datetime:
+        """Return the current time, UTC and timezone-aware."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PutService:
+    """Write a service record (insert or replace by id)."""
+
+    record: ServiceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DropService:
+    """Remove a service record; its operations stay as history until retention."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutOperation:
+    """Write an operation with its calls (insert or replace by id)."""
+
+    record: OperationRecord
+
+
+Change: TypeAlias = PutService | DropService | PutOperation
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What a store held when it was opened.
+
+    Attributes:
+        services: every service record.
+        open_operations: operations without an outcome, oldest first.
+        last_cursor: the highest event cursor ever given out.
+        events: the newest kept events, oldest first.
+    """
+
+    services: Sequence[ServiceRecord]
+    open_operations: Sequence[OperationRecord]
+    last_cursor: int
+    events: Sequence[Event]
+
+
+class Store(Protocol):
+    """Durable memory.
+
+    Obligations (one contract suite tests them over every store):
+
+    - `commit` is atomic (all changes or none), durable when it returns, and applied in the order of the calls.
+    - Concurrent commits may share one disk write (group commit).
+    - `commit` that cannot be made durable raises StoreError and leaves nothing of it behind.
+    - cancellation of a `commit` leaves either all or nothing, never a part.
+    """
+
+    async def load(self) -> StoredState:
+        """Return what is stored.
+
+        Raises:
+            StoreError: it cannot be read; nothing was changed.
+        """
+        ...
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Make `changes` durable, atomically.
+
+        Raises:
+            StoreError: disk full, read-only, or closed; nothing was written.
+        """
+        ...
+
+    def append_events(self, events: Sequence[Event]) -> None:
+        """Queue events to be written with the next commit, or soon; never blocks, never raises for disk faults."""
+        ...
+
+    async def operations(self, service_id: str, *, limit: int = 20) -> Sequence[OperationRecord]:
+        """Return the newest operations of a service, newest first."""
+        ...
+
+
+StateChangeCallback: TypeAlias = Callable[[str, str, str, str, BaseException | None], None]
+"""`callback(name, old, new, health, error)`: states and health by their values; must be quick, may not raise."""
+
+ServerEnvironment: TypeAlias = Mapping[str, str]
+"""Environment variables that templates may see as `env.*` (allow-listed)."""

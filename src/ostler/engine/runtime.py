@@ -1,0 +1,62 @@
+"""What every instance shares: the seams to the world and the manager's task group."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from anyio.abc import TaskGroup
+
+from ostler.engine.events import EventLog
+from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
+
+if TYPE_CHECKING:
+    from ostler.engine.instance import ServiceInstance
+    from ostler.engine.operations import Operation
+
+
+def new_id() -> str:
+    """Return a short random id, unique in practice (64 bits)."""
+    return secrets.token_hex(8)
+
+
+async def _no_dependencies(_instance: "ServiceInstance", _operation: "Operation") -> Mapping[str, object]:
+    return {}
+
+
+def _ignore(_instance: "ServiceInstance") -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The engine's surroundings, injected.
+
+    Attributes:
+        caller: calls downstream tools.
+        tools: knows which tools there are; None when the caller cannot tell (library use).
+        store: durable memory.
+        events: the event log.
+        clock: wall time.
+        environment: what templates may see as `env.*`.
+        task_group: owns every controller task; set while the manager runs.
+        await_dependencies: returns when an instance's dependencies allow its start, with what templates see of them.
+        instance_changed: told after each change of an instance's state or health.
+        instance_removed: told after an instance was deleted.
+        watch_health: (re)schedules health checks of an instance.
+    """
+
+    caller: ToolCaller
+    store: Store
+    events: EventLog
+    clock: Clock
+    tools: ToolDirectory | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    make_id: Callable[[], str] = new_id
+    random: Random = field(default_factory=Random)
+    task_group: TaskGroup | None = None
+    await_dependencies: Callable[["ServiceInstance", "Operation"], Awaitable[Mapping[str, object]]] = _no_dependencies
+    instance_changed: Callable[["ServiceInstance"], None] = _ignore
+    instance_removed: Callable[["ServiceInstance"], None] = _ignore
+    watch_health: Callable[["ServiceInstance"], None] = _ignore

@@ -1,0 +1,143 @@
+"""What the engine shows and takes: immutable snapshots and requests, the same for tools, resources, CLI and library."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.records import OperationKind
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class OperationView:
+    """An operation under way: what, since when, and which step it is at."""
+
+    id: str
+    kind: OperationKind
+    started_at: datetime
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """One service at one moment. `args` and `outputs` are masked; `ServiceManager.reveal` has the secrets.
+
+    Attributes:
+        error: the last failure in words, kept until the next success; None when there is none.
+        reason: a short code for why the state is what it is (`crash-loop`, `dependency`, `lease-expired` …).
+        outputs_at: when the outputs were taken from the start (or restart) tool's answer.
+        checked_at: when health was last checked (answered or not).
+        evidence: what the last health check saw, in words.
+        reachability_at: when the driving server's reachability last changed.
+        service_data: facts of the service's type (steps' outputs; a server's pid and tools count …).
+    """
+
+    id: str
+    name: str
+    service_type: str
+    class_name: str
+    state: ServiceState
+    health: HealthStatus
+    reachability: Reachability
+    desired: DesiredState
+    state_since: datetime
+    created_at: datetime
+    updated_at: datetime
+    error: str | None = None
+    error_at: datetime | None = None
+    reason: str = ""
+    class_digest: str = ""
+    labels: JsonObject = field(default_factory=dict[str, JsonValue])
+    owner: str = ""
+    purpose: str = ""
+    persist: bool = False
+    auto_start: bool = False
+    args: JsonObject = field(default_factory=dict[str, JsonValue])
+    outputs: JsonObject = field(default_factory=dict[str, JsonValue])
+    outputs_at: datetime | None = None
+    service_data: JsonObject = field(default_factory=dict[str, JsonValue])
+    dependencies: tuple[str, ...] = ()
+    checked_at: datetime | None = None
+    next_check_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    reachability_at: datetime | None = None
+    evidence: str = ""
+    health_failures: int = 0
+    health_successes: int = 0
+    health_checks: bool = False
+    lease_expires_at: datetime | None = None
+    restarts: int = 0
+    starts: int = 0
+    operation: OperationView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """What to create. `lease` is in seconds; an empty name asks for the class's `defaultName` or a generated one."""
+
+    class_name: str
+    name: str = ""
+    args: JsonObject = field(default_factory=dict[str, JsonValue])
+    persist: bool = True
+    auto_start: bool = False
+    start: bool = True
+    lease: float | None = None
+    labels: JsonObject = field(default_factory=dict[str, JsonValue])
+    owner: str = ""
+    purpose: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationResult:
+    """How a request went.
+
+    Attributes:
+        service: the service as it is now (for delete: as it was last).
+        message: one sentence naming the service and what happened.
+        changed: False when nothing was to be done.
+        finished: False when the wait ran out first; the operation goes on (see `operation_id`).
+    """
+
+    service: ServiceView
+    message: str
+    changed: bool = True
+    finished: bool = True
+    operation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a class's tools are all there. An unknown class is `available=False` with `known=False`."""
+
+    name: str
+    available: bool
+    missing_tools: tuple[str, ...] = ()
+    missing_servers: tuple[str, ...] = ()
+    known: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFilter:
+    """Which services to list; empty fields do not filter. Labels are `key=value` pairs that must all match."""
+
+    states: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
+    class_name: str = ""
+    service_type: str = ""
+    owner: str = ""
+    labels: Sequence[tuple[str, str]] = ()
+
+    def matches(self, view: ServiceView) -> bool:
+        """Whether `view` is one of them."""
+        return (
+            (not self.states or view.state.value in self.states)
+            and (not self.health or view.health.value in self.health)
+            and (not self.class_name or view.class_name == self.class_name)
+            and (not self.service_type or view.service_type == self.service_type)
+            and (not self.owner or view.owner == self.owner)
+            and all(str(view.labels.get(key)) == value for key, value in self.labels)
+        )

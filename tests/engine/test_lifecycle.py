@@ -1,0 +1,362 @@
+"""Starting, stopping, restarting and deleting one service through the ServiceManager."""
+
+import anyio
+import pytest
+from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
+
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ArgumentError,
+    ConflictError,
+    NotFoundError,
+    OperationTimeoutError,
+    OstlerError,
+    SupersededError,
+    ToolFailedError,
+)
+from ostler.model.events import EventKind
+from ostler.model.states import HealthStatus, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+async def test_create_starts_waits_until_ready_and_gives_outputs() -> None:
+    world = World(ready_after=3)
+    async with running(world) as manager:
+        result = await manager.create(CreateRequest("basic", "db", {"size": 5}))
+        assert result.finished
+        assert result.changed
+        assert result.service.state is ServiceState.RUNNING
+        assert result.service.outputs == {"url": "ledger://r1/5"}
+        assert world.resources["r1"]["size"] == 5, "the integer kept its type through the template"
+        assert world.tools_called("w/status").count("w/status") == 4
+        await manager.stop_service("db")
+        assert world.resources == {}
+        assert manager.get_service_state("db") is ServiceState.STOPPED
+
+
+async def test_states_are_seen_in_order() -> None:
+    world = World()
+    seen: list[tuple[str, str]] = []
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        manager.registry.get("db").on_state_change(lambda name, old, new, health, error: seen.append((old, new)))
+        await manager.start_service("db")
+        await manager.stop_service("db")
+    states = [pair for pair in seen if pair[0] != pair[1]]
+    assert states == [
+        ("stopped", "starting"),
+        ("starting", "running"),
+        ("running", "stopping"),
+        ("stopping", "stopped"),
+    ]
+
+
+async def test_a_failed_start_tool_is_told_and_the_service_is_not_created() -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("image not found"))
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError, match="start tool failed: image not found") as caught:
+            await manager.create(CreateRequest("basic", "db"))
+        assert caught.value.service == "db"
+        assert caught.value.step == "start"
+        assert caught.value.tool == "w/start"
+        assert "db" not in manager.registry
+
+
+async def test_a_start_that_never_gets_ready_is_cleaned_up_at_the_create_timeout() -> None:
+    world = World(ready_after=1000)
+    async with running(world) as manager:
+        with pytest.raises(OperationTimeoutError, match=r"1m \(timeout.create\).*booting.*cleaned up with w/stop"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+        assert "db" not in manager.registry
+
+
+async def test_a_start_whose_answer_is_lost_is_found_and_stopped() -> None:
+    world = World()
+    world.faults["w/start"].append(Lost(acts=True))
+    async with running(world) as manager:
+        with pytest.raises(OstlerError, match="cleaned up with w/stop"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+
+
+async def test_a_start_that_hangs_and_acts_is_found_and_stopped() -> None:
+    world = World()
+    world.faults["w/start"].append(Hang(acts=True))
+    async with running(world) as manager:
+        with pytest.raises(OstlerError, match="w/start"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+
+
+async def test_what_cannot_be_found_is_kept_and_named() -> None:
+    world = World()
+    world.faults["w/start"].append(Lost(acts=True))
+    entry = manifest(lifecycleTools__find=None)
+    async with running(world, entry) as manager:
+        with pytest.raises(OstlerError, match="could not be found.*kept as failed"):
+            await manager.create(CreateRequest("basic", "db"))
+        view = manager.view("db")
+        assert view.state is ServiceState.FAILED
+        assert view.reason == "unknown-outcome"
+        with pytest.raises(OstlerError, match="abandon"):
+            await manager.delete("db")
+        await manager.delete("db", abandon=True)
+        assert "db" not in manager.registry
+
+
+async def test_an_output_that_is_not_in_the_answer_is_an_error_and_the_resource_is_stopped() -> None:
+    world = World()
+    entry = manifest(lifecycleTools__start__outputs={"id": "identifier"})
+    async with running(world, entry) as manager:
+        with pytest.raises(OstlerError, match="identifier"):
+            await manager.create(CreateRequest("basic", "db"))
+
+
+async def test_equal_requests_join_the_running_one() -> None:
+    world = World(ready_after=5)
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        results: list[str] = []
+
+        async def start() -> None:
+            results.append((await manager.start_service("db")).operation_id)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(start)
+        assert len(set(results)) == 1
+        assert world.tools_called("w/start") == ["w/start"]
+
+
+async def test_stop_during_start_cancels_it_and_stops_what_was_started() -> None:
+    world = World(ready_after=1000)
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"), wait=False)
+        await until(lambda: world.resources)
+        starting = manager.registry.get("db")
+        result = await manager.stop_service("db")
+        assert result.service.state is ServiceState.STOPPED
+        assert world.resources == {}
+        assert starting.state is ServiceState.STOPPED
+
+
+async def test_the_cancelled_start_tells_its_waiter() -> None:
+    world = World(ready_after=1000)
+    async with running(world) as manager, anyio.create_task_group() as group:
+        await manager.create(CreateRequest("basic", "db", start=False))
+
+        async def start() -> None:
+            with pytest.raises(SupersededError, match="a stop was requested"):
+                await manager.start_service("db")
+
+        group.start_soon(start)
+        await until(lambda: world.resources)
+        await manager.stop_service("db")
+
+
+async def test_stop_during_a_slow_start_call_waits_for_the_answer_that_names_the_resource() -> None:
+    world = World()
+    world.faults["w/start"].append(Slow(3))
+    entry = manifest(lifecycleTools__find=None)
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"), wait=False)
+        await until(lambda: world.calls)
+        await manager.stop_service("db")
+        assert world.resources == {}
+        assert world.tools_called("w/start", "w/stop") == ["w/start", "w/stop"]
+
+
+async def test_start_and_stop_say_when_nothing_is_to_be_done() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        again = await manager.start_service("db")
+        assert not again.changed
+        assert "already running" in again.message
+        await manager.stop_service("db")
+        again = await manager.stop_service("db")
+        assert not again.changed
+        assert "already stopped" in again.message
+
+
+async def test_create_is_idempotent_for_the_same_args_and_refuses_others() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", {"size": 2}))
+        again = await manager.create(CreateRequest("basic", "db", {"size": 2}))
+        assert not again.changed
+        assert world.tools_called("w/start") == ["w/start"]
+        with pytest.raises(AlreadyExistsError, match="already exists"):
+            await manager.create(CreateRequest("basic", "db", {"size": 3}))
+        await manager.create(CreateRequest("basic", "web", {"size": 1}, idempotency_key="k1"))
+        with pytest.raises(ConflictError, match="k1"):
+            await manager.create(CreateRequest("basic", "web2", {"size": 9}, idempotency_key="k1"))
+
+
+async def test_all_problems_of_a_create_come_in_one_answer() -> None:
+    world = World()
+    async with running(world) as manager:
+        with pytest.raises(ArgumentError) as caught:
+            await manager.create(CreateRequest("basic", "Not A Name", {"size": "big", "colour": "red"}))
+        text = str(caught.value)
+        assert "arg validation failed: " in text
+        assert "invalid type for argument 'size'" in text
+        assert "unknown argument 'colour'" in text
+        assert "Not A Name" in text
+        with pytest.raises(NotFoundError, match=r"'basics' not found; did you mean 'basic'"):
+            await manager.create(CreateRequest("basics"))
+        assert world.calls == []
+
+
+async def test_a_failed_stop_keeps_the_service_until_forced() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/stop"] = Fail("permission denied")
+        with pytest.raises(ToolFailedError, match="stop tool failed: permission denied"):
+            await manager.delete("db")
+        assert manager.get_service_state("db") is ServiceState.FAILED
+        result = await manager.delete("db", force=True)
+        assert "although stopping it failed" in result.message
+        assert "db" not in manager.registry
+
+
+async def test_a_stop_tool_that_fails_because_it_is_gone_already_is_a_stop() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        result = await manager.stop_service("db")
+        assert result.service.state is ServiceState.STOPPED
+        assert "already gone" in result.message
+
+
+async def test_the_stop_plan_is_pinned_when_the_class_changes() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        manager.classes.replace([])
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+async def test_restart_without_a_restart_tool_stops_and_starts() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        result = await manager.restart_service("db")
+        assert world.tools_called("w/start", "w/stop") == ["w/start", "w/stop", "w/start"]
+        assert result.service.outputs == {"url": "ledger://r2/1"}
+        assert result.service.restarts == 1
+
+
+async def test_a_restart_tool_is_used_and_its_outputs_renew_the_stop_plan() -> None:
+    world = World()
+    entry = manifest(
+        lifecycleTools__restart={"tool": "w/restart", "args": {"id": "{{ start.id }}"}, "outputs": {"id": "id"}}
+    )
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        result = await manager.restart_service("db")
+        assert result.service.outputs == {"url": "ledger://r2/1"}
+        await manager.stop_service("db")
+        assert world.resources == {}
+
+
+async def test_secrets_are_masked_everywhere_but_in_the_call() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", {"password": "hunter2-hunter2"}))
+        assert world.calls[0][1]["password"] == "hunter2-hunter2"
+        view = manager.view("db")
+        history = await manager.history("db")
+        page = manager.events.read(limit=1000)
+        assert "hunter2" not in repr((view, history, page))
+        assert manager.reveal("db")[0]["password"] == "hunter2-hunter2"
+
+
+async def test_progress_tells_how_far_a_start_is() -> None:
+    world = World(ready_after=2)
+    messages: list[str] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        messages.append(message or "")
+
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"), progress=progress)
+    assert messages[0].startswith("calling w/start")
+    assert any("waiting until ready" in message for message in messages)
+    assert messages[-1] == "service db is running"
+
+
+async def test_a_wait_that_runs_out_leaves_the_start_going() -> None:
+    world = World(ready_after=20)
+    async with running(world) as manager:
+        result = await manager.create(CreateRequest("basic", "db"), timeout=5)
+        assert not result.finished
+        assert result.service.state is ServiceState.STARTING
+        await until(lambda: manager.get_service_state("db") is ServiceState.RUNNING)
+
+
+async def test_events_are_ordered_and_complete() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.delete("db")
+        page = manager.events.read(service="db", limit=1000)
+        cursors = [event.cursor for event in page.events]
+        assert cursors == sorted(cursors)
+        kinds = [event.kind for event in page.events]
+        assert kinds[0] is EventKind.SERVICE_CREATED
+        assert kinds[-1] is EventKind.SERVICE_DELETED
+        assert kinds.count(EventKind.OPERATION_BEGAN) == kinds.count(EventKind.OPERATION_ENDED) == 2
+
+
+async def test_health_has_thresholds_and_evidence() -> None:
+    world = World()
+    entry = manifest(lifecycleTools__status=None, lifecycleTools__find=None)
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        world.healthy = False
+        await until(lambda: manager.view("db").health_failures == 2)
+        assert manager.view("db").health is HealthStatus.HEALTHY, "two misses are below the threshold of three"
+        await until(lambda: manager.view("db").health is HealthStatus.UNHEALTHY)
+        view = manager.view("db")
+        assert view.state is ServiceState.RUNNING
+        assert "ok" in view.evidence
+        world.healthy = True
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+
+
+async def test_garbage_from_the_start_tool_is_an_error_that_shows_it() -> None:
+    world = World()
+    world.faults["w/start"].append(Answer("%%% what? %%%"))
+    async with running(world) as manager:
+        with pytest.raises(OstlerError, match="what"):
+            await manager.create(CreateRequest("basic", "db"))
+
+
+async def test_cleanup_waits_for_a_driving_server_that_is_just_away() -> None:
+    world = World(ready_after=1000)
+    world.faults["w/stop"].extend([Down(), Down(), Down()])
+    async with running(world) as manager:
+        with pytest.raises(OperationTimeoutError, match="cleaned up with w/stop"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+
+
+async def test_a_looking_tool_that_fails_itself_proves_nothing_gone() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__find=None, lifecycleTools__healthCheck=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Fail())
+        world.always["w/status"] = Fail()
+        with pytest.raises(ToolFailedError, match="stop tool failed"):
+            await manager.stop_service("db")
+        assert manager.get_service_state("db") is ServiceState.FAILED
+        world.always.clear()
+        await manager.start_service("db")
+        assert len(world.resources) == 1

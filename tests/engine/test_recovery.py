@@ -1,0 +1,163 @@
+"""Services come back after the server's end: verified first, then adopted, started or shown as they are."""
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import EPOCH, Down, World, manifest, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.views import CreateRequest
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
+from ostler.model.states import DesiredState, Reachability, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+async def settle(manager: Any) -> None:
+    """Wait until recovery has looked at everything and nothing is under way."""
+    await manager.recovered.wait()
+    await until(lambda: all(view.operation is None for view in manager.views()))
+
+
+async def a_running_service(world: World, store: MemoryStore, **request: Any) -> None:
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", **request))
+
+
+async def test_a_running_service_survives_and_is_adopted() -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store)
+    assert world.resources, "leaving the server stops no persisted service"
+    world.calls.clear()
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        view = manager.view("db")
+        assert view.state is ServiceState.RUNNING
+        assert view.outputs == {"url": "ledger://r1/1"}
+        assert world.tools_called("w/start") == []
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+async def test_nothing_is_claimed_before_it_was_verified() -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store)
+    world.always["w/status"] = Down()
+    async with running(world, store=store) as manager:
+        assert manager.view("db").state is ServiceState.UNKNOWN
+        await settle(manager)
+        view = manager.view("db")
+        assert view.state is ServiceState.UNREACHABLE
+        assert view.reachability is Reachability.UNREACHABLE
+        assert world.resources, "an unreachable server destroys nothing"
+
+
+async def test_a_service_that_died_meanwhile_is_stopped_and_started_only_with_auto_start() -> None:
+    for auto_start, state in ((False, ServiceState.STOPPED), (True, ServiceState.RUNNING)):
+        world, store = World(), MemoryStore()
+        await a_running_service(world, store, auto_start=auto_start)
+        world.resources.clear()
+        async with running(world, store=store) as manager:
+            await settle(manager)
+            assert manager.view("db").state is state
+            assert len(world.resources) == (1 if auto_start else 0)
+
+
+async def test_a_service_that_is_not_persisted_is_stopped_on_leaving() -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store, persist=False)
+    assert world.resources == {}
+    async with running(world, store=store) as manager:
+        assert manager.views() == []
+
+
+async def test_stop_on_exit_stops_all_and_they_come_back_wanted() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store, stop_on_exit=True) as manager:
+        await manager.create(CreateRequest("basic", "db", auto_start=True))
+    assert world.resources == {}
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").state is ServiceState.RUNNING
+
+
+async def crashed_start(
+    world: World, store: MemoryStore, outcome: CallOutcome | None, *, on_unknown: str = "hold", find: bool = True
+) -> Any:
+    """Leave the store as a crash during a start leaves it; return the class."""
+    changes: dict[str, Any] = {"onUnknown": on_unknown}
+    if not find:
+        changes["lifecycleTools__find"] = None
+        changes["lifecycleTools__status"] = None
+        changes["lifecycleTools__healthCheck"] = None
+        changes["healthCheck"] = None
+    entry = manifest(**changes)
+    async with running(World(), entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+    record = (await store.load()).services[0]
+    calls = ()
+    if outcome is not None:
+        calls = (CallRecord(0, "start", "w/start", {}, outcome, EPOCH),)
+    operation = OperationRecord("op1", record.id, "db", OperationKind.START, EPOCH, calls=calls)
+    wanted = replace(record, desired=DesiredState.RUNNING, state=ServiceState.STARTING)
+    await store.commit([PutService(wanted), PutOperation(operation)])
+    return entry
+
+
+async def test_a_start_cut_off_before_its_call_is_done_again() -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, None)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert len(world.resources) == 1
+        assert (await store.load()).open_operations == []
+
+
+async def test_a_start_cut_off_after_it_acted_is_found_and_adopted_with_its_outputs() -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED)
+    await world.call_tool("w/start", {"name": "db", "size": 1})
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        view = manager.view("db")
+        assert view.state is ServiceState.RUNNING
+        assert view.outputs == {"url": "ledger://r1/1"}
+        assert len(world.resources) == 1
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+async def test_a_start_cut_off_that_did_not_act_is_done_again() -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").state is ServiceState.RUNNING
+        assert len(world.resources) == 1
+
+
+@pytest.mark.parametrize(
+    ("policy", "state"),
+    [("hold", ServiceState.UNKNOWN), ("adopt", ServiceState.RUNNING)],
+)
+async def test_what_nothing_can_tell_follows_on_unknown(policy: str, state: ServiceState) -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED, on_unknown=policy, find=False)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").state is state
+        assert world.tools_called("w/start", "w/stop") == []
+
+
+async def test_restore_of_many_is_bounded_and_complete() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager, anyio.create_task_group() as group:
+        for index in range(100):
+            group.start_soon(manager.create, CreateRequest("basic", f"s{index}"))
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert {view.state for view in manager.views()} == {ServiceState.RUNNING}

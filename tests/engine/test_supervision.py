@@ -1,0 +1,232 @@
+"""What happens by itself: restart policy, dependencies, leases, downstream servers that come and go."""
+
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import BASIC, Down, Fail, World, manifest, running, until
+
+from ostler.engine.classes import ClassEntry
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import DependencyError, OstlerError
+from ostler.model.events import EventKind
+from ostler.model.states import HealthStatus, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+def named(name: str, **changes: Any) -> ClassEntry:
+    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
+
+
+async def test_an_unhealthy_service_is_restarted_with_backoff() -> None:
+    world = World()
+    entry = manifest(restartPolicy={"policy": "on-failure", "backoff": {"initial": "5s", "jitter": 0}})
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.healthy = False
+        await until(lambda: manager.view("db").next_retry_at is not None)
+        world.healthy = True
+        await until(lambda: manager.view("db").restarts == 1)
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        assert len(world.resources) == 1
+
+
+async def test_a_service_that_is_gone_has_failed_and_is_started_again() -> None:
+    world = World()
+    entry = manifest(restartPolicy="on-failure")
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert len(world.resources) == 1
+
+
+async def test_without_a_policy_a_gone_service_is_failed_and_stays() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.FAILED)
+        assert manager.view("db").reason == "gone"
+        await manager.start_service("db")
+        assert manager.view("db").state is ServiceState.RUNNING
+
+
+async def test_a_crash_loop_ends() -> None:
+    world = World()
+    entry = manifest(
+        restartPolicy={"policy": "on-failure", "maxRestarts": 3, "window": "1h", "backoff": {"initial": "1s"}}
+    )
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        world.always["w/start"] = Fail("no space")
+        await until(lambda: manager.view("db").reason == "crash-loop", within=7200)
+        view = manager.view("db")
+        assert view.state is ServiceState.FAILED
+        assert "restarted 3 times" in (view.error or "")
+        assert "no space" in (view.error or "")
+
+
+async def test_a_stop_ends_a_planned_retry() -> None:
+    world = World()
+    entry = manifest(restartPolicy={"policy": "on-failure", "backoff": {"initial": "60s", "max": "60s", "jitter": 0}})
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        await manager.stop_service("db")
+        assert manager.view("db").state is ServiceState.STOPPED
+        assert manager.view("db").next_retry_at is None
+
+
+async def test_dependencies_are_started_first_and_their_outputs_are_seen() -> None:
+    world = World()
+    app = named(
+        "app",
+        dependencies=[{"name": "db", "alias": "store"}],
+        outputs={"dsn": "{{ dependencies.store.outputs.url }}"},
+    )
+    async with running(world, manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        result = await manager.create(CreateRequest("app", "web"))
+        assert result.service.outputs == {"dsn": "ledger://r1/1"}
+        assert [args["name"] for tool, args in world.calls if tool == "w/start"] == ["db", "web"]
+
+
+async def test_a_dependency_is_made_on_demand() -> None:
+    world = World()
+    app = named("app", dependencies=[{"serviceClassName": "basic", "alias": "db", "create": True, "args": {"size": 7}}])
+    async with running(world, manifest(), app) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        assert manager.view("web-db").state is ServiceState.RUNNING
+        assert manager.view("web-db").args["size"] == 7
+
+
+async def test_a_failed_dependency_makes_its_dependents_wait_and_they_start_when_it_recovers() -> None:
+    world = World()
+    app = named("app", dependencies=["db"])
+    async with running(world, manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        world.faults["w/start"].append(Fail("no space"))
+        with pytest.raises(DependencyError, match="'web' waits for 'db'.*no space"):
+            await manager.create(CreateRequest("app", "web"))
+        assert manager.view("web").state is ServiceState.WAITING
+        assert manager.view("web").reason == "dependency"
+        await manager.start_service("db")
+        await until(lambda: manager.view("web").state is ServiceState.RUNNING)
+
+
+async def test_missing_dependencies_and_cycles_are_refused_at_create_with_the_path() -> None:
+    a, b = named("a", dependencies=["two"]), named("b", dependencies=["one"])
+    async with running(World(), a, b, named("c", dependencies=["self"])) as manager:
+        with pytest.raises(DependencyError, match="'one' depends on 'two', which does not exist"):
+            await manager.create(CreateRequest("a", "one"))
+        with pytest.raises(DependencyError, match="form a cycle: self"):
+            await manager.create(CreateRequest("c", "self"))
+        assert manager.views() == []
+
+
+async def test_a_lease_warns_then_stops_by_the_pinned_plan() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=100))
+        manager.classes.replace([])
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        kinds = [event.kind for event in manager.events.read(service="db", limit=1000).events]
+        assert EventKind.LEASE_EXPIRING in kinds
+        assert EventKind.LEASE_EXPIRED in kinds
+        assert kinds.index(EventKind.LEASE_EXPIRING) < kinds.index(EventKind.LEASE_EXPIRED)
+        assert world.resources == {}
+
+
+async def test_a_renewed_lease_lasts() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=100))
+        await anyio.sleep(80)
+        await manager.renew("db", 1000)
+        await anyio.sleep(500)
+        assert manager.view("db").state is ServiceState.RUNNING
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=1000)
+
+
+async def test_an_unreachable_server_is_not_an_unhealthy_service() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        world.always["w/health"] = Down()
+        await until(lambda: manager.view("db").reachability.value == "unreachable")
+        view = manager.view("db")
+        assert view.health is HealthStatus.HEALTHY
+        assert view.state is ServiceState.RUNNING
+
+
+async def test_one_failing_service_disturbs_no_other() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "good"))
+        world.faults["w/start"].append(Fail("boom"))
+        with pytest.raises(OstlerError):
+            await manager.create(CreateRequest("basic", "bad"))
+        assert [view.name for view in manager.views()] == ["good"]
+
+
+async def test_start_all_of_a_layered_graph_takes_its_critical_path() -> None:
+    """100 services in 10 layers, each with a start time of its own and three dependencies in the layer below."""
+    world = World()
+    layers, width = 10, 10
+    seconds = {f"s{layer}-{i}": 1.0 + (layer * 7 + i * 3) % 5 for layer in range(layers) for i in range(width)}
+    needs = {
+        f"s{layer}-{i}": [f"s{layer - 1}-{(i + k) % width}" for k in (0, 3, 7)] if layer else []
+        for layer in range(layers)
+        for i in range(width)
+    }
+    classes = [
+        manifest(
+            BASIC.replace("{name: basic}", f"{{name: k{name}}}"),
+            dependencies=needs[name],
+            lifecycleTools__ready=None,
+            healthCheck={"enabled": False},
+        )
+        for name in seconds
+    ]
+    world.seconds = seconds
+    finish: dict[str, float] = {}
+    for name, own in seconds.items():
+        finish[name] = own + max((finish[need] for need in needs[name]), default=0.0)
+    async with running(world, *classes) as manager:
+        for name in seconds:
+            await manager.create(CreateRequest(f"k{name}", name, start=False))
+        began = anyio.current_time()
+        assert await manager.start_all() == {}
+        assert anyio.current_time() - began == pytest.approx(max(finish.values()), rel=0.05)
+        assert len(world.resources) == 100
+        order = [args["name"] for tool, args in world.calls if tool == "w/start"]
+        assert all(order.index(need) < order.index(name) for name in needs for need in needs[name])
+        world.calls.clear()
+        began = anyio.current_time()
+        assert await manager.stop_all() == {}
+        assert world.resources == {}
+
+
+async def test_a_dependency_made_on_demand_goes_with_its_last_user() -> None:
+    world = World()
+    app = named("app", dependencies=[{"serviceClassName": "basic", "alias": "db", "create": True}])
+    async with running(world, manifest(), app) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        await manager.delete("web")
+        await until(lambda: not manager.views())
+        assert world.resources == {}
+
+
+async def test_stopping_what_others_use_says_so() -> None:
+    app = named("app", dependencies=["db"])
+    async with running(World(), manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.create(CreateRequest("app", "web"))
+        result = await manager.stop_service("db")
+        assert "still running and depending on it: web" in result.message

@@ -1,0 +1,1 @@
+"""Parts that several tests share: a scripted tool caller, scripted MCP servers, small manifests."""

@@ -1,0 +1,156 @@
+"""An application over the ledger of `tests/support/world.py`: the real engine, in virtual time, without files.
+
+What the MCP face needs beside the engine is as small as it can be; `tests/faces/test_mcp_application.py` drives the
+face over the full application.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.client import Client
+from tests.support.world import EPOCH, World, manifest
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import ServerStatus, ToolInfo
+from ostler.faces.mcp.server import OstlerServer, build_server
+from ostler.faces.mcp.toolbox import Toolset
+from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
+from ostler.model.responses import ToolResponse
+from ostler.rules.manifests import load_manifests
+
+TOOLS = ("start", "stop", "restart", "status", "find", "health")
+
+
+class LedgerTools:
+    """The ledger's tools as a downstream server `w`; `w/denied` is forbidden."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.connected = True
+        self._callbacks: list[Callable[[str], None]] = []
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        if tool == "w/denied":
+            raise ToolDeniedError(f"tool {tool!r} is denied by the policy of this Ostler", tool=tool)
+        if not tool.startswith("w/"):
+            raise ToolNotFoundError(f"tool {tool!r} not found", tool=tool, next_actions=("tool_list shows the tools",))
+        if progress is not None and tool == "w/status":
+            await progress(1.0, 2.0, "halfway")
+        return await self.world.call_tool(tool, args, timeout=timeout)
+
+    def server_status(self, server: str) -> ServerStatus:
+        known = server == "w"
+        return ServerStatus(known, known and self.connected, "" if self.connected else "gone", tools_known=known)
+
+    def find_tool(self, tool: str) -> ToolInfo | None:
+        return next((info for info in self.list_tools() if info.qualified == tool), None)
+
+    def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
+        if server not in (None, "w"):
+            return []
+        return [
+            ToolInfo("w", name, f"{name} a resource of the ledger", {"type": "object", "properties": {"name": {}}})
+            for name in sorted(TOOLS)
+        ]
+
+    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+
+class LedgerApplication:
+    """See the module."""
+
+    def __init__(self, manager: ServiceManager, pool: LedgerTools) -> None:
+        self.manager = manager
+        self.pool = pool
+        self.logs: dict[str, list[str]] = {}
+
+    @property
+    def classes(self) -> ClassCatalogue:
+        return self.manager.classes
+
+    async def create_class(self, text: str) -> ClassEntry:
+        entry = _entry(text)
+        if entry.name in {known.name for known in self.classes.get_all()}:
+            raise AlreadyExistsError(f"ServiceClass {entry.name!r} already exists")
+        self.classes.add(entry)
+        return entry
+
+    async def update_class(self, name: str, text: str) -> ClassEntry:
+        self.classes.get(name)
+        entry = _entry(text)
+        self.classes.add(entry)
+        return entry
+
+    async def delete_class(self, name: str, *, force: bool = False) -> None:
+        self.classes.get(name)
+        if self.manager.instances_of(name) and not force:
+            raise ConflictError(f"class {name!r} has instances: {', '.join(self.manager.instances_of(name))}")
+        self.classes.replace([entry for entry in self.classes.get_all() if entry.name != name])
+
+    def server_entries(self) -> list[dict[str, Any]]:
+        return [self.server_entry("w")]
+
+    def server_entry(self, name: str) -> dict[str, Any]:
+        if name != "w":
+            raise NotFoundError("downstream server", name, known=["w"])
+        return {"name": "w", "state": "connected" if self.pool.connected else "disconnected", "tools": len(TOOLS)}
+
+    def effective_config(self) -> dict[str, Any]:
+        return {"settings": {"http": {"token": "***"}}}
+
+    async def service_logs(self, name: str, *, lines: int = 100) -> dict[str, Any]:
+        self.manager.registry.get(name)
+        return {"lines": self.logs.get(name, [])[-lines:], "source": "ledger"}
+
+
+def _entry(text: str) -> ClassEntry:
+    loaded = load_manifests(text, "manifest")[0]
+    return ClassEntry(loaded.service_class, loaded.digest, loaded.text, origin="user")
+
+
+def quiet(**changes: Any) -> ClassEntry:
+    """Return the ledger's class with its first health check so late that no answer depends on it."""
+    return manifest(**{"healthCheck__initialDelay": "1h", **changes})
+
+
+@asynccontextmanager
+async def ledger(world: World, *classes: ClassEntry) -> AsyncGenerator[LedgerApplication]:
+    """Run the engine over `world`."""
+    tools = LedgerTools(world)
+    manager = ServiceManager(tools, MemoryStore(), tools=tools, clock=LoopClock(EPOCH))
+    for entry in classes or (quiet(),):
+        manager.classes.add(entry)
+    async with manager:
+        yield LedgerApplication(manager, tools)
+
+
+def server_over(app: LedgerApplication, toolset: Toolset = "full") -> OstlerServer:
+    """Return the MCP server over `app`, with its clock."""
+    return build_server(app, toolset, clock=LoopClock(EPOCH))
+
+
+def text_of(result: Any) -> str:
+    """Return a tool result's text."""
+    return "\n".join(block.text for block in result.content if block.type == "text")
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool that must succeed, and return its structured content (which the client held against the schema)."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, text_of(result)
+    return result.structured_content
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> tuple[str, dict[str, Any]]:
+    """Call a tool that must fail; return its text and the error's facts."""
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error, text_of(result)
+    return text_of(result), result.structured_content["error"]

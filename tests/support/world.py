@@ -1,0 +1,254 @@
+"""A ToolCaller over a ledger of external resources, with faults on demand: real behaviour, no network.
+
+`w/start` makes a resource (by name), `w/stop` removes it, `w/status`, `w/find` and `w/list` look. Faults are queued
+per tool: `world.faults["w/start"].append(Hang())`.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.classes import ClassEntry
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
+from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
+from ostler.model.responses import ToolResponse
+from ostler.rules.manifests import load_manifests
+from ostler.rules.responses import normalise
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+BASIC = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: basic}
+spec:
+  description: a resource in the ledger
+  args:
+    size: {type: integer, default: 1, minimum: 1}
+    password: {type: string, secret: true, default: ""}
+  serviceConfig:
+    lifecycleTools:
+      start:
+        tool: w/start
+        args: {name: "{{ name }}", size: "{{ size }}", password: "{{ password }}"}
+        outputs: {id: id}
+      stop:
+        tool: w/stop
+        args: {id: "{{ start.id }}"}
+      ready:
+        tool: w/status
+        args: {name: "{{ name }}"}
+        expect: {jsonPath: {state: running}}
+        interval: 1s
+      healthCheck:
+        tool: w/health
+        args: {name: "{{ name }}"}
+        expect: {jsonPath: {ok: true}}
+      status:
+        tool: w/status
+        args: {name: "{{ name }}"}
+        expect: {jsonPath: {state: running}}
+      find:
+        tool: w/find
+        args: {name: "{{ name }}"}
+        expect: {jsonPath: {found: true}}
+        outputs: {id: id}
+    healthCheck: {interval: 10s, failureThreshold: 3}
+    timeout: {create: 60s, delete: 30s}
+    outputs:
+      url: "ledger://{{ start.id }}/{{ size }}"
+"""
+
+
+def variant(text: str = BASIC, **replacements: str) -> str:
+    """Return `text` with each `old -> new` of `replacements` (keys use `__` for spaces)."""
+    for old, new in replacements.items():
+        text = text.replace(old.replace("__", " "), new)
+    return text
+
+
+def manifest(text: str = BASIC, **changes: Any) -> ClassEntry:
+    """Load one class; `changes` are merged into its serviceConfig (dotted keys allowed)."""
+    import yaml
+
+    value = yaml.safe_load(text)
+    for path, change in changes.items():
+        target: Any = value["spec"]["serviceConfig"]
+        *parents, last = path.split("__")
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        if change is None:
+            target.pop(last, None)
+        else:
+            target[last] = change
+    loaded = load_manifests(yaml.safe_dump(value), "test.yaml")[0]
+    return ClassEntry(loaded.service_class, loaded.digest, loaded.text)
+
+
+@dataclass
+class Fail:
+    """The tool answers with isError."""
+
+    text: str = "it broke"
+
+
+@dataclass
+class Answer:
+    """The tool answers with this value instead of acting."""
+
+    value: Any
+
+
+@dataclass
+class Hang:
+    """The tool does not answer; `acts` says whether it does its work all the same."""
+
+    acts: bool = False
+
+
+@dataclass
+class Lost:
+    """The connection is lost while the call is under way."""
+
+    acts: bool = False
+
+
+@dataclass
+class Down:
+    """The server is not connected."""
+
+
+@dataclass
+class Slow:
+    """The tool answers after some seconds."""
+
+    seconds: float
+
+
+Fault = Fail | Answer | Hang | Lost | Down | Slow
+
+
+@dataclass
+class World:
+    """The ledger and the tools over it."""
+
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    always: dict[str, Fault] = field(default_factory=dict)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    under_way: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    overlaps: list[str] = field(default_factory=list)
+    healthy: bool = True
+    ready_after: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long the start of the resource of a name takes."""
+    _serial: int = 0
+
+    def tools_called(self, *tools: str) -> list[str]:
+        """Return the names of the tools called, in order; only `tools` when given."""
+        return [tool for tool, _ in self.calls if not tools or tool in tools]
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        """Call a ledger tool, after the faults that are queued for it."""
+        self.calls.append((tool, dict(args)))
+        key = str(args.get("name", args.get("id", "")))
+        if tool in ("w/start", "w/stop", "w/restart"):
+            self.under_way[key] += 1
+            if self.under_way[key] > 1:
+                self.overlaps.append(key)
+        began = anyio.current_time()
+        try:
+            value, is_error = await self._act(tool, dict(args), timeout or 60.0)
+        finally:
+            if tool in ("w/start", "w/stop", "w/restart"):
+                self.under_way[key] -= 1
+        text = value if isinstance(value, str) else None
+        content = [{"type": "text", "text": text}] if text is not None else []
+        return normalise(
+            content, None if text is not None else value, is_error=is_error, duration=anyio.current_time() - began
+        )
+
+    async def _act(self, tool: str, args: dict[str, Any], timeout: float) -> tuple[Any, bool]:
+        queue = self.faults[tool]
+        fault = queue.popleft() if queue else self.always.get(tool)
+        match fault:
+            case Fail(text):
+                return text, True
+            case Answer(value):
+                return value, False
+            case Hang(acts):
+                if acts:
+                    self._do(tool, args)
+                await anyio.sleep(timeout)
+                raise ToolTimeoutError(f"tool {tool!r} did not answer within {timeout:g}s")
+            case Lost(acts):
+                if acts:
+                    self._do(tool, args)
+                raise ConnectionLostError(f"the connection ended during {tool!r}")
+            case Down():
+                raise ServerUnavailableError("downstream server 'w' is not connected")
+            case Slow(seconds):
+                await anyio.sleep(seconds)
+            case None:
+                await anyio.sleep(self.seconds.get(str(args.get("name")), 0.0) if tool == "w/start" else 0.0)
+        return self._do(tool, args)
+
+    def _do(self, tool: str, args: dict[str, Any]) -> tuple[Any, bool]:  # noqa: PLR0911 (one arm a tool)
+        match tool:
+            case "w/start":
+                self._serial += 1
+                made: dict[str, Any] = {"id": f"r{self._serial}", "since": anyio.current_time(), **args}
+                self.resources[made["id"]] = made
+                return {"id": made["id"]}, False
+            case "w/stop":
+                if self.resources.pop(args["id"], None) is None:
+                    return f"no resource {args['id']!r}", True
+                return {"stopped": True}, False
+            case "w/restart":
+                old = self.resources.pop(args["id"])
+                self._serial += 1
+                self.resources[f"r{self._serial}"] = {**old, "id": f"r{self._serial}"}
+                return {"id": f"r{self._serial}"}, False
+            case "w/status":
+                found = self._named(args["name"])
+                ready = found is not None and anyio.current_time() - found["since"] >= self.ready_after
+                return {"state": "running" if ready else "absent" if found is None else "booting"}, False
+            case "w/find":
+                found = self._named(args["name"])
+                return {"found": found is not None, "id": found["id"] if found else None}, False
+            case "w/health":
+                found = self._named(args["name"])
+                return {"ok": found is not None and self.healthy}, False
+            case _:
+                return f"unknown tool {tool}", True
+
+    def _named(self, name: str) -> dict[str, Any] | None:
+        return next((r for r in self.resources.values() if r["name"] == name), None)
+
+
+@asynccontextmanager
+async def running(
+    world: World, *classes: ClassEntry, store: MemoryStore | None = None, **options: Any
+) -> AsyncGenerator[ServiceManager]:
+    """Run a ServiceManager over `world`."""
+    manager = ServiceManager(world, store or MemoryStore(), clock=LoopClock(EPOCH), **options)
+    for entry in classes or (manifest(),):
+        manager.classes.add(entry)
+    async with manager:
+        yield manager
+
+
+async def until(condition: Callable[[], object], *, within: float = 600.0) -> None:
+    """Let time pass until `condition` holds."""
+    with anyio.fail_after(within):
+        while not condition():
+            await anyio.sleep(0.02)
