@@ -1,0 +1,1 @@
+"""Configuration files: `mcp.json` as people copy it between MCP clients."""

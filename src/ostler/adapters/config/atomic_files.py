@@ -1,0 +1,94 @@
+"""Writing a configuration file by request: complete or not at all, and never over a file that must not be lost."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from ostler.model.errors import StoreError
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write `path`, complete or not at all.
+
+    Raises:
+        FileExistsError: it is there already.
+        StoreError: it cannot be written.
+    """
+    temporary = _write_temporary(path, text)
+    try:
+        # A link, unlike a rename, never takes the place of an existing file.
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # File systems without links. The lock of this process and the check above are all there is.
+        if path.exists():
+            raise FileExistsError(path) from None
+        _rename(temporary, path)
+        return
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def replace(path: Path, text: str) -> None:
+    """Replace the content of `path`, completely or not at all, keeping its mode.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = _write_temporary(path, text)
+    try:
+        temporary.chmod(path.stat().st_mode & 0o777)
+        _rename(temporary, path)
+    except OSError as exc:
+        raise not_written(path, exc) from exc
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except OSError as exc:
+        raise not_written(path, exc) from exc
+    _sync_folder(path.parent)
+
+
+def _write_temporary(path: Path, text: str) -> Path:
+    content = (text if text.endswith("\n") else text + "\n").encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as exc:
+        raise not_written(path, exc) from exc
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        temporary.unlink(missing_ok=True)
+        raise not_written(path, exc) from exc
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    with suppress(OSError):  # the file itself is on the disk; some file systems cannot sync a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def not_written(path: Path, exc: OSError) -> StoreError:
+    """Return the error for a file that could not be written or removed."""
+    return StoreError(
+        f"the file {str(path)!r} could not be written: {exc.strerror or exc}",
+        next_actions=("make the folder writable and free space there, then try again",),
+    )

@@ -1,0 +1,272 @@
+"""ServiceClass files: those that are shipped and the user's, loaded into one snapshot, and written by request."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ostler.adapters.config.atomic_files import not_written, replace, write_new
+from ostler.adapters.config.paths import class_files_in
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DefinitionError,
+    Finding,
+    ManifestError,
+    NotFoundError,
+)
+from ostler.model.manifest import validate_name
+from ostler.rules.manifests import LoadedClass, load_manifests
+
+_MAX_FILE_BYTES = 1024 * 1024
+
+Origin: TypeAlias = Literal["shipped", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSource:
+    """A class and where it comes from.
+
+    Attributes:
+        loaded: the class, its text, line and digest.
+        origin: `shipped` with Ostler, or the `user`'s.
+        path: its file.
+        shadows: it is the user's and takes the place of a shipped class of the same name.
+    """
+
+    loaded: LoadedClass
+    origin: Origin
+    path: Path
+    shadows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSnapshot:
+    """All classes in force, and what is wrong or worth knowing about the files.
+
+    Attributes:
+        entries: by name. Classes of a file that is broken now are those of its last good version.
+        findings: errors, and as warnings that a user's class takes the place of a shipped one.
+    """
+
+    entries: Mapping[str, ClassSource]
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    origin: Origin
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file as last read: its classes are those of the last version that could be loaded."""
+
+    content: bytes | None
+    classes: tuple[LoadedClass, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(eq=False, slots=True)
+class ClassFiles:
+    """Loads `*.yaml`, `*.yml` and `*.json` of two folders; writes the user's. Methods block on the disk.
+
+    Attributes:
+        shipped: the folder of the shipped classes, if there is one.
+        user_dir: the user's folder; it need not exist, `create` makes it.
+    """
+
+    shipped: Path | None
+    user_dir: Path
+    _files: dict[Path, _File] = field(default_factory=dict[Path, _File], init=False, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
+
+    def reload(self) -> ClassSnapshot:
+        """Read what changed on the disk and return all classes in force. Problems are findings, never errors."""
+        with self._lock:
+            files = [_Place("user", path) for path in class_files_in(self.user_dir)]
+            if self.shipped is not None:
+                files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
+            self._files = {file.path: _read(file.path, self._files.get(file.path)) for file in files}
+            return _assemble((file, self._files[file.path]) for file in files)
+
+    def create(self, text: str) -> ClassSource:
+        """Write the class in `text` to `<name>.yaml` in the user's folder and return it as loaded from there.
+
+        A class of the name of a shipped one takes its place.
+
+        Raises:
+            ManifestError: `text` is not a valid manifest.
+            DefinitionError: `text` does not hold exactly one class.
+            AlreadyExistsError: a user's class of the name, or its file, exists.
+            StoreError: the file cannot be written.
+        """
+        with self._lock:
+            name = _only_class(text)
+            existing = self.reload().entries.get(name)
+            if existing is not None and existing.origin == "user":
+                raise AlreadyExistsError(
+                    f"ServiceClass {name!r} already exists in {str(existing.path)!r}",
+                    next_actions=(f"change it with serviceclass_update name={name}",),
+                )
+            path = self._file_of(name)
+            try:
+                write_new(path, text)
+            except FileExistsError:
+                raise AlreadyExistsError(
+                    f"the file {str(path)!r} already exists and does not hold a valid ServiceClass {name!r}",
+                    next_actions=("mend or remove that file, or choose another class name",),
+                ) from None
+            return self._written(name, path)
+
+    def update(self, name: str, text: str) -> ClassSource:
+        """Replace the user's class `name` by `text` and return it as loaded.
+
+        Raises:
+            ManifestError: `text` is not a valid manifest.
+            DefinitionError: `text` does not hold exactly one class, or another name.
+            NotFoundError: there is no such class.
+            ConflictError: the class is shipped, or its file is not one that holds it alone as `<name>.yaml`.
+            StoreError: the file cannot be written.
+        """
+        with self._lock:
+            found = _only_class(text)
+            if found != name:
+                raise DefinitionError(
+                    f"the manifest is of ServiceClass {found!r}, not {name!r}; a class cannot be renamed",
+                    next_actions=(f"write 'metadata.name: {name}', or use serviceclass_create",),
+                )
+            path = self._own_file(name, "rewritten", "create a class of the same name, which takes its place")
+            replace(path, text)
+            return self._written(name, path)
+
+    def delete(self, name: str) -> ClassSource:
+        """Remove the file of the user's class `name` and return what it held; a shipped class it hid is back then.
+
+        Raises:
+            NotFoundError: there is no such class.
+            ConflictError: the class is shipped, or its file is not one that holds it alone as `<name>.yaml`.
+            StoreError: the file cannot be removed.
+        """
+        with self._lock:
+            path = self._own_file(name, "deleted", "hide it by a class of the same name (serviceclass_create)")
+            removed = self.reload().entries[name]
+            try:
+                path.unlink()
+            except OSError as exc:
+                raise not_written(path, exc) from exc
+            self.reload()
+            return removed
+
+    def _file_of(self, name: str) -> Path:
+        return self.user_dir / f"{name}.yaml"
+
+    def _own_file(self, name: str, done: str, instead: str) -> Path:
+        """Return the file that may be `done`: the user's `<name>.yaml` with that class alone."""
+        entries = self.reload().entries
+        source = entries.get(name)
+        if source is None:
+            raise NotFoundError(
+                "ServiceClass", name, known=list(entries), next_actions=("list the classes with serviceclass_list",)
+            )
+        if source.origin == "shipped":
+            raise ConflictError(
+                f"ServiceClass {name!r} is shipped with Ostler and cannot be {done}", next_actions=(instead,)
+            )
+        path = self._file_of(name)
+        if source.path != path or path.is_symlink() or len(self._files[path].classes) != 1:
+            raise ConflictError(
+                f"ServiceClass {name!r} is in {str(source.path)!r} (line {source.loaded.line}), a file that Ostler did "
+                f"not write for it alone, so it was not {done}",
+                next_actions=(f"edit that file by hand, or move the class to {str(path)!r}",),
+            )
+        return path
+
+    def _written(self, name: str, path: Path) -> ClassSource:
+        source = self.reload().entries.get(name)
+        if source is None or source.path != path:
+            raise ConflictError(
+                f"the file {str(path)!r} was changed by someone else right after it was written",
+                next_actions=("look at that file and try again",),
+            )
+        return source
+
+
+def _read(path: Path, before: _File | None) -> _File:
+    """Return the file as it is now, with the classes of its last good version when it is broken."""
+    content: bytes | None = None
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if before is not None and before.content == content:
+            return before
+        if len(content) <= _MAX_FILE_BYTES:
+            return _File(content, tuple(load_manifests(content.decode(), str(path))))
+        findings = (_problem(path, f"is larger than {_MAX_FILE_BYTES} bytes", "too-large"),)
+    except FileNotFoundError:
+        return _File(None)
+    except OSError as exc:
+        findings = (_problem(path, f"cannot be read: {exc.strerror}", "unreadable"),)
+    except UnicodeDecodeError as exc:
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
+    except ManifestError as exc:
+        findings = exc.findings
+    return _File(content, before.classes if before else (), findings)
+
+
+def _problem(path: Path, message: str, rule: str, line: int = 0) -> Finding:
+    return Finding(message, str(path), line, rule=rule)
+
+
+def _assemble(files: Iterable[tuple[_Place, _File]]) -> ClassSnapshot:
+    """Return the snapshot of `files`, shipped ones first."""
+    entries: dict[str, ClassSource] = {}
+    findings: list[Finding] = []
+    for place, file in files:
+        findings.extend(file.findings)
+        for loaded in file.classes:
+            findings.extend(loaded.warnings)
+            name = loaded.service_class.name
+            other = entries.get(name)
+            if other is None:
+                entries[name] = ClassSource(loaded, place.origin, place.path)
+                continue
+            there = f"{other.path}:{other.loaded.line}"
+            if other.origin == place.origin:
+                findings.append(
+                    Finding(
+                        f"ServiceClass {name!r} is already defined in {there}, which is in force",
+                        str(place.path),
+                        loaded.line,
+                        rule="duplicate-class",
+                        path="metadata.name",
+                        fix="rename or remove one of them",
+                    )
+                )
+                continue
+            entries[name] = ClassSource(loaded, place.origin, place.path, shadows=True)
+            findings.append(
+                Finding(
+                    f"ServiceClass {name!r} takes the place of the shipped one in {there}",
+                    str(place.path),
+                    loaded.line,
+                    rule="shadowed-class",
+                    path="metadata.name",
+                    severity="warning",
+                )
+            )
+    return ClassSnapshot(dict(sorted(entries.items())), tuple(findings))
+
+
+def _only_class(text: str) -> str:
+    """Return the name of the one class in `text`, checked to be usable as a file's name."""
+    classes = load_manifests(text, "manifest")
+    if len(classes) != 1:
+        raise DefinitionError(
+            f"the text holds {len(classes)} ServiceClasses; exactly one is needed",
+            next_actions=("send one class at a time",),
+        )
+    return validate_name(classes[0].service_class.name)

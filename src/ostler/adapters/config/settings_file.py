@@ -1,0 +1,156 @@
+"""`ostler.toml` as Settings, with every problem at its line."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ostler.model.errors import Finding, ManifestError
+from ostler.model.settings import Settings
+
+_TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+_KEY = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
+_HEADER = re.compile(rf"^\s*\[\[?\s*(?P<keys>{_DOTTED})\s*\]")
+_ASSIGNMENT = re.compile(rf"^(?P<indent>\s*)(?P<keys>{_DOTTED})\s*=")
+_IN_WORDS = {
+    "tuple_type": "must be a list of texts",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "model_type": "must be a table",
+    "byte_size": "must be a number of bytes, or text such as '256KiB'",
+    "byte_size_unit": "must be a number of bytes, or text such as '256KiB'",
+}
+"""Pydantic's error types in the words of TOML."""
+_LONG_TEXT = re.compile(r'"""|' + "'''")
+
+
+def load_settings(path: Path) -> Settings:
+    """Return the settings in the file at `path`; the defaults when there is no file.
+
+    Raises:
+        ManifestError: it cannot be read or is wrong; `findings` lists every problem with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except UnicodeDecodeError as exc:
+        raise _refused([Finding(f"is not UTF-8 text ({exc.reason})", str(path), rule="encoding")], path) from exc
+    except OSError as exc:
+        raise _refused([Finding(f"cannot be read: {exc.strerror}", str(path), rule="unreadable")], path) from exc
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, file: str) -> Settings:
+    """Return the settings written in `text`; `file` names it in findings.
+
+    Raises:
+        ManifestError: it is wrong; `findings` lists every problem with its line.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise _refused([_syntax_finding(str(exc), text, file)], Path(file)) from exc
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as exc:
+        places = _places(text)
+        findings = [_finding(problem, places, file) for problem in exc.errors(include_url=False)]
+        findings.sort(key=lambda finding: (finding.line, finding.column))
+        raise _refused(findings, Path(file)) from exc
+
+
+def _refused(findings: Sequence[Finding], path: Path) -> ManifestError:
+    return ManifestError(findings, what=path.name)
+
+
+def _syntax_finding(message: str, text: str, file: str) -> Finding:
+    place = _TOML_PLACE.search(message)
+    if place is None:
+        return Finding(f"is not valid TOML: {message}", file, rule="syntax")
+    line = int(place["line"] or text.count("\n") + 1)
+    return Finding(
+        f"is not valid TOML: {message[: place.start()]}", file, line, int(place["column"] or 1), rule="syntax"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    line: int
+    column: int
+
+
+def _places(text: str) -> dict[tuple[str, ...], _Place]:
+    """Return where each key (as its path from the top) is written. Keys of inline tables are not looked into."""
+    places: dict[tuple[str, ...], _Place] = {}
+    table: tuple[str, ...] = ()
+    open_quote = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        starts_inside = bool(open_quote)
+        for quote in _LONG_TEXT.findall(line):
+            if not open_quote:
+                open_quote = quote
+            elif quote == open_quote:
+                open_quote = ""
+        if starts_inside:
+            continue
+        if header := _HEADER.match(line):
+            table = tuple(_split(header["keys"]))
+            places.setdefault(table, _Place(number, header.start("keys") + 1))
+        elif assignment := _ASSIGNMENT.match(line):
+            path = table + tuple(_split(assignment["keys"]))
+            for length in range(len(table) + 1, len(path) + 1):
+                places.setdefault(path[:length], _Place(number, assignment.start("keys") + 1))
+    return places
+
+
+def _split(dotted: str) -> Iterator[str]:
+    for key in re.findall(_KEY, dotted):
+        yield key.strip("\"'")
+
+
+def _finding(problem: Any, places: dict[tuple[str, ...], _Place], file: str) -> Finding:
+    location = tuple(str(part) for part in problem["loc"])
+    place = next(
+        (places[location[:length]] for length in range(len(location), 0, -1) if location[:length] in places),
+        _Place(0, 0),
+    )
+    path = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        if len(location) > 1 and location[-1] in _keys_at(()):
+            fix = f"{location[-1]!r} belongs to the top: write it before the first [table]"
+        else:
+            fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        message, rule = f"unknown key {path!r}", "unknown-key"
+    else:
+        fix, rule = "", "value"
+        reason = _IN_WORDS.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
+        message = f"{path}: {reason}" if path else reason
+    return Finding(message, file, place.line, place.column, rule=rule, path=path, fix=fix)
+
+
+def _keys_at(location: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for key in location:
+        field = next((field for field in model.model_fields.values() if field.alias == key), None)
+        inner = field and next(
+            (
+                kind
+                for kind in (field.annotation, *get_args(field.annotation))
+                if isinstance(kind, type) and issubclass(kind, BaseModel)
+            ),
+            None,
+        )
+        if inner is None:
+            return []
+        model = inner
+    return sorted(field.alias or name for name, field in model.model_fields.items())

@@ -1,0 +1,215 @@
+"""One tool call over a link: sending it, and turning whatever comes back into an answer or an error of the one tree.
+
+The answer is taken as the server wrote it, once it follows the protocol: a structured answer that does not fit the
+tool's own outputSchema is passed on, not hidden, for expectations and outputs to judge.
+"""
+
+from typing import Any, Final, cast
+
+import anyio
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from pydantic import RootModel, ValidationError
+
+from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
+from ostler.adapters.downstream.links import Link
+from ostler.engine.protocols import Progress
+from ostler.model.errors import (
+    BadResponseError,
+    ConnectionLostError,
+    Delivery,
+    DownstreamError,
+    ResponseTooLargeError,
+    ServerUnavailableError,
+    ToolRejectedError,
+    ToolTimeoutError,
+)
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.responses import ToolResponse
+from ostler.rules.responses import normalise
+
+_REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
+_MAX_ROUNDS: Final = 20
+_ROUND_PAUSE: Final = 0.1
+_SHOWN_CHARS: Final = 500
+
+
+class _RawResult(RootModel[dict[str, Any]]):
+    """A result as it came: the SDK has checked it against the protocol, and no block of it is lost in a model."""
+
+
+async def send_call(
+    link: Link, qualified: str, args: JsonMapping, *, deadline: float, timeout: float, progress: Progress | None
+) -> ToolResponse:
+    """Call `qualified` (`server/tool`) over `link` and return its answer.
+
+    Args:
+        link: the connection.
+        qualified: the tool.
+        args: its arguments.
+        deadline: when to give up, in anyio's time.
+        timeout: the seconds that the caller gave, for the error's text.
+        progress: called for each progress notification.
+
+    Raises:
+        DownstreamError: there was no answer; see its `delivery`.
+    """
+    server, _, name = qualified.partition("/")
+    started = anyio.current_time()
+    scope = anyio.CancelScope(deadline=deadline)
+    link.scopes.add(scope)
+    result: JsonObject | None = None
+    try:
+        with scope:
+            result = await _result(link, name, args, progress)
+    except MCPError as error:
+        raise _error(error, link, server, qualified) from error
+    except ValidationError as error:
+        raise BadResponseError(
+            f"server {server!r} answered with something that is not a tool result: {_first(error)}",
+            tool=qualified,
+            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+        ) from error
+    finally:
+        link.scopes.discard(scope)
+    if result is None:
+        if link.loss.is_lost:
+            raise _lost(link.loss.reason, server, qualified)
+        raise timed_out(link, server, qualified, timeout)
+    link.active += 1
+    content = cast("list[JsonObject]", result.get("content") or [])
+    return normalise(
+        content,
+        result.get("structuredContent"),
+        is_error=bool(result.get("isError")),
+        duration=anyio.current_time() - started,
+    )
+
+
+async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        if report is not None:
+            await report(progress, total, message)
+
+    async def send(request: types.CallToolRequest) -> JsonObject:
+        callback = on_progress if report is not None else None
+        return (await link.session.send_request(request, _RawResult, progress_callback=callback)).root
+
+    state: str | None = None
+    for _ in range(_MAX_ROUNDS):
+        request = types.CallToolRequest(
+            params=types.CallToolRequestParams(name=name, arguments=dict(args), request_state=state)
+        )
+        try:
+            result = await send(request)
+        except MCPError as error:
+            # The server wants arguments mirrored in headers, and what it lists changed: read the list, send again.
+            if error.code != types.HEADER_MISMATCH or not link.modern:
+                raise
+            await link.read_tools()
+            result = await send(request)
+        if result.get("resultType") != "input_required":
+            return result
+        if result.get("inputRequests"):
+            asked = cast("dict[str, JsonObject]", result["inputRequests"])
+            kinds = ", ".join(sorted({str(one.get("method", "input")) for one in asked.values()}))
+            raise MCPError(
+                types.INVALID_REQUEST,
+                f"the tool asks its client for more ({kinds}), which Ostler declines: nobody is there to answer",
+                {"ostler": Fault.INPUT_REQUIRED.value},
+            )
+        state = result.get("requestState")
+        await anyio.sleep(_ROUND_PAUSE)
+    raise MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
+
+
+def timed_out(link: Link, server: str, tool: str, timeout: float) -> ToolTimeoutError:
+    """Return the error of a call that got no answer in time."""
+    noise = link.noise.describe()
+    return ToolTimeoutError(
+        f"no answer from {tool!r} within {timeout:g} s; the call was cancelled" + (f"; {noise}" if noise else ""),
+        tool=tool,
+        next_actions=(
+            "check what the tool did before calling it again",
+            f"raise the timeout if it needs longer (server {server!r}: 'ostler': {{'timeout': …}} in mcp.json)",
+        ),
+    )
+
+
+def _lost(reason: str, server: str, tool: str) -> ConnectionLostError:
+    return ConnectionLostError(
+        f"the connection to server {server!r} was lost while {tool!r} was under way: {reason}",
+        tool=tool,
+        next_actions=("check what the tool did before calling it again", "Ostler reconnects by itself"),
+    )
+
+
+def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamError:
+    text = error.message[:_SHOWN_CHARS]
+    match fault_of(error):
+        case Fault.TOO_LARGE:
+            return _too_large(text, server, tool)
+        case Fault.NOT_SENT | Fault.SESSION_GONE | Fault.AUTH_REQUIRED as fault:
+            action = "try again in a few seconds"
+            if fault is Fault.AUTH_REQUIRED:
+                action = f"set 'headers' of {server!r} in mcp.json"
+            return ServerUnavailableError(
+                f"server {server!r} did not take the call: {text}", tool=tool, next_actions=(action,)
+            )
+        case Fault.LOST:
+            return _lost(text, server, tool)
+        case Fault.INPUT_REQUIRED | Fault.HTTP_FAULT:
+            return _rejected(text, server, tool, Delivery.AMBIGUOUS)
+        case None:
+            return _foreign_error(error, text, link, server, tool)
+
+
+def _foreign_error(error: MCPError, text: str, link: Link, server: str, tool: str) -> DownstreamError:
+    text = text.removeprefix("Failed to parse JSON response: ")  # the SDK's words around ours
+    if TOO_LARGE_MARK in text or ("exceeded the" in text and "byte limit" in text):
+        return _too_large(text, server, tool)
+    if link.loss.is_lost:
+        return _lost(link.loss.reason, server, tool)
+    if error.code == types.CONNECTION_CLOSED and (text == "Connection closed" or text.startswith("SSE stream")):
+        link.suspect.give()
+        return _lost(text, server, tool)
+    if LOST_MARK in text:
+        return _lost(text, server, tool)
+    if error.code == types.PARSE_ERROR:
+        return BadResponseError(
+            f"server {server!r} answered with something that is not MCP: {text}",
+            tool=tool,
+            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+        )
+    delivery = Delivery.REJECTED if error.code in _REFUSALS else Delivery.AMBIGUOUS
+    return _rejected(text, server, tool, delivery, code=error.code)
+
+
+def _rejected(text: str, server: str, tool: str, delivery: Delivery, *, code: int | None = None) -> ToolRejectedError:
+    number = f" (JSON-RPC error {code})" if code is not None else ""
+    if delivery is Delivery.REJECTED:
+        action = f"compare the arguments with the schema of {tool!r} (tool_describe)"
+    else:
+        action = "check what the tool did before calling it again"
+    error = ToolRejectedError(f"server {server!r} refused {tool!r}{number}: {text}", tool=tool, next_actions=(action,))
+    error.delivery = delivery
+    return error
+
+
+def _too_large(text: str, server: str, tool: str) -> ResponseTooLargeError:
+    return ResponseTooLargeError(
+        f"the answer of {tool!r} was dropped: {text}",
+        tool=tool,
+        next_actions=(
+            "ask for less (a filter, a page, a range)",
+            f"raise 'maxResponseBytes' under 'ostler' of {server!r} in mcp.json",
+        ),
+    )
+
+
+def _first(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    if not problems:
+        return "it cannot be read"
+    place = ".".join(str(part) for part in problems[0]["loc"])
+    return f"{place}: {problems[0]['msg']}" if place else problems[0]["msg"]

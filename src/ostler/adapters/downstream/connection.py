@@ -1,0 +1,398 @@
+"""One downstream server's connection: an owner task that connects, publishes, waits until lost, leaves, and repeats.
+
+The owner is level-triggered: `connect`, `disconnect`, `restart` and `update` only say what is wanted and wake it.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+import anyio
+import mcp_types as types
+from mcp.server import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from ostler.adapters.downstream.backoff import Backoff
+from ostler.adapters.downstream.failures import ConnectFailure, failure_of
+from ostler.adapters.downstream.http import HttpWatch
+from ostler.adapters.downstream.links import Link, Surroundings, open_link, tool_info
+from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_liveness
+from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
+from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.downstream.stdio import ChildFacts
+from ostler.engine.protocols import Clock, ToolInfo
+from ostler.model.servers import MASK, ServerEntry, ServerTransport
+from ostler.model.states import ServiceState
+
+logger = logging.getLogger(__name__)
+
+STABLE_AFTER: Final = 10.0
+"""Seconds that a connection must have lasted for the back-off to begin anew."""
+
+_SETTLE: Final = 0.02
+"""Seconds for answers already received to reach their callers, and for cancellations to go out, before leaving."""
+
+_NOT_STREAMABLE: Final = frozenset({400, 404, 405, 406, 415})
+"""HTTP statuses of a POST by which a server that only speaks the older SSE transport gives itself away."""
+
+
+class DownstreamConnection:
+    """One server, as configured, with what is known about it. All methods but `run` are quick and never block."""
+
+    def __init__(
+        self,
+        entry: ServerEntry,
+        *,
+        around: Surroundings,
+        builtin: Server[Any] | None,
+        clock: Clock,
+        on_snapshot: Callable[[ConnectionSnapshot], None],
+        on_change: Callable[[str], None],
+    ) -> None:
+        self._entry = entry
+        self._around = around
+        self._builtin = builtin
+        self._clock = clock
+        self._on_snapshot = on_snapshot
+        self._on_change = on_change
+        self._backoff = Backoff()
+        self._nudge = Nudge()
+        self._waiters: list[tuple[Callable[[ConnectionSnapshot], bool], anyio.Event]] = []
+        self._link: Link | None = None
+        self._attempt_scope: anyio.CancelScope | None = None
+        self._tools: dict[str, ToolInfo] = {}
+        self._readers: list[anyio.Event] = []
+        self._legacy = False
+        self._closing = False
+        self._interrupted = False
+        self._wanted = entry.options.auto_start and not entry.disabled
+        self._next_attempt: float | None = None
+        self.slots = anyio.Semaphore(entry.options.concurrency)
+        self.ended = anyio.Event()
+        self._snapshot = ConnectionSnapshot(
+            name=entry.name,
+            transport=entry.transport,
+            state=ServiceState.STARTING if self._wanted else ServiceState.STOPPED,
+            since=clock.now(),
+            reason="" if self._wanted else self._idle_reason(),
+            stderr_log=around.stderr_log(entry.name) if entry.transport == "stdio" else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"<DownstreamConnection {self._entry.name!r} {self._snapshot.state.value}>"
+
+    # -- what is known -----------------------------------------------------------------------------------------
+
+    @property
+    def entry(self) -> ServerEntry:
+        """The entry in force."""
+        return self._entry
+
+    @property
+    def snapshot(self) -> ConnectionSnapshot:
+        """What is known now."""
+        return self._snapshot
+
+    @property
+    def link(self) -> Link | None:
+        """The established connection, or None."""
+        return self._link
+
+    @property
+    def tools(self) -> Mapping[str, ToolInfo]:
+        """The tools as last listed, by name; kept while disconnected."""
+        return self._tools
+
+    @property
+    def next_attempt_in(self) -> float | None:
+        """Seconds until the next attempt, or None when none is scheduled."""
+        return None if self._next_attempt is None else max(0.0, self._next_attempt - anyio.current_time())
+
+    async def wait_until(self, predicate: Callable[[ConnectionSnapshot], bool]) -> ConnectionSnapshot:
+        """Return the first snapshot for which `predicate` holds (now or after a change)."""
+        while not predicate(self._snapshot):
+            waiter = (predicate, anyio.Event())
+            self._waiters.append(waiter)
+            try:
+                await waiter[1].wait()
+            finally:
+                self._waiters.remove(waiter)
+        return self._snapshot
+
+    # -- what is wanted ----------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Want the server connected, and try at once; nothing changes for one that is."""
+        self._wanted = True
+        if not self._snapshot.connected:
+            self._publish(state=ServiceState.STARTING, reason="", attempts=0)
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Cut a back-off short."""
+        self._backoff.reset()
+        self._nudge.give()
+
+    def disconnect(self, reason: str = "stopped by request") -> None:
+        """Want the server stopped."""
+        if self._wanted:
+            self._wanted = False
+            self._stop(reason)
+
+    def restart(self) -> None:
+        """Want the server connected anew."""
+        self._backoff.reset()
+        self._wanted = True
+        self._interrupted = True
+        self._interrupt("restarted by request")
+        self._publish(state=ServiceState.STARTING, reason="", attempts=0)
+        self._nudge.give()
+
+    def close(self) -> None:
+        """End the connection and its owner task."""
+        self._closing = True
+        self._stop("Ostler is shutting down")
+
+    def update(self, entry: ServerEntry) -> bool:
+        """Take `entry` in force; return whether the server is connected anew for it."""
+        old, self._entry = self._entry, entry
+        if entry.options.concurrency != old.options.concurrency:
+            self.slots = anyio.Semaphore(entry.options.concurrency)
+        if entry.disabled:
+            self.disconnect("disabled in mcp.json")
+            return False
+        if old.disabled and entry.options.auto_start:
+            self.connect()
+            return True
+        if entry.same_connection(old):
+            return False
+        self._publish(
+            transport=entry.transport,
+            stderr_log=self._around.stderr_log(entry.name) if entry.transport == "stdio" else None,
+        )
+        self._legacy = False
+        if self._wanted:
+            self.restart()
+        return self._wanted
+
+    async def look_again(self, seconds: float) -> None:
+        """Have the tools list read again, and return when it was, or `seconds` are over."""
+        link = self._link
+        if link is None:
+            return
+        read = anyio.Event()
+        self._readers.append(read)
+        link.stale.give()
+        try:
+            with anyio.move_on_after(seconds):
+                await read.wait()
+        finally:
+            self._readers.remove(read)
+
+    def _stop(self, reason: str) -> None:
+        if self._snapshot.state is not ServiceState.STOPPED:
+            self._publish(state=ServiceState.STOPPING, reason=reason)
+        self._interrupt(reason)
+        self._nudge.give()
+
+    def _interrupt(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.loss.report(reason)
+        elif self._attempt_scope is not None:
+            self._attempt_scope.cancel()
+
+    # -- the owner ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Own the connection until `close`; never raises for what a server does."""
+        try:
+            while not self._closing:
+                if not self._wanted:
+                    reason = self._snapshot.reason or self._idle_reason()
+                    self._publish(state=ServiceState.STOPPED, reason=reason, next_attempt_at=None, next_attempt_in=None)
+                    await self._nudge.wait()
+                    continue
+                self._interrupted = False
+                failure = await self._attempt()
+                if not (self._closing or self._interrupted) and self._wanted:
+                    await self._pause(failure)
+        finally:
+            self._publish(state=ServiceState.STOPPED, pid=None, next_attempt_at=None, next_attempt_in=None)
+            self.ended.set()
+
+    async def _attempt(self) -> ConnectFailure:
+        """Connect, and stay until the connection is lost or no more wanted; return why it is over."""
+        self._publish(attempts=self._snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
+        limit = self._entry.options.connect_timeout
+        facts = ChildFacts()
+        loss = LossSignal()
+        began = anyio.current_time()
+        scope = self._attempt_scope = anyio.CancelScope(deadline=began + limit)
+        failure: ConnectFailure | None = None
+        try:
+            with scope:
+                await self._connect(scope, loss, facts)
+        except Exception as error:  # boundary: whatever a server or its transport does must stay its own affair
+            failure = failure_of(error, loss)
+            logger.debug("connection to server %r ended", self._entry.name, exc_info=True)
+        finally:
+            self._attempt_scope = None
+        if scope.deadline == math.inf:  # it was connected
+            if anyio.current_time() - began >= STABLE_AFTER:
+                self._backoff.reset()
+            reason = loss.reason or (failure.reason if failure else "the connection ended")
+            return ConnectFailure(reason, ServiceState.DISCONNECTED)
+        self._legacy = (
+            not self._legacy and self._entry.transport == "stdio"
+        )  # some old servers cannot bear the question
+        if failure is None:
+            reason = f"it was not ready within {limit:g} s (connectTimeout)"
+            details = [facts.noise.describe(), f"its last stderr: {facts.log.tail()}" if facts.log else ""]
+            failure = ConnectFailure("; ".join([reason, *(text for text in details if text)]))
+        elif facts.noise.count:
+            failure = replace(failure, reason=f"{failure.reason}; {facts.noise.describe()}")
+        return failure
+
+    async def _connect(self, scope: anyio.CancelScope, loss: LossSignal, facts: ChildFacts) -> None:
+        entry = self._entry
+        candidates: tuple[ServerTransport, ...] = ("http", "sse") if entry.transport == "http" else (entry.transport,)
+        first: ConnectFailure | None = None
+        for transport in candidates:
+            stale, suspect = Nudge(), Nudge()
+            watch = HttpWatch(on_trouble=suspect.give)
+            try:
+                async with open_link(
+                    entry, transport, self._around, builtin=self._builtin, legacy=self._legacy, watch=watch,
+                    loss=loss, facts=facts, stale=stale, suspect=suspect,
+                ) as link:  # fmt: skip
+                    tools = await link.read_tools()
+                    scope.deadline = math.inf
+                    await self._supervise(link, tools)
+                    return
+            except Exception as error:
+                failure = failure_of(error, loss)
+                if scope.deadline == math.inf or transport != "http" or watch.rejected not in _NOT_STREAMABLE:
+                    if first is not None:  # the older transport failed as well: the first reason says more
+                        raise ConnectFailedError(first.reason, state=first.state) from error
+                    raise
+                first = failure
+                loss = LossSignal()
+
+    async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
+        self._connected(link, tools)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._keep_tools, link)
+                tasks.start_soon(link.follow_tools)
+                if link.transport in ("http", "sse"):
+                    tasks.start_soon(watch_liveness, link)
+                await link.loss.wait()
+                self._disconnected(link)
+                await anyio.sleep(_SETTLE)
+                link.end_calls()
+                await anyio.sleep(_SETTLE)
+                tasks.cancel_scope.cancel()
+        finally:
+            link.loss.report("the connection ended")
+            self._disconnected(link)
+            link.end_calls()
+
+    async def _keep_tools(self, link: Link) -> None:
+        while True:
+            await link.stale.wait()
+            try:
+                with anyio.fail_after(self._entry.options.connect_timeout):
+                    tools = await link.read_tools()
+            except (MCPError, ValidationError, TimeoutError, ConnectFailedError) as error:
+                text = str(error) or "no answer in time"
+                self._publish(last_error=f"the tools list could not be read again: {text}")
+                link.suspect.give()
+            else:
+                self._list(tools)
+            for read in self._readers:
+                read.set()
+
+    async def _pause(self, failure: ConnectFailure) -> None:
+        delay = self._backoff.next_delay()
+        self._next_attempt = anyio.current_time() + delay
+        self._publish(
+            state=failure.state,
+            reason=failure.reason,
+            last_error=failure.reason,
+            next_attempt_at=self._clock.now() + timedelta(seconds=delay),
+            next_attempt_in=delay,
+        )
+        with anyio.move_on_after(delay):
+            async with anyio.create_task_group() as tasks:
+                if failure.refused:
+                    tasks.start_soon(hurry_when_port_accepts, self._entry.url, self.hurry)
+                await self._nudge.wait()
+                tasks.cancel_scope.cancel()
+        self._next_attempt = None
+
+    # -- publishing --------------------------------------------------------------------------------------------
+
+    def _connected(self, link: Link, tools: list[types.Tool]) -> None:
+        self._link = link
+        self._legacy = not link.modern
+        server = link.client.server_info
+        self._tools = {tool.name: tool_info(self._entry.name, tool) for tool in tools}
+        self._publish(
+            state=ServiceState.CONNECTED,
+            reason="",
+            attempts=0,
+            pid=link.child.pid if link.child else None,
+            protocol_version=link.client.protocol_version,
+            server_name=server.name if server else "",
+            server_version=server.version if server else "",
+            tools=len(tools),
+            tools_known=True,
+            connections=self._snapshot.connections + 1,
+        )
+        self._on_change(self._entry.name)
+
+    def _disconnected(self, link: Link) -> None:
+        if self._link is not link:
+            return
+        self._link = None
+        changes: dict[str, Any] = {"pid": None}
+        if self._snapshot.state is ServiceState.CONNECTED:
+            changes |= {"state": ServiceState.DISCONNECTED, "reason": link.loss.reason, "last_error": link.loss.reason}
+        self._publish(**changes)
+        self._on_change(self._entry.name)
+
+    def _list(self, tools: list[types.Tool]) -> None:
+        listed = {tool.name: tool_info(self._entry.name, tool) for tool in tools}
+        if listed == self._tools:
+            return
+        self._tools = listed
+        self._publish(tools=len(listed))
+        self._on_change(self._entry.name)
+
+    def _publish(self, **changes: Any) -> None:
+        old = self._snapshot
+        for key in ("reason", "last_error"):
+            if changes.get(key):
+                changes[key] = self._masked(changes[key])
+        new = replace(old, **changes)
+        if new.state is not old.state:
+            new = replace(new, since=self._clock.now())
+        if new == old:
+            return
+        self._snapshot = new
+        for predicate, event in list(self._waiters):
+            if predicate(new):
+                event.set()
+        self._on_snapshot(new)
+
+    def _masked(self, text: str) -> str:
+        for secret in self._entry.secret_strings():
+            text = text.replace(secret, MASK)
+        return text
+
+    def _idle_reason(self) -> str:
+        return "disabled in mcp.json" if self._entry.disabled else "not started (autoStart is false)"

@@ -1,0 +1,82 @@
+"""Why a connection attempt failed or a connection ended, in words for people."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import httpx2
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from ostler.adapters.downstream.faults import Fault, fault_of
+from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
+from ostler.model.states import ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailure:
+    """What is to be said about it.
+
+    Attributes:
+        reason: one clause.
+        state: unreachable, auth_required, or disconnected for a connection that was there.
+        refused: nobody listened on the server's port.
+    """
+
+    reason: str
+    state: ServiceState = ServiceState.UNREACHABLE
+    refused: bool = False
+
+
+def failure_of(error: Exception, loss: LossSignal) -> ConnectFailure:
+    """Return what `error`, or the group of errors that a transport ended with, amounts to."""
+    for leaf in _leaves(error):
+        if isinstance(leaf, ConnectFailedError):
+            return ConnectFailure(leaf.reason, leaf.state)
+        if isinstance(leaf, MCPError) and (fault := fault_of(leaf)) is not None:
+            return _of_fault(fault, leaf.message)
+        if isinstance(leaf, httpx2.HTTPStatusError):
+            return _of_status(leaf.response.status_code)
+    return ConnectFailure(loss.reason) if loss.is_lost else _of_other(next(_leaves(error)))
+
+
+def _of_other(leaf: BaseException) -> ConnectFailure:
+    match leaf:
+        case MCPError():
+            closed = leaf.code == types.CONNECTION_CLOSED
+            text = "it closed the connection during the handshake" if closed else f"it refused: {leaf.message}"
+            return ConnectFailure(text)
+        case ValidationError():
+            return ConnectFailure("its answer to the handshake or its tools list does not follow the protocol")
+        case httpx2.TransportError():
+            refused = isinstance(leaf, httpx2.ConnectError)
+            return ConnectFailure(f"the connection failed: {leaf or type(leaf).__name__}", refused=refused)
+        case _:
+            return ConnectFailure(f"{type(leaf).__name__}: {leaf}")
+
+
+def _of_fault(fault: Fault, text: str) -> ConnectFailure:
+    if fault is Fault.AUTH_REQUIRED:
+        return ConnectFailure(
+            f"{text}; set 'headers' (such as Authorization) of this server in mcp.json", ServiceState.AUTH_REQUIRED
+        )
+    return ConnectFailure(text, refused=fault is Fault.NOT_SENT)
+
+
+def _of_status(status: int) -> ConnectFailure:
+    match status:
+        case 401 | 403:
+            return _of_fault(Fault.AUTH_REQUIRED, f"the server demands authorisation (HTTP {status})")
+        case 503:  # also what the guarded client answers for a refused connection
+            return ConnectFailure("the server cannot be reached (HTTP 503)", refused=True)
+        case _:
+            return ConnectFailure(f"the server answered HTTP {status}")
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -1,0 +1,122 @@
+"""Newline-delimited JSON-RPC from a server's stdout: lines with a size limit, and what an oversized line was about."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from ostler.model.json import JsonValue
+
+_HEAD_BYTES: Final = 64 * 1024
+_TAIL_BYTES: Final = 1024
+_SAMPLE_CHARS: Final = 120
+_KEY_OR_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SCALAR = re.compile(rb'\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false|null)', re.DOTALL)
+_ID_AT_END = re.compile(rb'[,{]\s*"id"\s*:\s*("(?:[^"\\]|\\.)*"|\d+)\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$')
+
+
+@dataclass(frozen=True, slots=True)
+class OversizedLine:
+    """A line beyond the limit, dropped. `fields` are the top-level scalars that were read, such as `id`."""
+
+    fields: dict[str, JsonValue]
+    size: int
+    complete: bool
+    """False: the limit was just passed and the rest is still to come; True: the line's end, seen once more."""
+
+
+class LineSplitter:
+    """Splits a byte stream into lines, never keeping more than `limit` bytes of one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._dropping = False
+        self._tail = b""
+
+    def feed(self, chunk: bytes) -> list[bytes | OversizedLine]:
+        """Return what `chunk` completed: whole lines without their newline, and news of oversized ones."""
+        found: list[bytes | OversizedLine] = []
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            self._take(chunk[start:end], found)
+            self._end_line(found)
+            start = end + 1
+        self._take(chunk[start:], found)
+        return found
+
+    def _take(self, piece: bytes, found: list[bytes | OversizedLine]) -> None:
+        if not piece:
+            return
+        self._size += len(piece)
+        if self._dropping:
+            self._tail = (self._tail + piece)[-_TAIL_BYTES:]
+            return
+        self._parts.append(piece)
+        if self._size <= self._limit:
+            return
+        kept = b"".join(self._parts)
+        self._parts.clear()
+        self._dropping = True
+        self._tail = kept[-_TAIL_BYTES:]
+        found.append(OversizedLine(top_level_scalars(kept[:_HEAD_BYTES]), self._size, complete=False))
+
+    def _end_line(self, found: list[bytes | OversizedLine]) -> None:
+        if self._dropping:
+            match = _ID_AT_END.search(self._tail)
+            fields: dict[str, JsonValue] = {"id": json.loads(match[1])} if match else {}
+            found.append(OversizedLine(fields, self._size, complete=True))
+        elif self._parts:
+            found.append(b"".join(self._parts))
+        self._parts.clear()
+        self._size = 0
+        self._dropping = False
+        self._tail = b""
+
+
+def top_level_scalars(head: bytes) -> dict[str, JsonValue]:
+    """Return the keys with scalar values at the top level of a JSON object of which only the beginning is known."""
+    found: dict[str, JsonValue] = {}
+    depth = 0
+    at = 0
+    while at < len(head):
+        byte = head[at : at + 1]
+        if byte == b'"':
+            string = _KEY_OR_STRING.match(head, at)
+            if string is None:
+                break
+            at = string.end()
+            if depth == 1 and (scalar := _SCALAR.match(head, at)):
+                try:
+                    found[json.loads(string[0])] = json.loads(scalar[1])
+                except ValueError:
+                    break
+                at = scalar.end()
+            continue
+        depth += (byte in (b"{", b"[")) - (byte in (b"}", b"]"))
+        at += 1
+    return found
+
+
+@dataclass(slots=True)
+class StdoutNoise:
+    """Lines on stdout that are not MCP messages: how many, and the first as a sample."""
+
+    count: int = 0
+    sample: str = field(default="", repr=False)
+
+    def add(self, line: bytes) -> None:
+        """Count `line`."""
+        self.count += 1
+        if not self.sample:
+            text = line[: _SAMPLE_CHARS * 4].decode("utf-8", "replace").strip()
+            self.sample = text[:_SAMPLE_CHARS] + ("…" if len(text) > _SAMPLE_CHARS else "")
+
+    def describe(self) -> str:
+        """Return a sentence about it, or the empty text when there was none."""
+        if not self.count:
+            return ""
+        lines = "1 line" if self.count == 1 else f"{self.count} lines"
+        verb = "is not an MCP message" if self.count == 1 else "are not MCP messages"
+        return f"the server wrote {lines} to stdout that {verb}, e.g. {self.sample!r}"

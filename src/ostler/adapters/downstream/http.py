@@ -1,0 +1,219 @@
+"""The HTTP transports: streamable HTTP and the older SSE, through a client that makes every fault tell what it was.
+
+Left alone, the SDK's transport turns a refused connect into an exception that takes the whole connection down, and a
+401 or a 502 into "Server returned an error response". `GuardedClient` answers such requests with a JSON-RPC error
+whose `data["ostler"]` names the fault, so that one bad request fails alone and with its reason.
+"""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+import httpx2
+import mcp_types as types
+from mcp.client._transport import ReadStream, TransportStreams, WriteStream
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
+
+from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault
+from ostler.adapters.downstream.loss import LossSignal
+from ostler.model.servers import ServerEntry
+
+_CONNECT_TIMEOUT: Final = 10.0
+_NOTIFICATION_TIMEOUT: Final = 5.0
+"""Seconds for a notification's POST: the SDK sends nothing else meanwhile, so a hung one must not last."""
+
+
+@dataclass(slots=True)
+class HttpWatch:
+    """What the guarded client saw, for the connection's owner.
+
+    Attributes:
+        on_trouble: called when a request could not be sent or answered: the server should be probed now.
+        rejected: the last HTTP error status of a POST, such as 405 from a server that only speaks SSE.
+    """
+
+    on_trouble: Callable[[], None]
+    rejected: int | None = None
+
+
+@asynccontextmanager
+async def http_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) -> AsyncGenerator[TransportStreams]:
+    """Yield the streams of a streamable HTTP connection."""
+    limit = entry.options.max_response_bytes
+    async with (
+        GuardedClient(watch, limit=limit, headers=entry.headers) as client,
+        streamable_http_client(entry.url, http_client=client, max_sse_event_size=limit) as (read, write),
+    ):
+        yield _WatchedReads(read, loss), write
+
+
+@asynccontextmanager
+async def sse_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) -> AsyncGenerator[TransportStreams]:
+    """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05)."""
+
+    def client(
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,  # noqa: ARG001 (the guarded client has its own)
+        auth: httpx2.Auth | None = None,
+    ) -> httpx2.AsyncClient:
+        return GuardedClient(watch, limit=entry.options.max_response_bytes, headers=headers or {}, auth=auth)
+
+    async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as (read, write):
+        reads: ReadStream[SessionMessage | Exception] = read
+        writes: WriteStream[SessionMessage] = write
+        yield _WatchedReads(reads, loss), writes
+
+
+class GuardedClient(httpx2.AsyncClient):
+    """An HTTP client for MCP that answers faults itself and limits the size of answers."""
+
+    def __init__(
+        self, watch: HttpWatch, *, limit: int, headers: Mapping[str, str], auth: httpx2.Auth | None = None
+    ) -> None:
+        # Answers are read until the caller's own deadline, and uncompressed so that the limit means what it says.
+        super().__init__(
+            headers={"accept-encoding": "identity", **headers},
+            auth=auth,
+            timeout=httpx2.Timeout(_CONNECT_TIMEOUT, read=None),
+        )
+        self._watch = watch
+        self._limit = limit
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        """Send `request`; a fault becomes an answer that tells it."""
+        is_request = _holds_request(request)
+        try:
+            # GET streams and requests wait for their answer as long as their caller does.
+            bound = None if is_request or request.method == "GET" else _NOTIFICATION_TIMEOUT
+            with anyio.fail_after(bound):
+                response = await super().send(request, **options)
+        except TimeoutError:
+            return self._fault(request, 504, Fault.LOST, "the server did not take the message in time")
+        except httpx2.TransportError as error:
+            return self._transport_fault(request, error)
+        return await self._examined(request, response)
+
+    def _transport_fault(self, request: httpx2.Request, error: httpx2.TransportError) -> httpx2.Response:
+        self._watch.on_trouble()
+        unsent = isinstance(
+            error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.UnsupportedProtocol
+        )
+        place = f"{request.url.host}:{request.url.port or (443 if request.url.scheme == 'https' else 80)}"
+        if not unsent:
+            return self._fault(request, 502, Fault.LOST, f"the connection to {place} broke: {_words(error)}")
+        return self._fault(request, 503, Fault.NOT_SENT, f"cannot connect to {place}: {_words(error)}")
+
+    async def _examined(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        status = response.status_code
+        if request.method == "POST" and status >= 400:
+            self._watch.rejected = status
+        is_json = response.headers.get("content-type", "").lower().startswith("application/json")
+        if status in (401, 403) and request.method == "POST":
+            await response.aclose()
+            text = f"the server demands authorisation (HTTP {status})"
+            return self._fault(request, status, Fault.AUTH_REQUIRED, text)
+        if status == 404 and request.method == "POST" and "mcp-session-id" in request.headers:
+            await response.aclose()
+            self._watch.on_trouble()
+            return self._fault(request, status, Fault.SESSION_GONE, "the server has forgotten this session")
+        if status >= 400 and request.method == "POST" and not is_json:
+            await response.aclose()
+            return self._fault(request, status, Fault.HTTP_FAULT, f"HTTP {status} {response.reason_phrase}".rstrip())
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            limit = self._limit if is_json else None  # an event stream's limit holds for each event, in the SDK
+            response.stream = _GuardedStream(response.stream, limit, self._watch)
+        return response
+
+    def _fault(self, request: httpx2.Request, status: int, kind: Fault, text: str) -> httpx2.Response:
+        if request.method == "DELETE":  # the end of a session that is gone anyway
+            status = 405
+        error = {"code": types.INTERNAL_ERROR, "message": text, "data": {"ostler": kind.value, "status": status}}
+        return httpx2.Response(status, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+
+
+class _GuardedStream(httpx2.AsyncByteStream):
+    def __init__(self, inner: httpx2.AsyncByteStream, limit: int | None, watch: HttpWatch) -> None:
+        self._inner = inner
+        self._limit = limit
+        self._watch = watch
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for chunk in self._inner:
+                size += len(chunk)
+                if self._limit is not None and size > self._limit:
+                    raise httpx2.StreamError(f"the answer {TOO_LARGE_MARK} {self._limit} bytes")
+                yield chunk
+        except httpx2.TransportError as error:
+            self._watch.on_trouble()
+            # A StreamError, because the SDK turns that (and no TransportError) into the one request's failure.
+            raise httpx2.StreamError(f"{LOST_MARK}: {_words(error)}") from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _WatchedReads:
+    """A transport's read stream that reports its end as the loss of the connection."""
+
+    def __init__(self, inner: ReadStream[SessionMessage | Exception], loss: LossSignal) -> None:
+        self._inner = inner
+        self._loss = loss
+
+    @property
+    def last_context(self) -> Any:
+        """The context that the SDK's streams pass along with each message."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        try:
+            return await self._inner.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            self._loss.report("the server ended the connection")
+            raise
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> ReadStream[SessionMessage | Exception]:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+def _holds_request(request: httpx2.Request) -> bool:
+    if request.method != "POST":
+        return False
+    try:
+        message = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return True
+    return isinstance(message, dict) and "id" in message and "method" in message
+
+
+def _words(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return "connection refused" if "All connection attempts failed" in text or "Errno 111" in text else text

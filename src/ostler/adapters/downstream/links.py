@@ -1,0 +1,233 @@
+"""One established connection: the SDK's session, its tools, and the signals around it."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import mcp_types as types
+from mcp import Client
+from mcp.client.session import ClientSession, IncomingMessage
+from mcp.client.subscriptions import SubscriptionLost
+from mcp.server import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from ostler.adapters.downstream.children import ChildRecords
+from ostler.adapters.downstream.faults import fault_of
+from ostler.adapters.downstream.framing import StdoutNoise
+from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
+from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
+from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
+from ostler.engine.protocols import ToolInfo
+from ostler.model.json import JsonObject
+from ostler.model.servers import ServerEntry, ServerTransport
+
+_MAX_PAGES: Final = 1000
+_RELISTEN_PAUSE: Final = 1.0
+_PROBE_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all connections of a pool share.
+
+    Attributes:
+        log_dir: where stderr logs go.
+        environment: variables that stdio servers may inherit.
+        records: the children's records.
+        version: Ostler's version, told to servers.
+    """
+
+    log_dir: Path
+    environment: Mapping[str, str]
+    records: ChildRecords
+    version: str
+
+    def stderr_log(self, server: str) -> Path:
+        """Return the stderr log's path of `server`."""
+        return self.log_dir / f"{server}.stderr.log"
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """An established connection. Calls register their scopes, so that leaving it can end them."""
+
+    client: Client
+    transport: ServerTransport
+    loss: LossSignal
+    stale: Nudge
+    suspect: Nudge
+    child: ChildFacts | None = None
+    scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+    active: int = 0
+    """Calls answered since the last look of the liveness probe."""
+
+    @property
+    def session(self) -> ClientSession:
+        """The SDK's session."""
+        return self.client.session
+
+    @property
+    def modern(self) -> bool:
+        """Whether the connection speaks the 2026 protocol."""
+        return self.client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def noise(self) -> StdoutNoise:
+        """Lines on stdout that were no messages."""
+        return self.child.noise if self.child is not None else StdoutNoise()
+
+    async def read_tools(self) -> list[types.Tool]:
+        """Return all pages of the server's tools list; none when it has no tools.
+
+        Raises:
+            MCPError: the server refused.
+            ValidationError: the list does not follow the protocol.
+        """
+        if self.client.server_capabilities.tools is None and self.modern:
+            return []
+        tools: list[types.Tool] = []
+        cursor: str | None = None
+        for _ in range(_MAX_PAGES):
+            params = types.PaginatedRequestParams(cursor=cursor) if cursor is not None else None
+            try:
+                page = await self.session.list_tools(params=params)
+            except MCPError as error:
+                if error.code == types.METHOD_NOT_FOUND and cursor is None:
+                    return []
+                raise
+            tools.extend(page.tools)
+            if not page.next_cursor or page.next_cursor == cursor:
+                return tools
+            cursor = page.next_cursor
+        raise ConnectFailedError(f"its tools list has more than {_MAX_PAGES} pages")
+
+    async def follow_tools(self) -> None:
+        """Keep a subscription to tools-list changes open (2026 protocol; older servers send them by themselves)."""
+        if not self.modern:
+            return
+        while not self.loss.is_lost:
+            try:
+                async with self.client.listen(tools_list_changed=True) as events:
+                    self.stale.give()  # what changed before the subscription stood
+                    async for _ in events:
+                        self.stale.give()
+            except MCPError as error:
+                if fault_of(error) is None and error.code != types.CONNECTION_CLOSED:
+                    return  # the server does not offer it
+                self.suspect.give()
+            except SubscriptionLost:
+                self.suspect.give()
+            await anyio.sleep(_RELISTEN_PAUSE)
+
+    async def probe(self) -> str:
+        """Ask the server for a sign of life; return why there was none, or the empty text."""
+        try:
+            with anyio.fail_after(_PROBE_TIMEOUT):
+                if self.modern:
+                    await self.session.list_tools()
+                else:
+                    await self.session.send_request(types.PingRequest(), types.EmptyResult)
+        except TimeoutError:
+            return f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
+        except MCPError as error:
+            # An error that the server itself wrote is a sign of life (it may not know `ping`).
+            dead = fault_of(error) is not None or error.code == types.CONNECTION_CLOSED
+            return error.message if dead else ""
+        return ""
+
+    def end_calls(self) -> None:
+        """End the calls under way; each reports the loss to its caller."""
+        for scope in list(self.scopes):
+            scope.cancel()
+
+
+@asynccontextmanager
+async def open_link(
+    entry: ServerEntry,
+    transport: ServerTransport,
+    around: Surroundings,
+    *,
+    builtin: Server[Any] | None,
+    legacy: bool,
+    watch: HttpWatch,
+    loss: LossSignal,
+    facts: ChildFacts,
+    stale: Nudge,
+    suspect: Nudge,
+) -> AsyncGenerator[Link]:
+    """Connect to `entry` over `transport` and shake hands.
+
+    Args:
+        entry: the server.
+        transport: how to reach it; `sse` may be tried for an `http` entry.
+        around: what the pool's connections share.
+        builtin: the server object of a built-in one.
+        legacy: begin with the 2025 handshake at once instead of asking for the 2026 protocol first.
+        watch: collects what HTTP said.
+        loss: reported when the transport ends.
+        facts: filled in by a stdio transport.
+        stale: given when the server says that its tools changed.
+        suspect: given when the server should be probed.
+    """
+
+    async def on_message(message: IncomingMessage) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            stale.give()
+
+    client = Client(
+        builtin if builtin is not None else _transport(entry, transport, around, watch=watch, loss=loss, facts=facts),
+        mode="legacy" if legacy else "auto",
+        cache=None,
+        client_info=types.Implementation(name="ostler", version=around.version),
+        message_handler=on_message,
+    )
+    async with client:
+        yield Link(client, transport, loss, stale, suspect, child=facts if transport == "stdio" else None)
+
+
+def _transport(
+    entry: ServerEntry,
+    transport: ServerTransport,
+    around: Surroundings,
+    *,
+    watch: HttpWatch,
+    loss: LossSignal,
+    facts: ChildFacts,
+) -> AbstractAsyncContextManager[Any]:
+    match transport:
+        case "stdio":
+            return stdio_transport(
+                entry,
+                environment=around.environment,
+                stderr_log=around.stderr_log(entry.name),
+                records=around.records,
+                loss=loss,
+                facts=facts,
+            )
+        case "http":
+            return http_transport(entry, watch, loss)
+        case "sse":
+            return sse_transport(entry, watch, loss)
+        case "builtin":
+            raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
+
+
+def tool_info(server: str, tool: types.Tool) -> ToolInfo:
+    """Return `tool` as the engine knows it."""
+
+    def plain(value: Any) -> JsonObject | None:
+        return None if value is None else value.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    return ToolInfo(
+        server=server,
+        name=tool.name,
+        description=tool.description or "",
+        input_schema=dict(tool.input_schema),
+        output_schema=dict(tool.output_schema) if tool.output_schema is not None else None,
+        annotations=plain(tool.annotations),
+        title=tool.title or (tool.annotations.title if tool.annotations else None) or "",
+    )

@@ -1,0 +1,62 @@
+"""How a connection says that it is over, or could not begin."""
+
+import anyio
+
+from ostler.model.states import ServiceState
+
+
+class ConnectFailedError(Exception):
+    """An attempt to connect failed; kept inside the pool, which shows `reason` in the server's status."""
+
+    def __init__(self, reason: str, *, state: ServiceState = ServiceState.UNREACHABLE) -> None:
+        self.reason = reason
+        self.state = state
+        super().__init__(reason)
+
+
+class LossSignal:
+    """Set once, when the connection is lost; the first reason stays."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self.reason = ""
+
+    def __repr__(self) -> str:
+        return f"LossSignal({self.reason!r})"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is over."""
+        return self._event.is_set()
+
+    def report(self, reason: str) -> None:
+        """Say that the connection is over because of `reason`."""
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Return when the connection is over."""
+        await self._event.wait()
+
+
+class Nudge:
+    """Tells one waiting task that something is to be looked at; several nudges before it looks are one."""
+
+    def __init__(self) -> None:
+        self._given = False
+        self._event: anyio.Event | None = None
+
+    def give(self) -> None:
+        """Wake the waiter, now or when it next waits."""
+        self._given = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Return at once if a nudge was given since the last return, else with the next. For one task only."""
+        while not self._given:
+            self._event = anyio.Event()
+            await self._event.wait()
+        self._event = None
+        self._given = False

@@ -1,0 +1,63 @@
+"""The policy on every downstream call, lifecycle calls included: which tools, and how large their arguments."""
+
+import json
+from collections.abc import Callable, Sequence
+
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.engine.protocols import Progress, ServerStatus, ToolInfo
+from ostler.model.errors import ToolDeniedError
+from ostler.model.json import JsonMapping
+from ostler.model.responses import ToolResponse
+from ostler.model.settings import PolicySettings
+
+
+class PolicedPool:
+    """The downstream pool behind the policy of `ostler.toml`; a ToolCaller and a ToolDirectory like the pool itself."""
+
+    def __init__(self, pool: DownstreamPool, policy: PolicySettings, *, max_args_bytes: int) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._max_args_bytes = max_args_bytes
+
+    def __repr__(self) -> str:
+        return f"PolicedPool({self._pool!r})"
+
+    async def call_tool(
+        self, tool: str, args: JsonMapping, *, timeout: float | None = None, progress: Progress | None = None
+    ) -> ToolResponse:
+        """Call `server/tool` when the policy allows it.
+
+        Raises:
+            ToolDeniedError: the policy forbids the tool, or the arguments are too large; nothing was sent.
+            DownstreamError: there was no answer; see its `delivery`.
+        """
+        if not self._policy.allows(tool):
+            raise ToolDeniedError(
+                f"tool {tool!r} is denied by the policy of this Ostler",
+                tool=tool,
+                next_actions=("allow it under [policy] in ostler.toml and restart the server",),
+            )
+        size = len(json.dumps(dict(args), default=str))
+        if size > self._max_args_bytes:
+            raise ToolDeniedError(
+                f"the arguments for {tool!r} take {size} bytes, more than the limit of {self._max_args_bytes}",
+                tool=tool,
+                next_actions=("send less", "or raise limits.maxArgsBytes in ostler.toml and restart the server"),
+            )
+        return await self._pool.call_tool(tool, args, timeout=timeout, progress=progress)
+
+    def server_status(self, server: str) -> ServerStatus:
+        """Return what is known about `server`; never blocks."""
+        return self._pool.server_status(server)
+
+    def find_tool(self, tool: str) -> ToolInfo | None:
+        """Return the tool `server/tool`, or None when it is not listed."""
+        return self._pool.find_tool(tool)
+
+    def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
+        """Return the listed tools, of one server or of all, by name."""
+        return self._pool.list_tools(server)
+
+    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call `callback(server)` when a server connects, is lost, or lists other tools."""
+        return self._pool.on_change(callback)

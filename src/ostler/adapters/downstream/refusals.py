@@ -1,0 +1,97 @@
+"""Why a call was not sent: the errors of the pool itself, each with what to do next."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.engine.protocols import ToolInfo
+from ostler.model.errors import (
+    Delivery,
+    ServerUnavailableError,
+    ToolDeniedError,
+    ToolNotFoundError,
+    ToolTimeoutError,
+)
+from ostler.model.states import ServiceState
+
+_SHOWN_TOOLS: Final = 12
+
+
+def unavailable(
+    snapshot: ConnectionSnapshot, next_attempt_in: float | None, tool: str | None = None
+) -> ServerUnavailableError:
+    """Return the error of a server that is not connected: why, and what is being done about it."""
+    name = snapshot.name
+    reason = f": {snapshot.reason}" if snapshot.reason else ""
+    log = (f"look at its stderr in {snapshot.stderr_log}",) if snapshot.stderr_log else ()
+    match snapshot.state:
+        case ServiceState.STOPPED | ServiceState.STOPPING:
+            text = f"server {name!r} is stopped{reason}"
+            actions = (f"service_start {name}",)
+        case ServiceState.STARTING:
+            text = f"server {name!r} is still being connected"
+            actions = ("try again in a few seconds", *log)
+        case _:
+            soon = "it is being connected"
+            when = soon if next_attempt_in is None else f"next attempt in {max(next_attempt_in, 0.1):.1f} s"
+            text = f"server {name!r} is not connected{reason}; {when}"
+            actions = ("try again after that", f"service_start {name} tries at once", *log)
+    return ServerUnavailableError(text, tool=tool, next_actions=actions)
+
+
+def unknown_server(tool: str, servers: Sequence[str], tools: Sequence[ToolInfo]) -> ToolNotFoundError:
+    """Return the error of a tool name whose server is not there, or that names no server at all."""
+    server, _, name = tool.partition("/")
+    if name:
+        close = get_close_matches(server, servers, n=3)
+        hint = f"did you mean {_either(close)}?" if close else f"servers: {', '.join(servers) or 'none'}"
+        text = f"server {server!r} not found; {hint}"
+    else:
+        owners = [info.qualified for info in tools if info.name == server]
+        hint = f"; did you mean {_either(owners[:3])}?" if owners else ""
+        text = f"tool {tool!r} not found: a tool is named 'server/tool'{hint}"
+    return ToolNotFoundError(text, tool=tool, next_actions=("mcpserver_list shows the servers",))
+
+
+def unknown_tool(tool: str, listed: Sequence[str]) -> ToolNotFoundError:
+    """Return the error of a tool that its server does not list; `listed` are the names that it does."""
+    server, _, name = tool.partition("/")
+    close = get_close_matches(name, listed, n=3)
+    if close:
+        hint = f"did you mean {_either([f'{server}/{one}' for one in close])}?"
+    else:
+        shown = ", ".join(listed[:_SHOWN_TOOLS]) + (" …" if len(listed) > _SHOWN_TOOLS else "")
+        hint = f"it has {len(listed)} tools" + (f": {shown}" if shown else "")
+    return ToolNotFoundError(
+        f"tool {tool!r} not found on server {server!r}; {hint}",
+        tool=tool,
+        next_actions=(f"tool_list with server {server!r} shows its tools",),
+    )
+
+
+def denied(tool: str) -> ToolDeniedError:
+    """Return the error of a tool that the policy forbids."""
+    server = tool.partition("/")[0]
+    return ToolDeniedError(
+        f"the policy of server {server!r} does not let {tool!r} be called",
+        tool=tool,
+        next_actions=(f"see allowTools/denyTools under 'ostler' of {server!r} in mcp.json",),
+    )
+
+
+def no_slot(tool: str, concurrency: int, seconds: float) -> ToolTimeoutError:
+    """Return the error of a call that waited its whole time for others to the same server to end."""
+    server = tool.partition("/")[0]
+    calls = "1 call" if concurrency == 1 else f"{concurrency} calls"
+    error = ToolTimeoutError(
+        f"{tool!r} was not sent within {seconds:g} s: {calls} to server {server!r} under way, its limit",
+        tool=tool,
+        next_actions=("try again", f"raise 'concurrency' under 'ostler' of {server!r} in mcp.json"),
+    )
+    error.delivery = Delivery.NOT_SENT
+    return error
+
+
+def _either(names: Sequence[str]) -> str:
+    return " or ".join(repr(name) for name in names)

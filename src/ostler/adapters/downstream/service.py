@@ -1,0 +1,122 @@
+"""A downstream server as a static service in the registry: its connection's state, start, stop and restart."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.engine.protocols import Clock
+from ostler.engine.service import BaseService
+from ostler.model.errors import NotFoundError, ServerUnavailableError
+from ostler.model.json import JsonObject
+from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
+
+SERVICE_TYPE: Final = "MCPServer"
+"""The type of these services."""
+
+_ARRIVALS: Final = {
+    ServiceState.STARTING: Transition.START_REQUESTED,
+    ServiceState.CONNECTED: Transition.CONNECTED,
+    ServiceState.DISCONNECTED: Transition.CONNECTION_LOST,
+    ServiceState.UNREACHABLE: Transition.CONNECTION_REFUSED,
+    ServiceState.AUTH_REQUIRED: Transition.AUTH_DEMANDED,
+    ServiceState.STOPPING: Transition.STOP_REQUESTED,
+    ServiceState.STOPPED: Transition.STOPPED,
+}
+"""By which fact a connection gets into each of its states."""
+
+_LEADS: Final = (Transition.START_REQUESTED, Transition.CONNECTION_LOST, Transition.STOP_REQUESTED)
+"""Facts that may come first when the machine knows no direct way (a restart passes through disconnected)."""
+
+_TROUBLED: Final = (ServiceState.DISCONNECTED, ServiceState.UNREACHABLE, ServiceState.AUTH_REQUIRED)
+
+
+class McpServerService(BaseService):
+    """One server of the pool. Its state follows the connection, which also reconnects by itself."""
+
+    def __init__(self, pool: DownstreamPool, name: str, *, clock: Clock | None = None) -> None:
+        super().__init__(name, SERVICE_TYPE, clock=clock)
+        self._pool = pool
+        self._unsubscribe = pool.on_snapshot(self._follow)
+        self._follow(pool.snapshot(name))
+
+    def close(self) -> None:
+        """Stop following the connection (the server was removed)."""
+        self._unsubscribe()
+
+    async def start(self) -> None:
+        """Connect, and return when connected.
+
+        Raises:
+            ServerUnavailableError: the attempt failed; Ostler goes on trying.
+            ConflictError: the server is disabled in mcp.json.
+        """
+        self._pool.connect(self.name)
+        await self._await_connection()
+
+    async def stop(self) -> None:
+        """Disconnect; the server's process tree is gone when this returns."""
+        await self._pool.disconnect(self.name)
+
+    async def restart(self) -> None:
+        """Connect anew, and return when connected. Raises as `start` does."""
+        self._pool.restart(self.name)
+        await self._await_connection()
+
+    def service_data(self) -> JsonObject:
+        """Return what is known about the connection, masked."""
+        try:
+            snapshot, entry = self._pool.snapshot(self.name), self._pool.entry(self.name)
+        except NotFoundError:  # removed from mcp.json; the registry lets go of the service next
+            return {}
+        data: JsonObject = {
+            "transport": snapshot.transport,
+            "pid": snapshot.pid,
+            "protocolVersion": snapshot.protocol_version,
+            "serverName": snapshot.server_name,
+            "serverVersion": snapshot.server_version,
+            "tools": snapshot.tools if snapshot.tools_known else None,
+            "attempts": snapshot.attempts,
+            "connections": snapshot.connections,
+            "nextAttemptAt": snapshot.next_attempt_at.isoformat() if snapshot.next_attempt_at else None,
+            "stderrLog": str(snapshot.stderr_log) if snapshot.stderr_log else None,
+            "lastError": snapshot.last_error,
+            "config": entry.masked(),
+        }
+        return {key: value for key, value in data.items() if value not in (None, "")}
+
+    async def _await_connection(self) -> None:
+        timeout = self._pool.entry(self.name).options.connect_timeout
+        await self._pool.wait_until_connected(self.name, timeout + 1, through_failures=False)
+
+    def _follow(self, snapshot: ConnectionSnapshot) -> None:
+        if snapshot.name != self.name:
+            return
+        error = None
+        if snapshot.state in _TROUBLED and snapshot.reason:
+            error = ServerUnavailableError(f"server {self.name!r} is not connected: {snapshot.reason}")
+        if snapshot.state is not self.state:
+            for transition in _way(self.state, snapshot.state):
+                self.report(transition, reason=snapshot.reason, error=error)
+        if snapshot.connected:
+            self.set_reachability(Reachability.REACHABLE)
+            if self.health is not HealthStatus.HEALTHY:
+                self.set_health(HealthStatus.HEALTHY)
+        elif snapshot.state in _TROUBLED:
+            self.set_reachability(Reachability.UNREACHABLE)
+            if self.health is not HealthStatus.UNHEALTHY:
+                self.set_health(HealthStatus.UNHEALTHY, error=error)
+        else:
+            self.set_reachability(Reachability.UNKNOWN)
+
+
+def _way(current: ServiceState, target: ServiceState) -> Sequence[Transition]:
+    """Return the facts that lead from `current` to `target` by the engine's table."""
+    arrival = _ARRIVALS[target]
+    if (current, arrival) in TRANSITIONS:
+        return (arrival,)
+    for lead in _LEADS:
+        between = TRANSITIONS.get((current, lead))
+        if between is not None and (between, arrival) in TRANSITIONS:
+            return (lead, arrival)
+    raise AssertionError(f"no way from {current.value!r} to {target.value!r} for a connection")

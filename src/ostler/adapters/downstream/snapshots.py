@@ -1,0 +1,56 @@
+"""What is known about one downstream connection at a moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ostler.model.servers import ServerTransport
+from ostler.model.states import ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshot:
+    """One connection at one moment; replaced as a whole whenever something changes.
+
+    Attributes:
+        name: the server's name.
+        transport: how it is reached.
+        state: starting, connected, disconnected (was lost), unreachable (an attempt failed), auth_required, stopped.
+        reason: why it is not connected, in words for people; empty while connected.
+        since: when `state` began.
+        pid: the child's pid (stdio), while there is one.
+        attempts: connection attempts since the last success or start.
+        next_attempt_at: when the next attempt will be made, if one is scheduled.
+        next_attempt_in: the same in seconds from when the wait began.
+        protocol_version: the negotiated MCP version of the last connection.
+        server_name: what the server calls itself.
+        server_version: its version, as it says.
+        tools: how many tools it lists (before the allow/deny policy).
+        tools_known: its tools list has been read at least once.
+        last_error: the last fault, kept after it was overcome.
+        stderr_log: where its stderr goes (stdio).
+        connections: how often it has been connected.
+    """
+
+    name: str
+    transport: ServerTransport
+    state: ServiceState
+    since: datetime
+    reason: str = ""
+    pid: int | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    next_attempt_in: float | None = None
+    protocol_version: str = ""
+    server_name: str = ""
+    server_version: str = ""
+    tools: int = 0
+    tools_known: bool = False
+    last_error: str = ""
+    stderr_log: Path | None = None
+    connections: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether calls can be sent."""
+        return self.state is ServiceState.CONNECTED

@@ -1,0 +1,320 @@
+"""What the tools of the process server take and give, as pydantic models; the tools' JSON Schemas come from these.
+
+A null argument counts as absent everywhere, so that a class may pass an optional argument through as it is.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from ostler.model.durations import Duration
+from ostler.model.json import JsonObject, JsonValue
+
+KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
+MAX_ARGS = 1000
+MAX_TEXT = 32_768
+MAX_PATTERN = 500
+MAX_TIMEOUT = 3600.0
+KIB = 1024
+MIB = 1024 * KIB
+
+ProcessState: TypeAlias = Literal["running", "exited", "unknown", "not_found"]
+
+
+def _scalar_text(value: Any) -> Any:
+    """Return numbers and booleans as text: native templates give `8080` or `true` where a program wants words."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case _:
+            return value
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [item for item in cast("list[JsonValue]", value) if item is not None]
+    if isinstance(value, dict):
+        return {key: item for key, item in cast("JsonObject", value).items() if item is not None}
+    return value
+
+
+def _rfc3339(value: datetime) -> str:
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN), Field(description="Unique name of the process.")]
+Text = Annotated[
+    str,
+    StringConstraints(max_length=MAX_TEXT),
+    BeforeValidator(_scalar_text),
+    WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
+]
+Arguments = Annotated[list[Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
+Environment = Annotated[dict[str, Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
+Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
+Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+SignalName = Annotated[str, StringConstraints(pattern=r"^(SIG)?[A-Z][A-Z0-9]{1,9}$")]
+
+
+class Model(BaseModel):
+    """Frozen, camelCase outside, unknown keys refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class Request(Model):
+    """The arguments of a tool; nulls are dropped before anything else looks at them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nulls_are_absent(cls, value: Any) -> Any:
+        return _without_nulls(value)
+
+
+class Probe(Request):
+    """How to find out whether a process is ready. All that is given must pass."""
+
+    tcp: Annotated[
+        Port | Annotated[str, StringConstraints(pattern=r"^(\{port\}|[0-9]{1,5})$")] | None,
+        Field(description="Port that must accept connections; '{port}' is the process's own."),
+    ] = None
+    http: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2000)] | None,
+        Field(description="URL that must answer a GET; may hold {port}. Certificates are not checked."),
+    ] = None
+    status: Annotated[
+        Annotated[list[Annotated[int, Field(ge=100, le=599)]], Field(max_length=50)] | int | None,
+        Field(description="HTTP status, or list of them, that counts as ready. Default: 200 to 399."),
+    ] = None
+    log: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
+        Field(description="Regular expression that a log line of this run must match; may hold {port}."),
+    ] = None
+    host: Annotated[Host | None, Field(description="Host for tcp. Default: the host of start.")] = None
+    timeout: Annotated[Timeout | None, Field(description="start: how long to wait (30s). status: per probe (5s).")] = (
+        None
+    )
+    interval: Annotated[
+        Annotated[Duration, Field(ge=0.02, le=60)] | None, Field(description="start: pause between probes (0.1s).")
+    ] = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be probed (every kind was null)."""
+        return self.tcp is None and self.http is None and self.log is None
+
+
+class StartRequest(Request):
+    """The arguments of `start`."""
+
+    key: Key
+    command: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=MAX_TEXT),
+        Field(
+            description="Program to run; without args it is split like a shell would. A first word {python} is the "
+            "Python that runs Ostler, as are python and python3 where PATH has none."
+        ),
+    ]
+    args: Annotated[Arguments | None, Field(description="Arguments, one item each. Nulls are left out.")] = None
+    shell: Annotated[bool, Field(description="Run command through the system's shell (args must be absent).")] = False
+    cwd: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None,
+        Field(description="Absolute folder to run in ('~' is understood). Default: the home folder."),
+    ] = None
+    env: Annotated[Environment | None, Field(description="Variables to set over the inherited ones.")] = None
+    port: Annotated[
+        Annotated[int, Field(ge=0, le=65535)] | None,
+        Field(
+            description="Port that the process will listen on; 0 chooses a free one. The process gets it as the "
+            "variable PORT, and as {port} in command, args and env; {port} in ready is replaced too."
+        ),
+    ] = None
+    host: Annotated[Host, Field(description="Address on which port must be free.")] = "127.0.0.1"
+    ready: Annotated[Probe | None, Field(description="Wait until this passes; on failure the process is ended.")] = None
+    stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"
+    stop_timeout: Annotated[Timeout, Field(description="How long stop waits before it kills.")] = 10.0
+    log_max_bytes: Annotated[
+        int, Field(ge=64 * KIB, le=1024 * MIB, description="Size at which the log is rotated; one old part is kept.")
+    ] = 10 * MIB
+
+    @model_validator(mode="after")
+    def _shell_takes_no_args(self) -> "StartRequest":
+        if self.shell and self.args is not None:
+            raise ValueError("'args' cannot be combined with 'shell'; write the whole line in 'command'")
+        return self
+
+
+class StopRequest(Request):
+    """The arguments of `stop`."""
+
+    key: Key
+    timeout: Annotated[Timeout | None, Field(description="How long to wait before killing. Default: stopTimeout.")] = (
+        None
+    )
+    signal: Annotated[SignalName | None, Field(description="Signal to send first. Default: stopSignal.")] = None
+
+
+class StatusRequest(Request):
+    """The arguments of `status`."""
+
+    key: Key
+    ready: Annotated[Probe | None, Field(description="Probe now, once; the answer is in ready and detail.")] = None
+    details: Annotated[bool, Field(description="Also measure CPU, memory, children and listening ports.")] = False
+
+
+class LogsRequest(Request):
+    """The arguments of `logs`."""
+
+    key: Key
+    lines: Annotated[int, Field(ge=1, le=2000, description="At most so many lines.")] = 100
+    since: Annotated[
+        Annotated[int, Field(ge=0)] | None,
+        Field(description="Read on from this nextOffset instead of showing the end."),
+    ] = None
+    grep: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
+        Field(description="Only lines that match this regular expression."),
+    ] = None
+    previous: Annotated[bool, Field(description="The rotated part, or the run before this one, instead.")] = False
+
+
+class ListRequest(Request):
+    """The arguments of `list`."""
+
+    state: Annotated[
+        Literal["running", "exited", "unknown"] | None, Field(description="Only processes in this state.")
+    ] = None
+    prefix: Annotated[
+        Annotated[str, StringConstraints(max_length=128)] | None,
+        Field(description="Only keys that start with this."),
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=1000, description="At most so many, newest first.")] = 200
+
+
+class FreePortRequest(Request):
+    """The arguments of `free_port`."""
+
+    preferred: Annotated[Port | None, Field(description="Port to give when it is free.")] = None
+    host: Annotated[Host, Field(description="Address on which the port must be free.")] = "127.0.0.1"
+    count: Annotated[int, Field(ge=1, le=100, description="How many ports.")] = 1
+
+
+class ProcessFacts(Model):
+    """What is always known about a process."""
+
+    key: str
+    state: ProcessState
+    pid: int | None = None
+    port: int | None = None
+    host: str | None = None
+    started_at: Time | None = None
+    exited_at: Annotated[Time | None, Field(description="When the exit was noticed.")] = None
+    exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown (see adopted).")] = (
+        None
+    )
+    signal: Annotated[str | None, Field(description="The signal that ended it.")] = None
+    adopted: Annotated[
+        bool | None, Field(description="Taken over from an earlier Ostler: its exit code cannot be known.")
+    ] = None
+    command: Annotated[str | None, Field(description="The program, without its arguments.")] = None
+    log_file: str | None = None
+
+
+class StartResult(ProcessFacts):
+    """The answer of `start`."""
+
+    already_running: bool = False
+
+
+class StopResult(Model):
+    """The answer of `stop`."""
+
+    key: str
+    already_stopped: bool
+    killed: Annotated[bool, Field(description="It did not end by itself in time and was killed.")] = False
+    pids: Annotated[list[int], Field(description="The processes that were ended.")] = []
+    exit_code: int | None = None
+    signal: str | None = None
+    adopted: bool | None = None
+
+
+class StatusResult(ProcessFacts):
+    """The answer of `status`."""
+
+    ready: Annotated[bool, Field(description="Running, and every probe of this call passed.")]
+    detail: str
+    uptime_seconds: float | None = None
+    cpu_percent: Annotated[float | None, Field(description="Since the last look with details; 100 is one core.")] = None
+    memory_bytes: Annotated[int | None, Field(description="Resident, with all children.")] = None
+    children: int | None = None
+    ports: Annotated[list[int] | None, Field(description="TCP ports it or its children listen on.")] = None
+
+
+class LogsResult(Model):
+    """The answer of `logs`."""
+
+    key: str
+    state: ProcessState
+    lines: list[str]
+    next_offset: Annotated[int, Field(description="Give this as since to read on.")]
+    truncated: Annotated[bool, Field(description="There is more than was shown.")]
+    log_file: str | None = None
+
+
+class ListResult(Model):
+    """The answer of `list`."""
+
+    processes: list[ProcessFacts]
+    total: Annotated[int, Field(description="How many match, shown or not.")]
+
+
+class FreePortResult(Model):
+    """The answer of `free_port`."""
+
+    port: int
+    ports: list[int]
+    host: str
+
+
+def tool_schema(model: type[BaseModel], *, output: bool = False) -> dict[str, JsonValue]:
+    """Return the JSON Schema of `model` for a tool: references inlined, generated titles left out."""
+    schema: JsonObject = model.model_json_schema(mode="serialization" if output else "validation")
+    compacted = cast("JsonObject", _compact(schema, schema.pop("$defs", {})))
+    compacted.pop("description", None)
+    return compacted
+
+
+def _compact(node: JsonValue, definitions: JsonObject, *, names: bool = False) -> JsonValue:
+    """Return `node` without references, titles and null defaults; `names`: its keys are the names of properties."""
+    if isinstance(node, list):
+        return [_compact(item, definitions) for item in cast("list[JsonValue]", node)]
+    if not isinstance(node, dict):
+        return node
+    plain = cast("JsonObject", node)
+    if "$ref" in plain and not names:
+        target: JsonObject = definitions[plain["$ref"].rpartition("/")[2]]
+        # What stands beside the reference is about this place, so it goes before what is said about the type.
+        return _compact({**target, **{key: item for key, item in plain.items() if key != "$ref"}}, definitions)
+    return {
+        key: _compact(item, definitions, names=key == "properties" and not names)
+        for key, item in plain.items()
+        if names or not (key == "title" or (key == "default" and item is None))
+    }

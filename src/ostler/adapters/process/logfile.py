@@ -1,0 +1,220 @@
+"""The log files of processes: opened for appending, rotated by size, read in bounded pieces.
+
+The process itself holds the file, in append mode, so that it goes on writing when Ostler is gone. Hence rotation is
+copy and truncate: the newest part is copied to `.log.1`, then the file is cut to nothing and the process goes on at
+its start. What is written between the two steps is lost; the window is a fraction of a millisecond after the copy has
+caught up. Offsets count from the first byte of the run, over rotations.
+"""
+
+import json
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from ostler.adapters.process.records import previous_part
+from ostler.model.errors import ArgumentError
+from ostler.rules.patterns import PatternError, compile_pattern, search
+
+LineFilter: TypeAlias = Callable[[str], bool]
+
+MAX_ANSWER_BYTES = 28 * 1024
+"""Of lines as JSON: an answer holds them twice, as structure and as text, and stays below 64 KiB."""
+
+MAX_LINE_CHARS = 4096
+MAX_TAIL_BYTES = 4 * 1024 * 1024
+"""How far back from its end a log is looked at."""
+
+SCAN_BYTES = 1024 * 1024
+"""How much of a log one probe reads."""
+
+COPY_BYTES = 1024 * 1024
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_LINES = re.compile(rb"[^\n]*\n|[^\n]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class LogExcerpt:
+    """Lines of a log; `next_offset` is where to read on, `truncated` says that there was more than is here."""
+
+    lines: list[str]
+    next_offset: int
+    truncated: bool
+
+
+@contextmanager
+def new_log(path: Path) -> Generator[BinaryIO]:
+    """Begin the log of a new run, for a process to append to; the last run's becomes `.log.1`.
+
+    When the block fails, everything is as it was.
+    """
+    moved = path.exists() and path.stat().st_size > 0
+    if moved:
+        path.replace(previous_part(path))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        with os.fdopen(descriptor, "ab", buffering=0) as log:
+            yield log
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if moved:
+            previous_part(path).replace(path)
+        raise
+
+
+def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> bool:
+    """Rotate the log when it is larger than `max_bytes`; return whether it was.
+
+    Args:
+        path: the log.
+        max_bytes: also what is kept of it, from its end.
+        before_cut: called with the number of bytes that are about to go, before they do.
+    """
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return False
+    if size <= max_bytes:
+        return False
+    partial = previous_part(path).with_suffix(".tmp")
+    with path.open("r+b") as source:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as target:
+            source.seek(size - max_bytes)
+            while chunk := source.read(COPY_BYTES):  # up to whatever has been added meanwhile
+                target.write(chunk)
+            copied = source.tell()
+        before_cut(copied)
+        source.truncate(0)
+    partial.replace(previous_part(path))
+    return True
+
+
+def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -> LogExcerpt:
+    """Return the last `lines` lines (those that match `grep`), an unfinished last one included.
+
+    Looks at most `MAX_TAIL_BYTES` back.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(0, size - MAX_TAIL_BYTES)
+            file.seek(start)
+            data = file.read(MAX_TAIL_BYTES)
+    except FileNotFoundError:
+        return LogExcerpt([], base, truncated=False)
+    end = base + start + len(data)
+    cut = start > 0 or base > 0
+    if start:
+        data = data[data.find(b"\n") + 1 :]
+    found: deque[str] = deque()
+    budget = MAX_ANSWER_BYTES
+    for raw in reversed(split_lines(data)):
+        text = clean_line(raw)
+        if grep is not None and not grep(text):
+            continue
+        budget -= _cost(text)
+        if len(found) == lines or budget < 0:
+            cut = True
+            break
+        found.appendleft(text)
+    return LogExcerpt(list(found), end, truncated=cut)
+
+
+def read_on(
+    path: Path, *, base: int, since: int, lines: int, grep: LineFilter | None = None, final: bool = False
+) -> LogExcerpt:
+    """Return the lines from offset `since` on, at most `lines`, and where to read on.
+
+    Args:
+        path: the log.
+        base: the offset of the file's first byte.
+        since: an earlier `next_offset`; what lies before the file (rotated away) is passed over.
+        lines: how many at most.
+        grep: return only lines that match.
+        final: nothing more will be written, so an unfinished last line counts as a line.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            position = min(max(0, since - base), size)
+            skipped = since < base
+            file.seek(position)
+            data = file.read(SCAN_BYTES)
+    except FileNotFoundError:
+        return LogExcerpt([], base, truncated=False)
+    found: list[str] = []
+    budget = MAX_ANSWER_BYTES
+    used = 0
+    for raw in split_lines(data):
+        whole = raw.endswith(b"\n")
+        if not whole and not (final and position + len(data) == size) and len(raw) < MAX_LINE_CHARS:
+            break  # still being written
+        text = clean_line(raw)
+        if grep is None or grep(text):
+            budget -= _cost(text)
+            if len(found) == lines or (budget < 0 and found):
+                break
+            found.append(text)
+        used += len(raw)
+    more = position + used < size and (len(found) == lines or budget < 0 or len(data) == SCAN_BYTES)
+    return LogExcerpt(found, base + position + used, truncated=skipped or more)
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Return the lines of `data` with their ends; the last one may have none."""
+    return _LINES.findall(data)
+
+
+def clean_line(raw: bytes) -> str:
+    """Return a log line as text: one line, without terminal escapes and control characters, not too long."""
+    text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
+    text = text.rpartition("\r")[2]  # what a progress bar shows last
+    text = _CONTROLS.sub("", _ESCAPES.sub("", text))
+    if len(text) > MAX_LINE_CHARS:
+        text = text[: MAX_LINE_CHARS - 1] + "…"
+    return text
+
+
+def bounded(lines: Iterable[str], max_chars: int) -> str:
+    """Return the last of `lines`, joined, that fit into `max_chars`."""
+    kept: deque[str] = deque()
+    for line in reversed(list(lines)):
+        max_chars -= len(line) + 1
+        if max_chars < 0:
+            break
+        kept.appendleft(line)
+    return "\n".join(kept)
+
+
+def line_filter(pattern: str, argument: str) -> LineFilter:
+    """Return a function that says whether a line matches `pattern`, each search bounded in time.
+
+    Raises:
+        ArgumentError: it is not a regular expression (the function raises it when a search takes too long); the text
+            names `argument`.
+    """
+
+    def matches(line: str) -> bool:
+        try:
+            return search(pattern, line) is not None
+        except PatternError as error:
+            raise ArgumentError([f"{argument}: {error}"]) from error
+
+    try:
+        compile_pattern(pattern)
+    except PatternError as error:
+        raise ArgumentError(
+            [f"{argument}: {error}"], next_actions=("escape characters such as ( [ * + ? with a backslash",)
+        ) from error
+    return matches
+
+
+def _cost(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", errors="replace")) + 1

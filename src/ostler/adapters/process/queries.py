@@ -1,0 +1,138 @@
+"""Questions about processes, which change nothing: status, logs, list, free ports."""
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.process.contract import (
+    FreePortRequest,
+    FreePortResult,
+    ListRequest,
+    ListResult,
+    LogsRequest,
+    LogsResult,
+    Probe,
+    StatusRequest,
+    StatusResult,
+)
+from ostler.adapters.process.entries import Entry, cpu_percent, measure, uptime
+from ostler.adapters.process.launch import probe_with_port
+from ostler.adapters.process.logfile import line_filter, read_on, tail
+from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
+from ostler.adapters.process.readiness import scanner_for
+from ostler.adapters.process.records import previous_part
+from ostler.adapters.process.supervisor import Supervisor
+from ostler.model.errors import NotFoundError
+
+
+async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult:
+    """Return what is known about one process; an unknown key is an answer, not an error.
+
+    Raises:
+        ArgumentError: the probe contradicts itself.
+    """
+    entry = supervisor.entries.get(request.key)
+    if entry is None:
+        return StatusResult(key=request.key, state="not_found", ready=False, detail="no process has this key")
+    if entry.refresh() != "running":
+        state = entry.state
+        detail = entry.ending() if state == "exited" else "the system does not let Ostler look at it"
+        facts = entry.facts(str(supervisor.folder.log_path(request.key)))
+        return StatusResult(**dict(facts), ready=False, detail=detail)
+    verdict = Verdict(ready=True, detail="running")
+    if request.ready is not None and not request.ready.is_empty:
+        verdict = await _probe(supervisor, entry, request.ready)
+    usage = None
+    pid = entry.record.pid
+    if request.details and pid is not None:
+        usage = await anyio.to_thread.run_sync(measure, pid)
+    if entry.refresh() != "running":
+        verdict = Verdict(ready=False, detail=entry.ending())
+    facts = entry.facts(str(supervisor.folder.log_path(request.key)))
+    return StatusResult(
+        **dict(facts),
+        ready=verdict.ready,
+        detail=verdict.detail,
+        uptime_seconds=round(uptime(entry.record), 3),
+        cpu_percent=None if usage is None else cpu_percent(entry, usage),
+        memory_bytes=None if usage is None else usage.memory_bytes,
+        children=None if usage is None else usage.children,
+        ports=None if usage is None else usage.ports,
+    )
+
+
+async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
+    """Return lines of a process's log.
+
+    Raises:
+        ArgumentError: `grep` is not a regular expression.
+        NotFoundError: no process has this key.
+    """
+    entry = supervisor.entries.get(request.key)
+    if entry is None:
+        raise NotFoundError(
+            "process", request.key, known=list(supervisor.entries), next_actions=("'list' shows the known keys",)
+        )
+    grep = None if request.grep is None else line_filter(request.grep, "grep")
+    state = entry.refresh()
+    path, base = supervisor.folder.log_path(request.key), entry.record.log_base
+    if request.previous:
+        path, base = previous_part(path), 0
+    since = request.since
+    final = request.previous or state != "running"
+    if since is None:
+        excerpt = await anyio.to_thread.run_sync(lambda: tail(path, base=base, lines=request.lines, grep=grep))
+    else:
+        excerpt = await anyio.to_thread.run_sync(
+            lambda: read_on(path, base=base, since=since, lines=request.lines, grep=grep, final=final)
+        )
+    return LogsResult(
+        key=request.key,
+        state=state,
+        lines=excerpt.lines,
+        next_offset=excerpt.next_offset,
+        truncated=excerpt.truncated,
+        log_file=str(path),
+    )
+
+
+async def list_processes(supervisor: Supervisor, request: ListRequest) -> ListResult:
+    """Return the known processes, newest first."""
+    entries = list(supervisor.entries.values())
+    unended = [entry for entry in entries if entry.state != "exited"]
+    seen = await anyio.to_thread.run_sync(lambda: [entry.observe() for entry in unended])
+    for entry, observation in zip(unended, seen, strict=True):
+        entry.apply(observation)
+    matching = [
+        entry
+        for entry in sorted(entries, key=lambda entry: entry.record.started_at, reverse=True)
+        if (request.state is None or entry.state == request.state) and entry.record.key.startswith(request.prefix or "")
+    ]
+    shown = [entry.facts(str(supervisor.folder.log_path(entry.record.key))) for entry in matching[: request.limit]]
+    return ListResult(processes=shown, total=len(matching))
+
+
+async def free_port(supervisor: Supervisor, request: FreePortRequest) -> FreePortResult:
+    """Return ports that are free now and were not given out lately.
+
+    Raises:
+        ConflictError: there are not enough.
+        RequestError: the host is not this machine.
+    """
+    used = supervisor.used_ports()
+    preferred = [] if request.preferred is None else [request.preferred]
+
+    def choose() -> list[int]:
+        return [supervisor.ports.choose(request.host, preferred=preferred, avoid=used) for _ in range(request.count)]
+
+    ports = await anyio.to_thread.run_sync(choose)
+    return FreePortResult(port=ports[0], ports=ports, host=request.host)
+
+
+async def _probe(supervisor: Supervisor, entry: Entry, wanted: Probe) -> Verdict:
+    probe = probe_with_port(wanted, entry.record.port)
+    timeout = PROBE_SECONDS if probe.timeout is None else probe.timeout
+    scanner = scanner_for(entry, probe, supervisor.folder.log_path(entry.record.key))
+    verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=timeout)
+    if scanner is not None and scanner.found and probe.log is not None:
+        entry.mark_seen(probe.log)
+    return verdict

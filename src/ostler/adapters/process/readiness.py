@@ -1,0 +1,91 @@
+"""Waiting until a started process is ready, has ended, or has used up its time."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.process.contract import Probe
+from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.logfile import bounded, tail
+from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
+from ostler.engine.protocols import Progress
+from ostler.model.errors import OperationError
+
+READY_SECONDS = 30.0
+INTERVAL_SECONDS = 0.1
+PROGRESS_SECONDS = 1.0
+SHOWN_LINES = 20
+SHOWN_CHARS = 4000
+
+
+class NotReadyError(OperationError):
+    """A process ended, or its time passed, before it was ready. The text has the end of its log."""
+
+    code = "not_ready"
+
+    def __init__(self, summary: str, *, log: str, next_actions: Sequence[str] = ()) -> None:
+        self.log = log
+        super().__init__(summary, next_actions=next_actions)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}.\nLast log lines:\n{self.log}"
+
+
+def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None:
+    """Return the scanner for the log pattern of `probe`; None when there is none, or it was found in this run."""
+    return None if probe.log in entry.record.seen else log_scanner(probe, log_path)
+
+
+async def await_ready(
+    entry: Entry,
+    probe: Probe,
+    log_path: Path,
+    *,
+    is_current: Callable[[], bool],
+    progress: Progress | None = None,
+) -> None:
+    """Return when `probe` passes and the process still runs.
+
+    Args:
+        entry: the process.
+        probe: placeholders already replaced.
+        log_path: the log of the process.
+        is_current: whether `entry` is still the latest run of its key.
+        progress: told about once a second what is waited for.
+
+    Raises:
+        NotReadyError: it ended first, or the time of the probe (30 s by default) passed.
+    """
+    timeout = READY_SECONDS if probe.timeout is None else probe.timeout
+    interval = INTERVAL_SECONDS if probe.interval is None else probe.interval
+    scanner = scanner_for(entry, probe, log_path)
+    verdict = Verdict(ready=False, detail="it was not probed yet")
+    began = anyio.current_time()
+    told = began - PROGRESS_SECONDS
+    with anyio.move_on_after(timeout):
+        while True:
+            if not is_current() or entry.refresh() == "exited":
+                break
+            verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=min(PROBE_SECONDS, timeout))
+            if verdict.ready and is_current() and entry.refresh() == "running":
+                if probe.log is not None:
+                    entry.mark_seen(probe.log)
+                if progress is not None:
+                    await progress(timeout, timeout, f"{entry.record.key} is ready: {verdict.detail}")
+                return
+            now = anyio.current_time()
+            if progress is not None and now - told >= PROGRESS_SECONDS:
+                told = now
+                await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
+            await anyio.sleep(interval)
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SHOWN_LINES))
+    shown = bounded(end.lines, SHOWN_CHARS) or "(no output)"
+    if entry.refresh() == "exited":
+        what = f"process {entry.record.key!r} {entry.ending()} before it was ready"
+    elif not is_current():
+        what = f"process {entry.record.key!r} was replaced before it was ready"
+    else:
+        what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
+    raise NotReadyError(what, log=shown, next_actions=("mend the command, or allow more time",))

@@ -1,0 +1,175 @@
+"""What is written down about each process, so that it is found again after Ostler's own death.
+
+The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
+digest keeps keys apart that a file system would take for one. Files are 0600, folders 0700. A record is written
+whole to a temporary file, synced and renamed, so a reader sees the old one or the new one.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ostler.adapters.process.contract import KEY_PATTERN, Probe
+from ostler.model.errors import StoreError
+
+READABLE_KEY_LENGTH = 60
+MAX_RECORD_BYTES = 1024 * 1024
+KEPT_EXITED = 200
+"""Records of exited processes that are kept; the oldest go first."""
+
+KEPT_SECONDS = 7 * 86400.0
+"""How long the record and log of an exited process are kept."""
+
+
+class ProcessRecord(BaseModel):
+    """One run of one key.
+
+    Attributes:
+        token: random, unique to the run; the process and its children carry it in their environment.
+        digest: of what was run, to tell the same request from another one. Salted, as environments hold secrets.
+        pid: None from before the spawn until its pid was written down.
+        created: the process's creation time as psutil gives it.
+        since_boot: the same, counted from the boot, where the system can say that.
+        log_base: bytes of the log that rotation has removed; offsets in the log count from the run's first byte.
+        seen: log patterns that were found in this run (a line may have been rotated away since).
+        exited_at: when the exit was noticed; None while it runs.
+        exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
+        swept: after the exit, children that were left over have been ended.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: Annotated[str, Field(pattern=KEY_PATTERN)]
+    token: Annotated[str, Field(min_length=16)]
+    digest: str
+    command: str
+    started_at: datetime
+    stop_signal: str
+    stop_timeout: float
+    log_max_bytes: int
+    host: str
+    port: int | None = None
+    ready: Probe | None = None
+    pid: int | None = None
+    created: float | None = None
+    since_boot: float | None = None
+    log_base: int = 0
+    seen: tuple[str, ...] = ()
+    exited_at: datetime | None = None
+    exit_code: int | None = None
+    exit_signal: str | None = None
+    exit_known: bool = False
+    swept: bool = False
+
+
+class RecordFolder:
+    """The files of one process server. Methods block; call them in a thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._records = root / "records"
+        self._logs = root / "logs"
+
+    def __repr__(self) -> str:
+        return f"RecordFolder({str(self._root)!r})"
+
+    def prepare(self) -> None:
+        """Make the folders, private to the user, and remove temporary files of a crash.
+
+        Raises:
+            StoreError: they cannot be made or written.
+        """
+        try:
+            for folder in (self._root, self._records, self._logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if folder.stat().st_mode & 0o077:
+                    folder.chmod(0o700)
+            for leftover in self._records.glob("*.tmp"):
+                leftover.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the process server cannot use its folder {self._root}: {error}",
+                next_actions=("make it writable, or choose another state folder",),
+            ) from error
+
+    def load(self) -> Iterator[ProcessRecord]:
+        """Yield every record that can be read; a damaged file is set aside as `.bad`, never guessed at."""
+        for path in sorted(self._records.glob("*.json")):
+            try:
+                if path.stat().st_size > MAX_RECORD_BYTES:
+                    raise ValueError("too large")  # noqa: TRY301 (handled like every other kind of damage)
+                record = ProcessRecord.model_validate_json(path.read_bytes())
+                if self._record_path(record.key) != path:
+                    raise ValueError("belongs to another key")  # noqa: TRY301
+            except (OSError, ValueError, ValidationError):
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_suffix(".bad"))
+                continue
+            yield record
+
+    def write(self, record: ProcessRecord) -> None:
+        """Write `record`, durable on return.
+
+        Raises:
+            StoreError: the disk refused; the earlier record is untouched.
+        """
+        path = self._record_path(record.key)
+        temporary = path.with_suffix(".tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(record.model_dump_json(exclude_defaults=True).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            self._sync_folder()
+        except OSError as error:
+            raise StoreError(
+                f"the record of process {record.key!r} cannot be written: {error}",
+                next_actions=(f"free space in, or mend the rights of, {self._root}",),
+            ) from error
+
+    def remove(self, key: str) -> None:
+        """Remove the record and logs of `key`; files that cannot be removed are left for a later time."""
+        log = self.log_path(key)
+        for path in (self._record_path(key), log, previous_part(log)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def remove_record(self, key: str) -> None:
+        """Remove the record of `key` alone; a file that cannot be removed is left for a later time."""
+        with contextlib.suppress(OSError):
+            self._record_path(key).unlink(missing_ok=True)
+
+    def log_path(self, key: str) -> Path:
+        """Return where the output of `key` goes."""
+        return self._logs / f"{_file_stem(key)}.log"
+
+    def _record_path(self, key: str) -> Path:
+        return self._records / f"{_file_stem(key)}.json"
+
+    def _sync_folder(self) -> None:
+        if os.name != "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
+            return
+        descriptor = os.open(self._records, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def previous_part(log: Path) -> Path:
+    """Return where the part of `log` from before its rotation, or from the run before, is kept."""
+    return log.with_name(log.name + ".1")
+
+
+def _file_stem(key: str) -> str:
+    # "+" is in no key, so no key can be crafted to look like another key's file; a leading dot would hide the file.
+    readable = key[:READABLE_KEY_LENGTH].replace(".", "_")
+    return f"{readable}+{hashlib.sha256(key.encode()).hexdigest()[:16]}"

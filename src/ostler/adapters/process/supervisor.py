@@ -1,0 +1,427 @@
+"""Starts, ends and looks after the processes of one folder; takes over those of an earlier Ostler."""
+
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from ostler.adapters.process.contract import Probe, StartRequest, StartResult, StopRequest, StopResult
+from ostler.adapters.process.endings import end_tree
+from ostler.adapters.process.entries import Entry, Observation
+from ostler.adapters.process.launch import Child, Launch, probe_with_port, request_digest
+from ostler.adapters.process.logfile import new_log, rotate
+from ostler.adapters.process.ports import PortBook
+from ostler.adapters.process.probes import log_scanner
+from ostler.adapters.process.readiness import NotReadyError, await_ready
+from ostler.adapters.process.records import KEPT_EXITED, KEPT_SECONDS, ProcessRecord, RecordFolder
+from ostler.adapters.process.trees import (
+    Birth,
+    Liveness,
+    ProcessTree,
+    all_bearers,
+    graceful_signal,
+    leader_of,
+    liveness,
+)
+from ostler.engine.protocols import Progress
+from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
+
+LOOK_SECONDS = 1.0
+"""How often exits of own children are noticed and logs measured, when nobody asks."""
+
+LOOKS_PER_ADOPTED = 5
+"""An adopted process is looked at this many times less often: it costs more, and every question looks anew."""
+
+FAILED_START_GRACE = 3.0
+"""Seconds that a process which did not become ready is given to end by itself."""
+
+CLEANUP_SECONDS = 15.0
+"""Bound of a cleanup that a cancellation may not cut short."""
+
+
+class Supervisor:
+    """The processes of one folder, by key. Async methods belong to one event loop at a time.
+
+    Starting and stopping one key are serial; waiting until it is ready is not part of that, so a stop goes through.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = RecordFolder(root)
+        self.ports = PortBook()
+        self.entries: dict[str, Entry] = {}
+        self._locks: dict[str, anyio.Lock] = {}
+        self._opening = anyio.Lock()
+        self._opened = False
+        self._keeping = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {self.folder!r}, {len(self.entries)} known>"
+
+    async def open(self) -> None:
+        """Read the folder and adopt what still runs; later calls do nothing.
+
+        Raises:
+            StoreError: the folder cannot be used.
+        """
+        async with self._opening:
+            if not self._opened:
+                self.entries = await anyio.to_thread.run_sync(self._load)
+                self._opened = True
+
+    async def start(self, request: StartRequest, progress: Progress | None = None) -> StartResult:
+        """Start a process, or find it running; see the tool `start`.
+
+        Raises:
+            ArgumentError: the request contradicts itself.
+            ConflictError: the key runs with other settings, or the port is taken.
+            OperationError: it cannot be started, or did not become ready; nothing of it is left running.
+            StoreError: the folder cannot be written; nothing was started.
+        """
+        _check(request)
+        async with self._exclusive(request.key):
+            entry, already = await self._start_or_join(request)
+        if request.ready is not None and not request.ready.is_empty:
+            probe = probe_with_port(request.ready, entry.record.port)
+            log_path = self.folder.log_path(request.key)
+            try:
+                await await_ready(
+                    entry, probe, log_path, is_current=lambda: self.entries.get(request.key) is entry, progress=progress
+                )
+            except OstlerError as error:
+                if not already:
+                    with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                        async with self._exclusive(request.key):
+                            await self._end(entry, graceful_signal(request.stop_signal), FAILED_START_GRACE)
+                elif isinstance(error, NotReadyError):
+                    raise NotReadyError(
+                        f"{error.summary}; it had been started before, so it was not ended",
+                        log=error.log,
+                        next_actions=("'stop' it and start it again",),
+                    ) from error
+                raise
+        entry.refresh()
+        facts = entry.facts(str(self.folder.log_path(request.key)))
+        return StartResult(**dict(facts), already_running=already)
+
+    async def stop(self, request: StopRequest) -> StopResult:
+        """Stop a process with all that it started; see the tool `stop`.
+
+        Raises:
+            ArgumentError: there is no such signal.
+            OperationError: something survived SIGKILL.
+        """
+        if request.signal is not None:
+            _signal_number(request.signal)
+        async with self._exclusive(request.key):
+            entry = self.entries.get(request.key)
+            if entry is None:
+                return StopResult(key=request.key, already_stopped=True)
+            was_running = entry.refresh() != "exited"
+            pids: list[int] = []
+            killed = False
+            if was_running or not entry.record.swept:
+                timeout = entry.record.stop_timeout if request.timeout is None else request.timeout
+                number = graceful_signal(request.signal or entry.record.stop_signal)
+                pids, killed = await self._end(entry, number, timeout)
+            return StopResult(
+                key=request.key,
+                already_stopped=not was_running,
+                killed=killed,
+                pids=pids,
+                exit_code=entry.record.exit_code,
+                signal=entry.record.exit_signal,
+                adopted=True if entry.adopted else None,
+            )
+
+    async def keep(self) -> None:
+        """Notice exits, rotate logs, write down what is new and drop what is old; until cancelled.
+
+        Of several callers one does the work, the others stand by.
+        """
+        looks = 0
+        async with self._keeping:
+            while True:
+                await anyio.sleep(LOOK_SECONDS)
+                if self.entries:
+                    looks += 1
+                    await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
+
+    async def save(self) -> None:
+        """Write down what is not on disk yet; a disk that refuses is tried again later."""
+        for key, entry in list(self.entries.items()):
+            if entry.dirty and not self._is_busy(key):
+                async with self._exclusive(key):
+                    if self.entries.get(key) is entry:
+                        await self._save(entry)
+
+    # -- start ---------------------------------------------------------------------------------------------
+
+    async def _start_or_join(self, request: StartRequest) -> tuple[Entry, bool]:
+        earlier = self.entries.get(request.key)
+        if earlier is not None:
+            match earlier.refresh():
+                case "running":
+                    await self._join(earlier, request)
+                    return earlier, True
+                case "unknown":
+                    raise OperationError(
+                        f"process {request.key!r} (pid {earlier.record.pid}) may be running, but the system does not "
+                        "let Ostler look at it",
+                        next_actions=("run Ostler as the user who started it, or use another key",),
+                    )
+                case _:
+                    if not earlier.record.swept:
+                        # Children that outlived it would hold its port and files.
+                        await self._end(earlier, graceful_signal(earlier.record.stop_signal), FAILED_START_GRACE)
+        port = await self._choose_port(request, earlier)
+        try:
+            launch = await anyio.to_thread.run_sync(
+                lambda: Launch.of(request, port=port, inherited=os.environ), abandon_on_cancel=True
+            )
+            token = secrets.token_hex(16)
+            record = ProcessRecord(
+                key=request.key,
+                token=token,
+                digest=request_digest(request, token),
+                command=launch.label,
+                started_at=datetime.now(UTC),
+                stop_signal=request.stop_signal,
+                stop_timeout=request.stop_timeout,
+                log_max_bytes=request.log_max_bytes,
+                host=request.host,
+                port=port,
+            )
+            # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
+            with anyio.CancelScope(shield=True):
+                child, record = await anyio.to_thread.run_sync(
+                    self._spawn, launch, record, earlier.record if earlier else None
+                )
+                self.entries[request.key] = Entry(record, child=child)
+        except BaseException:
+            if port is not None and self.entries.get(request.key) is earlier:
+                self.ports.release(port)
+            raise
+        return self.entries[request.key], False
+
+    async def _join(self, entry: Entry, request: StartRequest) -> None:
+        record = entry.record
+        if request_digest(request, record.token) != record.digest:
+            raise ConflictError(
+                f"process {request.key!r} is already running with another command, args, cwd, env or port "
+                f"(pid {record.pid}, command {record.command!r})",
+                next_actions=("'stop' it first", "use another key"),
+            )
+        wanted = {
+            "stop_signal": request.stop_signal,
+            "stop_timeout": request.stop_timeout,
+            "log_max_bytes": request.log_max_bytes,
+        }
+        changed = {name: value for name, value in wanted.items() if getattr(record, name) != value}
+        if changed:
+            entry.update(**changed)
+            await self._save(entry)
+
+    async def _choose_port(self, request: StartRequest, earlier: Entry | None) -> int | None:
+        before = earlier.record.port if earlier is not None else None
+        if before is not None:
+            self.ports.release(before)
+        match request.port:
+            case None:
+                return None
+            case 0:
+                # The port of the last run first, so that its address stays the same.
+                preferred = [before] if before is not None else []
+                used = self.used_ports()
+                return await anyio.to_thread.run_sync(
+                    lambda: self.ports.choose(request.host, preferred=preferred, avoid=used)
+                )
+            case port:
+                await anyio.to_thread.run_sync(self.ports.claim, request.host, port)
+                return port
+
+    def used_ports(self) -> set[int]:
+        """Return the ports of processes that have not ended, whether they listen yet or not."""
+        return {entry.record.port for entry in self.entries.values() if entry.state != "exited" and entry.record.port}
+
+    def _spawn(
+        self, launch: Launch, record: ProcessRecord, earlier: ProcessRecord | None
+    ) -> tuple[Child, ProcessRecord]:
+        """Write the intent, spawn, write the pid. Blocks."""
+        self.folder.write(record)
+        try:
+            with new_log(self.folder.log_path(record.key)) as log:
+                child = launch.spawn(log, key=record.key, token=record.token)
+        except BaseException as error:
+            if earlier is not None:
+                self.folder.write(earlier)
+            else:
+                self.folder.remove(record.key)
+            if isinstance(error, OSError):
+                raise StoreError(f"the log of process {record.key!r} cannot be made: {error}") from error
+            raise
+        birth = Birth.of(psutil.Process(child.pid))  # not reaped yet, so it is there even if it has ended
+        record = record.model_copy(update={"pid": child.pid, **asdict(birth)})
+        try:
+            self.folder.write(record)
+        except StoreError:
+            # The intent is on disk, and the process carries its token: it is found again by that.
+            return child, record
+        return child, record
+
+    # -- stop ----------------------------------------------------------------------------------------------
+
+    async def _end(self, entry: Entry, number: int, timeout: float) -> tuple[list[int], bool]:
+        """End the whole tree of `entry`; return the pids that were ended and whether force was needed."""
+        if self.entries.get(entry.record.key) is not entry:
+            return [], False  # a later run took its place, which began with sweeping this one
+        try:
+            tree = await anyio.to_thread.run_sync(ProcessTree.of, entry.record)
+            killed = await end_tree(tree, number, timeout, poll=entry.refresh)
+            if entry.refresh() == "exited":
+                entry.update(swept=True)
+                if entry.record.port is not None:
+                    self.ports.release(entry.record.port)
+        finally:
+            if entry.dirty:
+                with anyio.CancelScope(shield=True):
+                    await self._save(entry)
+        return sorted(tree.members), killed
+
+    # -- memory --------------------------------------------------------------------------------------------
+
+    def _load(self) -> dict[str, Entry]:
+        """Read the folder, find out what still runs. Blocks."""
+        self.folder.prepare()
+        records = list(self.folder.load())
+        unresolved = any(record.pid is None and record.exited_at is None for record in records)
+        bearers = all_bearers() if unresolved else {}
+        entries: dict[str, Entry] = {}
+        for record in records:
+            entry = entries[record.key] = Entry(record)
+            if record.exited_at is not None:
+                continue
+            if record.pid is None:
+                # The spawn was under way when Ostler died: the token tells whether it took place.
+                leader = leader_of(bearers.get(record.token, []))
+                if leader is None:
+                    entry.update(exited_at=datetime.now(UTC))
+                    continue
+                try:
+                    entry.update(pid=leader.pid, **asdict(Birth.of(leader)))
+                except psutil.Error:
+                    entry.update(exited_at=datetime.now(UTC))
+                    continue
+            seen, process = liveness(entry.record)
+            if seen is Liveness.ALIVE:
+                entry.process = process
+            elif process is not None:
+                entry.process = process  # a zombie, perhaps ours to reap
+                entry.refresh()
+            else:
+                entry.apply(Observation(seen))
+        return entries
+
+    async def _look_after(self, *, with_adopted: bool) -> None:
+        watched = [
+            entry for entry in self.entries.values() if entry.state != "exited" and (with_adopted or not entry.adopted)
+        ]
+        seen, large = await anyio.to_thread.run_sync(self._inspect, watched)
+        for entry, observation in zip(watched, seen, strict=True):
+            entry.apply(observation)
+        for entry in large:
+            if not self._is_busy(entry.record.key):
+                async with self._exclusive(entry.record.key):
+                    await self._rotate(entry)
+        await self.save()
+        await self._prune()
+
+    def _inspect(self, entries: list[Entry]) -> tuple[list[Observation], list[Entry]]:
+        """Look at processes and at the sizes of their logs. Blocks."""
+        large: list[Entry] = []
+        for entry in entries:
+            try:
+                size = self.folder.log_path(entry.record.key).stat().st_size
+            except OSError:
+                continue
+            if size > entry.record.log_max_bytes:
+                large.append(entry)
+        return [entry.observe() for entry in entries], large
+
+    async def _rotate(self, entry: Entry) -> None:
+        if self.entries.get(entry.record.key) is not entry:
+            return
+        base = entry.record.log_base
+
+        def before_cut(removed: int) -> None:
+            nonlocal base
+            base += removed
+            self.folder.write(entry.record.model_copy(update={"log_base": base}))
+
+        path = self.folder.log_path(entry.record.key)
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(rotate, path, entry.record.log_max_bytes, before_cut)
+        except (OSError, StoreError):
+            return  # a full disk: the log stays as it is, and this is tried again at the next look
+        finally:
+            if base != entry.record.log_base:
+                entry.update(log_base=base)
+
+    async def _prune(self) -> None:
+        now = datetime.now(UTC)
+        exited = sorted(
+            ((entry.record.exited_at, key) for key, entry in self.entries.items() if entry.record.exited_at),
+            reverse=True,
+        )
+        for rank, (at, key) in enumerate(exited):
+            if (rank >= KEPT_EXITED or (now - at).total_seconds() > KEPT_SECONDS) and not self._is_busy(key):
+                async with self._exclusive(key):
+                    if self.entries[key].state == "exited":
+                        del self.entries[key]
+                        await anyio.to_thread.run_sync(self.folder.remove, key)
+
+    async def _save(self, entry: Entry) -> None:
+        record = entry.record
+        try:
+            await anyio.to_thread.run_sync(self.folder.write, record)
+        except StoreError:
+            return  # stays dirty, and is tried again at the next look
+        if entry.record is record:
+            entry.dirty = False
+
+    def _is_busy(self, key: str) -> bool:
+        return key in self._locks
+
+    @asynccontextmanager
+    async def _exclusive(self, key: str) -> AsyncGenerator[None]:
+        """Hold `key`: one start, stop or write of its record at a time."""
+        lock = self._locks.setdefault(key, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            statistics = lock.statistics()
+            if not statistics.locked and not statistics.tasks_waiting and self._locks.get(key) is lock:
+                del self._locks[key]
+
+
+def _signal_number(name: str) -> int:
+    try:
+        return graceful_signal(name)
+    except ValueError as error:
+        raise ArgumentError([f"signal: {error}"]) from error
+
+
+def _check(request: StartRequest) -> None:
+    """Refuse what cannot work before anything is touched."""
+    _signal_number(request.stop_signal)
+    if request.ready is not None:
+        sample: Probe = probe_with_port(request.ready, None if request.port is None else request.port or 1)
+        log_scanner(sample, Path())

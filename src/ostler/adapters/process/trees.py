@@ -1,0 +1,240 @@
+"""Processes as the operating system sees them: identity beyond the pid, whole trees, signals.
+
+A pid alone proves nothing, as it is given to another process after the first one ended. A process is taken for ours
+when it has the pid and the creation time that were written down and does not carry another run's token, or when it
+carries the run's token.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+import psutil
+
+from ostler.adapters.process.records import ProcessRecord
+
+KEY_VARIABLE = "OSTLER_PROCESS_KEY"
+TOKEN_VARIABLE = "OSTLER_PROCESS_TOKEN"  # noqa: S105 (the name of a variable)
+
+BIRTH_TOLERANCE = 0.02
+"""Seconds by which the readings of one process's birth may differ: two ticks of the kernel's clock."""
+
+CLOCK_STEP = 5.0
+"""Seconds by which the wall clock may have been set between two readings of a birth since boot.
+
+A bound, because after another boot a stranger may have the same pid and the same time since boot. Larger steps are
+bridged by the token.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """When a process was created.
+
+    Attributes:
+        created: seconds since the epoch. On Linux it follows the wall clock when that is set.
+        since_boot: seconds since the boot, which never change; None where the system does not count so.
+    """
+
+    created: float
+    since_boot: float | None
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "Birth":
+        """Read it.
+
+        Raises:
+            psutil.Error: the process is gone, or may not be looked at.
+        """
+        if not sys.platform.startswith("linux"):
+            return cls(process.create_time(), None)
+        while True:
+            boot = psutil.boot_time()
+            created = psutil.Process(process.pid).create_time()  # a fresh one: psutil keeps the first reading
+            if psutil.boot_time() == boot:  # not set in between
+                return cls(created, round(created - boot, 3))
+
+    def is_same(self, other: "Birth") -> bool:
+        """Return whether both can be readings of one process's birth."""
+        apart = abs(self.created - other.created)
+        if self.since_boot is None or other.since_boot is None:
+            return apart <= BIRTH_TOLERANCE
+        return abs(self.since_boot - other.since_boot) <= BIRTH_TOLERANCE and apart <= CLOCK_STEP
+
+
+class Liveness(Enum):
+    """Whether a recorded process is there."""
+
+    ALIVE = "alive"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+    """The system does not let us look."""
+
+
+def token_of(process: psutil.Process) -> str | None:
+    """Return the run's token that `process` carries, None when it carries none or cannot be looked into."""
+    try:
+        return process.environ().get(TOKEN_VARIABLE)
+    except (psutil.Error, OSError, ValueError):
+        return None
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Return whether `process` has ended; a zombie, which only waits to be reaped, has."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def liveness(record: ProcessRecord) -> tuple[Liveness, psutil.Process | None]:
+    """Return whether the main process of `record` is alive, and the process itself when it can be looked at."""
+    if record.pid is None or record.created is None:
+        return Liveness.UNKNOWN, None
+    try:
+        process = psutil.Process(record.pid)
+        birth = Birth.of(process)
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return Liveness.GONE, None
+    except psutil.AccessDenied:
+        return Liveness.UNKNOWN, None
+    if zombie:
+        return Liveness.GONE, process
+    token = token_of(process)
+    if token == record.token or (token is None and birth.is_same(Birth(record.created, record.since_boot))):
+        return Liveness.ALIVE, process
+    return Liveness.GONE, None
+
+
+def all_bearers() -> dict[str, list[psutil.Process]]:
+    """Return the processes that carry a token, oldest first, by token; looks at all processes of the machine."""
+    found: dict[str, list[tuple[float, psutil.Process]]] = {}
+    for pid in psutil.pids():
+        try:
+            process = psutil.Process(pid)
+            token = token_of(process)
+            if token is not None and not is_gone(process):
+                found.setdefault(token, []).append((process.create_time(), process))
+        except psutil.Error:
+            continue
+    return {
+        token: [process for _, process in sorted(bearers, key=lambda item: item[0])] for token, bearers in found.items()
+    }
+
+
+def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
+    """Return the one of `processes` (oldest first) that was spawned by us: it leads its group."""
+    candidates = list(processes)
+    for process in candidates:
+        if os.name == "posix" and _group_of(process) == process.pid:
+            return process
+    return candidates[0] if candidates else None
+
+
+@dataclass(slots=True)
+class ProcessTree:
+    """The processes of one run: the main one, its descendants, and all that carry the run's token.
+
+    Attributes:
+        token: the run's token.
+        members: by pid; it only grows, so that a process whose parent died in between is still known.
+        group: the process group of the run, where there are groups.
+    """
+
+    token: str
+    members: dict[int, psutil.Process]
+    group: int | None
+
+    @classmethod
+    def of(cls, record: ProcessRecord) -> "ProcessTree":
+        """Collect the tree of `record`; looks at all processes of the machine."""
+        tree = cls(token=record.token, members={}, group=record.pid if os.name == "posix" else None)
+        state, main = liveness(record)
+        if state is Liveness.ALIVE and main is not None:
+            tree.members[main.pid] = main
+        tree.grow()
+        return tree
+
+    def grow(self) -> None:
+        """Look again for descendants and bearers of the token."""
+        for process in all_bearers().get(self.token, []):
+            self.members.setdefault(process.pid, process)
+        for process in list(self.members.values()):
+            with contextlib.suppress(psutil.Error):
+                for child in process.children(recursive=True):
+                    self.members.setdefault(child.pid, child)
+
+    def survivors(self) -> list[psutil.Process]:
+        """Return the members that have not ended."""
+        return [process for process in self.members.values() if not is_gone(process)]
+
+    def send(self, number: int) -> list[int]:
+        """Send a signal to the group and to the members outside it; return the pids that it was meant for.
+
+        The group is signalled only while a member is known to be in it: its number might be another's otherwise.
+        """
+        alive = self.survivors()
+        inside = {process.pid for process in alive if self.group is not None and _group_of(process) == self.group}
+        if inside and self.group is not None and sys.platform != "win32":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.group, number)
+        for process in alive:
+            if process.pid in inside:
+                continue
+            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError, ValueError):
+                process.send_signal(number)
+        return [process.pid for process in alive]
+
+    def kill(self) -> list[int]:
+        """End the members at once and return the pids that it was meant for."""
+        if sys.platform != "win32":
+            return self.send(signal.SIGKILL)
+        alive = self.survivors()
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        return [process.pid for process in alive]
+
+
+def graceful_signal(name: str) -> int:
+    """Return the number of the signal `name` (with or without SIG).
+
+    On Windows, where a console group only knows CTRL_BREAK, that is the number for every name.
+
+    Raises:
+        ValueError: there is no such signal.
+    """
+    full = name if name.startswith("SIG") else f"SIG{name}"
+    try:
+        number = signal.Signals[full]
+    except KeyError:
+        if sys.platform == "win32" and full in {"SIGKILL", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"}:
+            return signal.CTRL_BREAK_EVENT
+        raise ValueError(f"{name!r} is not a signal of this system; use SIGTERM, SIGINT, SIGQUIT or SIGHUP") from None
+    if sys.platform == "win32":
+        return signal.CTRL_BREAK_EVENT
+    return number
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGKILL."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _group_of(process: psutil.Process) -> int | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        return os.getpgid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None

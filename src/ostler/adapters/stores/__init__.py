@@ -1,0 +1,1 @@
+"""Stores: durable memory for services, operations and events (memory for tests, SQLite for servers)."""

@@ -1,0 +1,20 @@
+"""How much history a store keeps."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Bounds of what is kept. Operations without an outcome are never dropped, whatever the bounds.
+
+    Attributes:
+        events_per_service: newest events kept of each service.
+        events: newest events kept in all.
+        operations_per_service: newest finished operations kept of each service.
+        operations: newest finished operations kept in all, those of dropped services included.
+    """
+
+    events_per_service: int = 50
+    events: int = 10_000
+    operations_per_service: int = 50
+    operations: int = 20_000

@@ -1,0 +1,262 @@
+"""The writing half of the SQLite store: changes as statements, and batches of commits in one transaction each.
+
+Everything in `Writes` runs in the store's one worker thread, on its one connection.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_never
+
+from ostler.adapters.stores.records_json import (
+    encode,
+    event_to_json,
+    format_time,
+    operation_to_json,
+    service_to_json,
+)
+from ostler.adapters.stores.retention import Retention
+from ostler.adapters.stores.sqlite_faults import is_constraint
+from ostler.engine.protocols import Change, DropService, PutOperation, PutService
+from ostler.model.events import Event
+
+Statement: TypeAlias = tuple[str, tuple[Any, ...]]
+
+CURSOR_RESERVE = 4096
+"""Event cursors reserved ahead in the file, so that none is given out twice after a crash lost queued events."""
+
+_PUT_SERVICE = """
+INSERT INTO services (id, name, class_name, state, desired, updated_at, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, class_name = excluded.class_name, state = excluded.state,
+    desired = excluded.desired, updated_at = excluded.updated_at, record = excluded.record
+"""
+_DROP_SERVICE = "DELETE FROM services WHERE id = ?"
+_PUT_OPERATION = """
+INSERT INTO operations (id, service_id, service_name, kind, started_at, finished_at, outcome, record)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET service_id = excluded.service_id, service_name = excluded.service_name,
+    kind = excluded.kind, started_at = excluded.started_at, finished_at = excluded.finished_at,
+    outcome = excluded.outcome, record = excluded.record
+"""
+_PUT_EVENT = "INSERT OR IGNORE INTO events (cursor, at, kind, service, record) VALUES (?, ?, ?, ?, ?)"
+_TRIM_SERVICE_EVENTS = """
+DELETE FROM events WHERE service = ?1 AND cursor <=
+    (SELECT cursor FROM events WHERE service = ?1 ORDER BY cursor DESC LIMIT 1 OFFSET ?2)
+"""
+_TRIM_EVENTS = "DELETE FROM events WHERE cursor IN (SELECT cursor FROM events ORDER BY cursor LIMIT ?)"
+_TRIM_SERVICE_OPERATIONS = """
+DELETE FROM operations WHERE service_id = ?1 AND outcome IS NOT NULL AND seq <=
+    (SELECT seq FROM operations WHERE service_id = ?1 AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?2)
+"""
+_TRIM_OPERATIONS = """
+DELETE FROM operations WHERE outcome IS NOT NULL AND seq <=
+    (SELECT seq FROM operations WHERE outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitWrite:
+    """One commit, encoded when it was asked for, so that later changes to its values do not reach the disk.
+
+    Attributes:
+        statements: what to execute, in order.
+        operations_of: the services whose operation history grew.
+        names: for each statement the service's name, or empty text.
+    """
+
+    statements: tuple[Statement, ...]
+    operations_of: frozenset[str]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventWrite:
+    """One event, encoded when it was appended."""
+
+    cursor: int
+    service: str
+    statement: tuple[Any, ...]
+
+
+def encode_commit(changes: Sequence[Change]) -> CommitWrite:
+    """Return `changes` as statements.
+
+    Raises:
+        StoreError: a value is not JSON.
+    """
+    statements: list[Statement] = []
+    operations_of: set[str] = set()
+    names = [change.record.name if isinstance(change, PutService) else "" for change in changes]
+    for change in changes:
+        match change:
+            case PutService(record):
+                key = (_column(record.id), _column(record.name), _column(record.class_name))
+                facts = (record.state.value, record.desired.value, format_time(record.updated_at))
+                statements.append((_PUT_SERVICE, (*key, *facts, encode(service_to_json(record)))))
+            case DropService(service_id):
+                statements.append((_DROP_SERVICE, (_column(service_id),)))
+            case PutOperation(operation):
+                operations_of.add(_column(operation.service_id))
+                key = (_column(operation.id), _column(operation.service_id), _column(operation.service_name))
+                facts = (
+                    operation.kind.value,
+                    format_time(operation.started_at),
+                    operation.finished_at and format_time(operation.finished_at),
+                    operation.outcome and operation.outcome.value,
+                )
+                statements.append((_PUT_OPERATION, (*key, *facts, encode(operation_to_json(operation)))))
+            case _:
+                assert_never(change)
+    return CommitWrite(tuple(statements), frozenset(operations_of), tuple(names))
+
+
+def encode_event(event: Event) -> EventWrite:
+    """Return `event` as a row.
+
+    Raises:
+        StoreError: its data is not JSON.
+    """
+    service = _column(event.service)
+    row = (event.cursor, format_time(event.at), event.kind.value, service, encode(event_to_json(event)))
+    return EventWrite(event.cursor, service, row)
+
+
+def _column(text: str) -> str:
+    """Return `text` as SQLite can hold it: a lone surrogate is written out. The record itself keeps the original."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one commit of a batch was undone: the name that it gave to a second service."""
+
+    name: str
+    cause: sqlite3.Error
+
+
+class Writes:
+    """Executes batches and keeps history within its bounds."""
+
+    def __init__(self, connection: sqlite3.Connection, retention: Retention) -> None:
+        self._connection = connection
+        self._retention = retention
+        self._reserved = 0
+        self._event_count = 0
+        self._operations_put = 0
+
+    def begin(self) -> int:
+        """Reserve event cursors for this run, trim to the bounds, and return the highest cursor ever given out.
+
+        Raises:
+            sqlite3.Error: the database cannot be written.
+        """
+        connection = self._connection
+        last: int = connection.execute("SELECT cursor FROM marks").fetchone()[0]
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._reserve(last)
+            services = {row[0] for row in connection.execute("SELECT DISTINCT service FROM events")}
+            self._recount_events()
+            self._trim_events(services)
+            self._trim_operations(frozenset(), now=True)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return last
+
+    def finish(self, last_cursor: int) -> None:
+        """Write the exact last cursor, so that the next run goes on from it without a gap.
+
+        Raises:
+            sqlite3.Error: the database cannot be written; the next run leaves a gap, and loses nothing.
+        """
+        self._connection.execute("UPDATE marks SET cursor = ?", (last_cursor,))
+
+    def write(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
+        """Execute `commits` and `events` in one durable transaction.
+
+        A commit that contradicts what is stored is undone alone.
+
+        Returns:
+            The commits that were undone, by their index; all others are durable.
+
+        Raises:
+            sqlite3.Error: nothing was written.
+        """
+        connection = self._connection
+        refused: dict[int, Refusal] = {}
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for index, commit in enumerate(commits):
+                refusal = self._execute(commit)
+                if refusal is not None:
+                    refused[index] = refusal
+            if events:
+                self._insert_events(events)
+            operations_of = frozenset[str]().union(*(commit.operations_of for commit in commits))
+            if operations_of:
+                self._trim_operations(operations_of)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        return refused
+
+    def _execute(self, commit: CommitWrite) -> Refusal | None:
+        connection = self._connection
+        connection.execute("SAVEPOINT one_commit")
+        for name, (sql, parameters) in zip(commit.names, commit.statements, strict=True):
+            try:
+                connection.execute(sql, parameters)
+            except sqlite3.IntegrityError as exc:
+                if not (is_constraint(exc) and connection.in_transaction):
+                    raise
+                connection.execute("ROLLBACK TO one_commit")
+                connection.execute("RELEASE one_commit")
+                return Refusal(name, exc)
+        connection.execute("RELEASE one_commit")
+        return None
+
+    def _insert_events(self, events: Sequence[EventWrite]) -> None:
+        before = self._connection.total_changes
+        self._connection.executemany(_PUT_EVENT, [event.statement for event in events])
+        self._event_count += self._connection.total_changes - before
+        self._trim_events({event.service for event in events})
+        newest = max(event.cursor for event in events)
+        if newest + CURSOR_RESERVE // 2 > self._reserved:
+            self._reserve(newest)
+
+    def _trim_events(self, services: set[str]) -> None:
+        keep = self._retention.events_per_service
+        for service in services - {""}:
+            self._event_count -= self._connection.execute(_TRIM_SERVICE_EVENTS, (service, keep)).rowcount
+        excess = self._event_count - self._retention.events
+        if excess > 0:
+            self._event_count -= self._connection.execute(_TRIM_EVENTS, (excess,)).rowcount
+
+    def _trim_operations(self, service_ids: frozenset[str], *, now: bool = False) -> None:
+        keep = self._retention.operations_per_service
+        for service_id in service_ids:
+            self._connection.execute(_TRIM_SERVICE_OPERATIONS, (service_id, keep))
+        # Finding the oldest of all walks over the whole history: once in a while is enough.
+        self._operations_put += len(service_ids)
+        if now or self._operations_put * 50 >= self._retention.operations:
+            self._connection.execute(_TRIM_OPERATIONS, (self._retention.operations,))
+            self._operations_put = 0
+
+    def _reserve(self, cursor: int) -> None:
+        self._connection.execute("UPDATE marks SET cursor = ?", (cursor + CURSOR_RESERVE,))
+        self._reserved = cursor + CURSOR_RESERVE
+
+    def _recount_events(self) -> None:
+        self._event_count = self._connection.execute("SELECT count(*) FROM events").fetchone()[0]
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        # The counts in memory followed the transaction; if they cannot be read now, they are only bounds of history.
+        with suppress(sqlite3.Error):
+            self._recount_events()
+            self._reserved = self._connection.execute("SELECT cursor FROM marks").fetchone()[0]

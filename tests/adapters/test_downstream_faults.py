@@ -1,0 +1,198 @@
+"""Every fault of a downstream call is its own clear error, and the server keeps serving the others."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.model.errors import (
+    BadResponseError,
+    ConnectionLostError,
+    Delivery,
+    DownstreamError,
+    ResponseTooLargeError,
+    ServerUnavailableError,
+    ToolDeniedError,
+    ToolNotFoundError,
+    ToolRejectedError,
+    ToolTimeoutError,
+)
+from ostler.model.servers import ServerEntry
+from support.downstream import http_entry, http_program, open_pool, stdio_entry
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+
+async def failure(
+    pool: DownstreamPool, tool: str, args: dict[str, Any] | None = None, timeout: float = 5
+) -> DownstreamError:
+    with pytest.raises(DownstreamError) as caught:
+        await pool.call_tool(tool, args or {}, timeout=timeout)
+    assert caught.value.tool == tool
+    assert caught.value.next_actions, "it says what to do next"
+    return caught.value
+
+
+async def check_faults(pool: DownstreamPool, server: str) -> None:
+    """The faults that any transport must tell apart."""
+    answer = await pool.call_tool(f"{server}/fail", {"message": "no luck"})
+    assert (answer.is_error, answer.text) == (True, "no luck")
+
+    rejected = await failure(pool, f"{server}/reject", {"code": -32602, "message": "bad port"})
+    assert isinstance(rejected, ToolRejectedError)
+    assert rejected.delivery is Delivery.REJECTED
+    assert "bad port" in str(rejected)
+    internal = await failure(pool, f"{server}/reject", {"code": -32603, "message": "oops"})
+    assert isinstance(internal, ToolRejectedError)
+    assert internal.delivery is Delivery.AMBIGUOUS
+
+    late = await failure(pool, f"{server}/hang", timeout=0.3)
+    assert isinstance(late, ToolTimeoutError)
+    assert late.delivery is Delivery.AMBIGUOUS
+    with anyio.fail_after(5):  # the cancellation reaches the tool
+        while "hang" not in (await pool.call_tool(f"{server}/cancelled", {})).text:
+            await anyio.sleep(0.01)
+
+    large = await failure(pool, f"{server}/big", {"bytes": 10_000_000})
+    assert isinstance(large, ResponseTooLargeError)
+    assert large.delivery is Delivery.AMBIGUOUS
+    assert "maxResponseBytes" in str(large)
+
+    unfit = await pool.call_tool(f"{server}/structured", {"value": "text, against its outputSchema"})
+    assert unfit.value == {"value": "text, against its outputSchema"}
+
+    unknown = await failure(pool, f"{server}/ecko")
+    assert isinstance(unknown, ToolNotFoundError)
+    assert f"did you mean '{server}/echo'" in str(unknown)
+    assert (await pool.call_tool(f"{server}/echo", {"text": "still here"})).text == "still here"
+
+
+async def test_faults_over_stdio(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("s")) as pool:
+        await check_faults(pool, "s")
+        malformed = await failure(pool, "s/malformed")
+        assert isinstance(malformed, BadResponseError)
+        assert "content" in str(malformed)
+        declined = await pool.call_tool("s/ask", {})
+        assert "not supported" in declined.text
+        garbage = await failure(pool, "s/garbage", {"lines": 3}, timeout=0.3)
+        assert isinstance(garbage, ToolTimeoutError)
+        assert "3 lines to stdout that are not MCP messages, e.g. 'DEBUG this is not JSON-RPC" in str(garbage)
+        assert (await pool.call_tool("s/garbage", {"lines": 2, "answer": True})).text == "answered"
+        assert pool.snapshot("s").connections == 1
+
+
+async def test_faults_over_streamable_http(tmp_path: Path) -> None:
+    with http_program(tmp_path) as (_, port):
+        async with open_pool(tmp_path, http_entry("h", port)) as pool:
+            await check_faults(pool, "h")
+            assert pool.snapshot("h").protocol_version == "2026-07-28"
+            assert pool.snapshot("h").connections == 1
+
+
+async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -> None:
+    with http_program(tmp_path, sse=True) as (process, port):
+        async with open_pool(tmp_path, http_entry("old", port, sse=True)) as pool:
+            assert (await pool.call_tool("old/echo", {"text": "hi"})).text == "hi"
+            lost: list[DownstreamError] = []
+            async with anyio.create_task_group() as tasks:
+
+                async def call() -> None:
+                    lost.append(await failure(pool, "old/hang", timeout=20))
+
+                tasks.start_soon(call)
+                await anyio.sleep(0.1)
+                process.kill()
+            assert isinstance(lost[0], ConnectionLostError)
+
+
+async def test_a_server_that_dies_mid_call_fails_the_call_at_once(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("s")) as pool:
+        started = anyio.current_time()
+        for how, words in (({"signal": "SIGKILL"}, "killed by SIGKILL"), ({"code": 4}, "exited with code 4")):
+            await pool.wait_until_connected("s", 5)
+            lost = await failure(pool, "s/die", how, timeout=20)
+            assert isinstance(lost, ConnectionLostError)
+            assert lost.delivery is Delivery.AMBIGUOUS
+            assert words in str(lost)
+        assert anyio.current_time() - started < 3
+
+
+async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) -> None:
+    with http_program(tmp_path) as (process, port):
+        async with open_pool(tmp_path, http_entry("h", port)) as pool:
+            lost = await failure(pool, "h/die", timeout=20)
+            assert isinstance(lost, ConnectionLostError)
+            process.wait()
+            gone = await failure(pool, "h/echo", {"text": "x"})
+            assert isinstance(gone, ServerUnavailableError)
+            assert gone.delivery is Delivery.NOT_SENT
+            assert "connection refused" in str(gone)
+            with http_program(tmp_path, port=port):
+                await pool.wait_until_connected("h", 5)
+                assert (await pool.call_tool("h/echo", {"text": "back"})).text == "back"
+
+
+async def test_a_server_that_wants_a_token_says_so(tmp_path: Path) -> None:
+    with http_program(tmp_path, "--token", "open-sesame") as (_, port):
+        headers = {"Authorization": "Bearer open-sesame"}
+        async with open_pool(tmp_path, http_entry("shut", port), http_entry("open", port, headers=headers)) as pool:
+            refused = await failure(pool, "shut/echo", {"text": "x"})
+            assert isinstance(refused, ServerUnavailableError)
+            assert pool.snapshot("shut").state == "auth_required"
+            assert "headers" in str(refused)
+            assert (await pool.call_tool("open/echo", {"text": "in"})).text == "in"
+
+
+async def test_calls_are_refused_before_they_are_sent(tmp_path: Path) -> None:
+    down = ServerEntry(name="down", transport="stdio", command="no-such-program-anywhere")
+    guarded = stdio_entry("s", ostler={"denyTools": ["st*"]})
+    idle = stdio_entry("idle", ostler={"autoStart": False})
+    async with open_pool(tmp_path, guarded, down, idle) as pool:
+        assert isinstance(denied := await failure(pool, "s/stop", {"name": "x"}), ToolDeniedError)
+        assert denied.delivery is Delivery.NOT_SENT
+        assert "did you mean 'down'" in str(await failure(pool, "donw/echo"))
+        assert "named 'server/tool'; did you mean 's/echo'" in str(await failure_after(pool, "echo"))
+        unavailable = await failure(pool, "down/echo")
+        assert isinstance(unavailable, ServerUnavailableError)
+        assert "'no-such-program-anywhere' was not found" in str(unavailable)
+        assert "next attempt in" in str(unavailable) or "being connected" in str(unavailable)
+        assert "autoStart is false" in str(await failure(pool, "idle/echo"))
+        assert (await pool.call_tool("s/echo", {"text": "unharmed"})).text == "unharmed"
+        assert {tool.name for tool in pool.list_tools("s")}.isdisjoint({"start", "stop", "status", "structured"})
+        assert pool.find_tool("s/stop") is None
+
+
+async def failure_after(pool: DownstreamPool, tool: str) -> DownstreamError:
+    await pool.wait_until_connected("s", 5)
+    return await failure(pool, tool)
+
+
+async def test_a_crash_at_start_shows_the_last_stderr_and_no_secret(tmp_path: Path) -> None:
+    counter = tmp_path / "starts"
+    refusing = stdio_entry(
+        "s", "--counter", counter, "--refuse", 2, env={"PASSWORD": "refusing start"}, ostler={"connectTimeout": "5s"}
+    )
+    async with open_pool(tmp_path, refusing) as pool:
+        refused = await failure(pool, "s/echo", {"text": "x"})
+        assert "exited with code 3; its last stderr: *** 1" in str(refused)
+        await pool.wait_until_connected("s", 5)  # the third start works
+        assert counter.read_text() == "3"
+        assert (tmp_path / "logs" / "s.stderr.log").read_text() == "refusing start 1\nrefusing start 2\n"
+
+
+async def test_a_server_that_never_answers_the_handshake_is_given_up(tmp_path: Path) -> None:
+    silent = stdio_entry("s", "--silent", "--stdout-noise", "Welcome!", ostler={"connectTimeout": 0.4})
+    async with open_pool(tmp_path, silent) as pool:
+        with pytest.raises(ServerUnavailableError) as caught:
+            await pool.wait_until_connected("s", 5, through_failures=False)
+        assert "not ready within 0.4 s" in str(caught.value)
+        assert "'Welcome!'" in str(caught.value)
+
+
+async def test_an_old_server_that_dies_of_the_new_handshake_is_asked_the_old_way_next(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("s", "--die-on-discover")) as pool:
+        await pool.wait_until_connected("s", 5)
+        assert pool.snapshot("s").protocol_version == "2025-11-25"

@@ -1,0 +1,227 @@
+"""The pool: tools lists, progress, concurrency, lifecycle of servers, and built-in ones."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.server import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.service import McpServerService
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ConnectionLostError,
+    Delivery,
+    DownstreamError,
+    NotFoundError,
+    ServerUnavailableError,
+    ToolTimeoutError,
+)
+from ostler.model.servers import ServerEntry
+from ostler.model.states import HealthStatus
+from support.downstream import http_entry, http_program, is_running, open_pool, stdio_entry
+
+pytestmark = pytest.mark.anyio
+realtime = pytest.mark.realtime
+
+
+def clock_server(bus: InMemorySubscriptionBus, tools: list[str]) -> Server[Any]:
+    """An in-process server with the tools named, each of which sleeps for the seconds it is given."""
+
+    async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[types.Tool(name=name, input_schema={"type": "object"}) for name in tools])
+
+    async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        await anyio.sleep((params.arguments or {}).get("seconds", 0))
+        return types.CallToolResult(content=[types.TextContent(text=f"{params.name} slept")])
+
+    return Server("clock", on_list_tools=list_tools, on_call_tool=call_tool, on_subscriptions_listen=ListenHandler(bus))
+
+
+async def until(pool: DownstreamPool, tool: str, present: bool = True) -> None:
+    with anyio.fail_after(5):
+        while (pool.find_tool(tool) is not None) is not present:
+            await anyio.sleep(0.01)
+
+
+async def test_a_built_in_server_works_in_virtual_time(tmp_path: Path) -> None:
+    bus, tools = InMemorySubscriptionBus(), ["nap"]
+    async with open_pool(tmp_path, builtin={"clock": clock_server(bus, tools)}) as pool:
+        answer = await pool.call_tool("clock/nap", {"seconds": 0.3}, timeout=5)
+        assert answer.text == "nap slept"
+        assert answer.duration >= 0.3
+        with pytest.raises(ToolTimeoutError):
+            await pool.call_tool("clock/nap", {"seconds": 20}, timeout=0.3)
+        await anyio.sleep(0.1)  # the subscription stands
+        tools.append("doze")
+        await bus.publish(ToolsListChanged())
+        await until(pool, "clock/doze")
+        assert pool.snapshot("clock").transport == "builtin"
+
+
+async def test_a_built_in_server_can_be_stopped_and_its_calls_end(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, builtin={"clock": clock_server(InMemorySubscriptionBus(), ["nap"])}) as pool:
+        await pool.wait_until_connected("clock", 5)
+        caught: list[DownstreamError] = []
+
+        async def call() -> None:
+            try:
+                await pool.call_tool("clock/nap", {"seconds": 20}, timeout=25)
+            except DownstreamError as error:
+                caught.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await anyio.sleep(0.2)
+            await pool.disconnect("clock")
+        assert isinstance(caught[0], ConnectionLostError)
+        assert "stopped by request" in str(caught[0])
+        assert pool.server_status("clock").reason == "stopped by request"
+        with pytest.raises(ServerUnavailableError, match="is stopped"):
+            await pool.call_tool("clock/nap", {})
+        pool.connect("clock")
+        assert (await pool.call_tool("clock/nap", {})).text == "nap slept"
+
+
+async def test_the_callers_cancellation_ends_the_call(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, builtin={"clock": clock_server(InMemorySubscriptionBus(), ["nap"])}) as pool:
+        with anyio.move_on_after(0.2) as scope:
+            await pool.call_tool("clock/nap", {"seconds": 20}, timeout=25)
+        assert scope.cancelled_caught
+        assert (await pool.call_tool("clock/nap", {})).text == "nap slept"
+
+
+@realtime
+async def test_progress_and_paged_tools_lists_and_environment(tmp_path: Path) -> None:
+    steps: list[tuple[float, float | None, str | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        steps.append((done, total, message))
+
+    entry = stdio_entry("s", "--page-size", 5, env={"OWN": "yes"}, ostler={"inheritEnv": ["PYTEST_CURRENT_TEST"]})
+    async with open_pool(tmp_path, entry) as pool:
+        answer = await pool.call_tool("s/progress", {"steps": 3}, progress=progress)
+        assert answer.text == "done"
+        assert steps == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
+        assert pool.snapshot("s").tools == len(pool.list_tools("s")) == 26
+        names = ["OWN", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PATH"]
+        seen = (await pool.call_tool("s/environment", {"names": names})).value
+        assert seen["OWN"] == "yes"
+        assert seen["PYTEST_CURRENT_TEST"]
+        assert seen["PATH"]
+        assert seen["PYTEST_VERSION"] is None
+
+
+@realtime
+@pytest.mark.parametrize("options", [(), ("--sdk",)], ids=["2025-11-25", "2026-07-28"])
+async def test_tools_lists_follow_the_server(tmp_path: Path, options: tuple[str, ...]) -> None:
+    changes: list[str] = []
+    async with open_pool(tmp_path, stdio_entry("s", *options)) as pool:
+        unsubscribe = pool.on_change(changes.append)
+        await pool.wait_until_connected("s", 10)
+        await anyio.sleep(0.1)
+        await pool.call_tool("s/add_tool", {"name": "fresh"})
+        await until(pool, "s/fresh")
+        await pool.call_tool("s/remove_tool", {"name": "fresh"})
+        await until(pool, "s/fresh", present=False)
+        await pool.call_tool("s/add_tool_silently", {"name": "quiet"})
+        assert (await pool.call_tool("s/quiet", {})).text == "called quiet"
+        assert changes.count("s") >= 4
+        unsubscribe()
+
+
+@realtime
+async def test_calls_to_one_server_are_limited_and_those_to_another_are_not_held_up(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("a", ostler={"concurrency": 2}), stdio_entry("b")) as pool:
+        await pool.wait_until_connected("b", 5)
+
+        async def sleep(server: str) -> None:
+            await pool.call_tool(f"{server}/sleep", {"seconds": 0.1})
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(6):
+                tasks.start_soon(sleep, "a")
+            started = anyio.current_time()
+            await pool.call_tool("b/echo", {"text": "quick"})
+            assert anyio.current_time() - started < 0.1
+            await anyio.sleep(0)
+            with pytest.raises(ToolTimeoutError, match="2 calls to server 'a' under way") as caught:
+                await pool.call_tool("a/echo", {"text": "x"}, timeout=0.05)
+            assert caught.value.delivery is Delivery.NOT_SENT
+        assert (await pool.call_tool("a/peak", {})).value["peak"] == 2
+
+
+@realtime
+async def test_servers_are_added_changed_left_alone_and_removed(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("keep"), stdio_entry("change"), stdio_entry("go")) as pool:
+        for name in pool.names():
+            await pool.wait_until_connected(name, 5)
+        before = {name: pool.snapshot(name) for name in pool.names()}
+        changed = await pool.apply(
+            {
+                "keep": stdio_entry("keep", ostler={"denyTools": ["echo"]}),
+                "change": stdio_entry("change", env={"NEW": "1"}),
+                "come": stdio_entry("come"),
+            }
+        )
+        assert changed == ["change", "come", "go", "keep"]
+        assert pool.names() == ["change", "come", "keep"]
+        assert not is_running(before["go"].pid or 0)
+        assert pool.snapshot("keep").pid == before["keep"].pid
+        assert pool.find_tool("keep/echo") is None
+        seen = await pool.call_tool("change/environment", {"names": ["NEW"]})
+        assert seen.value == {"NEW": "1"}
+        assert (await pool.call_tool("come/echo", {"text": "hi"})).text == "hi"
+        assert await pool.apply({name: pool.entry(name) for name in pool.names()}) == []
+        await pool.apply({"change": pool.entry("change").model_copy(update={"disabled": True})})
+        assert pool.server_status("change").reason == "disabled in mcp.json"
+        with pytest.raises(AlreadyExistsError):
+            pool.add(stdio_entry("change"))
+        with pytest.raises(NotFoundError, match="did you mean 'change'"):
+            pool.snapshot("chnage")
+
+
+@realtime
+async def test_a_server_is_a_service_whose_state_follows_the_connection(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("s")) as pool:
+        service = McpServerService(pool, "s")
+        seen: list[str] = []
+        service.on_state_change(lambda name, old, new, health, error: seen.append(f"{old}>{new}/{health}"))
+        await service.wait_until(lambda status: status.state == "connected")
+        with pytest.raises(ConnectionLostError):
+            await pool.call_tool("s/die", {})
+        await service.wait_until(lambda status: status.state == "disconnected")
+        assert "SIGKILL" in str(service.last_error)
+        await service.wait_until(lambda status: status.state == "connected")
+        assert service.last_error is None
+        assert service.health is HealthStatus.HEALTHY
+        pid = service.service_data()["pid"]
+        await service.restart()
+        assert service.service_data()["pid"] != pid
+        await service.stop()
+        assert service.state == "stopped"
+        assert not is_running(pid)
+        await service.start()
+        assert seen[-1] == "connected>connected/healthy"
+        pool.update(ServerEntry(name="s", transport="stdio", command="no-such-program"))
+        with pytest.raises(ServerUnavailableError, match="was not found"):
+            await service.restart()
+        assert service.state == "unreachable"
+        assert service.view().error is not None
+
+
+@realtime
+async def test_one_server_down_disturbs_no_other(tmp_path: Path) -> None:
+    with http_program(tmp_path) as (process, port):
+        async with open_pool(tmp_path, stdio_entry("a"), http_entry("b", port)) as pool:
+            await pool.wait_until_connected("b", 10)
+            process.kill()
+            process.wait()
+            for _ in range(20):
+                assert (await pool.call_tool("a/echo", {"text": "fine"})).text == "fine"
+            with pytest.raises(ServerUnavailableError):
+                await pool.call_tool("b/echo", {"text": "x"})
+            assert pool.snapshot("a").connections == 1

@@ -1,0 +1,127 @@
+"""The process server's logs: bounded answers, offsets that go on over rotations, patterns, earlier runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from support.processes import (
+    SLEEP,
+    ProcessClient,
+    process_server,
+    start_arguments,
+)
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
+
+
+async def run_to_its_end(server: ProcessClient, key: str, script: str) -> None:
+    await server.start(key, script)
+    await server.until(key, lambda answer: answer["state"] == "exited")
+
+
+async def test_the_end_of_the_log_is_shown_also_after_the_exit(state_dir: Path) -> None:
+    script = (
+        "import sys\nprint('x' * 60 + '!1')\nfor i in range(500): print('line', i)\n"
+        "sys.stderr.write('and an error without an end')"
+    )
+    async with process_server(state_dir / "p") as server:
+        await run_to_its_end(server, "job", script)
+        answer = await server.call("logs", key="job")
+        assert len(answer["lines"]) == 100
+        assert answer["lines"][-2:] == ["line 499", "and an error without an end"]
+        assert answer["truncated"] is True
+        few = await server.call("logs", key="job", lines=3, grep="line .7$")
+        assert few["lines"] == ["line 77", "line 87", "line 97"]
+        assert (await server.call("logs", key="job", lines=2000))["truncated"] is False
+        assert "grep: '[' is not a regular expression" in await server.fail("logs", key="job", grep="[")
+        assert "took longer" in await server.fail("logs", key="job", grep="(x|xx|x)+[0-9]")
+
+
+async def test_reading_on_gives_every_line_once(state_dir: Path) -> None:
+    script = "import time\nfor i in range(30): print('line', i, flush=True); time.sleep(0.01)\nprint('end', end='')"
+    async with process_server(state_dir / "p") as server:
+        await server.start("job", script)
+        lines: list[str] = []
+        since = 0
+        with anyio.fail_after(10):
+            while "end" not in lines:
+                answer = await server.call("logs", key="job", since=since, lines=7)
+                assert len(answer["lines"]) <= 7
+                lines += answer["lines"]
+                since = answer["nextOffset"]
+        assert lines == [*(f"line {i}" for i in range(30)), "end"]
+        beyond = await server.call("logs", key="job", since=10**9)
+        assert beyond["lines"] == []
+        await server.until("job", lambda answer: answer["state"] == "exited")
+
+
+@pytest.mark.parametrize("since", [None, 0])
+async def test_no_answer_is_larger_than_64_kib(state_dir: Path, since: int | None) -> None:
+    script = (
+        "import sys\nfor i in range(300): print(chr(34) * 3000 + 'ä' * 3000)\n"
+        "sys.stdout.buffer.write(bytes(range(256)) * 1000)\nprint('x' * 2_000_000)"
+    )
+    async with process_server(state_dir / "p") as server:
+        await run_to_its_end(server, "job", script)
+        result = await server.client.call_tool("logs", {"key": "job", "lines": 2000, "since": since})
+        assert len(json.dumps(result.structured_content, ensure_ascii=False).encode()) <= 32 * 1024
+        assert len(result.model_dump_json().encode()) <= 64 * 1024
+        assert result.structured_content["lines"]
+        assert result.structured_content["truncated"] is True
+
+
+async def test_lines_are_for_reading(state_dir: Path) -> None:
+    script = r"print('\x1b[31mred\x1b[0m \x1b]0;title\x07done'); print('10%\r55%\r100%'); print('bell\x07 tab\t.')"
+    async with process_server(state_dir / "p") as server:
+        await run_to_its_end(server, "job", script)
+        assert (await server.call("logs", key="job"))["lines"] == ["red done", "100%", "bell tab\t."]
+
+
+async def test_a_large_log_is_rotated_and_reading_goes_on(state_dir: Path) -> None:
+    script = (
+        "import time\ni = 0\nwhile True:\n  print('%06d' % i, 'x' * 93)\n  i += 1\n  if i % 100 == 0: time.sleep(0.005)"
+    )
+    async with process_server(state_dir / "p") as server:
+        started = await server.start("job", script, logMaxBytes=64 * 1024, ready={"log": "^000010"})
+        log = Path(started["logFile"])
+        previous = log.with_name(log.name + ".1")
+        with anyio.fail_after(10):
+            while not previous.exists() or (await server.call("logs", key="job", lines=1))["nextOffset"] < 400_000:
+                await anyio.sleep(0.02)
+        assert previous.stat().st_size < 2 * 1024 * 1024
+        answer = await server.call("logs", key="job", lines=5)
+        numbers = [int(line[:6]) for line in answer["lines"]]
+        assert numbers == list(range(numbers[0], numbers[0] + 5))
+        with anyio.fail_after(10):
+            then = answer
+            while then["nextOffset"] == answer["nextOffset"] or not then["lines"]:
+                then = await server.call("logs", key="job", since=answer["nextOffset"], lines=5)
+        assert then["nextOffset"] > answer["nextOffset"]
+        assert int(then["lines"][-1][:6]) > numbers[-1]
+        lost = await server.call("logs", key="job", since=0, lines=1)
+        assert lost["truncated"] is True
+        earlier = await server.call("logs", key="job", previous=True, lines=1)
+        assert 0 < int(earlier["lines"][0][:6]) < int(then["lines"][-1][:6])
+        # its line is long gone, but it was seen in this run
+        assert (await server.call("status", key="job", ready={"log": "^000010"}))["ready"] is True
+        assert (await server.call("stop", key="job"))["signal"] == "SIGTERM"
+        size = log.stat().st_size
+    async with process_server(state_dir / "p") as server:
+        after = await server.call("logs", key="job", lines=1)
+        assert after["nextOffset"] > 400_000 > size or after["nextOffset"] > size
+    assert not list((state_dir / "p").rglob("*.tmp"))
+
+
+async def test_a_new_run_has_a_new_log_and_the_last_one_is_kept(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        await run_to_its_end(server, "job", "print('first')")
+        await run_to_its_end(server, "job", "print('second')")
+        assert (await server.call("logs", key="job"))["lines"] == ["second"]
+        assert (await server.call("logs", key="job", previous=True))["lines"] == ["first"]
+        # the pattern of readiness must be in this run's output
+        arguments: dict[str, Any] = {"ready": {"log": "second", "timeout": "300ms"}}
+        assert "was not ready" in await server.fail("start", **start_arguments("job", SLEEP, **arguments))

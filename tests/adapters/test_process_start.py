@@ -1,0 +1,333 @@
+"""The process server's start: what runs, when it counts as ready, and what every failure says and leaves."""
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+from support.processes import (
+    PYTHON,
+    SLEEP,
+    process_server,
+    serve_arguments,
+    start_arguments,
+)
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
+
+
+async def test_a_process_is_started_once_for_equal_requests_and_refused_for_another_one(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        first = await server.start("job", SLEEP)
+        assert (first["state"], first["alreadyRunning"], first["key"]) == ("running", False, "job")
+        again = await server.start("job", SLEEP, stopTimeout="2s")
+        assert (again["pid"], again["alreadyRunning"]) == (first["pid"], True)
+        refused = await server.fail("start", **start_arguments("job", "print(1)"))
+        assert "'job' is already running with another command" in refused
+        assert str(first["pid"]) in refused
+        assert (await server.call("status", key="job"))["pid"] == first["pid"]
+        await server.call("stop", key="job")
+        second = await server.start("job", "import time; time.sleep(100)")
+        assert second["pid"] != first["pid"]
+        await server.call("stop", key="job")
+
+
+async def test_concurrent_equal_starts_make_one_process(state_dir: Path) -> None:
+    answers: list[dict[str, object]] = []
+    async with process_server(state_dir / "p") as server:
+
+        async def start() -> None:
+            answers.append(await server.call("start", **serve_arguments("web", ready={"tcp": "{port}"})))
+
+        async with anyio.create_task_group() as starts:
+            for _ in range(5):
+                starts.start_soon(start)
+        assert len({answer["pid"] for answer in answers}) == 1
+        assert sorted(bool(answer["alreadyRunning"]) for answer in answers) == [False, True, True, True, True]
+        await server.call("stop", key="web")
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [
+        {"tcp": "{port}"},
+        {"http": "http://127.0.0.1:{port}/"},
+        {"http": "http://localhost:{port}/404?a=b", "status": 404},
+        {"http": "http://127.0.0.1:{port}/503", "status": [500, 503]},
+        {"log": "^listen.ng$"},
+        {"tcp": "{port}", "http": "http://127.0.0.1:{port}/", "log": "listening", "timeout": 10, "interval": "50ms"},
+    ],
+    ids=["tcp", "http", "http-status", "http-statuses", "log", "all"],
+)
+async def test_start_waits_until_it_is_ready(state_dir: Path, ready: dict[str, object]) -> None:
+    async with process_server(state_dir / "p") as server:
+        started = await server.call("start", **serve_arguments("web", ready=ready))
+        assert started["state"] == "running"
+        with socket.create_connection(("127.0.0.1", started["port"]), timeout=5):
+            pass
+        assert (await server.call("status", key="web", ready=ready))["ready"] is True
+        await server.call("stop", key="web")
+
+
+async def test_waiting_tells_its_progress(state_dir: Path) -> None:
+    told: list[str] = []
+
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
+        assert 0 <= progress <= (total or 0)
+        told.append(message or "")
+
+    slow = "import time; time.sleep(0.5); print('now'); time.sleep(100)"
+    async with process_server(state_dir / "p") as server:
+        arguments = start_arguments("slow", slow, ready={"log": "now"})
+        result = await server.client.call_tool("start", arguments, progress_callback=progress)
+        assert not result.is_error
+        await server.call("stop", key="slow")
+    assert "waiting for slow" in told[0]
+    assert "slow is ready" in told[-1]
+
+
+async def test_one_that_ends_before_it_is_ready_is_an_error_with_code_and_log(state_dir: Path) -> None:
+    script = "import sys; print('cannot open the database'); sys.exit(3)"
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("db", script, ready={"tcp": 1}))
+        assert "process 'db' exited with code 3 before it was ready" in text
+        assert "cannot open the database" in text
+        status = await server.call("status", key="db")
+        assert (status["state"], status["exitCode"], status["ready"]) == ("exited", 3, False)
+        killed = "import os; os.kill(os.getpid(), 9)"
+        assert "was ended by SIGKILL" in await server.fail("start", **start_arguments("db", killed, ready={"tcp": 1}))
+
+
+async def test_one_that_is_not_ready_in_time_is_ended_with_its_children(state_dir: Path) -> None:
+    script = (
+        f"import subprocess, time; print('x'); subprocess.Popen([{PYTHON!r}, '-S', '-c', {SLEEP!r}]); time.sleep(99)"
+    )
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("w", script, ready={"log": "never", "timeout": "400ms"}))
+        assert "was not ready within 0.4 s: no log line matches 'never' yet" in text
+        assert (await server.call("status", key="w"))["state"] == "exited"
+
+
+async def test_a_stop_goes_through_while_a_start_waits(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        texts: list[str] = []
+
+        async def start() -> None:
+            arguments = start_arguments("w", SLEEP, ready={"log": "never", "timeout": "60s"})
+            texts.append(await server.fail("start", **arguments))
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(start)
+                await server.until("w", lambda answer: answer["state"] == "running")
+                assert (await server.call("stop", key="w"))["signal"] == "SIGTERM"
+        assert "was ended by SIGTERM before it was ready" in texts[0]
+
+
+async def test_a_cancelled_start_leaves_a_process_that_is_known(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(
+                lambda: server.call("start", **start_arguments("w", SLEEP, ready={"log": "never", "timeout": "60s"}))
+            )
+            await server.until("w", lambda answer: answer["state"] == "running")
+            tasks.cancel_scope.cancel()
+        assert (await server.call("status", key="w"))["state"] == "running"
+        assert (await server.start("w", SLEEP))["alreadyRunning"] is True
+        await server.call("stop", key="w")
+
+
+async def test_what_cannot_be_started_is_named_and_leaves_nothing(state_dir: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("no program")
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"\x7fELFnot")
+    garbage.chmod(0o755)
+    faults = {
+        "command not found: 'no-such-program'": {"command": "no-such-program"},
+        f"command not found: '{tmp_path}/absent'": {"command": "./absent", "cwd": str(tmp_path)},
+        f"command '{plain}' is not executable": {"command": str(plain)},
+        f"command '{tmp_path}' is not executable": {"command": str(tmp_path)},
+        "could not be started: Exec format error": {"command": str(garbage)},
+        f"cwd '{tmp_path}/nowhere' does not exist": {"command": "true", "cwd": f"{tmp_path}/nowhere"},
+        f"cwd '{plain}' is not a folder": {"command": "true", "cwd": str(plain)},
+        "cwd: 'relative' is not absolute": {"command": "true", "cwd": "relative"},
+        "command: it cannot be split into words": {"command": "echo 'open"},
+        "'args' cannot be combined with 'shell'": {"command": "true", "args": [], "shell": True},
+        "there is no port to replace {port} with": {"command": "true", "ready": {"tcp": "{port}"}},
+        "ready.log: '(' is not a regular expression": {"command": "true", "ready": {"log": "("}},
+        "'SIGNONE' is not a signal": {"command": "true", "stopSignal": "SIGNONE"},
+        "cannot listen on host '192.0.2.1'": {"command": "true", "port": 0, "host": "192.0.2.1"},
+        "command: it holds a NUL character": {"command": "tr\0ue", "args": []},
+    }
+    async with process_server(state_dir / "p") as server:
+        for message, arguments in faults.items():
+            text = await server.fail("start", **{"key": "bad", "cwd": str(tmp_path), **arguments})
+            assert message in text
+            assert (await server.call("status", key="bad"))["state"] == "not_found"
+        assert (await server.call("list"))["total"] == 0
+    assert list((state_dir / "p" / "records").iterdir()) == []
+    assert list((state_dir / "p" / "logs").iterdir()) == []
+
+
+async def test_a_failed_spawn_keeps_what_was_known_of_the_last_run(state_dir: Path, tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"\x7fELFnot")
+    garbage.chmod(0o755)
+    async with process_server(state_dir / "p") as server:
+        await server.start("job", "print('the first run')")
+        await server.until("job", lambda answer: answer["state"] == "exited")
+        await server.fail("start", key="job", command=str(garbage))
+        status = await server.call("status", key="job")
+        assert (status["state"], status["exitCode"]) == ("exited", 0)
+        assert (await server.call("logs", key="job"))["lines"] == ["the first run"]
+    async with process_server(state_dir / "p") as server:
+        assert (await server.call("status", key="job"))["exitCode"] == 0
+
+
+async def test_all_problems_of_the_arguments_come_at_once(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", key="a/b", comand="x", port=70000, ready={"tpc": 1})
+        for part in (
+            "arg validation failed: ",
+            "key: use 1 to 128 letters",
+            "missing required argument 'command'",
+            "unknown argument 'comand'; did you mean 'command'?",
+            "port: Input should be less than or equal to 65535",
+            "unknown argument 'ready.tpc'",
+        ):
+            assert part in text
+        assert "invalid type for argument 'lines'" in await server.fail("logs", key="a", lines="many")
+        assert "tool 'strat' not found; did you mean 'start' or 'status'?" in await server.fail("strat")
+
+
+async def test_environment_folder_and_placeholders_reach_the_process(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INHERITED", "yes")
+    monkeypatch.setenv("OSTLER_SECRET_SETTING", "not for children")
+    script = (
+        "import os, sys, json; print(json.dumps([os.getcwd(), sys.argv[1:], os.environ.get('INHERITED'), "
+        "os.environ.get('P'), os.environ.get('N'), os.environ.get('OSTLER_SECRET_SETTING'), "
+        "os.getpgid(0) == os.getpid(), os.environ['PORT'] == sys.argv[1], sys.stdin.read()]))"
+    )
+    async with process_server(state_dir / "p") as server:
+        started = await server.call(
+            "start",
+            key="env",
+            command="{python}",
+            args=["-S", "-c", script, "{port}", 8080, True, None, "{other}"],
+            env={"P": "at {port}", "N": 5, "GONE": None},
+            cwd=str(tmp_path),
+            port=0,
+        )
+        port = started["port"]
+        await server.until("env", lambda answer: answer["state"] == "exited")
+        [line] = (await server.call("logs", key="env"))["lines"]
+        args = f'["{port}", "8080", "true", "{{other}}"]'
+        assert line == f'["{tmp_path}", {args}, "yes", "at {port}", "5", null, true, true, ""]'
+
+
+async def test_commands_are_split_or_given_to_the_shell(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        for key, command, shell, line in (
+            ("split", "{python} -S -c \"print('a b', '$HOME|x')\"", False, "a b $HOME|x"),
+            ("shell", 'A=1; echo "$A" | tr 1 2', True, "2"),
+            ("python", "{python} -S -c 'print(\"from ostler\")'", True, "from ostler"),
+        ):
+            await server.start(key, command=command, shell=shell)
+            await server.until(key, lambda answer: answer["state"] == "exited")
+            assert (await server.call("logs", key=key))["lines"] == [line]
+        # a machine whose PATH has no python at all still has the one that runs Ostler
+        await server.start("bare", command="python3 -S -c 'print(1)'", env={"PATH": str(state_dir)})
+        await server.until("bare", lambda answer: answer["state"] == "exited")
+        assert (await server.call("logs", key="bare"))["lines"] == ["1"]
+
+
+async def test_ports(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        ready = {"tcp": "{port}"}
+        first = await server.call("start", **serve_arguments("one", ready=ready))
+        other = await server.call("start", **serve_arguments("two", ready=ready))
+        assert first["port"] != other["port"]
+        assert (await server.call("status", key="one"))["port"] == first["port"]
+        taken = await server.fail("start", **serve_arguments("three", port=first["port"]))
+        assert f"port {first['port']} on 127.0.0.1 is already in use" in taken
+        await server.call("stop", key="one")
+        again = await server.call("start", **serve_arguments("one", ready=ready))
+        assert again["port"] == first["port"], "a chosen port is kept over a restart while it is free"
+        listening = await server.call("status", key="one", details=True)
+        assert listening["ports"] == [first["port"]]
+        assert listening["memoryBytes"] > 1_000_000
+        assert listening["cpuPercent"] >= 0
+        for key in ("one", "two"):
+            await server.call("stop", key=key)
+
+
+async def test_free_ports_differ_and_can_be_bound(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        given = (await server.call("free_port", count=20))["ports"]
+        given += [(await server.call("free_port"))["port"] for _ in range(20)]
+        assert len(set(given)) == 40
+        with socket.create_server(("127.0.0.1", given[0])):
+            preferred = await server.call("free_port", preferred=given[0])
+            assert preferred["port"] not in given
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            free = holder.getsockname()[1]
+        assert (await server.call("free_port", preferred=free))["port"] == free
+        assert "cannot listen on host 'no.such.host.invalid'" in await server.fail(
+            "free_port", host="no.such.host.invalid"
+        )
+
+
+async def test_files_are_private(state_dir: Path) -> None:
+    root = state_dir / "p"
+    root.mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        async with process_server(root) as server:
+            await server.start("job", SLEEP, env={"PASSWORD": "hunter2"})
+            await server.call("stop", key="job")
+            for path in (root, *root.rglob("*")):
+                assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+                assert path.is_dir() or b"hunter2" not in path.read_bytes()
+    finally:
+        os.umask(before)
+
+
+async def test_status_is_cheap_and_leaves_no_descriptor(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        me = psutil.Process()
+        await server.start("job", SLEEP)
+        await server.call("status", key="job")
+        descriptors = me.num_fds()
+        best = min([await _timed(server.client.call_tool("status", {"key": "job"})) for _ in range(50)])
+        for _ in range(3):
+            await server.call("stop", key="job")
+            await server.start("job", SLEEP)
+            await server.call("status", key="job", ready={"tcp": 1}, details=True)
+        assert me.num_fds() <= descriptors
+        await server.call("stop", key="job")
+    assert best < 0.005, "a whole call, the client's checks included"
+
+
+async def _timed(call: object) -> float:
+    begin = time.perf_counter()
+    await call  # type: ignore[misc]
+    return time.perf_counter() - begin
+
+
+def test_it_runs_under_trio(state_dir: Path) -> None:
+    async def drive() -> None:
+        async with process_server(state_dir / "p") as server:
+            started = await server.call("start", **serve_arguments("web", ready={"http": "http://127.0.0.1:{port}/"}))
+            assert (await server.call("status", key="web", ready={"tcp": started["port"]}))["ready"] is True
+            assert (await server.call("stop", key="web"))["signal"] == "SIGTERM"
+
+    anyio.run(drive, backend="trio")

@@ -1,0 +1,446 @@
+"""The SQLite store's own promises: its file, crashes, faults, migrations, copies."""
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.sqlite_copies import check_database
+from ostler.adapters.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS, Migration, inspect, migrate, open_database
+from ostler.adapters.stores.sqlite_writes import CURSOR_RESERVE
+from ostler.engine.protocols import PutService
+from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
+from ostler.model.events import Event, EventKind
+from ostler.model.records import ServiceRecord
+from ostler.model.states import DesiredState, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+HERE = Path(__file__).parent
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def put(key: str) -> PutService:
+    return PutService(
+        ServiceRecord(key, f"s{key}", "c", "d", {}, {}, NOW, NOW, DesiredState.RUNNING, ServiceState.RUNNING)
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ostler.db"
+
+
+async def names(path: Path) -> list[str]:
+    async with SqliteStore.open(path) as store:
+        return [record.id for record in (await store.load()).services]
+
+
+# -- the file ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+async def test_the_file_is_private_in_a_private_folder(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with SqliteStore.open(path) as store:
+            await store.commit([put("a")])
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == {"ostler.db": 0o600, "ostler.db-wal": 0o600, "ostler.db-shm": 0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    path.chmod(0o644)
+    assert await names(path) == ["a"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_an_empty_file_becomes_a_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert await names(path) == []
+    inspect(path)
+
+
+async def test_every_commit_is_synced_to_the_disk(path: Path) -> None:
+    with closing(open_database(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+
+
+async def test_closing_writes_what_was_accepted_and_refuses_the_rest(path: Path) -> None:
+    opened: list[SqliteStore] = []
+    # The store closes, before the tasks are waited for, while the commits that it accepted wait for their turn.
+    async with anyio.create_task_group() as tasks, SqliteStore.open(path) as store:
+        opened.append(store)
+        for number in range(50):
+            tasks.start_soon(store.commit, [put(f"{number:02}")])
+        await anyio.lowlevel.checkpoint()
+    with pytest.raises(StoreError, match="is closed; nothing was written"):
+        await opened[0].commit([put("late")])
+    with pytest.raises(StoreError, match="is closed"):
+        await opened[0].load()
+    assert await names(path) == [f"{number:02}" for number in range(50)]
+
+
+async def test_accepted_commits_survive_the_cancellation_of_the_owner(path: Path) -> None:
+    done: list[str] = []
+
+    async def commit(store: SqliteStore, key: str) -> None:
+        with anyio.CancelScope(shield=True):
+            await store.commit([put(key)])
+            done.append(key)
+
+    with anyio.CancelScope() as scope:
+        async with SqliteStore.open(path) as store, anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(commit, store, f"{number:02}")
+            await anyio.lowlevel.checkpoint()
+            scope.cancel()
+    assert await names(path) == sorted(done)
+    assert done
+
+
+async def test_an_error_in_the_block_leaves_as_itself(path: Path) -> None:
+    async def fail() -> None:
+        async with SqliteStore.open(path) as store:
+            await store.commit([put("a")])
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await fail()
+    assert await names(path) == ["a"]
+
+
+# -- crashes -----------------------------------------------------------------------------------------------
+
+
+async def test_everything_acknowledged_survives_kill_9(path: Path) -> None:
+    for lines in (700, 1500, 2600):
+        acknowledged, cursors = await _kill_writer_after(path, lines)
+        async with SqliteStore.open(path) as store:
+            state = await store.load()
+            assert list(await store.quick_check()) == []
+        stored = {record.id for record in state.services}
+        assert acknowledged <= stored
+        assert {record.service_id for record in state.open_operations} == stored
+        assert state.last_cursor >= max(cursors)
+        path.unlink()
+
+
+async def _kill_writer_after(path: Path, lines: int) -> tuple[set[str], list[int]]:
+    acknowledged: set[str] = set()
+    cursors: list[int] = []
+    output = b""
+    async with await anyio.open_process(
+        [sys.executable, str(HERE / "store_writer.py"), str(path)], stderr=None
+    ) as child:
+        assert child.stdout is not None
+        with anyio.fail_after(30):
+            async for chunk in child.stdout:
+                output += chunk
+                if output.count(b"\n") >= lines:
+                    break
+        child.send_signal(signal.SIGKILL)
+        async for chunk in child.stdout:
+            output += chunk
+        await child.wait()
+    for line in output.decode().splitlines()[:-1]:
+        kind, _, key = line.partition(" ")
+        if kind == "done":
+            acknowledged.add(key)
+        else:
+            cursors.append(int(key))
+    return acknowledged, cursors
+
+
+async def test_a_crash_never_gives_out_a_cursor_twice_and_a_clean_end_leaves_no_gap(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        store.append_events([Event(cursor, NOW, EventKind.WARNING) for cursor in range(1, 4)])
+        await store.commit([])
+        copy = path.with_name("crashed.db")
+        # What a crash at this moment leaves: the copy is of a database that was not closed.
+        await store.backup(copy)
+    async with SqliteStore.open(path) as store:
+        assert (await store.load()).last_cursor == 3
+    async with SqliteStore.open(copy) as store:
+        assert (await store.load()).last_cursor == CURSOR_RESERVE
+
+
+async def test_events_are_written_soon_without_a_commit(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        store.append_events([Event(1, NOW, EventKind.WARNING, "a")])
+        with anyio.fail_after(5):
+            while not (await store.load()).events:
+                await anyio.sleep(0.02)
+
+
+# -- refusals that leave the file untouched -------------------------------------------------------------------
+
+
+async def _refused(path: Path, kind: type[StoreError], match: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(kind, match=match) as caught:
+        await names(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.next_actions
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_file_that_is_no_database_is_left_untouched(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"precious notes\n" * 500)
+    await _refused(path, StoreCorruptError, "is not an SQLite database; it was left untouched")
+
+
+async def test_a_damaged_database_is_left_untouched(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put(f"{number}") for number in range(300)])
+    content = bytearray(path.read_bytes())
+    content[8192:40960] = b"\xa5" * (40960 - 8192)
+    path.write_bytes(content)
+    await _refused(path, StoreCorruptError, "left untouched|damaged")
+
+
+async def test_a_truncated_database_is_left_untouched(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put(f"{number}") for number in range(300)])
+    path.write_bytes(path.read_bytes()[:20_000])
+    await _refused(path, StoreCorruptError, "damaged")
+
+
+async def test_a_database_of_another_program_is_left_untouched(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE recipes (name)")
+    await _refused(path, StoreCorruptError, "is a database of another program")
+
+
+async def test_a_newer_database_is_left_untouched(path: Path) -> None:
+    assert await names(path) == []
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version=99")
+    await _refused(path, StoreNewerError, "has schema version 99, and this Ostler knows 1")
+
+
+async def test_a_record_of_the_wrong_shape_is_named(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("a")])
+    with closing(sqlite3.connect(path)) as vandal, vandal:
+        vandal.execute("UPDATE services SET record = json_set(record, '$.args', 3)")
+    async with SqliteStore.open(path) as store:
+        with pytest.raises(StoreCorruptError, match="stored service 'sa' has at 'args'"):
+            await store.load()
+
+
+# -- faults ------------------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_refuses_whole_commits_and_the_store_goes_on_when_there_is_space(path: Path) -> None:
+    done = await anyio.run_process([sys.executable, str(HERE / "store_full_disk.py"), str(path)], stderr=None)
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["acknowledged"][0] == "before"
+    assert found["acknowledged"][-1] == "after"
+    assert len(found["refused"]) == 10
+    assert found["events"] == 1000
+    expected = [part for key in found["acknowledged"] for part in (key, f"{key}-second")]
+    assert found["stored"] == sorted(expected)
+    assert found["readable"] == len(expected) - 2
+    assert found["problems"] == []
+    for message in found["messages"]:
+        assert str(path) in message
+        assert "could not be written: the disk reported an error" in message
+        assert "Next: check the disk's space" in message
+
+
+async def test_a_full_file_system_is_named_as_such(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", mount], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs privileges")
+    try:
+        async with SqliteStore.open(mount / "ostler.db") as store:
+            await store.commit([put("first")])
+            filler = mount / "filler"
+            filler.write_bytes(b"x" * 60_000)
+            with pytest.raises(StoreError, match=r"the disk is full .*Next: free space there") as caught:
+                await store.commit([put(f"{number}") for number in range(1000)])
+            assert str(mount / "ostler.db") in str(caught.value)
+            filler.unlink()
+            await store.commit([put("after")])
+            assert "after" in [record.id for record in (await store.load()).services]
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.touch()
+    path = blocker / "ostler.db"
+    with pytest.raises(StoreError, match="could not be opened") as caught:
+        await names(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.next_actions
+
+
+async def test_a_folder_in_the_place_of_the_file_is_named(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(StoreError, match="is not a file"):
+        await names(path)
+
+
+async def test_a_read_only_folder_is_named_at_open(path: Path) -> None:
+    with _freezable(path.parent) as freeze:
+        freeze()
+        await _refused_at_open(path)
+
+
+async def test_a_database_in_a_read_only_folder_is_named_at_open(path: Path) -> None:
+    with _freezable(path.parent) as freeze:
+        assert await names(path) == []
+        before = path.read_bytes()
+        freeze()
+        await _refused_at_open(path)
+        assert path.read_bytes() == before
+
+
+@contextmanager
+def _freezable(folder: Path) -> Generator[Callable[[], None]]:
+    """A folder, and how to make it read-only: by its mode, or for root, whom modes do not stop, by its mount."""
+    folder.mkdir()
+    if os.getuid() != 0:
+        yield lambda: folder.chmod(0o555)
+        folder.chmod(0o700)
+        return
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting needs privileges")
+    try:
+        yield lambda: subprocess.run(["mount", "-o", "remount,ro", folder], check=True) and None
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+async def _refused_at_open(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"could not be (opened|written): .*\. Next: ") as caught:
+        await names(path)
+    assert str(path) in str(caught.value)
+    assert not isinstance(caught.value, StoreCorruptError)
+
+
+# -- migrations --------------------------------------------------------------------------------------------
+
+
+def _version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [migration.version for migration in MIGRATIONS] == list(range(1, len(MIGRATIONS) + 1))
+
+
+async def test_an_older_database_is_migrated_and_keeps_its_data(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("a")])
+    step = Migration(len(MIGRATIONS) + 1, ("ALTER TABLE services ADD COLUMN colour TEXT NOT NULL DEFAULT 'grey'",))
+    with closing(open_database(path, (*MIGRATIONS, step))) as connection:
+        assert connection.execute("SELECT id, colour FROM services").fetchall() == [("a", "grey")]
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert _version(path) == step.version
+    with pytest.raises(StoreNewerError):
+        await names(path)
+
+
+async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    assert await names(path) == []
+    steps = (
+        Migration(2, ("ALTER TABLE services ADD COLUMN colour TEXT",)),
+        Migration(3, ("CREATE TABLE half (x)", "CREATE TABLE events (x)")),
+    )
+    with pytest.raises(StoreError, match="could not be opened"):
+        open_database(path, (*MIGRATIONS, *steps))
+    assert _version(path) == 2
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    assert "half" not in tables
+
+
+def test_migrating_twice_does_nothing(path: Path) -> None:
+    with closing(open_database(path)) as connection:
+        before = connection.total_changes
+        migrate(connection)
+        assert connection.total_changes == before
+
+
+# -- copies ------------------------------------------------------------------------------------------------
+
+
+async def test_a_backup_is_a_complete_private_store(path: Path) -> None:
+    copy = path.parent / "backup.db"
+    async with SqliteStore.open(path) as store, anyio.create_task_group() as tasks:
+        await store.commit([put("a")])
+        for number in range(20):
+            tasks.start_soon(store.commit, [put(f"later{number}")])
+        await store.backup(copy)
+        with pytest.raises(AlreadyExistsError, match="already exists"):
+            await store.backup(copy)
+    assert "a" in await names(copy)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+async def test_a_backup_that_fails_leaves_nothing(path: Path, tmp_path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        with pytest.raises(StoreError, match="could not be created"):
+            await store.backup(tmp_path / "absent" / "backup.db")
+
+
+async def test_an_export_is_everything_as_of_one_moment(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put(f"{number:03}") for number in range(450)])
+        store.append_events([Event(1, NOW, EventKind.WARNING, "a", "hello")])
+        await store.commit([])
+        lines: list[dict[str, Any]] = []
+        async for line in store.export():
+            if not lines:
+                await store.commit([put("later")])
+            lines.append(line)
+    assert lines[0] == {"type": "header", "format": "ostler-export", "schemaVersion": 1}
+    assert [line["type"] for line in lines[1:]] == ["service"] * 450 + ["event"]
+    assert lines[1]["record"]["className"] == "c"
+    assert lines[-1]["record"]["message"] == "hello"
+    json.dumps(lines)
+
+
+async def test_quick_check_finds_damage(path: Path) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put(f"{number}") for number in range(300)])
+        assert list(await store.quick_check()) == []
+        copy = path.with_name("damaged.db")
+        await store.backup(copy)
+    content = bytearray(copy.read_bytes())
+    content[8200:9000] = b"\xa5" * 800
+    copy.write_bytes(content)
+    found: list[str] = []
+    try:
+        found += check_database(copy)
+    except StoreCorruptError as exc:
+        found.append(str(exc))
+    assert found
