@@ -1,0 +1,376 @@
+"""The composition root: opens store, pool, engine and configuration over two folders, and keeps them in step."""
+
+import logging
+import os
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.config.class_files import ClassFiles, ClassSource
+from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.adapters.config.settings_file import load_settings
+from ostler.adapters.config.watcher import watch_config
+from ostler.adapters.downstream.policy import PolicedPool
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.service import McpServerService
+from ostler.adapters.process.server import build_process_server
+from ostler.adapters.stores.retention import Retention
+from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.clock import SystemClock
+from ostler.engine.events import EventLog
+from ostler.engine.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, NotFoundError, OperationError
+from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
+from ostler.model.servers import ServerEntry
+from ostler.model.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PROCESS_SERVER = "process"
+"""The name of the built-in downstream server."""
+
+_LOG_TAIL_BYTES = 256 * 1024
+
+
+class Application:
+    """Everything that runs inside one server process. Made by `open_application`."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        settings: Settings,
+        *,
+        manager: ServiceManager,
+        class_files: ClassFiles,
+        downstream: DownstreamPool,
+        pool: PolicedPool,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.paths = paths
+        self.settings = settings
+        self.manager = manager
+        self.class_files = class_files
+        self.downstream = downstream
+        self.pool = pool
+        self._environment = environment
+        self._server_findings: tuple[Finding, ...] = ()
+        self._settings_changed = False
+        self._reloading_servers = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"Application({self.paths.state_dir})"
+
+    @property
+    def classes(self) -> ClassCatalogue:
+        """The loaded ServiceClasses."""
+        return self.manager.classes
+
+    def has_work(self) -> bool:
+        """Whether there is something to supervise, so that the process must stay."""
+        return self.manager.has_work
+
+    # -- classes -------------------------------------------------------------------------------------------
+
+    async def load_classes(self) -> None:
+        """Read the class files for the manager's start, without a word: the event log is not restored before it."""
+        snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
+        self.classes.replace(_entry(source) for source in snapshot.entries.values())
+
+    async def reload_classes(self) -> None:
+        """Read the class files again; a broken one keeps its last good version and its findings are reported."""
+        snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
+        before = set(self.classes.findings)
+        changed = self.classes.replace(
+            (_entry(source) for source in snapshot.entries.values()), tuple(snapshot.findings)
+        )
+        for name in sorted(changed):
+            self.manager.events.append(EventKind.CLASS_CHANGED, message=f"class {name} was loaded, changed or removed")
+        self._tell(finding for finding in snapshot.findings if finding not in before)
+
+    async def create_class(self, text: str) -> ClassEntry:
+        """Write a new class file and load it.
+
+        Raises:
+            ManifestError: the text is not a valid manifest.
+            AlreadyExistsError: a user's class of the name exists.
+        """
+        source = await anyio.to_thread.run_sync(self.class_files.create, text)
+        await self.reload_classes()
+        return self.classes.get(source.loaded.service_class.name)
+
+    async def update_class(self, name: str, text: str) -> ClassEntry:
+        """Replace the file of the class `name` and load it; running instances keep the plan they were started with.
+
+        Raises:
+            ManifestError: the text is not a valid manifest.
+            NotFoundError: there is no such class.
+            ConflictError: its file holds other things that a person wrote.
+        """
+        await anyio.to_thread.run_sync(self.class_files.update, name, text)
+        await self.reload_classes()
+        return self.classes.get(name)
+
+    async def delete_class(self, name: str, *, force: bool = False) -> None:
+        """Remove the file of the class `name`.
+
+        Raises:
+            NotFoundError: there is no such class.
+            ConflictError: instances of it exist, and `force` was not given.
+        """
+        self.classes.get(name)
+        instances = self.manager.instances_of(name)
+        if instances and not force:
+            raise ConflictError(
+                f"class {name!r} has instances: {', '.join(instances[:10])}",
+                next_actions=("delete them first", "or set force; they keep their stop plans"),
+            )
+        await anyio.to_thread.run_sync(self.class_files.delete, name)
+        await self.reload_classes()
+
+    # -- downstream servers --------------------------------------------------------------------------------
+
+    async def reload_servers(self) -> None:
+        """Read `mcp.json` again: connect what is new, reconnect what changed, drop what is gone."""
+        async with self._reloading_servers:  # two at once would each see half of what the other did
+            await self._reload_servers()
+
+    async def _reload_servers(self) -> None:
+        entries, findings = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self._environment)
+        broken = any(finding.severity == "error" for finding in findings)
+        known = set(self.downstream.names())
+        if broken:  # a broken file proves nothing about what is missing from it
+            entries = {name: self.downstream.entry(name) for name in known} | entries
+        for name in await self.downstream.apply(entries):
+            if name not in known:
+                self._register_server(name)
+                continue
+            removed = name not in self.downstream.names()
+            if removed:
+                self._unregister_server(name)
+            what = "was removed from mcp.json" if removed else "in mcp.json changed"
+            self.manager.events.append(EventKind.SERVER_CHANGED, name, f"its entry {what}")
+        before, self._server_findings = set(self._server_findings), findings
+        self._tell(finding for finding in findings if finding not in before)
+
+    def register_servers(self) -> None:
+        """Make every downstream server a static service of the registry."""
+        for name in self.downstream.names():
+            self._register_server(name)
+
+    def _register_server(self, name: str) -> None:
+        try:
+            self.manager.registry.register(McpServerService(self.downstream, name))
+        except AlreadyExistsError as error:
+            self._tell([Finding(f"downstream server {name!r} has the name of a service: {error}", file="mcp.json")])
+
+    def _unregister_server(self, name: str) -> None:
+        service = self.manager.registry.find(name)
+        if isinstance(service, McpServerService):  # else the name was taken, and the server never got in
+            self.manager.registry.unregister(name)
+            service.close()
+
+    def server_entries(self) -> list[JsonObject]:
+        """Return every downstream server's entry with its state, masked."""
+        return [self.server_entry(name) for name in sorted(self.downstream.names())]
+
+    def server_entry(self, name: str) -> JsonObject:
+        """Return one downstream server's entry with its state, masked; NotFoundError when there is none."""
+        names = list(self.downstream.names())
+        if name not in names:
+            raise NotFoundError("downstream server", name, known=names, next_actions=("mcpserver_list shows them",))
+        snapshot = self.downstream.snapshot(name)
+        shown: JsonObject = {
+            "name": name,
+            "transport": snapshot.transport,
+            "state": snapshot.state.value,
+            "tools": snapshot.tools,
+            "since": snapshot.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "entry": self.downstream.entry(name).masked(),
+        }
+        optional: JsonObject = {
+            "reason": snapshot.reason,
+            "pid": snapshot.pid,
+            "protocolVersion": snapshot.protocol_version,
+            "serverName": snapshot.server_name,
+            "serverVersion": snapshot.server_version,
+            "lastError": snapshot.last_error,
+            "stderrLog": str(snapshot.stderr_log) if snapshot.stderr_log else None,
+            "attempts": snapshot.attempts or None,
+        }
+        return shown | {key: value for key, value in optional.items() if value}
+
+    # -- the rest ------------------------------------------------------------------------------------------
+
+    def effective_config(self) -> JsonObject:
+        """Return the configuration in force, masked."""
+        findings = [*self.classes.findings, *self._server_findings]
+        return {
+            "configDir": str(self.paths.config_dir),
+            "stateDir": str(self.paths.state_dir),
+            "settings": self.settings.to_public_json(),
+            "restartNeeded": self._settings_changed,
+            "servers": {entry["name"]: entry["entry"] for entry in self.server_entries()},
+            "classes": {entry.name: entry.path for entry in self.classes.get_all()},
+            "findings": [str(finding) for finding in findings],
+        }
+
+    async def service_logs(self, name: str, *, lines: int = 100) -> JsonObject:
+        """Return the newest log lines of a service: its class's `logs` tool, or a downstream server's stderr.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OperationError: nothing can show its logs.
+        """
+        service = self.manager.registry.get(name)
+        if isinstance(service, ServiceInstance):
+            text, source = await service.lifecycle.read_logs()
+            return {"lines": text.splitlines()[-lines:], "source": source}
+        log = self.downstream.snapshot(name).stderr_log if name in self.downstream.names() else None
+        if log is None:
+            raise OperationError(
+                f"service {name!r} has no logs", service=name, next_actions=(f"service_get {name} shows its state",)
+            )
+        text = await anyio.to_thread.run_sync(_tail, log)
+        return {"lines": text.splitlines()[-lines:], "source": str(log)}
+
+    async def configuration_changed(self, files: frozenset[Path]) -> None:
+        """React to changed files."""
+        if self.paths.mcp_json in files:
+            await self.reload_servers()
+        if self.paths.settings_file in files:
+            self._settings_changed = True
+            self.manager.events.append(
+                EventKind.WARNING, message="ostler.toml changed; it takes effect when the server starts again"
+            )
+        if files - {self.paths.mcp_json, self.paths.settings_file}:
+            await self.reload_classes()
+
+    def note_server_findings(self, findings: tuple[Finding, ...]) -> None:
+        """Report what was wrong with `mcp.json` when it was first read."""
+        self._server_findings = findings
+        self._tell(findings)
+
+    def _tell(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            logger.warning("%s", finding)
+            self.manager.events.append(EventKind.WARNING, message=str(finding))
+
+
+@asynccontextmanager
+async def open_application(
+    paths: Paths, *, stop_on_exit: bool = False, environment: Mapping[str, str] | None = None
+) -> AsyncGenerator[Application]:
+    """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
+
+    Args:
+        paths: the configuration and the state folder.
+        stop_on_exit: stop every service when leaving.
+        environment: variables for `${VAR}` in mcp.json, `env.*` in templates and inherited by stdio servers.
+
+    Raises:
+        ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).
+        StoreError: the state folder cannot be used.
+    """
+    environment = os.environ if environment is None else environment
+    settings = load_settings(paths.settings_file)
+    paths.create_state()
+    entries, findings = await anyio.to_thread.run_sync(_read_servers, paths, settings, environment)
+    clock = SystemClock()
+    limits = settings.limits
+    retention = Retention(
+        events_per_service=limits.max_events_per_service,
+        events=limits.max_events,
+        operations_per_service=limits.operation_history,
+        operations=limits.max_operations,
+    )
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteStore.open(paths.database, retention=retention))
+        builtin = {PROCESS_SERVER: build_process_server(paths.process_dir)} if settings.process.enabled else {}
+        downstream = DownstreamPool(
+            entries,
+            builtin=builtin,
+            log_dir=paths.logs_dir,
+            environment=environment,
+            clock=clock,
+            children_dir=paths.children_dir,
+        )
+        pool = PolicedPool(downstream, settings.policy, max_args_bytes=limits.max_args_bytes)
+        events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
+        manager = ServiceManager(
+            pool,
+            store,
+            tools=pool,
+            clock=clock,
+            environment=settings.env.visible(environment),
+            events=events,
+            stop_on_exit=stop_on_exit,
+            shutdown_timeout=settings.shutdown_timeout,
+            health_concurrency=limits.health_concurrency,
+        )
+        app = Application(
+            paths,
+            settings,
+            manager=manager,
+            class_files=ClassFiles(shipped_classes_dir(), paths.serviceclasses_dir),
+            downstream=downstream,
+            pool=pool,
+            environment=environment,
+        )
+        await stack.enter_async_context(downstream)
+        await app.load_classes()
+        await stack.enter_async_context(manager)
+        app.register_servers()
+        app.note_server_findings(findings)
+        async with anyio.create_task_group() as group:
+            await group.start(watch_config, paths, app.configuration_changed)
+            await app.reload_classes()
+            try:
+                yield app
+            finally:
+                group.cancel_scope.cancel()
+
+
+def _read_servers(
+    paths: Paths, settings: Settings, environment: Mapping[str, str]
+) -> tuple[dict[str, ServerEntry], tuple[Finding, ...]]:
+    if not paths.mcp_json.exists():
+        return {}, ()
+    loaded = load_mcp_json(paths.mcp_json, environment)
+    limit = settings.limits.max_response_bytes
+    entries = {
+        name: entry.model_copy(
+            update={
+                "options": entry.options.model_copy(
+                    update={"max_response_bytes": min(entry.options.max_response_bytes, limit)}
+                )
+            }
+        )
+        for name, entry in loaded.entries.items()
+    }
+    return entries, loaded.findings
+
+
+def _entry(source: ClassSource) -> ClassEntry:
+    loaded = source.loaded
+    return ClassEntry(
+        loaded.service_class,
+        loaded.digest,
+        text=loaded.text,
+        origin=source.origin,
+        path=str(source.path),
+        shadows=source.shadows,
+    )
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(file.tell() - _LOG_TAIL_BYTES, 0))
+        return file.read().decode(errors="replace")

@@ -1,0 +1,264 @@
+"""Reaching the server that owns a state folder: find it, start it, or have an older one make room."""
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from ostler.faces.bridge.greeting import GreetingError, RefusedError, ask
+from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, launch, server_command
+from ostler.faces.bridge.lines import split_lines
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.bridge.version import VERSION, version_order
+from ostler.model.errors import StoreError
+
+START_TIMEOUT: Final = 30.0
+"""Seconds for a server to accept: a cold start takes one or two, another's shutdown in progress up to twenty."""
+
+CRASH_LIMIT: Final = 5
+"""Failures within `CRASH_WINDOW` seconds after which no further server is started until the oldest is forgotten."""
+
+CRASH_WINDOW: Final = 60.0
+
+_RETRY_PAUSE: Final = 0.02
+_RELAUNCH_PAUSE: Final = 1.0
+
+Note = Callable[[str], None]
+"""Takes one line for people (the bridge writes it to stderr)."""
+
+
+class ServerUnavailableError(Exception):
+    """There is no server to talk to and none could be started; the text says why and what to do."""
+
+
+class Link:
+    """One greeted connection to a server."""
+
+    def __init__(self, connection: socket.socket, welcome: dict[str, Any]) -> None:
+        self._connection = connection
+        self.version = str(welcome.get("version", ""))
+        self.pid = int(welcome.get("pid", 0))
+
+    def __repr__(self) -> str:
+        return f"<Link to server {self.version}, pid {self.pid}>"
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`, waiting for the server to take it.
+
+        Raises:
+            OSError: the connection has ended.
+        """
+        self._connection.sendall(data)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield what the server sends, line by line, until it ends; an unfinished last line is left out.
+
+        Raises:
+            OSError: the connection broke.
+            LineTooLongError: the server sent more than one message may hold.
+        """
+        return (line for line in split_lines(self._connection.recv) if line.endswith(b"\n"))
+
+    def settle(self, timeout: float | None) -> None:
+        """Bound every further send and receive to `timeout` seconds; None waits for ever."""
+        self._connection.settimeout(timeout)
+
+    def close(self) -> None:
+        """End the connection, also for a thread that waits in it."""
+        with suppress(OSError):  # it may have ended already
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+class Dialer:
+    """Makes links to the server of one place, and remembers how often that failed."""
+
+    def __init__(
+        self,
+        place: ServerPlace,
+        *,
+        kind: str,
+        note: Note,
+        version: str = VERSION,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """Prepare to reach the server of `place`.
+
+        Args:
+            place: whose server.
+            kind: what this process is (`bridge` or `cli`), for the server's log.
+            note: told what happens besides, for people.
+            version: this process's version; a server of an older one is asked to make room.
+            command: how to start the server when there is none.
+        """
+        self._place = place
+        self._kind = kind
+        self._note = note
+        self._version = version
+        self._command = server_command(place) if command is None else list(command)
+        self._launched: LaunchedServer | None = None
+        self._launched_now = False
+        """Whether that was during the present `connect`, so that its end is a failed start."""
+        self._failures: deque[float] = deque(maxlen=CRASH_LIMIT)
+        self._pause = threading.Event()
+        self._joins_older: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"<Dialer of {self._place.state_dir}, {len(self._failures)} failures>"
+
+    def connect(self, *, patience: float = 0.0) -> Link:
+        """Return a link to the server, starting it when there is none.
+
+        Args:
+            patience: seconds to leave to somebody else to start it.
+
+        Raises:
+            ServerUnavailableError: there is none, or it could not be started.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        may_launch_at = time.monotonic() + patience
+        self._launched_now = False
+        trouble = ""
+        while True:
+            try:
+                link = self._greet()
+            except OSError:
+                trouble = "nothing listens there"
+            except GreetingError as error:
+                trouble = str(error)
+            else:
+                if link is not None:
+                    return link
+            now = time.monotonic()
+            if now > deadline:
+                raise ServerUnavailableError(self._late(trouble))
+            may_launch_at = self._keep_launching(now, may_launch_at)
+            self._pause.wait(_RETRY_PAUSE)
+
+    def record_failure(self) -> None:
+        """Count a server that ended uninvited or did not start."""
+        self._failures.append(time.monotonic())
+
+    def describe_end(self, link: Link) -> str:
+        """Return how the server of `link` ended, as far as this process can know: `pid 12 was killed by SIGKILL`."""
+        launched = self._launched
+        if launched is None or launched.pid != link.pid:
+            return f"pid {link.pid} ended"
+        # The socket closes a moment before the process can be reaped.
+        for _ in range(10):
+            if launched.exit_status() is not None:
+                break
+            self._pause.wait(_RETRY_PAUSE)
+        return f"pid {link.pid} {describe_exit(launched.exit_status())}"
+
+    def request(self, kind: str, **facts: object) -> dict[str, Any]:
+        """Send a request (`status`, `stop`, `handover`) to the running server and return its answer.
+
+        `stop` and `handover` return when the server has ended.
+
+        Raises:
+            ServerUnavailableError: no server runs, or it did not answer.
+            RefusedError: the server refused.
+        """
+        try:
+            connection, secret = self._place.dial()
+        except OSError:
+            raise ServerUnavailableError(
+                f"no Ostler server runs for the state folder {self._place.state_dir}"
+            ) from None
+        with connection:
+            try:
+                answer = ask(connection, secret, kind, version=self._version, **facts)
+                if kind in ("stop", "handover"):
+                    # The server holds this connection until it has released the state folder.
+                    connection.settimeout(START_TIMEOUT)
+                    while connection.recv(4096):
+                        pass
+            except RefusedError:
+                raise
+            except (GreetingError, OSError) as error:
+                raise ServerUnavailableError(
+                    f"the Ostler server for {self._place.state_dir} did not {kind}: {error}; see {self._place.log_file}"
+                ) from error
+        return answer
+
+    def _greet(self) -> Link | None:
+        connection, secret = self._place.dial()
+        try:
+            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind)
+        except BaseException:
+            connection.close()
+            raise
+        link = Link(connection, welcome)
+        if version_order(link.version) >= version_order(self._version) or link.pid in self._joins_older:
+            return link
+        link.close()
+        self._note(f"server {link.version} (pid {link.pid}) is older than {self._version}: asking it to hand over")
+        try:
+            self.request("handover")
+        except RefusedError as error:
+            self._note(f"{error}; going on with server {link.version}")
+            self._joins_older.add(link.pid)
+            return self._greet()
+        except ServerUnavailableError as error:
+            self._note(str(error))
+        return None
+
+    def _keep_launching(self, now: float, may_launch_at: float) -> float:
+        """Start the server unless one is on its way; return from when another start makes sense."""
+        launched = self._launched
+        status = None if launched is None else launched.exit_status()
+        if launched is not None and status is None:
+            return may_launch_at
+        if launched is not None and status is not None:
+            self._launched = None
+            if status == EXIT_LOCK_HELD:
+                # Another server owns the folder: it is about to listen, or about to end.
+                return max(may_launch_at, now + _RELAUNCH_PAUSE)
+            if status != 0 and self._launched_now:
+                self.record_failure()
+                raise ServerUnavailableError(self._stillborn(launched, status))
+        if now < may_launch_at:
+            return may_launch_at
+        self._refuse_crash_loop()
+        try:
+            self._launched = launch(self._place, self._command)
+            self._launched_now = True
+        except (OSError, StoreError) as error:
+            self.record_failure()
+            raise ServerUnavailableError(
+                f"the Ostler server cannot be started for the state folder {self._place.state_dir}: {error}"
+            ) from error
+        return now + _RELAUNCH_PAUSE
+
+    def _refuse_crash_loop(self) -> None:
+        now = time.monotonic()
+        while self._failures and now - self._failures[0] > CRASH_WINDOW:
+            self._failures.popleft()
+        if len(self._failures) >= CRASH_LIMIT:
+            wait = CRASH_WINDOW - (now - self._failures[0])
+            raise ServerUnavailableError(
+                f"the Ostler server ended {CRASH_LIMIT} times within {CRASH_WINDOW:.0f} s and is not started again "
+                f"for {wait:.0f} s; see {self._place.log_file} for the cause, then try again"
+            )
+
+    def _stillborn(self, launched: LaunchedServer, status: int) -> str:
+        tail = launched.log_tail()
+        return (
+            f"the Ostler server did not start: pid {launched.pid} {describe_exit(status)}; see {self._place.log_file}"
+            + (f", which ends:\n{tail}" if tail else "")
+        )
+
+    def _late(self, trouble: str) -> str:
+        holder = read_holder(self._place)
+        who = f"pid {holder.pid} owns the state folder since {holder.started}" if holder else "no server owns it yet"
+        tail = self._launched.log_tail() if self._launched is not None else ""
+        return (
+            f"no Ostler server answered for the state folder {self._place.state_dir} within {START_TIMEOUT:.0f} s "
+            f"({trouble}; {who}); see {self._place.log_file}, end that process if it hangs, then try again"
+            + (f". The log ends:\n{tail}" if tail else "")
+        )

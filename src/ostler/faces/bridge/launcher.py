@@ -1,0 +1,115 @@
+"""Starting the server in the background, detached from whoever needs it, and telling why it did not start."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ostler.faces.bridge.place import ServerPlace
+
+if TYPE_CHECKING:
+    import subprocess
+
+EXIT_LOCK_HELD: Final = 75
+"""The exit status of a server that found another one owning the state folder (EX_TEMPFAIL)."""
+
+_TAIL_BYTES: Final = 4096
+_TAIL_LINES: Final = 12
+
+
+def server_command(place: ServerPlace) -> list[str]:
+    """Return the command of a server in the background for `place`.
+
+    `-P` because the server's working folder is the user's home, whose files must not shadow modules.
+    """
+    return [
+        sys.executable, "-P", "-m", "ostler.faces.daemon",
+        "--config", place.config_dir, "--state", place.state_dir, "--log-file", str(place.log_file),
+    ]  # fmt: skip
+
+
+class LaunchedServer:
+    """A server process that this process started."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path, log_start: int) -> None:
+        self._process = process
+        self._log_file = log_file
+        self._log_start = log_start
+
+    def __del__(self) -> None:
+        # The server is meant to outlive who started it; Popen would warn that it is still running.
+        if self._process.returncode is None:
+            self._process.returncode = 0
+
+    def __repr__(self) -> str:
+        return f"<LaunchedServer pid {self._process.pid}, returned {self._process.returncode}>"
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def exit_status(self) -> int | None:
+        """Return the exit status (negative: the signal that killed it), or None while it runs."""
+        return self._process.poll()
+
+    def log_tail(self) -> str:
+        """Return the last lines that it wrote, indented, or an empty string."""
+        try:
+            with self._log_file.open("rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                # A smaller file than at launch was rotated since: then all of it is new.
+                start = self._log_start if end >= self._log_start else 0
+                file.seek(max(start, end - _TAIL_BYTES))
+                text = file.read(_TAIL_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""
+        return "\n".join(f"    {line}" for line in text.splitlines()[-_TAIL_LINES:])
+
+
+def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
+    """Start `command` as a server that outlives this process, its output appended to the place's log.
+
+    Raises:
+        StoreError: the state folder cannot be used.
+        OSError: the log cannot be written, or the command cannot be run.
+    """
+    import subprocess  # most bridges find a server and never need it
+
+    place.paths.create_state()
+    home = os.path.expanduser("~")  # noqa: PTH111 (never fails, unlike Path.home)
+    with place.log_file.open("ab") as log:
+        log_start = log.tell()
+        process = subprocess.Popen(  # noqa: S603 (the command is our own)
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=home if Path(home).is_dir() else place.state_dir,
+            start_new_session=sys.platform != "win32",
+            creationflags=_detached_flags(),
+        )
+    return LaunchedServer(process, place.log_file, log_start)
+
+
+def describe_exit(status: int | None) -> str:
+    """Return an exit status in words: `was killed by SIGKILL`, `ended with status 1`, or `ended`."""
+    if status is None:
+        return "ended"
+    if status < 0:
+        import signal
+
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+    return f"ended with status {status}"
+
+
+def _detached_flags() -> int:
+    if sys.platform != "win32":
+        return 0
+    import subprocess
+
+    return subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP

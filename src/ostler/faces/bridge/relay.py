@@ -1,0 +1,264 @@
+"""The relay: bytes from the client to the server and back, across the server's death and return.
+
+Two threads block in reads, one on each side, so that a side that does not take its bytes holds up the other and
+nothing piles up here. Messages pass as they are; the ledger only reads them. Whoever finds the link down brings it
+up again: the thread of the ended server at once (health checks and restarts depend on a living server), the
+client's thread at its next message when the server was stopped on purpose.
+"""
+
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from ostler.faces.bridge.dialer import Dialer, Link, Note, ServerUnavailableError
+from ostler.faces.bridge.greeting import PREFIX, decode_line
+from ostler.faces.bridge.ledger import Ledger, error_line, notification_line, read_messages
+from ostler.faces.bridge.lines import LineTooLongError, split_lines
+
+EOF_GRACE: Final = 1.0
+"""Seconds that answers under way may still take after the client closed its end (a shell pipe reads them)."""
+
+HANDOVER_PATIENCE: Final = 3.0
+"""Seconds that a newer bridge has to start its server before an older one starts its own."""
+
+_CLIENT_GONE = "the client is gone"
+_ENDINGS = {
+    "stop": "was stopped",
+    "signal": "was stopped",
+    "idle": "ended for lack of work",
+    "handover": "handed over to a newer version",
+}
+_LAZY_ENDINGS = ("stop", "signal", "idle")
+
+
+class _Phase(Enum):
+    DOWN = "down"
+    """No server is there and nobody looks for one."""
+    CONNECTING = "connecting"
+    """One thread looks for one; the others wait for it."""
+    UP = "up"
+
+
+class Relay:
+    """Joins one client to the server that a dialer finds, until the client ends."""
+
+    def __init__(
+        self, dialer: Dialer, *, read: Callable[[int], bytes], write: Callable[[bytes], None], note: Note
+    ) -> None:
+        """Prepare to relay.
+
+        Args:
+            dialer: finds and starts servers.
+            read: blocks for bytes of the client; empty at its end.
+            write: blocks until the client has taken all the bytes; OSError when it is gone.
+            note: told what happens to the server, for people.
+        """
+        self._dialer = dialer
+        self._read = read
+        self._write_bytes = write
+        self._note = note
+        self._ledger = Ledger()
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._phase = _Phase.DOWN
+        self._link: Link | None = None
+        self._client_ended = False
+        self._done = threading.Event()
+        self._bug: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"<Relay {self._phase.value}, {self._ledger!r}>"
+
+    def run(self) -> None:
+        """Relay until the client ends. An exception raised by a signal handler passes through."""
+        self._start(self._open, "server")
+        self._start(self._pump_client, "client")
+        self._done.wait()
+        with self._changed:
+            link = self._link
+        if link is not None:
+            link.close()
+        if self._bug is not None:
+            raise self._bug
+
+    def _start(self, work: Callable[..., None], name: str, *args: Link) -> None:
+        threading.Thread(target=self._guard, args=(work, *args), name=name, daemon=True).start()
+
+    def _guard(self, work: Callable[..., None], *args: Link) -> None:
+        try:
+            work(*args)
+        except BaseException as error:  # noqa: BLE001 (`run` raises it: half a relay would leave the client waiting)
+            self._bug = error
+            self._done.set()
+
+    def _open(self) -> None:
+        """Look for the server before the first message needs it."""
+        with self._changed:
+            if self._phase is not _Phase.DOWN:
+                return
+            self._phase = _Phase.CONNECTING
+        try:
+            self._establish()
+        except ServerUnavailableError as error:
+            self._note(str(error))
+
+    # -- client to server
+
+    def _pump_client(self) -> None:
+        try:
+            for line in split_lines(self._read):
+                if line.strip():
+                    self._forward(line if line.endswith(b"\n") else line + b"\n")
+        except LineTooLongError as error:
+            self._note(f"{error}; the client's connection ends here")
+            self._write(error_line(None, f"{error}; send large content by reference", code=-32600))
+        except OSError as error:
+            self._note(f"the client cannot be read any more: {error}")
+        with self._changed:
+            self._client_ended = True
+            self._changed.wait_for(lambda: self._ledger.is_idle or self._phase is _Phase.DOWN, timeout=EOF_GRACE)
+        self._done.set()
+
+    def _forward(self, line: bytes) -> None:
+        messages = read_messages(line)
+        while True:
+            try:
+                link = self._bring_up()
+            except ServerUnavailableError as error:
+                self._refuse(messages, str(error))
+                return
+            with self._changed:
+                if self._link is not link:
+                    continue
+                wanted = self._ledger.sent(line, messages)
+            if wanted:
+                try:
+                    link.send(line)
+                except OSError:
+                    # Its reader finds the same end, and answers for what the ledger holds, this message included.
+                    link.close()
+            return
+
+    def _refuse(self, messages: list[dict[str, object]], why: str) -> None:
+        self._note(why)
+        for message in messages:
+            key = message.get("id")
+            if "method" in message and isinstance(key, int | float | str):
+                self._write(error_line(key, why))
+
+    # -- the link
+
+    def _bring_up(self) -> Link:
+        """Return the link, waiting for the thread that looks for one, or looking for one here.
+
+        Raises:
+            ServerUnavailableError: there is none to be had now.
+        """
+        with self._changed:
+            while self._phase is _Phase.CONNECTING:
+                self._changed.wait()
+            if self._link is not None:
+                return self._link
+            self._phase = _Phase.CONNECTING
+        return self._establish()
+
+    def _establish(self, *, patience: float = 0.0) -> Link:
+        """Find or start a server and put it where the last one was; the caller has set the phase to CONNECTING."""
+        try:
+            while True:
+                link = self._dialer.connect(patience=patience)
+                with self._changed:
+                    replay = self._ledger.begin_replay()
+                try:
+                    for line in replay:
+                        link.send(line)
+                except OSError:
+                    link.close()
+                    self._dialer.record_failure()
+                else:
+                    break
+        except ServerUnavailableError as error:
+            with self._changed:
+                self._phase = _Phase.DOWN
+                orphans = self._ledger.take_orphans(keep_initialize=False)
+                self._changed.notify_all()
+            for key in orphans.of_client:
+                self._write(error_line(key, str(error)))
+            raise
+        with self._changed:
+            self._link = link
+            self._phase = _Phase.UP
+            news = list(self._ledger.news_for_client()) if replay else []
+            self._changed.notify_all()
+        self._start(self._pump_server, f"server-{link.pid}", link)
+        for line in news:
+            self._write(line)
+        return link
+
+    # -- server to client
+
+    def _pump_server(self, link: Link) -> None:
+        reason = ""
+        try:
+            for line in link.lines():
+                if line.startswith(PREFIX):
+                    facts = decode_line(line)
+                    if facts is not None and facts["ostler"] == "bye":
+                        reason = str(facts.get("reason", ""))
+                    continue
+                messages = read_messages(line)
+                with self._changed:
+                    wanted = self._ledger.received(messages)
+                if wanted:
+                    self._write(line)
+                if self._client_ended:
+                    with self._changed:
+                        self._changed.notify_all()
+        except LineTooLongError as error:
+            self._note(f"{error}: the connection to server pid {link.pid} is given up")
+        except OSError:
+            pass  # an end like any other; the process's fate is asked for below
+        link.close()
+        if not self._done.is_set():
+            self._server_ended(link, reason)
+
+    def _server_ended(self, link: Link, reason: str) -> None:
+        how = f"pid {link.pid} {_ENDINGS[reason]}" if reason in _ENDINGS else self._dialer.describe_end(link)
+        if not reason:
+            self._dialer.record_failure()
+        with self._changed:
+            again = reason not in _LAZY_ENDINGS and not self._client_ended
+            orphans = self._ledger.take_orphans(keep_initialize=again)
+            self._link = None
+            self._phase = _Phase.CONNECTING if again else _Phase.DOWN
+            self._changed.notify_all()
+        self._note(f"the server ended ({how})" + ("; starting it again" if again else ""))
+        for key in orphans.of_client:
+            self._write(
+                error_line(
+                    key,
+                    f"the Ostler server ended while this call was under way ({how}); its outcome is being recovered: "
+                    "ask service_status for the service before you repeat the call",
+                )
+            )
+        for key in orphans.of_server:
+            cancelled = {"requestId": key, "reason": "the Ostler server that asked has ended"}
+            self._write(notification_line("notifications/cancelled", cancelled))
+        if again:
+            try:
+                # Who asked for the handover starts a newer server than this bridge would.
+                link = self._establish(patience=HANDOVER_PATIENCE if reason == "handover" else 0.0)
+            except ServerUnavailableError as error:
+                self._note(str(error))
+            else:
+                self._note(f"joined server {link.version}, pid {link.pid}")
+
+    def _write(self, line: bytes) -> None:
+        try:
+            with self._writing:
+                self._write_bytes(line)
+        except OSError:
+            # The client closed its end without closing ours: nobody is left to relay for.
+            self._note(_CLIENT_GONE)
+            self._done.set()

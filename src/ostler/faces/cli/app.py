@@ -1,0 +1,63 @@
+"""The command line put together."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
+from ostler.faces.cli import catalogue, processes, services
+from ostler.faces.cli.session import ExitStatus, Session, complain
+from ostler.model.errors import OstlerError
+
+_HELP = """Start, watch and stop services through the MCP tools that you already have.
+
+Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 the server cannot be reached or started.
+"""
+
+
+def build_app() -> typer.Typer:
+    """Return the command line."""
+    app = typer.Typer(
+        name="ostler",
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # rich would double the time to show help
+    )
+    app.callback()(_folders)
+    processes.add_to(app)
+    services.add_to(app)
+    catalogue.add_to(app)
+    return app
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run the command in `arguments` and return its exit status."""
+    try:
+        build_app()(args=list(arguments), prog_name="ostler")
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except OstlerError as error:
+        complain(str(error))
+        return int(ExitStatus.FAILED)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left (`ostler ps | head`): nothing more to say, not even at exit.
+        sys.stdout = None
+        return int(ExitStatus.OK)
+    return int(ExitStatus.OK)
+
+
+def _folders(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=f"Configuration folder (or {CONFIG_VARIABLE}).")
+    ] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help=f"State folder (or {STATE_VARIABLE}).")] = None,
+) -> None:
+    context.obj = Session(Paths.resolve(config, state))

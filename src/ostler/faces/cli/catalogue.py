@@ -1,0 +1,147 @@
+"""Verbs about what services are made of: classes, downstream servers and their tools, and the configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostler.faces.cli.services import AsJson
+from ostler.faces.cli.session import ExitStatus, complain, fail, parse_object, present, print_json, session_of, show
+from ostler.faces.cli.tables import print_table
+from ostler.model.errors import Finding, ManifestError
+from ostler.model.json import JsonObject
+
+_CLASS_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "MISSING": "missingTools", "DESCRIPTION": "description"}
+_SERVER_COLUMNS = {"SERVER": "name", "STATE": "state", "TRANSPORT": "transport", "TOOLS": "tools", "REASON": "reason"}
+_TOOL_COLUMNS = {"TOOL": "name", "DESCRIPTION": "description"}
+
+
+def classes(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the ServiceClasses."""
+    answer = session_of(context).ask("serviceclass_list")
+    if as_json:
+        print_json(answer.structured)
+    else:
+        rows = [
+            {**row, "description": row["description"].partition(". ")[0]} for row in answer.structured["serviceClasses"]
+        ]
+        print_table(rows, _CLASS_COLUMNS, empty="There are no ServiceClasses.")
+
+
+def class_get(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The class's name.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a ServiceClass."""
+    show(session_of(context).ask("serviceclass_get", {"name": name}), as_json=as_json)
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests: YAML or JSON.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check manifests without a server; print each finding with its place."""
+    from ostler.rules.manifests import load_manifests
+
+    findings: list[Finding] = []
+    names: list[str] = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
+            continue
+        try:
+            names += [loaded.service_class.name for loaded in load_manifests(text, str(file))]
+        except ManifestError as error:
+            findings += error.findings
+    if as_json:
+        print_json({"valid": not findings, "classes": names, "findings": [_finding(found) for found in findings]})
+    else:
+        for found in findings:
+            print(found)
+        if not findings:
+            print(f"{len(names)} valid: {', '.join(names)}")
+    if findings:
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def servers(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the downstream MCP servers."""
+    answer = session_of(context).ask("mcpserver_list")
+    if as_json:
+        print_json(answer.structured)
+        return
+    print_table(
+        answer.structured["mcpServers"],
+        _SERVER_COLUMNS,
+        empty="There are no downstream servers: write them in mcp.json.",
+    )
+
+
+def tools(
+    context: typer.Context,
+    server: Annotated[str | None, typer.Argument(metavar="[SERVER]", help="Only this server's tools.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the downstream tools."""
+    rows: list[JsonObject] = []
+    cursor: str | None = None
+    session = session_of(context)
+    while True:
+        facts = session.ask("tool_list", present({"server": server, "cursor": cursor})).structured
+        rows += facts["tools"]
+        cursor = facts.get("nextCursor")
+        if not cursor:
+            break
+    if as_json:
+        print_json({"tools": rows, "total": len(rows)})
+    else:
+        print_table(rows, _TOOL_COLUMNS, empty="No downstream server has listed a tool yet (see ostler servers).")
+
+
+def call(
+    context: typer.Context,
+    tool: Annotated[str, typer.Argument(metavar="SERVER/TOOL", help="The tool.")],
+    args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="Its args as an object.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a downstream tool."""
+    args = parse_object("--args-json", args_json)
+    with session_of(context).client() as client:
+        answer = client.call_tool("tool_call", {"name": tool, "args": args})
+    if as_json:
+        print_json(answer.structured)
+        if answer.is_error:
+            raise typer.Exit(int(_status_of(answer.error_code)))
+    elif answer.is_error:
+        fail(answer.text, _status_of(answer.error_code))
+    else:
+        print(answer.text)
+
+
+def config(context: typer.Context) -> None:
+    """Show the configuration in force, as JSON, secrets masked."""
+    session = session_of(context)
+    complain(f"configuration folder {session.paths.config_dir}, state folder {session.paths.state_dir}")
+    print_json(session.ask("config_get").structured["config"])
+
+
+def _status_of(code: str) -> ExitStatus:
+    return ExitStatus.NOT_FOUND if code in ("not_found", "tool_not_found") else ExitStatus.FAILED
+
+
+def _finding(found: Finding) -> JsonObject:
+    names = ("message", "file", "line", "column", "rule", "path", "fix", "severity")
+    return {name: getattr(found, name) for name in names if getattr(found, name)}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for verb in (classes, validate, servers, tools, call, config):
+        app.command()(verb)
+    group = typer.Typer(help="Look at one ServiceClass.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("get")(class_get)
+    app.add_typer(group, name="class")

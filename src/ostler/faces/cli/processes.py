@@ -1,0 +1,123 @@
+"""Verbs about Ostler's own processes."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.greeting import RefusedError
+from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli.services import AsJson
+from ostler.faces.cli.session import ExitStatus, Session, complain, fail, print_json, session_of, usage_error
+
+Folder = Annotated[Path | None, typer.Option(metavar="DIR", help="As the global option.")]
+
+
+def serve(  # noqa: PLR0917 (typer's parameters are the options)
+    context: typer.Context,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Be the server itself, on stdio.")] = False,
+    http: Annotated[
+        str | None, typer.Option(metavar="ADDR", help="Be the server, with streamable HTTP at [HOST]:PORT as well.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST[:PORT]", help="A Host header to accept with --http; repeatable.")
+    ] = None,
+    stop_on_exit: Annotated[
+        bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
+    ] = False,
+    toolset: Annotated[Literal["full", "core"], typer.Option(help="Which tools clients see.")] = "full",
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What the server says on stderr.")
+    ] = "info",
+    config: Folder = None,
+    state: Folder = None,
+) -> None:
+    """Serve MCP: without options, join a client's stdio to the one server of the state folder, starting it if need be.
+
+    Services and their supervision outlive the client. Configure this command in an MCP client.
+    """
+    session = session_of(context)
+    paths = Paths.resolve(config or session.paths.config_dir, state or session.paths.state_dir)
+    if not foreground and http is None:
+        if stop_on_exit or allowed_host or toolset != "full" or log_level != "info":
+            usage_error("these options are for a server in the foreground: add --foreground or --http")
+        from ostler.faces.bridge.program import run_bridge
+
+        raise typer.Exit(run_bridge(Session(paths).place))
+    from ostler.faces.daemon.foreground import run_foreground
+
+    raise typer.Exit(
+        run_foreground(
+            paths,
+            stdio=foreground,
+            http=http,
+            allowed_hosts=tuple(allowed_host or ()),
+            stop_on_exit=stop_on_exit,
+            toolset=toolset,
+            log_level=log_level,
+        )
+    )
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the demonstration's folder.")] = False,
+) -> None:
+    """Show one service's whole life through a real MCP client, in a throw-away folder."""
+    from ostler.faces.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(keep=keep))
+
+
+def stop_server(context: typer.Context) -> None:
+    """End the server of the state folder; persisted services go on without their supervisor."""
+    session = session_of(context)
+    holder = read_holder(session.place)
+    try:
+        answer = session.dialer().request("stop")
+    except RefusedError as error:
+        fail(str(error), ExitStatus.FAILED)
+    except ServerUnavailableError as error:
+        if holder is None:
+            complain(str(error))
+            return
+        fail(str(error), ExitStatus.UNAVAILABLE)
+    print(f"The server (pid {answer['pid']}) has ended.")
+
+
+def server_status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show the server of the state folder; exit status 4 when none runs."""
+    session = session_of(context)
+    try:
+        facts = session.dialer().request("status")
+    except (ServerUnavailableError, RefusedError) as error:
+        if as_json:
+            print_json({"running": False, "stateDir": str(session.paths.state_dir)})
+        fail(str(error), ExitStatus.UNAVAILABLE)
+    if as_json:
+        shown = ("pid", "version", "since", "clients", "hasWork")
+        print_json({"running": True, "stateDir": str(session.paths.state_dir), **{key: facts[key] for key in shown}})
+        return
+    work = "supervising services" if facts["hasWork"] else "nothing to supervise"
+    print(
+        f"Server {facts['version']}, pid {facts['pid']}, since {facts['since']}: {facts['clients']} clients, {work}\n"
+        f"state folder {session.paths.state_dir}, log {session.place.log_file}"
+    )
+
+
+def version() -> None:
+    """Show the version."""
+    print(f"ostler {VERSION} (Python {sys.version.split()[0]}, {os.name})")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command()(serve)
+    app.command()(demo)
+    app.command("stop-server")(stop_server)
+    app.command("server-status")(server_status)
+    app.command()(version)

@@ -1,0 +1,231 @@
+"""Verbs about services."""
+
+import sys
+import threading
+from typing import Annotated, Any, Final
+
+import typer
+
+from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.session import (
+    ExitStatus,
+    complain,
+    parse_object,
+    parse_pairs,
+    parse_value,
+    present,
+    print_json,
+    require,
+    session_of,
+    show,
+)
+from ostler.faces.cli.tables import print_table
+from ostler.model.json import JsonObject
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="The services' names.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
+
+_FOLLOW_PAUSE: Final = 0.5
+_COLUMNS: Final = {
+    "NAME": "name",
+    "CLASS": "serviceClassName",
+    "TYPE": "serviceType",
+    "STATE": "state",
+    "HEALTH": "health",
+    "ERROR": "error",
+}
+
+
+def list_services(
+    context: typer.Context,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only services in this state; repeatable.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List services with their state and health."""
+    rows: list[JsonObject] = []
+    cursor: str | None = None
+    with session_of(context).client() as client:
+        while True:
+            args = present({"state": only, "serviceClassName": class_name, "cursor": cursor})
+            facts = require(client.call_tool("service_list", args)).structured
+            rows += facts["services"]
+            cursor = facts.get("nextCursor")
+            if not cursor:
+                break
+    if as_json:
+        print_json({"services": rows, "total": len(rows)})
+    else:
+        print_table(rows, _COLUMNS, empty="There are no services. Create one: ostler create CLASS (see ostler classes)")
+
+
+def status(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Show a service's state, health, outputs and last error."""
+    show(session_of(context).ask("service_status", {"name": name}), as_json=as_json)
+
+
+def get(context: typer.Context, name: Name) -> None:
+    """Show everything about a service, as JSON."""
+    print_json(session_of(context).ask("service_get", {"name": name}).structured)
+
+
+def create(  # noqa: PLR0917 (typer's parameters are the options)
+    context: typer.Context,
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="The ServiceClass.")],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The service's name; else the class's own.")
+    ] = None,
+    arg: Annotated[list[str] | None, typer.Option("--arg", metavar="K=V", help="An arg; repeatable.")] = None,
+    args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label; repeatable.")] = None,
+    lease: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Stop it after that time, unless renewed.")
+    ] = None,
+    auto_start: Annotated[bool, typer.Option("--auto-start", help="Start it with the server.")] = False,
+    persist: Annotated[bool, typer.Option(help="Keep it over restarts of the server.")] = True,
+    no_start: Annotated[bool, typer.Option("--no-start", help="Only register it.")] = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Create a service from a class, start it, and wait until it is ready."""
+    given = parse_object("--args-json", args_json)
+    pairs = parse_pairs("--arg", arg or [])
+    with session_of(context).client() as client:
+        if pairs:
+            given |= _typed(client, class_name, pairs)
+        request: JsonObject = {
+            "serviceClassName": class_name,
+            **present({"name": name, "args": given, "labels": parse_pairs("--label", label or []), "lease": lease}),
+        }
+        # Only what differs from the tool's own defaults, so that this works with every version of it.
+        if auto_start:
+            request["autoStart"] = True
+        if not persist:
+            request["persist"] = False
+        if no_start:
+            request["start"] = False
+        if no_wait:
+            request["wait"] = False
+        answer = require(client.call_tool("service_create", request, progress=_show_progress))
+    show(answer, as_json=as_json)
+
+
+def start(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
+    """Start services."""
+    _each(context, "service_start", names, no_wait)
+
+
+def stop(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
+    """Stop services."""
+    _each(context, "service_stop", names, no_wait)
+
+
+def restart(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
+    """Restart services."""
+    _each(context, "service_restart", names, no_wait)
+
+
+def delete(
+    context: typer.Context,
+    names: Names,
+    force: Annotated[bool, typer.Option("--force", help="Remove it though its stop failed.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Remove it without stopping it.")] = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Stop services and remove them."""
+    given = {"force": force, "abandon": abandon}
+    _each(context, "service_delete", names, no_wait, **{key: True for key, wanted in given.items() if wanted})
+
+
+def events(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only events of this service.")] = None,
+    since: Annotated[int | None, typer.Option(metavar="CURSOR", help="Only events after this cursor.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened."""
+    cursor = since
+    pause = threading.Event()
+    with session_of(context).client() as client:
+        while True:
+            args: JsonObject = {**present({"service": name}), **({} if cursor is None else {"since": cursor})}
+            answer = require(client.call_tool("service_events", args))
+            found: list[JsonObject] = answer.structured["events"]
+            if as_json and not follow:
+                print_json(answer.structured)
+            for event in found if follow or not as_json else []:
+                _print_event(event, as_json=as_json)
+            cursor = answer.structured["cursor"]
+            if not follow:
+                return
+            sys.stdout.flush()
+            pause.wait(_FOLLOW_PAUSE)
+
+
+def logs(
+    context: typer.Context,
+    name: Name,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a service's process wrote."""
+    answer = session_of(context).ask("service_logs", {"name": name, "lines": lines})
+    if as_json:
+        print_json(answer.structured)
+        return
+    for line in answer.structured.get("lines", []):
+        print(line)
+
+
+def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **more: Any) -> None:
+    """Call `tool` for each name, all of them whatever happens to one; the first failure decides the exit status."""
+    failure: ExitStatus | None = None
+    with session_of(context).client() as client:
+        for name in names:
+            args: JsonObject = {"name": name, **more, **({"wait": False} if no_wait else {})}
+            answer = client.call_tool(tool, args, progress=_show_progress)
+            if answer.is_error:
+                complain(answer.text)
+                missing = answer.error_code == "not_found"
+                failure = failure or (ExitStatus.NOT_FOUND if missing else ExitStatus.FAILED)
+            else:
+                print(answer.text)
+    if failure is not None:
+        raise typer.Exit(int(failure))
+
+
+def _typed(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
+    """Return args as the class types them: the text itself for a string, else the JSON value that it is."""
+    specs: dict[str, JsonObject] = require(client.call_tool("serviceclass_get", {"name": class_name})).structured[
+        "args"
+    ]
+    typed: JsonObject = {}
+    for key, text in pairs.items():
+        typed[key] = text if specs.get(key, {}).get("type") == "string" else parse_value(text)
+    return typed
+
+
+def _show_progress(message: str) -> None:
+    if message and sys.stderr.isatty():
+        print(f"… {message}", file=sys.stderr)
+
+
+def _print_event(event: JsonObject, *, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(event, ensure_ascii=False))
+        return
+    who = f" {event['service']}" if event.get("service") else ""
+    print(f"{event['at']} {event['kind']}{who}: {event.get('message', '')}")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("ps")(list_services)
+    app.command("list", hidden=True)(list_services)
+    for verb in (status, get, create, start, stop, restart, delete, events, logs):
+        app.command()(verb)

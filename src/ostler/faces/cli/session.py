@@ -1,0 +1,143 @@
+"""What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
+
+import json
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NoReturn, cast
+
+import typer
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
+from ostler.model.json import JsonObject, JsonValue
+
+
+class ExitStatus(IntEnum):
+    """What the command line tells its caller."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    UNAVAILABLE = 4
+
+
+_NOT_FOUND_CODES = ("not_found", "tool_not_found")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The folders that this command is about."""
+
+    paths: Paths
+
+    @property
+    def place(self) -> ServerPlace:
+        """The server's place."""
+        return ServerPlace(self.paths)
+
+    def dialer(self) -> Dialer:
+        """Return what reaches the server."""
+        return Dialer(self.place, kind="cli", note=complain)
+
+    @contextmanager
+    def client(self) -> Generator[ServerClient]:
+        """Connect to the server, starting it when there is none; a server that cannot be had ends the command."""
+        try:
+            with ServerClient(self.dialer()) as client:
+                yield client
+        except ServerUnavailableError as error:
+            fail(str(error), ExitStatus.UNAVAILABLE)
+        except RequestFailedError as error:
+            fail(str(error), ExitStatus.FAILED)
+
+    def ask(self, tool: str, args: Mapping[str, JsonValue] | None = None) -> ToolAnswer:
+        """Call one tool on a connection of its own; a failure ends the command with its message."""
+        with self.client() as client:
+            return require(client.call_tool(tool, present(args or {})))
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return the session that the global options made."""
+    session = context.find_object(Session)
+    assert session is not None, "the application's callback makes it"
+    return session
+
+
+def present(args: Mapping[str, JsonValue]) -> JsonObject:
+    """Return `args` without what was not given on the command line."""
+    return {key: value for key, value in args.items() if value is not None and value not in ([], {}, "")}
+
+
+def require(answer: ToolAnswer) -> ToolAnswer:
+    """Return `answer`, or end the command with its message when the tool failed."""
+    if answer.is_error:
+        fail(answer.text, ExitStatus.NOT_FOUND if answer.error_code in _NOT_FOUND_CODES else ExitStatus.FAILED)
+    return answer
+
+
+def complain(text: str) -> None:
+    """Say something beside the result."""
+    print(f"ostler: {text}", file=sys.stderr)
+
+
+def fail(text: str, status: ExitStatus) -> NoReturn:
+    """End the command."""
+    complain(text)
+    raise typer.Exit(int(status))
+
+
+def usage_error(text: str) -> NoReturn:
+    """End the command because it was not written as it must be."""
+    fail(text, ExitStatus.USAGE)
+
+
+def print_json(value: JsonValue) -> None:
+    """Print a value for programs."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show(answer: ToolAnswer, *, as_json: bool) -> None:
+    """Print an answer: its facts for programs, its words for people."""
+    if as_json:
+        print_json(answer.structured)
+    else:
+        print(answer.text)
+
+
+def parse_pairs(option: str, pairs: list[str]) -> dict[str, str]:
+    """Return `k=v` texts as a mapping; anything else ends the command."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            usage_error(f"{option} {pair!r}: write it as name=value")
+        values[key] = value
+    return values
+
+
+def parse_object(option: str, text: str | None) -> JsonObject:
+    """Return the JSON object in `text`, empty when there is none; anything else ends the command."""
+    if not text:
+        return {}
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError as error:
+        usage_error(f"{option} is not JSON: {error}")
+    if not isinstance(value, dict):
+        usage_error(f"{option} must be a JSON object, such as '{{\"port\": 8080}}'")
+    return cast("JsonObject", value)
+
+
+def parse_value(text: str) -> JsonValue:
+    """Return `text` as the JSON value that it is, else as a string."""
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return value

@@ -1,0 +1,54 @@
+"""`python -m ostler.faces.daemon`: the server in the background, as bridges and the command line start it.
+
+The lock is taken before anything heavy is imported: of several servers started at once, all but one end right away.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.logs import LOG_LEVELS, rotate_log, set_up_logging
+from ostler.model.errors import OstlerError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server until it ends; return the exit status (0: ended as asked, 75: another one owns the folder)."""
+    parser = argparse.ArgumentParser(prog="ostler.faces.daemon", description=__doc__)
+    parser.add_argument("--config", help="configuration folder")
+    parser.add_argument("--state", help="state folder")
+    parser.add_argument("--log-file", help="rotate this file at start and write there")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info")
+    parser.add_argument("--idle-exit", help="duration without client and work until the server ends")
+    parser.add_argument("--toolset", choices=("full", "core"), default="full", help="which tools clients see")
+    options = parser.parse_args(argv)
+    place = ServerPlace(Paths.resolve(options.config, options.state))
+    lock = StateLock(place, version=VERSION)
+    try:
+        lock.acquire()
+    except FolderHeldError as error:
+        print(error, file=sys.stderr)
+        return EXIT_LOCK_HELD
+    except (OstlerError, OSError) as error:
+        print(f"ostler: {error}", file=sys.stderr)
+        return 1
+    if options.log_file:
+        rotate_log(Path(options.log_file))
+    set_up_logging(options.log_level)
+
+    from ostler.faces.daemon.application import application_source
+    from ostler.faces.daemon.process import run_server
+    from ostler.model.durations import parse_duration
+
+    idle_exit = None if options.idle_exit is None else parse_duration(options.idle_exit)
+    source = application_source(place.paths, toolset=options.toolset)
+    return run_server(place, lock, source, background=True, idle_exit=idle_exit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

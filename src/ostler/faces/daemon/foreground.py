@@ -1,0 +1,85 @@
+"""`ostler serve --foreground` and `--http`: the server in this process, for debugging, containers and systemd."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.logs import set_up_logging
+from ostler.model.errors import OstlerError
+
+if TYPE_CHECKING:
+    from ostler.faces.daemon.http import HttpSettings
+    from ostler.faces.mcp.toolbox import Toolset
+
+
+def run_foreground(
+    paths: Paths,
+    *,
+    stdio: bool,
+    http: str | None,
+    allowed_hosts: tuple[str, ...] = (),
+    stop_on_exit: bool = False,
+    toolset: "Toolset" = "full",
+    log_level: str = "info",
+) -> int:
+    """Run the server here until its stdio client leaves or a signal comes; return the exit status.
+
+    Args:
+        paths: the folders.
+        stdio: serve a client on stdio, and end with it.
+        http: `HOST:PORT` or `:PORT` to serve streamable HTTP at.
+        allowed_hosts: Host headers accepted besides those of loopback and of the settings.
+        stop_on_exit: stop every service at the end.
+        toolset: which tools clients see.
+        log_level: `debug`, `info`, `warning` or `error`.
+    """
+    place = ServerPlace(paths)
+    lock = StateLock(place, version=VERSION)
+    try:
+        lock.acquire()
+    except (FolderHeldError, OstlerError, OSError) as error:
+        _say(str(error))
+        return 1
+    set_up_logging(log_level)
+
+    from ostler.faces.daemon.application import application_source
+    from ostler.faces.daemon.http import HttpSettingsError
+    from ostler.faces.daemon.process import run_server
+
+    try:
+        settings = None if http is None else _http_settings(paths, http, allowed_hosts)
+    except (HttpSettingsError, OstlerError) as error:
+        lock.release()
+        _say(str(error))
+        return 2
+    source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit)
+    return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=_say)
+
+
+def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -> "HttpSettings":
+    from ostler.adapters.config.settings_file import load_settings
+    from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, HttpSettingsError, parse_address
+
+    written = load_settings(paths.settings_file).http
+    try:
+        token = os.environ.get(TOKEN_VARIABLE) or written.bearer_token(os.environ) or ""
+    except ValueError as error:
+        raise HttpSettingsError(str(error)) from error
+    host, port = parse_address(address)
+    settings = HttpSettings(
+        host,
+        port,
+        token=token,
+        allowed_hosts=(*written.allowed_hosts, *allowed_hosts),
+        allowed_origins=written.allowed_origins,
+    )
+    settings.check()
+    return settings
+
+
+def _say(text: str) -> None:
+    print(f"ostler: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,39 @@
+"""What a server process serves: the seam between the process and the application in it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from mcp.server.lowlevel import Server
+from mcp.server.models import InitializationOptions
+
+IDLE_EXIT: Final = 600.0
+"""Seconds without a client and without work after which a server in the background ends."""
+
+SHUTDOWN_TIMEOUT: Final = 20.0
+"""Seconds for an application to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """An application that is open, as the process sees it.
+
+    Attributes:
+        server: serves every connection.
+        has_work: whether something is to be supervised, so that the process must stay though no client is there;
+            quick, called now and then.
+        idle_exit: seconds without client and work until the process ends; None never ends it.
+        shutdown_timeout: seconds that closing the application takes at most.
+        initialization_options: what `initialize` is answered with; None takes the server's own.
+    """
+
+    server: Server[Any]
+    has_work: Callable[[], bool]
+    idle_exit: float | None = IDLE_EXIT
+    shutdown_timeout: float = SHUTDOWN_TIMEOUT
+    initialization_options: InitializationOptions | None = None
+
+
+HostedSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Hosted]]
+"""Opens the application; leaving it shuts the application down within a bounded time."""

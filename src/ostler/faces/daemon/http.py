@@ -1,0 +1,212 @@
+"""Streamable HTTP beside the local socket, for containers and remote clients.
+
+On loopback the SDK checks Host and Origin, so that a web page cannot reach the server through the user's browser.
+Any other address needs a bearer token; then a browser without it gets nothing, whatever its Host header says.
+"""
+
+import hmac
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
+"""The environment variable that holds the bearer token."""
+
+_SHUTDOWN_GRACE: Final = 2
+"""Seconds for HTTP requests under way when the server ends."""
+
+_MIN_TOKEN: Final = 16
+
+logger = logging.getLogger(__name__)
+
+
+class HttpSettingsError(Exception):
+    """The HTTP address cannot be served as asked; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Where and for whom to serve HTTP.
+
+    Attributes:
+        host: an address or host name to bind.
+        port: 0 takes a free one.
+        token: what clients send as `Authorization: Bearer …`; empty asks for none (loopback only).
+        allowed_hosts: Host headers to accept besides loopback names; `name:*` takes any port.
+        allowed_origins: Origin headers to accept besides the loopback ones and the allowed hosts.
+    """
+
+    host: str
+    port: int
+    token: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def check(self) -> None:
+        """Raise HttpSettingsError when strangers could use the server."""
+        if self.token and len(self.token) < _MIN_TOKEN:
+            raise HttpSettingsError(f"the HTTP token in {TOKEN_VARIABLE} is shorter than {_MIN_TOKEN} characters")
+        if not self.is_loopback and not self.token:
+            raise HttpSettingsError(
+                f"{self.host} can be reached from other machines, so a bearer token is required: "
+                f"set {TOKEN_VARIABLE} to a secret of {_MIN_TOKEN} characters or more, or bind 127.0.0.1"
+            )
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `:8765`, `8765`, `127.0.0.1:8765`, `[::1]:8765`; without a host it is loopback.
+
+    Raises:
+        HttpSettingsError: it is no address.
+    """
+    host, separator, port = text.rpartition(":")
+    if not separator:
+        host, port = "", text
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isdecimal() or int(port) > 65535:
+        raise HttpSettingsError(f"{text!r} is no address; write it like ':8765' or '127.0.0.1:8765'")
+    return host or "127.0.0.1", int(port)
+
+
+@asynccontextmanager
+async def serving_http(server: Server[Any], settings: HttpSettings, *, version: str) -> AsyncGenerator[str]:
+    """Serve `server` at `/mcp`, and `/healthz`; yield the URL.
+
+    Raises:
+        HttpSettingsError: the address may not, or cannot, be served.
+    """
+    settings.check()
+    bound = await _bind(settings)
+    port: int = bound.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    config = uvicorn.Config(
+        _application(server, settings, version),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+    )
+    web = _QuietServer(config)
+    with bound:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_run, web, bound)
+            try:
+                await web.listens.wait()
+                if not web.started:
+                    raise HttpSettingsError("the HTTP server did not start; the log above says why")
+                yield f"http://{host}:{port}/mcp"
+            finally:
+                web.should_exit = True
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn, which says when it listens, with the signals left to the process that runs it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = anyio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listens.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _run(web: uvicorn.Server, bound: socket.socket) -> None:
+    with anyio.CancelScope(shield=True):  # it ends by `should_exit`, within its own grace
+        await web.serve(sockets=[bound])
+
+
+async def _bind(settings: HttpSettings) -> socket.socket:
+    try:
+        found = await anyio.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise HttpSettingsError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
+            "choose another --http address"
+        ) from error
+    return bound
+
+
+def _application(server: Server[Any], settings: HttpSettings, version: str) -> ASGIApp:
+    async def healthz(_request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok", "version": version})
+
+    app = server.streamable_http_app(
+        transport_security=_security(settings),
+        custom_starlette_routes=[Route("/healthz", healthz)],
+    )
+    return _BearerGate(app, settings.token) if settings.token else app
+
+
+def _security(settings: HttpSettings) -> TransportSecuritySettings:
+    if not settings.is_loopback and not settings.allowed_hosts:
+        # The names under which other machines know this one are not known here; the token protects.
+        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    hosts = ["127.0.0.1:*", "localhost:*", "[::1]:*", *settings.allowed_hosts]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=hosts,
+        allowed_origins=[
+            *(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")),
+            *settings.allowed_origins,
+        ],
+    )
+
+
+class _BearerGate:
+    """Lets requests with the token through, and anyone to `/healthz`."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] != "/healthz" and not self._admits(scope):
+            refusal = JSONResponse(
+                {"error": "a valid bearer token is required"}, 401, headers={"WWW-Authenticate": "Bearer"}
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        scheme, _, token = given.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

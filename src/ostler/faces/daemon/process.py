@@ -1,0 +1,238 @@
+"""The life of a server process: open the application, serve, and end in order and in bounded time."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Final, cast
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.hosting import Hosted, HostedSource
+from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
+from ostler.faces.daemon.listening import listening
+from ostler.faces.daemon.lock import StateLock
+from ostler.faces.daemon.reception import Reception
+from ostler.model.errors import OstlerError
+
+SHUTDOWN_SLACK: Final = 10.0
+"""Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
+
+_IDLE_POLL: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class ServerProcess:
+    """One server, from the taken lock to its release."""
+
+    def __init__(
+        self,
+        place: ServerPlace,
+        lock: StateLock,
+        source: HostedSource,
+        *,
+        background: bool,
+        version: str = VERSION,
+        idle_exit: float | None = None,
+        http: HttpSettings | None = None,
+        stdio: bool = False,
+        announce: Callable[[str], None] = logger.info,
+    ) -> None:
+        """Prepare a server.
+
+        Args:
+            place: where it lives.
+            lock: held by the caller; released when the application is closed.
+            source: opens what is served.
+            background: ends when idle, and hands over to newer versions.
+            version: told to clients.
+            idle_exit: seconds, in place of what the application says.
+            http: serve streamable HTTP there as well.
+            stdio: serve a client on this process's stdio as well, and end with it.
+            announce: told when the server is ready, for people.
+        """
+        self._place = place
+        self._lock = lock
+        self._source = source
+        self._background = background
+        self._version = version
+        self._idle_exit = idle_exit
+        self._http = http
+        self._stdio = stdio
+        self._announce = announce
+        self._ending = anyio.Event()
+        self._reason = ""
+        self._serving = False
+        self._whole = anyio.CancelScope()
+
+    def __repr__(self) -> str:
+        return f"<ServerProcess of {self._place.state_dir}, {self._reason or 'serving'}>"
+
+    async def run(self) -> str:
+        """Serve until something ends the server; return the reason (`stop`, `handover`, `idle`, `signal`, `client`).
+
+        The process is expected to end then: whoever asked for the end waits for that.
+        """
+        watchdog: threading.Timer | None = None
+        try:
+            async with anyio.create_task_group() as guard:
+                await guard.start(self._watch_signals)
+                with self._whole:
+                    async with AsyncExitStack() as stack:
+                        hosted = await stack.enter_async_context(self._source())
+                        listener, secret = await stack.enter_async_context(listening(self._place))
+                        reception = Reception(
+                            hosted,
+                            version=self._version,
+                            secret=secret,
+                            may_hand_over=self._background,
+                            end=self.end,
+                        )
+                        if self._http is not None:
+                            await self._open_http(stack, self._http, hosted)
+                        async with anyio.create_task_group() as tasks:
+                            self._start_companions(tasks, hosted, reception)
+                            tasks.start_soon(listener.serve, reception.receive, tasks)
+                            self._serving = True
+                            logger.info("server %s, pid %d, serves %s", self._version, os.getpid(), self._place)
+                            await self._ending.wait()
+                            watchdog = _watchdog(hosted.shutdown_timeout + SHUTDOWN_SLACK)
+                            logger.info("the server ends (%s)", self._reason)
+                            reception.close(self._reason)
+                            await reception.dismiss()
+                            tasks.cancel_scope.cancel()
+                guard.cancel_scope.cancel()
+        finally:
+            if watchdog is not None:
+                watchdog.cancel()
+            self._lock.release()
+        return self._reason
+
+    def end(self, reason: str) -> None:
+        """Begin to end the server; only the first reason counts."""
+        if self._ending.is_set():
+            return
+        self._reason = reason
+        self._ending.set()
+        if not self._serving:
+            self._whole.cancel()
+
+    async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
+        url = await stack.enter_async_context(serving_http(hosted.server, settings, version=self._version))
+        self._announce(f"Ostler {self._version} serves MCP at {url}")
+
+    def _start_companions(self, tasks: TaskGroup, hosted: Hosted, reception: Reception) -> None:
+        if self._stdio:
+            tasks.start_soon(self._serve_stdio, hosted)
+        if self._background:
+            limit = self._idle_exit if self._idle_exit is not None else hosted.idle_exit
+            if limit is not None:
+                tasks.start_soon(self._watch_idle, hosted, reception, limit)
+
+    async def _serve_stdio(self, hosted: Hosted) -> None:
+        from mcp.server.stdio import stdio_server
+
+        options = hosted.initialization_options or hosted.server.create_initialization_options()
+        async with stdio_server() as (incoming, outgoing):
+            await hosted.server.run(incoming, outgoing, options)
+        self.end("client")
+
+    async def _watch_idle(self, hosted: Hosted, reception: Reception, limit: float) -> None:
+        idle_since: float | None = None
+        while True:
+            now = anyio.current_time()
+            if reception.clients or hosted.has_work():
+                idle_since = None
+            elif idle_since is None:
+                idle_since = now
+            elif now - max(idle_since, reception.last_left) >= limit:
+                self.end("idle")
+                return
+            await anyio.sleep(min(_IDLE_POLL, limit / 4))
+
+    async def _watch_signals(self, *, task_status: TaskStatus[None]) -> None:
+        if sys.platform == "win32":
+            task_status.started()  # the event loop there cannot wait for signals; Ctrl-C raises KeyboardInterrupt
+            return
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            async for number in signals:
+                if self._ending.is_set():
+                    _abandon("a second signal came before the shutdown had finished")
+                logger.info("%s: ending", number.name)
+                self.end("signal")
+
+
+def run_server(
+    place: ServerPlace,
+    lock: StateLock,
+    source: HostedSource,
+    *,
+    background: bool,
+    version: str = VERSION,
+    idle_exit: float | None = None,
+    http: HttpSettings | None = None,
+    stdio: bool = False,
+    announce: Callable[[str], None] = logger.info,
+) -> int:
+    """Run a `ServerProcess` (see there for the arguments) in an event loop of its own; return the exit status.
+
+    What keeps the server from running is logged as one message; a bug is logged with its traceback.
+    """
+
+    async def serve() -> str:
+        process = ServerProcess(
+            place,
+            lock,
+            source,
+            background=background,
+            version=version,
+            idle_exit=idle_exit,
+            http=http,
+            stdio=stdio,
+            announce=announce,
+        )
+        return await process.run()
+
+    status = 1
+    try:
+        anyio.run(serve)
+        status = 0
+    except* (OstlerError, HttpSettingsError, OSError) as group:
+        for error in _causes(group):
+            logger.critical("%s", error)
+    except* Exception:  # the process ends here, and its log is all that tells why
+        logger.critical("the server failed", exc_info=True)
+    finally:
+        lock.release()
+    return status
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+def _watchdog(limit: float) -> threading.Timer:
+    """Return a running timer that ends the process after `limit` seconds; a thread, for the event loop may hang."""
+    timer = threading.Timer(limit, _abandon, (f"the shutdown did not finish within {limit:.0f} s",))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _abandon(why: str) -> None:
+    """End the process now; the kernel releases the lock, and the journal tells the next server what was under way."""
+    logger.error("%s: the process ends now", why)
+    logging.shutdown()
+    os._exit(70)

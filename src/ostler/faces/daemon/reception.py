@@ -1,0 +1,175 @@
+"""One task per local connection: greet it, then answer its one request or serve MCP on it until either side ends."""
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+
+from ostler.faces.bridge.greeting import ANSWER_TIMEOUT, LINE_LIMIT, PROTOCOL, decode_line, encode_line, proof, proves
+from ostler.faces.bridge.lines import LineTooLongError
+from ostler.faces.daemon.hosting import Hosted
+from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
+
+BYE_GRACE: Final = 1.0
+"""Seconds for the clients' connections to take what was written for them and the last line, when the server ends."""
+
+logger = logging.getLogger(__name__)
+
+
+class Reception:
+    """Receives every connection of one server's socket.
+
+    Attributes:
+        clients: connections that speak MCP now.
+        last_left: the time (anyio's clock) at which a connection ended last.
+    """
+
+    def __init__(
+        self, hosted: Hosted, *, version: str, secret: str, may_hand_over: bool, end: Callable[[str], None]
+    ) -> None:
+        """Prepare to receive.
+
+        Args:
+            hosted: what to serve.
+            version: told to every client.
+            secret: what clients prove to know; empty where the socket's file mode says it.
+            may_hand_over: whether a newer version may take this server's place.
+            end: ends the server, for the reason given (`stop` or `handover`).
+        """
+        self._hosted = hosted
+        self._version = version
+        self._secret = secret
+        self._may_hand_over = may_hand_over
+        self._end = end
+        self._open: dict[OutgoingMessages, anyio.CancelScope] = {}
+        self._ending = ""
+        self._since = datetime.now(UTC)
+        self.last_left = anyio.current_time()
+
+    def __repr__(self) -> str:
+        return f"<Reception with {self.clients} clients>"
+
+    @property
+    def clients(self) -> int:
+        """Connections that speak MCP now."""
+        return len(self._open)
+
+    async def receive(self, stream: SocketStream) -> None:
+        """Serve one connection to its end; its failures stay its own."""
+        async with stream:
+            try:
+                await self._greet(stream)
+            except* (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
+                logger.debug("a connection broke")
+            except* (SlowClientError, LineTooLongError) as group:
+                logger.warning("dropped a client: %s", "; ".join(str(error) for error in group.exceptions))
+            except* Exception:  # whatever goes wrong for one client must not end the others
+                logger.exception("a connection failed")
+            finally:
+                self.last_left = anyio.current_time()
+
+    def close(self, reason: str) -> None:
+        """Greet nobody any more, and tell every client that the server ends."""
+        self._ending = reason
+        for outgoing in self._open:
+            outgoing.finish(encode_line("bye", reason=reason))
+
+    async def dismiss(self) -> None:
+        """End the connections after `close`, bounded by `BYE_GRACE`."""
+        with anyio.move_on_after(BYE_GRACE):
+            for outgoing in list(self._open):
+                await outgoing.drained.wait()
+        for scope in self._open.values():
+            scope.cancel()
+
+    async def _greet(self, stream: SocketStream) -> None:
+        try:
+            with anyio.fail_after(ANSWER_TIMEOUT):
+                line, head = await _read_line(stream)
+        except TimeoutError:
+            logger.warning("a connection said nothing for %.0f s and was closed", ANSWER_TIMEOUT)
+            return
+        facts = decode_line(line)
+        if facts is None:
+            logger.warning("a connection did not begin with a greeting and was closed")
+            return
+        nonce = facts.get("nonce")
+        if not proves(facts.get("proof"), self._secret, "client", nonce):
+            await stream.send(encode_line("refused", message="the secret of this server's endpoint was not proven"))
+            logger.warning("refused a connection that did not prove the endpoint's secret")
+            return
+        evidence = {"proof": proof(self._secret, "server", str(nonce))} if self._secret else {}
+        if self._ending:
+            await stream.send(encode_line("bye", reason=self._ending, **evidence))
+            return
+        match facts["ostler"]:
+            case "hello":
+                await self._serve(stream, head, facts, evidence)
+            case "status":
+                await stream.send(encode_line("status", **self._status(), **evidence))
+            case "stop":
+                await self._leave(stream, "stop", evidence)
+            case "handover":
+                await self._hand_over(stream, str(facts.get("version", "")), evidence)
+            case other:
+                text = f"server {self._version} does not know the request {other!r}"
+                await stream.send(encode_line("refused", message=text, **evidence))
+
+    async def _serve(self, stream: SocketStream, head: bytes, hello: dict[str, Any], evidence: dict[str, str]) -> None:
+        welcome = encode_line("welcome", protocol=PROTOCOL, version=self._version, pid=os.getpid(), **evidence)
+        server = self._hosted.server
+        options = self._hosted.initialization_options or server.create_initialization_options()
+        logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
+        with anyio.CancelScope() as scope:
+            await stream.send(welcome)
+            async with message_streams(stream, stream, head=head) as (incoming, outgoing):
+                self._open[outgoing] = scope
+                if self._ending:
+                    outgoing.finish(encode_line("bye", reason=self._ending))
+                try:
+                    await server.run(incoming, outgoing, options)
+                finally:
+                    del self._open[outgoing]
+        logger.info("a %s left", hello.get("client", "client"))
+
+    async def _hand_over(self, stream: SocketStream, version: str, evidence: dict[str, str]) -> None:
+        if not self._may_hand_over:
+            text = (
+                f"server {self._version} (pid {os.getpid()}) runs in the foreground and does not hand over; "
+                "end it where it was started, then start the newer version there"
+            )
+            await stream.send(encode_line("refused", message=text, **evidence))
+            return
+        logger.info("handing over to version %s", version)
+        await self._leave(stream, "handover", evidence)
+
+    async def _leave(self, stream: SocketStream, reason: str, evidence: dict[str, str]) -> None:
+        await stream.send(encode_line("ending", reason=reason, pid=os.getpid(), **evidence))
+        # A duplicate that only the process's own end closes: that is what the other side waits for.
+        raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 (anyio's typed attributes, not SQL)
+        raw.dup().detach()
+        self._end(reason)
+
+    def _status(self) -> dict[str, object]:
+        return {
+            "pid": os.getpid(),
+            "version": self._version,
+            "since": self._since.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "clients": self.clients,
+            "hasWork": self._hosted.has_work(),
+        }
+
+
+async def _read_line(stream: SocketStream) -> tuple[bytes, bytes]:
+    """Return the first line, and what was read behind it."""
+    received = b""
+    with suppress(anyio.EndOfStream):
+        while b"\n" not in received and len(received) < LINE_LIMIT:
+            received += await stream.receive(LINE_LIMIT)
+    line, _, rest = received.partition(b"\n")
+    return line, rest

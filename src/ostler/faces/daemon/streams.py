@@ -1,0 +1,198 @@
+"""MCP messages over a byte stream: one JSON-RPC message a line, with a client that may be slow or dead.
+
+Sending never waits for the client: a notification to many clients must not be held up by one. What is sent waits in
+memory for the writer; a client that leaves too much there, or takes nothing for too long, is dropped.
+"""
+
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import ByteReceiveStream, ByteSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+
+from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
+
+SLOW_CLIENT_TIMEOUT: Final = 30.0
+"""Seconds for a client to take the next 64 KiB."""
+
+BACKLOG_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes waiting for one client, beyond which it is dropped at the next message for it."""
+
+_WRITE_SIZE: Final = 64 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class SlowClientError(Exception):
+    """A client did not take what was sent to it."""
+
+
+class OutgoingMessages:
+    """The write stream of one connection (`mcp`'s WriteStream): `send` queues, `drain` writes."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._overflowed = False
+        self._news = anyio.Event()
+        self.drained = anyio.Event()
+        """Set when nothing more will be written."""
+
+    def __repr__(self) -> str:
+        return f"<OutgoingMessages {len(self._lines)} waiting, {self._waiting} bytes>"
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Queue a message.
+
+        Raises:
+            anyio.BrokenResourceError: the client is gone, or has been dropped.
+        """
+        await anyio.lowlevel.checkpoint()
+        if self._waiting > BACKLOG_LIMIT:
+            self._overflowed = True
+            self.close()
+        if self._closed:
+            raise anyio.BrokenResourceError
+        line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        self._lines.append(line)
+        self._waiting += len(line)
+        self._news.set()
+
+    async def aclose(self) -> None:
+        """Take no more; what is queued is still written."""
+        self.close()
+
+    def close(self) -> None:
+        """Take no more; what is queued is still written."""
+        self._closed = True
+        self._news.set()
+
+    def finish(self, line: bytes) -> None:
+        """Queue `line` as the last one."""
+        if not self._closed:
+            self._lines.append(line)
+            self._waiting += len(line)
+            self.close()
+
+    async def drain(self, stream: ByteSendStream) -> None:
+        """Write what is sent to `stream`, in order, until this is closed and all is written.
+
+        Raises:
+            SlowClientError: the client does not take it.
+            anyio.BrokenResourceError: the client is gone.
+        """
+        try:
+            while True:
+                while self._lines:
+                    if self._overflowed:
+                        raise SlowClientError(f"{self._waiting} bytes wait for it")
+                    line = self._lines.popleft()
+                    self._waiting -= len(line)
+                    for start in range(0, len(line), _WRITE_SIZE):
+                        with anyio.move_on_after(SLOW_CLIENT_TIMEOUT) as scope:
+                            await stream.send(line[start : start + _WRITE_SIZE])
+                        if scope.cancelled_caught:
+                            raise SlowClientError(f"it took nothing for {SLOW_CLIENT_TIMEOUT:.0f} s")
+                if self._closed:
+                    return
+                self._news = anyio.Event()
+                await self._news.wait()
+        finally:
+            self._closed = True
+            self.drained.set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
+
+
+@asynccontextmanager
+async def message_streams(
+    receiver: ByteReceiveStream, sender: ByteSendStream, *, head: bytes = b""
+) -> AsyncGenerator[tuple[Incoming, OutgoingMessages]]:
+    """Yield the streams of messages that `receiver` and `sender` carry; both end with either.
+
+    Args:
+        receiver: where the client's bytes come from.
+        sender: where the client's bytes go to.
+        head: bytes that were read from `receiver` already.
+
+    Raises:
+        SlowClientError: in an exception group; the client was dropped.
+        LineTooLongError: in an exception group; the client sent more than one message may hold.
+    """
+    incoming_writer, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+    outgoing = OutgoingMessages()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_read_messages, receiver, incoming_writer, head)
+        tasks.start_soon(_write_messages, outgoing, sender, tasks.cancel_scope)
+        try:
+            yield incoming, outgoing
+        finally:
+            outgoing.close()
+            incoming.close()
+
+
+async def _write_messages(outgoing: OutgoingMessages, sender: ByteSendStream, connection: anyio.CancelScope) -> None:
+    try:
+        await outgoing.drain(sender)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        connection.cancel()  # the client is gone: its requests have nobody to answer
+
+
+async def _read_messages(
+    receiver: ByteReceiveStream, messages: MemoryObjectSendStream[SessionMessage | Exception], head: bytes
+) -> None:
+    try:
+        async with messages:
+            async for line in _read_lines(receiver, head):
+                if not line.strip():
+                    continue
+                try:
+                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                except ValueError as error:
+                    await messages.send(error)
+                else:
+                    await messages.send(SessionMessage(message))
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        logger.debug("the connection ended while a message was read")
+
+
+async def _read_lines(receiver: ByteReceiveStream, head: bytes) -> AsyncIterator[bytes]:
+    parts: list[bytes] = []
+    size = 0
+    chunk = head
+    while True:
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            yield b"".join((*parts, chunk[start:end]))
+            parts.clear()
+            size = 0
+            start = end + 1
+        if start < len(chunk):
+            parts.append(chunk[start:])
+            size += len(parts[-1])
+            if size > LINE_LIMIT:
+                raise LineTooLongError(LINE_LIMIT)
+        try:
+            chunk = await receiver.receive(READ_SIZE)
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            if parts:
+                yield b"".join(parts)
+            return

@@ -1,0 +1,98 @@
+"""What a tool answers, and the one place where errors become tool results."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mcp_types import CallToolResult, ContentBlock, TextContent
+
+from ostler.model.errors import (
+    ArgumentError,
+    ClassUnavailableError,
+    Finding,
+    ManifestError,
+    OstlerError,
+    TemplateError,
+)
+from ostler.model.json import JsonObject, JsonValue
+
+logger = logging.getLogger(__name__)
+
+MAX_ERROR_TEXT = 8_000
+"""Characters of an error's text that are sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A tool's answer.
+
+    Attributes:
+        structured: the facts, by the tool's output schema.
+        text: the same for people and for clients that show text only; short.
+        content: content blocks to send in the place of `text` (a downstream tool's own answer).
+        is_error: a downstream tool's own failure, passed on as it came.
+    """
+
+    structured: JsonObject
+    text: str
+    content: Sequence[ContentBlock] = field(default=())
+    is_error: bool = False
+
+    def result(self) -> CallToolResult:
+        """Return it as the SDK sends it."""
+        content = list(self.content) or [TextContent(type="text", text=self.text)]
+        return CallToolResult(content=content, structured_content=self.structured, is_error=self.is_error)
+
+
+def finding_json(finding: Finding) -> JsonObject:
+    """Return a finding with the keys that say something."""
+    names = ("message", "file", "line", "column", "rule", "path", "fix", "severity")
+    values = {name: getattr(finding, name) for name in names}
+    return {name: value for name, value in values.items() if value}
+
+
+def error_json(error: OstlerError) -> JsonObject:
+    """Return what is known about `error`: code, message, where, what to do next, every problem."""
+    facts: JsonObject = {"code": error.code, "message": clipped(error.summary)}
+    for name in ("service", "step", "tool"):
+        value = getattr(error, name)
+        if value:
+            facts[name] = value
+    facts["nextActions"] = list(error.next_actions)
+    facts["retryable"] = error.retryable
+    match error:
+        case ArgumentError():
+            facts["problems"] = list(error.problems)
+        case ManifestError():
+            facts["findings"] = [finding_json(finding) for finding in error.findings]
+        case TemplateError() | ClassUnavailableError():
+            facts["missing"] = list(error.missing)
+        case _:
+            pass
+    return facts
+
+
+def error_result(error: OstlerError) -> CallToolResult:
+    """Return the tool result that tells a client about `error`."""
+    return _failed(str(error), error_json(error))
+
+
+def internal_error_result(tool: str, error: Exception) -> CallToolResult:
+    """Log an exception that nobody foresaw, and return a result that names the tool and the log, not the inside."""
+    logger.error("tool %s failed", tool, exc_info=error)
+    text = (
+        f"internal error in {tool} ({type(error).__name__}). Next: look at the server's log for "
+        f"'tool {tool} failed'; other tools go on working"
+    )
+    return _failed(text, {"code": "internal", "message": text, "tool": tool, "nextActions": [], "retryable": False})
+
+
+def _failed(text: str, facts: JsonValue) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=clipped(text))], structured_content={"error": facts}, is_error=True
+    )
+
+
+def clipped(text: str, limit: int = MAX_ERROR_TEXT) -> str:
+    """Return `text`, shortened to `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,116 @@
+"""From the engine's events to changed resources, and from there to each subscriber's own bounded mailbox."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+import anyio
+from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
+
+from ostler.engine.classes import ClassCatalogue
+from ostler.engine.events import EventLog
+from ostler.faces.mcp.addresses import GRAPH, SERVICES, class_uri, service_uri
+from ostler.model.events import Event, EventKind
+
+Listener = Callable[[ServerEvent], None]
+
+_OF_THE_LIST = (EventKind.SERVICE_CREATED, EventKind.SERVICE_DELETED)
+_OF_THE_LOGS = (*_OF_THE_LIST, EventKind.STATE_CHANGED, EventKind.OPERATION_ENDED, EventKind.TOOL_CALLED)
+
+
+def changes_of(event: Event) -> list[ServerEvent]:
+    """Return the resources that `event` changes."""
+    if not event.service:
+        return []
+    uri = service_uri(event.service)
+    changed: list[ServerEvent] = [ResourceUpdated(f"{uri}/events")]
+    if event.kind is not EventKind.TOOL_CALLED:
+        changed += [ResourceUpdated(uri), ResourceUpdated(SERVICES)]
+    if event.kind in (*_OF_THE_LIST, EventKind.OUTPUTS_CHANGED):
+        changed.append(ResourceUpdated(f"{uri}/outputs"))
+    if event.kind in _OF_THE_LOGS:
+        changed.append(ResourceUpdated(f"{uri}/logs"))
+    if event.kind in (*_OF_THE_LIST, EventKind.STATE_CHANGED):
+        changed.append(ResourceUpdated(GRAPH))
+    if event.kind in _OF_THE_LIST:
+        changed.append(ResourcesListChanged())
+    return changed
+
+
+class ChangeFeed:
+    """Tells listeners which resources changed. It listens to the engine only while somebody listens to it."""
+
+    def __init__(self, events: EventLog, classes: ClassCatalogue) -> None:
+        self._events = events
+        self._classes = classes
+        self._class_names: set[str] = set()
+        self._listeners: dict[object, Listener] = {}
+        self._leave: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def __repr__(self) -> str:
+        return f"ChangeFeed({len(self)} listeners)"
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(change)` for each change, in order; it must be quick. Returns the way out (idempotent)."""
+        if not self._listeners:
+            self._class_names = {entry.name for entry in self._classes.get_all()}
+            self._leave = [self._events.subscribe(self._happened), self._classes.on_change(self._classes_changed)]
+        token = object()
+        self._listeners[token] = listener
+
+        def unsubscribe() -> None:
+            if self._listeners.pop(token, None) is not None and not self._listeners:
+                for leave in self._leave:
+                    leave()
+                self._leave = []
+
+        return unsubscribe
+
+    def _happened(self, event: Event) -> None:
+        for change in changes_of(event):
+            self._tell(change)
+
+    def _classes_changed(self, names: frozenset[str]) -> None:
+        before, self._class_names = self._class_names, {entry.name for entry in self._classes.get_all()}
+        for name in sorted(names):
+            self._tell(ResourceUpdated(class_uri(name)))
+        if before != self._class_names:
+            self._tell(ResourcesListChanged())
+
+    def _tell(self, change: ServerEvent) -> None:
+        for listener in list(self._listeners.values()):
+            listener(change)
+
+
+class Mailbox:
+    """What one subscriber has still to be told. The same change waits once, so it holds at most what is subscribed."""
+
+    def __init__(self) -> None:
+        self._pending: dict[ServerEvent, None] = {}
+        self._wake, self._woken = anyio.create_memory_object_stream[None](1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._wake.close()
+        self._woken.close()
+
+    def put(self, change: ServerEvent) -> None:
+        """Remember `change`; never blocks."""
+        self._pending[change] = None
+        with suppress(
+            anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError
+        ):  # the reader is awake already, or has gone
+            self._wake.send_nowait(None)
+
+    async def take(self) -> ServerEvent:
+        """Return the change that waited longest."""
+        while not self._pending:
+            await self._woken.receive()
+        change = next(iter(self._pending))
+        del self._pending[change]
+        return change

@@ -1,0 +1,56 @@
+"""Progress to the client of one call, without ever letting a slow client hold the operation up."""
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from mcp.server import ServerRequestContext
+
+from ostler.engine.protocols import Progress
+from ostler.faces.mcp.answers import clipped
+from ostler.faces.mcp.lifespan import Lifespan
+
+MAX_PENDING = 16
+"""Progress reports held for a client that does not read; the oldest go first."""
+
+FLUSH_TIMEOUT = 0.5
+"""Seconds that the last reports of a call may take to be written before its answer is sent."""
+
+
+@asynccontextmanager
+async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Progress]:
+    """Give a Progress callback that returns at once; reports are sent by a task of their own.
+
+    The protocol wants values that grow. Steps of one operation count differently (a ready check counts its
+    attempts), so a value that does not grow is sent as one more than the last, without a total.
+    """
+    pending: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_PENDING)
+    wake, woken = anyio.create_memory_object_stream[None](1)
+
+    async def report(done: float, total: float | None, message: str | None) -> None:
+        pending.append((done, total, message))
+        with suppress(
+            anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError
+        ):  # already woken, or the call is over
+            wake.send_nowait(None)
+
+    async def send() -> None:
+        last = -1.0
+        async for _ in woken:
+            while pending:
+                done, total, message = pending.popleft()
+                if done <= last:
+                    done, total = last + 1, None
+                last = done
+                text = clipped(message, 1000) if message else None
+                await context.session.report_progress(done, total, text)
+
+    with wake, woken:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send)
+            try:
+                yield report
+            finally:
+                wake.close()  # the sender ends when it has sent what is pending
+                group.cancel_scope.deadline = anyio.current_time() + FLUSH_TIMEOUT

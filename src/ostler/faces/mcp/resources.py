@@ -1,0 +1,166 @@
+"""Resources: services, their outputs, events and logs, classes, and the overview; with templates and paging."""
+
+import json
+from typing import assert_never
+
+from mcp.server import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    TextResourceContents,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from ostler.engine.protocols import Clock
+from ostler.faces.mcp import shapes
+from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri
+from ostler.faces.mcp.answers import clipped, error_json
+from ostler.faces.mcp.legacy import RESOURCE_NOT_FOUND
+from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.paging import page
+from ostler.faces.mcp.service_tools import read_logs, read_service
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
+from ostler.model.json import JsonObject
+
+PAGE_SIZE = 200
+MAX_EVENTS = 100
+MAX_LOG_LINES = 500
+JSON = "application/json"
+YAML = "application/yaml"
+PLAIN = "text/plain"
+
+TEMPLATES = (
+    ("service://{name}", "service", "A service: state, health, args, outputs", JSON),
+    ("service://{name}/outputs", "service-outputs", "A service's outputs", JSON),
+    ("service://{name}/events", "service-events", "What happened to a service", JSON),
+    ("service://{name}/logs", "service-logs", "A service's newest log lines", PLAIN),
+    ("serviceclass://{name}", "serviceclass", "A ServiceClass's manifest", YAML),
+)
+
+
+class Resources:
+    """Lists and reads resources."""
+
+    def __init__(self, app: ApplicationLike, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def list_resources(
+        self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
+        """List the overview, services and classes, a page at a time."""
+        del context
+        entries = [
+            Resource(uri=SERVICES, name="services", description="All services", mime_type=JSON),
+            Resource(uri=GRAPH, name="graph", description="Who depends on whom", mime_type=JSON),
+        ]
+        entries += [
+            Resource(
+                uri=service_uri(view.name),
+                name=view.name,
+                description=f"{view.class_name or view.service_type} service",
+                mime_type=JSON,
+            )
+            for view in self._app.manager.views()
+        ]
+        entries += [
+            Resource(
+                uri=class_uri(entry.name),
+                name=entry.name,
+                description=clipped(entry.service_class.spec.description or "ServiceClass", 200),
+                mime_type=YAML,
+            )
+            for entry in self._app.classes.get_all()
+        ]
+        entries.sort(key=lambda resource: resource.uri)
+        try:
+            shown, cursor = page(
+                entries, lambda resource: resource.uri, cursor=params.cursor if params else None, limit=PAGE_SIZE
+            )
+        except ArgumentError as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from None
+        return ListResourcesResult(resources=shown, next_cursor=cursor)
+
+    async def list_templates(
+        self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        """List the URI templates."""
+        del context, params
+        return ListResourceTemplatesResult(
+            resource_templates=[
+                ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=mime_type)
+                for uri, name, description, mime_type in TEMPLATES
+            ]
+        )
+
+    async def read(
+        self, context: ServerRequestContext[Lifespan], params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
+        """Read one resource.
+
+        Raises:
+            MCPError: there is no such resource, or it cannot be read now.
+        """
+        uri = str(params.uri)
+        try:
+            text, mime_type = await self._read(_known(uri))
+        except NotFoundError as error:
+            modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+            code = INVALID_PARAMS if modern else RESOURCE_NOT_FOUND
+            raise MCPError(code, str(error), data={"uri": uri}) from None
+        except OstlerError as error:
+            raise MCPError(INTERNAL_ERROR, str(error), data={"uri": uri, "error": error_json(error)}) from None
+        return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
+
+    async def _read(self, address: Address) -> tuple[str, str]:
+        """Return a resource's text and its MIME type."""
+        name = address.name
+        match address.part:
+            case "logs":
+                lines, _ = await read_logs(self._app, name, MAX_LOG_LINES)
+                return "\n".join(lines), PLAIN
+            case "class":
+                return self._app.classes.get(name).text, YAML
+            case "service":
+                value = await read_service(self._app, name, self._clock)
+            case "outputs":
+                value = dict(self._app.manager.view(name).outputs)
+            case "events":
+                value = self._events(name)
+            case "services":
+                views = self._app.manager.views()
+                value = {"services": [shapes.brief(view) for view in views], "total": len(views)}
+            case "graph":
+                value = self._graph()
+            case _:
+                assert_never(address.part)
+        return json.dumps(value, indent=2, default=str, ensure_ascii=False), JSON
+
+    def _events(self, name: str) -> JsonObject:
+        self._app.manager.view(name)  # says that there is no such service
+        log = self._app.manager.events
+        found = log.read(service=name, limit=max(1, log.last_cursor))
+        return {"events": [shapes.event(item) for item in found.events[-MAX_EVENTS:]], "cursor": found.next_cursor}
+
+    def _graph(self) -> JsonObject:
+        views = self._app.manager.views()
+        return {
+            "nodes": [{"name": view.name, "state": view.state.value, "health": view.health.value} for view in views],
+            "edges": [{"from": view.name, "to": name} for view in views for name in view.dependencies],
+        }
+
+
+def _known(uri: str) -> Address:
+    address = read_uri(uri)
+    if address is None:
+        raise NotFoundError("resource", uri, known=[template[0] for template in TEMPLATES])
+    return address

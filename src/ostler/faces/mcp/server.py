@@ -1,0 +1,98 @@
+"""Builds the MCP server over a running application."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
+from mcp_types import NotificationParams
+
+from ostler.engine.clock import SystemClock
+from ostler.engine.protocols import Clock
+from ostler.faces.mcp import prompts
+from ostler.faces.mcp.changes import ChangeFeed
+from ostler.faces.mcp.completions import Completions
+from ostler.faces.mcp.legacy import LegacySubscriptions
+from ostler.faces.mcp.lifespan import Lifespan, lifespan
+from ostler.faces.mcp.resources import Resources
+from ostler.faces.mcp.subscriptions import ListenHandler
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.mcp.toolbox import Toolbox, Toolset, tools_of
+
+INSTRUCTIONS = """\
+Ostler starts, watches and stops services (a web server, a database, a port-forward). Services outlive this chat; \
+every client sees the same ones.
+
+Usual way: service_list (what is there) and serviceclass_list (what can be created, with its arguments) → \
+service_create → use the outputs in the answer, such as url → service_status when in doubt → service_stop, or \
+service_delete when it is no longer needed.
+
+finished=false: the work goes on; use service_wait. Calls can be repeated: starting what runs or stopping what is \
+stopped changes nothing.
+
+On an error read "Next:" in its text. "arg validation failed" lists every problem at once: correct all of them. \
+After a failed start look at service_logs and service_events. "not available (missing required tools: …)": a \
+downstream server is missing or down; see mcpserver_list. Unreachable is not unhealthy: the service may be well while \
+its server cannot be asked.
+
+Durations: 30s, 5m, 2h. Secrets are shown as ***.\
+"""
+
+
+class OstlerServer(Server[Lifespan]):
+    """The low-level server, which tells clients of the handshake era that the resources list can change."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """Return what `initialize` answers."""
+        return super().create_initialization_options(
+            notification_options or NotificationOptions(resources_changed=True), experimental_capabilities, extensions
+        )
+
+
+def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Clock | None = None) -> OstlerServer:
+    """Return an MCP server over `app`. One server serves any number of connections and sessions, of both eras.
+
+    Args:
+        app: the running application; it must outlive the server.
+        toolset: `full`, or `core` for clients with little room for tool descriptions.
+        clock: wall time for the ages in answers.
+    """
+    time = clock or SystemClock()
+    feed = ChangeFeed(app.manager.events, app.classes)
+    toolbox = Toolbox(app, time, tools_of(toolset))
+    resources = Resources(app, time)
+    legacy = LegacySubscriptions(feed)
+    server = OstlerServer(
+        "ostler",
+        version=own_version(),
+        title="Ostler",
+        description="Starts, watches and stops services through the MCP tools you already have.",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        on_list_tools=toolbox.list_tools,
+        on_call_tool=toolbox.call,
+        on_list_resources=resources.list_resources,
+        on_list_resource_templates=resources.list_templates,
+        on_read_resource=resources.read,
+        on_subscribe_resource=legacy.subscribe,
+        on_unsubscribe_resource=legacy.unsubscribe,
+        on_subscriptions_listen=ListenHandler(feed),
+        on_list_prompts=prompts.list_prompts,
+        on_get_prompt=prompts.get_prompt,
+        on_completion=Completions(app).complete,
+    )
+    server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
+    return server
+
+
+def own_version() -> str:
+    """Return the installed version of Ostler."""
+    try:
+        return version("ostler")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"

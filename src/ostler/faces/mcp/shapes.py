@@ -1,0 +1,294 @@
+"""Engine snapshots as the JSON of tools and resources, and in words. Everything that comes in here is masked."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.views import OperationResult, OperationView, ServiceView
+from ostler.faces.mcp.answers import clipped
+from ostler.model.durations import format_duration
+from ostler.model.events import Event
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import ArgSpec, DependencySpec
+from ostler.model.records import OperationRecord
+
+MAX_LIST_ERROR = 100
+"""Characters of a service's last error in a list."""
+
+MAX_VALUE_TEXT = 300
+"""Characters of one output's value in a text."""
+
+
+def timestamp(at: datetime) -> str:
+    """Return `at` as RFC 3339 in UTC, to the millisecond."""
+    text = at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def age(at: datetime, now: datetime) -> str:
+    """Return how long ago `at` was, as a duration of whole seconds."""
+    return format_duration(float(max(0, round((now - at).total_seconds()))))
+
+
+def present(facts: Mapping[str, JsonValue]) -> JsonObject:
+    """Return `facts` without the empty ones (None, empty texts, lists and objects); zero and false stay."""
+    return {key: value for key, value in facts.items() if value is not None and value not in ("", [], {})}
+
+
+def brief(view: ServiceView) -> JsonObject:
+    """Return a service as service_list shows it."""
+    facts: JsonObject = {
+        "name": view.name,
+        "serviceClassName": view.class_name,
+        "serviceType": view.service_type,
+        "state": view.state.value,
+        "health": view.health.value,
+    }
+    if view.error:
+        facts["error"] = clipped(view.error, MAX_LIST_ERROR)
+    return facts
+
+
+def status(view: ServiceView, now: datetime) -> JsonObject:
+    """Return a service as service_status shows it: what is known and how old each fact is."""
+    return {
+        "name": view.name,
+        "serviceClassName": view.class_name,
+        "serviceType": view.service_type,
+        "state": view.state.value,
+        "stateAge": age(view.state_since, now),
+        "health": view.health.value,
+        "reachability": view.reachability.value,
+        "desired": view.desired.value,
+        **present(
+            {
+                "healthAge": age(view.checked_at, now) if view.checked_at else None,
+                "evidence": view.evidence,
+                "reachabilityAge": age(view.reachability_at, now) if view.reachability_at else None,
+                "reason": view.reason,
+                "outputs": dict(view.outputs),
+                "outputsAge": age(view.outputs_at, now) if view.outputs_at else None,
+                "lastError": view.error,
+                "lastErrorAge": age(view.error_at, now) if view.error_at else None,
+                "nextCheckIn": age(now, view.next_check_at) if view.next_check_at else None,
+                "nextRetryIn": age(now, view.next_retry_at) if view.next_retry_at else None,
+                "leaseEndsIn": age(now, view.lease_expires_at) if view.lease_expires_at else None,
+                "operation": operation(view.operation) if view.operation else None,
+            }
+        ),
+    }
+
+
+def details(view: ServiceView) -> JsonObject:
+    """Return everything about a service, as service_get and the resource `service://{name}` show it."""
+    return {
+        "name": view.name,
+        "id": view.id,
+        "serviceClassName": view.class_name,
+        "serviceType": view.service_type,
+        "state": view.state.value,
+        "stateSince": timestamp(view.state_since),
+        "health": view.health.value,
+        "reachability": view.reachability.value,
+        "desired": view.desired.value,
+        "args": dict(view.args),
+        "outputs": dict(view.outputs),
+        "serviceData": dict(view.service_data),
+        "dependencies": list(view.dependencies),
+        "healthCheckFailures": view.health_failures,
+        "healthCheckSuccesses": view.health_successes,
+        "createdAt": timestamp(view.created_at),
+        "updatedAt": timestamp(view.updated_at),
+        "persist": view.persist,
+        "autoStart": view.auto_start,
+        "starts": view.starts,
+        "restarts": view.restarts,
+        **present(
+            {
+                "labels": dict(view.labels),
+                "owner": view.owner,
+                "purpose": view.purpose,
+                "reason": view.reason,
+                "lastError": view.error,
+                "lastErrorAt": timestamp(view.error_at) if view.error_at else None,
+                "lastChecked": timestamp(view.checked_at) if view.checked_at else None,
+                "evidence": view.evidence,
+                "nextCheckAt": timestamp(view.next_check_at) if view.next_check_at else None,
+                "nextRetryAt": timestamp(view.next_retry_at) if view.next_retry_at else None,
+                "leaseExpiresAt": timestamp(view.lease_expires_at) if view.lease_expires_at else None,
+                "classDigest": view.class_digest,
+                "operation": operation(view.operation) if view.operation else None,
+            }
+        ),
+    }
+
+
+def changed(result: OperationResult) -> JsonObject:
+    """Return how a start, stop, restart, create or delete went."""
+    view = result.service
+    return {
+        "message": result.message,
+        "service": {
+            **brief(view),
+            **present({"outputs": dict(view.outputs)}),
+        },
+        "changed": result.changed,
+        "finished": result.finished,
+        **present({"operationId": result.operation_id}),
+    }
+
+
+def operation(view: OperationView) -> JsonObject:
+    """Return an operation under way."""
+    return {
+        "id": view.id,
+        "kind": view.kind.value,
+        "startedAt": timestamp(view.started_at),
+        **present({"step": view.step, "reason": view.reason}),
+    }
+
+
+def past_operation(record: OperationRecord) -> JsonObject:
+    """Return an operation of the history, without its calls."""
+    return {
+        "id": record.id,
+        "kind": record.kind.value,
+        "startedAt": timestamp(record.started_at),
+        **present(
+            {
+                "finishedAt": timestamp(record.finished_at) if record.finished_at else None,
+                "outcome": record.outcome.value if record.outcome else None,
+                "reason": record.reason,
+                "error": record.error,
+            }
+        ),
+    }
+
+
+def event(item: Event) -> JsonObject:
+    """Return one event."""
+    return {
+        "cursor": item.cursor,
+        "at": timestamp(item.at),
+        "kind": item.kind.value,
+        **present({"service": item.service, "message": item.message, "data": dict(item.data)}),
+    }
+
+
+def event_line(item: Event) -> str:
+    """Return one event on a line."""
+    who = f" {item.service}:" if item.service else ""
+    return f"[{item.cursor}] {timestamp(item.at)} {item.kind.value}{who} {item.message}".rstrip()
+
+
+def arg_summary(spec: ArgSpec) -> str:
+    """Return an argument in a few words, such as `integer, default 8080`."""
+    words: list[str] = [spec.type]
+    if spec.has_default:
+        words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
+    elif spec.required:
+        words.append("required")
+    if spec.enum:
+        words.append(f"one of {json.dumps(spec.enum)}")
+    if spec.secret:
+        words.append("secret")
+    return ", ".join(words)
+
+
+def service_class(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
+    """Return a class as serviceclass_list shows it."""
+    spec = entry.service_class.spec
+    availability = catalogue.availability(entry.name)
+    return {
+        "name": entry.name,
+        "description": spec.description,
+        "serviceType": entry.service_class.service_type,
+        "available": availability.available,
+        "args": {name: arg_summary(arg) for name, arg in spec.args.items()},
+        **present({"missingTools": list(availability.missing_tools), "reason": availability.reason}),
+    }
+
+
+def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
+    """Return everything about a class that is not in its manifest's text."""
+    service_class_ = entry.service_class
+    config = service_class_.config
+    args: JsonObject = {
+        name: {
+            **arg.json_schema(),
+            **present({"required": (arg.required and not arg.has_default) or None, "secret": arg.secret or None}),
+        }
+        for name, arg in service_class_.spec.args.items()
+    }
+    dependencies = [_dependency(item) for item in config.dependencies]
+    return {
+        **service_class(entry, catalogue),
+        "args": args,
+        "outputs": list(config.outputs),
+        "lifecycleTools": {step: call.tool for step, call in service_class_.tools.calls()},
+        "timeouts": {
+            "create": format_duration(config.timeout.create),
+            "delete": format_duration(config.timeout.delete),
+            "restart": format_duration(config.timeout.restart),
+        },
+        "restartPolicy": config.restart.policy,
+        "healthChecks": config.health.enabled and service_class_.tools.health_check is not None,
+        "origin": entry.origin,
+        "digest": entry.digest,
+        **present(
+            {
+                "labels": dict(service_class_.metadata.labels),
+                "dependencies": dependencies,
+                "path": entry.path,
+                "shadows": entry.shadows or None,
+            }
+        ),
+    }
+
+
+def _dependency(item: str | DependencySpec) -> str:
+    if isinstance(item, str):
+        return item
+    return item.name or item.service_class_name or ""
+
+
+def value_text(value: JsonValue) -> str:
+    """Return a JSON value on one line: texts as they are, the rest as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return clipped(text, MAX_VALUE_TEXT)
+
+
+def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
+    """Return `outputs: a=1, b=2`, or nothing."""
+    if not outputs:
+        return ""
+    return "outputs: " + ", ".join(f"{name}={value_text(value)}" for name, value in outputs.items())
+
+
+def list_line(view: ServiceView) -> str:
+    """Return a service on one line."""
+    kind = view.class_name or view.service_type
+    line = f"{view.name} {view.state.value}/{view.health.value} ({kind})"
+    return f"{line} error: {clipped(view.error, MAX_LIST_ERROR)}" if view.error else line
+
+
+def status_text(view: ServiceView, now: datetime) -> str:
+    """Return a service's status in words."""
+    lines = [
+        f"{view.name} ({view.class_name or view.service_type}): {view.state.value} for {age(view.state_since, now)}"
+        + (f" ({view.reason})" if view.reason else "")
+        + f", health {view.health.value}"
+        + (f" (checked {age(view.checked_at, now)} ago)" if view.checked_at else "")
+        + (f", {view.reachability.value}" if view.reachability.value == "unreachable" else "")
+    ]
+    if view.operation is not None:
+        step = f", at {view.operation.step}" if view.operation.step else ""
+        lines.append(f"under way: {view.operation.kind.value}{step}")
+    if view.outputs:
+        lines.append(outputs_text(view.outputs))
+    if view.error:
+        lines.append(f"last error: {clipped(view.error, 1000)}")
+    if view.next_retry_at is not None:
+        lines.append(f"next retry in {age(now, view.next_retry_at)}")
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""What the MCP face needs of the application: the narrow seam between protocol and engine."""
+
+from typing import Protocol
+
+from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import ToolCaller, ToolDirectory
+from ostler.model.json import JsonObject
+
+
+class Downstream(ToolCaller, ToolDirectory, Protocol):
+    """The downstream tools: call one, look at what there is. The policy for calls is enforced by the implementer."""
+
+
+class ApplicationLike(Protocol):
+    """The running application, as far as tools, resources and prompts use it.
+
+    Everything returned here is masked; `manager.reveal` is the one way to secrets.
+    """
+
+    @property
+    def manager(self) -> ServiceManager:
+        """The engine."""
+        ...
+
+    @property
+    def classes(self) -> ClassCatalogue:
+        """The loaded ServiceClasses."""
+        ...
+
+    @property
+    def pool(self) -> Downstream:
+        """The downstream servers' tools."""
+        ...
+
+    async def create_class(self, text: str) -> ClassEntry:
+        """Write a new class file and load it. Raises ManifestError, AlreadyExistsError."""
+        ...
+
+    async def update_class(self, name: str, text: str) -> ClassEntry:
+        """Replace the file of the class `name` and load it. Raises ManifestError, NotFoundError."""
+        ...
+
+    async def delete_class(self, name: str, *, force: bool = False) -> None:
+        """Remove the file of the class `name`. Raises NotFoundError; ConflictError while instances exist."""
+        ...
+
+    def server_entries(self) -> list[JsonObject]:
+        """Return every downstream server's entry with its state, masked."""
+        ...
+
+    def server_entry(self, name: str) -> JsonObject:
+        """Return one downstream server's entry with its state, masked. Raises NotFoundError."""
+        ...
+
+    def effective_config(self) -> JsonObject:
+        """Return the configuration in force, masked."""
+        ...
+
+    async def service_logs(self, name: str, *, lines: int = 100) -> JsonObject:
+        """Return `{"lines": [...], "source": "..."}`. Raises NotFoundError."""
+        ...

@@ -1,0 +1,1 @@
+"""Real processes for the tests of bridge, server and command line."""

@@ -1,0 +1,126 @@
+"""A server process with a small MCP server in it: `scripted_server.py --state DIR [--version V] [...]`.
+
+Started as `scripted_server.py bridge …` it is a bridge that starts such servers.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.bridge.version import VERSION
+
+
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["bridge", "server"])
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--version", default=VERSION)
+    parser.add_argument("--idle-exit", type=float)
+    parser.add_argument("--foreground", action="store_true")
+    parser.add_argument("--http")
+    parser.add_argument("--token", default="")
+    parser.add_argument("--fail", help="the application cannot be opened, for this reason")
+    parser.add_argument("--busy", action="store_true", help="there is something to supervise")
+    return parser.parse_args(arguments)
+
+
+def server_main(options: argparse.Namespace) -> int:
+    from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+    from ostler.faces.daemon.lock import FolderHeldError, StateLock
+    from ostler.faces.daemon.logs import set_up_logging
+
+    place = ServerPlace(Paths.resolve(options.state, options.state))
+    lock = StateLock(place, version=options.version)
+    try:
+        lock.acquire()
+    except FolderHeldError as error:
+        print(error, file=sys.stderr)
+        return EXIT_LOCK_HELD
+    set_up_logging("info")
+    from ostler.faces.daemon.http import HttpSettings, parse_address
+    from ostler.faces.daemon.process import run_server
+
+    http = None
+    if options.http:
+        host, port = parse_address(options.http)
+        http = HttpSettings(host, port, token=options.token)
+    return run_server(
+        place,
+        lock,
+        scripted_source(options),
+        background=not options.foreground and http is None,
+        version=options.version,
+        idle_exit=options.idle_exit,
+        http=http,
+        stdio=options.foreground,
+        announce=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+
+
+def scripted_source(options: argparse.Namespace) -> Any:
+    import anyio
+    import mcp_types as types
+    from mcp.server.lowlevel import Server
+
+    from ostler.faces.daemon.hosting import Hosted
+    from ostler.model.errors import StoreCorruptError
+
+    async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
+        names = ("pid", "hang", "echo", "crash")
+        return types.ListToolsResult(tools=[types.Tool(name=name, input_schema={"type": "object"}) for name in names])
+
+    async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        text = ""
+        match params.name:
+            case "hang":
+                await anyio.sleep_forever()
+            case "crash":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "echo":
+                text = str((params.arguments or {})["text"])
+            case _:
+                text = str(os.getpid())
+        return types.CallToolResult(content=[types.TextContent(type="text", text=text)])
+
+    async def subscribe(_context: Any, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        print(f"subscribed {params.uri}", file=sys.stderr, flush=True)
+        return types.EmptyResult()
+
+    async def list_resources(_context: Any, _params: Any) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[])
+
+    @asynccontextmanager
+    async def source() -> AsyncGenerator[Hosted]:
+        if options.fail:
+            raise StoreCorruptError(options.fail)
+        server: Server[Any] = Server(
+            "scripted",
+            version=options.version,
+            on_list_tools=list_tools,
+            on_call_tool=call_tool,
+            on_list_resources=list_resources,
+            on_subscribe_resource=subscribe,
+        )
+        yield Hosted(server, has_work=lambda: options.busy)
+
+    return source
+
+
+def bridge_main(options: argparse.Namespace, arguments: list[str]) -> int:
+    from ostler.faces.bridge.program import run_bridge
+
+    place = ServerPlace(Paths.resolve(options.state, options.state))
+    command = [sys.executable, "-P", __file__, "server", *arguments[1:]]
+    return run_bridge(place, version=options.version, command=command)
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    parsed = options_of(given)
+    sys.exit(bridge_main(parsed, given) if parsed.role == "bridge" else server_main(parsed))

@@ -1,0 +1,64 @@
+"""The composed application over real folders."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ostler.adapters.config.paths import Paths
+from ostler.engine.views import CreateRequest
+from ostler.faces.application import open_application
+from ostler.model.events import EventKind
+
+SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+
+async def test_cursors_are_given_out_once_over_restarts(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    last = 0
+    for name in ("one", "two", "three"):
+        async with open_application(paths) as app:
+            events = app.manager.events
+            assert events.last_cursor >= last
+            await app.manager.create(CreateRequest("command", name, {"command": "true"}, start=False))
+            cursors = [event.cursor for event in events.read(limit=1000).events]
+            assert cursors == sorted(set(cursors))
+            created = events.read(since=last, kinds=[EventKind.SERVICE_CREATED], limit=1000).events
+            assert [event.service for event in created] == [name]
+            last = events.last_cursor
+
+
+async def test_what_is_wrong_with_class_files_is_told_at_the_start(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    paths.serviceclasses_dir.mkdir(parents=True)
+    (paths.serviceclasses_dir / "bad.yaml").write_text("kind: Nothing\n")
+    async with open_application(paths) as app:
+        assert any("bad.yaml:1" in event.message for event in app.manager.events.read(limit=1000).events)
+        assert any("bad.yaml:1" in str(finding) for finding in app.classes.findings)
+
+
+async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    paths.config_dir.mkdir()
+
+    def write(**servers: list[str]) -> None:
+        entries = {name: {"command": sys.executable, "args": [str(SCRIPT), *args]} for name, args in servers.items()}
+        paths.mcp_json.write_text(json.dumps({"mcpServers": entries}))
+
+    write(one=[], two=[])
+    async with open_application(paths) as app:
+        registry, events = app.manager.registry, app.manager.events
+        assert {"one", "two", "process"} <= {service.name for service in registry.get_all()}
+
+        write(one=["--page-size", "3"], three=[])
+        await app.reload_servers()
+        assert {service.name for service in registry.get_by_type("MCPServer")} == {"one", "three", "process"}
+        told = [(e.service, e.message) for e in events.read(kinds=[EventKind.SERVER_CHANGED]).events]
+        assert told == [("one", "its entry in mcp.json changed"), ("two", "its entry was removed from mcp.json")]
+
+        paths.mcp_json.write_text('{"mcpServers": {"three": {"command": 5}}}')
+        await app.reload_servers()
+        assert {service.name for service in registry.get_by_type("MCPServer")} == {"one", "three", "process"}
+        assert any("mcp.json:1" in finding for finding in app.effective_config()["findings"])

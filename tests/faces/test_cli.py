@@ -1,0 +1,185 @@
+"""The command line against the real server: verbs, output, exit statuses, and what it takes to start."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from processes.bridge_client import clean_place
+
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.app import run_command
+from ostler.faces.cli.session import ExitStatus
+
+pytestmark = pytest.mark.realtime
+
+
+class CommandLine:
+    """`ostler` for one place, in this process; the server is one of its own."""
+
+    def __init__(self, place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> None:
+        self.place = place
+        self._capsys = capsys
+        self.out = ""
+        self.err = ""
+
+    def run(self, *arguments: str) -> int:
+        folders = ["--config", self.place.config_dir, "--state", self.place.state_dir]
+        status = run_command([*folders, *arguments])
+        captured = self._capsys.readouterr()
+        self.out, self.err = captured.out, captured.err
+        return status
+
+    def json(self, *arguments: str) -> Any:
+        assert self.run(*arguments) == ExitStatus.OK, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture(scope="module")
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServerPlace]:
+    with clean_place(tmp_path_factory.mktemp("s")) as place:
+        yield place
+
+
+@pytest.fixture
+def ostler(shared_place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(shared_place, capsys)
+
+
+@pytest.fixture
+def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
+    with clean_place(state_dir) as place:
+        yield CommandLine(place, capsys)
+
+
+def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
+    create = ("create", "static-web-server", "site", "--arg", f"directory={tmp_path}", "--label", "team=web")
+    assert ostler.run(*create, "--json") == ExitStatus.OK, ostler.err
+    created = json.loads(ostler.out)
+    pid = created["service"]["outputs"]["pid"]
+    assert psutil.pid_exists(pid)
+
+    assert ostler.run("ps") == ExitStatus.OK
+    assert ostler.out.splitlines()[0].split() == ["NAME", "CLASS", "TYPE", "STATE", "HEALTH"]
+    assert "site" in ostler.out
+    assert [row["name"] for row in ostler.json("ps", "--class", "static-web-server", "--json")["services"]] == ["site"]
+    assert ostler.json("list", "--only", "failed", "--json") == {"services": [], "total": 0}
+    assert ostler.json("status", "site", "--json")["state"] == "running"
+    assert ostler.run("status", "site") == ExitStatus.OK
+    assert "running" in ostler.out
+    assert ostler.json("get", "site")["labels"] == {"team": "web"}
+    events = ostler.json("events", "site", "--json")
+    assert {event["service"] for event in events["events"]} == {"site"}
+    assert ostler.run("events", "--since", str(events["cursor"] - 1)) == ExitStatus.OK
+    assert len(ostler.out.splitlines()) >= 1
+    assert ostler.run("logs", "site", "-n", "5") == ExitStatus.OK
+    assert "Serving HTTP" in ostler.out
+
+    assert ostler.run("stop", "site") == ExitStatus.OK
+    assert "site" in ostler.out
+    assert not psutil.pid_exists(pid)
+    assert ostler.run("delete", "nobody", "site") == ExitStatus.NOT_FOUND
+    assert "'nobody' not found" in ostler.err
+    assert "site" in ostler.out
+    assert ostler.json("ps", "--class", "static-web-server", "--json")["services"] == []
+
+
+def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None:
+    assert ostler.run("status", "nobody") == ExitStatus.NOT_FOUND
+    assert ostler.run("create", "no-such-class") == ExitStatus.NOT_FOUND
+    assert (
+        ostler.run("create", "static-web-server", "bad", "--args-json", '{"directory": 1, "x": 2}') == ExitStatus.FAILED
+    )
+    assert "arg validation failed" in ostler.err
+    assert "Traceback" not in ostler.err
+    assert ostler.run("create", "static-web-server", "--arg", "directory") == ExitStatus.USAGE
+    assert ostler.run("create", "static-web-server", "--args-json", "[1]") == ExitStatus.USAGE
+    assert ostler.run("ps", "--nonsense") == ExitStatus.USAGE
+    assert ostler.run("frobnicate") == ExitStatus.USAGE
+    assert ostler.run("call", "process/frobnicate") == ExitStatus.NOT_FOUND
+    assert ostler.run("call", "process/status", "--args-json", '{"id": "nobody"}') == ExitStatus.FAILED
+
+
+def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:
+    names = [row["name"] for row in ostler.json("classes", "--json")["serviceClasses"]]
+    assert "static-web-server" in names
+    assert ostler.run("classes") == ExitStatus.OK
+    assert "AVAILABLE" in ostler.out
+    assert ostler.json("class", "get", "static-web-server", "--json")["name"] == "static-web-server"
+    assert ostler.json("servers", "--json")["mcpServers"][0]["name"] == "process"
+    assert ostler.run("servers") == ExitStatus.OK
+    assert "connected" in ostler.out
+    assert "process/start" in [tool["name"] for tool in ostler.json("tools", "process", "--json")["tools"]]
+    assert ostler.run("call", "process/free_port") == ExitStatus.OK
+    assert ostler.json("call", "process/list", "--json")["isError"] is False
+    assert ostler.json("config")["stateDir"] == ostler.place.state_dir
+
+
+def test_args_are_typed_by_the_class(alone: CommandLine) -> None:
+    classes = Path(alone.place.config_dir) / "serviceclasses"
+    classes.mkdir(parents=True)
+    (classes / "typed.yaml").write_text(
+        "apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: typed}\nspec:\n  args:\n"
+        "    release: {type: string}\n    count: {type: integer}\n    tags: {type: array}\n  serviceConfig:\n"
+        "    lifecycleTools:\n      start: {tool: process/list}\n      stop: {tool: process/list}\n"
+    )
+    pairs = ["--arg", "release=1.10", "--arg", "count=3", "--arg", 'tags=["a"]']
+    assert alone.run("create", "typed", "one", *pairs, "--no-start", "--no-persist") == ExitStatus.OK, alone.err
+    assert alone.json("get", "one")["args"] == {"release": "1.10", "count": 3, "tags": ["a"]}
+
+
+def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: x}\nspec:\n  serviceConfg: {}\n")
+    assert alone.run("validate", str(wrong), str(tmp_path / "absent.yaml")) == ExitStatus.FAILED
+    assert f"{wrong}:5:3" in alone.out
+    assert "absent.yaml: cannot be read" in alone.out
+    assert alone.run("validate", str(wrong), "--json") == ExitStatus.FAILED
+    assert json.loads(alone.out)["findings"][0]["line"] == 5
+    shipped = sorted((Path(__file__).parents[2] / "serviceclasses").glob("*.yaml"))
+    assert alone.run("validate", *map(str, shipped)) == ExitStatus.OK, alone.out
+    assert not Path(alone.place.state_dir).exists()
+
+
+def test_the_server_s_own_verbs(alone: CommandLine) -> None:
+    assert alone.run("server-status") == ExitStatus.UNAVAILABLE
+    assert alone.run("stop-server") == ExitStatus.OK
+    assert alone.run("ps") == ExitStatus.OK
+    facts = alone.json("server-status", "--json")
+    assert facts["running"] is True
+    assert alone.run("server-status") == ExitStatus.OK
+    assert str(facts["pid"]) in alone.out
+    assert alone.run("serve", "--foreground") == ExitStatus.FAILED
+    assert f"pid {facts['pid']}" in alone.err
+    assert alone.run("serve", "--stop-on-exit") == ExitStatus.USAGE
+    assert alone.run("stop-server") == ExitStatus.OK
+    assert str(facts["pid"]) in alone.out
+    assert alone.run("version") == ExitStatus.OK
+    assert alone.out.startswith("ostler 0.1.0")
+
+
+def test_a_server_that_cannot_be_had_is_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    status = run_command(["--state", str(tmp_path / "file" / "state"), "ps"])
+    assert status == ExitStatus.UNAVAILABLE
+    assert "state folder" in capsys.readouterr().err
+
+
+def test_help_is_light(tmp_path: Path) -> None:
+    probe = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), sep='\\n', file=sys.stderr))\n"
+        "from ostler.faces.entry import main\n"
+        "sys.exit(main(['--help']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, timeout=30, check=True, env={**os.environ}
+    )
+    assert "stop-server" in done.stdout.decode()
+    modules = {name.partition(".")[0] for name in done.stderr.decode().split()}
+    assert not modules & {"mcp", "mcp_types", "pydantic", "anyio", "rich", "asyncio", "yaml", "uvicorn"}

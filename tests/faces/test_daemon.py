@@ -1,0 +1,253 @@
+"""The server process: ownership of the state folder, its socket, its end, and clients that misbehave."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.abc import ByteReceiveStream, ByteSendStream
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification
+from processes.bridge_client import BridgeClient, clean_place, eventually, scripted, servers_of
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.greeting import RefusedError
+from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
+
+
+@pytest.fixture
+def place(state_dir: Path) -> Iterator[ServerPlace]:
+    with clean_place(state_dir) as place:
+        yield place
+
+
+def dialer_of(place: ServerPlace, *options: str, version: str = "0.1.0") -> Dialer:
+    return Dialer(place, kind="cli", note=print, version=version, command=scripted("server", place, *options))
+
+
+def call(place: ServerPlace, tool: str, *options: str, **args: Any) -> str:
+    with ServerClient(dialer_of(place, *options)) as client:
+        return client.call_tool(tool, args).text
+
+
+@pytest.mark.realtime
+def test_lock_is_exclusive_and_names_its_holder(state_dir: Path) -> None:
+    place = ServerPlace(Paths.resolve(state_dir, state_dir / "state"))
+    with StateLock(place, version="1.2.3"):
+        holder = read_holder(place)
+        assert holder is not None
+        assert (holder.pid, holder.version) == (os.getpid(), "1.2.3")
+        with pytest.raises(FolderHeldError, match=rf"pid {os.getpid()}, version 1.2.3, since .*stop-server"):
+            StateLock(place, version="1.2.3").acquire()
+    assert read_holder(place) is None
+    with StateLock(place, version="1.2.3"):
+        pass
+
+
+@pytest.mark.realtime
+def test_a_second_server_ends_at_once_and_says_who_is_there(place: ServerPlace) -> None:
+    pid = call(place, "pid")
+    second = subprocess.run(scripted("server", place), capture_output=True, timeout=20, check=False)
+    assert second.returncode == EXIT_LOCK_HELD
+    assert f"pid {pid}" in second.stderr.decode()
+    assert call(place, "pid") == pid
+
+
+@pytest.mark.realtime
+def test_socket_and_folder_are_private_and_a_stale_socket_is_replaced(place: ServerPlace) -> None:
+    place.paths.create_state()
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(os.fspath(place.socket_file))
+    stale.close()
+    assert call(place, "echo", text="here") == "here"
+    assert stat.S_IMODE(place.socket_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(Path(place.state_dir).stat().st_mode) == 0o700
+
+
+@pytest.mark.realtime
+def test_it_ends_when_idle_but_not_while_there_is_work_or_a_client(place: ServerPlace) -> None:
+    with ServerClient(dialer_of(place, "--idle-exit", "0.3")) as client:
+        pid = int(client.call_tool("pid", {}).text)
+        anyio.run(anyio.sleep, 0.6)
+        assert int(client.call_tool("pid", {}).text) == pid
+    eventually(lambda: servers_of(place) == [], "the idle server has ended", timeout=10)
+    assert not place.socket_file.exists()
+    assert "the server ends (idle)" in place.log_file.read_text()
+    pid = int(call(place, "pid", "--idle-exit", "0.3", "--busy"))
+    anyio.run(anyio.sleep, 0.6)
+    assert servers_of(place) == [pid]
+
+
+@pytest.mark.realtime
+def test_status_and_stop_are_answered_beside_mcp(place: ServerPlace) -> None:
+    dialer = dialer_of(place, "--busy")
+    with pytest.raises(ServerUnavailableError, match="no Ostler server runs"):
+        dialer.request("status")
+    with ServerClient(dialer) as client:
+        pid = int(client.call_tool("pid", {}).text)
+        facts = dialer.request("status")
+        assert (facts["pid"], facts["clients"], facts["hasWork"], facts["version"]) == (pid, 1, True, "0.1.0")
+        with pytest.raises(RefusedError, match="does not know the request 'dance'"):
+            dialer.request("dance")
+        assert dialer.request("stop")["pid"] == pid
+        with pytest.raises(ServerUnavailableError, match=r"ended while tools/call was under way|broke"):
+            client.call_tool("pid", {})
+
+
+@pytest.mark.realtime
+def test_sigterm_ends_it_in_order(place: ServerPlace) -> None:
+    pid = int(call(place, "pid"))
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: servers_of(place) == [], "the server has ended", timeout=10)
+    assert not place.socket_file.exists()
+    assert read_holder(place) is None
+    assert "Traceback" not in place.log_file.read_text()
+
+
+@pytest.mark.realtime
+def test_strangers_and_broken_clients_harm_nobody(place: ServerPlace) -> None:
+    with ServerClient(dialer_of(place)) as client:
+        pid = client.call_tool("pid", {}).text
+        for opening in (b"GET / HTTP/1.1\r\n\r\n", b'{"ostler":"hello"', b'{"ostler":"hello"}\nnot json\n[]\n', b""):
+            connection, _ = place.dial()
+            with connection:
+                connection.sendall(opening)
+        with ServerClient(dialer_of(place)) as other:
+            other.call_tool("echo", {"text": "x" * 1_000_000})
+        assert client.call_tool("pid", {}).text == pid
+
+
+@pytest.mark.realtime
+def test_foreground_serves_stdio_is_joined_by_others_and_does_not_hand_over(place: ServerPlace) -> None:
+    with BridgeClient(scripted("server", place, "--foreground")) as client:
+        client.initialize()
+        pid = client.call("pid")
+        assert pid == str(client.process.pid)
+        assert call(place, "pid") == pid
+        with ServerClient(dialer_of(place, version="99.0")) as newer:
+            assert newer.call_tool("pid", {}).text == pid
+        assert client.close() == 0
+    assert read_holder(place) is None
+
+
+def test_a_large_log_is_begun_afresh(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from ostler.faces.daemon.logs import rotate_log\n"
+        "rotate_log(Path(sys.argv[1]), limit=10); print('new', flush=True)"
+    )
+    log = tmp_path / "server.log"
+    log.write_text("old and long enough\n")
+    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=20)
+    assert log.read_text() == "new\n"
+    assert (tmp_path / "server.log.1").read_text() == "old and long enough\n"
+
+
+# -- message streams, in virtual time
+
+
+class Silent(ByteReceiveStream):
+    """A client that says nothing."""
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self) -> None: ...
+
+
+class Chunks(ByteReceiveStream):
+    def __init__(self, *chunks: bytes) -> None:
+        self._chunks = list(chunks)
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        if not self._chunks:
+            raise anyio.EndOfStream
+        return self._chunks.pop(0)
+
+    async def aclose(self) -> None: ...
+
+
+class Sink(ByteSendStream):
+    def __init__(self, *, takes: bool = True) -> None:
+        self.takes = takes
+        self.received = b""
+
+    async def send(self, item: bytes) -> None:
+        await anyio.lowlevel.checkpoint()
+        if not self.takes:
+            await anyio.sleep_forever()
+        self.received += item
+
+    async def aclose(self) -> None: ...
+
+
+def notification(text: str) -> SessionMessage:
+    return SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/message", params={"text": text}))
+
+
+@pytest.mark.anyio
+async def test_messages_pass_in_order_and_bad_lines_are_told() -> None:
+    lines = [json.dumps({"jsonrpc": "2.0", "id": key, "method": "ping"}).encode() + b"\n" for key in range(3)]
+    whole = b"".join(lines) + b"nonsense\n\n" + lines[0].rstrip()
+    sink = Sink()
+    async with message_streams(Chunks(whole[:20], whole[20:75], whole[75:]), sink, head=b"") as (incoming, outgoing):
+        got = [item async for item in incoming]
+        await outgoing.send(notification("one"))
+        await outgoing.send(notification("two"))
+        await outgoing.aclose()
+        await outgoing.drained.wait()
+    assert [getattr(item.message, "id", None) for item in got if isinstance(item, SessionMessage)] == [0, 1, 2, 0]
+    assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == ["ValidationError"]
+    assert [json.loads(line)["params"]["text"] for line in sink.received.splitlines()] == ["one", "two"]
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_a_client_that_takes_nothing_is_dropped_and_never_waited_for() -> None:
+    began = anyio.current_time()
+
+    async def broadcast() -> None:
+        async with message_streams(Silent(), Sink(takes=False)) as (_, outgoing):
+            for _ in range(1000):
+                await outgoing.send(notification("news"))
+            assert anyio.current_time() == began
+            await anyio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as dropped:
+        await broadcast()
+    assert "took nothing for 30 s" in str(dropped.value.exceptions[0])
+    assert anyio.current_time() - began == pytest.approx(SLOW_CLIENT_TIMEOUT, abs=1)
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_a_client_that_lets_too_much_wait_is_dropped() -> None:
+    chunk = "x" * (BACKLOG_LIMIT // 4)
+    accepted = 0
+
+    async def broadcast() -> None:
+        nonlocal accepted
+        async with message_streams(Silent(), Sink(takes=False)) as (_, outgoing):
+            while True:
+                await outgoing.send(notification(chunk))
+                accepted += 1
+
+    with pytest.raises((ExceptionGroup, anyio.BrokenResourceError)):
+        await broadcast()
+    assert accepted <= 6

@@ -1,0 +1,152 @@
+"""Streamable HTTP of a server in the foreground: who gets in, and that it is the same server as on the socket."""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from processes.bridge_client import MODERN_META, BridgeClient, clean_place, scripted
+
+from ostler.faces.bridge.dialer import Dialer
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address
+
+TOKEN = "a-secret-of-some-length"
+
+
+@pytest.fixture
+def place(state_dir: Path) -> Generator[ServerPlace]:
+    with clean_place(state_dir) as place:
+        yield place
+
+
+@contextmanager
+def http_server(place: ServerPlace, *options: str) -> Generator[tuple[str, BridgeClient]]:
+    with BridgeClient(scripted("server", place, "--http", "127.0.0.1:0", *options)) as server:
+        url = ""
+        said = ""
+        while not url:
+            assert server.process.poll() is None, said
+            said += server.wait_for_note()
+            found = re.search(r"http://[^\s]+/mcp", said)
+            url = found[0] if found else ""
+        try:
+            yield url, server
+        finally:
+            server.process.terminate()
+            assert server.process.wait(10) == 0
+
+
+class Response(NamedTuple):
+    status: int
+    text: str
+    challenge: str | None
+
+
+def request(method: str, url: str, body: bytes = b"", **headers: str) -> Response:
+    parts = urlsplit(url)
+    assert parts.hostname
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    try:
+        connection.request(method, parts.path, body, headers={key.replace("_", "-"): headers[key] for key in headers})
+        answer = connection.getresponse()
+        return Response(answer.status, answer.read().decode(), answer.getheader("WWW-Authenticate"))
+    finally:
+        connection.close()
+
+
+def post(url: str, **headers: str) -> Response:
+    params = {"name": "pid", "arguments": {}, "_meta": MODERN_META}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    fixed = {
+        "content_type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp_protocol_version": "2026-07-28",
+        "mcp_method": "tools/call",
+        "mcp_name": "pid",
+    }
+    return request("POST", url, json.dumps(body).encode(), **fixed, **headers)
+
+
+@pytest.mark.realtime
+def test_http_and_socket_reach_the_same_server_and_strangers_are_refused(place: ServerPlace) -> None:
+    with http_server(place) as (url, server):
+        answer = post(url)
+        assert answer.status == 200, answer.text
+        assert f'"{server.process.pid}"' in answer.text
+        with ServerClient(Dialer(place, kind="cli", note=print)) as client:
+            assert client.call_tool("pid", {}).text == str(server.process.pid)
+        assert post(url, host="evil.example").status == 421
+        assert post(url, origin="http://evil.example").status == 403
+        assert post(url, origin="http://localhost:3000").status == 200
+        health = request("GET", url.replace("/mcp", "/healthz"))
+        assert json.loads(health.text) == {"status": "ok", "version": "0.1.0"}
+
+
+@pytest.mark.realtime
+def test_a_token_is_required_where_one_is_set(place: ServerPlace) -> None:
+    with http_server(place, "--token", TOKEN) as (url, _):
+        refused = post(url)
+        assert refused.status == 401
+        assert refused.challenge == "Bearer"
+        assert post(url, authorization="Bearer wrong-secret-of-length").status == 401
+        assert post(url, authorization=f"Bearer {TOKEN}").status == 200
+        assert request("GET", url.replace("/mcp", "/healthz")).status == 200
+
+
+@pytest.mark.realtime
+def test_other_machines_are_not_let_in_without_a_token(place: ServerPlace) -> None:
+    command: list[str] = [sys.executable, "-m", "ostler.faces.entry", "--state", place.state_dir, "--config"]
+    command += [place.config_dir, "serve", "--http", "0.0.0.0:0"]
+    done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "a bearer token is required: set OSTLER_HTTP_TOKEN" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":8765", ("127.0.0.1", 8765)),
+        ("8765", ("127.0.0.1", 8765)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:8765", ("::1", 8765)),
+        ("localhost:0", ("localhost", 0)),
+    ],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "localhost", ":", ":x", ":70000"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(HttpSettingsError, match="is no address"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"host": "127.0.0.1"}, None),
+        ({"host": "::1"}, None),
+        ({"host": "localhost"}, None),
+        ({"host": "0.0.0.0", "token": TOKEN}, None),
+        ({"host": "0.0.0.0"}, "bearer token is required"),
+        ({"host": "build.example"}, "bearer token is required"),
+        ({"host": "127.0.0.1", "token": "short"}, "shorter than"),
+    ],
+)
+def test_who_may_be_served(settings: dict[str, Any], problem: str | None) -> None:
+    checked = HttpSettings(port=1, **settings)
+    if problem is None:
+        checked.check()
+        return
+    with pytest.raises(HttpSettingsError, match=problem):
+        checked.check()

@@ -1,0 +1,158 @@
+"""The MCP face over the full application: real files, a real process, and real HTTP in both protocol eras."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import anyio
+import anyio.to_thread
+import pytest
+from mcp.client import Client
+from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated
+from mcp_types import (
+    EmptyResult,
+    ResourceListChangedNotification,
+    ResourceUpdatedNotification,
+    SubscribeRequest,
+    SubscribeRequestParams,
+)
+from tests.support.ledger_app import call, refusal
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.application import Application, open_application
+from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.mcp.server import build_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+WITHIN = 15.0
+
+
+@asynccontextmanager
+async def application(state_dir: Path, tmp_path: Path) -> AsyncGenerator[Application]:
+    """Run the application over fresh folders; its services end with it."""
+    async with open_application(Paths(tmp_path / "config", state_dir), stop_on_exit=True) as app:
+        await until(lambda: app.pool.server_status("process").connected)
+        yield app
+
+
+async def until(condition: Any) -> None:
+    with anyio.fail_after(WITHIN):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+async def fetch(url: str) -> str:
+    def get() -> str:
+        with build_opener(ProxyHandler({})).open(url, timeout=WITHIN) as answer:
+            return answer.read().decode()
+
+    return await anyio.to_thread.run_sync(get)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("hello from a service")
+    async with application(state_dir, tmp_path) as app, Client(build_server(app), mode=mode) as client:
+        assert (await call(client, "serviceclass_available", name="static-web-server"))["available"]
+        created = await call(
+            client, "service_create", serviceClassName="static-web-server", name="site", args={"directory": str(site)}
+        )
+        assert created["finished"]
+        url = created["service"]["outputs"]["url"]
+        assert await fetch(url) == "hello from a service"
+        assert (await call(client, "service_status", name="site"))["state"] == "running"
+        logs = await call(client, "service_logs", name="site")
+        assert any("GET / " in line for line in logs["lines"])
+        await call(client, "service_stop", name="site")
+        with pytest.raises(URLError):
+            await fetch(url)
+        await call(client, "service_delete", name="site")
+
+
+async def test_the_tools_of_configuration_and_downstream_servers(state_dir: Path, tmp_path: Path) -> None:
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        servers = await call(client, "mcpserver_list")
+        assert [(entry["name"], entry["state"]) for entry in servers["mcpServers"]] == [("process", "connected")]
+        got = await call(client, "mcpserver_get", name="process")
+        assert "start" in got["toolNames"]
+        assert (await call(client, "service_list", serviceType="MCPServer"))["total"] == 1
+        stopped = await call(client, "service_stop", name="process")
+        assert stopped["service"]["state"] == "stopped"
+        text, _ = await refusal(client, "tool_call", name="process/list")
+        assert "process" in text
+        await call(client, "service_start", name="process")
+        waited = await call(client, "service_wait", name="process", state=["connected"], timeout="10s")
+        assert waited["met"]
+        listed = await call(client, "tool_list", server="process")
+        assert "process/free_port" in [tool["name"] for tool in listed["tools"]]
+        described = await call(client, "tool_describe", name="process/start")
+        assert described["inputSchema"]["type"] == "object"
+        called = await call(client, "tool_call", name="process/list")
+        assert called["isError"] is False
+        config = (await call(client, "config_get"))["config"]
+        assert config["configDir"] == str(tmp_path / "config")
+
+
+async def test_classes_are_files_in_the_config_folder(state_dir: Path, tmp_path: Path) -> None:
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        text = app.classes.get("static-web-server").text.replace("name: static-web-server", "name: mine", 1)
+        created = await call(client, "serviceclass_create", manifest=text)
+        assert (created["name"], created["available"]) == ("mine", True)
+        files = list((tmp_path / "config" / "serviceclasses").iterdir())
+        assert len(files) == 1
+        changed = text.replace("serviceType: web-server", "serviceType: web")
+        await call(client, "serviceclass_update", name="mine", manifest=changed)
+        assert (await call(client, "serviceclass_get", name="mine"))["serviceType"] == "web"
+        await call(client, "serviceclass_delete", name="mine")
+        assert "not found" in (await refusal(client, "serviceclass_get", name="mine"))[0]
+        assert not list((tmp_path / "config" / "serviceclasses").iterdir())
+
+
+async def test_both_eras_are_told_of_changes_over_http(state_dir: Path, tmp_path: Path) -> None:
+    old: list[Any] = []
+    new: list[Any] = []
+
+    async def note(message: Any) -> None:
+        match message:
+            case ResourceUpdatedNotification(params=params):
+                old.append(params.uri)
+            case ResourceListChangedNotification():
+                old.append("list")
+            case _:
+                pass
+
+    async with (
+        application(state_dir, tmp_path) as app,
+        serving_http(build_server(app), HttpSettings("127.0.0.1", 0), version="0") as url,
+        Client(url, mode="legacy", message_handler=note) as legacy,
+        Client(url) as modern,
+        modern.listen(resources_list_changed=True, resource_subscriptions=["service://one"]) as subscription,
+        anyio.create_task_group() as group,
+    ):
+        await legacy.session.send_request(
+            SubscribeRequest(params=SubscribeRequestParams(uri="service://one")), EmptyResult
+        )
+
+        async def collect() -> None:
+            async for event in subscription:
+                new.append(event)  # noqa: PERF401 (looked at while it grows)
+
+        group.start_soon(collect)
+        arguments = {"directory": str(tmp_path)}
+        await call(
+            modern,
+            "service_create",
+            serviceClassName="static-web-server",
+            name="one",
+            args=arguments,
+            start=False,
+        )
+        await until(lambda: {"service://one", "list"} <= set(old))
+        await until(lambda: {ResourceUpdated("service://one"), ResourcesListChanged()} <= set(new))
+        group.cancel_scope.cancel()

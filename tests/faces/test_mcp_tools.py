@@ -1,0 +1,685 @@
+"""What clients see of the tools: names, sizes, schemas, answers in both protocol eras, and every kind of bad input."""
+# ruff: noqa: E501 (error texts are compared as they are)
+
+import json
+from typing import Any
+
+import anyio
+import jsonschema
+import pytest
+from inline_snapshot import snapshot
+from mcp.client import Client
+from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
+from tests.support.world import Answer, Fail, Hang, Slow, World, manifest, until
+
+from ostler.faces.mcp.server import INSTRUCTIONS
+from ostler.faces.mcp.toolbox import TOOLS, tools_of
+
+pytestmark = pytest.mark.anyio
+
+ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
+
+
+def tokens(tools: Any) -> int:
+    listed = [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools]
+    return len(json.dumps({"tools": listed})) // 4
+
+
+# -- the list ----------------------------------------------------------------------------------------------
+
+
+@ERAS
+async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
+    async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
+        tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools] == snapshot(
+        [
+            "service_list",
+            "service_status",
+            "service_get",
+            "service_validate",
+            "service_events",
+            "service_logs",
+            "service_create",
+            "service_start",
+            "service_stop",
+            "service_restart",
+            "service_delete",
+            "service_wait",
+            "serviceclass_list",
+            "serviceclass_get",
+            "serviceclass_available",
+            "serviceclass_validate",
+            "serviceclass_create",
+            "serviceclass_update",
+            "serviceclass_delete",
+            "mcpserver_list",
+            "mcpserver_get",
+            "tool_list",
+            "tool_describe",
+            "tool_call",
+            "config_get",
+        ]
+    )
+    assert tokens(tools) <= 5_000  # the limit is 6,000; the rest is for tools to come
+
+
+async def test_the_core_list_is_smaller() -> None:
+    async with ledger(World()) as app, Client(server_over(app, "core")) as client:
+        tools = (await client.list_tools()).tools
+        text, _ = await refusal(client, "tool_call", name="w/status")
+    assert [tool.name for tool in tools] == snapshot(
+        [
+            "service_list",
+            "service_status",
+            "service_logs",
+            "service_create",
+            "service_start",
+            "service_stop",
+            "service_restart",
+            "service_delete",
+            "service_wait",
+            "serviceclass_list",
+            "serviceclass_get",
+        ]
+    )
+    assert tokens(tools) <= 2_500
+    assert "tool 'tool_call' not found" in text
+
+
+def test_instructions_are_short() -> None:
+    assert len(INSTRUCTIONS.encode()) / 4 <= 250
+
+
+@pytest.mark.parametrize("definition", TOOLS, ids=lambda tool: tool.name)
+def test_each_tool_is_described(definition: Any) -> None:
+    tool = definition.tool()
+    assert tool.title
+    assert len(tool.description) < 250
+    assert "title" not in json.dumps(tool.input_schema)
+    assert "$defs" not in json.dumps(tool.input_schema)
+    assert "anyOf" not in json.dumps(tool.input_schema)
+    jsonschema.Draft202012Validator.check_schema(tool.input_schema)
+    jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+    assert tool.annotations.read_only_hint is not None
+    if not tool.annotations.read_only_hint:
+        assert tool.annotations.destructive_hint is not None
+        assert tool.annotations.idempotent_hint is not None
+    # TypeScript clients hold the structured content of errors against the schema as well.
+    jsonschema.validate({"error": {"code": "x", "message": "y", "nextActions": []}}, tool.output_schema)
+
+
+# -- the whole way -----------------------------------------------------------------------------------------
+
+
+@ERAS
+@pytest.mark.virtual
+async def test_a_service_from_create_to_delete(mode: Any) -> None:
+    async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
+        classes = await call(client, "serviceclass_list")
+        assert classes == snapshot(
+            {
+                "serviceClasses": [
+                    {
+                        "name": "basic",
+                        "description": "a resource in the ledger",
+                        "serviceType": "basic",
+                        "available": True,
+                        "args": {"password": "string, default ***, secret", "size": "integer, default 1"},
+                    }
+                ],
+                "total": 1,
+            }
+        )
+        assert await call(client, "service_validate", serviceClassName="basic", args={"size": 2}) == snapshot(
+            {"valid": True, "args": {"password": "", "size": 2}}
+        )
+        created = await call(client, "service_create", serviceClassName="basic", name="one", args={"size": 2})
+        operation = created.pop("operationId")
+        assert operation
+        assert created == snapshot(
+            {
+                "message": "service one was created and is running",
+                "service": {
+                    "name": "one",
+                    "serviceClassName": "basic",
+                    "serviceType": "basic",
+                    "state": "running",
+                    "health": "unknown",
+                    "outputs": {"url": "ledger://r1/2"},
+                },
+                "changed": True,
+                "finished": True,
+            }
+        )
+        assert await call(client, "service_list") == snapshot(
+            {
+                "services": [
+                    {
+                        "name": "one",
+                        "serviceClassName": "basic",
+                        "serviceType": "basic",
+                        "state": "running",
+                        "health": "unknown",
+                    }
+                ],
+                "total": 1,
+            }
+        )
+        await anyio.sleep(5)
+        status = await call(client, "service_status", name="one")
+        assert status.pop("reachability") in ("reachable", "unknown")
+        assert status["state"] == "running"
+        assert status["stateAge"] in ("5s", "6s")
+        assert status["outputs"] == {"url": "ledger://r1/2"}
+        got = await call(client, "service_get", name="one")
+        assert {"name", "serviceClassName", "serviceType", "state", "health", "reachability", "args", "outputs"} <= set(
+            got
+        )
+        assert {"serviceData", "dependencies", "healthCheckFailures", "healthCheckSuccesses", "createdAt"} <= set(got)
+        assert got["updatedAt"].endswith("Z")
+        assert got["history"][0]["kind"] == "start"
+        again = await call(client, "service_start", name="one")
+        assert (again["changed"], again["message"]) == snapshot((False, "service one is already running"))
+        stopped = await call(client, "service_stop", name="one")
+        assert (stopped["changed"], stopped["message"], stopped["service"]["state"]) == snapshot(
+            (True, "service one is stopped", "stopped")
+        )
+        again = await call(client, "service_stop", name="one")
+        assert (again["changed"], again["message"]) == snapshot((False, "service one is already stopped"))
+        restarted = await call(client, "service_restart", name="one")
+        assert restarted["service"]["state"] == "running"
+        deleted = await call(client, "service_delete", name="one")
+        assert deleted["message"] == snapshot("service one was deleted")
+        assert app.pool.world.resources == {}
+        assert (await call(client, "service_list")) == {"services": [], "total": 0}
+
+
+async def test_every_tool_answers_by_its_schema() -> None:
+    """The client holds structured content against the output schema and raises when it does not fit."""
+    manifest_text = manifest().text
+    calls: dict[str, dict[str, Any]] = {
+        "service_create": {"serviceClassName": "basic", "name": "one"},
+        "service_list": {},
+        "service_status": {"name": "one"},
+        "service_get": {"name": "one"},
+        "service_validate": {"serviceClassName": "basic"},
+        "service_events": {},
+        "service_logs": {"name": "one"},
+        "service_wait": {"name": "one", "state": ["running"]},
+        "service_start": {"name": "one"},
+        "service_restart": {"name": "one"},
+        "service_stop": {"name": "one"},
+        "service_delete": {"name": "one"},
+        "serviceclass_list": {},
+        "serviceclass_get": {"name": "basic"},
+        "serviceclass_available": {"name": "basic"},
+        "serviceclass_validate": {"manifest": manifest_text},
+        "serviceclass_create": {"manifest": manifest_text.replace("name: basic", "name: other")},
+        "serviceclass_update": {"name": "other", "manifest": manifest_text.replace("name: basic", "name: other")},
+        "serviceclass_delete": {"name": "other"},
+        "mcpserver_list": {},
+        "mcpserver_get": {"name": "w"},
+        "tool_list": {},
+        "tool_describe": {"name": "w/status"},
+        "tool_call": {"name": "w/status", "args": {"name": "one"}},
+        "config_get": {},
+    }
+    assert set(calls) == {tool.name for tool in TOOLS}
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
+        for tool, arguments in calls.items():
+            result = await client.call_tool(tool, arguments)
+            assert not result.is_error, text_of(result)
+            assert text_of(result)
+            schema = schemas[tool]
+            assert schema is not None
+            jsonschema.validate(result.structured_content, schema)
+
+
+async def test_the_text_carries_what_matters() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        created = await client.call_tool("service_create", {"serviceClassName": "basic", "name": "one"})
+        assert text_of(created) == snapshot("""\
+service one was created and is running
+outputs: url=ledger://r1/1\
+""")
+        assert text_of(await client.call_tool("service_status", {"name": "one"})) == snapshot("""\
+one (basic): running for 0s, health unknown
+outputs: url=ledger://r1/1\
+""")
+        assert text_of(await client.call_tool("service_list", {})) == snapshot("""\
+1 service:
+one running/unknown (basic)\
+""")
+        assert text_of(await client.call_tool("serviceclass_list", {})) == snapshot("""\
+1 ServiceClass:
+basic: a resource in the ledger. Args: password: string, default ***, secret; size: integer, default 1.\
+""")
+
+
+async def test_a_listed_service_takes_few_tokens() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        for index in range(10):
+            await call(client, "service_create", serviceClassName="basic", name=f"service-{index:02}")
+        result = await client.call_tool("service_list", {})
+    assert len(json.dumps(result.structured_content["services"])) / 4 / 10 <= 40
+    assert len(text_of(result)) / 4 / 10 <= 40
+
+
+async def test_lists_are_filtered_and_paged() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        for index in range(5):
+            await call(
+                client,
+                "service_create",
+                serviceClassName="basic",
+                name=f"s{index}",
+                labels={"odd": str(index % 2)},
+                owner="me" if index else "you",
+                start=index != 3,
+            )
+        first = await call(client, "service_list", limit=2)
+        assert [service["name"] for service in first["services"]] == ["s0", "s1"]
+        await call(client, "service_delete", name="s1")
+        second = await call(client, "service_list", limit=2, cursor=first["nextCursor"])
+        assert [service["name"] for service in second["services"]] == ["s2", "s3"]
+        third = await call(client, "service_list", limit=2, cursor=second["nextCursor"])
+        assert [service["name"] for service in third["services"]] == ["s4"]
+        assert "nextCursor" not in third
+
+        async def names(**where: Any) -> list[str]:
+            return [service["name"] for service in (await call(client, "service_list", **where))["services"]]
+
+        assert await names(state=["stopped"]) == ["s3"]
+        assert await names(state="stopped,failed") == ["s3"]
+        assert await names(labels={"odd": "0"}) == ["s0", "s2", "s4"]
+        assert await names(owner="you") == ["s0"]
+        assert await names(serviceClassName="other") == []
+        assert await names(serviceType="basic", health=["unknown"], state=["stopped"]) == ["s3"]
+        text, _ = await refusal(client, "service_list", cursor="7")
+        assert text == snapshot(
+            "arg validation failed: invalid value for argument 'cursor': '7' is not a nextCursor of this list. Next: leave cursor out to start from the beginning"
+        )
+
+
+# -- waiting, progress, cancelling -------------------------------------------------------------------------
+
+
+@pytest.mark.virtual
+async def test_create_is_waited_for_below_the_limits_of_clients_and_service_wait_goes_on() -> None:
+    world = World(ready_after=70)
+    async with (
+        ledger(world, quiet(timeout__create="3m")) as app,
+        Client(server_over(app)) as client,
+    ):
+        began = anyio.current_time()
+        result = await client.call_tool("service_create", {"serviceClassName": "basic", "name": "slow"})
+        assert anyio.current_time() - began <= 50.5
+        assert result.structured_content["finished"] is False
+        assert result.structured_content["service"]["state"] == "starting"
+        assert text_of(result) == snapshot("""\
+service slow was created and is still starting
+Next: service_wait {"name": "slow", "state": ["running", "failed"]}\
+""")
+        waited = await call(
+            client, "service_wait", name="slow", state=["running", "failed"], cursor=result.structured_content["cursor"]
+        )
+        assert waited["met"]
+        assert waited["service"]["outputs"] == {"url": "ledger://r1/1"}
+        assert any(event["kind"] == "state_changed" for event in waited["events"])
+
+
+@pytest.mark.virtual
+async def test_wait_ends_when_the_time_is_over_and_never_later_than_allowed() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        began = anyio.current_time()
+        waited = await call(client, "service_wait", name="one", state="stopped", timeout="10m")
+        assert 44 <= anyio.current_time() - began <= 46
+        assert waited["met"] is False
+        assert waited["message"] == snapshot("service one is still running after 45s; wait again to go on")
+        again = await call(client, "service_wait", kinds=["service_created"], timeout=1)
+        assert again["met"] is False
+
+
+@pytest.mark.virtual
+async def test_wait_sees_a_deletion_a_failure_and_the_next_event() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client, anyio.create_task_group() as group:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+
+        async def wait(**arguments: Any) -> None:
+            answers.append(await call(client, "service_wait", **arguments))
+
+        answers: list[Any] = []
+        group.start_soon(lambda: wait(name="one", state=["deleted"]))
+        group.start_soon(lambda: wait(name="one"))
+        await anyio.sleep(1)
+        await call(client, "service_delete", name="one")
+        await until(lambda: len(answers) == 2)
+        assert all(answer["met"] for answer in answers)
+
+        world.faults["w/start"].append(Fail())
+        await call(client, "service_create", serviceClassName="basic", name="two", start=False)
+        await refusal(client, "service_start", name="two")
+        waited = await call(client, "service_wait", name="two", state=["running"])
+        assert (waited["met"], waited["message"]) == snapshot(
+            (False, "service two failed and nothing is under way that would change that")
+        )
+
+
+@pytest.mark.virtual
+async def test_progress_grows_and_names_the_steps() -> None:
+    world = World(ready_after=3)
+    seen: list[tuple[float, float | None, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
+
+    async with ledger(world) as app, Client(server_over(app), mode="legacy") as client:
+        await client.call_tool("service_create", {"serviceClassName": "basic", "name": "one"}, progress_callback=note)
+        await until(lambda: any("running" in str(message) for _, _, message in seen))
+    values = [done for done, _, _ in seen]
+    assert values == sorted(set(values))
+    assert seen[0][2] == "calling w/start"
+    assert any("waiting until ready" in str(message) for _, _, message in seen)
+
+
+@pytest.mark.virtual
+async def test_a_client_that_does_not_read_its_progress_does_not_hold_the_operation_up() -> None:
+    async def never(progress: float, total: float | None, message: str | None) -> None:
+        await anyio.sleep_forever()
+
+    async with ledger(World(ready_after=3)) as app, Client(server_over(app)) as client:
+        with anyio.move_on_after(20):
+            await client.call_tool(
+                "service_create", {"serviceClassName": "basic", "name": "one"}, progress_callback=never
+            )
+        await until(lambda: app.manager.get_service_state("one").value == "running", within=30)
+
+
+@ERAS
+@pytest.mark.virtual
+async def test_cancelling_a_call_ends_the_waiting_only(mode: Any) -> None:
+    world = World()
+    world.faults["w/start"].append(Slow(20))
+    async with ledger(world) as app, Client(server_over(app), mode=mode) as client:
+        with anyio.move_on_after(5) as scope:
+            await client.call_tool("service_create", {"serviceClassName": "basic", "name": "one"})
+        assert scope.cancelled_caught
+        assert (await call(client, "service_status", name="one"))["state"] == "starting"
+        waited = await call(client, "service_wait", name="one", state=["running"])
+        assert waited["met"]
+        assert len(world.resources) == 1
+
+
+# -- errors ------------------------------------------------------------------------------------------------
+
+
+@ERAS
+async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) -> None:
+    async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
+        text, error = await refusal(client, "service_create", servicClassName="basic", args=[1], wait="perhaps", port=1)
+        assert text == snapshot(
+            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+        )
+        assert error["code"] == "arguments"
+        assert len(error["problems"]) == 5
+        text, _ = await refusal(client, "service_status")
+        assert text == snapshot("arg validation failed: name is required. Next: service_status takes name (required)")
+        text, _ = await refusal(client, "service_list", state=["runing"])
+        assert text == snapshot(
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected. Next: service_list takes state, health, serviceClassName, serviceType, labels, owner, limit, cursor"
+        )
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
+        assert text == snapshot(
+            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+        )
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", args="{broken")
+        assert text == snapshot(
+            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+        )
+
+
+async def test_args_of_the_class_are_checked_by_the_class_and_never_converted() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        text, error = await refusal(client, "service_create", serviceClassName="basic", args={"size": "2", "sise": 3})
+        assert text == snapshot(
+            "arg validation failed: unknown argument 'sise'; did you mean 'size'? (known: password, size); invalid type for argument 'size': expected integer, got string \"2\". Next: serviceclass_get basic shows the arguments that it takes"
+        )
+        assert len(error["problems"]) == 2
+        invalid = await call(client, "service_validate", serviceClassName="basic", args={"size": 0})
+        assert invalid["valid"] is False
+        assert invalid["problems"]
+
+
+async def test_what_command_line_clients_send_is_understood() -> None:
+    """They send everything as text, or read `8080` as a number where a name was meant."""
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        created = await call(
+            client, "service_create", serviceClassName="basic", name=8080, args='{"size": 4}', start="true", lease=None
+        )
+        assert created["service"]["name"] == "8080"
+        assert created["service"]["outputs"] == {"url": "ledger://r1/4"}
+        assert (await call(client, "service_events", limit="1"))["events"]
+
+
+async def test_errors_say_what_where_and_what_next() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        assert (await refusal(client, "service_status", name="nobody"))[0] == snapshot(
+            "service 'nobody' not found. Next: service_list shows the names that there are"
+        )
+        assert (await refusal(client, "service_create", serviceClassName="basik"))[0] == snapshot(
+            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows what there is"
+        )
+        assert (await refusal(client, "service_lst"))[0] == snapshot(
+            "tool 'service_lst' not found; did you mean 'service_list' or 'service_stop' or 'service_logs'?. Next: tools/list shows Ostler's tools"
+        )
+        assert (await refusal(client, "serviceclass_get", name="basik"))[0] == snapshot(
+            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows what there is"
+        )
+        assert (await refusal(client, "service_logs", name="nobody"))[0] == snapshot(
+            "service 'nobody' not found. Next: service_list shows the names"
+        )
+        assert (await refusal(client, "mcpserver_get", name="x"))[0] == snapshot("downstream server 'x' not found")
+        assert (await refusal(client, "tool_list", server="x"))[0] == snapshot(
+            "MCP server 'x' not found. Next: mcpserver_list shows the servers"
+        )
+        assert (await refusal(client, "tool_describe", name="w/stat"))[0] == snapshot(
+            "tool 'w/stat' not found; did you mean 'w/start' or 'w/status'?. Next: tool_list shows the tools"
+        )
+        assert (await refusal(client, "tool_describe", name="status"))[0] == snapshot(
+            "tool 'status' not found; did you mean 'w/status'?. Next: tool_list shows the tools"
+        )
+        assert (await refusal(client, "service_events", kinds=["nothing"]))[0] == snapshot(
+            "arg validation failed: invalid value for argument 'kinds': 'nothing' is no kind of event. Next: use some of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, server_changed, warning"
+        )
+        assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
+            "arg validation failed: invalid value for argument 'state': 'up' is no state. Next: use some of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted"
+        )
+        assert (await refusal(client, "service_wait", state=["running"]))[0] == snapshot(
+            "arg validation failed: name is required when waiting for a state or health"
+        )
+        world.faults["w/start"].append(Fail("no room"))
+        text, error = await refusal(client, "service_create", serviceClassName="basic", name="one")
+        assert text == snapshot(
+            "start tool failed: no room; nothing was left to clean up; service 'one' was not created (step 'start', tool 'w/start')"
+        )
+        assert error["service"] == "one"
+        assert error["step"] == "start"
+        assert error["tool"] == "w/start"
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="one", args={"size": 9})
+        assert "already exists" in text
+
+
+async def test_a_class_whose_tools_are_missing_says_so() -> None:
+    missing = quiet(lifecycleTools__restart={"tool": "w/renew"})
+    async with ledger(World(), missing) as app, Client(server_over(app)) as client:
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="one")
+        assert text == snapshot(
+            "ServiceClass 'basic' not available (missing required tools: w/renew) (service 'one'). Next: mend this: server 'w' has no tool 'renew'; mcpserver_list shows the servers there are"
+        )
+        available = await call(client, "serviceclass_available", name="basic")
+        assert available == snapshot(
+            {
+                "name": "basic",
+                "available": False,
+                "missingTools": ["w/renew"],
+                "reason": "server 'w' has no tool 'renew'",
+            }
+        )
+        unknown = await call(client, "serviceclass_available", name="nothing")
+        assert unknown == snapshot(
+            {"name": "nothing", "available": False, "missingTools": [], "reason": "ServiceClass 'nothing' not found"}
+        )
+
+
+async def test_a_bug_in_one_tool_is_an_answer_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(LedgerApplication):
+        def effective_config(self) -> dict[str, Any]:
+            raise KeyError("secret inside")
+
+    async with ledger(World()) as app, Client(server_over(Broken(app.manager, app.pool))) as client:
+        text, error = await refusal(client, "config_get")
+        assert text == snapshot(
+            "internal error in config_get (KeyError). Next: look at the server's log for 'tool config_get failed'; other tools go on working"
+        )
+        assert error["code"] == "internal"
+        assert "secret inside" in caplog.text
+        assert (await call(client, "service_list"))["total"] == 0
+
+
+async def test_secrets_are_shown_only_when_asked_for() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        result = await client.call_tool(
+            "service_create", {"serviceClassName": "basic", "name": "one", "args": {"password": "hunter22"}}
+        )
+        said = [result]
+        for tool, arguments in (
+            ("service_get", {"name": "one"}),
+            ("service_status", {"name": "one"}),
+            ("service_events", {"limit": 500}),
+            ("service_validate", {"serviceClassName": "basic", "args": {"password": "hunter22"}}),
+        ):
+            said.append(await client.call_tool(tool, arguments))
+        for answer in said:
+            assert "hunter22" not in answer.model_dump_json()
+        revealed = await client.call_tool("service_get", {"name": "one", "revealSecrets": True})
+        assert revealed.structured_content["args"]["password"] == "hunter22"
+        assert "hunter22" in text_of(revealed)
+
+
+# -- downstream tools --------------------------------------------------------------------------------------
+
+
+async def test_tool_call_passes_the_answer_on_as_it_came() -> None:
+    world = World()
+    seen: list[Any] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
+
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        found = await client.call_tool("tool_call", {"name": "w/status", "args": {"name": "x"}}, progress_callback=note)
+        assert found.structured_content == snapshot(
+            {"tool": "w/status", "isError": False, "result": {"state": "absent"}}
+        )
+        assert seen == [(1.0, 2.0, "halfway")]
+        world.faults["w/find"].append(Fail("it broke"))
+        failed = await client.call_tool("tool_call", {"name": "w/find", "args": {"name": "x"}})
+        assert failed.is_error
+        assert text_of(failed) == "it broke"
+        assert failed.structured_content == snapshot({"tool": "w/find", "isError": True, "result": "it broke"})
+        assert (await refusal(client, "tool_call", name="w/denied"))[0] == snapshot(
+            "tool 'w/denied' is denied by the policy of this Ostler"
+        )
+        assert (await refusal(client, "tool_call", name="x/y"))[0] == snapshot(
+            "tool 'x/y' not found. Next: tool_list shows the tools"
+        )
+        world.faults["w/find"].append(Hang())
+        text, error = await refusal(client, "tool_call", name="w/find", args={"name": "x"}, timeout="200ms")
+        assert text == snapshot("tool 'w/find' did not answer within 0.2s")
+        assert error["retryable"]
+
+
+async def test_a_huge_answer_is_cut_and_says_so() -> None:
+    world = World()
+    world.faults["w/find"].append(Answer("x" * 10_000_000))
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        result = await client.call_tool("tool_call", {"name": "w/find", "args": {"name": "x"}})
+    assert result.structured_content == {"tool": "w/find", "isError": False, "truncated": True}
+    assert len(text_of(result)) < 300_000
+    assert "cut: at most 262144" in text_of(result)
+
+
+async def test_tools_are_searched_and_paged() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        first = await call(client, "tool_list", limit=4)
+        rest = await call(client, "tool_list", limit=4, cursor=first["nextCursor"])
+        names = [tool["name"] for tool in first["tools"] + rest["tools"]]
+        assert names == ["w/find", "w/health", "w/restart", "w/start", "w/status", "w/stop"]
+        assert (await call(client, "tool_list", search="START resource"))["total"] == 2
+
+
+# -- events, logs, classes ---------------------------------------------------------------------------------
+
+
+async def test_events_go_on_from_a_cursor() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        newest = await call(client, "service_events", service="one", limit=2)
+        assert len(newest["events"]) == 2
+        assert newest["cursor"] <= app.manager.events.last_cursor
+        assert newest["events"][-1]["cursor"] <= newest["cursor"]
+        assert (await call(client, "service_events", since=newest["cursor"]))["events"] == []
+        states = await call(client, "service_events", since=0, kinds="state_changed", limit=1)
+        assert states["truncated"]
+        following = await call(client, "service_events", since=states["cursor"], kinds=["state_changed"])
+        assert following["events"][0]["cursor"] > states["events"][0]["cursor"]
+
+
+async def test_logs_are_bounded_from_the_old_end() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        app.logs["one"] = [f"line {index} " + "x" * 1000 for index in range(500)]
+        found = await call(client, "service_logs", name="one", lines=1000)
+        assert found["lines"][-1].startswith("line 499")
+        assert len("".join(found["lines"])) <= 64_000
+        assert (await call(client, "service_logs", name="one", lines=2))["lines"] == app.logs["one"][-2:]
+
+
+async def test_manifests_are_checked_and_saved() -> None:
+    text = manifest().text
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        broken = await call(client, "serviceclass_validate", manifest=text.replace("tool: w/start", "tol: w/start"))
+        assert broken["valid"] is False
+        assert broken["findings"][0]["line"] > 0
+        refused, error = await refusal(client, "serviceclass_create", manifest="kind: Nothing")
+        assert "problem" in refused
+        assert error["findings"]
+        other = text.replace("name: basic", "name: other")
+        created = await call(client, "serviceclass_create", manifest=other)
+        assert created == snapshot(
+            {"message": "ServiceClass other was created", "name": "other", "available": True, "missingTools": []}
+        )
+        assert "already exists" in (await refusal(client, "serviceclass_create", manifest=other))[0]
+        await call(client, "service_create", serviceClassName="other", name="one")
+        updated = await call(client, "serviceclass_update", name="other", manifest=other)
+        assert updated["message"] == snapshot(
+            "ServiceClass other was updated; one keep the version they were started with until restarted"
+        )
+        got = await call(client, "serviceclass_get", name="other")
+        assert got["instances"] == ["one"]
+        assert got["lifecycleTools"]["start"] == "w/start"
+        assert "name: other" in got["manifest"]
+        assert "has instances" in (await refusal(client, "serviceclass_delete", name="other"))[0]
+        assert (await call(client, "serviceclass_delete", name="other", force=True))["message"] == snapshot(
+            "ServiceClass other was deleted"
+        )
+
+
+def test_toolsets_are_nested() -> None:
+    assert {tool.name for tool in tools_of("core")} < {tool.name for tool in tools_of("full")}
