@@ -1,0 +1,75 @@
+"""The class desktop-commander-process, run for real through the npm server whose answers are prose."""
+
+import socket
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import anyio.to_thread
+import psutil
+import pytest
+
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import OstlerError
+from support.shipped import create, npm_program, open_ostler, until_gone, until_health
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fetch(url: str) -> bytes:
+    with urlopen(url, timeout=5) as answer:
+        return answer.read()
+
+
+async def test_a_web_server_through_desktop_commander(tmp_path: Path) -> None:
+    home, site = tmp_path / "home", tmp_path / "it's a site"
+    home.mkdir()
+    site.mkdir()
+    (site / "index.html").write_text("<h1>from desktop-commander</h1>")
+    entry = {
+        "command": npm_program("desktop-commander"),
+        "args": ["--no-onboarding"],
+        "env": {"HOME": str(home), "DESKTOP_COMMANDER_DISABLE_TELEMETRY": "true"},
+    }
+    async with open_ostler(tmp_path, servers={"desktop-commander": entry}) as app:
+        manager = app.manager
+        port = free_port()
+        outputs = await create(
+            manager,
+            "desktop-commander-process",
+            "site",
+            command=f"{sys.executable} -u -m http.server {port} --bind 127.0.0.1",
+            directory=str(site),
+            readyLog="Serving HTTP on",
+            watch=200,
+        )
+        pid = outputs["pid"]
+        assert psutil.Process(pid).is_running()
+        page = await anyio.to_thread.run_sync(fetch, f"http://127.0.0.1:{port}/")
+        assert page == b"<h1>from desktop-commander</h1>"
+        await until_health(manager, "site", "healthy")
+        assert any("Serving HTTP" in line for line in (await app.service_logs("site"))["lines"])
+
+        # it dies by itself: the status tool tells, and the restart policy brings it back
+        psutil.Process(pid).kill()
+        await until_health(manager, "site", "unknown")
+        with anyio.fail_after(20):
+            while manager.view("site").restarts == 0:
+                await anyio.sleep(0.05)
+        again = manager.view("site").outputs["pid"]
+        assert again != pid
+        stopped = await manager.stop_service("site")
+        assert stopped.service.state.value == "stopped"
+        await until_gone([pid, again], within=0)
+
+        # a program that is not there is told with the shell's own words, at once, and leaves nothing
+        with pytest.raises(OstlerError) as caught:
+            await manager.create(CreateRequest("desktop-commander-process", "broken", {"command": "no-such-program-x"}))
+        assert "no-such-program-x: command not found" in str(caught.value)
+        assert "broken" not in manager.registry
