@@ -1,0 +1,22 @@
+"""`python -m benchmarks [latency|startup|all]`: print figures beside a baseline from the same run."""
+
+import argparse
+
+from benchmarks import latency, startup
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=["latency", "startup", "all"])
+    parser.add_argument("--rounds", type=int, default=300, help="starts and stops to time")
+    parser.add_argument("--services", type=int, default=1000, help="services to create for the memory figure")
+    options = parser.parse_args()
+    if options.what in ("latency", "all"):
+        latency.main(options.rounds)
+    if options.what in ("startup", "all"):
+        startup.main(options.services)
+
+
+if __name__ == "__main__":
+    main()

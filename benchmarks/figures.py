@@ -1,0 +1,25 @@
+"""Percentiles and tables for the benchmark commands."""
+
+import statistics
+from collections.abc import Sequence
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that `share` (0 to 1) of `values` do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def row(label: str, values: Sequence[float], *, unit: str = "ms", scale: float = 1000.0) -> str:
+    """Return one line of a table of latencies."""
+    scaled = [value * scale for value in values]
+    return (
+        f"{label:<44} n={len(scaled):<6} p50 {percentile(scaled, 0.5):8.2f} {unit}   "
+        f"p99 {percentile(scaled, 0.99):8.2f} {unit}   max {max(scaled):8.2f} {unit}   "
+        f"mean {statistics.fmean(scaled):8.2f} {unit}"
+    )
+
+
+def title(text: str) -> None:
+    """Print a heading."""
+    print(f"\n{text}\n{'-' * len(text)}")

@@ -1,0 +1,112 @@
+"""Commit latency of the SQLite store beside raw sqlite3, in one run: `python benchmarks/store.py [COMMITS]`.
+
+Each commit writes one service and one operation and is durable when it returns, in both. Raw sqlite3 runs one
+transaction for each commit on one connection with the same pragmas, in the calling thread, as a floor.
+"""
+
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+
+from ostler.adapters.stores.records_json import encode, operation_to_json, service_to_json
+from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.engine.protocols import PutOperation, PutService
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord, PlannedCall, ServiceRecord
+from ostler.model.states import DesiredState, ServiceState
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def records(number: int) -> tuple[ServiceRecord, OperationRecord]:
+    """Return a service and an operation of the size that a real start writes."""
+    key = f"{number:08}"
+    service = ServiceRecord(
+        id=key,
+        name=f"service-{key}",
+        class_name="static-web",
+        class_digest="0" * 64,
+        class_manifest={"spec": {"args": {f"arg{index}": {"type": "string"} for index in range(20)}}},
+        args={"folder": "/srv/www", "port": 8080},
+        created_at=NOW,
+        updated_at=NOW,
+        desired=DesiredState.RUNNING,
+        state=ServiceState.STARTING,
+        stop_plan=(PlannedCall("stop", "process/stop", {"pid": 4711}, 30.0),),
+    )
+    call = CallRecord(1, "start", "process/start", {"command": "python"}, CallOutcome.INTENDED, NOW)
+    operation = OperationRecord(f"op-{key}", key, service.name, OperationKind.START, NOW, calls=(call,))
+    return service, operation
+
+
+def raw_commits(folder: Path, count: int) -> list[float]:
+    """Return the seconds of each of `count` transactions of plain sqlite3."""
+    times: list[float] = []
+    with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as connection:
+        for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"):
+            connection.execute(statement)
+        connection.execute("CREATE TABLE services (id TEXT PRIMARY KEY, record TEXT)")
+        connection.execute("CREATE TABLE operations (id TEXT PRIMARY KEY, record TEXT)")
+        for number in range(count):
+            began = time.perf_counter()
+            service, operation = records(number)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO services VALUES (?, ?)", (service.id, encode(service_to_json(service))))
+            connection.execute(
+                "INSERT INTO operations VALUES (?, ?)", (operation.id, encode(operation_to_json(operation)))
+            )
+            connection.execute("COMMIT")
+            times.append(time.perf_counter() - began)
+    return times
+
+
+async def store_commits(folder: Path, count: int, committers: int) -> list[float]:
+    """Return the seconds of each of `count` commits of the store, asked for by `committers` tasks at once."""
+    times: list[float] = []
+    numbers = iter(range(count))
+
+    async def commit(store: SqliteStore) -> None:
+        for number in numbers:
+            began = time.perf_counter()
+            service, operation = records(number)
+            await store.commit([PutService(service), PutOperation(operation)])
+            times.append(time.perf_counter() - began)
+
+    async with SqliteStore.open(folder / f"store{committers}.db") as store, anyio.create_task_group() as tasks:
+        for _ in range(committers):
+            tasks.start_soon(commit, store)
+    return times
+
+
+def row(name: str, times: Sequence[float], took: float) -> str:
+    """Return one line of the table."""
+    cuts = statistics.quantiles(times, n=100)
+    p50, p99 = (cuts[49] * 1000, cuts[98] * 1000)
+    return f"{name:<34}{p50:>9.2f}{p99:>9.2f}{max(times) * 1000:>9.2f}{len(times) / took:>11.0f}"
+
+
+def main() -> None:
+    """Print the table."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    print(f"{count} durable commits each\n{'':<34}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'commits/s':>11}")
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        folder = Path(name)
+        began = time.perf_counter()
+        times = raw_commits(folder, count)
+        print(row("raw sqlite3, 1 connection", times, time.perf_counter() - began))
+        for committers in (1, 50):
+            began = time.perf_counter()
+            times = anyio.run(store_commits, folder, count, committers)
+            label = f"SqliteStore, {committers} committer{'s' if committers > 1 else ''}"
+            print(row(label, times, time.perf_counter() - began))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Write the parts of docs/*.md that repeat what the code says: `python docs/generate.py`.
+
+Each part stands between `<!-- generated: NAME -->` and `<!-- end -->`. tests/test_docs.py fails when one is stale.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ostler.faces.mcp.definitions import Effect
+from ostler.faces.mcp.resources import TEMPLATES
+from ostler.faces.mcp.toolbox import TOOLS, AnyTool
+from ostler.model import errors
+from ostler.model.json import JsonObject
+from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
+
+DOCS = Path(__file__).resolve().parent
+_PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rendered(text: str) -> str:
+    """Return `text` with every generated part as the code says now.
+
+    Raises:
+        KeyError: a part has a name that PARTS does not know.
+    """
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part['name']]()}\n\n{part[3]}", text)
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def transition_table() -> str:
+    """Every fact, the states in which it may happen, and the state that follows."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for transition in Transition:
+            sources = {source: target for (source, fact), target in TRANSITIONS.items() if fact is transition}
+            for target in dict.fromkeys(sources.values()):
+                names = ", ".join(f"`{source.value}`" for source in ServiceState if sources.get(source) is target)
+                yield f"`{transition.value}`", names, f"`{target.value}`"
+
+    return table(["what happens", "in state", "next state"], rows())
+
+
+def transition_diagram(states: Sequence[ServiceState]) -> str:
+    """The changes between `states`, as a Mermaid state diagram; facts that lead the same way share an arrow."""
+    arrows: dict[tuple[ServiceState, ServiceState], list[str]] = {}
+    for (source, fact), target in TRANSITIONS.items():
+        if source in states and target in states and source is not target:
+            arrows.setdefault((source, target), []).append(fact.value)
+    lines = ["```mermaid", "stateDiagram-v2"]
+    for (source, target), facts in sorted(arrows.items(), key=lambda arrow: [states.index(end) for end in arrow[0]]):
+        lines.append(f"    {source.value} --> {target.value}: {', '.join(facts)}")
+    return "\n".join([*lines, "```"])
+
+
+def lifecycle_diagram() -> str:
+    """The everyday part of the machine: what a service instance goes through."""
+    s = ServiceState
+    return transition_diagram([s.STOPPED, s.WAITING, s.STARTING, s.RUNNING, s.STOPPING, s.FAILED, s.RETRYING])
+
+
+def connection_diagram() -> str:
+    """What a downstream server goes through."""
+    s = ServiceState
+    return transition_diagram([s.STARTING, s.CONNECTED, s.DISCONNECTED, s.UNREACHABLE, s.AUTH_REQUIRED])
+
+
+def state_list() -> str:
+    """The values of the enumerations that tools answer with."""
+    kinds = (("state", ServiceState), ("health", HealthStatus), ("reachability", Reachability))
+    return table(["key", "values"], ((f"`{key}`", ", ".join(f"`{v.value}`" for v in kind)) for key, kind in kinds))
+
+
+def error_classes() -> list[type[errors.OstlerError]]:
+    """Return the error classes, in the order of the module."""
+    found = [
+        item
+        for item in vars(errors).values()
+        if inspect.isclass(item) and issubclass(item, errors.OstlerError) and item is not errors.OstlerError
+    ]
+    return sorted(found, key=lambda item: inspect.getsourcelines(item)[1])
+
+
+def error_table() -> str:
+    """Every error: its code, its class, whether the same request may work later, and what it means."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for item in error_classes():
+            meaning = (inspect.getdoc(item) or "").split("\n\n")[0].replace("\n", " ")
+            yield f"`{item.code}`", f"`{item.__name__}`", "yes" if item.retryable else "no", meaning
+
+    return table(["code", "class", "retryable", "meaning"], rows())
+
+
+def delivery_table() -> str:
+    """What `delivery` of a downstream error says."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for item in error_classes():
+            if issubclass(item, errors.DownstreamError) and item is not errors.DownstreamError:
+                yield f"`{item.code}`", f"`{item.delivery.value}`"
+
+    return table(["code", "delivery"], rows())
+
+
+_EFFECTS = {
+    Effect.READS: "only looks",
+    Effect.WRITES: "writes Ostler's own files",
+    Effect.ADDS: "makes something new",
+    Effect.RUNS: "starts something; again is harmless",
+    Effect.STOPS: "ends what runs; again is harmless",
+    Effect.REMOVES: "replaces or removes Ostler's own files",
+    Effect.ANYTHING: "does whatever the downstream tool does",
+}
+
+
+def tool_table() -> str:
+    """Every tool with what it does; those of the core toolset are marked."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for tool in TOOLS:
+            link = f"[`{tool.name}`](#{tool.name})"
+            yield link, tool.description, _EFFECTS[tool.effect], "yes" if tool.core else ""
+
+    return table(["tool", "does", "effect", "core"], rows())
+
+
+def tool_sections() -> str:
+    """The arguments and the answer of every tool."""
+    return "\n\n".join(_tool_section(tool) for tool in TOOLS)
+
+
+def _tool_section(tool: AnyTool) -> str:
+    shown = tool.tool()
+    properties: dict[str, JsonObject] = shown.input_schema.get("properties", {})
+    required = shown.input_schema.get("required", [])
+
+    def rows() -> Iterator[Sequence[str]]:
+        for name, schema in properties.items():
+            default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
+            meaning = str(schema.get("description", ""))
+            yield f"`{name}`", _type_of(schema), "required" if name in required else default, meaning
+
+    answer = ", ".join(f"`{key}`" for key in (shown.output_schema or {}).get("properties", {}))
+    arguments = table(["argument", "type", "default", "meaning"], rows()) if properties else "No arguments."
+    return f"### {tool.name}\n\n{tool.description}\n\n{arguments}\n\nAnswers with: {answer}."
+
+
+def resource_table() -> str:
+    """Every resource template."""
+    return table(["address", "shows", "type"], ((f"`{uri}`", shows, kind) for uri, _, shows, kind in TEMPLATES))
+
+
+def _type_of(schema: JsonObject) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type_of(choice) for choice in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_type_of(schema.get('items', {}))}"
+    kind = schema.get("type", "any")
+    return kind if isinstance(kind, str) else " or ".join(kind)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": state_list,
+    "transitions": transition_table,
+    "lifecycle-diagram": lifecycle_diagram,
+    "connection-diagram": connection_diagram,
+    "errors": error_table,
+    "deliveries": delivery_table,
+    "tools": tool_table,
+    "tool-arguments": tool_sections,
+    "resources": resource_table,
+}
+
+
+def main() -> int:
+    """Rewrite the stale files and name them."""
+    for path in sorted(DOCS.glob("*.md")):
+        old = path.read_text(encoding="utf-8")
+        new = rendered(old)
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            print(f"wrote {path.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""The pages say what the code does: examples load, names exist, and whatever exists is described."""
+
+import json
+import re
+import runpy
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticUndefined
+
+from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.settings_file import parse_settings
+from ostler.faces.cli.app import build_app
+from ostler.faces.mcp.toolbox import TOOLS
+from ostler.model import manifest, settings
+from ostler.model.durations import parse_duration
+from ostler.model.servers import ServerOptions
+from ostler.rules.manifests import load_manifests
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+USER_PAGES = [page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")]
+
+SECTIONS = {
+    "The manifest": manifest.ServiceClass,
+    "metadata": manifest.Metadata,
+    "spec": manifest.ServiceClassSpec,
+    "spec.args.NAME": manifest.ArgSpec,
+    "spec.serviceConfig": manifest.ServiceConfig,
+    "lifecycleTools": manifest.LifecycleTools,
+    "A tool call": manifest.ToolCallSpec,
+    "The ready check": manifest.ReadySpec,
+    "retry": manifest.RetrySpec,
+    "healthCheck": manifest.HealthCheckSpec,
+    "timeout": manifest.TimeoutSpec,
+    "restartPolicy": manifest.RestartPolicySpec,
+    "restartPolicy.backoff": manifest.BackoffSpec,
+    "dependencies": manifest.DependencySpec,
+    "An output": manifest.OutputSpec,
+    "An expectation": manifest.Expectation,
+}
+"""The sections of docs/serviceclass.md and the models that they describe."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.DOTALL | re.MULTILINE)
+    return [str(block) for block in found]
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def section_of(page: str, heading: str) -> str:
+    found = re.search(
+        rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text_of(ROOT / "docs" / page), re.DOTALL | re.MULTILINE
+    )
+    assert found, f"docs/{page} has no section {heading!r}"
+    return found[1]
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Return the rows of the tables in `text` by each `key` in their first cell."""
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+            rows |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[0]), cells)
+    return rows
+
+
+def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for inner in re.findall(r"ostler\.model\.manifest\.(\w+)", str(field.annotation)):
+            yield from models_below(getattr(manifest, inner))
+
+
+# -- examples ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_classes_load_without_a_warning(page: Path) -> None:
+    for text in re.findall(r"<!-- class -->\n```yaml\n(.*?)```", text_of(page), re.DOTALL):
+        for loaded in load_manifests(text, page.name):
+            assert loaded.warnings == ()
+
+
+def test_there_are_classes_to_load() -> None:
+    for page in (ROOT / "README.md", ROOT / "docs" / "serviceclass.md"):
+        assert "<!-- class -->" in text_of(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_json_and_toml_parse(page: Path) -> None:
+    for text in blocks(page, "json"):
+        value = json.loads(text)
+        if "mcpServers" in value or "servers" in value:
+            loaded = load_mcp_json(without_ostler(value), {"TICKETS_TOKEN": "t"})
+            assert loaded.findings == ()
+    for text in blocks(page, "toml"):
+        tomllib.loads(text)
+        parse_settings(text, page.name)
+
+
+def without_ostler(value: dict[str, Any]) -> str:
+    """Return the text with Ostler's own entry renamed: to Ostler itself it cannot be a downstream server."""
+    return (
+        json.dumps(value)
+        .replace('"ostler": {"command"', '"x": {"command"')
+        .replace('"ostler": {"type"', '"x": {"type"')
+    )
+
+
+def test_the_example_for_clients_is_what_the_readme_shows() -> None:
+    example = json.loads((ROOT / "mcp.json.example").read_text(encoding="utf-8"))
+    shown = [json.loads(text) for text in blocks(ROOT / "README.md", "json")]
+    assert shown[0] == example
+    (vs_code,) = (value["servers"]["ostler"] for value in shown if "servers" in value)
+    assert vs_code == {"type": "stdio", **example["mcpServers"]["ostler"]}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors_of(linked), f"{page.name} links to {target}"
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+# -- names that pages use ----------------------------------------------------------------------------------
+
+
+def verbs() -> set[str]:
+    command = typer.main.get_command(build_app())
+    return set(getattr(command, "commands", {}))
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: page.name)
+def test_verbs_exist(page: Path) -> None:
+    shell = "\n".join(blocks(page, "sh")).replace("claude mcp add ostler", "").replace("/ostler ostler", "ostler")
+    code = shell + "\n" + "\n".join(re.findall(r"`(ostler [^`\n]+)`", text_of(page)))
+    used = set(re.findall(r"(?:^|[\s/])ostler ([a-z][a-z-]+)", code, re.MULTILINE))
+    planned = {"check"} if page.name == "README.md" else set[str]()
+    assert used - planned <= verbs()
+
+
+def test_tools_in_the_readme_are_those_that_exist() -> None:
+    text = text_of(ROOT / "README.md")
+    listed, _, planned = text.partition("## Not yet")
+    pattern = r"`((?:service|serviceclass|mcpserver|tool|config)_[a-z]+)`"
+    assert set(re.findall(pattern, listed)) == {tool.name for tool in TOOLS}
+    assert not {tool.name for tool in TOOLS} & set(re.findall(pattern, planned)), "it is there now"
+
+
+def test_shipped_classes_are_listed_with_their_arguments() -> None:
+    listed = {
+        cells[0].strip("`"): set(re.findall(r"`(\w+)`", cells[-1]))
+        for cells in rows_of(text_of(ROOT / "README.md")).values()
+        if (ROOT / "serviceclasses" / (cells[0].strip("`") + ".yaml")).exists()
+    }
+    shipped = {
+        loaded.service_class.name: set(loaded.service_class.spec.args)
+        for path in (ROOT / "serviceclasses").glob("*.yaml")
+        for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name)
+    }
+    assert listed == shipped
+
+
+# -- what exists is described ------------------------------------------------------------------------------
+
+
+def test_generated_parts_are_fresh() -> None:
+    rendered = runpy.run_path(str(ROOT / "docs" / "generate.py"))["rendered"]
+    for page in PAGES:
+        assert rendered(text_of(page)) == text_of(page), f"{page.name} is stale: run python docs/generate.py"
+
+
+def test_every_model_of_the_manifest_has_a_section() -> None:
+    assert set(models_below(manifest.ServiceClass)) == set(SECTIONS.values())
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_key_of_the_manifest_is_described(heading: str) -> None:
+    model = SECTIONS[heading]
+    fields = {to_camel(name): field for name, field in model.model_fields.items()}
+    if model is manifest.ReadySpec:
+        fields = {key: field for key, field in fields.items() if key not in SECTION_KEYS_OF_CALLS}
+    rows = rows_of(section_of("serviceclass.md", heading))
+    assert set(rows) == set(fields)
+    for key, field in fields.items():
+        assert described_default(rows[key][2], field.get_default(call_default_factory=True)), key
+
+
+SECTION_KEYS_OF_CALLS = {to_camel(name) for name in manifest.ToolCallSpec.model_fields}
+
+
+def described_default(cell: str, default: Any) -> bool:
+    """Whether the default column says what the model has; what is worked out at run time is put in words."""
+    shown = cell.strip("`")
+    match default:
+        case _ if default is PydanticUndefined:
+            expected = cell == "required"
+        case None:
+            expected = cell == "none" or "`" not in cell or shown == "never"
+        case BaseModel():
+            expected = cell == "its defaults"
+        case bool() | dict() | list():
+            expected = shown == json.dumps(default)
+        case int() | float():
+            expected = parse_duration(shown) == default
+        case _:
+            expected = shown == (default or '""')
+    return expected
+
+
+def test_every_setting_is_described() -> None:
+    described = set(rows_of(section_of("configuration.md", "ostler.toml")))
+    assert described == set(setting_keys(settings.Settings))
+
+
+def setting_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from setting_keys(inner, f"{prefix}{to_camel(name)}.")
+        else:
+            yield prefix + to_camel(name)
+
+
+def test_every_option_of_a_server_is_described() -> None:
+    described = set(rows_of(section_of("configuration.md", "mcp.json")))
+    assert {to_camel(name) for name in ServerOptions.model_fields} <= described

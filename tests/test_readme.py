@@ -1,0 +1,152 @@
+"""The README's commands, run as they stand: the demonstration, the Inspector's lines, and the class of one's own."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from ostler.model.json import JsonObject
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NPM_PROGRAMS = ROOT / ".npm-tools" / "node_modules" / ".bin"
+PAGE = "<h1>hello</h1>\n"
+LIMIT = 90
+
+pytestmark = pytest.mark.realtime
+
+
+class Ostler:
+    """The `ostler` command with folders of its own."""
+
+    def __init__(self, state: Path, config: Path) -> None:
+        self.config = config
+        self.variables = {"OSTLER_STATE": str(state), "OSTLER_CONFIG": str(config)}
+        self.command = [sys.executable, "-m", "ostler.faces.entry"]
+
+    def __call__(self, *arguments: str) -> str:
+        return output_of([*self.command, *arguments], self.variables)
+
+
+@pytest.fixture
+def ostler(state_dir: Path, tmp_path: Path) -> Iterator[Ostler]:
+    command = Ostler(state_dir / "state", tmp_path / "config")
+    command.config.mkdir()
+    yield command
+    subprocess.run(
+        [*command.command, "stop-server"], env={**os.environ, **command.variables}, timeout=LIMIT, check=False
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text(PAGE, encoding="utf-8")
+    return folder
+
+
+def output_of(command: list[str], variables: dict[str, str]) -> str:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def npm_program(name: str) -> str:
+    """Return the path of a program that tests/run.py installed; skip without it, fail in CI."""
+    program = NPM_PROGRAMS / name
+    if not program.exists():
+        reason = f"{name} is not there; `python3 tests/run.py` installs it"
+        if os.environ.get("CI", "").lower() in ("", "0", "false"):
+            pytest.skip(reason)
+        pytest.fail(reason)
+    return str(program)
+
+
+def fetched(url: str) -> str:
+    with urlopen(url, timeout=10) as response:
+        return response.read().decode()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_the_demonstration_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
+    output = output_of([sys.executable, "-m", "ostler.faces.entry", "demo"], {"TMPDIR": str(tmp_path)})
+    assert "Done in" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.npm
+def test_the_inspector_drives_a_service_from_create_to_delete(ostler: Ostler, site: Path) -> None:
+    inspector = npm_program("mcp-inspector")
+    lines = re.findall(r"^npx @modelcontextprotocol/inspector (--cli (?:\\\n|.)+)$", README, re.MULTILINE)
+    assert len(lines) == 5
+    answers = [inspected(inspector, line, ostler, site) for line in lines]
+    tools, created, status, stopped, deleted = answers
+    assert "service_create" in [tool["name"] for tool in tools["tools"]]
+    assert created["structuredContent"]["service"]["state"] == "running"
+    assert status["structuredContent"]["outputs"]["url"].startswith("http://127.0.0.1:")
+    assert status["structuredContent"]["state"] == "running"
+    assert stopped["structuredContent"]["service"]["state"] == "stopped"
+    assert deleted["isError"] is False
+    with pytest.raises(URLError):
+        fetched(status["structuredContent"]["outputs"]["url"])
+
+
+def inspected(inspector: str, line: str, ostler: Ostler, site: Path) -> JsonObject:
+    """Run a line of the README with this Ostler in place of uvx, its own folders, and `site` in place of /tmp."""
+    words = shlex.split(line.replace("\\\n", " ").replace('"/tmp"', json.dumps(str(site))))
+    place = words.index("uvx")
+    assert words[place : place + 4] == ["uvx", "--from", ".", "ostler"]
+    given = [word for name, value in ostler.variables.items() for word in ("-e", f"{name}={value}")]
+    words[place : place + 4] = [*given, *ostler.command]
+    return json.loads(output_of([inspector, *words], {"MCP_INSPECTOR_SECRET_STORE": "memory"}))
+
+
+@pytest.mark.npm
+def test_the_class_of_ones_own_runs_a_web_server_through_desktop_commander(ostler: Ostler, site: Path) -> None:
+    program = npm_program("desktop-commander")
+    if shutil.which("python3") is None:
+        pytest.skip("the class calls python3")
+    (text,) = re.findall(r"<!-- class -->\n```yaml\n(.*?)```", README, re.DOTALL)
+    (ostler.config / "serviceclasses").mkdir()
+    (ostler.config / "serviceclasses" / "python-web.yaml").write_text(text, encoding="utf-8")
+    home = ostler.config.parent / "home"  # desktop-commander keeps its settings and logs there
+    home.mkdir()
+    entry = {"command": program, "args": [], "env": {"HOME": str(home)}}
+    (ostler.config / "mcp.json").write_text(json.dumps({"mcpServers": {"desktop-commander": entry}}), encoding="utf-8")
+
+    port = free_port()
+    ostler("create", "python-web", "trial", "--arg", f"folder={site}", "--arg", f"port={port}")
+    status = json.loads(ostler("status", "trial", "--json"))
+    assert (status["state"], status["outputs"]["url"]) == ("running", f"http://127.0.0.1:{port}/")
+    assert fetched(status["outputs"]["url"]) == PAGE
+
+    ostler("stop", "trial")
+    assert json.loads(ostler("status", "trial", "--json"))["state"] == "stopped"
+    with pytest.raises(URLError):
+        fetched(status["outputs"]["url"])
+    ostler("delete", "trial")
