@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from ostler.model.errors import Finding, ManifestError
 from ostler.rules.yaml_source import load_documents, read_documents
 
+KEYS = st.text(max_size=80)  # YAML takes a key of at most 1024 characters as written; JSON may write 12 for one
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=20,
 )
 
@@ -74,6 +76,7 @@ def test_keys_are_text_as_written() -> None:
         ("[" * 1000, "too-large", "deeper"),
         ("x" * 2_000_000, "too-large", "characters"),
         ("a: " + "9" * 5000, "bad-value", "JSON"),
+        ('{"' + "k" * 1100 + '": 1}', "yaml-syntax", "at most 1024 characters"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: str, rule: str, phrase: str) -> None:

@@ -24,9 +24,12 @@ NPM_PROGRAMS = Path(__file__).parents[2] / ".npm-tools" / "node_modules" / ".bin
 
 @asynccontextmanager
 async def open_ostler(
-    folder: Path, *, servers: dict[str, Any] | None = None, within: float = 60
+    folder: Path, *, servers: dict[str, Any] | None = None, within: float = 150
 ) -> AsyncGenerator[Application]:
-    """Run Ostler with its state in `folder`, with `servers` as its mcp.json; it stops every service when it ends."""
+    """Run Ostler with its state in `folder`, with `servers` as its mcp.json; it stops every service when it ends.
+
+    A test that fails inside of it shows the last events.
+    """
     config = folder / "config"
     config.mkdir()
     (config / "mcp.json").write_text(json.dumps({"mcpServers": servers or {}}))
@@ -34,8 +37,17 @@ async def open_ostler(
     with anyio.fail_after(within):
         async with open_application(paths, stop_on_exit=True) as app:
             for server in ("process", *(servers or {})):
-                await app.downstream.wait_until_connected(server, 25)
-            yield app
+                await app.downstream.wait_until_connected(server, 60)
+            try:
+                yield app
+            except BaseException as error:
+                error.add_note(f"the last events:\n{_told(app.manager)}")
+                raise
+
+
+def _told(manager: ServiceManager) -> str:
+    events = manager.events.read(limit=1000).events[-60:]
+    return "\n".join(f"{event.at:%M:%S.%f} {event.service}: {event.kind.value}: {event.message}" for event in events)
 
 
 async def create(manager: ServiceManager, class_name: str, name: str, **args: Any) -> dict[str, Any]:
@@ -45,7 +57,7 @@ async def create(manager: ServiceManager, class_name: str, name: str, **args: An
     return outputs
 
 
-async def until_health(manager: ServiceManager, name: str, wanted: str, within: float = 20) -> ServiceView:
+async def until_health(manager: ServiceManager, name: str, wanted: str, within: float = 60) -> ServiceView:
     """Check the health until it is as wanted."""
     with anyio.fail_after(within):
         while (view := await manager.check_health(name)).health.value != wanted:

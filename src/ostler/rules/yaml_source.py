@@ -28,6 +28,9 @@ MAX_DIGITS = 400
 MAX_DEPTH = 64
 """The deepest nesting that is read."""
 
+MAX_KEY = 1024
+"""The longest key that YAML has, in characters as written."""
+
 Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indexes from the root."""
 
@@ -188,6 +191,8 @@ def _syntax_finding(error: yaml.YAMLError, source: str, file: str) -> Finding:
     fix = ""
     if re.search(r":\s+\{\{|-\s+\{\{", nearby):
         fix = _QUOTE_TEMPLATE
+    elif column > MAX_KEY and 0 <= line < len(lines) and lines[line][column : column + 1] == ":":
+        fix = f"a key may have at most {MAX_KEY} characters"
     elif "\\t" in message or (0 <= line < len(lines) and lines[line].startswith("\t")):
         fix = "indent with spaces, not tabs"
     return Finding(message, file, line + 1, column + 1, "yaml-syntax", fix=fix)
