@@ -3,6 +3,7 @@
 A null argument counts as absent everywhere, so that a class may pass an optional argument through as it is.
 """
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
@@ -20,11 +21,13 @@ from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 MAX_ARGS = 1000
 MAX_TEXT = 32_768
 MAX_PATTERN = 500
+MAX_SENT = 1000
 MAX_TIMEOUT = 3600.0
 KIB = 1024
 MIB = 1024 * KIB
@@ -49,6 +52,29 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: item for key, item in cast("JsonObject", value).items() if item is not None}
     return value
+
+
+_ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\"}
+_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.?))", re.DOTALL)
+
+
+def bytes_of(text: str) -> bytes:
+    """Return the bytes that `text` stands for: UTF-8, with the escapes that `Probe.send` has.
+
+    Raises:
+        ValueError: it holds another escape.
+    """
+    sent, begin = b"", 0
+    for found in _ESCAPE.finditer(text):
+        sent += text[begin : found.start()].encode()
+        begin = found.end()
+        if found[1] is not None:
+            sent += bytes.fromhex(found[1])
+        elif found[2] in _ESCAPES:
+            sent += _ESCAPES[found[2]]
+        else:
+            raise ValueError(f"{found[0]!r} stands for nothing; write \\r, \\n, \\t, \\\\ or \\xHH")
+    return sent + text[begin:].encode()
 
 
 def _rfc3339(value: datetime) -> str:
@@ -95,6 +121,16 @@ class Probe(Request):
         Port | Annotated[str, StringConstraints(pattern=r"^(\{port\}|[0-9]{1,5})$")] | None,
         Field(description="Port that must accept connections; '{port}' is the process's own."),
     ] = None
+    send: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_SENT)] | None,
+        Field(
+            description=r"Text to send over that connection; \\r, \\n, \\t, \\\\ and \\xHH stand for bytes. Needs tcp."
+        ),
+    ] = None
+    answer: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
+        Field(description="Regular expression that what comes back on that connection must match. Needs tcp."),
+    ] = None
     http: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2000)] | None,
         Field(description="URL that must answer a GET; may hold {port}. Certificates are not checked."),
@@ -105,7 +141,10 @@ class Probe(Request):
     ] = None
     log: Annotated[
         Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
-        Field(description="Regular expression that a log line of this run must match; may hold {port}."),
+        Field(
+            description="Regular expression that a log line of this run must match; may hold {port}. What its named "
+            "groups find is in matched."
+        ),
     ] = None
     host: Annotated[Host | None, Field(description="Host for tcp. Default: the host of start.")] = None
     timeout: Annotated[Timeout | None, Field(description="start: how long to wait (30s). status: per probe (5s).")] = (
@@ -114,6 +153,18 @@ class Probe(Request):
     interval: Annotated[
         Annotated[Duration, Field(ge=0.02, le=60)] | None, Field(description="start: pause between probes (0.1s).")
     ] = None
+
+    @model_validator(mode="after")
+    def _talk_needs_tcp(self) -> "Probe":
+        if self.tcp is None and (self.send is not None or self.answer is not None):
+            raise ValueError("'send' and 'answer' talk over the connection that 'tcp' makes; give 'tcp' too")
+        if self.send is not None and self.answer is None:
+            raise ValueError("'send' without 'answer' would show nothing; give the 'answer' that is expected")
+        if self.send is not None:
+            bytes_of(self.send)
+        if self.answer is not None:
+            compile_pattern(self.answer)
+        return self
 
     @property
     def is_empty(self) -> bool:
@@ -140,6 +191,10 @@ class StartRequest(Request):
         Field(description="Absolute folder to run in ('~' is understood). Default: the home folder."),
     ] = None
     env: Annotated[Environment | None, Field(description="Variables to set over the inherited ones.")] = None
+    user: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.][A-Za-z0-9_.-]{0,63}\$?$")] | None,
+        Field(description="Run as this user of the system, with its groups and home; only root may name another."),
+    ] = None
     port: Annotated[
         Annotated[int, Field(ge=0, le=65535)] | None,
         Field(
@@ -236,6 +291,9 @@ class ProcessFacts(Model):
     ] = None
     command: Annotated[str | None, Field(description="The program, without its arguments.")] = None
     log_file: str | None = None
+    matched: Annotated[
+        dict[str, str] | None, Field(description="What the named groups of ready.log found in this run's output.")
+    ] = None
 
 
 class StartResult(ProcessFacts):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -89,10 +89,10 @@ class Entry:
         self.record = self.record.model_copy(update=changes)
         self.dirty = True
 
-    def mark_seen(self, pattern: str) -> None:
-        """Remember that a log pattern was found in this run."""
+    def mark_seen(self, pattern: str, matched: Mapping[str, str]) -> None:
+        """Remember that a log pattern was found in this run, and what its named groups found."""
         if pattern not in self.record.seen:
-            self.update(seen=(*self.record.seen, pattern)[-MAX_SEEN:])
+            self.update(seen=(*self.record.seen, pattern)[-MAX_SEEN:], matched={**self.record.matched, **matched})
 
     def facts(self, log_file: str) -> ProcessFacts:
         """Return what is known, as tools tell it."""
@@ -110,6 +110,7 @@ class Entry:
             adopted=True if self.adopted else None,
             command=record.command,
             log_file=log_file,
+            matched=dict(record.matched) or None,
         )
 
     def ending(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest
 from ostler.adapters.process.trees import KEY_VARIABLE, TOKEN_VARIABLE
 from ostler.model.errors import ArgumentError, OperationError
@@ -39,6 +40,7 @@ class Launch:
     cwd: Path
     env: Mapping[str, str]
     label: str
+    account: Account | None = None
 
     def __repr__(self) -> str:
         return f"Launch({self.label!r}, cwd={str(self.cwd)!r})"
@@ -56,12 +58,15 @@ class Launch:
             ArgumentError: the command is empty or cannot be split, or cwd is not absolute.
             OperationError: the command or the folder is not there, or cannot be executed.
         """
-        cwd = _working_folder(request)
+        account = None if request.user is None else account_of(request.user)
+        cwd = _working_folder(request, account)
         env = {
             name: value
             for name, value in inherited.items()
             if not name.startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
         }
+        if account is not None:
+            env.update(account.variables)
         if port is not None:
             env["PORT"] = str(port)
         env.update({name: with_port(value, port) for name, value in (request.env or {}).items()})
@@ -70,11 +75,11 @@ class Launch:
             line = with_port(request.command, port)
             if line.startswith(PYTHON_PLACEHOLDER):
                 line = shlex.quote(sys.executable) + line.removeprefix(PYTHON_PLACEHOLDER)
-            return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell")
+            return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account)
         words = _words(request)
         argv = [with_port(word, port) for word in words]
         argv[0] = _program(argv[0], cwd, env)
-        return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0])
+        return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account)
 
     def spawn(self, log: BinaryIO, *, key: str, token: str) -> Child:
         """Spawn it in a session of its own, output to `log`, input from nothing.
@@ -83,6 +88,7 @@ class Launch:
             OperationError: the system refused.
         """
         env = {**self.env, KEY_VARIABLE: key, TOKEN_VARIABLE: token}
+        account = None if self.account is None or self.account.is_own else self.account
         flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
         try:
             return Child(
@@ -94,6 +100,9 @@ class Launch:
                 stderr=subprocess.STDOUT,
                 start_new_session=os.name == "posix",
                 creationflags=flags,
+                user=None if account is None else account.uid,
+                group=None if account is None else account.gid,
+                extra_groups=None if account is None else account.groups,
             )
         except OSError as error:
             raise OperationError(
@@ -112,6 +121,7 @@ def request_digest(request: StartRequest, salt: str) -> str:
         "env": request.env or {},
         "port": request.port,
         "host": request.host if request.port is not None else None,
+        **({} if request.user is None else {"user": request.user}),
     }
     return hashlib.sha256((salt + json.dumps(facts, sort_keys=True)).encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -172,9 +182,12 @@ def _shell(line: str, env: Mapping[str, str]) -> tuple[str, ...]:
     return ("/bin/sh", "-c", line)
 
 
-def _working_folder(request: StartRequest) -> Path:
+def _working_folder(request: StartRequest, account: Account | None) -> Path:
     try:
-        cwd = Path(request.cwd).expanduser() if request.cwd is not None else Path.home()
+        if request.cwd is not None:
+            cwd = Path(request.cwd).expanduser()
+        else:
+            cwd = Path.home() if account is None else account.folder()
     except RuntimeError:  # no home folder is known
         cwd = Path(Path.cwd().anchor)
     if not cwd.is_absolute():

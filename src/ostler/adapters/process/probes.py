@@ -1,4 +1,4 @@
-"""Readiness: TCP connect, HTTP GET, a pattern in the log. One probe is one look, with its own deadline."""
+"""Readiness: TCP connect and a short talk, HTTP GET, a pattern in the log. One probe is one look with a deadline."""
 
 import os
 import re
@@ -11,16 +11,20 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
-from anyio.abc import ByteStream  # noqa: TC002 (a type like every other here)
+from anyio.abc import ByteStream
 
-from ostler.adapters.process.contract import Probe
+from ostler.adapters.process.contract import Probe, bytes_of
 from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
 from ostler.model.errors import ArgumentError
+from ostler.rules.patterns import PatternError, compile_pattern, search
 
 PROBE_SECONDS = 5.0
 """How long one look may take when nothing else is said."""
 
 MAX_HEAD_BYTES = 16 * 1024
+SHOWN_ANSWER = 80
+"""How much of an answer that is not the wanted one is shown, in characters."""
+
 SCAN_BYTES = 1024 * 1024
 OVERLAP_BYTES = 8 * 1024
 """Read again at each look, for a line that was only half there the last time."""
@@ -47,6 +51,7 @@ class LogScanner:
         matches: whether a line has it.
         position: where the next look begins in the file; a file that became shorter was rotated.
         found: it was there once.
+        matched: what its named groups found then.
     """
 
     path: Path
@@ -54,6 +59,7 @@ class LogScanner:
     matches: LineFilter
     position: int = 0
     found: bool = field(default=False)
+    matched: dict[str, str] = field(default_factory=dict[str, str])
 
     def look(self) -> bool:
         """Return whether the pattern has been found up to now. Blocks; call it in a thread."""
@@ -68,11 +74,23 @@ class LogScanner:
                     data = file.read(SCAN_BYTES)
             except FileNotFoundError:
                 return False
-            self.found = any(self.matches(clean_line(line)) for line in split_lines(data))
+            self.found = any(self._takes(line) for line in split_lines(data))
             self.position = begin + len(data)
             if self.position >= size:
                 break
         return self.found
+
+    def _takes(self, raw: bytes) -> bool:
+        line = clean_line(raw)
+        if not self.matches(line):
+            return False
+        if compile_pattern(self.pattern).groupindex:
+            if not raw.endswith(b"\n"):
+                return False  # half a line would give half a value
+            match = search(self.pattern, line)
+            assert match is not None, "it has just matched"
+            self.matched = {name: value for name, value in match.groupdict().items() if value is not None}
+        return True
 
 
 def log_scanner(probe: Probe, path: Path) -> LogScanner | None:
@@ -96,13 +114,14 @@ async def look(probe: Probe, *, host: str, scanner: LogScanner | None, timeout: 
     if scanner is not None and not await anyio.to_thread.run_sync(scanner.look):
         return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet")
     if isinstance(probe.tcp, int):
-        verdict = await _look_tcp(probe.host or host, probe.tcp, timeout)
+        verdict = await _look_tcp(probe.host or host, probe.tcp, timeout, probe)
         if not verdict.ready:
             return verdict
     if probe.http is not None:
         return await _look_http(probe.http, probe.status, timeout)
     if isinstance(probe.tcp, int):
-        return Verdict(ready=True, detail=f"port {probe.tcp} accepts connections")
+        what = "accepts connections" if probe.answer is None else "answers as expected"
+        return Verdict(ready=True, detail=f"port {probe.tcp} {what}")
     return Verdict(ready=True, detail="the log line was found")
 
 
@@ -111,17 +130,44 @@ def reachable_host(host: str) -> str:
     return _WILDCARDS.get(host, host)
 
 
-async def _look_tcp(host: str, port: int, timeout: float) -> Verdict:
+async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> Verdict:
     where = f"{reachable_host(host)}:{port}"
+    connected = False
     try:
         with anyio.fail_after(timeout):
             stream = await anyio.connect_tcp(reachable_host(host), port)
-            await stream.aclose()
+            connected = True
+            try:
+                if probe.answer is not None:
+                    return await _look_answer(stream, where, probe.send, probe.answer)
+            finally:
+                await anyio.aclose_forcefully(stream)
     except TimeoutError:
-        return Verdict(ready=False, detail=f"{where} did not accept a connection in {timeout:g} s")
-    except OSError as error:
-        return Verdict(ready=False, detail=f"{where} refused the connection ({_reason(error)})")
+        what = "did not answer as expected" if connected else "did not accept a connection"
+        return Verdict(ready=False, detail=f"{where} {what} in {timeout:g} s")
+    except (OSError, anyio.BrokenResourceError) as error:
+        what = "broke" if connected else "refused"
+        return Verdict(ready=False, detail=f"{where} {what} the connection ({_reason(error)})")
     return Verdict(ready=True, detail=f"{where} accepts connections")
+
+
+async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> Verdict:
+    """Talk over a fresh connection; come back when the answer matches, or the other side has closed."""
+    if sent is not None:
+        await stream.send(bytes_of(sent))
+    got = ""
+    while len(got) < MAX_HEAD_BYTES:
+        try:
+            got += (await stream.receive(4096)).decode("latin-1")
+        except anyio.EndOfStream:
+            break
+        try:
+            if search(wanted, got) is not None:
+                return Verdict(ready=True, detail=f"{where} answers as expected")
+        except PatternError as error:
+            raise ArgumentError([f"ready.answer: {error}"]) from error
+    shown = f"answered {got[:SHOWN_ANSWER]!r}" if got else "closed the connection without an answer"
+    return Verdict(ready=False, detail=f"{where} {shown}, wanted {wanted!r}")
 
 
 async def _look_http(url: str, status: int | list[int] | None, timeout: float) -> Verdict:

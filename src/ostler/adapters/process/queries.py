@@ -134,5 +134,5 @@ async def _probe(supervisor: Supervisor, entry: Entry, wanted: Probe) -> Verdict
     scanner = scanner_for(entry, probe, supervisor.folder.log_path(entry.record.key))
     verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=timeout)
     if scanner is not None and scanner.found and probe.log is not None:
-        entry.mark_seen(probe.log)
+        entry.mark_seen(probe.log, scanner.matched)
     return verdict

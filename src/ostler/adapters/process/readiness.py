@@ -71,7 +71,7 @@ async def await_ready(
             verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=min(PROBE_SECONDS, timeout))
             if verdict.ready and is_current() and entry.refresh() == "running":
                 if probe.log is not None:
-                    entry.mark_seen(probe.log)
+                    entry.mark_seen(probe.log, scanner.matched if scanner is not None else {})
                 if progress is not None:
                     await progress(timeout, timeout, f"{entry.record.key} is ready: {verdict.detail}")
                 return

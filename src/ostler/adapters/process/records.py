@@ -8,7 +8,7 @@ whole to a temporary file, synced and renamed, so a reader sees the old one or t
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +38,7 @@ class ProcessRecord(BaseModel):
         since_boot: the same, counted from the boot, where the system can say that.
         log_base: bytes of the log that rotation has removed; offsets in the log count from the run's first byte.
         seen: log patterns that were found in this run (a line may have been rotated away since).
+        matched: what the named groups of those patterns found.
         exited_at: when the exit was noticed; None while it runs.
         exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
@@ -61,6 +62,7 @@ class ProcessRecord(BaseModel):
     since_boot: float | None = None
     log_base: int = 0
     seen: tuple[str, ...] = ()
+    matched: Mapping[str, str] = {}
     exited_at: datetime | None = None
     exit_code: int | None = None
     exit_signal: str | None = None

@@ -1,0 +1,75 @@
+"""Running a process as another user of the system, which root may: its ids, groups, home and variables."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostler.model.errors import ArgumentError, OperationError
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the system.
+
+    Attributes:
+        name: its name.
+        uid: its number.
+        gid: the number of its main group.
+        groups: the numbers of all its groups.
+        is_own: Ostler runs as this user already, so that nothing is to be changed.
+        home: its home folder, which need not exist.
+        shell: its login shell.
+    """
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    is_own: bool
+    home: Path
+    shell: str
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables that tell a program whose process it is."""
+        return {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}
+
+    def folder(self) -> Path:
+        """Return the folder to run in when none is given: its home, or the root folder when it has none."""
+        return self.home if self.home.is_dir() else Path("/")
+
+
+def account_of(name: str) -> Account:
+    """Return the user `name`.
+
+    Raises:
+        ArgumentError: this system has no such users, or not this one.
+        OperationError: Ostler may not start processes as this user.
+    """
+    if sys.platform == "win32":
+        raise ArgumentError(["user: Windows cannot start a process as another user by name alone"])
+    import pwd  # noqa: PLC0415 (POSIX only)
+
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise ArgumentError(
+            [f"user: this machine has no user {name!r}"], next_actions=("name a user of this machine, or leave it out",)
+        ) from None
+    own = entry.pw_uid == os.geteuid()
+    if not own and os.geteuid() != 0:
+        raise OperationError(
+            f"only root may start a process as another user ({name!r})",
+            next_actions=("leave 'user' out to run it as the user of Ostler", "run Ostler as that user, or as root"),
+        )
+    return Account(
+        name=name,
+        uid=entry.pw_uid,
+        gid=entry.pw_gid,
+        groups=tuple(os.getgrouplist(name, entry.pw_gid)),
+        is_own=own,
+        home=Path(entry.pw_dir),
+        shell=entry.pw_shell or "/bin/sh",
+    )
