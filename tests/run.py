@@ -6,6 +6,8 @@ git ignores:
 
 - `.venv`: what requirements.lock pins, checked by hash, with Ostler itself installed in place. uv makes it when uv
   is there, else venv and pip do.
+- `.jupyter-tools`: a Jupyter server in an environment of its own, as tests/jupyter pins it, for the test of that class.
+  It is skipped where it cannot be installed, except where CI is set.
 - `.npm-tools`: the npm packages of tests/npm, for the tests marked `npm`. Without npm these tests are skipped,
   except where CI is set: there the run fails. `--no-npm` leaves them out.
 
@@ -20,6 +22,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
@@ -27,6 +33,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 NPM_MANIFEST = ROOT / "tests" / "npm"
 NPM_TOOLS = ROOT / ".npm-tools"
+JUPYTER_LOCK = ROOT / "tests" / "jupyter" / "requirements.lock"
+JUPYTER_TOOLS = ROOT / ".jupyter-tools"
 STAMP = ".ostler-stamp"
 OLDEST_PYTHON = (3, 11)
 SETUP_FAILED = 2
@@ -42,8 +50,9 @@ def main(arguments: list[str]) -> int:
     arguments = [argument for argument in arguments if argument != "--no-npm"]
     try:
         prepare_python()
+        optionally(install_jupyter, "the test of the class jupyter")
         if with_npm:
-            prepare_npm(required=is_ci())
+            optionally(install_npm_packages, "tests marked npm")
     except SetupError as error:
         say(str(error))
         return SETUP_FAILED
@@ -59,26 +68,44 @@ def main(arguments: list[str]) -> int:
 def prepare_python() -> None:
     """Bring `.venv` up to the lock."""
     if not runs(PYTHON):
-        make_venv()
+        make_venv(VENV)
     stamp = VENV / STAMP
     digest = digest_of(LOCK, ROOT / "pyproject.toml", extra=f"{ROOT} {PYTHON.resolve()}")
     if read(stamp) == digest:
         return
     say("installing what requirements.lock pins")
-    if uv := shutil.which("uv"):
-        install = [uv, "pip", "install", "--quiet", "--python", str(PYTHON)]
-    else:
-        install = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        if not runs(PYTHON, "-m", "pip", "--version"):
-            run([str(PYTHON), "-m", "ensurepip"], "pip could not be put into .venv")
+    install = installer_into(PYTHON)
     run([*install, "--require-hashes", "--requirement", str(LOCK)], "the locked packages could not be installed")
     run([*install, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)], "Ostler could not be installed")
     stamp.write_text(digest, encoding="utf-8")
 
 
-def make_venv() -> None:
-    """Make `.venv` afresh, with a Python that is new enough."""
-    say("making .venv")
+def install_jupyter() -> None:
+    """Bring `.jupyter-tools` up to its lock: too much to be in `.venv` for the sake of one test."""
+    python = JUPYTER_TOOLS / PYTHON.relative_to(VENV)
+    stamp = JUPYTER_TOOLS / STAMP
+    if runs(python) and read(stamp) == digest_of(JUPYTER_LOCK, extra=f"{ROOT} {python.resolve()}"):
+        return
+    say("installing the Jupyter server of tests/jupyter into .jupyter-tools")
+    make_venv(JUPYTER_TOOLS)
+    locked = ["--require-hashes", "--requirement", str(JUPYTER_LOCK)]
+    run([*installer_into(python), *locked], "the Jupyter server could not be installed")
+    digest = digest_of(JUPYTER_LOCK, extra=f"{ROOT} {python.resolve()}")
+    stamp.write_text(digest, encoding="utf-8")
+
+
+def installer_into(python: Path) -> list[str]:
+    """Return the command that installs packages into the environment of `python`."""
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--quiet", "--python", str(python)]
+    if not runs(python, "-m", "pip", "--version"):
+        run([str(python), "-m", "ensurepip"], f"pip could not be put into {python.parent.parent.name}")
+    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+
+
+def make_venv(folder: Path) -> None:
+    """Make an environment afresh, with a Python that is new enough."""
+    say(f"making {folder.name}")
     uv = shutil.which("uv")
     if sys.version_info >= OLDEST_PYTHON:
         chosen = sys.executable
@@ -86,25 +113,22 @@ def make_venv() -> None:
         chosen = ">=" + ".".join(map(str, OLDEST_PYTHON))
     else:
         raise SetupError("Python 3.11 or newer is needed: run this file with one, or install uv, which brings one")
-    shutil.rmtree(VENV, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     if uv:
-        run([uv, "venv", "--quiet", "--python", chosen, str(VENV)], "uv could not make .venv")
+        run([uv, "venv", "--quiet", "--python", chosen, str(folder)], f"uv could not make {folder.name}")
     else:
-        run([chosen, "-m", "venv", str(VENV)], "this Python has no venv module (Debian: apt install python3-venv)")
+        missing = "this Python has no venv module (Debian: apt install python3-venv)"
+        run([chosen, "-m", "venv", str(folder)], missing)
 
 
-def prepare_npm(*, required: bool) -> None:
-    """Bring `.npm-tools` up to tests/npm/package-lock.json.
-
-    Args:
-        required: fail when it cannot be done; otherwise say so, and the tests marked npm are skipped.
-    """
+def optionally(install: Callable[[], None], what: str) -> None:
+    """Install something; where that fails say so, and `what` is skipped. In CI it has to succeed."""
     try:
-        install_npm_packages()
+        install()
     except SetupError as error:
-        if required:
+        if is_ci():
             raise
-        say(f"{error}; tests marked npm will be skipped")
+        say(f"{error}; {what} will be skipped")
 
 
 def install_npm_packages() -> None:

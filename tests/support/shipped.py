@@ -19,6 +19,7 @@ from ostler.engine.views import CreateRequest, ServiceView
 from ostler.faces.application import Application, open_application
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
+JUPYTER_PROGRAMS = Path(__file__).parents[2] / ".jupyter-tools" / "bin"
 NPM_PROGRAMS = Path(__file__).parents[2] / ".npm-tools" / "node_modules" / ".bin"
 
 
@@ -65,6 +66,14 @@ async def until_health(manager: ServiceManager, name: str, wanted: str, within: 
     return view
 
 
+async def until_restarted(manager: ServiceManager, name: str, within: float = 60) -> None:
+    """Check the health until the service was restarted by its policy and runs again."""
+    with anyio.fail_after(within):
+        while (view := manager.view(name)).restarts == 0 or view.state.value != "running":
+            await manager.check_health(name)
+            await anyio.sleep(0.05)
+
+
 async def until_gone(pids: Iterable[int], within: float = 5) -> None:
     """Wait until none of the processes is there any more, and fail when one stays."""
     found: list[psutil.Process] = []
@@ -88,10 +97,24 @@ def npm_program(name: str) -> str:
     return str(program)
 
 
+def jupyter_program() -> str:
+    """Return the path of the jupyter command that tests/run.py installs; without it skip, or fail in CI."""
+    command = JUPYTER_PROGRAMS / "jupyter"
+    if not command.exists():
+        reason = "there is no .jupyter-tools; `python tests/run.py` installs it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return str(command)
+
+
 def program(*names: str) -> str:
-    """Return the path of the first program that is installed here; skip the test when there is none."""
+    """Return the path of the first program that is installed here; without any skip the test, or fail in CI."""
     for name in names:
         found = shutil.which(name)
         if found is not None:
             return found
-    pytest.skip(f"{' or '.join(names)} is not installed on this machine")
+    reason = f"{' or '.join(names)} is not installed on this machine; .ci/programs installs it on Debian"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,176 @@
+"""The classes postgresql and redis, run for real through the process server: data, passwords, clean stops."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import psutil
+import pytest
+
+from ostler.engine.views import CreateRequest
+from ostler.faces.application import Application
+from ostler.model.errors import OstlerError
+from support.shipped import create, open_ostler, program, until_gone, until_health, until_restarted
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+PASSWORD = 'it\'s "50 %" /?@:#\\é'
+
+
+def postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders else Path(program("postgres")).parent
+
+
+@pytest.fixture
+def account() -> dict[str, str]:
+    """Return the arg that keeps PostgreSQL from being run as root, which it refuses."""
+    return {"runAs": "nobody"} if os.geteuid() == 0 else {}
+
+
+@pytest.fixture
+def data(tmp_path: Path, account: dict[str, str]) -> Iterator[Path]:
+    """A folder that the account may write to, below folders that it may enter."""
+    if not account:
+        yield tmp_path
+        return
+    entry = pwd.getpwnam(account["runAs"])
+    folder = Path("/tmp") / f"ostler-test-{os.getpid()}-{tmp_path.name}"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def sql(connection: str, statement: str, *, fails: bool = False) -> str:
+    command = [program("psql"), "--no-psqlrc", "-At", "-c", statement, connection]
+    done = await anyio.to_thread.run_sync(
+        lambda: subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    )
+    assert (done.returncode != 0) is fails, done.stderr
+    return done.stderr if fails else done.stdout.strip()
+
+
+async def logged(app: Application, name: str) -> str:
+    return "\n".join((await app.service_logs(name))["lines"])
+
+
+async def test_postgresql_from_nothing_to_a_clean_stop_and_back(
+    tmp_path: Path, data: Path, account: dict[str, str]
+) -> None:
+    postgres_programs()
+    args = {
+        "database": "shop",
+        "user": "keeper",
+        "password": PASSWORD,
+        "dataDirectory": f"{data}/it's data",
+        "settings": {"max_connections": 11, "log_checkpoints": False},
+        **account,
+    }
+    async with open_ostler(tmp_path, within=240) as app:
+        manager = app.manager
+        outputs = await create(manager, "postgresql", "db", **args)
+        connection = outputs["connectionString"]
+        assert await sql(connection, "SELECT current_user, current_database()") == "keeper|shop"
+        assert await sql(connection, "SHOW max_connections") == "11"
+        assert await sql(connection, "SHOW server_encoding") == "UTF8"
+        assert PASSWORD not in str(manager.view("db").outputs)
+        wrong = connection.replace("keeper:", "keeper:x")
+        assert "password authentication failed" in await sql(wrong, "SELECT 1", fails=True)
+        assert "no password supplied" in await sql(f"{outputs['url']}?connect_timeout=20", "SELECT 1", fails=True)
+        await until_health(manager, "db", "healthy")
+        await sql(connection, "CREATE TABLE things (name text); INSERT INTO things VALUES ('kept')")
+        argv = " ".join(psutil.Process(outputs["pid"]).cmdline())
+        assert "it's \"50" not in argv
+
+        # a client that stays connected does not hold up the stop, and the data is left clean
+        with socket.create_connection(("127.0.0.1", outputs["port"]), timeout=5):
+            await manager.stop_service("db")
+        await until_gone([outputs["pid"]], within=0)
+        assert "database system is shut down" in await logged(app, "db")
+        await manager.start_service("db")
+        assert "was not properly shut down" not in await logged(app, "db")
+        assert manager.reveal("db")[1]["port"] == outputs["port"]
+        assert await sql(connection, "SELECT name FROM things") == "kept"
+
+        # killed, it comes back by itself, and recovers
+        victim = manager.reveal("db")[1]["pid"]
+        psutil.Process(victim).kill()
+        await until_restarted(manager, "db")
+        assert await sql(connection, "SELECT name FROM things") == "kept"
+        await manager.delete("db")
+
+        # the data stays; another password and another database hold from the next start
+        changed: dict[str, Any] = {**args, "password": "other", "database": "second"}
+        outputs = await create(manager, "postgresql", "again", **changed)
+        assert await sql(outputs["connectionString"], "SELECT current_database()") == "second"
+        assert await sql(outputs["connectionString"].replace("/second", "/shop"), "TABLE things") == "kept"
+        await manager.delete("again")
+
+
+async def test_what_keeps_postgresql_from_starting_is_said(tmp_path: Path, data: Path, account: dict[str, str]) -> None:
+    postgres_programs()
+    (data / "mine").mkdir()
+    (data / "mine" / "file").write_text("of another program")
+    refused: dict[str, dict[str, Any]] = {
+        "is neither empty nor a data folder of PostgreSQL": {"dataDirectory": f"{data}/mine", **account},
+        "a server that listens on 0.0.0.0 needs the arg password": {"host": "0.0.0.0", **account},
+        "this machine has no user 'no-such-user-x'": {"runAs": "no-such-user-x"},
+    }
+    if account:
+        refused["give the arg runAs a user of this machine, such as postgres"] = {"dataDirectory": f"{data}/new"}
+    async with open_ostler(tmp_path, within=120) as app:
+        for text, args in refused.items():
+            with pytest.raises(OstlerError) as caught:
+                await app.manager.create(CreateRequest("postgresql", "db", args))
+            assert text in str(caught.value)
+            assert "db" not in app.manager.registry
+    assert [path.name for path in data.iterdir()] == ["mine"]
+
+
+async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
+    cli, _ = program("redis-cli", "valkey-cli"), program("redis-server", "valkey-server")
+
+    async def redis(port: int, *words: str, password: str = "") -> str:
+        variables = {**os.environ, **({"REDISCLI_AUTH": password} if password else {})}
+        command = [cli, "--no-auth-warning", "-p", str(port), *words]
+        done = await anyio.to_thread.run_sync(
+            lambda: subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=variables)
+        )
+        return done.stdout.strip()
+
+    password = 'a"b\\c$HOME`x`é'
+    data = str(tmp_path / "the data")
+    async with open_ostler(tmp_path, within=120) as app:
+        manager = app.manager
+        outputs = await create(
+            manager, "redis", "cache", password=password, dataDirectory=data, settings={"maxmemory": "50mb"}
+        )
+        port = outputs["port"]
+        assert "NOAUTH" in await redis(port, "GET", "x")
+        assert await redis(port, "SET", "x", "kept", password=password) == "OK"
+        assert (await redis(port, "CONFIG", "GET", "maxmemory", password=password)).endswith(str(50 * 1024 * 1024))
+        await until_health(manager, "cache", "healthy")
+        assert 'a"b' not in " ".join(psutil.Process(outputs["pid"]).cmdline())
+        assert password not in str(manager.view("cache").outputs)
+
+        await manager.restart_service("cache")
+        assert await redis(port, "GET", "x", password=password) == "kept"
+        assert "User requested shutdown" in "\n".join(
+            (await app.downstream.call_tool("process/logs", {"key": "cache", "previous": True})).text.splitlines()
+        )
+        await manager.delete("cache")
+
+        open_one = await create(manager, "redis", "open", persist=False, dataDirectory=f"{data}2")
+        assert open_one["connectionString"] == open_one["url"] == f"redis://127.0.0.1:{open_one['port']}/0"
+        assert await redis(open_one["port"], "CONFIG", "GET", "appendonly") == "appendonly\nno"
+        with pytest.raises(OstlerError, match=r"a server that listens on 0\.0\.0\.0 needs the arg password"):
+            await manager.create(CreateRequest("redis", "public", {"host": "0.0.0.0", "dataDirectory": data}))
