@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
+from ostler.adapters.process.inheritance import take_ignored_signals
+
+take_ignored_signals()  # tests may run in the background, and what they start must be stoppable by any signal
+
 
 @pytest.fixture
 def anyio_backend(request: pytest.FixtureRequest) -> Any:

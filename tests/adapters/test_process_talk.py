@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +123,26 @@ class TestServer:
             own = pwd.getpwuid(os.geteuid()).pw_name
             assert (await server.call("start", key="n", command="sleep 300", user=own))["state"] == "running"
             await server.call("stop", key="n")
+
+
+IGNORING = """
+import os, signal, subprocess, sys
+if len(sys.argv) == 1:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.execv(sys.executable, [sys.executable, __file__, "again"])
+from ostler.adapters.process.inheritance import take_ignored_signals
+started = 'import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)'
+for _ in range(2):
+    subprocess.run([sys.executable, "-S", "-c", started], check=True)
+    print(take_ignored_signals(), flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+print("still here")
+"""
+
+
+@pytest.mark.realtime
+def test_a_server_in_the_background_of_a_shell_hands_no_ignored_signal_down(tmp_path: Path) -> None:
+    script = tmp_path / "ignoring.py"
+    script.write_text(IGNORING)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["True", "['SIGINT']", "False", "[]", "still here"]

@@ -12,6 +12,7 @@ from typing import Final, cast
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from ostler.adapters.process.inheritance import take_ignored_signals
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.hosting import Hosted, HostedSource
@@ -201,6 +202,7 @@ def run_server(
         )
         return await process.run()
 
+    take_ignored_signals()
     status = 1
     try:
         anyio.run(serve)
