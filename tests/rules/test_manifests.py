@@ -170,7 +170,7 @@ timeout: 3
 @pytest.mark.parametrize(
     ("head", "rule", "phrase"),
     [
-        ("apiVersion: muster.giantswarm.io/v1alpha1\nkind: ServiceClass", "unknown-version", "muster's"),
+        ("apiVersion: muster.giantswarm.io/v1beta1\nkind: ServiceClass", "unknown-version", "muster's"),
         ("apiVersion: ostler/v2\nkind: ServiceClass", "unknown-version", "'ostler/v2' is not known"),
         ("apiVersion: ostler/v1\nkind: ServiceClas", "unknown-kind", "did you mean 'ServiceClass'?"),
         ("apiVersion: ostler/v1\nkind: Pod", "unknown-kind", "write 'kind: ServiceClass'"),

@@ -3,11 +3,13 @@
 import logging
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.mcp_json import load_mcp_json
@@ -30,6 +32,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
+from ostler.rules.muster.tool_names import KnownTools
 
 logger = logging.getLogger(__name__)
 
@@ -80,11 +83,13 @@ class Application:
 
     async def load_classes(self) -> None:
         """Read the class files for the manager's start, without a word: the event log is not restored before it."""
+        self.class_files.known = self.known_tools()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         self.classes.replace(_entry(source) for source in snapshot.entries.values())
 
     async def reload_classes(self) -> None:
         """Read the class files again; a broken one keeps its last good version and its findings are reported."""
+        self.class_files.known = self.known_tools()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         before = set(self.classes.findings)
         changed = self.classes.replace(
@@ -93,6 +98,28 @@ class Application:
         for name in sorted(changed):
             self.manager.events.append(EventKind.CLASS_CHANGED, message=f"class {name} was loaded, changed or removed")
         self._tell(finding for finding in snapshot.findings if finding not in before)
+
+    def known_tools(self) -> KnownTools:
+        """Return the downstream servers and tools there are, by which manifests of muster are read."""
+        return KnownTools.of(self.downstream.names(), (tool.qualified for tool in self.downstream.list_tools()))
+
+    async def follow_tools(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Read manifests of muster again whenever servers list other tools, because those tell their names apart."""
+        send, receive = anyio.create_memory_object_stream[str](1)
+
+        def changed(server: str) -> None:
+            with suppress(anyio.WouldBlock):  # one that waits to be looked at stands for all
+                send.send_nowait(server)
+
+        unsubscribe = self.downstream.on_change(changed)
+        task_status.started()
+        try:
+            with send, receive:
+                async for _ in receive:
+                    if self.class_files.depend_on_tools and self.class_files.known != self.known_tools():
+                        await self.reload_classes()
+        finally:
+            unsubscribe()
 
     async def create_class(self, text: str) -> ClassEntry:
         """Write a new class file and load it.
@@ -330,6 +357,7 @@ async def open_application(
         app.note_server_findings(findings)
         async with anyio.create_task_group() as group:
             await group.start(watch_config, paths, app.configuration_changed)
+            await group.start(app.follow_tools)
             await app.reload_classes()
             try:
                 yield app

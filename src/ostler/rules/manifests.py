@@ -15,7 +15,9 @@ from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.rules.class_checks import check_class
 from ostler.rules.manifest_schema import manifest_json_schema
 from ostler.rules.model_findings import finding_at, model_findings
-from ostler.rules.yaml_source import Document, read_documents
+from ostler.rules.muster.manifest import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest, translate_manifest
+from ostler.rules.muster.tool_names import KnownTools
+from ostler.rules.yaml_source import Document, Path, read_documents
 
 __all__ = [
     "LoadedClass",
@@ -25,8 +27,6 @@ __all__ = [
     "service_class_from_json",
     "service_class_to_json",
 ]
-
-_MUSTER = "muster.giantswarm.io/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,10 @@ class LoadedClass:
         file: the file it came from, as the user knows it.
         line: the 1-based line of the file at which the manifest's first key stands.
         digest: changes with the meaning of the manifest, not with its formatting.
-        document: the values with their places, for later checks.
+        document: the values with their places, for later checks; of a manifest of muster, the translated values at
+            the places of the original.
         warnings: findings that do not keep the class from working.
+        origins: where the translated parts of a manifest of muster stood, for those that moved; None for others.
     """
 
     service_class: ServiceClass
@@ -50,14 +52,21 @@ class LoadedClass:
     digest: str
     document: Document
     warnings: tuple[Finding, ...] = ()
+    origins: Mapping[Path, Path] | None = None
+
+    @property
+    def is_muster(self) -> bool:
+        """Whether the manifest is one of muster's, translated."""
+        return self.origins is not None
 
 
-def load_manifests(text: str, file: str = "<text>") -> list[LoadedClass]:
+def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None = None) -> list[LoadedClass]:
     """Return the classes in `text`, one or several YAML documents or a JSON object.
 
     Args:
-        text: the manifests.
+        text: the manifests, of `ostler/v1` or of muster's `muster.giantswarm.io/v1alpha1`.
         file: the path that findings carry.
+        known: the downstream servers and tools, by which muster's tool names are told apart.
 
     Raises:
         ManifestError: with the findings of all documents: syntax, unknown and missing keys, wrong types and
@@ -74,6 +83,13 @@ def load_manifests(text: str, file: str = "<text>") -> list[LoadedClass]:
         if found:
             findings += found
             continue
+        origins: Mapping[Path, Path] | None = None
+        notes: list[Finding] = []
+        if is_muster_manifest(document.value):
+            translation = translate_manifest(document, known or KnownTools())
+            document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
+            notes = list(translation.findings)
+            findings += [finding for finding in notes if finding.severity == "error"]
         try:
             service_class = ServiceClass.model_validate(document.value, strict=True)
         except ValidationError as error:
@@ -81,7 +97,7 @@ def load_manifests(text: str, file: str = "<text>") -> list[LoadedClass]:
             continue
         checked = check_class(service_class, document)
         findings += [finding for finding in checked if finding.severity == "error"]
-        warnings = tuple(finding for finding in checked if finding.severity != "error")
+        warnings = tuple(finding for finding in [*notes, *checked] if finding.severity != "error")
         line = document.locate(())[0]
         name = service_class.name
         if name in lines:
@@ -89,7 +105,7 @@ def load_manifests(text: str, file: str = "<text>") -> list[LoadedClass]:
             findings.append(finding_at(document, ("metadata", "name"), "duplicate-name", message, "rename one of them"))
         lines.setdefault(name, line)
         digest = class_digest(service_class)
-        loaded.append(LoadedClass(service_class, document.text, file, line, digest, document, warnings))
+        loaded.append(LoadedClass(service_class, document.text, file, line, digest, document, warnings, origins))
     if findings:
         raise ManifestError(sorted(findings, key=lambda finding: (finding.line, finding.column)), what=file)
     return loaded
@@ -125,6 +141,13 @@ def service_class_from_json(obj: JsonMapping) -> ServiceClass:
 _HEAD = f"'apiVersion: {API_VERSION}' and 'kind: ServiceClass'"
 
 
+_OTHER_KINDS = {
+    "MCPServer": "downstream servers stand in mcp.json: give it the server's command and args, or its url",
+    "Workflow": "Ostler has no workflows; call the tools of its steps by a class, or one by one",
+}
+"""What to do with the other kinds of muster."""
+
+
 def _identity_findings(document: Document) -> list[Finding]:
     """Return what keeps `document` from being a ServiceClass of this version at all; other problems come after."""
     value: JsonValue = document.value
@@ -133,15 +156,21 @@ def _identity_findings(document: Document) -> list[Finding]:
     manifest = cast("JsonMapping", value)
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
     findings: list[Finding] = []
-    if "apiVersion" in manifest and version != API_VERSION:
+    if "apiVersion" not in manifest and "serviceConfig" in manifest:
+        message = "this is the form that muster had before it had an apiVersion, which is not read"
+        fix = f"write 'apiVersion: {MUSTER_VERSION}', 'kind' and 'metadata.name', and put the rest under 'spec'"
+        return [finding_at(document, (), "unknown-version", message, fix)]
+    if "apiVersion" in manifest and version not in (API_VERSION, MUSTER_VERSION):
         fix = f"write 'apiVersion: {API_VERSION}'"
         message = f"apiVersion {version!r} is not known"
-        if str(version).startswith(_MUSTER):
-            message = f"apiVersion {version!r} is muster's, which this version of Ostler does not read"
-            fix += ", tools as 'server/tool' and templates as Jinja2"
+        if str(version).startswith(MUSTER_GROUP):
+            message = f"apiVersion {version!r} is not a version of muster's that is read"
+            fix = f"write 'apiVersion: {MUSTER_VERSION}'"
         findings.append(finding_at(document, ("apiVersion",), "unknown-version", message, fix))
     if "kind" in manifest and kind != "ServiceClass":
         close = difflib.get_close_matches(str(kind), ["ServiceClass"], cutoff=0.5)
         fix = "did you mean 'ServiceClass'?" if close else "write 'kind: ServiceClass'"
+        if version == MUSTER_VERSION and kind in _OTHER_KINDS:
+            fix = _OTHER_KINDS[str(kind)]
         findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known", fix))
     return findings

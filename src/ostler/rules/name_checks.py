@@ -22,16 +22,16 @@ from ostler.rules.yaml_source import Document, Path
 CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")
 
-_STEPS = ("start", "stop", "ready", "restart", "status", "healthCheck", "find", "logs")
+STEPS = ("start", "stop", "ready", "restart", "status", "healthCheck", "find", "logs")
 _BEFORE_START = ("start", "find")
 _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "preStop")
 """Steps that are planned before the service's outputs are made."""
 
-_RESERVED = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *_STEPS})
+RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
 """Names with a meaning of their own, which an arg of the same name does not take."""
 
 _SERVICE_KEYS = ("id", "name", "class", "metadata")
-_METADATA_KEYS = ("labels", "owner", "purpose")
+METADATA_KEYS = ("labels", "owner", "purpose")
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"
 """What is below a name: its keys, or None for anything."""
@@ -129,21 +129,21 @@ def _argument(name: tuple[str, ...], scope: _Scope) -> str | None:
     """Return the optional arg that `name` reaches for, if it is one."""
     root, *below = name
     arg = below[0] if root == "args" and below else root
-    is_hidden = root != "args" and root in _RESERVED
+    is_hidden = root != "args" and root in RESERVED_NAMES
     return arg if arg in scope.optional_args and not is_hidden else None
 
 
 def _unknown(name: tuple[str, ...], keys: Keys) -> tuple[str, str]:
     shown, parent = ".".join(name), ".".join(name[:-1])
     what = f"{shown!r} is not known here"
-    if name[0] in (*_STEPS, "outputs") and len(name) == 1:
+    if name[0] in (*STEPS, "outputs") and len(name) == 1:
         return what, "it is made by a later step, or its tool is not in the class"
     close = difflib.get_close_matches(name[-1], list(keys), n=1)
     if close:
         return what, f"did you mean {'.'.join((*name[:-1], close[0]))!r}?"
     if name[0] == "response":
         return what, f"write 'response.value.{name[-1]}'"
-    if parent in _STEPS:
+    if parent in STEPS:
         return what, f"declare it under {parent}.outputs" + (f", which has: {', '.join(keys)}" if keys else "")
     return what, f"known{f' under {parent}' if parent else ''}: {', '.join(keys) or 'nothing'}"
 
@@ -156,7 +156,7 @@ def _syntax_fix(message: str) -> str:
 
 def _shadowed(service_class: ServiceClass, document: Document) -> Iterator[Finding]:
     for arg in service_class.spec.args:
-        if arg in _RESERVED:
+        if arg in RESERVED_NAMES:
             message = f"the arg {arg!r} is only reachable as 'args.{arg}', because {arg!r} has a meaning of its own"
             finding = finding_at(document, ("spec", "args", arg), "shadowed-name", message, at_key=True)
             yield replace(finding, severity="warning")
@@ -170,7 +170,7 @@ class _Scopes:
         args: Keys = dict.fromkeys(specs)
         self._optional = frozenset(arg for arg, spec in specs.items() if not spec.required and not spec.has_default)
         self._before_name: Keys = {**args, "args": args, "env": None}
-        metadata: Keys = dict.fromkeys(_METADATA_KEYS)
+        metadata: Keys = dict.fromkeys(METADATA_KEYS)
         service: Keys = {**dict.fromkeys(_SERVICE_KEYS), "metadata": metadata}
         self._base: Keys = {**self._before_name, "name": None, "service": service}
         self._dependencies = _dependency_keys(service_class)

@@ -28,8 +28,8 @@ class References:
 def references_of(tree: nodes.Template, known: Collection[str]) -> References:
     """Return the undeclared names of `tree`; functions in `known` and names set in the template are left out.
 
-    A name that is tested with `is defined` (or given a default) anywhere is optional everywhere below it, so that
-    `{% if x is defined %}{{ x.y }}{% endif %}` needs nothing.
+    A name that is tested with `is defined` anywhere, or given a default in a condition, is optional everywhere below
+    it, so that `{% if x is defined %}{{ x.y }}{% endif %}` and `{% if x | default(none) %}…` need nothing.
     """
     collector = _Collector(frozenset(known))
     collector.visit(tree, frozenset())
@@ -65,7 +65,7 @@ class _Collector:
                     self.visit(node.test, inside)
                 self._block(node.body, inside)
                 self._block(node.else_, local)
-            case nodes.If():
+            case nodes.If() | nodes.CondExpr():
                 return self._if(node, local)
             case nodes.Assign():
                 self.visit(node.node, local)
@@ -81,13 +81,23 @@ class _Collector:
             local = self.visit(node, local)
         return local
 
-    def _if(self, node: nodes.If, local: frozenset[str]) -> frozenset[str]:
-        self.visit(node.test, local)
+    def _if(self, node: nodes.If | nodes.CondExpr, local: frozenset[str]) -> frozenset[str]:
+        self._guard(node.test, local)
+        if isinstance(node, nodes.CondExpr):
+            self._children(node, local, skip=node.test)
+            return local
         after = self._block(node.body, local)
         for branch in node.elif_:
-            self.visit(branch.test, local)
+            self._guard(branch.test, local)
             after &= self._block(branch.body, local)
         return after & self._block(node.else_, local)
+
+    def _guard(self, test: nodes.Node, local: frozenset[str]) -> None:
+        """Visit a condition: what it gives a default is tested by it, as with `is defined`."""
+        before, self.defaulted = self.defaulted, set()
+        self.visit(test, local)
+        self.tested |= self.defaulted
+        self.defaulted |= before
 
     def _children(self, node: nodes.Node, local: frozenset[str], skip: nodes.Node | None = None) -> None:
         for child in node.iter_child_nodes():

@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import yaml
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonMapping, JsonValue
 
 MAX_TEXT = 1_048_576
 """The largest text that is read, in characters."""
@@ -117,6 +117,35 @@ class Document:
                 return node, depth
             node = child
         return node, len(path)
+
+
+def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path]) -> Document:
+    """Return `document` with another value made from its own, each part at the place of what it was made from.
+
+    Args:
+        document: the document as read.
+        value: its new value.
+        origins: where a part of `value` stood in the document, for those that moved; what is below one moved with it.
+    """
+
+    def made(part: JsonValue, path: Path, origin: Path) -> _Node:
+        origin = origins.get(path, origin)
+        line, column = document.locate(origin)
+        is_literal = isinstance(part, str) and document.locate_line(origin, 1)[0] != line
+        built = _Node(part, line - 1, column - 1, literal=is_literal)
+        if isinstance(part, Mapping):
+            children: dict[str, _Node] = {}
+            for key, item in cast("JsonMapping", part).items():
+                children[key] = made(item, (*path, key), (*origin, key))
+                line, column = document.locate_key(origins.get((*path, key), (*origin, key)))
+                built.keys[key] = (line - 1, column - 1)
+            built.children = children
+        elif isinstance(part, list):
+            items = enumerate(cast("list[JsonValue]", part))
+            built.children = [made(item, (*path, index), (*origin, index)) for index, item in items]
+        return built
+
+    return Document(value, document.file, document.text, document.line, made(value, (), ()))
 
 
 def load_documents(text: str, file: str = "<text>") -> list[Document]:

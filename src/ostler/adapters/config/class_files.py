@@ -18,6 +18,8 @@ from ostler.model.errors import (
 )
 from ostler.model.manifest import validate_name
 from ostler.rules.manifests import LoadedClass, load_manifests
+from ostler.rules.muster.manifest import MUSTER_GROUP
+from ostler.rules.muster.tool_names import KnownTools
 
 _MAX_FILE_BYTES = 1024 * 1024
 
@@ -62,11 +64,15 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file as last read: its classes are those of the last version that could be loaded."""
+    """One file as last read: its classes are those of the last version that could be loaded.
+
+    `known` is what was known of tools then, None when the file does not depend on it.
+    """
 
     content: bytes | None
     classes: tuple[LoadedClass, ...] = ()
     findings: tuple[Finding, ...] = ()
+    known: KnownTools | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -76,10 +82,12 @@ class ClassFiles:
     Attributes:
         shipped: the folder of the shipped classes, if there is one.
         user_dir: the user's folder; it need not exist, `create` makes it.
+        known: the downstream servers and tools there are, for manifests of muster; may be replaced at any time.
     """
 
     shipped: Path | None
     user_dir: Path
+    known: KnownTools = field(default_factory=KnownTools)
     _files: dict[Path, _File] = field(default_factory=dict[Path, _File], init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
@@ -89,8 +97,14 @@ class ClassFiles:
             files = [_Place("user", path) for path in class_files_in(self.user_dir)]
             if self.shipped is not None:
                 files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
-            self._files = {file.path: _read(file.path, self._files.get(file.path)) for file in files}
+            known = self.known
+            self._files = {file.path: _read(file.path, self._files.get(file.path), known) for file in files}
             return _assemble((file, self._files[file.path]) for file in files)
+
+    @property
+    def depend_on_tools(self) -> bool:
+        """Whether a file is read differently when other servers or tools are known."""
+        return any(file.known is not None for file in self._files.values())
 
     def create(self, text: str) -> ClassSource:
         """Write the class in `text` to `<name>.yaml` in the user's folder and return it as loaded from there.
@@ -104,7 +118,7 @@ class ClassFiles:
             StoreError: the file cannot be written.
         """
         with self._lock:
-            name = _only_class(text)
+            name = _only_class(text, self.known)
             existing = self.reload().entries.get(name)
             if existing is not None and existing.origin == "user":
                 raise AlreadyExistsError(
@@ -132,7 +146,7 @@ class ClassFiles:
             StoreError: the file cannot be written.
         """
         with self._lock:
-            found = _only_class(text)
+            found = _only_class(text, self.known)
             if found != name:
                 raise DefinitionError(
                     f"the manifest is of ServiceClass {found!r}, not {name!r}; a class cannot be renamed",
@@ -194,16 +208,18 @@ class ClassFiles:
         return source
 
 
-def _read(path: Path, before: _File | None) -> _File:
+def _read(path: Path, before: _File | None, known: KnownTools) -> _File:
     """Return the file as it is now, with the classes of its last good version when it is broken."""
     content: bytes | None = None
+    told: KnownTools | None = None
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
-        if before is not None and before.content == content:
+        told = known if MUSTER_GROUP.encode() in content else None
+        if before is not None and before.content == content and before.known == told:
             return before
         if len(content) <= _MAX_FILE_BYTES:
-            return _File(content, tuple(load_manifests(content.decode(), str(path))))
+            return _File(content, tuple(load_manifests(content.decode(), str(path), known=told)), known=told)
         findings = (_problem(path, f"is larger than {_MAX_FILE_BYTES} bytes", "too-large"),)
     except FileNotFoundError:
         return _File(None)
@@ -214,7 +230,7 @@ def _read(path: Path, before: _File | None) -> _File:
         findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
     except ManifestError as exc:
         findings = exc.findings
-    return _File(content, before.classes if before else (), findings)
+    return _File(content, before.classes if before else (), findings, told)
 
 
 def _problem(path: Path, message: str, rule: str, line: int = 0) -> Finding:
@@ -261,9 +277,9 @@ def _assemble(files: Iterable[tuple[_Place, _File]]) -> ClassSnapshot:
     return ClassSnapshot(dict(sorted(entries.items())), tuple(findings))
 
 
-def _only_class(text: str) -> str:
+def _only_class(text: str, known: KnownTools) -> str:
     """Return the name of the one class in `text`, checked to be usable as a file's name."""
-    classes = load_manifests(text, "manifest")
+    classes = load_manifests(text, "manifest", known=known)
     if len(classes) != 1:
         raise DefinitionError(
             f"the text holds {len(classes)} ServiceClasses; exactly one is needed",

@@ -1,0 +1,1 @@
+"""Muster's manifests (`muster.giantswarm.io/v1alpha1`) read as ServiceClasses: templates, tool names, keys."""

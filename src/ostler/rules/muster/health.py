@@ -1,0 +1,78 @@
+"""Health checks and timeouts of a muster manifest: when muster checked, and what its documentation shows."""
+
+import re
+
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, has_template, is_mapping, mapping
+from ostler.rules.yaml_source import Path
+
+_CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")
+"""What belongs to the health check's tool when it is written under `healthCheck`, as the documentation does."""
+
+_DURATIONS = ("create", "delete", "restart", "healthCheck", "interval", "timeout", "initialDelay")
+_NUMBERS = ("failureThreshold", "successThreshold")
+_TINY = re.compile(r"(\d+)(ns|us|µs)")
+_PATH: Path = (*CONFIG, "healthCheck")
+
+
+def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
+    """Move the health check's tool to the other tools, and have health checked only when muster would have."""
+    found = config.get("healthCheck")
+    if found is not None and not is_mapping(found):
+        return
+    settings = _settings(sheet, mapping(found))
+    moved = {key: settings.pop(key) for key in _CALL_KEYS if key in settings}
+    if moved and "healthCheck" in tools:
+        message = "the tool of the health check stands under lifecycleTools.healthCheck too"
+        sheet.find((*_PATH, next(iter(moved))), "bad-value", message, "keep one of them", at_key=True)
+    elif moved:
+        tools["healthCheck"] = moved
+        sheet.origins[*TOOLS, "healthCheck"] = _PATH
+    if "healthCheck" not in tools and "status" not in tools:
+        _leave_out(sheet, config, settings)
+        return
+    if "enabled" not in settings and not moved:
+        settings = {"enabled": False, **settings}
+        if "healthCheck" in tools:
+            where = _PATH if found is not None else (*TOOLS, "healthCheck")
+            message = "health is not checked, because muster checks only with 'healthCheck.enabled: true'"
+            sheet.find(where, "no-effect", message, "write it", at_key=True, warning=True)
+    if settings:
+        config["healthCheck"] = settings
+    else:
+        config.pop("healthCheck", None)
+
+
+def translate_timeouts(sheet: Sheet, timeout: JsonMapping) -> JsonObject:
+    """Return `serviceConfig.timeout` with Go's smallest units as seconds."""
+    return {key: _duration(sheet, (*CONFIG, "timeout", key), value) for key, value in timeout.items()}
+
+
+def _settings(sheet: Sheet, found: JsonMapping) -> JsonObject:
+    settings: JsonObject = dict(found)
+    for key, value in found.items():
+        if key in _DURATIONS:
+            settings[key] = _duration(sheet, (*_PATH, key), value)
+        elif key in _NUMBERS and has_template(value):
+            sheet.no_template((*_PATH, key), "a threshold is one number for all services of the class")
+            settings[key] = 1
+    return settings
+
+
+def _leave_out(sheet: Sheet, config: JsonObject, settings: JsonMapping) -> None:
+    """Without a tool muster never checked; the settings are left out, and the author told."""
+    if settings.get("enabled") is True:
+        message = "'healthCheck' has no effect: there is no tool to check with"
+        sheet.find(_PATH, "no-effect", message, "add lifecycleTools.healthCheck", at_key=True, warning=True)
+    config.pop("healthCheck", None)
+    if is_mapping(timeout := config.get("timeout")):
+        config["timeout"] = {key: value for key, value in timeout.items() if key != "healthCheck"}
+
+
+def _duration(sheet: Sheet, path: Path, value: JsonValue) -> JsonValue:
+    if has_template(value):
+        sheet.no_template(path, "a duration is the same for all services of the class")
+        return "1s"
+    if isinstance(value, str) and (match := _TINY.fullmatch(value)):
+        return int(match[1]) * (1e-9 if match[2] == "ns" else 1e-6)
+    return value

@@ -1,0 +1,157 @@
+"""A manifest of muster turned into one of Ostler, every value with the place where it stood."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ostler.model.errors import Finding
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.manifest import API_VERSION
+from ostler.rules.muster.calls import translate_call, translate_outputs
+from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
+from ostler.rules.muster.health import translate_health, translate_timeouts
+from ostler.rules.muster.scope import ManifestNames
+from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
+from ostler.rules.muster.tool_names import KnownTools
+from ostler.rules.yaml_source import Document, Path, with_value
+
+MUSTER_GROUP = "muster.giantswarm.io/"
+MUSTER_VERSION = f"{MUSTER_GROUP}v1alpha1"
+
+_OBJECT_KEYS = frozenset({
+    "namespace", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
+    "ownerReferences", "finalizers", "generateName", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
+})  # fmt: skip
+"""Keys of `metadata` that are Kubernetes' business."""
+
+_NEVER_HAD = frozenset({
+    "scaling", "monitoring", "statusMonitoring", "failoverConfig", "multiRegionConfig", "persistence", "operations",
+})  # fmt: skip
+"""Keys of `serviceConfig` that muster's documentation shows, and that neither it nor Ostler acts on."""
+
+_HOOKS = ("postStart", "preStop")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An ostler/v1 manifest made from muster's.
+
+    Attributes:
+        document: the manifest, with the places of the original.
+        findings: what could not be translated (errors), and what is worth knowing (warnings).
+        origins: where a part of the new manifest stood in the original, for those that moved.
+    """
+
+    document: Document
+    findings: tuple[Finding, ...]
+    origins: Mapping[Path, Path]
+
+
+def is_muster_manifest(value: JsonValue) -> bool:
+    """Return whether a document says that it is a ServiceClass of muster."""
+    return is_mapping(value) and value.get("apiVersion") == MUSTER_VERSION and value.get("kind") == "ServiceClass"
+
+
+def translate_manifest(document: Document, known: KnownTools) -> Translation:
+    """Return the ostler/v1 manifest of a document for which `is_muster_manifest` holds.
+
+    What is not understood is passed on as it is, so that the checks of ostler/v1 tell about it.
+
+    Args:
+        document: muster's manifest.
+        known: the downstream servers and tools, to tell apart what muster's tool names run together.
+    """
+    sheet = Sheet(document, known)
+    manifest: JsonObject = {key: value for key, value in mapping(document.value).items() if key != "status"}
+    manifest["apiVersion"] = API_VERSION
+    if is_mapping(metadata := manifest.get("metadata")):
+        manifest["metadata"] = {key: value for key, value in metadata.items() if key not in _OBJECT_KEYS}
+    if is_mapping(spec := manifest.get("spec")):
+        name = mapping(manifest.get("metadata")).get("name")
+        manifest["spec"] = _spec(sheet, {key: value for key, value in spec.items() if (key, value) != ("name", name)})
+    made = with_value(document, manifest, sheet.origins)
+    return Translation(made, tuple(sheet.findings), dict(sheet.origins))
+
+
+def _spec(sheet: Sheet, spec: JsonObject) -> JsonObject:
+    if is_mapping(args := spec.get("args")):
+        spec["args"] = {name: _arg(sheet, name, arg) for name, arg in args.items()}
+    if is_mapping(config := spec.get("serviceConfig")):
+        spec["serviceConfig"] = _config(sheet, config, mapping(spec.get("args")))
+    return spec
+
+
+def _arg(sheet: Sheet, name: str, arg: JsonValue) -> JsonValue:
+    if not is_mapping(arg) or "default" not in arg:
+        return arg
+    return {**arg, "default": sheet.raw(("spec", "args", name, "default"), arg["default"])}
+
+
+def _config(sheet: Sheet, found: JsonMapping, args: JsonMapping) -> JsonObject:
+    config: JsonObject = {}
+    for key, value in found.items():
+        if key not in _NEVER_HAD:
+            config[key] = value
+            continue
+        message = f"muster's documentation shows {key!r}, but nothing was ever done with it, nor is here"
+        sheet.find((*CONFIG, key), "unknown-key", message, "remove it", at_key=True)
+    tools: JsonObject = dict(mapping(config.get("lifecycleTools")))
+    _hooks(sheet, config, tools)
+    translate_health(sheet, config, tools)
+    sheet.names = _names(args, config, tools)
+    _templates(sheet, config, tools)
+    if tools:
+        config["lifecycleTools"] = tools
+    return {key: value for key, value in config.items() if value or key not in ("dependencies", "timeout", "outputs")}
+
+
+def _templates(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
+    """Translate what has templates, the calls' outputs last: how they are taken depends on who uses them."""
+    if is_mapping(timeout := config.get("timeout")):
+        config["timeout"] = translate_timeouts(sheet, timeout)
+    if "dependencies" in config:
+        config["dependencies"] = translate_dependencies(sheet, config["dependencies"])
+    for step, found_calls in tools.items():
+        tools[step] = _calls(sheet, (*TOOLS, step), found_calls)
+    for key in ("defaultName", "outputs"):
+        if key in config:
+            config[key] = sheet.templates((*CONFIG, key), config[key])
+    for step, path, call in calls_of(tools):
+        if isinstance(call, dict) and is_mapping(outputs := call.get("outputs")):
+            call["outputs"] = translate_outputs(sheet, path, step, outputs)
+
+
+def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
+    """Move `lifecycleHooks`, which muster's documentation shows, to the other tools."""
+    path = (*CONFIG, "lifecycleHooks")
+    if not is_mapping(hooks := config.get("lifecycleHooks")):
+        return
+    del config["lifecycleHooks"]
+    for hook, calls in hooks.items():
+        if hook not in _HOOKS:
+            fix = "there are 'postStart' and 'preStop'"
+            sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True)
+        elif hook in tools:
+            message = f"{hook!r} stands under lifecycleTools too"
+            sheet.find((*path, hook), "bad-value", message, "keep one of them", at_key=True)
+        else:
+            sheet.origins[*TOOLS, hook] = (*path, hook)
+            tools[hook] = calls
+
+
+def _names(args: JsonMapping, config: JsonMapping, tools: JsonMapping) -> ManifestNames:
+    outputs: dict[str, frozenset[str]] = {}
+    for step, _, call in calls_of(tools):
+        outputs[step] = frozenset(mapping(call.get("outputs")))
+    specs = {name: mapping(arg) for name, arg in args.items()}
+    return ManifestNames(specs, outputs, dependency_names(config.get("dependencies")))
+
+
+def _calls(sheet: Sheet, path: Path, found: JsonValue) -> JsonValue:
+    if is_mapping(found):
+        return translate_call(sheet, path, found)
+    if is_list(found):
+        return [
+            translate_call(sheet, (*path, index), call) if is_mapping(call) else call
+            for index, call in enumerate(found)
+        ]
+    return found

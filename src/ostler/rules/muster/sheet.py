@@ -1,0 +1,127 @@
+"""The manifest under translation: where things stood, what was found, and its templates."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeGuard
+
+from ostler.model.errors import Finding
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.model_findings import dotted, finding_at
+from ostler.rules.muster.go_tokens import GoTemplateError
+from ostler.rules.muster.jinja import translate_template
+from ostler.rules.muster.scope import ManifestNames
+from ostler.rules.muster.tool_names import KnownTools
+from ostler.rules.templates import is_template
+from ostler.rules.yaml_source import Document, Path
+
+CONFIG: Path = ("spec", "serviceConfig")
+TOOLS: Path = (*CONFIG, "lifecycleTools")
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether `value` is an object."""
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[Sequence[JsonValue]]:
+    """Return whether `value` is a list."""
+    return isinstance(value, list)
+
+
+def mapping(value: object) -> JsonMapping:
+    """Return `value` when it is an object, else an empty one."""
+    return value if is_mapping(value) else {}
+
+
+def has_template(value: JsonValue) -> TypeGuard[str]:
+    """Return whether `value` is a text with a template in it."""
+    return isinstance(value, str) and is_template(value)
+
+
+def calls_of(tools: JsonMapping) -> Iterator[tuple[str, Path, JsonMapping]]:
+    """Yield (step, path, call) of every call under lifecycleTools; the steps of lists are `postStart[0]`."""
+    for step, found in tools.items():
+        if is_mapping(found):
+            yield step, (*TOOLS, step), found
+        elif is_list(found):
+            for index, call in enumerate(found):
+                if is_mapping(call):
+                    yield f"{step}[{index}]", (*TOOLS, step, index), call
+
+
+@dataclass(slots=True)
+class Sheet:
+    """One manifest under translation.
+
+    Attributes:
+        document: muster's manifest.
+        known: the downstream servers and tools.
+        findings: what was found so far.
+        origins: where a part of the new manifest stood, for those that moved.
+        names: what the templates may name; set once the manifest was looked through.
+    """
+
+    document: Document
+    known: KnownTools
+    findings: list[Finding] = field(default_factory=list[Finding])
+    origins: dict[Path, Path] = field(default_factory=dict[Path, Path])
+    names: ManifestNames = field(default_factory=lambda: ManifestNames({}, {}))
+
+    def find(
+        self, path: Path, rule: str, message: str, fix: str = "", *, at_key: bool = False, warning: bool = False
+    ) -> None:
+        """Note a finding about what stands at `path` of the new manifest."""
+        finding = finding_at(self.document, self.origin(path), rule, message, fix, at_key=at_key)
+        self.findings.append(replace(finding, severity="warning") if warning else finding)
+
+    def origin(self, path: Path) -> Path:
+        """Return where what is at `path` of the new manifest stood."""
+        for depth in range(len(path), 0, -1):
+            if (origin := self.origins.get(path[:depth])) is not None:
+                return (*origin, *path[depth:])
+        return path
+
+    def moved(self, path: Path, origin: Path) -> None:
+        """Note that what is at `path` stood at `origin` (a path of the new manifest, as far as it is known)."""
+        self.origins.setdefault(path, self.origin(origin))
+
+    def raw(self, path: Path, value: JsonValue) -> JsonValue:
+        """Return the value of `{raw: '<JSON>'}`, which Kubernetes' RawExtension becomes in a file."""
+        if not (is_mapping(value) and set(value) == {"raw"} and isinstance(value["raw"], str)):
+            return value
+        try:
+            made: JsonValue = json.loads(value["raw"])
+        except ValueError:
+            return dict(value)
+        self.origins[path] = (*self.origin(path), "raw")
+        return made
+
+    def no_template(self, path: Path, why: str) -> None:
+        """Note that a template stands where only one value can."""
+        message = f"a template cannot stand here: {why}"
+        self.find(path, "muster-template", message, "write one value, or make one class for each")
+
+    def templates(self, path: Path, value: JsonValue) -> JsonValue:
+        """Return `value` with every template in it translated."""
+        if isinstance(value, str):
+            return self.template(path, value)
+        if is_mapping(value):
+            made: JsonObject = {key: self.templates((*path, key), item) for key, item in value.items()}
+            return made
+        if is_list(value):
+            return [self.templates((*path, index), item) for index, item in enumerate(value)]
+        return value
+
+    def template(self, path: Path, text: str, *, is_condition: bool = False) -> str:
+        """Return the template `text` translated; what is wrong with it is noted."""
+        try:
+            return translate_template(text, self.names, is_condition=is_condition)
+        except GoTemplateError as error:
+            origin = self.origin(path)
+            line, column = self.document.locate_line(origin, error.line)
+            message = f"the template cannot be translated: {error.summary}"
+            self.findings.append(
+                Finding(message, self.document.file, line, column, "muster-template", dotted(origin), error.fix)
+            )
+            return ""

@@ -1,0 +1,338 @@
+"""Manifests of muster load as ServiceClasses, and what is wrong with one is told at its own places."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ostler.model.errors import Finding, ManifestError
+from ostler.rules.manifests import LoadedClass, load_manifests, service_class_to_json
+from ostler.rules.muster.tool_names import KnownTools
+
+FOLDER = Path(__file__).parent / "data" / "muster"
+KNOWN = KnownTools.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])
+HEAD = "apiVersion: muster.giantswarm.io/v1alpha1\nkind: ServiceClass\nmetadata: {name: web, namespace: default}\n"
+MINIMAL: dict[str, Any] = {
+    "lifecycleTools": {
+        "start": {"tool": "x_k8s_run", "args": {"name": "{{.name}}"}, "outputs": {"id": "result.id"}},
+        "stop": {"tool": "x_k8s_stop", "args": {"id": "{{.id}}"}},
+    }
+}
+
+
+def load(name: str) -> LoadedClass:
+    [loaded] = load_manifests((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml", known=KNOWN)
+    return loaded
+
+
+def config_of(name: str) -> dict[str, Any]:
+    return service_class_to_json(load(name).service_class)["spec"]["serviceConfig"]
+
+
+def minimal(args: dict[str, Any] | None = None, **config: Any) -> str:
+    """Return a small manifest with `args`, and with `config` merged into its serviceConfig; `None` takes a key out."""
+    tools = {**MINIMAL["lifecycleTools"], **config.pop("lifecycleTools", {})}
+    spec = {"args": args or {}, "serviceConfig": {"lifecycleTools": tools, **config}}
+    return HEAD + yaml.safe_dump({"spec": spec}, sort_keys=False)
+
+
+def loaded_config(text: str) -> dict[str, Any]:
+    [loaded] = load_manifests(text, "web.yaml", known=KNOWN)
+    return service_class_to_json(loaded.service_class)["spec"]["serviceConfig"]
+
+
+def findings_of(text: str) -> tuple[Finding, ...]:
+    with pytest.raises(ManifestError) as caught:
+        load_manifests(text, "web.yaml", known=KNOWN)
+    return caught.value.findings
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_documented_shapes_load_without_a_word(path: Path) -> None:
+    loaded = load(path.stem)
+    assert loaded.is_muster
+    assert loaded.warnings == ()
+    assert loaded.text == path.read_text(encoding="utf-8"), "the source is what was written"
+    assert loaded.service_class.name == path.stem
+    assert "namespace" not in loaded.document.value["metadata"]
+
+
+def test_what_a_manifest_becomes() -> None:
+    tools = config_of("ledger-database")["lifecycleTools"]
+    assert tools["start"] == {
+        "tool": "docker/run",
+        "args": {"image": "postgres:17", "env": {"DB": "{{ database_name }}", "PORT": "{{ port }}"}},
+        "outputs": {"containerId": "result.container_id"},
+    }
+    assert tools["stop"]["args"] == {"container_id": "{{ start.containerId }}"}
+    assert tools["healthCheck"]["expect"] == {"success": True, "jsonPath": {"status": "healthy"}}
+    config = config_of("ledger-database")
+    assert config["timeout"] == {"create": "5m", "delete": "2m", "healthCheck": "10s"}
+    assert "dependencies" not in config
+
+
+def test_raw_values_are_the_json_in_them() -> None:
+    loaded = load("cluster-connection")
+    assert loaded.service_class.spec.args["auth_provider"].default == "teleport"
+    tools = config_of("cluster-connection")["lifecycleTools"]
+    assert tools["start"]["args"] == {
+        "clusterName": "{{ cluster_name }}",
+        "authProvider": "{{ auth_provider | default('teleport', true) }}",
+        "region": "{{ region | default('', true) }}",
+        "ports": ["{{ cluster_name }}:8080", 6443],
+    }
+    assert tools["healthCheck"]["expect"]["jsonPath"] == {"health": True}
+    assert loaded_config(minimal(lifecycleTools={"stop": {"tool": "x_k8s_stop", "args": {"a": {"raw": "no json"}}}}))[
+        "lifecycleTools"
+    ]["stop"]["args"] == {"a": {"raw": "no json"}}
+
+
+def test_hooks_and_a_health_check_with_its_tool_find_their_place() -> None:
+    config = config_of("web-application")
+    tools = config["lifecycleTools"]
+    assert [call["tool"] for call in tools["postStart"]] == ["k8s/create_monitoring"]
+    assert tools["postStart"][0]["args"]["url"] == "{{ start.serviceUrl }}"
+    assert [call["tool"] for call in tools["preStop"]] == ["k8s/final_backup"]
+    assert tools["healthCheck"]["tool"] == "http/health_check"
+    assert config["healthCheck"] == {"enabled": True, "interval": "30s", "failureThreshold": 2}
+    assert tools["status"]["expect"] == {"jsonPath": {"status": "running"}, "jmespath": "connections >= `0`"}
+
+
+def test_only_outputs_that_something_needs_must_be_in_the_answer() -> None:
+    outputs = config_of("web-application")["lifecycleTools"]["start"]["outputs"]
+    assert outputs["serviceUrl"] == "result.service_url"
+    assert outputs["monitoringUrl"] == {"path": "result.monitoring_url", "required": False}
+    forward = config_of("port-forward")["lifecycleTools"]
+    assert forward["stop"]["outputs"] == {"status": {"path": "status", "required": False}}
+    assert forward["restart"]["outputs"] == {"sessionID": "connection.sessionID"}
+
+
+def test_dependencies_with_conditions_and_waits() -> None:
+    database, cache = config_of("microservice")["dependencies"]
+    assert database == {
+        "name": "{{ service_name }}-db",
+        "serviceClassName": "ledger-database",
+        "alias": "db",
+        "args": {"database_name": "{{ service_name }}"},
+        "condition": "healthy",
+        "create": True,
+    }
+    assert (cache["when"], cache["condition"], cache["alias"]) == ("{{ cache_required }}", "started", "cache")
+    assert loaded_config(minimal(dependencies=["database"]))["dependencies"] == [{"serviceClassName": "database"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "jmespath"),
+    [
+        ("id", "id"),
+        ("result.service-url", 'result."service-url"'),
+        ("$.items[0].id", "items[0].id"),
+        ("metadata.name", "metadata.name"),
+        ("a.b-c[1].0", 'a."b-c"[1]."0"'),
+        ("items[?a=='b'].c", "items[?a=='b'].c"),
+    ],
+)
+def test_dotted_paths_become_jmespath(path: str, jmespath: str) -> None:
+    start = {**MINIMAL["lifecycleTools"]["start"], "outputs": {"id": path}}
+    assert loaded_config(minimal(lifecycleTools={"start": start}))["lifecycleTools"]["start"]["outputs"] == {
+        "id": jmespath
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "health"),
+    [
+        ({}, {"enabled": False}),
+        ({"healthCheck": {"interval": "5s"}}, {"enabled": False, "interval": "5s"}),
+        ({"healthCheck": {"enabled": True, "interval": "5s"}}, {"enabled": True, "interval": "5s"}),
+        ({"healthCheck": {"enabled": False}}, {"enabled": False}),
+    ],
+)
+def test_health_is_checked_when_muster_would_have(config: dict[str, Any], health: dict[str, Any]) -> None:
+    checked = {"healthCheck": {"tool": "x_k8s_check"}}
+    assert loaded_config(minimal(lifecycleTools=checked, **config))["healthCheck"] == health
+
+
+def test_a_health_check_without_a_tool_is_left_out_with_a_warning() -> None:
+    text = minimal(healthCheck={"enabled": True, "interval": "5s"}, timeout={"healthCheck": "3s", "create": "500us"})
+    [loaded] = load_manifests(text, "web.yaml", known=KNOWN)
+    assert [(warning.line, warning.rule) for warning in loaded.warnings] == [
+        (text.splitlines().index("    healthCheck:") + 1, "no-effect")
+    ]
+    assert loaded.service_class.config.health_check is None
+    assert loaded.service_class.config.timeout.create == pytest.approx(0.0005)
+
+
+def test_ostlers_own_keys_may_be_added() -> None:
+    ready = {"tool": "x_k8s_ready", "args": {"id": "{{ .id }}"}, "interval": "1s"}
+    config = loaded_config(minimal(lifecycleTools={"ready": ready}, restartPolicy="on-failure"))
+    assert config["restartPolicy"] == {"policy": "on-failure"}
+    assert config["lifecycleTools"]["ready"] == {
+        "tool": "k8s/ready",
+        "args": {"id": "{{ start.id }}"},
+        "interval": "1s",
+    }
+
+
+def test_a_server_that_nobody_knows_is_a_warning_at_the_tool() -> None:
+    text = minimal(lifecycleTools={"restart": {"tool": "x_mimir_execute_query"}})
+    [loaded] = load_manifests(text, "web.yaml", known=KNOWN)
+    [warning] = loaded.warnings
+    assert (warning.rule, warning.path) == ("muster-tool", "spec.serviceConfig.lifecycleTools.restart.tool")
+    assert "'mimir/execute_query'" in warning.message
+    assert "call the server 'mimir' in mcp.json" in warning.fix
+    assert load_manifests(text, "web.yaml")[0].warnings == (), "nothing is known, so nothing is missing"
+
+
+_START = "{tool: x_k8s_run, args: {name: '{{.name}}'}, outputs: {id: id}}"
+_STOP = "{tool: x_k8s_stop, args: {id: '{{.id}}'}}"
+
+
+def written(extra: str = "", *, start: str = _START, stop: str = _STOP, more: str = "") -> str:
+    """Return a manifest as text, so that lines and columns can be counted: serviceConfig begins in line 6."""
+    return (
+        HEAD
+        + "spec:\n  args: {size: {type: integer}}\n  serviceConfig:\n"
+        + extra
+        + f"    lifecycleTools:\n      start: {start}\n      stop: {stop}\n"
+        + more
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "rule", "phrase", "fix"),
+    [
+        (written("    defaultName: '{{.timestamp}}'\n"), "7:18", "muster-template", "'.timestamp'", "no time"),
+        (written("    scaling: {enabled: true}\n"), "7:5", "unknown-key", "nothing was ever done with it", "remove it"),
+        (
+            written("    outputs: {u: '{{.sise}}'}\n"),
+            "7:18",
+            "muster-template",
+            "'.sise' is neither",
+            "did you mean '.size'?",
+        ),
+        (written("    outputs:\n      u: |\n        a\n        {{.sise}}\n"), "10:1", "muster-template", "'.sise'", ""),
+        (
+            written("    outputs: {u: '{{.start.pid}}'}\n"),
+            "7:18",
+            "unknown-name",
+            "'start.pid' is not known",
+            "'start.id'",
+        ),
+        (
+            written("    timeout: {create: '{{.size}}m'}\n"),
+            "7:23",
+            "muster-template",
+            "a template cannot stand here",
+            "one class for each",
+        ),
+        (written("    timeout: {create: soon}\n"), "7:23", "bad-duration", "'soon' is not a duration", ""),
+        (
+            written("    healthCheck: {enabled: true, tool: x_k8s_c, failureThreshold: '{{.size}}'}\n"),
+            "7:67",
+            "muster-template",
+            "a threshold is one number",
+            "",
+        ),
+        (
+            written("    lifecycleHooks: {postStop: []}\n"),
+            "7:22",
+            "unknown-key",
+            "no hook 'postStop'",
+            "'postStart' and 'preStop'",
+        ),
+        (
+            written("    lifecycleHooks: {preStop: [{tool: run}]}\n"),
+            "7:39",
+            "bad-tool",
+            "does not say which server",
+            "server/run",
+        ),
+        (
+            written("    dependencies: [{name: db, waitFor: soon}]\n"),
+            "7:40",
+            "bad-value",
+            "'waitFor: soon'",
+            "write one of",
+        ),
+        (
+            written("    dependencies: [{name: db, waitFor: healthy, condition: started}]\n"),
+            "7:31",
+            "bad-value",
+            "say the same",
+            "",
+        ),
+        (written(start="{tool: docker_run}"), "8:21", "bad-tool", "", ""),
+        (
+            written(start="{tool: x_k8s_run, args: {a: '{{ shout .size }}'}}"),
+            "8:42",
+            "muster-template",
+            "'shout' is not known",
+            "known functions",
+        ),
+        (
+            written(more="      health: {tool: x_k8s_check}\n"),
+            "10:7",
+            "unknown-key",
+            "unknown key 'health'",
+            "healthCheck",
+        ),
+        (written(stop="{tool: x_k8s_stop, argument: {}}"), "9:32", "unknown-key", "unknown key 'argument'", "args"),
+        (HEAD.replace("v1alpha1", "v1beta1"), "1:13", "unknown-version", "not a version of muster's", "v1alpha1"),
+        (HEAD.replace("ServiceClass", "Workflow"), "2:7", "unknown-kind", "'Workflow'", "no workflows"),
+        (HEAD.replace("ServiceClass", "MCPServer"), "2:7", "unknown-kind", "'MCPServer'", "mcp.json"),
+        (
+            "name: pf\ntype: pf\nserviceConfig: {}\n",
+            "1:1",
+            "unknown-version",
+            "before it had an apiVersion",
+            "apiVersion",
+        ),
+        (
+            HEAD + "spec: {args: {a: {type: text}}, serviceConfig: {lifecycleTools: []}}\n",
+            "4:25",
+            "bad-value",
+            "'text'",
+            "",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_place(text: str, place: str, rule: str, phrase: str, fix: str) -> None:
+    findings = findings_of(text.replace("tool: docker_run", "tool: launch_it"))
+    found = [finding for finding in findings if (f"{finding.line}:{finding.column}", finding.rule) == (place, rule)]
+    assert found, "\n".join(map(str, findings))
+    assert phrase in found[0].message
+    assert fix in found[0].fix
+    assert all(finding.line for finding in findings)
+
+
+def test_every_problem_of_a_manifest_is_told_at_once() -> None:
+    text = written(
+        "    scaling: {}\n    outputs: {u: '{{.a}}'}\n",
+        start="{tool: launch, args: {a: '{{.b}}'}}",
+        stop="{tool: x_k8s_stop, args: {id: '{{ .size'}}",
+    )
+    assert [(finding.line, finding.rule) for finding in findings_of(text)] == [
+        (7, "unknown-key"),
+        (8, "muster-template"),
+        (10, "bad-tool"),
+        (10, "muster-template"),
+        (11, "muster-template"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "spec: 5",
+        "spec: {serviceConfig: 5}",
+        "spec: {args: [1], serviceConfig: {lifecycleTools: {start: 5, stop: [1]}}}",
+        "spec: {serviceConfig: {healthCheck: 5, timeout: 5, dependencies: 5, outputs: 5, defaultName: 5}}",
+        "spec: {serviceConfig: {dependencies: [5, {args: 5, waitFor: [x]}], lifecycleHooks: 5}}",
+        "spec: {serviceConfig: {lifecycleTools: {start: {tool: 5, args: 5, outputs: 5, expect: 5}}}}",
+    ],
+)
+def test_shapes_that_make_no_sense_are_findings(broken: str) -> None:
+    for finding in findings_of(HEAD + broken + "\n"):
+        assert finding.line == 4
