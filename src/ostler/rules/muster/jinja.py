@@ -156,11 +156,7 @@ class _Writer:
             condition = None if branch.condition is None else self._condition(branch.condition, _Place())
             parts.append((condition, body))
         first = chain.branches[0].condition
-        if (
-            [body.text for _, body in parts] == ["true", "false"]
-            and isinstance(first, Call)
-            and first.function in TESTS
-        ):
+        if first is not None and is_test(first) and [body.text for _, body in parts] == ["true", "false"]:
             return parts[0][0]
         if parts[-1][0] is not None:
             parts.append((None, literal("")))

@@ -1,0 +1,143 @@
+"""Manifests of muster, unchanged, through the whole life of a service: what its documentation promised works."""
+
+import pytest
+from tests.support.world import Fail, World, running, until
+
+from ostler.engine.classes import ClassEntry
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import ToolFailedError
+from ostler.model.states import HealthStatus, ServiceState
+from ostler.rules.manifests import load_manifests
+from ostler.rules.muster.tool_names import KnownTools
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+DATABASE = """
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: database, namespace: default}
+spec:
+  args:
+    database_name: {type: string, required: true}
+    environment: {type: string, default: development}
+  serviceConfig:
+    defaultName: "{{.database_name}}-db"
+    lifecycleTools:
+      start:
+        tool: x_w_start
+        args:
+          name: "{{.name}}"
+          size: |
+            {{ if eq .environment "production" }}5
+            {{ else }}1{{ end }}
+        outputs: {databaseId: result.id, region: result.region}
+      stop:
+        tool: x_w_stop
+        args: {id: "{{.databaseId}}"}
+        outputs: {status: result.status}
+      restart:
+        tool: x_w_restart
+        args: {id: "{{.start.databaseId}}"}
+        outputs: {databaseId: id}
+      healthCheck:
+        tool: x_w_health
+        args: {name: "{{.name}}"}
+        expect: {success: true, jsonPath: {ok: true}}
+        expectNot: {jsonPath: {ok: false}}
+    healthCheck: {enabled: true, interval: "5s", failureThreshold: 2}
+    outputs:
+      connection_string: "ledger://{{.databaseId}}"
+"""
+
+APPLICATION = """
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: application}
+spec:
+  args:
+    service_name: {type: string, required: true}
+    cache_required: {type: boolean, default: false}
+    environment: {type: string, default: development}
+  serviceConfig:
+    dependencies:
+      - name: "{{.service_name}}-db"
+        serviceClassName: database
+        condition: true
+        args: {database_name: "{{.service_name}}", environment: "{{.environment}}"}
+        waitFor: healthy
+      - name: "{{.service_name}}-cache"
+        serviceClassName: database
+        condition: "{{.cache_required}}"
+        args: {database_name: "{{.service_name}}-c"}
+        waitFor: running
+    lifecycleTools:
+      start:
+        tool: x_w_start
+        args:
+          name: "{{.name}}"
+          database_url: "{{.dependencies.db.connection_string}}"
+          cache_url: "{{ if .cache_required }}{{.dependencies.cache.connection_string}}{{ else }}{{ end }}"
+        outputs: {id: id}
+      stop: {tool: x_w_stop, args: {id: "{{.id}}"}}
+    lifecycleHooks:
+      postStart: [{tool: x_w_find, args: {name: "{{.name}}"}}]
+      preStop: [{tool: x_w_status, args: {name: "{{.name}}"}}]
+    outputs: {url: "http://{{.id}}"}
+"""
+
+
+def entry(text: str) -> ClassEntry:
+    [loaded] = load_manifests(text, "muster.yaml", known=KnownTools.of(["w"]))
+    assert loaded.warnings == ()
+    return ClassEntry(loaded.service_class, loaded.digest, loaded.text)
+
+
+async def test_a_class_of_muster_from_create_to_delete() -> None:
+    world = World()
+    async with running(world, entry(DATABASE)) as manager:
+        created = await manager.create(CreateRequest("database", "", {"database_name": "shop"}))
+        assert created.service.name == "shop-db", "defaultName is a template"
+        assert created.service.outputs == {"connection_string": "ledger://r1"}
+        assert world.resources["r1"]["size"] == 1, "a number from an if/else is a number"
+        service = manager.registry.get("shop-db")
+        await until(lambda: service.health is HealthStatus.HEALTHY)
+        world.healthy = False
+        await until(lambda: service.health is HealthStatus.UNHEALTHY)
+        await manager.restart_service("shop-db")
+        assert list(world.resources) == ["r2"]
+        await manager.stop_service("shop-db")
+        assert world.resources == {}, "the stop tool was given the id that the restart gave"
+        assert manager.get_service_state("shop-db") is ServiceState.STOPPED
+        await manager.delete("shop-db")
+
+
+async def test_dependencies_conditions_outputs_and_hooks_work() -> None:
+    world = World()
+    async with running(world, entry(DATABASE), entry(APPLICATION)) as manager:
+        args = {"service_name": "shop", "environment": "production"}
+        await manager.create(CreateRequest("application", "front", args))
+        names = {made["name"]: made for made in world.resources.values()}
+        assert set(names) == {"shop-db", "front"}, "the cache's condition is false"
+        assert names["shop-db"]["size"] == 5
+        assert names["front"]["database_url"] == "ledger://r1"
+        assert names["front"]["cache_url"] == ""
+        called = world.tools_called()
+        assert called.index("w/health") < len(called) - 1 - called[::-1].index("w/start"), "healthy before the start"
+        assert called.index("w/find") > len(called) - 1 - called[::-1].index("w/start")
+        await manager.stop_service("front")
+        called = world.tools_called()
+        assert called.index("w/status") < called.index("w/stop")
+
+        args = {"service_name": "big", "cache_required": True}
+        await manager.create(CreateRequest("application", "back", args))
+        names = {made["name"]: made for made in world.resources.values()}
+        assert names["back"]["cache_url"] == f"ledger://{names['big-cache']['id']}"
+
+
+async def test_a_failed_start_tool_fails_the_start_and_leaves_nothing() -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("no space left"))
+    async with running(world, entry(DATABASE)) as manager:
+        with pytest.raises(ToolFailedError, match="start tool failed: no space left"):
+            await manager.create(CreateRequest("database", "", {"database_name": "shop"}))
+        assert world.resources == {}

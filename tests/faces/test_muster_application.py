@@ -1,0 +1,113 @@
+"""A class of muster in the configuration folder, run by the real server over real downstream servers."""
+
+import json
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from tests.support.ledger_app import call
+
+from ostler.adapters.config.paths import Paths
+from ostler.engine.views import CreateRequest
+from ostler.faces.application import Application, open_application
+from ostler.faces.mcp.server import build_server
+from ostler.model.states import HealthStatus
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
+WITHIN = 20.0
+
+SLEEPER = """\
+# a process that sleeps
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: sleeper, namespace: default}
+spec:
+  args:
+    seconds: {type: integer, default: 600}
+    quiet: {type: boolean, default: false}
+  serviceConfig:
+    lifecycleTools:
+      start:
+        tool: x_process_start
+        args:
+          key: "{{ .name }}"
+          command: PYTHON
+          args: {raw: '["-c", "import time; time.sleep({{ .seconds }})"]'}
+          env: {MOOD: "{{ if .quiet }}calm{{ else }}loud{{ end }}"}
+        outputs: {processKey: result.key, pid: result.pid}
+      stop:
+        tool: x_process_stop
+        args: {key: "{{ .processKey }}"}
+      healthCheck:
+        tool: x_process_status
+        args: {key: "{{ .start.processKey }}"}
+        expect: {jsonPath: {state: running}}
+    healthCheck: {enabled: true, interval: "1s"}
+    outputs:
+      pid: "{{ .pid }}"
+"""
+
+
+@asynccontextmanager
+async def application(state_dir: Path, tmp_path: Path, **files: str) -> AsyncGenerator[Application]:
+    """Run the application over a configuration folder with these class files; its services end with it."""
+    paths = Paths(tmp_path / "config", state_dir)
+    paths.serviceclasses_dir.mkdir(parents=True)
+    for name, text in files.items():
+        (paths.serviceclasses_dir / f"{name}.yaml").write_text(text, encoding="utf-8")
+    async with open_application(paths, stop_on_exit=True) as app:
+        yield app
+
+
+async def until(condition: Any) -> None:
+    with anyio.fail_after(WITHIN):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
+async def test_a_class_of_muster_drives_a_process(state_dir: Path, tmp_path: Path) -> None:
+    text = SLEEPER.replace("PYTHON", sys.executable)
+    async with application(state_dir, tmp_path, sleeper=text) as app, Client(build_server(app)) as client:
+        await until(lambda: app.pool.server_status("process").connected)
+        shown = await call(client, "serviceclass_get", name="sleeper")
+        assert shown["manifest"] == text, "the source is what was written"
+        assert shown["available"]
+        created = await call(client, "service_create", serviceClassName="sleeper", name="nap", args={"quiet": True})
+        assert isinstance(created["service"]["outputs"]["pid"], int)
+        await until(lambda: app.manager.registry.get("nap").health is HealthStatus.HEALTHY)
+        await call(client, "service_stop", name="nap")
+        assert (await call(client, "service_status", name="nap"))["state"] == "stopped"
+
+
+FORWARD = """\
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: forward}
+spec:
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: x_my_ledger_start, args: {name: "{{.name}}"}, outputs: {id: id}}
+      stop: {tool: x_my_ledger_stop, args: {name: "{{.name}}"}}
+"""
+
+
+async def test_tool_names_follow_the_servers_that_are_there(state_dir: Path, tmp_path: Path) -> None:
+    async with application(state_dir, tmp_path, forward=FORWARD) as app:
+        assert app.classes.get("forward").service_class.tools.start.tool == "my/ledger_start", "the first word, so far"
+        assert any("my/ledger_start" in str(finding) for finding in app.classes.findings)
+        entry = {"command": sys.executable, "args": [str(SCRIPT), "--ledger", str(tmp_path / "ledger.json")]}
+        app.paths.mcp_json.write_text(json.dumps({"mcpServers": {"my_ledger": entry}}), encoding="utf-8")
+        await app.reload_servers()
+        await until(lambda: app.classes.get("forward").service_class.tools.start.tool == "my_ledger/start")
+        assert not app.classes.findings
+        await app.manager.create(CreateRequest("forward", "one"))
+        await app.manager.stop_service("one")
+        ledger = json.loads((tmp_path / "ledger.json").read_text(encoding="utf-8"))
+        assert [ledger["resources"]["one"][count] for count in ("starts", "stops")] == [1, 1]
