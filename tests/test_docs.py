@@ -15,10 +15,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticUndefined
 
 from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.settings_file import parse_settings
+from ostler.adapters.testing.discovery import run_test_file
 from ostler.faces.cli.app import build_app
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model import manifest, settings
+from ostler.model import class_tests, manifest, settings
 from ostler.model.durations import parse_duration
 from ostler.model.servers import ServerOptions
 from ostler.rules.manifests import load_manifests
@@ -46,6 +48,17 @@ SECTIONS = {
     "An expectation": manifest.Expectation,
 }
 """The sections of docs/serviceclass.md and the models that they describe."""
+
+TEST_SECTIONS = {
+    "The file": class_tests.ClassTestFile,
+    "A test": class_tests.ClassTest,
+    "A step": class_tests.TestStep,
+    "A call": class_tests.ExpectedCall,
+    "An answer": class_tests.ScriptedAnswer,
+    "What is expected": class_tests.StepExpectation,
+    "A service that is there": class_tests.StandIn,
+}
+"""The sections of docs/class-tests.md and the models that they describe."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -95,6 +108,16 @@ def test_classes_load_without_a_warning(page: Path) -> None:
 def test_there_are_classes_to_load() -> None:
     for page in (ROOT / "README.md", ROOT / "docs" / "serviceclass.md"):
         assert "<!-- class -->" in text_of(page)
+
+
+def test_class_tests_pass(tmp_path: Path) -> None:
+    texts = re.findall(r"<!-- class tests -->\n```yaml\n(.*?)```", text_of(ROOT / "docs" / "class-tests.md"), re.DOTALL)
+    assert texts
+    for number, text in enumerate(texts):
+        path = tmp_path / f"{number}.test.yaml"
+        path.write_text(text, encoding="utf-8")
+        tested = run_test_file(path)
+        assert tested.passed, (tested.findings, [str(failure) for r in tested.results for failure in r.failures])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -176,7 +199,7 @@ def test_shipped_classes_are_listed_with_their_arguments() -> None:
     }
     shipped = {
         loaded.service_class.name: set(loaded.service_class.spec.args)
-        for path in (ROOT / "serviceclasses").glob("*.yaml")
+        for path in class_files_in(ROOT / "serviceclasses")
         for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name)
     }
     assert listed == shipped
@@ -202,6 +225,19 @@ def test_every_key_of_the_manifest_is_described(heading: str) -> None:
     if model is manifest.ReadySpec:
         fields = {key: field for key, field in fields.items() if key not in SECTION_KEYS_OF_CALLS}
     rows = rows_of(section_of("serviceclass.md", heading))
+    assert set(rows) == set(fields)
+    for key, field in fields.items():
+        assert described_default(rows[key][2], field.get_default(call_default_factory=True)), key
+
+
+@pytest.mark.parametrize("heading", TEST_SECTIONS)
+def test_every_key_of_class_tests_is_described(heading: str) -> None:
+    model = TEST_SECTIONS[heading]
+    fields = {field.alias or to_camel(name): field for name, field in model.model_fields.items()}
+    if model is class_tests.ExpectedCall:
+        answer = class_tests.ScriptedAnswer.model_fields
+        fields = {key: field for key, field in fields.items() if key not in {to_camel(name) for name in answer}}
+    rows = rows_of(section_of("class-tests.md", heading))
     assert set(rows) == set(fields)
     for key, field in fields.items():
         assert described_default(rows[key][2], field.get_default(call_default_factory=True)), key

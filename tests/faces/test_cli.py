@@ -12,6 +12,7 @@ import psutil
 import pytest
 from processes.bridge_client import clean_place
 
+from ostler.adapters.config.paths import class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
@@ -141,7 +142,7 @@ def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
     assert "absent.yaml: cannot be read" in alone.out
     assert alone.run("validate", str(wrong), "--json") == ExitStatus.FAILED
     assert json.loads(alone.out)["findings"][0]["line"] == 5
-    shipped = sorted((Path(__file__).parents[2] / "serviceclasses").glob("*.yaml"))
+    shipped = class_files_in(Path(__file__).parents[2] / "serviceclasses")
     assert alone.run("validate", *map(str, shipped)) == ExitStatus.OK, alone.out
     assert not Path(alone.place.state_dir).exists()
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +22,7 @@ from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDire
 from ostler.engine.recovery import Recovery
 from ostler.engine.registry import ServiceRegistry
 from ostler.engine.restarts import RestartKeeper
-from ostler.engine.runtime import Runtime
+from ostler.engine.runtime import Runtime, new_id
 from ostler.engine.service import Service
 from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
 from ostler.model.errors import (
@@ -55,6 +56,8 @@ class ServiceManager:
         events: the event log; by default one over `store` with the usual bounds.
         shutdown_timeout: seconds that leaving may take.
         health_concurrency: health checks under way at once.
+        rng: spreads checks and restarts in time.
+        make_id: makes the ids of services and operations, each unique for ever.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class ServiceManager:
         stop_on_exit: bool = False,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         health_concurrency: int = CONCURRENCY,
+        rng: Random | None = None,
+        make_id: Callable[[], str] = new_id,
     ) -> None:
         self._clock = clock or SystemClock()
         self.events = events or EventLog(self._clock, store)
@@ -83,6 +88,8 @@ class ServiceManager:
             clock=self._clock,
             tools=tools,
             environment=environment or {},
+            make_id=make_id,
+            random=rng or Random(),  # noqa: S311 (it spreads times)
         )
         self._factory = InstanceFactory(self._runtime, self.registry)
         self.health = HealthScheduler(self._clock, self._runtime.random, concurrency=health_concurrency)

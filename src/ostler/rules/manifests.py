@@ -13,7 +13,7 @@ from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.rules.class_checks import check_class
-from ostler.rules.manifest_schema import manifest_json_schema
+from ostler.rules.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.model_findings import finding_at, model_findings
 from ostler.rules.muster.manifest import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest, translate_manifest
 from ostler.rules.muster.tool_names import KnownTools
@@ -93,7 +93,7 @@ def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None 
         try:
             service_class = ServiceClass.model_validate(document.value, strict=True)
         except ValidationError as error:
-            findings += model_findings(document, error.errors(include_url=False))
+            findings += model_findings(document, error.errors(include_url=False), manifest_shape())
             continue
         checked = check_class(service_class, document)
         findings += [finding for finding in checked if finding.severity == "error"]

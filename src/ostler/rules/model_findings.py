@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonValue
-from ostler.rules.manifest_schema import keys_at, places_of
 from ostler.rules.masking import shorten
+from ostler.rules.schema_shape import SchemaShape
 from ostler.rules.yaml_source import Document, Path
 
 _UNION_TAGS = frozenset({"str", "list[str]", "OutputSpec", "DependencySpec"})
@@ -38,13 +38,19 @@ def dotted(path: Sequence[str | int]) -> str:
     return text
 
 
-def model_findings(document: Document, errors: Sequence[ErrorDetails]) -> Iterator[Finding]:
-    """Yield a finding for each of pydantic's `errors` about `document`, unions told once."""
+def model_findings(document: Document, errors: Sequence[ErrorDetails], shape: SchemaShape) -> Iterator[Finding]:
+    """Yield a finding for each of pydantic's `errors` about `document`, unions told once.
+
+    Args:
+        document: what was validated.
+        errors: what pydantic says of it.
+        shape: which keys such a document may have where.
+    """
     seen: set[tuple[Path, str]] = set()
     for error in errors:
         path, union = _document_path(document.value, error["loc"])
         if union is None or union.fits:
-            finding = _finding(document, path, _value_at(document.value, path), error)
+            finding = _finding(document, path, error, shape)
         elif union.other_fits:
             continue
         else:
@@ -103,14 +109,15 @@ def _value_at(value: JsonValue, path: Path) -> JsonValue:
     return value
 
 
-def _finding(document: Document, path: Path, value: JsonValue, error: ErrorDetails) -> Finding:
+def _finding(document: Document, path: Path, error: ErrorDetails, shape: SchemaShape) -> Finding:
     kind = error["type"]
+    value = _value_at(document.value, path)
     match kind:
         case "extra_forbidden":
-            return _unknown_key(document, path)
+            return _unknown_key(document, path, shape)
         case "missing":
             name = path[-1]
-            where = dotted(path[:-1]) or "the manifest"
+            where = dotted(path[:-1]) or shape.what
             return finding_at(document, path[:-1], "missing-key", f"{where} needs {str(name)!r}", f"add {name!r}")
         case "literal_error" | "enum":
             wanted = str(error.get("ctx", {}).get("expected", ""))
@@ -131,17 +138,17 @@ def _finding(document: Document, path: Path, value: JsonValue, error: ErrorDetai
             return finding_at(document, path, rule, f"{_shown(value)}: {error['msg']}")
 
 
-def _unknown_key(document: Document, path: Path) -> Finding:
+def _unknown_key(document: Document, path: Path, shape: SchemaShape) -> Finding:
     key, parent = str(path[-1]), path[:-1]
-    known = keys_at(parent)
-    where = dotted(parent) or "the manifest"
+    known = shape.keys_at(parent)
+    where = dotted(parent) or shape.what
     camel = to_camel(key.replace("-", "_"))
     lowered = {name.lower(): name for name in known}
     if camel in known:
         fix = f"write {camel!r}"
     elif close := difflib.get_close_matches(key.lower(), list(lowered), n=1, cutoff=0.6):
         fix = f"did you mean {lowered[close[0]]!r}?"
-    elif places := places_of(camel):
+    elif places := shape.places_of(camel):
         fix = f"{camel!r} belongs under {places[0] or 'the top level'!r}"
     else:
         fix = f"possible keys: {', '.join(known)}" if known else "remove it"

@@ -149,8 +149,22 @@ def shipped_classes_dir() -> Path | None:
 def class_files_in(folder: Path) -> list[Path]:
     """Return the class files directly in `folder`, by name; none when it is absent or cannot be read.
 
-    Hidden files are left out: editors keep their own there.
+    Hidden files are left out: editors keep their own there. So are the tests of classes (`NAME.test.yaml`).
     """
+    return [file for file in _manifests_in(folder) if not is_test_file(file)]
+
+
+def class_test_files_in(folder: Path) -> list[Path]:
+    """Return the files of class tests directly in `folder`, by name; none when it is absent or cannot be read."""
+    return [file for file in _manifests_in(folder) if is_test_file(file)]
+
+
+def is_test_file(file: Path) -> bool:
+    """Whether `file` is named as a file of class tests: `NAME.test.yaml`, `.yml` or `.json`."""
+    return file.suffix in _CLASS_SUFFIXES and file.stem.endswith(".test")
+
+
+def _manifests_in(folder: Path) -> list[Path]:
     try:
         files = sorted(folder.iterdir())
     except OSError:

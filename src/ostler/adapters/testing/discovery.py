@@ -1,0 +1,129 @@
+"""Which files of class tests a user means, and the classes that they need."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostler.adapters.config.class_files import ClassFiles
+from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
+from ostler.adapters.testing.runner import TestResult, run_class_tests
+from ostler.engine.classes import ClassEntry
+from ostler.model.errors import Finding, ManifestError, NotFoundError
+from ostler.rules.class_tests import LoadedTests, load_class_tests
+from ostler.rules.model_findings import finding_at
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class TestedFile:
+    """One file of class tests.
+
+    Attributes:
+        path: the file.
+        results: how its tests went.
+        findings: why they could not be run; then there are no results.
+    """
+
+    __test__ = False
+
+    path: Path
+    results: tuple[TestResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether it could be run and everything was as expected."""
+        return not self.findings and all(result.passed for result in self.results)
+
+
+def find_test_files(wanted: Sequence[str], user_classes: Path) -> list[Path]:
+    """Return the files of class tests that are meant, each once, in the order given.
+
+    Args:
+        wanted: files of tests, files of classes, folders, or names of classes (the user's or shipped); none means
+            all in `user_classes`.
+        user_classes: the folder of the user's classes.
+
+    Raises:
+        NotFoundError: one of `wanted` has no tests; the text says where they were looked for.
+    """
+    if not wanted:
+        return class_test_files_in(user_classes)
+    found: dict[Path, None] = {}
+    for each in wanted:
+        found |= dict.fromkeys(_files_of(each, user_classes))
+    return list(found)
+
+
+def run_test_file(path: Path, only: str = "") -> TestedFile:
+    """Run the tests in `path`; the class is looked up in the same folder, then among the shipped ones.
+
+    Args:
+        path: the file.
+        only: run only the tests whose name has this text.
+    """
+    try:
+        loaded = load_class_tests(path.read_text(encoding="utf-8"), str(path))
+    except ManifestError as error:
+        return TestedFile(path, findings=error.findings)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return TestedFile(path, findings=(Finding(f"cannot be read: {reason}", str(path), rule="unreadable"),))
+    snapshot = ClassFiles(shipped_classes_dir(), path.parent).reload()
+    name = loaded.value.service_class
+    entries = [
+        ClassEntry(
+            source.loaded.service_class, source.loaded.digest, source.loaded.text, source.origin, str(source.path)
+        )
+        for source in snapshot.entries.values()
+    ]
+    if name not in snapshot.entries:
+        return TestedFile(path, findings=tuple(_missing_class(loaded, path, snapshot.entries, snapshot.findings)))
+    return TestedFile(path, tuple(run_class_tests(loaded, entries, only)))
+
+
+def _missing_class(
+    loaded: LoadedTests, path: Path, known: Iterable[str], findings: Sequence[Finding]
+) -> Iterable[Finding]:
+    name = loaded.value.service_class
+    broken = [f for f in findings if f.severity == "error" and Path(f.file).stem == name]
+    if broken:
+        return broken
+    error = NotFoundError("ServiceClass", name, known=list(known))
+    where = f"{error.summary} in {str(path.parent)!r} and among the shipped classes"
+    return [finding_at(loaded.document, ("serviceClass",), "unknown-class", where)]
+
+
+def _files_of(wanted: str, user_classes: Path) -> list[Path]:
+    path = Path(wanted).expanduser()
+    if path.is_dir():
+        found = class_test_files_in(path)
+        if not found:
+            raise NotFoundError("file of class tests in", wanted)
+        return found
+    if path.is_file():
+        if is_test_file(path):
+            return [path]
+        beside = _tests_beside(path.parent, path.stem)
+        if beside is None:
+            raise NotFoundError("file of class tests", str(path.with_suffix(f".test{path.suffix}")))
+        return [beside]
+    folders = [folder for folder in (user_classes, shipped_classes_dir()) if folder is not None]
+    if "/" not in wanted and "." not in wanted:
+        for folder in folders:
+            beside = _tests_beside(folder, wanted)
+            if beside is not None:
+                return [beside]
+    known = [file.name.partition(".")[0] for folder in folders for file in class_test_files_in(folder)]
+    raise NotFoundError(
+        "file or class with tests",
+        wanted,
+        known=known,
+        next_actions=(f"write {wanted.partition('.')[0]}.test.yaml beside the class (docs/class-tests.md)",),
+    )
+
+
+def _tests_beside(folder: Path, class_name: str) -> Path | None:
+    files = (folder / f"{class_name}.test{suffix}" for suffix in _SUFFIXES)
+    return next((file for file in files if file.is_file()), None)

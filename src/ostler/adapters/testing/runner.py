@@ -1,0 +1,332 @@
+"""Runs the tests of a class: the real engine, step by step, over a scripted ToolCaller and in virtual time."""
+
+import itertools
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import assert_never
+
+import anyio
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.adapters.testing.scripted_caller import ScriptedCaller
+from ostler.adapters.testing.stand_ins import add_stand_in
+from ostler.adapters.testing.virtual_time import run_in_virtual_time
+from ostler.engine.classes import ClassEntry
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
+from ostler.engine.views import CreateRequest, OperationResult
+from ostler.model.class_tests import ClassTest, StepExpectation, TestStep
+from ostler.model.durations import format_duration
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonValue
+from ostler.rules.class_tests import LoadedTests
+from ostler.rules.differences import differences, shown
+from ostler.rules.yaml_source import Path
+
+SERVICE = "test"
+"""The service's name when a test gives none."""
+
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_LONGEST = 30 * 86400.0
+_PAUSE = 0.002
+_HALF = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that is not as a test expects.
+
+    Attributes:
+        message: what, in one sentence.
+        details: more lines: differences, and the calls as they were made.
+        file: the file of the tests.
+        line: 1-based line of what was expected.
+        column: 1-based column.
+        path: the key path in the file.
+    """
+
+    message: str
+    details: tuple[str, ...]
+    file: str
+    line: int
+    column: int
+    path: str
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.file}:{self.line}:{self.column}: {self.message}", *self.details])
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """How one test went.
+
+    Attributes:
+        class_name: the class that was tested.
+        name: the test's name.
+        file: its file.
+        line: where it begins.
+        failures: what was not as expected; none when it passed.
+        seconds: how much virtual time it took.
+    """
+
+    __test__ = False
+
+    class_name: str
+    name: str
+    file: str
+    line: int
+    failures: tuple[Failure, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.failures
+
+
+def run_class_tests(tests: LoadedTests, classes: Iterable[ClassEntry], only: str = "") -> list[TestResult]:
+    """Run every test of a file and return how each went, in the file's order.
+
+    Call it from a thread without a running event loop. It calls no tool and waits for nothing.
+
+    Args:
+        tests: the file.
+        classes: the tested class and those that its dependencies need.
+        only: run only the tests whose name has this text.
+    """
+    entries = list(classes)
+    return [
+        run_in_virtual_time(lambda index=index: _TestRun(tests, index, entries).run())
+        for index, test in enumerate(tests.value.tests)
+        if only in test.name
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a step ended: its error or its result, what time it took, and the event cursor that it began at."""
+
+    error: OstlerError | None
+    result: OperationResult | None
+    seconds: float
+    cursor: int
+
+    def problems(self, expect: StepExpectation) -> Iterator[tuple[str, str]]:
+        """Yield (key, what is wrong) for what `expect` says of the ending itself."""
+        error, result = self.error, self.result
+        if expect.error is not None and error is None:
+            yield "error", "expected an error, but it succeeded" + (f": {result.message}" if result else "")
+        for text in expect.error or ():
+            if error is not None and text not in str(error):
+                yield "error", f"the error has no {text!r}: {error}"
+        for text in expect.message or ():
+            if result is None:
+                yield "message", "this step has no message"
+            elif text not in result.message:
+                yield "message", f"the message has no {text!r}: {result.message}"
+        if expect.within is not None and self.seconds > expect.within:
+            took = format_duration(round(self.seconds, 3))
+            yield "within", f"it took {took}, longer than {format_duration(expect.within)}"
+
+
+class _Middle(Random):
+    """Always in the middle, so that jitter does not move the times that a test speaks of."""
+
+    def random(self) -> float:
+        return _HALF
+
+
+class _TestRun:
+    """One run of one test."""
+
+    def __init__(self, tests: LoadedTests, index: int, entries: list[ClassEntry]) -> None:
+        self._tests = tests
+        self._index = index
+        self._test: ClassTest = tests.value.tests[index]
+        self._entries = entries
+        file = tests.value
+        self._name = self._test.service or file.service or SERVICE
+        self._args = {**file.args, **self._test.args}
+        self._env = {**file.env, **self._test.env}
+        self._services = {s.name: s for s in (*file.services, *self._test.services)}
+        self._caller = ScriptedCaller({**file.answers, **self._test.answers})
+        self._store = MemoryStore()
+        self._ids = itertools.count(1)
+        self._failures: list[Failure] = []
+
+    async def run(self) -> TestResult:
+        began = anyio.current_time()
+        with anyio.move_on_after(_LONGEST) as scope:
+            await self._steps()
+        if scope.cancelled_caught:
+            self._fail(("name",), f"the test did not end within {format_duration(_LONGEST)}")
+        line = self._tests.document.locate(("tests", self._index))[0]
+        return TestResult(
+            self._tests.value.service_class,
+            self._test.name,
+            self._tests.file,
+            line,
+            tuple(self._failures),
+            round(anyio.current_time() - began, 3),
+        )
+
+    @asynccontextmanager
+    async def _manager(self) -> AsyncGenerator[ServiceManager]:
+        manager = ServiceManager(
+            self._caller,
+            self._store,
+            clock=LoopClock(_EPOCH),
+            environment=self._env,
+            rng=_Middle(),
+            make_id=lambda: f"{next(self._ids):016x}",
+        )
+        manager.classes.replace(self._entries)
+        async with manager:
+            yield manager
+
+    async def _steps(self) -> None:
+        async with AsyncExitStack() as stack:
+            inner = await stack.enter_async_context(AsyncExitStack())
+            manager = await inner.enter_async_context(self._manager())
+            for service in self._services.values():
+                await add_stand_in(manager, self._caller, service)
+            await self._settle(manager)
+            for index, step in enumerate(self._test.steps):
+                self._caller.begin_step(step.calls)
+                cursor, began = manager.events.last_cursor, anyio.current_time()
+                error: OstlerError | None = None
+                result: OperationResult | None = None
+                if step.do == "reopen":
+                    await inner.aclose()
+                    inner = await stack.enter_async_context(AsyncExitStack())
+                    manager = await inner.enter_async_context(self._manager())
+                    await manager.recovered.wait()
+                else:
+                    try:
+                        result = await self._act(manager, step)
+                    except OstlerError as failure:
+                        error = failure
+                seconds = anyio.current_time() - began
+                await self._settle(manager)
+                self._caller.end_step()
+                self._judge(manager, index, _Outcome(error, result, seconds, cursor))
+                if self._failures:
+                    break
+            self._caller.begin_step(None)
+
+    async def _act(self, manager: ServiceManager, step: TestStep) -> OperationResult | None:
+        match step.do:
+            case "create":
+                args = {**self._args, **step.args}
+                request = CreateRequest(self._tests.value.service_class, self._name, args, start=step.start)
+                return await manager.create(request)
+            case "start":
+                return await manager.start_service(self._name)
+            case "stop":
+                return await manager.stop_service(self._name)
+            case "restart":
+                return await manager.restart_service(self._name)
+            case "delete":
+                return await manager.delete(self._name, force=step.force, abandon=step.abandon)
+            case "check":
+                await manager.check_health(self._name)
+            case "wait":
+                await anyio.sleep(step.lasting or 0.0)
+            case "reopen":
+                raise AssertionError("reopen is done by the caller")
+            case _:
+                assert_never(step.do)
+        return None
+
+    async def _settle(self, manager: ServiceManager) -> None:
+        """Let everything end that is under way: calls, operations in the background, the health check after a start."""
+        quiet = 0
+        while quiet < 2:
+            made = self._caller.calls_made
+            await anyio.sleep(_PAUSE)
+            idle = not self._caller.under_way and made == self._caller.calls_made
+            quiet = quiet + 1 if idle and all(view.operation is None for view in manager.views()) else 0
+
+    # -- judging -------------------------------------------------------------------------------------------
+
+    def _judge(self, manager: ServiceManager, index: int, outcome: "_Outcome") -> None:
+        step, error = self._test.steps[index], outcome.error
+        here: Path = ("steps", index)
+        label = f"step {index + 1} ({step.do})"
+        for problem in self._caller.problems:
+            place = (*here, "calls") if step.calls is not None else here
+            if problem.index is not None:
+                place = (*place, problem.index)
+            self._fail(place, f"{label}: {problem.message}", problem.details)
+        if self._failures:
+            transcript = ("the calls of this step:", *(f"  {line}" for line in self._caller.transcript))
+            last = self._failures.pop()
+            said = (f"the step failed: {error}",) if error is not None and not self._expects_error(step) else ()
+            self._failures.append(
+                Failure(last.message, (*last.details, *transcript, *said), last.file, last.line, last.column, last.path)
+            )
+            return
+        expect = step.expect or StepExpectation.model_construct(_fields_set=set())
+        if error is not None and expect.error is None:
+            self._fail(here, f"{label} failed: {error}")
+            return
+        for key, message in outcome.problems(expect):
+            self._fail((*here, "expect", key), f"{label}: {message}")
+        for key, message in self._service_problems(manager, expect):
+            self._fail((*here, "expect", key), f"{label}: {message}")
+        self._judge_events(manager, (*here, "expect", "events"), expect.events or [], outcome.cursor)
+
+    def _judge_events(self, manager: ServiceManager, path: Path, wanted: Iterable[str], since: int) -> None:
+        page = manager.events.read(since=since, limit=1000)
+        happened = [f"{event.kind.value} {event.service}: {event.message}" for event in page.events]
+        rest = iter(happened)
+        for text in wanted:
+            if not any(text in event for event in rest):
+                details = ("what happened:", *(f"  {event}" for event in happened))
+                self._fail(path, f"no event (any more) has {text!r}", details)
+                return
+
+    @staticmethod
+    def _expects_error(step: TestStep) -> bool:
+        return step.expect is not None and step.expect.error is not None
+
+    def _service_problems(self, manager: ServiceManager, expect: StepExpectation) -> Iterator[tuple[str, str]]:
+        exists = self._name in manager.registry
+        if expect.exists is not None and exists is not expect.exists:
+            yield "exists", f"service {self._name!r} {'still exists' if exists else 'does not exist'}"
+            return
+        view = manager.view(self._name) if exists else None
+        facts = ("state", "health", "reachability", "reason", "restarts")
+        for key in facts:
+            wanted = getattr(expect, key)
+            if wanted is None:
+                continue
+            if view is None:
+                yield key, f"expected {key} {_word(wanted)}, but service {self._name!r} does not exist"
+            elif getattr(view, key) != wanted:
+                seen = f" ({view.error})" if view.error and key in ("state", "health") else ""
+                yield key, f"expected {key} {_word(wanted)}, got {_word(getattr(view, key))}{seen}"
+        for key, wanted, partial in (
+            ("outputs", expect.outputs, False),
+            ("outputsInclude", expect.outputs_include, True),
+        ):
+            if wanted is None:
+                continue
+            if view is None:
+                yield key, f"expected outputs, but service {self._name!r} does not exist"
+                continue
+            for line in differences(wanted, manager.reveal(self._name)[1], "outputs", partial=partial):
+                yield key, line
+
+    def _fail(self, path: Path, message: str, details: tuple[str, ...] = ()) -> None:
+        whole = ("tests", self._index, *path)
+        line, column = self._tests.document.locate(whole)
+        dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in whole).lstrip(".")
+        self._failures.append(Failure(message, details, self._tests.file, line, column, dotted))
+
+
+def _word(value: JsonValue) -> str:
+    return str(value) if isinstance(value, str) else shown(value)

@@ -1,0 +1,160 @@
+"""The verb `test`: runs the tests of classes and reports for people, programs and CI."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ostler.faces.cli.session import ExitStatus, fail, print_json, session_of
+from ostler.model.json import JsonObject
+
+if TYPE_CHECKING:
+    from ostler.adapters.testing.discovery import TestedFile
+    from ostler.adapters.testing.runner import TestResult
+
+Format = Literal["human", "json", "junit"]
+
+
+def run_tests(
+    context: typer.Context,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE|CLASS]...", help="Test files, class files, folders or classes; else all yours."),
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("--only", "-k", metavar="TEXT", help="Only tests whose name has it.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to report.")] = "human",
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of test files instead.")] = False,
+) -> None:
+    """Run the tests of ServiceClasses (NAME.test.yaml) on the real engine; no server, tool or time is needed."""
+    if schema:
+        from ostler.rules.class_tests import class_test_json_schema
+
+        print_json(class_test_json_schema())
+        return
+    from ostler.adapters.testing.discovery import find_test_files, run_test_file
+    from ostler.model.errors import NotFoundError
+
+    folder = session_of(context).paths.serviceclasses_dir
+    try:
+        files = find_test_files(what or [], folder)
+    except NotFoundError as error:
+        fail(str(error), ExitStatus.NOT_FOUND)
+    if not files:
+        fail(f"there are no class tests (NAME.test.yaml) in {str(folder)!r}", ExitStatus.NOT_FOUND)
+    logging.getLogger("ostler").addHandler(logging.NullHandler())  # what matters of the engine's words is in the report
+    tested = [run_test_file(file, only or "") for file in files]
+    if only and not any(file.results or file.findings for file in tested):
+        fail(f"no test has {only!r} in its name", ExitStatus.NOT_FOUND)
+    match form:
+        case "human":
+            _print_human(tested)
+        case "json":
+            print_json(_facts(tested))
+        case "junit":
+            sys.stdout.write(_junit(tested))
+    if not all(file.passed for file in tested):
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _print_human(tested: Sequence["TestedFile"]) -> None:
+    passed = failed = 0
+    for file in tested:
+        for finding in file.findings:
+            print(finding)
+        for result in file.results:
+            mark = "ok  " if result.passed else "FAIL"
+            print(f"{mark}  {result.class_name}: {result.name}")
+            for failure in result.failures:
+                first, *rest = str(failure).splitlines()
+                print(f"      {first}")
+                for line in rest:
+                    print(f"        {line}")
+        passed += sum(result.passed for result in file.results)
+        failed += sum(not result.passed for result in file.results)
+    unusable = sum(bool(file.findings) for file in tested)
+    summary = f"{passed} passed, {failed} failed"
+    if unusable:
+        summary += f", {unusable} file{'s' if unusable > 1 else ''} with mistakes"
+    print(summary)
+
+
+def _facts(tested: Sequence["TestedFile"]) -> JsonObject:
+    results = [result for file in tested for result in file.results]
+    return {
+        "passed": sum(result.passed for result in results),
+        "failed": sum(not result.passed for result in results),
+        "findings": [
+            {key: getattr(finding, key) for key in ("message", "file", "line", "column", "rule", "path", "fix")}
+            for file in tested
+            for finding in file.findings
+        ],
+        "tests": [_result_facts(result) for result in results],
+    }
+
+
+def _result_facts(result: "TestResult") -> JsonObject:
+    return {
+        "serviceClass": result.class_name,
+        "name": result.name,
+        "file": result.file,
+        "line": result.line,
+        "passed": result.passed,
+        "seconds": result.seconds,
+        "failures": [
+            {
+                "message": failure.message,
+                "details": list(failure.details),
+                "line": failure.line,
+                "column": failure.column,
+                "path": failure.path,
+            }
+            for failure in result.failures
+        ],
+    }
+
+
+def _junit(tested: Sequence["TestedFile"]) -> str:
+    from xml.etree import ElementTree as ET
+
+    root = ET.Element("testsuites")
+    for file in tested:
+        cases = max(len(file.results), 1)
+        failed = sum(not result.passed for result in file.results)
+        errors = int(bool(file.findings))
+        suite = ET.SubElement(
+            root, "testsuite", name=str(file.path), tests=str(cases), failures=str(failed), errors=str(errors)
+        )
+        if file.findings:
+            case = ET.SubElement(suite, "testcase", classname=file.path.name, name="(loading)", file=str(file.path))
+            first = file.findings[0]
+            error = ET.SubElement(case, "error", message=_xml_text(first.message), type=first.rule or "error")
+            error.text = _xml_text("\n".join(map(str, file.findings)))
+        for result in file.results:
+            case = ET.SubElement(
+                suite,
+                "testcase",
+                classname=result.class_name,
+                name=_xml_text(result.name),
+                file=result.file,
+                line=str(result.line),
+                time=str(result.seconds),
+            )
+            for failure in result.failures:
+                element = ET.SubElement(case, "failure", message=_xml_text(failure.message), type="failure")
+                element.text = _xml_text(str(failure))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _xml_text(text: str) -> str:
+    """Return `text` without the control characters that XML cannot hold."""
+    return "".join(c if c in "\t\n" or (ord(c) >= 0x20 and not 0xD800 <= ord(c) <= 0xDFFF) else "�" for c in text)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("test")(run_tests)

@@ -1,0 +1,41 @@
+"""Every shipped class has tests beside it, and they pass."""
+
+from pathlib import Path
+
+import pytest
+
+from ostler.adapters.config.class_files import ClassFiles
+from ostler.adapters.config.paths import class_files_in, class_test_files_in
+from ostler.adapters.testing.discovery import run_test_file
+from ostler.rules.class_tests import load_class_tests
+from support.shipped import FOLDER
+
+TESTS = class_test_files_in(FOLDER)
+
+
+def test_every_shipped_class_has_tests() -> None:
+    assert {path.name.removesuffix(".test.yaml") for path in TESTS} == {path.stem for path in class_files_in(FOLDER)}
+
+
+def test_files_of_tests_are_no_classes() -> None:
+    snapshot = ClassFiles(FOLDER, FOLDER / "absent").reload()
+    assert not snapshot.findings
+    assert sorted(snapshot.entries) == sorted(path.stem for path in class_files_in(FOLDER))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_the_tests_of_a_shipped_class_pass(path: Path) -> None:
+    tested = run_test_file(path)
+    assert tested.findings == ()
+    assert tested.results
+    failures = [str(failure) for result in tested.results for failure in result.failures]
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_its_tests_show_it_starting_stopping_and_failing(path: Path) -> None:
+    steps = [step for test in load_class_tests(path.read_text(encoding="utf-8")).value.tests for step in test.steps]
+    assert {"create"} < {step.do for step in steps}
+    assert any(step.do in ("stop", "delete") and step.calls for step in steps)
+    assert any(step.expect is not None and step.expect.error for step in steps)
+    assert any(step.expect is not None and (step.expect.outputs or step.expect.outputs_include) for step in steps)
