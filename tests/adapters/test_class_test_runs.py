@@ -232,7 +232,10 @@ spec:
     lifecycleTools:
       start:
         tool: a/start
-        args: {db: "{{ dependencies.db.outputs.url }}", made: "{{ dependencies.made.outputs.url }}", mode: "{{ env.MODE }}"}
+        args:
+          db: "{{ dependencies.db.outputs.url }}"
+          made: "{{ dependencies.made.outputs.url }}"
+          mode: "{{ env.MODE }}"
       stop: {tool: a/stop}
 """
 
