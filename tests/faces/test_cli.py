@@ -90,6 +90,25 @@ def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
     assert ostler.json("ps", "--class", "static-web-server", "--json")["services"] == []
 
 
+def test_a_plan_is_shown_and_kept(ostler: CommandLine, tmp_path: Path) -> None:
+    plan = ("plan", "static-web-server", "--name", "planned", "-a", f"directory={tmp_path}")
+    assert ostler.run(*plan) == ExitStatus.OK, ostler.err
+    assert "1. planned start: process/start" in ostler.out
+    assert ostler.run("status", "planned") == ExitStatus.NOT_FOUND
+    facts = ostler.json(*plan, "--format", "json")
+    assert [step["tool"] for step in facts["steps"]] == ["process/start"]
+    create = ("create", "static-web-server", "planned", "--plan-id", facts["planId"], "--no-persist", "-a")
+    assert ostler.run(*create, "directory=/") == ExitStatus.FAILED
+    assert "out of date" in ostler.err
+    assert ostler.run(*create, f"directory={tmp_path}") == ExitStatus.OK, ostler.err
+    assert ostler.run("plan", "planned", "--action", "delete") == ExitStatus.OK
+    assert "deleted: planned (static-web-server)" in ostler.out
+    assert ostler.run("plan", "planned", "--action", "stop", "-a", "x=1") == ExitStatus.USAGE
+    assert ostler.run("plan", "planned", "--abandon") == ExitStatus.USAGE
+    assert ostler.run("plan", "nobody", "--action", "stop") == ExitStatus.NOT_FOUND
+    assert ostler.run("delete", "planned") == ExitStatus.OK
+
+
 def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None:
     assert ostler.run("status", "nobody") == ExitStatus.NOT_FOUND
     assert ostler.run("create", "no-such-class") == ExitStatus.NOT_FOUND

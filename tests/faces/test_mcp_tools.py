@@ -40,6 +40,7 @@ async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
             "service_validate",
             "service_events",
             "service_logs",
+            "service_plan",
             "service_create",
             "service_start",
             "service_stop",
@@ -205,6 +206,7 @@ async def test_every_tool_answers_by_its_schema() -> None:
         "service_get": {"name": "one"},
         "service_validate": {"serviceClassName": "basic"},
         "service_events": {},
+        "service_plan": {"serviceClassName": "basic"},
         "service_logs": {"name": "one"},
         "service_wait": {"name": "one", "state": ["running"]},
         "service_start": {"name": "one"},
@@ -422,7 +424,7 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
     async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
         text, error = await refusal(client, "service_create", servicClassName="basic", args=[1], wait="perhaps", port=1)
         assert text == snapshot(
-            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
         )
         assert error["code"] == "arguments"
         assert len(error["problems"]) == 5
@@ -434,11 +436,11 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", args="{broken")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey"
+            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
         )
 
 
@@ -563,6 +565,7 @@ async def test_secrets_are_shown_only_when_asked_for() -> None:
             ("service_status", {"name": "one"}),
             ("service_events", {"limit": 500}),
             ("service_validate", {"serviceClassName": "basic", "args": {"password": "hunter22"}}),
+            ("service_plan", {"serviceClassName": "basic", "args": {"password": "hunter22"}}),
         ):
             said.append(await client.call_tool(tool, arguments))
         for answer in said:

@@ -18,6 +18,7 @@ from ostler.engine.health import CONCURRENCY, HealthScheduler
 from ostler.engine.instance import ServiceInstance, follow
 from ostler.engine.leases import LeaseKeeper
 from ostler.engine.operations import ANSWER_GRACE, Operation
+from ostler.engine.planning import Planner
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
 from ostler.engine.recovery import Recovery
 from ostler.engine.registry import ServiceRegistry
@@ -94,6 +95,7 @@ class ServiceManager:
         self._factory = InstanceFactory(self._runtime, self.registry)
         self.health = HealthScheduler(self._clock, self._runtime.random, concurrency=health_concurrency)
         self._graph = DependencyGraph(self.registry, self._create_dependency)
+        self.plans = Planner(self._runtime, self.registry, self._graph, self._factory, self.classes)
         self._restarts = RestartKeeper(self._runtime)
         self._leases = LeaseKeeper(self._runtime, self._instances)
         self._recovery = Recovery(self._runtime, self.health)
@@ -301,10 +303,13 @@ class ServiceManager:
 
         Raises:
             NotFoundError, ArgumentError, ClassUnavailableError: nothing was created.
-            AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
+            AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args, or what the
+                request's plan depends on has changed since.
             OstlerError: the start failed.
         """
         self._refuse_when_leaving()
+        if request.plan_id:
+            request = self.plans.accept(request)
         entry = self.classes.get(request.class_name)
         args = self._factory.effective_args(entry, request.args, request.name)
         digest = request_digest(request.class_name, args)

@@ -75,7 +75,10 @@ class ServiceView:
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """What to create. `lease` is in seconds; an empty name asks for the class's `defaultName` or a generated one."""
+    """What to create. `lease` is in seconds; an empty name asks for the class's `defaultName` or a generated one.
+
+    A `plan_id` is that of a plan of the same request: nothing is done when what it depends on has changed since.
+    """
 
     class_name: str
     name: str = ""
@@ -88,6 +91,7 @@ class CreateRequest:
     owner: str = ""
     purpose: str = ""
     idempotency_key: str = ""
+    plan_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,13 @@ def references_of(tree: nodes.Template, known: Collection[str]) -> References:
     return References(required, frozenset(collector.used | collector.defaulted | tested) - required)
 
 
+def names_in(node: nodes.Node, known: Collection[str]) -> frozenset[Name]:
+    """Return every undeclared name that a part of a template uses, needed or not."""
+    collector = _Collector(frozenset(known))
+    collector.visit(node, frozenset())
+    return frozenset(collector.used | collector.defaulted | collector.tested)
+
+
 @dataclass(slots=True)
 class _Collector:
     known: frozenset[str]

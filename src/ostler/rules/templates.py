@@ -5,7 +5,7 @@ never looked at again. In the middle of a text, booleans are `true` and `false`,
 objects are JSON. Surrounding line breaks (of YAML block text) do not make a lone expression a text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
@@ -63,14 +63,33 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
     missing: dict[str, None] = {}
     rendered = _rendered(value, names, missing)
     if missing:
-        listed = ", ".join(repr(name) for name in missing)
-        verb = "is" if len(missing) == 1 else "are"
-        raise TemplateError(
-            f"{listed} {verb} undefined here; available: {_available(names, missing)}",
-            missing=list(missing),
-            next_actions=("give the missing value, or write `| default(…)` in the template",),
-        )
+        raise undefined_names(list(missing), names)
     return rendered
+
+
+def render_rewritten(
+    text: str,
+    rewrite: Callable[[nodes.Template], nodes.Template],
+    names: Mapping[str, Any],
+    missing: dict[str, None],
+) -> JsonValue:
+    """Render one text whose parsed form goes through `rewrite` first; names that are not there go into `missing`.
+
+    Raises:
+        TemplateError: it cannot be parsed, or fails.
+    """
+    return _render_compiled(text, _compile_rewritten(text, rewrite), names, missing)
+
+
+def undefined_names(missing: Sequence[str], names: Mapping[str, Any]) -> TemplateError:
+    """Return the error that tells of the names in `missing`, and what there is among `names`."""
+    listed = ", ".join(repr(name) for name in missing)
+    verb = "is" if len(missing) == 1 else "are"
+    return TemplateError(
+        f"{listed} {verb} undefined here; available: {_available(names, missing)}",
+        missing=missing,
+        next_actions=("give the missing value, or write `| default(…)` in the template",),
+    )
 
 
 def referenced_names(value: JsonValue) -> set[tuple[str, ...]]:
@@ -126,7 +145,12 @@ def _rendered(value: JsonValue, names: Mapping[str, Any], missing: dict[str, Non
 
 
 def _render_text(text: str, names: Mapping[str, Any], missing: dict[str, None]) -> JsonValue:
-    compiled = _compile(text)
+    return _render_compiled(text, _compile(text), names, missing)
+
+
+def _render_compiled(
+    text: str, compiled: _Compiled | _Broken, names: Mapping[str, Any], missing: dict[str, None]
+) -> JsonValue:
     if isinstance(compiled, _Broken):
         raise TemplateError(f"template {_short(text)} does not parse: {compiled.message}")
     try:
@@ -160,6 +184,10 @@ def _run(compiled: _Compiled, names: Mapping[str, Any]) -> JsonValue:
 
 @lru_cache(maxsize=4096)
 def _compile(text: str) -> _Compiled | _Broken:
+    return _compile_rewritten(text, lambda tree: tree)
+
+
+def _compile_rewritten(text: str, rewrite: Callable[[nodes.Template], nodes.Template]) -> _Compiled | _Broken:
     if len(text) > MAX_SOURCE:
         return _Broken(f"it has {len(text)} characters, more than {MAX_SOURCE}", 1)
     env = environment()
@@ -168,8 +196,9 @@ def _compile(text: str) -> _Compiled | _Broken:
         refused = check_statements(tree)
         if refused:
             return _Broken(*refused)
+        tree = rewrite(tree)
         references = references_of(tree, env.globals)
-        lone = _lone_expression(env.parse(text.strip("\r\n")))
+        lone = _lone_expression(rewrite(env.parse(text.strip("\r\n"))))
         if lone is not None:
             result = nodes.Assign(nodes.Name("result", "store", lineno=1), lone, lineno=1)
             tree = nodes.Template([result], lineno=1)
@@ -201,7 +230,7 @@ def _is_there(name: tuple[str, ...], names: Mapping[str, Any]) -> bool:
     return True
 
 
-def _available(names: Mapping[str, Any], missing: Mapping[str, None]) -> str:
+def _available(names: Mapping[str, Any], missing: Iterable[str]) -> str:
     listed = sorted(names)
     for parent in sorted({name.rpartition(".")[0] for name in missing} - {""}):
         value: Any = names

@@ -77,7 +77,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The service's name; else the class's own.")
     ] = None,
-    arg: Annotated[list[str] | None, typer.Option("--arg", metavar="K=V", help="An arg; repeatable.")] = None,
+    arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label; repeatable.")] = None,
     lease: Annotated[
@@ -86,6 +86,9 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     auto_start: Annotated[bool, typer.Option("--auto-start", help="Start it with the server.")] = False,
     persist: Annotated[bool, typer.Option(help="Keep it over restarts of the server.")] = True,
     no_start: Annotated[bool, typer.Option("--no-start", help="Only register it.")] = False,
+    plan_id: Annotated[
+        str | None, typer.Option("--plan-id", metavar="ID", help="Only as planned (ostler plan).")
+    ] = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,10 +97,18 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     pairs = parse_pairs("--arg", arg or [])
     with session_of(context).client() as client:
         if pairs:
-            given |= _typed(client, class_name, pairs)
+            given |= typed_args(client, class_name, pairs)
         request: JsonObject = {
             "serviceClassName": class_name,
-            **present({"name": name, "args": given, "labels": parse_pairs("--label", label or []), "lease": lease}),
+            **present(
+                {
+                    "name": name,
+                    "args": given,
+                    "labels": parse_pairs("--label", label or []),
+                    "lease": lease,
+                    "planId": plan_id,
+                }
+            ),
         }
         # Only what differs from the tool's own defaults, so that this works with every version of it.
         if auto_start:
@@ -197,7 +208,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
         raise typer.Exit(int(failure))
 
 
-def _typed(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
+def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> JsonObject:
     """Return args as the class types them: the text itself for a string, else the JSON value that it is."""
     specs: dict[str, JsonObject] = require(client.call_tool("serviceclass_get", {"name": class_name})).structured[
         "args"

@@ -55,6 +55,7 @@ class ServiceCreateArgs(Args):
     owner: str | None = None
     purpose: str | None = None
     idempotency_key: str | None = None
+    plan_id: str | None = Field(default=None, description="of service_plan")
 
 
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
@@ -72,6 +73,7 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
         owner=args.owner or "",
         purpose=args.purpose or "",
         idempotency_key=args.idempotency_key or "",
+        plan_id=args.plan_id or "",
     )
     result = await app.manager.create(request, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress)
     return _changed(result, "running", cursor)

@@ -13,6 +13,7 @@ from ostler.faces.mcp.definitions import Call, ToolDefinition
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
 from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
 from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.plan_tools import PLAN_TOOLS
 from ostler.faces.mcp.problems import read_args
 from ostler.faces.mcp.progress import progress_to
 from ostler.faces.mcp.schemas import Args
@@ -23,7 +24,7 @@ from ostler.model.errors import NotFoundError, OstlerError
 Toolset = Literal["full", "core"]
 AnyTool: TypeAlias = ToolDefinition[Any]
 
-TOOLS: tuple[AnyTool, ...] = (*SERVICE_TOOLS, *LIFECYCLE_TOOLS, *CLASS_TOOLS, *DOWNSTREAM_TOOLS)
+TOOLS: tuple[AnyTool, ...] = (*SERVICE_TOOLS, *PLAN_TOOLS, *LIFECYCLE_TOOLS, *CLASS_TOOLS, *DOWNSTREAM_TOOLS)
 """Every tool. A new one is one more entry in one of these tables."""
 
 

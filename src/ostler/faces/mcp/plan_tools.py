@@ -1,0 +1,140 @@
+"""The tool that shows what an operation would do: every call, in its order, before anything is done."""
+
+import json
+
+from pydantic import Field
+
+from ostler.engine.views import CreateRequest
+from ostler.faces.mcp import shapes
+from ostler.faces.mcp.answers import Answer, clipped
+from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
+from ostler.faces.mcp.schemas import LIST, TEXT, Args, JsonArgs, answer
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.durations import format_duration
+from ostler.model.errors import ArgumentError
+from ostler.model.json import JsonObject
+from ostler.model.plans import Plan, PlanAction, PlannedStep
+
+_MAX_ARGS_TEXT = 400
+
+
+class ServicePlanArgs(Args):
+    """Arguments of service_plan."""
+
+    action: PlanAction = "create"
+    service_class_name: str | None = None
+    name: str | None = None
+    args: JsonArgs = Field(default_factory=dict)
+    start: bool = True
+    abandon: bool = False
+
+
+async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) -> Answer:
+    """Show what an operation would do, without doing it."""
+    del call
+    plans = app.manager.plans
+    if args.action == "create":
+        _refuse(args, "abandon", needs="service_class_name")
+        request = CreateRequest(args.service_class_name or "", args.name or "", args.args, start=args.start)
+        plan = plans.create(request)
+    else:
+        others = ["service_class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
+        _refuse(args, *others, needs="name")
+        plan = plans.operate(args.name or "", args.action, abandon=args.abandon)
+    return Answer(plan_facts(plan), plan_text(plan))
+
+
+def _refuse(args: ServicePlanArgs, *others: str, needs: str) -> None:
+    """Refuse arguments that the action has no use for, and a missing one that it needs."""
+    names = {"service_class_name": "serviceClassName"}
+    problems = [
+        f"argument {names.get(key, key)!r} has no effect on the plan of a {args.action}"
+        for key in others
+        if key in args.model_fields_set
+    ]
+    if not getattr(args, needs):
+        problems.append(f"{names.get(needs, needs)} is required for the plan of a {args.action}")
+    if problems:
+        raise ArgumentError(problems)
+
+
+def plan_facts(plan: Plan) -> JsonObject:
+    """Return a plan as JSON."""
+    return {
+        "planId": plan.id,
+        "action": plan.action,
+        "service": plan.service,
+        "steps": [_step(step) for step in plan.steps],
+        "services": [
+            shapes.present({"name": s.name, "serviceClassName": s.class_name, "effect": s.effect, "note": s.note})
+            for s in plan.services
+        ],
+        "servers": [
+            shapes.present({"name": s.name, "connected": s.connected, "reason": s.reason}) for s in plan.servers
+        ],
+        **shapes.present({"stopSteps": [_step(step) for step in plan.stop_steps], "problems": list(plan.problems)}),
+    }
+
+
+def _step(step: PlannedStep) -> JsonObject:
+    facts: JsonObject = {"service": step.service, "step": step.step, "tool": step.tool, "args": step.args}
+    if not step.known:
+        facts["partlyKnown"] = True
+    if step.every is not None:
+        facts["every"] = format_duration(step.every)
+    if step.note:
+        facts["note"] = step.note
+    return facts
+
+
+def plan_text(plan: Plan) -> str:
+    """Return a plan in words."""
+    count = len(plan.steps)
+    calls = "no tool call" if not count else f"{count} tool call{'s' if count > 1 else ''}"
+    lines = [f"{plan.action} of {plan.service}: {calls}"]
+    lines += [f"{number}. {_step_text(step)}" for number, step in enumerate(plan.steps, 1)]
+    for service in plan.services:
+        what = f"{service.name} ({service.class_name})" if service.class_name else service.name
+        lines.append(f"{_EFFECTS[service.effect]}: {what}" + (f"; {service.note}" if service.note else ""))
+    if plan.stop_steps:
+        lines.append("will be stopped by: " + "; ".join(_step_text(step) for step in plan.stop_steps))
+    lines += [f"not connected: server {s.name}: {s.reason}".rstrip(": ") for s in plan.servers if not s.connected]
+    lines += [f"problem: {problem}" for problem in plan.problems]
+    if plan.action == "create":
+        lines.append(f"planId: {plan.id}")
+    return "\n".join(lines)
+
+
+_EFFECTS = {
+    "create": "created",
+    "start": "started",
+    "reuse": "reused",
+    "restart": "restarted",
+    "stop": "stopped",
+    "delete": "deleted",
+    "forget": "forgotten without being stopped",
+    "none": "nothing to do",
+}
+
+
+def _step_text(step: PlannedStep) -> str:
+    args = clipped(json.dumps(step.args, ensure_ascii=False), _MAX_ARGS_TEXT)
+    text = f"{step.service} {step.step}: {step.tool} {args}"
+    if step.every is not None:
+        text += f", every {format_duration(step.every)} {step.note}"
+    elif step.note:
+        text += f" ({step.note})"
+    return text
+
+
+PLAN_TOOLS = (
+    ToolDefinition(
+        "service_plan",
+        "Plan",
+        "The exact tool calls that an operation would make, without making them. service_create takes the planId.",
+        ServicePlanArgs,
+        answer({"planId": TEXT, "steps": LIST, "services": LIST}, {"stopSteps": LIST, "problems": LIST}),
+        Effect.READS,
+        service_plan,
+    ),
+)
