@@ -153,6 +153,20 @@ def test_args_are_typed_by_the_class(alone: CommandLine) -> None:
     assert alone.json("get", "one")["args"] == {"release": "1.10", "count": 3, "tags": ["a"]}
 
 
+def test_a_class_is_drafted_from_calls(ostler: CommandLine, tmp_path: Path) -> None:
+    for tool, args in (
+        ("start", {"key": "shown", "command": "sleep 60"}),
+        ("status", {"key": "shown"}),
+        ("stop", {"key": "shown"}),
+    ):
+        assert ostler.run("call", f"process/{tool}", "--args-json", json.dumps(args)) == ExitStatus.OK, ostler.err
+    assert ostler.run("class", "draft", "--name", "drafted", "--last", "3") == ExitStatus.OK, ostler.err
+    assert "which args must callers give?" in ostler.err
+    (tmp_path / "drafted.yaml").write_text(ostler.out)
+    assert ostler.run("validate", str(tmp_path / "drafted.yaml")) == ExitStatus.OK, ostler.out
+    assert ostler.json("class", "draft", "--json")["name"] == "process-start"
+
+
 def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: x}\nspec:\n  serviceConfg: {}\n")

@@ -214,6 +214,10 @@ class ServiceManager:
             return dict(service.record.args), dict(service.record.outputs)
         return {}, {}
 
+    def secrets(self) -> frozenset[str]:
+        """Return every secret text of every service, for masking what is not about one service alone."""
+        return frozenset[str]().union(*(instance.secrets for instance in self._instances()))
+
     def instances_of(self, class_name: str) -> list[str]:
         """Return the names of the instances of a class."""
         return [instance.name for instance in self._instances() if instance.record.class_name == class_name]

@@ -37,6 +37,22 @@ def class_get(
     show(session_of(context).ask("serviceclass_get", {"name": name}), as_json=as_json)
 
 
+def class_draft(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Option("--name", help="The class's name.")] = None,
+    last: Annotated[int | None, typer.Option("--last", min=1, help="Only the last so many calls.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it."""
+    answer = session_of(context).ask("serviceclass_draft", {"name": name, "last": last})
+    if as_json:
+        print_json(answer.structured)
+        return
+    print(answer.structured["manifest"], end="")
+    for question in answer.structured["questions"]:
+        complain(question)
+
+
 def validate(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests: YAML or JSON.")],
     as_json: AsJson = False,
@@ -144,4 +160,5 @@ def add_to(app: typer.Typer) -> None:
         app.command()(verb)
     group = typer.Typer(help="Look at one ServiceClass.", no_args_is_help=True, rich_markup_mode=None)
     group.command("get")(class_get)
+    group.command("draft")(class_draft)
     app.add_typer(group, name="class")

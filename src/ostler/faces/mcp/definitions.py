@@ -10,6 +10,7 @@ from mcp_types import Tool, ToolAnnotations
 
 from ostler.engine.protocols import Clock, Progress
 from ostler.faces.mcp.answers import Answer
+from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.schemas import Args, input_schema
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
@@ -56,10 +57,14 @@ class Call:
     Attributes:
         progress: send progress to the client; drops it when the client asked for none. Never blocks on the client.
         clock: wall time.
+        client: the name that the client gives itself; empty when it gives none.
+        log: remembers the calls of downstream tools.
     """
 
     progress: Progress
     clock: Clock
+    client: str
+    log: CallLog
 
     def now(self) -> datetime:
         """Return the current time, UTC."""

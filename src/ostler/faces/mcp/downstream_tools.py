@@ -158,6 +158,7 @@ class ToolCallArgs(Args):
 async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Answer:
     """Call a downstream tool and pass its answer on."""
     response = await app.pool.call_tool(args.name, args.args, timeout=args.timeout, progress=call.progress)
+    call.log.note(call.client, args.name, args.args, response, app.manager.secrets())
     content, is_cut = _bounded(response)
     structured: JsonObject = {"tool": args.name, "isError": response.is_error}
     result = response.structured if response.structured is not None else response.value

@@ -8,9 +8,11 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Pa
 
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp.answers import error_result, internal_error_result
+from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
 from ostler.faces.mcp.definitions import Call, ToolDefinition
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
+from ostler.faces.mcp.drafting_tools import DRAFTING_TOOLS
 from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
@@ -24,7 +26,14 @@ from ostler.model.errors import NotFoundError, OstlerError
 Toolset = Literal["full", "core"]
 AnyTool: TypeAlias = ToolDefinition[Any]
 
-TOOLS: tuple[AnyTool, ...] = (*SERVICE_TOOLS, *PLAN_TOOLS, *LIFECYCLE_TOOLS, *CLASS_TOOLS, *DOWNSTREAM_TOOLS)
+TOOLS: tuple[AnyTool, ...] = (
+    *SERVICE_TOOLS,
+    *PLAN_TOOLS,
+    *LIFECYCLE_TOOLS,
+    *CLASS_TOOLS,
+    *DRAFTING_TOOLS,
+    *DOWNSTREAM_TOOLS,
+)
 """Every tool. A new one is one more entry in one of these tables."""
 
 
@@ -39,6 +48,7 @@ class Toolbox:
     def __init__(self, app: ApplicationLike, clock: Clock, tools: Iterable[AnyTool]) -> None:
         self._app = app
         self._clock = clock
+        self._log = CallLog()
         self._tools = {tool.name: tool for tool in tools}
         self._listed = [tool.tool() for tool in self._tools.values()]
 
@@ -60,7 +70,7 @@ class Toolbox:
         except OstlerError as error:
             return error_result(error)
         async with progress_to(context) as progress:
-            return await self._answer(tool, args, Call(progress, self._clock))
+            return await self._answer(tool, args, Call(progress, self._clock, _client_of(context), self._log))
 
     async def _answer(self, tool: AnyTool, args: Args, call: Call) -> CallToolResult:
         try:
@@ -78,3 +88,9 @@ class Toolbox:
                 "tool", name, known=list(self._tools), next_actions=("tools/list shows Ostler's tools",)
             )
         return tool
+
+
+def _client_of(context: ServerRequestContext[Lifespan]) -> str:
+    """Return the name that the client gives itself. Command lines connect anew for each call, under one name."""
+    params = context.session.client_params
+    return "" if params is None else params.client_info.name

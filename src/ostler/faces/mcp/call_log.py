@@ -1,0 +1,88 @@
+"""The newest tool calls that each client made through tool_call, masked and bounded, for drafting classes."""
+
+import json
+import re
+from collections import OrderedDict, deque
+from collections.abc import Collection, Mapping
+from typing import cast
+
+from ostler.engine.protocols import ToolDirectory
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.responses import ToolResponse
+from ostler.model.servers import MASK
+from ostler.rules.call_drafts import MadeCall
+from ostler.rules.masking import mask, strings_in
+
+MAX_CALLS = 50
+"""Calls kept of one client."""
+
+MAX_CLIENTS = 32
+"""Clients of which calls are kept; the one that was silent longest is forgotten first."""
+
+MAX_CALL = 16_384
+"""Characters of one call's args and answer; a larger one is not kept."""
+
+_SECRET_KEY = re.compile(
+    r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
+)
+
+
+class CallLog:
+    """Remembers calls in memory only. Values under keys that sound like secrets are masked, here and wherever else."""
+
+    def __init__(self) -> None:
+        self._calls: OrderedDict[str, deque[MadeCall]] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"CallLog({sum(map(len, self._calls.values()))} calls of {len(self._calls)} clients)"
+
+    def note(
+        self, client: str, tool: str, args: JsonObject, response: ToolResponse, secrets: Collection[str] = ()
+    ) -> None:
+        """Remember a call and its answer.
+
+        Args:
+            client: who made it.
+            tool: `server/tool`.
+            args: its arguments.
+            response: its answer.
+            secrets: texts that must not be kept.
+        """
+        hidden = frozenset(secrets) | _secrets_in(args) | _secrets_in(response.value)
+        call = MadeCall(
+            tool,
+            cast("JsonObject", mask(args, hidden)),
+            mask(response.value, hidden),
+            str(mask(response.text, hidden)),
+            response.is_error,
+        )
+        if len(json.dumps([call.args, call.value, call.text], default=str)) > MAX_CALL:
+            return
+        calls = self._calls.setdefault(client, deque(maxlen=MAX_CALLS))
+        self._calls.move_to_end(client)
+        calls.append(call)
+        while len(self._calls) > MAX_CLIENTS:
+            self._calls.popitem(last=False)
+
+    def recent(self, client: str, last: int = MAX_CALLS) -> list[MadeCall]:
+        """Return the newest `last` calls of `client`, oldest first."""
+        return list(self._calls.get(client, ()))[-last:]
+
+
+def reading_tools(tools: ToolDirectory) -> frozenset[str]:
+    """Return the listed tools whose annotations say that they change nothing."""
+    return frozenset(
+        info.qualified for info in tools.list_tools() if info.annotations and info.annotations.get("readOnlyHint")
+    )
+
+
+def _secrets_in(value: JsonValue) -> frozenset[str]:
+    """Return the texts under keys that sound like secrets."""
+    found: set[str] = set()
+    if isinstance(value, Mapping):
+        for key, item in cast("JsonMapping", value).items():
+            found |= strings_in(item) if _SECRET_KEY.search(key) else _secrets_in(item)
+    elif isinstance(value, list):
+        for item in cast("list[JsonValue]", value):
+            found |= _secrets_in(item)
+    return frozenset(found - {MASK})
