@@ -222,9 +222,15 @@ async def test_a_generated_name_is_the_planned_one() -> None:
 
 # -- every class -------------------------------------------------------------------------------------------
 
+PROCESS: Mapping[str, Any] = {
+    "pid": 4711,
+    "port": 40001,
+    "logFile": "/logs/x.log",
+    "matched": {"token": "0123456789abcdef", "webSocketUrl": "ws://127.0.0.1:40001/x"},
+}
 ANSWERS: Mapping[str, Any] = {
-    "process/start": {"pid": 4711, "port": 40001, "logFile": "/logs/x.log"},
-    "process/status": {"state": "running", "ready": True, "pid": 4711, "port": 40001, "logFile": "/logs/x.log"},
+    "process/start": PROCESS,
+    "process/status": {"state": "running", "ready": True, **PROCESS},
     "desktop-commander/start_process": "Process started with PID 4711",
     "desktop-commander/read_process_output": "",
     "desktop-commander/list_sessions": "PID: 4711, Blocked: false",
@@ -234,6 +240,8 @@ ARGS: Mapping[str, Any] = {
     "command": "sleep 60",
     "directory": "/srv",
     "port": 40001,
+    "destination": "me@bastion",
+    "remotePort": 5432,
 }
 
 
