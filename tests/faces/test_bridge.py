@@ -36,7 +36,8 @@ def test_one_server_for_all_clients_and_it_outlives_them(place: ServerPlace) -> 
         assert first.close() == 0
         assert second.call("pid", modern=True) == pid
         assert second.close() == 0
-    assert servers_of(place) == [int(pid)]
+    # of two bridges that found no server both may have started one; the later ends when it finds the folder taken
+    eventually(lambda: servers_of(place) == [int(pid)], "one server is left")
 
 
 @pytest.mark.parametrize("_round", range(4))

@@ -29,6 +29,7 @@ Tools (all take and return JSON; answers are JSON text unless said otherwise)
     reject {code, message}          a JSON-RPC error
     hang                            no answer until cancelled
     sleep {seconds}                 answers after a while, unless cancelled
+    block {seconds}                 answers after a while, and does nothing else meanwhile (HTTP, --sdk)
     progress {steps}                `steps` progress notifications, then an answer
     garbage {lines, answer}         writes lines to stdout that are no messages; answers only when `answer` is true
     malformed                       a result that does not follow the protocol
@@ -76,6 +77,7 @@ _SCHEMAS: dict[str, Json] = {
     "reject": {"code": {"type": "integer"}, "message": {"type": "string"}},
     "hang": {},
     "sleep": {"seconds": {"type": "number"}},
+    "block": {"seconds": {"type": "number"}},
     "progress": {"steps": {"type": "integer"}},
     "garbage": {"lines": {"type": "integer"}, "answer": {"type": "boolean"}},
     "malformed": {},
@@ -500,6 +502,9 @@ def sdk_server(tools: Tools, options: argparse.Namespace) -> Any:
         return types.ListToolsResult.model_validate(_page(tools.listing(), cursor, options.page_size))
 
     async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        if params.name == "block":
+            time.sleep((params.arguments or {})["seconds"])  # noqa: TID251 (this is the fault that it is to show)
+
         async def announce() -> None:
             await bus.publish(ToolsListChanged())
             await ctx.session.send_tool_list_changed()

@@ -264,7 +264,7 @@ class Application:
             raise OperationError(
                 f"service {name!r} has no logs", service=name, next_actions=(f"service_get {name} shows its state",)
             )
-        text = await anyio.to_thread.run_sync(_tail, log)
+        text = self.downstream.entry(name).mask_text(await anyio.to_thread.run_sync(_tail, log))
         return {"lines": text.splitlines()[-lines:], "source": str(log)}
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:

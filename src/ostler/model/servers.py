@@ -108,6 +108,12 @@ class ServerEntry(_Model):
                 found.add(credentials.strip())
         return tuple(sorted((text for text in found if len(text) >= MIN_SECRET_LENGTH), key=len, reverse=True))
 
+    def mask_text(self, text: str) -> str:
+        """Return `text` with every secret of this entry replaced by `***`."""
+        for secret in self.secret_strings():
+            text = text.replace(secret, MASK)
+        return text
+
     def masked(self) -> JsonObject:
         """Return the entry in mcp.json's form with every secret replaced by `***`."""
         shown: JsonObject = {"type": self.transport}

@@ -52,8 +52,18 @@ async def send_call(
         progress: called for each progress notification.
 
     Raises:
-        DownstreamError: there was no answer; see its `delivery`.
+        DownstreamError: there was no answer; see its `delivery`. Secrets of the server's entry are masked in it.
     """
+    try:
+        return await _send(link, qualified, args, deadline=deadline, timeout=timeout, progress=progress)
+    except DownstreamError as error:  # a server may have written its own key to stderr, or into its refusal
+        error.summary = link.entry.mask_text(error.summary)
+        raise
+
+
+async def _send(
+    link: Link, qualified: str, args: JsonMapping, *, deadline: float, timeout: float, progress: Progress | None
+) -> ToolResponse:
     server, _, name = qualified.partition("/")
     started = anyio.current_time()
     scope = anyio.CancelScope(deadline=deadline)

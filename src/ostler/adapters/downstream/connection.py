@@ -25,7 +25,7 @@ from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudg
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.downstream.stdio import ChildFacts
 from ostler.engine.protocols import Clock, ToolInfo
-from ostler.model.servers import MASK, ServerEntry, ServerTransport
+from ostler.model.servers import ServerEntry, ServerTransport
 from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
@@ -377,7 +377,7 @@ class DownstreamConnection:
         old = self._snapshot
         for key in ("reason", "last_error"):
             if changes.get(key):
-                changes[key] = self._masked(changes[key])
+                changes[key] = self._entry.mask_text(changes[key])
         new = replace(old, **changes)
         if new.state is not old.state:
             new = replace(new, since=self._clock.now())
@@ -388,11 +388,6 @@ class DownstreamConnection:
             if predicate(new):
                 event.set()
         self._on_snapshot(new)
-
-    def _masked(self, text: str) -> str:
-        for secret in self._entry.secret_strings():
-            text = text.replace(secret, MASK)
-        return text
 
     def _idle_reason(self) -> str:
         return "disabled in mcp.json" if self._entry.disabled else "not started (autoStart is false)"

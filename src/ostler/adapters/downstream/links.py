@@ -56,6 +56,7 @@ class Link:
     """An established connection. Calls register their scopes, so that leaving it can end them."""
 
     client: Client
+    entry: ServerEntry
     transport: ServerTransport
     loss: LossSignal
     stale: Nudge
@@ -124,7 +125,11 @@ class Link:
             await anyio.sleep(_RELISTEN_PAUSE)
 
     async def probe(self) -> str:
-        """Ask the server for a sign of life; return why there was none, or the empty text."""
+        """Ask the server for a sign of life; return why there was none, or the empty text.
+
+        A server that is silent while calls are under way may be at work on them (one that does one thing at a time):
+        the calls' own deadlines decide then.
+        """
         try:
             with anyio.fail_after(_PROBE_TIMEOUT):
                 if self.modern:
@@ -132,6 +137,8 @@ class Link:
                 else:
                     await self.session.send_request(types.PingRequest(), types.EmptyResult)
         except TimeoutError:
+            if self.scopes:
+                return ""
             return f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
         except MCPError as error:
             # An error that the server itself wrote is a sign of life (it may not know `ping`).
@@ -186,7 +193,7 @@ async def open_link(
         message_handler=on_message,
     )
     async with client:
-        yield Link(client, transport, loss, stale, suspect, child=facts if transport == "stdio" else None)
+        yield Link(client, entry, transport, loss, stale, suspect, child=facts if transport == "stdio" else None)
 
 
 def _transport(
