@@ -102,7 +102,7 @@ def test_the_demonstration_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.npm
 def test_the_inspector_drives_a_service_from_create_to_delete(ostler: Ostler, site: Path) -> None:
     inspector = npm_program("mcp-inspector")
-    lines = re.findall(r"^npx @modelcontextprotocol/inspector (--cli (?:\\\n|.)+)$", README, re.MULTILINE)
+    lines = re.findall(r"^npx -y @modelcontextprotocol/inspector (--cli (?:\\\n|.)+)$", README, re.MULTILINE)
     assert len(lines) == 5
     answers = [inspected(inspector, line, ostler, site) for line in lines]
     tools, created, status, stopped, deleted = answers
