@@ -39,6 +39,7 @@ SECTIONS = {
     "A tool call": manifest.ToolCallSpec,
     "The ready check": manifest.ReadySpec,
     "retry": manifest.RetrySpec,
+    "batch": manifest.BatchSpec,
     "healthCheck": manifest.HealthCheckSpec,
     "timeout": manifest.TimeoutSpec,
     "restartPolicy": manifest.RestartPolicySpec,

@@ -17,6 +17,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
 from ostler.model.responses import ToolResponse
 from ostler.rules.manifests import load_manifests
@@ -225,6 +226,8 @@ class World:
             case "w/find":
                 found = self._named(args["name"])
                 return {"found": found is not None, "id": found["id"] if found else None}, False
+            case "w/list":
+                return {"items": [{**r, "state": "running"} for r in self.resources.values()]}, False
             case "w/health":
                 found = self._named(args["name"])
                 return {"ok": found is not None and self.healthy}, False
@@ -252,3 +255,38 @@ async def until(condition: Callable[[], object], *, within: float = 600.0) -> No
     with anyio.fail_after(within):
         while not condition():
             await anyio.sleep(0.02)
+
+
+class Servers:
+    """A ToolDirectory whose servers a test connects and cuts off."""
+
+    def __init__(self, *names: str) -> None:
+        self.connected = dict.fromkeys(names or ("w",), True)
+        self._callbacks: list[Callable[[str], None]] = []
+
+    def server_status(self, server: str) -> ServerStatus:
+        """Return what was set."""
+        known = server in self.connected
+        up = self.connected.get(server, False)
+        return ServerStatus(known, up, "" if up else f"server {server!r} is away", tools_known=False)
+
+    def find_tool(self, tool: str) -> ToolInfo | None:
+        """Return any tool of a connected server."""
+        server, _, name = tool.partition("/")
+        return ToolInfo(server, name, "", {}) if self.connected.get(server) else None
+
+    def list_tools(self, server: str | None = None) -> list[ToolInfo]:
+        """Return nothing: nobody has asked for a list."""
+        del server
+        return []
+
+    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Keep the callback."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def set(self, server: str, *, connected: bool) -> None:
+        """Connect a server, or cut it off."""
+        self.connected[server] = connected
+        for callback in list(self._callbacks):
+            callback(server)

@@ -82,11 +82,34 @@ class Caller:
                 self._instance.note(f"{call.step}: attempt {attempt} failed, trying again: {error.summary}")
             await anyio.sleep(call.retry_delay)
 
-    async def probe(self, call: PlannedCall) -> Answer:
-        """Make a call that only looks (ready, status, healthCheck, find, logs): not journaled."""
+    async def probe(self, call: PlannedCall, *, not_before: float | None = None) -> Answer:
+        """Make a call that only looks (ready, status, healthCheck, find, logs) and judge it: not journaled."""
+        response = await self.look(call, not_before=not_before)
         try:
-            response = await self._send(call, None)
             return self.judge(call, response)
+        except OstlerError as error:
+            raise self.located(error, call) from error.__cause__
+
+    async def look(self, call: PlannedCall, *, not_before: float | None = None) -> ToolResponse:
+        """Make a call that only looks, and return what it says about this instance.
+
+        Args:
+            call: the call; of a batch, the matching item is returned.
+            not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
+
+        Raises:
+            DownstreamError: there was no answer.
+            ToolFailedError: a batch's answer has no item of this instance.
+        """
+        try:
+            if call.batch is None:
+                return await self._send(call, None)
+            group = self._runtime.task_group
+            assert group is not None, "only a running ServiceManager makes calls"
+            since = anyio.current_time() if not_before is None else not_before
+            shared = await self._runtime.batches.answer(call, lambda: self._send(call, None), group, not_before=since)
+            self._instance.driver_answered()
+            return shared.find(call.batch)
         except OstlerError as error:
             raise self.located(error, call) from error.__cause__
 

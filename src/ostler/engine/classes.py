@@ -1,13 +1,15 @@
 """The catalogue of loaded ServiceClasses: what `serviceclass_*` and create look up."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.views import Availability
 from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
+from ostler.rules.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
+from ostler.rules.yaml_source import Document, read_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class ClassEntry:
         text: the YAML as written.
         origin: `shipped`, `user` or `library`.
         path: the file it came from, as the user knows it.
+        line: the line of `path` at which its first key stands.
         shadows: a user's class that takes the place of a shipped one of the same name.
     """
 
@@ -29,6 +32,7 @@ class ClassEntry:
     origin: str = "library"
     path: str = ""
     shadows: bool = False
+    line: int = 1
 
     @property
     def name(self) -> str:
@@ -43,6 +47,7 @@ class ClassCatalogue:
         self._tools = tools
         self._entries: Mapping[str, ClassEntry] = {}
         self._findings: tuple[Finding, ...] = ()
+        self._graph_findings: tuple[Finding, ...] = ()
         self._callbacks: list[Callable[[frozenset[str]], None]] = []
         self._lock = threading.Lock()
 
@@ -51,8 +56,12 @@ class ClassCatalogue:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Problems of the class files that are not loaded (the last good version of each stays in force)."""
-        return self._findings
+        """Problems of the class files, and of the classes among each other.
+
+        A file with an error of its own is not loaded (its last good version stays in force). A class in a circle,
+        or with a dependency on a class that is not there, is loaded, and a create that would meet it is refused.
+        """
+        return (*self._findings, *self._graph_findings)
 
     def replace(self, entries: Iterable[ClassEntry], findings: Iterable[Finding] = ()) -> frozenset[str]:
         """Put `entries` in the place of all there were; return the names that were added, changed or removed."""
@@ -60,6 +69,7 @@ class ClassCatalogue:
         with self._lock:
             old, self._entries = self._entries, new
             self._findings = tuple(findings)
+            self._graph_findings = tuple(_graph_findings(new))
         changed = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
         if changed:
             for callback in list(self._callbacks):
@@ -124,3 +134,17 @@ class ClassCatalogue:
             missing_servers=tuple(missing_servers),
             reason="; ".join(reasons),
         )
+
+
+def _graph_findings(entries: Mapping[str, ClassEntry]) -> Iterator[Finding]:
+    """Yield what is wrong with classes among each other, with places in their files."""
+    concerned: dict[str, tuple[ServiceClass, Document]] = {}
+    for name, entry in entries.items():
+        if has_class_dependencies(entry.service_class):
+            documents, _ = read_documents(entry.text, entry.path)
+            if documents and (shift := entry.line - documents[0].locate(())[0]) > 0:
+                documents, _ = read_documents("\n" * shift + entry.text, entry.path)
+            if documents:
+                concerned[name] = entry.service_class, documents[0]
+    yield from cycle_findings(concerned)
+    yield from missing_class_findings(concerned, entries)

@@ -27,6 +27,22 @@ class InstanceFactory:
         self._runtime = runtime
         self._registry = registry
 
+    def check_request(self, request: CreateRequest) -> None:
+        """Refuse what no class allows.
+
+        Raises:
+            ArgumentError: a label takes a name of Ostler's own, or the lease is not positive.
+        """
+        problems = [
+            f"label {label!r}: names that begin with 'ostler/' are Ostler's own"
+            for label in request.labels
+            if label.startswith("ostler/")
+        ]
+        if request.lease is not None and request.lease <= 0:
+            problems.append("lease must be longer than 0s")
+        if problems:
+            raise ArgumentError(problems, service=request.name or None)
+
     def effective_args(self, entry: ClassEntry, args: JsonObject, name: str) -> JsonObject:
         """Return `args` with defaults applied; an empty `name` is not checked.
 

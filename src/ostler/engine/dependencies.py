@@ -1,246 +1,236 @@
-"""The dependency graph: what must be there before a service starts, and who waits for whom."""
+"""The dependency graph: who depends on whom, by which name and condition; what is missing, what is circular."""
 
-import graphlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-import anyio
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from ostler.engine.instance import ServiceInstance
-from ostler.engine.operations import Operation
 from ostler.engine.registry import ServiceRegistry
-from ostler.engine.service import BaseService, Service, ServiceStatus
+from ostler.engine.service import Service
 from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import DependencySpec
-from ostler.model.records import OperationKind
-from ostler.model.states import HealthStatus, ServiceState, Transition
 from ostler.rules.templates import render
-
-CreateDependency = Callable[[str, str, JsonObject, str], Awaitable[Service]]
-"""`await create(class_name, name, args, owner)`: make an instance on demand, not started."""
 
 CREATED_FOR = "ostler/created-for"
 """Label of an instance that was made on demand: the name of the service that it was made for."""
 
-_CONNECT_WAIT = 35.0
-"""Seconds that a start waits for a downstream server that is connecting."""
+MakeVirtual = Callable[[str, str, JsonObject], ServiceInstance]
+"""`make(class_name, name, args)`: the instance that a create would give, neither stored nor registered."""
 
-_HEALTHY_WAIT = 120.0
-"""Seconds that a dependency may take from running to healthy."""
+_MAX_DEPTH = 32
+_NAME_LENGTH = 63
 
 
+@dataclass(frozen=True, slots=True)
 class ResolvedDependency:
     """One dependency of one instance with its templates rendered."""
 
-    __slots__ = ("alias", "args", "name", "spec")
-
-    def __init__(self, spec: DependencySpec, name: str, alias: str, args: JsonObject) -> None:
-        self.spec = spec
-        self.name = name
-        self.alias = alias
-        self.args = args
+    spec: DependencySpec
+    name: str
+    alias: str
+    args: JsonObject
 
 
 class DependencyGraph:
-    """Resolves dependencies by name, waits for them, and knows the dependents of a service."""
+    """Resolves dependencies to names, finds cycles and gaps, and knows the dependents of a service."""
 
-    def __init__(self, registry: ServiceRegistry, create: CreateDependency) -> None:
+    def __init__(self, registry: ServiceRegistry, make_virtual: MakeVirtual) -> None:
         self._registry = registry
-        self._create = create
+        self._make_virtual = make_virtual
         self._users: dict[str, set[str]] = {}
+        self._needs: dict[str, list[str]] = {}
+
+    # -- resolving -----------------------------------------------------------------------------------------
 
     def resolve(self, instance: ServiceInstance) -> list[ResolvedDependency]:
-        """Return the dependencies of `instance` with names rendered, and note them on it."""
+        """Return the dependencies of `instance` that hold now, with names and args rendered.
+
+        Raises:
+            TemplateError: a template of a dependency fails.
+        """
         resolved: list[ResolvedDependency] = []
-        names = instance.template_names()
-        for entry in instance.service_class.config.dependencies:
+        entries = instance.service_class.config.dependencies
+        names = instance.template_names() if entries else {}
+        for entry in entries:
             spec = DependencySpec.model_validate({"name": entry}) if isinstance(entry, str) else entry
             if spec.when is not None and not _is_true(render(spec.when, names)):
                 continue
-            args = render(spec.args, names)
-            alias = spec.alias or (spec.service_class_name or "").replace("-", "_")
-            if spec.name is not None:
-                name = str(render(spec.name, names))
-            else:
-                assert spec.service_class_name is not None
-                name = self._name_of_class(instance, spec)
-            resolved.append(ResolvedDependency(spec, name, alias or name.replace("-", "_"), args))
-        self._note_users(instance, [dependency.name for dependency in resolved])
+            name = str(render(spec.name, names)) if spec.name is not None else self._name_of_class(instance, spec)
+            alias = spec.alias or (spec.service_class_name or "").replace("-", "_") or name.replace("-", "_")
+            resolved.append(ResolvedDependency(spec, name, alias, render(spec.args, names)))
         return resolved
 
-    def _note_users(self, instance: ServiceInstance, dependencies: Sequence[str]) -> None:
-        for name in instance.dependencies:
-            self._users.get(name, set()).discard(instance.name)
-        instance.set_dependencies(dependencies)
-        for name in (*dependencies, *instance.service_class.servers()):
-            self._users.setdefault(name, set()).add(instance.name)
+    def _name_of_class(self, instance: ServiceInstance, spec: DependencySpec) -> str:
+        """Return the name of the instance that a dependency on a class means."""
+        assert spec.service_class_name is not None
+        if spec.create:
+            return _derived_name(instance.name, spec.alias or spec.service_class_name)
+        candidates = [
+            service
+            for service in self._registry.get_all()
+            if isinstance(service, ServiceInstance)
+            and service.record.class_name == spec.service_class_name
+            and service.name != instance.name
+        ]
+        bound = [service.name for service in candidates if service.name in instance.dependencies]
+        running = [service.name for service in candidates if service.state.is_up]
+        names = [*bound, *running, *(service.name for service in candidates)]
+        return names[0] if names else spec.service_class_name
 
-    def forget(self, instance: ServiceInstance) -> list[Service]:
-        """Drop a deleted instance; return the instances that were made for it and that nobody uses any more."""
-        orphans: list[Service] = []
-        for name in (*instance.dependencies, *instance.service_class.servers()):
+    # -- edges ---------------------------------------------------------------------------------------------
+
+    def note(self, service: Service, dependencies: Iterable[str] | None = None) -> None:
+        """Note what `service` depends on: the given names (else its own), and the servers that drive it."""
+        names = list(service.dependencies) if dependencies is None else list(dependencies)
+        if isinstance(service, ServiceInstance):
+            service.set_dependencies(names)
+            names += service.service_class.servers()
+        for name in self._needs.get(service.name, ()):
+            self._users.get(name, set()).discard(service.name)
+        self._needs[service.name] = names
+        for name in names:
+            self._users.setdefault(name, set()).add(service.name)
+
+    def forget(self, service: Service) -> list[ServiceInstance]:
+        """Drop a service; return the instances that were made for it and that nobody uses any more."""
+        orphans: list[ServiceInstance] = []
+        for name in self._needs.pop(service.name, []):
             users = self._users.get(name, set())
-            users.discard(instance.name)
-            service = self._registry.find(name)
-            if service is not None and not users and CREATED_FOR in service.view().labels:
-                orphans.append(service)
+            users.discard(service.name)
+            if not users:
+                self._users.pop(name, None)
+                orphan = self._registry.find(name)
+                if isinstance(orphan, ServiceInstance) and CREATED_FOR in orphan.record.labels:
+                    orphans.append(orphan)
         return orphans
 
-    def _name_of_class(self, instance: ServiceInstance, spec: DependencySpec) -> str:
-        if spec.create:
-            return f"{instance.name}-{spec.alias or spec.service_class_name}"[:63].rstrip("-")
-        for view in (service.view() for service in self._registry.get_all()):
-            if view.class_name == spec.service_class_name:
-                return view.name
-        return str(spec.service_class_name)
+    def orphans(self) -> list[ServiceInstance]:
+        """Return the instances that were made on demand and that nobody uses (left by a crash)."""
+        return [
+            service
+            for service in self._registry.get_all()
+            if isinstance(service, ServiceInstance)
+            and CREATED_FOR in service.record.labels
+            and not self._users.get(service.name)
+        ]
+
+    def dependents(self, name: str) -> list[Service]:
+        """Return the services that depend directly on `name`, by name."""
+        found = [self._registry.find(user) for user in sorted(self._users.get(name, ()))]
+        return [service for service in found if service is not None]
+
+    def all_dependents(self, name: str) -> list[Service]:
+        """Return the services that depend on `name`, directly or through others."""
+        found: dict[str, Service] = {}
+        rest = [name]
+        while rest:
+            for service in self.dependents(rest.pop()):
+                if service.name not in found and service.name != name:
+                    found[service.name] = service
+                    rest.append(service.name)
+        return list(found.values())
+
+    # -- checks --------------------------------------------------------------------------------------------
 
     def check(self, instance: ServiceInstance) -> None:
-        """Refuse an instance whose dependencies are missing or lead back to it.
+        """Refuse an instance whose dependencies, as far as they can be followed, are missing or lead in a circle.
+
+        Those that would be made on demand are followed too, with their args, so that nothing is made in vain.
 
         Raises:
             DependencyError: naming the missing one, or the whole path of the cycle.
+            OstlerError: a dependency's template or args do not fit.
         """
-        resolved = self.resolve(instance)
-        for dependency in resolved:
-            known = dependency.name in self._registry or dependency.name == instance.name
-            if dependency.spec.required and not dependency.spec.create and not known:
+        self._follow(instance, (instance.name,), {(instance.record.class_name, instance.record.request_digest)})
+
+    def _follow(self, instance: ServiceInstance, path: tuple[str, ...], made: set[tuple[str, str]]) -> None:
+        for dependency in self.resolve(instance):
+            spec, name = dependency.spec, dependency.name
+            self._refuse_cycle(path, name)
+            if self._registry.find(name) is not None:
+                continue
+            if not spec.create:
+                if spec.required:
+                    raise _missing(path, dependency)
+                continue
+            assert spec.service_class_name is not None
+            try:
+                virtual = self._make_virtual(spec.service_class_name, name, dependency.args)
+            except OstlerError as error:
+                if not spec.required:
+                    continue
                 raise DependencyError(
-                    f"service {instance.name!r} depends on {dependency.name!r}, which does not exist",
-                    service=instance.name,
+                    f"service {path[0]!r} needs {' -> '.join((*path[1:], name))} (class "
+                    f"{spec.service_class_name!r}), which cannot be made: {error.summary}",
+                    service=path[0],
                     step="dependencies",
-                    next_actions=(f"create {dependency.name!r} first", "or give the dependency 'create: true'"),
-                )
-        graph = {service.name: set(service.dependencies) for service in self._registry.get_all()}
-        graph[instance.name] = {dependency.name for dependency in resolved}
-        try:
-            graphlib.TopologicalSorter(graph).prepare()
-        except graphlib.CycleError as error:
-            path = " -> ".join(reversed([str(name) for name in error.args[1]]))
-            raise DependencyError(
-                f"the dependencies of service {instance.name!r} form a cycle: {path}",
-                service=instance.name,
-                step="dependencies",
-                next_actions=("take one dependency out of the cycle",),
-            ) from None
+                    next_actions=error.next_actions,
+                ) from error
+            key = virtual.record.class_name, virtual.record.request_digest
+            if key in made or len(path) >= _MAX_DEPTH:
+                raise _cycle(path[0], (*path, name), f"; {key[0]!r} would be made for itself without an end")
+            self._follow(virtual, (*path, name), made | {key})
 
-    def dependents(self, name: str) -> list[BaseService]:
-        """Return the services that depend directly on `name`."""
-        found = [self._registry.find(user) for user in sorted(self._users.get(name, ()))]
-        return [service for service in found if isinstance(service, BaseService)]
+    def _refuse_cycle(self, path: tuple[str, ...], name: str) -> None:
+        """Refuse when `name`, or what it depends on by what is known now, is on `path`."""
+        rest: list[tuple[str, ...]] = [(*path, name)]
+        seen: set[str] = set()
+        while rest:
+            way = rest.pop()
+            if way[-1] in path:
+                raise _cycle(path[0], way[path.index(way[-1]) :])
+            if way[-1] in seen:
+                continue
+            seen.add(way[-1])
+            service = self._registry.find(way[-1])
+            if service is not None:
+                rest += [(*way, needed) for needed in service.dependencies]
 
-    async def await_dependencies(self, instance: ServiceInstance, operation: Operation) -> Mapping[str, object]:
-        """Start what `instance` depends on, wait until it is as far as demanded, and return what templates see.
+    def refuse_cycle(self, service: Service, dependencies: Iterable[str]) -> None:
+        """Refuse a start of `service` that would wait for itself.
 
         Raises:
-            DependencyError: a required one is missing or failed; the instance waits for it.
+            DependencyError: with the path of the cycle.
         """
-        resolved = self.resolve(instance)
-        await self._await_drivers(instance)
-        if not resolved:
-            return {}
-        facts: dict[str, object] = {}
-        failures: list[DependencyError] = []
-
-        async def bring(dependency: ResolvedDependency) -> None:
-            try:
-                service = await self._bring(instance, dependency)
-            except OstlerError as error:
-                if dependency.spec.required:
-                    failures.append(_blocked(instance, dependency, error))
-                else:
-                    instance.note(f"optional dependency {dependency.name!r} is not there: {error.summary}")
-                facts[dependency.alias] = {"name": dependency.name, "state": "failed", "outputs": {}}
-                return
-            outputs = service.record.outputs if isinstance(service, ServiceInstance) else {}
-            facts[dependency.alias] = {"name": service.name, "state": service.state.value, "outputs": outputs}
-
-        await operation.report_progress(0, None, f"waiting for {', '.join(d.name for d in resolved)}")
-        async with anyio.create_task_group() as group:
-            for dependency in resolved:
-                group.start_soon(bring, dependency)
-        if failures:
-            raise failures[0]
-        return facts
-
-    async def _await_drivers(self, instance: ServiceInstance) -> None:
-        """Downstream servers are implicit dependencies of what they drive: a start waits for one that connects."""
-        for name in instance.service_class.servers():
-            driver = self._registry.find(name)
-            if not isinstance(driver, BaseService) or driver.view().class_name or driver.state.is_up:
-                continue
-            with anyio.move_on_after(_CONNECT_WAIT):
-                await driver.wait_until(lambda status: status.state is not ServiceState.STARTING)
-            if not driver.state.is_up:
-                stopped = driver.state is ServiceState.STOPPED
-                reason = "it is stopped" if stopped else driver.view().error or driver.state.value
-                raise _waiting(
-                    instance,
-                    f"service {instance.name!r} waits for downstream server {name!r}: {reason}",
-                    f"service_start {name} connects it" if stopped else f"service_status {name} tells why",
-                )
-
-    async def _bring(self, instance: ServiceInstance, dependency: ResolvedDependency) -> Service:
-        spec = dependency.spec
-        service = self._registry.find(dependency.name)
-        if service is None:
-            if not spec.create:
-                raise DependencyError(f"service {dependency.name!r} not found")
-            assert spec.service_class_name is not None
-            service = await self._create(spec.service_class_name, dependency.name, dependency.args, instance.name)
-        if spec.condition == "completed":
-            return await self._completed(service)
-        if not service.state.is_up:
-            await service.start()
-        if spec.condition == "healthy" and isinstance(service, BaseService):
-            with anyio.move_on_after(_HEALTHY_WAIT):
-                await service.wait_until(lambda s: s.health is HealthStatus.HEALTHY or not s.state.is_up)
-            if service.health is not HealthStatus.HEALTHY:
-                raise DependencyError(f"service {service.name!r} is {service.state.value} but not healthy")
-        return service
-
-    async def _completed(self, service: Service) -> Service:
-        """Wait until a service that is meant to end has ended well."""
-        if not isinstance(service, BaseService):
-            raise DependencyError(f"service {service.name!r} cannot complete")
-        if service.view().starts == 0 and not service.state.is_up:
-            await service.start()
-        done: Callable[[ServiceStatus], bool] = lambda status: not status.state.is_up and status.state.is_settled  # noqa: E731
-        status = await service.wait_until(done)
-        if status.state is not ServiceState.STOPPED:
-            raise DependencyError(f"service {service.name!r} ended as {status.state.value}")
-        return service
-
-    def wake_dependents(self, instance: ServiceInstance) -> None:
-        """Start the services that wait for `instance`, now that it is up."""
-        if instance.state.is_up:
-            self.wake_waiting_for(instance.name)
-
-    def wake_waiting_for(self, name: str) -> None:
-        """Start the wanted services that are waiting and depend on `name`."""
-        for service in self.dependents(name):
-            if isinstance(service, ServiceInstance) and service.state is ServiceState.WAITING and service.is_wanted:
-                service.request(OperationKind.START, reason=f"dependency {name} is there")
+        for name in dependencies:
+            self._refuse_cycle((service.name,), name)
 
 
-def _blocked(instance: ServiceInstance, dependency: ResolvedDependency, error: OstlerError) -> DependencyError:
-    return _waiting(
-        instance,
-        f"service {instance.name!r} waits for {dependency.name!r} (condition {dependency.spec.condition}): "
-        f"{error.summary}",
-        f"service_status {dependency.name} tells why",
-    )
-
-
-def _waiting(instance: ServiceInstance, summary: str, next_action: str) -> DependencyError:
-    error = DependencyError(
-        summary,
-        service=instance.name,
+def _missing(path: Sequence[str], dependency: ResolvedDependency) -> DependencyError:
+    spec = dependency.spec
+    chain = f" (needed by {' <- '.join(reversed(path[:-1]))})" if len(path) > 1 else ""
+    if spec.name is None:
+        what = f"an instance of class {spec.service_class_name!r}, and there is none"
+        fix = f"service_create one of class {spec.service_class_name!r} first"
+    else:
+        what = f"{dependency.name!r}, which does not exist"
+        fix = f"create {dependency.name!r} first"
+    return DependencyError(
+        f"service {path[-1]!r} depends on {what}{chain}",
+        service=path[0],
         step="dependencies",
-        next_actions=(next_action, "it starts by itself when the dependency is there"),
+        next_actions=(fix, "or give the dependency 'create: true'"),
     )
-    if instance.state is ServiceState.STARTING:
-        instance.report(Transition.DEPENDENCY_MISSED, reason="dependency", error=error)
-    return error
+
+
+def _cycle(service: str, path: Sequence[str], more: str = "") -> DependencyError:
+    return DependencyError(
+        f"the dependencies of service {service!r} form a cycle: {' -> '.join(path)}{more}",
+        service=service,
+        step="dependencies",
+        next_actions=("take one dependency out of the cycle",),
+    )
+
+
+def _derived_name(owner: str, suffix: str) -> str:
+    """Return a valid service name for what is made for `owner`, distinct even where it has to be cut."""
+    name = re.sub(r"[^a-z0-9]+", "-", f"{owner}-{suffix}".lower()).strip("-")
+    if len(name) <= _NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LENGTH - 9].rstrip('-')}-{digest}"
 
 
 def _is_true(value: object) -> bool:

@@ -29,7 +29,8 @@ class EventPage:
         events: oldest first.
         next_cursor: pass it as `since` to read what comes after.
         truncated: there is more right now; read again from `next_cursor`.
-        dropped: events between `since` and the first one here may be gone (retention).
+        dropped: some of the events after `since` are gone (retention), or `since` is a cursor that was never given
+            out (the state folder was replaced), so that reading begins anew.
     """
 
     events: tuple[Event, ...]
@@ -53,10 +54,13 @@ class EventLog:
         self._store = store
         self._max_events = max_events
         self._max_per_service = max_per_service
-        self._all: deque[Event] = deque()
+        self._all: dict[int, Event] = {}
+        """By cursor, oldest first."""
         self._by_service: dict[str, deque[Event]] = {}
         self._last_cursor = 0
         self._dropped_until = 0
+        self._dropped_of: dict[str, int] = {}
+        """Service with kept events → cursor of its newest dropped one."""
         self._subscribers: list[Callable[[Event], None]] = []
         self._waiters: list[anyio.Event] = []
 
@@ -70,9 +74,14 @@ class EventLog:
 
     def restore(self, events: Iterable[Event], last_cursor: int) -> None:
         """Take over what the store kept from an earlier run; cursors go on from there."""
+        expected: int | None = None
         for event in events:
+            if expected is None or event.cursor != expected:  # a gap: what was in it is gone
+                self._dropped_until = event.cursor - 1
+            expected = event.cursor + 1
             self._keep(event)
-        self._dropped_until = max(self._dropped_until, self._all[0].cursor - 1 if self._all else last_cursor)
+        if expected is None:
+            self._dropped_until = last_cursor
         self._last_cursor = max(last_cursor, self._last_cursor)
 
     def append(
@@ -103,7 +112,9 @@ class EventLog:
         self, *, since: int = 0, service: str = "", kinds: Collection[EventKind] = (), limit: int = 100
     ) -> EventPage:
         """Return the events after cursor `since`, oldest first, at most `limit`."""
-        source = self._by_service.get(service, deque()) if service else self._all
+        is_foreign = since > self._last_cursor
+        since = 0 if is_foreign else since
+        source = self._by_service.get(service, ()) if service else self._all.values()
         found: list[Event] = []
         truncated = False
         for event in reversed(source):
@@ -116,9 +127,9 @@ class EventLog:
             found, truncated = found[:limit], True
         return EventPage(
             tuple(found),
-            next_cursor=found[-1].cursor if truncated else max(self._last_cursor, since),
+            next_cursor=found[-1].cursor if truncated else self._last_cursor,
             truncated=truncated,
-            dropped=since < self._dropped_until and bool(source),
+            dropped=is_foreign or since < self._gone_until(service),
         )
 
     async def wait(
@@ -143,19 +154,29 @@ class EventLog:
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
 
+    def _gone_until(self, service: str) -> int:
+        if service and service in self._by_service:
+            return self._dropped_of.get(service, 0)
+        return self._dropped_until
+
     def _keep(self, event: Event) -> None:
         self._last_cursor = max(self._last_cursor, event.cursor)
-        self._all.append(event)
-        if event.service:
-            own = self._by_service.setdefault(event.service, deque())
-            own.append(event)
-            if len(own) > self._max_per_service:
-                own.popleft()
+        self._all[event.cursor] = event
+        own = self._by_service.setdefault(event.service, deque())
+        own.append(event)
+        if event.service and len(own) > self._max_per_service:
+            self._drop(own[0])
         if len(self._all) > self._max_events:
-            oldest = self._all.popleft()
-            self._dropped_until = oldest.cursor
-            own = self._by_service.get(oldest.service)
-            if own is not None and own and own[0].cursor <= oldest.cursor:
-                own.popleft()
-                if not own:
-                    del self._by_service[oldest.service]
+            self._drop(next(iter(self._all.values())))
+
+    def _drop(self, event: Event) -> None:
+        """Let go of a service's oldest event."""
+        del self._all[event.cursor]
+        self._dropped_until = max(self._dropped_until, event.cursor)
+        own = self._by_service[event.service]
+        own.popleft()
+        if own:
+            self._dropped_of[event.service] = event.cursor
+        else:
+            del self._by_service[event.service]
+            self._dropped_of.pop(event.service, None)

@@ -53,6 +53,7 @@ class ServiceInstance(BaseService):
         self._arg_secrets = secret_strings(service_class.spec.args, record.args)
         self.secrets: frozenset[str] = self._arg_secrets | self._output_secrets()
         self.dependency_facts: Mapping[str, object] = {}
+        self.dependency_problems: dict[str, str] = {}
         self.removed = False
         self.evidence = ""
         self.checked_at: datetime | None = None
@@ -82,8 +83,19 @@ class ServiceInstance(BaseService):
     @property
     def checks_health(self) -> bool:
         """Whether there is a tool to check with, and checking is enabled."""
-        tools = self.service_class.tools
-        return self.service_class.config.health.enabled and (tools.health_check or tools.status) is not None
+        return self.service_class.config.health.enabled and self.service_class.looks_after_start
+
+    @property
+    def can_be_healthy(self) -> bool:
+        """Whether something can ever say that it is healthy: a check, or the knowledge of its driving server."""
+        if self.service_class.looks_after_start:
+            return self.checks_health
+        return self._runtime.tools is not None and self.service_class.config.health.enabled
+
+    @property
+    def has_completed(self) -> bool:
+        """Whether it has done its work and ended well, by its class's `completed`."""
+        return bool(self.record.counters.get("completed"))
 
     def template_names(self) -> dict[str, object]:
         """Return what the class's templates may name."""
@@ -100,7 +112,7 @@ class ServiceInstance(BaseService):
                 "class": record.class_name,
                 "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
             },
-            "dependencies": self.dependency_facts,
+            "dependencies": self.dependency_facts or self._runtime.dependency_facts(self),
             "env": dict(self._runtime.environment),
         }
 
@@ -119,7 +131,7 @@ class ServiceInstance(BaseService):
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
         status, record, operation = self.status, self.record, self.operation
-        stored_error = (record.error or {}).get("message") if status.error is None and not status.state.is_up else None
+        stored: JsonObject = record.error if record.error and status.error is None and not status.state.is_up else {}
         counters = record.counters
         return ServiceView(
             id=record.id,
@@ -134,9 +146,9 @@ class ServiceInstance(BaseService):
             state_since=status.since,
             created_at=record.created_at,
             updated_at=self._updated_at,
-            error=error_text(status.error) or stored_error,
+            error=error_text(status.error) or stored.get("message"),
             error_at=status.error_at,
-            reason=status.reason,
+            reason=status.reason or str(stored.get("reason") or ""),
             labels=record.labels,
             owner=record.owner,
             purpose=record.purpose,
@@ -147,6 +159,7 @@ class ServiceInstance(BaseService):
             outputs_at=_time(counters.get("outputsAt")),
             service_data=self.service_data(),
             dependencies=self.dependencies,
+            dependency_problems=tuple(self.dependency_problems[name] for name in sorted(self.dependency_problems)),
             checked_at=self.checked_at,
             next_check_at=self.next_check_at,
             next_retry_at=self.next_retry_at,
@@ -155,6 +168,7 @@ class ServiceInstance(BaseService):
             health_failures=self.failures,
             health_successes=self.successes,
             health_checks=self.checks_health,
+            lease=record.lease,
             lease_expires_at=record.lease_expires_at,
             restarts=int(counters.get("restarts", 0)),
             starts=int(counters.get("starts", 0)),
@@ -207,6 +221,15 @@ class ServiceInstance(BaseService):
         """Note whether a start may have left something that nobody can tell of."""
         self.set_record(counters={**self.record.counters, "held": int(held)})
 
+    def set_completed(self) -> None:
+        """Note that it has done its work and ended well: nobody wants it to run any more."""
+        self.set_record(desired=DesiredState.STOPPED, counters={**self.record.counters, "completed": 1})
+
+    def begin_anew(self) -> None:
+        """A start begins: what an earlier run completed does not count any more."""
+        if self.has_completed:
+            self.set_record(counters={**self.record.counters, "completed": 0})
+
     def forget_start(self) -> None:
         """Note that nothing of the last start is there any more."""
         self.set_record(stop_plan=(), step_outputs={}, outputs={})
@@ -252,6 +275,20 @@ class ServiceInstance(BaseService):
     def driver_answered(self) -> None:
         """The driving server answered a call."""
         self.set_reachability(Reachability.REACHABLE)
+
+    def judge_by_driver(self) -> None:
+        """Take it for healthy, because the server that started it is there and no tool can look closer."""
+        server = self.service_class.tools.start.server
+        self.evidence = f"server {server!r} is connected; the class has no tool that looks at the service"
+        self.checked_at = self._clock.now()
+        self.set_health(HealthStatus.HEALTHY)
+
+    def doubt_driver(self, server: str) -> None:
+        """The server is gone that alone vouched for it: nobody can tell any more."""
+        tools = self.service_class.tools
+        if self.state.is_up and not self.service_class.looks_after_start and server == tools.start.server:
+            self.evidence = f"server {server!r} was away since the start, and no tool can look at the service"
+            self.set_health(HealthStatus.UNKNOWN)
 
     def set_dependencies(self, names: Sequence[str]) -> None:
         """Note the names that the class's dependencies have for this instance."""
@@ -370,6 +407,7 @@ class ServiceInstance(BaseService):
         finally:
             self._controlled = False
             self._idle.set()
+        self._runtime.operation_ended(self)
 
     async def _execute(self, operation: Operation) -> None:
         events = self._runtime.events

@@ -45,6 +45,7 @@ class Lifecycle(Teardown):
     async def _bring_up(self, operation: Operation) -> None:
         """Start under the create timeout, and clean up when that fails."""
         instance = self._instance
+        instance.begin_anew()
         try:
             self._check_tools()
             operation.step = "dependencies"

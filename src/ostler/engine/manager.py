@@ -11,26 +11,28 @@ import anyio
 
 from ostler.engine.classes import ClassCatalogue
 from ostler.engine.clock import SystemClock
-from ostler.engine.creation import InstanceFactory, request_digest
-from ostler.engine.dependencies import CREATED_FOR, DependencyGraph
+from ostler.engine.creation import InstanceFactory
+from ostler.engine.creator import Creator
+from ostler.engine.dependencies import DependencyGraph
 from ostler.engine.events import EventLog
 from ostler.engine.health import CONCURRENCY, HealthScheduler
-from ostler.engine.instance import ServiceInstance, follow
+from ostler.engine.instance import ServiceInstance
 from ostler.engine.leases import LeaseKeeper
-from ostler.engine.operations import ANSWER_GRACE, Operation
+from ostler.engine.operations import ANSWER_GRACE
+from ostler.engine.ordering import Failures, start_in_order, stop_in_order
 from ostler.engine.planning import Planner
+from ostler.engine.prerequisites import Prerequisites
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
 from ostler.engine.recovery import Recovery
 from ostler.engine.registry import ServiceRegistry
+from ostler.engine.requests import Requests
 from ostler.engine.restarts import RestartKeeper
 from ostler.engine.runtime import Runtime, new_id
 from ostler.engine.service import Service
 from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
 from ostler.model.errors import (
-    AlreadyExistsError,
     ClassUnavailableError,
     OperationError,
-    OstlerError,
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -94,17 +96,22 @@ class ServiceManager:
         )
         self._factory = InstanceFactory(self._runtime, self.registry)
         self.health = HealthScheduler(self._clock, self._runtime.random, concurrency=health_concurrency)
-        self._graph = DependencyGraph(self.registry, self._create_dependency)
+        self._creator = Creator(self._runtime, self.registry, self.classes, self._factory)
+        self._graph = DependencyGraph(self.registry, self._creator.virtual)
         self.plans = Planner(self._runtime, self.registry, self._graph, self._factory, self.classes)
+        self._needs = Prerequisites(self._runtime, self.registry, self._graph, self._create_dependency)
         self._restarts = RestartKeeper(self._runtime)
-        self._leases = LeaseKeeper(self._runtime, self._instances)
+        self._leases = LeaseKeeper(self._runtime)
+        self._requests = Requests(self.registry, self._graph, self._needs, self._restarts, self._leases)
         self._recovery = Recovery(self._runtime, self.health)
-        self._runtime.await_dependencies = self._graph.await_dependencies
+        self._runtime.await_dependencies = self._needs.await_dependencies
+        self._runtime.dependency_facts = self._needs.facts_of
         self._runtime.instance_changed = self._instance_changed
-        self._runtime.watch_health = self.health.watch
+        self._runtime.operation_ended = self._operation_ended
+        self._runtime.watch_health = self._watch_health
         self._runtime.instance_removed = self._unregister
-        self._names_in_creation: set[str] = set()
         self._unsubscribe: list[Callable[[], None]] = []
+        self._followed: dict[str, Callable[[], None]] = {}
         self._stack: AsyncExitStack | None = None
         self._leaving = False
 
@@ -119,7 +126,11 @@ class ServiceManager:
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(anyio.create_task_group())
             self._runtime.task_group = group
-            self._recovery.restore(state, self._register)
+            self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
+            for service in self.registry.get_all():  # configured ones that were there before this
+                self._registry_changed(service, True)
+            self._recovery.restore(state, self.registry.register)
+            self._adopt_restored(len(state.services))
             group.start_soon(self.health.run, name="ostler-health")
             group.start_soon(self._leases.run, name="ostler-leases")
             group.start_soon(self._recovery.run, name="ostler-recovery")
@@ -136,7 +147,7 @@ class ServiceManager:
             with anyio.CancelScope(shield=True):
                 await self._leave()
         finally:
-            for unsubscribe in self._unsubscribe:
+            for unsubscribe in (*self._unsubscribe, *self._followed.values()):
                 unsubscribe()
             assert self._runtime.task_group is not None
             self._runtime.task_group.cancel_scope.cancel()
@@ -155,11 +166,7 @@ class ServiceManager:
                 await instance.wait_idle()
             leaving = [i for i in self._instances() if (self.stop_on_exit or not i.record.persist)]
             wanted = [i for i in leaving if i.record.persist and i.is_wanted]
-            failures = await self._stop_many(
-                leaving,
-                lambda i: OperationKind.STOP if i.record.persist else OperationKind.DELETE,
-                reason="the server is shutting down",
-            )
+            failures = await stop_in_order(leaving, self._graph, self._stop_for_exit)
             for error in failures.values():
                 logger.warning("%s", error)
             for instance in wanted:  # stopped for the exit, not by a person's wish: it comes back
@@ -169,28 +176,21 @@ class ServiceManager:
             busy = [f"{i.name} ({i.operation.step})" for i in self._instances() if i.operation is not None]
             logger.warning("shutdown did not end in %ss; still busy: %s", self._shutdown_timeout, ", ".join(busy))
 
-    async def _stop_many(
-        self, instances: Sequence[ServiceInstance], kind_of: Callable[[ServiceInstance], OperationKind], *, reason: str
-    ) -> dict[str, OstlerError]:
-        """Stop or delete `instances`, dependents first, independent ones in parallel; return the failures."""
-        done = {instance.name: anyio.Event() for instance in instances}
-        failures: dict[str, OstlerError] = {}
+    @staticmethod
+    async def _stop_for_exit(service: Service) -> None:
+        assert isinstance(service, ServiceInstance)
+        kind = OperationKind.STOP if service.record.persist else OperationKind.DELETE
+        await service.request(kind, reason="the server is shutting down").wait()
 
-        async def stop(instance: ServiceInstance) -> None:
-            try:
-                for dependent in self._graph.dependents(instance.name):
-                    if dependent.name in done:
-                        await done[dependent.name].wait()
-                await instance.request(kind_of(instance), reason=reason).wait()
-            except OstlerError as error:
-                failures[instance.name] = error
-            finally:
-                done[instance.name].set()
-
-        async with anyio.create_task_group() as group:
-            for instance in instances:
-                group.start_soon(stop, instance)
-        return failures
+    def _adopt_restored(self, stored: int) -> None:
+        """Take up what an earlier run left: leases, dependencies, and what was made for somebody who is gone."""
+        instances = self._instances()
+        for instance in instances:
+            self._needs.register(instance)  # once more: only now are all of them there
+        if len(instances) < stored:
+            return  # a record could not be read, and who is in it may be the user of another
+        for orphan in self._graph.orphans():
+            orphan.request(OperationKind.DELETE, reason="nobody uses it any more")
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -248,31 +248,28 @@ class ServiceManager:
 
     # -- all at once ---------------------------------------------------------------------------------------
 
-    async def start_all(self) -> dict[str, OstlerError]:
+    async def start_all(self, *, timeout: float | None = None) -> Failures:
         """Start every service that is not up, each as early as its own dependencies allow.
+
+        Args:
+            timeout: seconds to wait; what is not up by then is among the failures, and goes on by itself.
 
         Returns the failures by name; the others are up.
         """
-        failures: dict[str, OstlerError] = {}
+        self._refuse_when_leaving()
+        services = [service for service in self.registry.get_all() if not service.state.is_up]
+        return await start_in_order(services, self._needs, timeout=timeout)
 
-        async def start(service: Service) -> None:
-            try:
-                await service.start()
-            except OstlerError as error:
-                failures[service.name] = error
+    async def stop_all(self, *, timeout: float | None = None) -> Failures:
+        """Stop every service, dependents before what they depend on, as early as that allows.
 
-        async with anyio.create_task_group() as group:
-            for service in self.registry.get_all():
-                if not service.state.is_up:
-                    group.start_soon(start, service)
-        return failures
-
-    async def stop_all(self) -> dict[str, OstlerError]:
-        """Stop every service instance, dependents before what they depend on, as early as that allows.
+        Args:
+            timeout: seconds to wait; what is not down by then is among the failures.
 
         Returns the failures by name; the others are down.
         """
-        return await self._stop_many(self._instances(), lambda _: OperationKind.STOP, reason="requested")
+        self._refuse_when_leaving()
+        return await stop_in_order(self.registry.get_all(), self._graph, self._requests.stop, timeout=timeout)
 
     # -- creating ------------------------------------------------------------------------------------------
 
@@ -314,130 +311,41 @@ class ServiceManager:
         self._refuse_when_leaving()
         if request.plan_id:
             request = self.plans.accept(request)
-        entry = self.classes.get(request.class_name)
-        args = self._factory.effective_args(entry, request.args, request.name)
-        digest = request_digest(request.class_name, args)
-        name = request.name or self._factory.default_name(entry, args)
-        existing = self._factory.replayed(request, name, digest, self._instances())
-        if existing is not None:
-            return await self._replay(existing, request, wait=wait, timeout=timeout, progress=progress)
-        if request.start:
-            availability = self.classes.availability(request.class_name)
-            unlisted = [t for t in availability.missing_tools if not self._factory.may_come(t)]
-            if unlisted:
-                raise ClassUnavailableError(
-                    request.class_name,
-                    unlisted,
-                    service=name,
-                    next_actions=(f"mend this: {availability.reason}", "mcpserver_list shows the servers there are"),
-                )
-        instance = self._factory.make(entry, request, name, args, digest)
-        self._graph.check(instance)
-        await self._admit(instance)
-        if not request.start:
-            return OperationResult(instance.view(), f"service {name} was created (not started)")
-        operation = instance.request(OperationKind.START, reason="created")
-        return await self._settle_create(instance, operation, wait=wait, timeout=timeout, progress=progress)
-
-    async def _admit(self, instance: ServiceInstance) -> None:
-        name = instance.name
-        if name in self._names_in_creation:
-            raise AlreadyExistsError(f"service {name!r} already exists (it is being created)", service=name)
-        self._names_in_creation.add(name)
-        try:
-            if name in self.registry:
-                raise AlreadyExistsError(f"service {name!r} already exists", service=name)
-            await instance.commit()
-            self._register(instance)
-        finally:
-            self._names_in_creation.discard(name)
-        self.events.append(
-            EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
-            + (f" by {instance.record.owner}" if instance.record.owner else ""),
-        )  # fmt: skip
-
-    async def _settle_create(
-        self,
-        instance: ServiceInstance,
-        operation: Operation,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
-    ) -> OperationResult:
-        name = instance.name
-        if not wait:
-            return OperationResult(
-                instance.view(),
-                f"service {name} was created and is starting",
-                finished=False,
-                operation_id=operation.id,
-            )
-        try:
-            with anyio.move_on_after(timeout):
-                await follow(operation, progress)
-                return OperationResult(
-                    instance.view(), f"service {name} was created and is running", operation_id=operation.id
-                )
-        except OstlerError as error:
-            await self._remove_failed_create(instance, error)
-            raise
-        return OperationResult(
-            instance.view(), f"service {name} was created and is still starting", finished=False,
-            operation_id=operation.id,
-        )  # fmt: skip
-
-    async def _remove_failed_create(self, instance: ServiceInstance, error: OstlerError) -> None:
-        clean = not instance.record.has_leftover
-        if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
-            if instance.state is ServiceState.FAILED:
-                error.summary += f"; service {instance.name!r} is kept as failed"
-            return
-        with anyio.CancelScope(shield=True):
-            try:
-                await instance.request(OperationKind.DELETE, reason="its start failed on create").wait()
-            except OstlerError as delete_error:
-                logger.warning("%s", delete_error)
-                return
-            error.summary += f"; service {instance.name!r} was not created"
-
-    async def _replay(
-        self,
-        instance: ServiceInstance,
-        request: CreateRequest,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
-    ) -> OperationResult:
-        if request.start and not instance.state.is_up:
-            result = await self._carry_out(instance, OperationKind.START, wait=wait, timeout=timeout, progress=progress)
-            message = f"service {instance.name} already exists with the same arguments; {result.message}"
-            return OperationResult(
-                result.service, message, changed=result.changed, finished=result.finished,
-                operation_id=result.operation_id,
-            )  # fmt: skip
-        return OperationResult(
-            instance.view(), f"service {instance.name} already exists with the same arguments", changed=False
+        self._factory.check_request(request)
+        return await self._creator.create(
+            request, self._graph, self._requests, wait=wait, timeout=timeout, progress=progress
         )
 
-    async def _create_dependency(self, class_name: str, name: str, args: JsonObject, owner: str) -> Service:
-        await self.create(CreateRequest(class_name, name, args, owner=owner, labels={CREATED_FOR: owner}, start=False))
-        return self.registry.get(name)
-
-    def _register(self, instance: ServiceInstance) -> None:
-        self.registry.register(instance)
-        self._graph.resolve(instance)
+    async def _create_dependency(self, class_name: str, name: str, args: JsonObject, user: ServiceInstance) -> Service:
+        return await self._creator.create_dependency(class_name, name, args, user, self._graph, self._requests)
 
     def _unregister(self, instance: ServiceInstance) -> None:
-        self.health.forget(instance)
-        self._restarts.forget(instance)
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted")
         for orphan in self._graph.forget(instance):
-            if isinstance(orphan, ServiceInstance) and not self._leaving:
+            if not self._leaving:
                 orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")
+
+    def _registry_changed(self, service: Service, is_registered: bool) -> None:
+        if isinstance(service, ServiceInstance):
+            if is_registered:
+                self._needs.register(service)
+                self._leases.watch(service)
+            else:
+                self.health.forget(service)
+                self._restarts.forget(service)
+                self._leases.forget(service)
+                self._needs.forget(service)
+            return
+        if unfollow := self._followed.pop(service.name, None):
+            unfollow()
+        if is_registered:
+            self._needs.register(service)
+            self._followed[service.name] = service.on_state_change(self._static_changed)
+        else:
+            self._needs.forget(service)
+            self._graph.forget(service)
 
     # -- operations ----------------------------------------------------------------------------------------
 
@@ -450,19 +358,42 @@ class ServiceManager:
             NotFoundError: there is no such service.
             OstlerError: the start failed, or a later request took its place.
         """
-        return await self._operate(name, OperationKind.START, wait=wait, timeout=timeout, progress=progress)
+        self._refuse_when_leaving()
+        return await self._requests.operate(name, OperationKind.START, wait=wait, timeout=timeout, progress=progress)
 
     async def stop_service(
-        self, name: str, *, wait: bool = True, timeout: float | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        *,
+        dependents: bool = False,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: Progress | None = None,
     ) -> OperationResult:
-        """Stop the service `name` by its pinned plan; a start under way is cancelled and cleaned up."""
-        return await self._operate(name, OperationKind.STOP, wait=wait, timeout=timeout, progress=progress)
+        """Stop the service `name` by its pinned plan; a start under way is cancelled and cleaned up.
+
+        Args:
+            name: which.
+            dependents: stop first what depends on it, directly or not; else that runs on, and the message names it.
+            wait: wait for the end.
+            timeout: seconds to wait at most.
+            progress: told how far it is.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OstlerError: the stop failed, of the service itself or of a dependent.
+        """
+        self._refuse_when_leaving()
+        if dependents:
+            await self._requests.stop_dependents(name, timeout)
+        return await self._requests.operate(name, OperationKind.STOP, wait=wait, timeout=timeout, progress=progress)
 
     async def restart_service(
         self, name: str, *, wait: bool = True, timeout: float | None = None, progress: Progress | None = None
     ) -> OperationResult:
         """Restart the service `name`."""
-        return await self._operate(name, OperationKind.RESTART, wait=wait, timeout=timeout, progress=progress)
+        self._refuse_when_leaving()
+        return await self._requests.operate(name, OperationKind.RESTART, wait=wait, timeout=timeout, progress=progress)
 
     async def delete(
         self,
@@ -496,7 +427,7 @@ class ServiceManager:
                 service=name,
                 next_actions=("remove its entry from mcp.json", f"or service_stop {name}"),
             )
-        return await self._carry_out(
+        return await self._requests.carry_out(
             service, OperationKind.DELETE, force=force, abandon=abandon, wait=wait, timeout=timeout, progress=progress
         )
 
@@ -507,82 +438,36 @@ class ServiceManager:
             await service.check_health()
         return service.view()
 
-    async def renew(self, name: str, lease: float) -> ServiceView:
-        """Let the lease of the service `name` end `lease` seconds from now.
+    async def renew(self, name: str, lease: float | None = None) -> ServiceView:
+        """Let the lease of the service `name` end `lease` seconds from now (None: its own length again).
+
+        A service without a lease gets one. Durable when this returns.
 
         Raises:
-            NotFoundError: there is no such instance.
+            NotFoundError: there is no such service.
+            OperationError: it is a configured service, which has no lease.
+            ArgumentError: the length is not positive, or there is none.
         """
-        service = self.registry.get(name)
-        if not isinstance(service, ServiceInstance):
-            raise OperationError(f"service {name!r} has no lease: it is a configured {service.service_type}")
-        await self._leases.renew(service, lease)
-        return service.view()
-
-    async def _operate(
-        self, name: str, kind: OperationKind, *, wait: bool, timeout: float | None, progress: Progress | None
-    ) -> OperationResult:
         self._refuse_when_leaving()
         service = self.registry.get(name)
-        if isinstance(service, ServiceInstance):
-            return await self._carry_out(service, kind, wait=wait, timeout=timeout, progress=progress)
-        return await self._operate_static(service, kind, timeout=timeout)
-
-    async def _operate_static(self, service: Service, kind: OperationKind, *, timeout: float | None) -> OperationResult:
-        was_up, was_stopped = service.state.is_up, service.state is ServiceState.STOPPED
-        if kind is OperationKind.START and was_up:
-            return OperationResult(service.view(), f"service {service.name} is already running", changed=False)
-        if kind is OperationKind.STOP and was_stopped:
-            return OperationResult(service.view(), f"service {service.name} is already stopped", changed=False)
-        with anyio.move_on_after(timeout) as scope:
-            match kind:
-                case OperationKind.START:
-                    await service.start()
-                case OperationKind.STOP:
-                    await service.stop()
-                case _:
-                    await service.restart()
-        done = not scope.cancelled_caught
-        words = {OperationKind.START: "started", OperationKind.STOP: "stopped"}.get(kind, "restarted")
-        message = f"service {service.name} was {words}" if done else f"service {service.name} is not there yet"
-        return OperationResult(service.view(), message, finished=done)
-
-    async def _carry_out(
-        self,
-        instance: ServiceInstance,
-        kind: OperationKind,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
-        force: bool = False,
-        abandon: bool = False,
-    ) -> OperationResult:
-        if kind is OperationKind.STOP:
-            self._restarts.forget(instance)
-        operation = instance.request(kind, reason="requested", force=force, abandon=abandon)
-        if wait:
-            with anyio.move_on_after(timeout):
-                await follow(operation, progress)
-                message = operation.message + self._still_using(instance, kind)
-                return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
-        return OperationResult(
-            instance.view(),
-            f"{kind.value} of service {instance.name} is under way",
-            finished=False,
-            operation_id=operation.id,
-        )
-
-    def _still_using(self, instance: ServiceInstance, kind: OperationKind) -> str:
-        """Say which running services depend on one that was just taken away."""
-        if kind not in (OperationKind.STOP, OperationKind.DELETE):
-            return ""
-        users = [dependent.name for dependent in self._graph.dependents(instance.name) if dependent.state.is_up]
-        return f"; still running and depending on it: {', '.join(users)}" if users else ""
+        if not isinstance(service, ServiceInstance):
+            raise OperationError(
+                f"service {name!r} is a configured {service.service_type} and has no lease",
+                service=name,
+                next_actions=("leases are for services made with service_create",),
+            )
+        await self._leases.renew(service, lease)
+        return service.view()
 
     def _refuse_when_leaving(self) -> None:
         if self._leaving or self._runtime.task_group is None:
             raise OperationError("the server is shutting down", next_actions=("try again in a moment",))
+
+    def _watch_health(self, instance: ServiceInstance) -> None:
+        """Check what can be checked; of the rest, what is known about the driving server is all there is."""
+        self.health.watch(instance)
+        if not instance.service_class.looks_after_start and instance.can_be_healthy:
+            instance.judge_by_driver()
 
     # -- reactions -----------------------------------------------------------------------------------------
 
@@ -591,7 +476,24 @@ class ServiceManager:
         if self._leaving:
             return
         self._restarts.consider(instance)
-        self._graph.wake_dependents(instance)
+        self._needs.service_changed(instance)
+
+    def _operation_ended(self, instance: ServiceInstance) -> None:
+        """React to the end of an operation, when none follows."""
+        if not self._leaving:
+            self._restarts.consider(instance)
+            self._needs.operation_ended(instance)
+
+    def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
+        """A configured service changed: record it, and tell who depends on it."""
+        service = self.registry.find(name)
+        if service is None or isinstance(service, ServiceInstance):
+            return
+        if old != new:
+            text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
+            self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})
+        if not self._leaving:
+            self._needs.service_changed(service)
 
     def _server_changed(self, server: str) -> None:
         """A downstream server came, went or lists other tools: tell what it drives."""
@@ -602,9 +504,10 @@ class ServiceManager:
                 continue
             if not connected:
                 instance.set_reachability(Reachability.UNREACHABLE)
+                instance.doubt_driver(server)
             elif instance.reachability is not Reachability.REACHABLE:
                 instance.set_reachability(Reachability.REACHABLE)
                 self._recovery.server_is_back(instance)
-                self._restarts.hurry(instance)
+                self._restarts.driver_is_back(instance)
         if connected:
-            self._graph.wake_waiting_for(server)
+            self._needs.server_came(server)

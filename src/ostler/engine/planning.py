@@ -260,8 +260,6 @@ class Planner:
             unknown = {("service", key): _AFTER_CREATION for key in ("id", "metadata")}
         for dependency in self._graph.resolve(instance):
             facts[dependency.alias] = self._dependency(draft, instance, dependency, unknown)
-        if new:
-            self._graph.forget(instance)
         return Knowledge({**blank.template_names(), "dependencies": facts}, unknown, blank.secrets)
 
     def _dependency(
@@ -279,7 +277,7 @@ class Planner:
                 if not spec.create or spec.service_class_name is None:
                     if spec.required:
                         draft.problems.append(f"{user.name} depends on {name!r}, which does not exist")
-                    return {"name": name, "state": "failed", "outputs": {}}
+                    return {"name": name, "state": "missing", "outputs": {}}
                 service = self._virtual(spec.service_class_name, name, dependency.args, user)
                 draft.depend_on_absence(name)
                 self._start(draft, service, "create", f"made for {user.name}")
@@ -291,7 +289,7 @@ class Planner:
             if spec.required:
                 raise
             draft.problems.append(f"optional dependency {name!r} of {user.name} would not be there: {error.summary}")
-            return {"name": name, "state": "failed", "outputs": {}}
+            return {"name": name, "state": "missing", "outputs": {}}
         state = "stopped" if spec.condition == "completed" else service.state.value
         if name not in draft.outputs:
             outputs = service.record.outputs if isinstance(service, ServiceInstance) else {}
@@ -309,7 +307,7 @@ class Planner:
             up = service.state.is_up
             draft.concern(service, "reuse" if up else "start", "" if up else f"a configured {service.service_type}")
             return
-        done = condition == "completed" and (service.view().starts > 0 or service.state.is_up)
+        done = condition == "completed" and (service.has_completed or service.state.is_up)
         if done or service.state.is_up:
             draft.depend_on_state(service)
             draft.concern(service, "reuse", f"{user.name} waits until it has ended" if done else "")
@@ -339,7 +337,7 @@ class Planner:
         entry = self._classes.get(class_name)
         effective = self._factory.effective_args(entry, args, name)
         request = CreateRequest(
-            class_name, name, effective, owner=user.name, labels={CREATED_FOR: user.name}, start=False
+            class_name, name, effective, owner=user.record.owner, labels={CREATED_FOR: user.name}, start=False
         )
         return self._factory.make(entry, request, name, effective, request_digest(class_name, effective))
 

@@ -1,7 +1,7 @@
 """Name → Service, safe to use from several threads."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ostler.engine.service import Service
@@ -30,6 +30,7 @@ class ServiceRegistry:
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
         self._lock = threading.Lock()
+        self._callbacks: list[Callable[[Service, bool], None]] = []
 
     def __repr__(self) -> str:
         return f"ServiceRegistry({len(self._services)} services)"
@@ -53,6 +54,9 @@ class ServiceRegistry:
                     next_actions=(f"service_get {service.name} shows it", "choose another name"),
                 )
             self._services[service.name] = service
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback(service, True)
 
     def unregister(self, name: str) -> Service:
         """Remove and return the service `name`.
@@ -63,9 +67,21 @@ class ServiceRegistry:
         with self._lock:
             service = self._services.pop(name, None)
             known = list(self._services)
+            callbacks = list(self._callbacks)
         if service is None:
             raise NotFoundError("service", name, known=known)
+        for callback in callbacks:
+            callback(service, False)
         return service
+
+    def subscribe(self, callback: Callable[[Service, bool], None]) -> Callable[[], None]:
+        """Call `callback(service, is_registered)` after each change, in the thread that made it.
+
+        Returns a function that ends the subscription.
+        """
+        with self._lock:
+            self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
 
     def find(self, name: str) -> Service | None:
         """Return the service `name`, or None."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
 
+from ostler.engine.batches import BatchCalls
 from ostler.engine.events import EventLog
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 
@@ -22,6 +23,10 @@ def new_id() -> str:
 
 
 async def _no_dependencies(_instance: "ServiceInstance", _operation: "Operation") -> Mapping[str, object]:
+    return {}
+
+
+def _no_facts(_instance: "ServiceInstance") -> Mapping[str, object]:
     return {}
 
 
@@ -40,10 +45,13 @@ class Runtime:
         events: the event log.
         clock: wall time.
         environment: what templates may see as `env.*`.
+        batches: shares the calls that look for many services at once.
         task_group: owns every controller task; set while the manager runs.
         await_dependencies: returns when an instance's dependencies allow its start, with what templates see of them.
         instance_changed: told after each change of an instance's state or health.
         instance_removed: told after an instance was deleted.
+        operation_ended: told when an operation of an instance is over and none is under way.
+        dependency_facts: what templates see of the dependencies of an instance that was not started in this run.
         watch_health: (re)schedules health checks of an instance.
     """
 
@@ -55,8 +63,11 @@ class Runtime:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     make_id: Callable[[], str] = new_id
     random: Random = field(default_factory=Random)
+    batches: BatchCalls = field(default_factory=BatchCalls)
     task_group: TaskGroup | None = None
     await_dependencies: Callable[["ServiceInstance", "Operation"], Awaitable[Mapping[str, object]]] = _no_dependencies
     instance_changed: Callable[["ServiceInstance"], None] = _ignore
     instance_removed: Callable[["ServiceInstance"], None] = _ignore
+    operation_ended: Callable[["ServiceInstance"], None] = _ignore
+    dependency_facts: Callable[["ServiceInstance"], Mapping[str, object]] = _no_facts
     watch_health: Callable[["ServiceInstance"], None] = _ignore

@@ -27,6 +27,8 @@ class ServiceView:
     Attributes:
         error: the last failure in words, kept until the next success; None when there is none.
         reason: a short code for why the state is what it is (`crash-loop`, `dependency`, `lease-expired` …).
+        dependency_problems: what is wrong with services that this one runs without, in words.
+        lease: the length of the lease in seconds; None without one.
         outputs_at: when the outputs were taken from the start (or restart) tool's answer.
         checked_at: when health was last checked (answered or not).
         evidence: what the last health check saw, in words.
@@ -59,6 +61,7 @@ class ServiceView:
     outputs_at: datetime | None = None
     service_data: JsonObject = field(default_factory=dict[str, JsonValue])
     dependencies: tuple[str, ...] = ()
+    dependency_problems: tuple[str, ...] = ()
     checked_at: datetime | None = None
     next_check_at: datetime | None = None
     next_retry_at: datetime | None = None
@@ -67,6 +70,7 @@ class ServiceView:
     health_failures: int = 0
     health_successes: int = 0
     health_checks: bool = False
+    lease: float | None = None
     lease_expires_at: datetime | None = None
     restarts: int = 0
     starts: int = 0

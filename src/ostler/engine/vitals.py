@@ -1,19 +1,49 @@
 """Whether a service is there and well: verification after a restart, finding, health checks."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
 
 from ostler.engine.operations import Operation
+from ostler.engine.runtime import Runtime
 from ostler.engine.steps import Steps
-from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError, ToolFailedError
+from ostler.model.errors import (
+    OperationError,
+    OstlerError,
+    ServerUnavailableError,
+    StoreError,
+    TemplateError,
+    ToolFailedError,
+)
+from ostler.model.manifest import ToolCallSpec
+from ostler.model.records import PlannedCall
+from ostler.model.responses import ToolResponse
 from ostler.model.states import HealthStatus, Reachability, ServiceState, Transition
+from ostler.rules.batches import batch_key
+from ostler.rules.expectations import evaluate_health_check_expectation
 from ostler.rules.extraction import render_outputs
+from ostler.rules.masking import shorten
+from ostler.rules.plans import expectation_of
 
 if TYPE_CHECKING:
+    from ostler.engine.instance import ServiceInstance
     from ostler.model.json import JsonObject, JsonValue
+
+_FRESH = 2.0
+"""Seconds that an answer for many services may be old when one of them is verified."""
+
+_EVIDENCE = 200
+"""Characters of an answer that are kept as evidence."""
 
 
 class Vitals(Steps):
     """Looks at the service through its class's tools; changes nothing outside."""
+
+    def __init__(self, instance: "ServiceInstance", runtime: Runtime) -> None:
+        super().__init__(instance, runtime)
+        self._rendered: tuple[tuple[Any, ...], PlannedCall] | None = None
+        """The health check as rendered last, and what its templates saw."""
+        self._shared_key: tuple[PlannedCall, str] | None = None
 
     async def verify(self, operation: Operation) -> None:
         """Find out whether the service is there, by its status, healthCheck or find tool; change nothing outside."""
@@ -55,7 +85,8 @@ class Vitals(Steps):
             return f"service {instance.name} is running and was adopted"
         if instance.state is not ServiceState.STOPPED:
             # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
-            instance.report(Transition.FOUND_STOPPED, reason="gone" if instance.is_wanted else "")
+            reason = "completed" if instance.has_completed else "gone" if instance.is_wanted else ""
+            instance.report(Transition.FOUND_STOPPED, reason=reason)
         return f"service {instance.name} is not running"
 
     async def _regain_outputs(self) -> None:
@@ -100,13 +131,25 @@ class Vitals(Steps):
             except TemplateError:
                 continue
             try:
-                await self._caller.probe(call)
+                response = await self._caller.look(call, not_before=anyio.current_time() - _FRESH)
+                if self._completes(spec, response):
+                    self._instance.set_completed()
+                    return False
+                self._caller.judge(call, response)
             except ToolFailedError as miss:
                 if miss.is_refusal:
-                    raise
+                    raise self._caller.located(miss, call) from miss.__cause__
                 return False
             return True
         return await self.find()
+
+    def _completes(self, spec: ToolCallSpec, response: ToolResponse) -> bool:
+        """Whether an answer of status or healthCheck says that the service has done its work and ended well."""
+        completed = self._instance.service_class.config.completed
+        if completed is None:
+            return False
+        judged = self._plan("completed", spec.model_copy(update={"expect": completed, "expect_not": None}), 1.0)
+        return evaluate_health_check_expectation(response, *expectation_of(judged)).passed
 
     async def find(self) -> bool | None:
         """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: unknown."""
@@ -115,7 +158,7 @@ class Vitals(Steps):
         if spec is None:
             return None
         try:
-            answer = await self._caller.probe(self._plan("find", spec, 10.0))
+            answer = await self._caller.probe(self._plan("find", spec, 10.0), not_before=anyio.current_time() - _FRESH)
         except ToolFailedError as miss:
             return None if miss.is_refusal else False
         start_outputs = instance.service_class.tools.start.outputs
@@ -150,32 +193,77 @@ class Vitals(Steps):
             text = "\n".join(map(str, cast("list[JsonValue]", lines)))
         return instance.mask_text(text), spec.tool
 
-    async def check_health(self) -> None:
-        """Make one health check and apply its result by the thresholds."""
+    async def check_health(self, *, not_before: float | None = None) -> None:
+        """Make one health check and apply its result by the thresholds.
+
+        Args:
+            not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
+        """
         instance = self._instance
         tools, settings = instance.service_class.tools, instance.service_class.config.health
         step, spec = ("healthCheck", tools.health_check) if tools.health_check else ("status", tools.status)
         if spec is None or not instance.state.is_up:
             return
         since = instance.status.since
+        failure: OstlerError | None = None
         try:
-            answer = await self._caller.probe(self._plan(step, spec, settings.timeout))
+            call = self._health_call(step, spec, settings.timeout)
+            response = await self._caller.look(call, not_before=not_before)
+            if self._completes(spec, response):
+                if instance.state.is_up and instance.status.since == since:
+                    await self._complete()
+                return
+            self._caller.judge(call, response)
+            evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
         except ServerUnavailableError as error:
             instance.checked_at = self._runtime.clock.now()
             instance.evidence = error.summary
             instance.set_reachability(Reachability.UNREACHABLE)
             return
         except OstlerError as error:
-            passed, evidence, failure = False, error.summary, error
-        else:
-            passed, evidence, failure = True, answer.response.text[:200], None
+            failure = error.located(service=instance.name, step=step, tool=spec.tool)
+            evidence = error.summary
         if not instance.state.is_up or instance.status.since != since:
             return  # it was stopped or restarted meanwhile: this result is about its past
         instance.checked_at = self._runtime.clock.now()
         instance.evidence = instance.mask_text(evidence)
-        self._apply_health(passed=passed, failure=failure)
+        self._apply_health(passed=failure is None, failure=failure)
         if failure is not None and instance.state.is_up and instance.health is HealthStatus.UNHEALTHY:
             await self._look_whether_gone(failure, was_status=step == "status")
+
+    def _health_call(self, step: str, spec: ToolCallSpec, timeout: float) -> PlannedCall:
+        """Return the rendered check, made anew only when what its templates see has changed."""
+        record = self._instance.record
+        seen = (record.step_outputs, record.outputs, record.labels, record.args, self._instance.dependency_facts)
+        if self._rendered is not None and all(a is b for a, b in zip(self._rendered[0], seen, strict=True)):
+            return self._rendered[1]
+        call = self._plan(step, spec, timeout)
+        self._rendered = (seen, call)
+        return call
+
+    def batch_key(self) -> str | None:
+        """Return what the health checks have in common that share a call with this one; None: they share none."""
+        tools, settings = self._instance.service_class.tools, self._instance.service_class.config.health
+        step, spec = ("healthCheck", tools.health_check) if tools.health_check else ("status", tools.status)
+        if spec is None or spec.batch is None:
+            return None
+        try:
+            call = self._health_call(step, spec, settings.timeout)
+        except TemplateError:
+            return None  # the check itself will tell
+        if self._shared_key is None or self._shared_key[0] is not call:
+            self._shared_key = call, batch_key(call.tool, call.args)
+        return self._shared_key[1]
+
+    async def _complete(self) -> None:
+        """Take the service as done: it has ended well by itself, and stays so."""
+        instance = self._instance
+        instance.set_completed()
+        instance.report(Transition.FOUND_STOPPED, reason="completed")
+        try:
+            await instance.commit()
+        except StoreError as error:
+            instance.note(f"that it has completed could not be recorded: {error.summary}")
 
     async def _look_whether_gone(self, failure: OstlerError, *, was_status: bool) -> None:
         """An unhealthy service whose `status` tool says that it is not there has failed."""
@@ -199,16 +287,20 @@ class Vitals(Steps):
             instance.report(Transition.FAILED, reason="gone", error=error)
 
     def _apply_health(self, *, passed: bool, failure: OstlerError | None) -> None:
+        """Count a result; below its threshold it does not change a verdict, and shows that there is none yet."""
         instance = self._instance
         settings = instance.service_class.config.health
+        verdict, count, threshold = HealthStatus.HEALTHY, 0, settings.success_threshold
         if passed:
             instance.successes, instance.failures = instance.successes + 1, 0
-            if instance.successes >= settings.success_threshold:
-                instance.set_health(HealthStatus.HEALTHY)
+            count = instance.successes
         else:
             instance.failures, instance.successes = instance.failures + 1, 0
-            if instance.failures >= settings.failure_threshold:
-                instance.set_health(HealthStatus.UNHEALTHY, error=failure)
+            verdict, count, threshold = HealthStatus.UNHEALTHY, instance.failures, settings.failure_threshold
+        if count >= threshold:
+            instance.set_health(verdict, error=failure)
+        elif instance.health is HealthStatus.UNKNOWN:
+            instance.set_health(HealthStatus.CHECKING)
 
     def settle_after_bug(self, error: OstlerError) -> None:
         """Leave no state hanging after an internal error."""

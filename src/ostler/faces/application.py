@@ -64,6 +64,7 @@ class Application:
         self.pool = pool
         self._environment = environment
         self._server_findings: tuple[Finding, ...] = ()
+        self._class_findings: frozenset[Finding] = frozenset()
         self._settings_changed = False
         self._reloading_servers = anyio.Lock()
 
@@ -91,13 +92,13 @@ class Application:
         """Read the class files again; a broken one keeps its last good version and its findings are reported."""
         self.class_files.known = self.known_tools()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
-        before = set(self.classes.findings)
         changed = self.classes.replace(
             (_entry(source) for source in snapshot.entries.values()), tuple(snapshot.findings)
         )
         for name in sorted(changed):
             self.manager.events.append(EventKind.CLASS_CHANGED, message=f"class {name} was loaded, changed or removed")
-        self._tell(finding for finding in snapshot.findings if finding not in before)
+        before, self._class_findings = self._class_findings, frozenset(self.classes.findings)
+        self._tell(finding for finding in self.classes.findings if finding not in before)
 
     def known_tools(self) -> KnownTools:
         """Return the downstream servers and tools there are, by which manifests of muster are read."""
@@ -394,6 +395,7 @@ def _entry(source: ClassSource) -> ClassEntry:
         origin=source.origin,
         path=str(source.path),
         shadows=source.shadows,
+        line=loaded.line,
     )
 
 

@@ -120,6 +120,16 @@ class RetrySpec(_Model):
     delay: Duration = 1.0
 
 
+class BatchSpec(_Model):
+    """One call of a list-style tool that answers for every instance of the class with the same rendered args.
+
+    The item of the list in which every `match` is found stands for the answer of that instance.
+    """
+
+    items: str = "@"
+    match: Annotated[dict[str, JsonValue], Field(min_length=1)]
+
+
 class ToolCallSpec(_Model):
     """One tool call of a lifecycle: which tool, with what, and what to make of the answer."""
 
@@ -130,6 +140,7 @@ class ToolCallSpec(_Model):
     expect_not: Expectation | None = None
     timeout: Duration | None = None
     retry: RetrySpec | None = None
+    batch: BatchSpec | None = None
 
     @field_validator("tool")
     @classmethod
@@ -216,6 +227,16 @@ class RestartPolicySpec(_Model):
     backoff: BackoffSpec = Field(default_factory=BackoffSpec)
     max_restarts: Annotated[int, Field(ge=1)] = 5
     window: Annotated[Duration, Field(gt=0)] = 600.0
+    reset_after: Annotated[Duration | None, Field(gt=0)] = None
+    """Seconds of running well after which earlier restarts are forgotten; None: the window."""
+
+    def shortest_loop(self) -> float:
+        """Return the seconds that `max_restarts` restarts in a row take at least, by their pauses alone."""
+        return sum(self.pause(done) for done in range(self.max_restarts))
+
+    def pause(self, restarts: int) -> float:
+        """Return the seconds to wait, without jitter, after `restarts` restarts."""
+        return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
 
 
 class DependencySpec(_Model):
@@ -233,6 +254,8 @@ class DependencySpec(_Model):
     required: bool = True
     when: str | None = None
     create: bool = False
+    timeout: Annotated[Duration, Field(gt=0)] = 120.0
+    """Seconds that a start waits for the condition; after that it goes on waiting without holding anybody up."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "DependencySpec":
@@ -242,6 +265,8 @@ class DependencySpec(_Model):
             raise ValueError("'create: true' needs 'serviceClassName'")
         if self.args and not self.create:
             raise ValueError("'args' has no effect without 'create: true'")
+        if "timeout" in self.model_fields_set and self.condition == "started":
+            raise ValueError("'timeout' has no effect with the condition 'started': a start has timeouts of its own")
         return self
 
 
@@ -257,6 +282,7 @@ class ServiceConfig(_Model):
     restart_policy: RestartPolicySpec | None = None
     on_unknown: Literal["adopt", "retry", "compensate", "hold"] = "hold"
     outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
+    completed: Expectation | None = None
 
     @field_validator("restart_policy", mode="before")
     @classmethod
@@ -321,6 +347,11 @@ class ServiceClass(_Model):
     def service_type(self) -> str:
         """The type of the instances: `serviceType`, else the class's name."""
         return self.config.service_type or self.name
+
+    @property
+    def looks_after_start(self) -> bool:
+        """Whether a tool can tell how a running instance is: healthCheck, else status."""
+        return (self.tools.health_check or self.tools.status) is not None
 
     def required_tools(self) -> list[str]:
         """Return every `server/tool` that the class calls, sorted, each once."""

@@ -56,6 +56,8 @@ class PlannedCall:
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     retry_attempts: int = 1
     retry_delay: float = 1.0
+    batch: JsonObject | None = None
+    """`{"items": path, "match": {path: value}}` of a call that looks for many services at once; never pinned."""
 
 
 @dataclass(frozen=True, slots=True)

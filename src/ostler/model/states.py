@@ -115,14 +115,17 @@ _TABLE: dict[Transition, tuple[tuple[ServiceState, ...], ServiceState]] = {
     Transition.STOP_REQUESTED: (_STOPPABLE, _S.STOPPING),
     Transition.STOPPED: ((_S.STOPPING,), _S.STOPPED),
     Transition.STOP_FAILED: ((_S.STOPPING,), _S.FAILED),
-    Transition.FAILED: ((_S.RUNNING, _S.RETRYING, _S.UNKNOWN, _S.UNREACHABLE, _S.CONNECTED), _S.FAILED),
+    Transition.FAILED: (
+        (_S.RUNNING, _S.RETRYING, _S.UNKNOWN, _S.UNREACHABLE, _S.CONNECTED, _S.STOPPED, _S.FAILED),
+        _S.FAILED,
+    ),
     Transition.RETRY_SCHEDULED: ((_S.FAILED, _S.RUNNING, _S.STOPPED), _S.RETRYING),
     Transition.ADOPTED: (
         (_S.UNKNOWN, _S.UNREACHABLE, _S.FAILED, _S.STOPPED, _S.WAITING, _S.RETRYING),
         _S.RUNNING,
     ),
     Transition.FOUND_STOPPED: (
-        (_S.UNKNOWN, _S.UNREACHABLE, _S.RUNNING, _S.FAILED, _S.WAITING),
+        (_S.UNKNOWN, _S.UNREACHABLE, _S.RUNNING, _S.FAILED, _S.WAITING, _S.RETRYING),
         _S.STOPPED,
     ),
     Transition.VERIFICATION_LOST: ((_S.UNKNOWN, _S.UNREACHABLE), _S.UNREACHABLE),

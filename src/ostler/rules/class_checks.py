@@ -1,5 +1,6 @@
 """What can be known to be wrong with a class before anything is run: settings without effect, bad expressions."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,12 @@ from ostler.model.manifest import (
     ToolCallSpec,
 )
 from ostler.rules.arguments import value_problems
+from ostler.rules.batch_checks import check_batch
 from ostler.rules.extraction import compile_path
 from ostler.rules.model_findings import finding_at
 from ostler.rules.name_checks import CONFIG, TOOLS, check_names, dependency_alias
 from ostler.rules.patterns import PatternError, compile_pattern, value_group
+from ostler.rules.restart_checks import check_restart_policy
 from ostler.rules.templates import is_template
 from ostler.rules.yaml_source import Document, Path
 
@@ -33,6 +36,7 @@ def check_class(service_class: ServiceClass, document: Document) -> list[Finding
         findings += _check_arg(document, (*ARGS, name), name, spec)
     for path, call in calls_with_paths(service_class):
         findings += _check_call(document, path, call)
+        findings += check_batch(document, path, call)
     findings += _check_config(document, service_class)
     findings += check_names(service_class, document)
     return findings
@@ -201,18 +205,32 @@ def _check_config(document: Document, service_class: ServiceClass) -> Iterator[F
         ):
             message = "'timeout.healthCheck' contradicts 'healthCheck.timeout'"
             yield finding_at(document, place, "bad-value", message, "write one of them", at_key=True)
-    policy = config.restart_policy
-    if policy is not None and policy.policy == "never":
-        for field, key in (("backoff", "backoff"), ("max_restarts", "maxRestarts"), ("window", "window")):
-            if field in policy.model_fields_set:
-                message = f"{key!r} has no effect with the policy 'never'"
-                fix = "write 'policy: on-failure' or 'policy: always', or remove it"
-                yield finding_at(document, (*CONFIG, "restartPolicy", key), "no-effect", message, fix, at_key=True)
-    if policy is not None and policy.backoff.initial > policy.backoff.max:
-        message = "'initial' is longer than 'max'"
-        yield finding_at(document, (*CONFIG, "restartPolicy", "backoff"), "bad-value", message)
+    health = config.health_check
+    if health is not None and not health.enabled:
+        for field, key in (("interval", "interval"), ("initial_delay", "initialDelay")):
+            if field in health.model_fields_set:
+                message = f"{key!r} has no effect with 'enabled: false'"
+                yield finding_at(
+                    document, (*CONFIG, "healthCheck", key), "no-effect", message, "remove it", at_key=True
+                )
+    yield from _check_completed(document, service_class)
+    yield from check_restart_policy(document, service_class)
     yield from _check_dependencies(document, config.dependencies)
     yield from _check_service_outputs(document, config.outputs)
+
+
+def _check_completed(document: Document, service_class: ServiceClass) -> Iterator[Finding]:
+    completed, place = service_class.config.completed, (*CONFIG, "completed")
+    if completed is None:
+        return
+    yield from _check_expectation(document, place, completed)
+    if not service_class.looks_after_start:
+        message = "'completed' has no effect: there is no tool whose answer could say so"
+        fix = "add lifecycleTools.status (or healthCheck)"
+        yield finding_at(document, place, "no-effect", message, fix, at_key=True)
+    elif not service_class.config.health.enabled:
+        message = "'completed' has no effect with 'healthCheck: {enabled: false}': nothing looks at a running service"
+        yield finding_at(document, place, "no-effect", message, "let the checks be enabled, or remove it", at_key=True)
 
 
 def _check_dependencies(document: Document, dependencies: Sequence[str | DependencySpec]) -> Iterator[Finding]:
@@ -225,6 +243,10 @@ def _check_dependencies(document: Document, dependencies: Sequence[str | Depende
             yield finding_at(document, path, "bad-value", message, "give one of them another 'alias'")
         elif alias:
             aliases[alias] = index
+        if isinstance(dependency, DependencySpec) and dependency.alias and not dependency.alias.isidentifier():
+            message = f"alias {dependency.alias!r} cannot be written in a template (dependencies.{dependency.alias})"
+            fix = f"write {re.sub(r'[^0-9A-Za-z_]+', '_', dependency.alias)!r}"
+            yield finding_at(document, (*path, "alias"), "bad-value", message, fix)
         when = dependency.when if isinstance(dependency, DependencySpec) else None
         if when is not None and not is_template(when) and when not in ("true", "false"):
             message = f"'when: {when}' is plain text, not a condition"

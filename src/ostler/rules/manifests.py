@@ -13,6 +13,7 @@ from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.rules.class_checks import check_class
+from ostler.rules.class_graph import cycle_findings
 from ostler.rules.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.model_findings import finding_at, model_findings
 from ostler.rules.muster.manifest import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest, translate_manifest
@@ -106,6 +107,8 @@ def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None 
         lines.setdefault(name, line)
         digest = class_digest(service_class)
         loaded.append(LoadedClass(service_class, document.text, file, line, digest, document, warnings, origins))
+    together = {each.service_class.name: (each.service_class, each.document) for each in loaded}
+    findings += [finding for finding in cycle_findings(together) if finding.severity == "error"]
     if findings:
         raise ManifestError(sorted(findings, key=lambda finding: (finding.line, finding.column)), what=file)
     return loaded

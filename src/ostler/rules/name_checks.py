@@ -66,6 +66,9 @@ def check_names(service_class: ServiceClass, document: Document) -> Iterator[Fin
         name, _, index_text = step.rstrip("]").partition("[")
         place = (*TOOLS, name, *((int(index_text),) if index_text else ()))
         yield from _check_call(document, place, call, scopes.step(name))
+    if config.completed is not None:
+        completed: JsonObject = config.completed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        yield from _check(document, (*CONFIG, "completed"), completed, scopes.step("status"))
     for name, source in config.outputs.items():
         template = source.template if isinstance(source, OutputSpec) else source
         place = (*CONFIG, "outputs", name, *(("template",) if isinstance(source, OutputSpec) else ()))
@@ -77,6 +80,8 @@ def _check_call(document: Document, path: Path, call: ToolCallSpec, scope: _Scop
     for key, expectation in (("expect", call.expect), ("expectNot", call.expect_not)):
         if expectation is not None:
             values[key] = expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if call.batch is not None:
+        values["batch"] = {"match": call.batch.match}
     yield from _check(document, path, values, scope)
     answered = replace(scope, names={**scope.names, "response": dict.fromkeys(RESPONSE_KEYS)})
     for name, source in call.outputs.items():

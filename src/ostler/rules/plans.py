@@ -30,6 +30,7 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         "args": spec.args,
         "expect": _expectation_json(spec.expect),
         "expectNot": _expectation_json(spec.expect_not),
+        "match": spec.batch.match if spec.batch is not None else None,
     }
     try:
         rendered: JsonObject = render(parts, names)
@@ -47,6 +48,7 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         outputs=_outputs_json(spec.outputs),
         retry_attempts=spec.retry.attempts if spec.retry else 1,
         retry_delay=spec.retry.delay if spec.retry else 1.0,
+        batch={"items": spec.batch.items, "match": rendered["match"]} if spec.batch is not None else None,
     )
 
 

@@ -128,9 +128,26 @@ def start(context: typer.Context, names: Names, no_wait: NoWait = False) -> None
     _each(context, "service_start", names, no_wait)
 
 
-def stop(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
+def stop(
+    context: typer.Context,
+    names: Names,
+    dependents: Annotated[bool, typer.Option("--dependents", help="Stop first what depends on them.")] = False,
+    no_wait: NoWait = False,
+) -> None:
     """Stop services."""
-    _each(context, "service_stop", names, no_wait)
+    _each(context, "service_stop", names, no_wait, **({"dependents": True} if dependents else {}))
+
+
+def renew(
+    context: typer.Context,
+    name: Name,
+    lease: Annotated[
+        str | None, typer.Argument(metavar="[DURATION]", help="From now, such as 2h; else its own length again.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a service's lease end later."""
+    show(session_of(context).ask("service_renew", {"name": name, **present({"lease": lease})}), as_json=as_json)
 
 
 def restart(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
@@ -238,5 +255,5 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command("ps")(list_services)
     app.command("list", hidden=True)(list_services)
-    for verb in (status, get, create, start, stop, restart, delete, events, logs):
+    for verb in (status, get, create, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)

@@ -36,7 +36,7 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     lines += [_class_line(item) for item in found]
     if app.classes.findings:
         structured["findings"] = [finding_json(finding) for finding in app.classes.findings]
-        lines += [f"not loaded: {finding}" for finding in app.classes.findings]
+        lines += [f"problem: {finding}" for finding in app.classes.findings]
     return Answer(structured, "\n".join(lines))
 
 

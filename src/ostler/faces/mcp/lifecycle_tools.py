@@ -95,11 +95,21 @@ async def service_start(app: ApplicationLike, args: OperationArgs, call: Call) -
     return _changed(result, "running", cursor)
 
 
-async def service_stop(app: ApplicationLike, args: OperationArgs, call: Call) -> Answer:
+class ServiceStopArgs(OperationArgs):
+    """Arguments of service_stop."""
+
+    dependents: bool = Field(default=False, description="stop first what depends on it")
+
+
+async def service_stop(app: ApplicationLike, args: ServiceStopArgs, call: Call) -> Answer:
     """Stop a service."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.stop_service(
-        args.name, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
+        args.name,
+        dependents=args.dependents,
+        wait=args.wait,
+        timeout=MAX_OPERATION_WAIT,
+        progress=call.progress,
     )
     return _changed(result, "stopped", cursor)
 
@@ -132,6 +142,23 @@ async def service_delete(app: ApplicationLike, args: ServiceDeleteArgs, call: Ca
         progress=call.progress,
     )
     return _changed(result, "deleted", cursor)
+
+
+class ServiceRenewArgs(Args):
+    """Arguments of service_renew."""
+
+    name: Name
+    lease: Seconds | None = Field(default=None, description="from now, e.g. 2h; default: its own length again")
+
+
+async def service_renew(app: ApplicationLike, args: ServiceRenewArgs, call: Call) -> Answer:
+    """Let a service's lease begin anew."""
+    view = await app.manager.renew(args.name, args.lease)
+    assert view.lease_expires_at is not None
+    ends = shapes.timestamp(view.lease_expires_at)
+    structured: dict[str, Any] = {"name": view.name, "leaseExpiresAt": ends, "state": view.state.value}
+    message = f"the lease of service {view.name} ends in {shapes.age(call.now(), view.lease_expires_at)}, at {ends}"
+    return Answer(structured, message)
 
 
 def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:
@@ -275,7 +302,7 @@ LIFECYCLE_TOOLS = (
         "service_stop",
         "Stop a service",
         "Stop a service; a start under way is cancelled and cleaned up. It can be started again.",
-        OperationArgs,
+        ServiceStopArgs,
         _CHANGED,
         Effect.STOPS,
         service_stop,
@@ -300,6 +327,15 @@ LIFECYCLE_TOOLS = (
         Effect.STOPS,
         service_delete,
         core=True,
+    ),
+    ToolDefinition(
+        "service_renew",
+        "Renew a lease",
+        "Let a service's lease end later (or give it one). A lease that ends stops the service, after a warning event.",
+        ServiceRenewArgs,
+        answer({"name": TEXT, "leaseExpiresAt": TEXT, "state": TEXT}),
+        Effect.RUNS,
+        service_renew,
     ),
     ToolDefinition(
         "service_wait",

@@ -165,6 +165,8 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
         "dropped": dropped,
     }
     lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}; go on with since={cursor}"]
+    if dropped:
+        lines.append("some events after that cursor are gone: fewer are kept than have happened")
     lines += [shapes.event_line(item) for item in items[-MAX_EVENT_TEXT_LINES:]]
     return Answer(structured, "\n".join(lines))
 

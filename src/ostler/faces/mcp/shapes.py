@@ -74,6 +74,7 @@ def status(view: ServiceView, now: datetime) -> JsonObject:
                 "nextCheckIn": age(now, view.next_check_at) if view.next_check_at else None,
                 "nextRetryIn": age(now, view.next_retry_at) if view.next_retry_at else None,
                 "leaseEndsIn": age(now, view.lease_expires_at) if view.lease_expires_at else None,
+                "dependencyProblems": list(view.dependency_problems),
                 "operation": operation(view.operation) if view.operation else None,
             }
         ),
@@ -116,7 +117,9 @@ def details(view: ServiceView) -> JsonObject:
                 "evidence": view.evidence,
                 "nextCheckAt": timestamp(view.next_check_at) if view.next_check_at else None,
                 "nextRetryAt": timestamp(view.next_retry_at) if view.next_retry_at else None,
+                "lease": format_duration(view.lease) if view.lease else None,
                 "leaseExpiresAt": timestamp(view.lease_expires_at) if view.lease_expires_at else None,
+                "dependencyProblems": list(view.dependency_problems),
                 "classDigest": view.class_digest,
                 "operation": operation(view.operation) if view.operation else None,
             }
@@ -289,6 +292,9 @@ def status_text(view: ServiceView, now: datetime) -> str:
         lines.append(outputs_text(view.outputs))
     if view.error:
         lines.append(f"last error: {clipped(view.error, 1000)}")
+    lines += [f"runs on, but its dependency {problem}" for problem in view.dependency_problems]
     if view.next_retry_at is not None:
         lines.append(f"next retry in {age(now, view.next_retry_at)}")
+    if view.lease_expires_at is not None and view.state.is_up:
+        lines.append(f"lease ends in {age(now, view.lease_expires_at)}")
     return "\n".join(lines)

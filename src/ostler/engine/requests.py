@@ -1,0 +1,125 @@
+"""Requests to services: start, stop, restart, delete of one, with what they mean for its dependents and its lease."""
+
+import anyio
+
+from ostler.engine.dependencies import DependencyGraph
+from ostler.engine.instance import ServiceInstance, follow
+from ostler.engine.leases import LeaseKeeper
+from ostler.engine.ordering import stop_in_order
+from ostler.engine.prerequisites import Prerequisites
+from ostler.engine.protocols import Progress
+from ostler.engine.registry import ServiceRegistry
+from ostler.engine.restarts import RestartKeeper
+from ostler.engine.service import Service
+from ostler.engine.views import OperationResult
+from ostler.model.errors import OperationError
+from ostler.model.records import OperationKind
+from ostler.model.states import ServiceState
+
+
+class Requests:
+    """Hands requests to services and says how they went."""
+
+    def __init__(
+        self,
+        registry: ServiceRegistry,
+        graph: DependencyGraph,
+        prerequisites: Prerequisites,
+        restarts: RestartKeeper,
+        leases: LeaseKeeper,
+    ) -> None:
+        self._registry = registry
+        self._graph = graph
+        self._needs = prerequisites
+        self._restarts = restarts
+        self._leases = leases
+
+    async def operate(
+        self, name: str, kind: OperationKind, *, wait: bool, timeout: float | None, progress: Progress | None
+    ) -> OperationResult:
+        """Carry out `kind` on the service `name`, whatever sort of service it is."""
+        service = self._registry.get(name)
+        if isinstance(service, ServiceInstance):
+            return await self.carry_out(service, kind, wait=wait, timeout=timeout, progress=progress)
+        return await self._operate_static(service, kind, timeout=timeout)
+
+    async def _operate_static(self, service: Service, kind: OperationKind, *, timeout: float | None) -> OperationResult:
+        was_up, was_stopped = service.state.is_up, service.state is ServiceState.STOPPED
+        if kind is OperationKind.START and was_up:
+            return OperationResult(service.view(), f"service {service.name} is already running", changed=False)
+        if kind is OperationKind.STOP and was_stopped:
+            return OperationResult(service.view(), f"service {service.name} is already stopped", changed=False)
+        with anyio.move_on_after(timeout) as scope:
+            match kind:
+                case OperationKind.START:
+                    await self._needs.start(service)
+                case OperationKind.STOP:
+                    await service.stop()
+                case _:
+                    await service.restart()
+        done = not scope.cancelled_caught
+        words = {OperationKind.START: "started", OperationKind.STOP: "stopped"}.get(kind, "restarted")
+        message = f"service {service.name} was {words}" if done else f"service {service.name} is not there yet"
+        return OperationResult(service.view(), message, finished=done)
+
+    async def carry_out(
+        self,
+        instance: ServiceInstance,
+        kind: OperationKind,
+        *,
+        wait: bool,
+        timeout: float | None,
+        progress: Progress | None,
+        force: bool = False,
+        abandon: bool = False,
+    ) -> OperationResult:
+        """Carry out `kind` on an instance, because a person asked for it."""
+        self._restarts.forget(instance)
+        if kind in (OperationKind.START, OperationKind.RESTART):
+            self._leases.begin_anew(instance)
+        operation = instance.request(kind, reason="requested", force=force, abandon=abandon)
+        if wait:
+            with anyio.move_on_after(timeout):
+                await follow(operation, progress)
+                message = operation.message + self._still_using(instance, kind)
+                return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
+        return OperationResult(
+            instance.view(),
+            f"{kind.value} of service {instance.name} is under way",
+            finished=False,
+            operation_id=operation.id,
+        )
+
+    def _still_using(self, instance: ServiceInstance, kind: OperationKind) -> str:
+        """Say which running services depend on one that was just taken away."""
+        if kind not in (OperationKind.STOP, OperationKind.DELETE):
+            return ""
+        users = [dependent.name for dependent in self._graph.dependents(instance.name) if dependent.state.is_up]
+        return f"; still running and depending on it: {', '.join(users)}" if users else ""
+
+    async def stop_dependents(self, name: str, timeout: float | None) -> None:
+        """Stop what depends on the service `name`, directly or not.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OperationError: one of them could not be stopped.
+        """
+        service = self._registry.get(name)
+        running = [user for user in self._graph.all_dependents(service.name) if user.state is not ServiceState.STOPPED]
+        failures = await stop_in_order(running, self._graph, self.stop, timeout=timeout)
+        if failures:
+            raise OperationError(
+                f"service {service.name!r} was not stopped, because stopping what depends on it failed: "
+                + "; ".join(f"{name}: {error.summary}" for name, error in sorted(failures.items())),
+                service=service.name,
+                next_actions=(f"service_status {min(failures)} shows it", "or stop it without its dependents"),
+            )
+
+    async def stop(self, service: Service) -> None:
+        """Stop `service`, because a person asked for it; raises OstlerError when it cannot be."""
+        if not isinstance(service, ServiceInstance):
+            if service.state is not ServiceState.STOPPED:
+                await service.stop()
+            return
+        self._restarts.forget(service)
+        await service.request(OperationKind.STOP, reason="requested").wait()

@@ -1,0 +1,121 @@
+"""Leases: a warning, a stop by the pinned plan, renewals, restarts of the server, clocks that jump."""
+
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import EPOCH, Fail, World, manifest, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import ArgumentError, NotFoundError
+from ostler.model.events import EventKind
+from ostler.model.states import ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+class JumpingClock(LoopClock):
+    """A wall clock that somebody sets."""
+
+    ahead = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.ahead
+
+
+def events(manager: ServiceManager, kind: EventKind, name: str = "db") -> int:
+    return len(manager.events.read(service=name, kinds=[kind], limit=1000).events)
+
+
+async def test_a_stop_that_fails_is_tried_again_with_growing_pauses() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=60))
+        world.always["w/stop"] = Fail("busy")
+        await anyio.sleep(60 + 300)
+        tries = len(world.tools_called("w/stop"))
+        assert 4 <= tries <= 8
+        assert events(manager, EventKind.LEASE_EXPIRED) == 1
+        del world.always["w/stop"]
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        assert world.resources == {}
+        await anyio.sleep(1000)
+        assert len(world.tools_called("w/stop")) == tries + 1
+
+
+async def test_a_lease_that_ended_while_the_server_was_away_stops_the_service() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=60))
+    await anyio.sleep(600)
+    async with running(world, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=30)
+        assert world.resources == {}
+
+
+async def test_renewals_are_durable_and_may_give_a_first_lease() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        with pytest.raises(ArgumentError, match="lease is required"):
+            await manager.renew("db")
+        with pytest.raises(ArgumentError, match="longer than 0s"):
+            await manager.renew("db", -1)
+        with pytest.raises(NotFoundError):
+            await manager.renew("nobody", 10)
+        await manager.renew("db", 1000)
+        await anyio.sleep(900)
+        await manager.renew("db")
+    async with running(world, store=store) as manager:
+        await manager.recovered.wait()
+        assert manager.view("db").lease == 1000
+        await anyio.sleep(900)
+        assert manager.view("db").state is ServiceState.RUNNING
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=120)
+
+
+async def test_each_lease_is_warned_of_once_and_a_renewed_one_again() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=100))
+        await anyio.sleep(95)
+        assert events(manager, EventKind.LEASE_EXPIRING) == 1
+        await manager.renew("db")
+        await anyio.sleep(95)
+        assert events(manager, EventKind.LEASE_EXPIRING) == 2
+        assert manager.view("db").state is ServiceState.RUNNING
+
+
+async def test_a_start_after_the_end_gives_the_lease_its_length_again() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=100))
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        await manager.start_service("db")
+        await anyio.sleep(90)
+        assert manager.view("db").state is ServiceState.RUNNING
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+
+
+async def test_a_wall_clock_that_jumps_ahead_ends_leases_soon() -> None:
+    clock = JumpingClock(EPOCH)
+    manager = ServiceManager(World(), MemoryStore(), clock=clock)
+    manager.classes.add(manifest())
+    async with manager:
+        await manager.create(CreateRequest("basic", "db", lease=86_400))
+        clock.ahead = timedelta(days=2)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=10)
+
+
+async def test_an_ended_lease_calls_a_planned_restart_off() -> None:
+    world = World()
+    slow = {"policy": "on-failure", "backoff": {"initial": "5m", "max": "5m", "jitter": 0}}
+    async with running(world, manifest(restartPolicy=slow)) as manager:
+        await manager.create(CreateRequest("basic", "db", lease=100))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=200)
+        await anyio.sleep(1000)
+        assert manager.view("db").starts == 1
