@@ -1,76 +1,60 @@
-"""The library face: every name is there and described, and drives a service through a ToolCaller of one's own."""
+"""The library face: every name is there, described and documented; the examples of its page run."""
 
-from collections.abc import Mapping
-from typing import Any
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import ostler
-from ostler.adapters.stores.memory import MemoryStore
 
-CLASS = """
-apiVersion: ostler/v1
-kind: ServiceClass
-metadata: {name: kubernetes-port-forward}
-spec:
-  args:
-    namespace: {type: string, required: true}
-    localPort: {type: integer, required: true}
-  serviceConfig:
-    serviceType: port-forward
-    lifecycleTools:
-      start:
-        tool: kubernetes/port_forward
-        args: {namespace: "{{ namespace }}", localPort: "{{ localPort }}"}
-        outputs: {session: result.sessionID}
-      stop: {tool: kubernetes/stop_port_forward, args: {sessionID: "{{ start.session }}"}}
-    outputs: {address: "127.0.0.1:{{ localPort }}"}
-"""
-
-
-class Tools:
-    """A ToolCaller of one's own."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    async def call_tool(
-        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: object = None
-    ) -> ostler.ToolResponse:
-        self.calls.append((tool, dict(args)))
-        return ostler.normalise([{"type": "text", "text": '{"sessionID": "pf-1"}'}])
+PAGE = (Path(__file__).parent.parent / "docs" / "library.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE, re.DOTALL)
+CONTRACT = (
+    "Service",
+    "BaseService",
+    "ServiceInstance",
+    "HealthChecker",
+    "ServiceDataProvider",
+    "StateUpdater",
+    "StatusReporter",
+    "StatusUpdate",
+    "ServiceRegistry",
+    "RegistryAdapter",
+    "ServiceManager",
+    "ToolCaller",
+    "StateChangeCallback",
+    "evaluate_health_check_expectation",
+    "extract_from_response",
+    "process_tool_outputs",
+    "ServiceState",
+    "HealthStatus",
+)
 
 
 @pytest.mark.parametrize("name", ostler.__all__)
 def test_every_name_is_there_and_described(name: str) -> None:
     found = getattr(ostler, name)
     assert name == "StateChangeCallback" or (found.__doc__ or "").strip()
+    assert f"`{name}`" in PAGE
 
 
-@pytest.mark.anyio
-async def test_a_class_instance_driven_by_a_tool_caller_of_ones_own() -> None:
-    tools = Tools()
-    changes: list[tuple[str, str, str]] = []
-    async with ostler.ServiceManager(tools, MemoryStore()) as manager:
-        loaded = ostler.load_manifests(CLASS, "port-forward.yaml")[0]
-        manager.classes.add(ostler.ClassEntry(loaded.service_class, loaded.digest))
-        request = ostler.CreateRequest(
-            "kubernetes-port-forward", "prometheus", {"namespace": "monitoring", "localPort": 9090}, start=False
-        )
-        await manager.create(request)
-        manager.registry.get("prometheus").on_state_change(
-            lambda name, old, new, health, error: changes.append((name, old, new))
-        )
-        result = await manager.start_service("prometheus")
-        assert result.service.outputs == {"address": "127.0.0.1:9090"}
-        await manager.stop_service("prometheus")
-    assert tools.calls == [
-        ("kubernetes/port_forward", {"namespace": "monitoring", "localPort": 9090}),
-        ("kubernetes/stop_port_forward", {"sessionID": "pf-1"}),
-    ]
-    assert changes == [
-        ("prometheus", "stopped", "starting"),
-        ("prometheus", "starting", "running"),
-        ("prometheus", "running", "stopping"),
-        ("prometheus", "stopping", "stopped"),
-    ]
+@pytest.mark.parametrize("name", CONTRACT)
+def test_what_is_promised_is_exported(name: str) -> None:
+    assert name in ostler.__all__
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=["a-service-of-ones-own", "a-class-and-ones-own-tools"])
+def test_the_examples_run(number: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EXAMPLES[number]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = (
+        ["primary: Starting", "primary: Running", "replica: Running", "replica: Stopping"]
+        if number == 0
+        else ["prometheus-9090: running -> stopping (healthy)", "prometheus-9090: stopping -> stopped (unknown)"]
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line in expected] == expected

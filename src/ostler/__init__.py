@@ -8,16 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ostler.adapters.stores.memory import MemoryStore
+    from ostler.adapters.stores.sqlite import SqliteStore
     from ostler.engine.classes import ClassCatalogue, ClassEntry
+    from ostler.engine.events import EventLog
     from ostler.engine.instance import ServiceInstance
     from ostler.engine.manager import ServiceManager
-    from ostler.engine.protocols import StateChangeCallback, Store, ToolCaller
+    from ostler.engine.protocols import ServerStatus, StateChangeCallback, Store, ToolCaller, ToolDirectory, ToolInfo
     from ostler.engine.registry import RegistryAdapter, ServiceRegistry
+    from ostler.engine.reporting import StatusReporter, StatusUpdate, StatusWord
     from ostler.engine.service import BaseService, HealthChecker, Service, ServiceDataProvider, StateUpdater
     from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
-    from ostler.model.errors import OstlerError
+    from ostler.model.errors import DownstreamError, OstlerError
+    from ostler.model.events import Event, EventKind
+    from ostler.model.records import OperationKind
     from ostler.model.responses import ToolResponse
-    from ostler.model.states import HealthStatus, ServiceState
+    from ostler.model.states import HealthStatus, Reachability, ServiceState, Transition
     from ostler.rules.expectations import evaluate_health_check_expectation
     from ostler.rules.extraction import extract_from_response, process_tool_outputs
     from ostler.rules.manifests import load_manifests
@@ -28,11 +34,19 @@ __all__ = [
     "ClassCatalogue",
     "ClassEntry",
     "CreateRequest",
+    "DownstreamError",
+    "Event",
+    "EventKind",
+    "EventLog",
     "HealthChecker",
     "HealthStatus",
+    "MemoryStore",
+    "OperationKind",
     "OperationResult",
     "OstlerError",
+    "Reachability",
     "RegistryAdapter",
+    "ServerStatus",
     "Service",
     "ServiceDataProvider",
     "ServiceFilter",
@@ -41,11 +55,18 @@ __all__ = [
     "ServiceRegistry",
     "ServiceState",
     "ServiceView",
+    "SqliteStore",
     "StateChangeCallback",
     "StateUpdater",
+    "StatusReporter",
+    "StatusUpdate",
+    "StatusWord",
     "Store",
     "ToolCaller",
+    "ToolDirectory",
+    "ToolInfo",
     "ToolResponse",
+    "Transition",
     "evaluate_health_check_expectation",
     "extract_from_response",
     "load_manifests",
@@ -54,16 +75,22 @@ __all__ = [
 ]
 
 _HOMES = {
+    "adapters.stores.memory": ("MemoryStore",),
+    "adapters.stores.sqlite": ("SqliteStore",),
     "engine.classes": ("ClassCatalogue", "ClassEntry"),
+    "engine.events": ("EventLog",),
     "engine.instance": ("ServiceInstance",),
     "engine.manager": ("ServiceManager",),
-    "engine.protocols": ("StateChangeCallback", "Store", "ToolCaller"),
+    "engine.protocols": ("ServerStatus", "StateChangeCallback", "Store", "ToolCaller", "ToolDirectory", "ToolInfo"),
     "engine.registry": ("RegistryAdapter", "ServiceRegistry"),
+    "engine.reporting": ("StatusReporter", "StatusUpdate", "StatusWord"),
     "engine.service": ("BaseService", "HealthChecker", "Service", "ServiceDataProvider", "StateUpdater"),
     "engine.views": ("CreateRequest", "OperationResult", "ServiceFilter", "ServiceView"),
-    "model.errors": ("OstlerError",),
+    "model.errors": ("DownstreamError", "OstlerError"),
+    "model.events": ("Event", "EventKind"),
+    "model.records": ("OperationKind",),
     "model.responses": ("ToolResponse",),
-    "model.states": ("HealthStatus", "ServiceState"),
+    "model.states": ("HealthStatus", "Reachability", "ServiceState", "Transition"),
     "rules.expectations": ("evaluate_health_check_expectation",),
     "rules.extraction": ("extract_from_response", "process_tool_outputs"),
     "rules.manifests": ("load_manifests",),

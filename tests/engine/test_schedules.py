@@ -1,47 +1,99 @@
 """Random schedules on many services at once, held against invariants and a small reference model.
 
-Each example is a generated schedule: gaps in virtual time, requests, tool faults, deaths of the driving server, ends
-of the whole server (restarted over the same store). At the end the faults cease, and what is must be what was last
-asked for.
+An example has two parts. In the first, everything happens at the same time: requests, waits that are given up, tool
+faults, deaths of the driving server, resources that vanish, jumps of the wall clock, ends of the whole server (begun
+again over the same store). Then the faults cease, and what has settled must be consistent. In the second, requests
+come one after the other without faults, and after each of them the services are exactly what the reference model says.
+
+`OSTLER_EXAMPLES=5000` runs that many examples of each test instead of the few of every day.
 """
 
+import os
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import anyio
 import trio
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from tests.support.world import Down, Fail, Fault, Hang, Lost, Slow, World, manifest, running
+from tests.support.world import (
+    BASIC,
+    EPOCH,
+    Down,
+    Fail,
+    Fault,
+    Hang,
+    Lost,
+    Servers,
+    Slow,
+    World,
+    manifest,
+)
 from trio.testing import MockClock
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.classes import ClassEntry
+from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.events import Event, EventKind
-from ostler.model.states import ServiceState
+from ostler.model.states import DesiredState, ServiceState
 
-NAMES = ("a", "b", "c")
-ENTRY = manifest(
-    timeout={"create": "30s", "delete": "20s"},
-    restartPolicy={"policy": "on-failure", "maxRestarts": 2, "window": "10m"},
+EXAMPLES = int(os.environ.get("OSTLER_EXAMPLES", "0"))
+LIST = {"tool": "w/list", "batch": {"items": "items", "match": {"name": "{{ name }}"}}}
+
+
+def entry(name: str, **changes: Any) -> ClassEntry:
+    keys: dict[str, Any] = {
+        "timeout": {"create": "30s", "delete": "20s"},
+        "restartPolicy": {"policy": "on-failure", "maxRestarts": 2, "window": "10m"},
+        **changes,
+    }
+    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **keys)
+
+
+CLASSES = (
+    entry("plain"),
+    entry("needy", dependencies=["a"]),
+    entry("picky", dependencies=[{"name": "b", "condition": "healthy", "timeout": "1m"}], restartPolicy="always"),
+    entry("maker", dependencies=[{"serviceClassName": "plain", "alias": "own", "create": True}]),
+    entry("batch", lifecycleTools__healthCheck=LIST, dependencies=[{"name": "d", "required": False}]),
 )
+SERVICES = {"a": "plain", "b": "needy", "c": "picky", "d": "maker", "e": "batch"}
+NEEDS: Mapping[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("d-own",), "e": ("d",), "d-own": ()}
+NAMES = st.sampled_from(sorted(SERVICES))
 FAULTS = st.sampled_from(
     [Fail(), Hang(acts=True), Hang(acts=False), Lost(acts=True), Lost(acts=False), Down(), Slow(3.0)]
 )
-TOOLS = st.sampled_from(["w/start", "w/stop", "w/status", "w/health", "w/find"])
+TOOLS = st.sampled_from(["w/start", "w/stop", "w/status", "w/health", "w/find", "w/list"])
+REQUESTS = st.sampled_from(["create", "start", "stop", "restart", "delete"])
 ACTIONS = st.one_of(
-    st.tuples(st.sampled_from(["create", "start", "stop", "restart", "delete"]), st.sampled_from(NAMES)),
+    st.tuples(REQUESTS, NAMES),
+    st.tuples(REQUESTS, NAMES),
+    st.tuples(st.sampled_from(["vanish", "give_up", "stop_dependents", "renew", "check"]), NAMES),
     st.tuples(st.just("fault"), st.tuples(TOOLS, FAULTS)),
-    st.tuples(st.just("vanish"), st.sampled_from(NAMES)),
-    st.tuples(st.just("give_up_waiting"), st.sampled_from(NAMES)),
-    st.tuples(st.just("restart_server"), st.none()),
+    st.tuples(st.sampled_from(["die", "heal", "restart_server", "start_all", "stop_all"]), st.none()),
+    st.tuples(st.just("jump"), st.sampled_from([60.0, 7200.0])),
 )
-SCHEDULES = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.1, 1.0, 5.0, 40.0]), ACTIONS, st.booleans()), min_size=1, max_size=14
-)
-STEP_LIMIT = 600.0
+GAPS = st.sampled_from([0.0, 0.1, 1.0, 5.0, 40.0])
+SCHEDULES = st.lists(st.tuples(GAPS, ACTIONS, st.booleans()), min_size=1, max_size=16)
+SCRIPTS = st.lists(st.tuples(REQUESTS, NAMES), max_size=10)
+STEP_LIMIT = 1500.0
 """Virtual seconds after which a wait that has not ended is a deadlock."""
+
+SETTLING = 4000.0
+"""Virtual seconds after which nothing moves by itself any more."""
+
+
+class WallClock(LoopClock):
+    """A wall clock that can be set forward."""
+
+    ahead = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.ahead
 
 
 class Run:
@@ -49,18 +101,25 @@ class Run:
 
     def __init__(self) -> None:
         self.world = World()
+        self.servers = Servers()
         self.store = MemoryStore()
+        self.clock = WallClock(EPOCH)
         self.runs: list[list[Event]] = []
 
-    async def play(self, schedule: list[Any]) -> None:
+    def manager(self) -> ServiceManager:
+        manager = ServiceManager(self.world, self.store, clock=self.clock, tools=self.servers)
+        for each in CLASSES:
+            manager.classes.add(each)
+        self.runs.append([])
+        manager.events.subscribe(self.runs[-1].append)
+        return manager
+
+    async def play(self, schedule: list[Any], script: list[Any]) -> None:
         rest = list(schedule)
-        async with running(self.world, ENTRY, store=self.store) as manager:
-            for name in NAMES:
-                await manager.create(CreateRequest("basic", name, start=False))
         while rest:
-            async with running(self.world, ENTRY, store=self.store) as manager:
-                self.listen(manager)
-                await manager.recovered.wait()
+            async with self.manager() as manager:
+                with anyio.fail_after(STEP_LIMIT):
+                    await manager.recovered.wait()
                 async with anyio.create_task_group() as group:
                     while rest:
                         gap, (action, target), wait = rest.pop(0)
@@ -68,11 +127,29 @@ class Run:
                         if action == "restart_server":
                             group.cancel_scope.cancel()
                             break
-                        if wait and action != "fault":
+                        if wait:
                             await self.do(manager, action, target)
                         else:
                             group.start_soon(self.do, manager, action, target)
-        await self.end()
+        self.world.faults.clear()
+        self.heal()
+        async with self.manager() as manager:
+            with anyio.fail_after(STEP_LIMIT):
+                await manager.recovered.wait()
+            await self.settle(manager)
+            await self.clear(manager)
+            await self.follow(manager, script)
+            await self.clear(manager)
+        assert self.world.resources == {}, "a resource was left running"
+        assert self.world.overlaps == [], "two operations of one service at the same time"
+        for events in self.runs:
+            check_events(events)
+        cursors = [item.cursor for events in self.runs for item in events]
+        assert cursors == sorted(set(cursors)), "events lost their order"
+
+    def heal(self) -> None:
+        self.world.is_dead = False
+        self.servers.set("w", connected=True)
 
     async def do(self, manager: ServiceManager, action: str, target: Any) -> None:
         with anyio.fail_after(STEP_LIMIT):
@@ -84,72 +161,192 @@ class Run:
                     case "vanish":
                         for key in [k for k, r in self.world.resources.items() if r["name"] == target]:
                             del self.world.resources[key]
-                    case "create":
-                        await manager.create(CreateRequest("basic", target))
-                    case "start":
-                        await manager.start_service(target)
-                    case "stop":
-                        await manager.stop_service(target)
-                    case "restart":
-                        await manager.restart_service(target)
-                    case "delete":
-                        await manager.delete(target)
-                    case "give_up_waiting":
-                        await manager.start_service(target, timeout=0.5)
+                    case "die":
+                        self.world.die()
+                        self.servers.set("w", connected=False)
+                    case "heal":
+                        self.heal()
+                    case "jump":
+                        self.clock.ahead += timedelta(seconds=target)
                     case _:
-                        raise AssertionError(action)
+                        await request(manager, action, target)
             except OstlerError as error:
                 event(type(error).__name__)
 
     def queue(self, tool: str, fault: Fault) -> None:
         self.world.faults[tool].append(fault)
 
-    async def end(self) -> None:
-        """Let the faults cease; then every service must obey, and a delete must leave nothing."""
-        self.world.faults.clear()
-        async with running(self.world, ENTRY, store=self.store) as manager:
-            self.listen(manager)
-            await manager.recovered.wait()
-            with anyio.fail_after(STEP_LIMIT):
+    # -- after the first part ------------------------------------------------------------------------------
+
+    async def settle(self, manager: ServiceManager) -> None:
+        """Nothing disturbs any more: whatever is still going on must end, and what is then must be consistent."""
+        await anyio.sleep(SETTLING)
+        for view in manager.views():
+            assert view.operation is None, f"{view.name} never came to an end: {view.operation}"
+            made = [r for r in self.world.resources.values() if r["name"] == view.name]
+            where = f"{view.name} is {view.state.value} ({view.reason}), wanted {view.desired.value}, has {made}"
+            match view.state:
+                case ServiceState.RUNNING:
+                    assert len(made) == 1, where
+                case ServiceState.STOPPED:
+                    assert made == [], where
+                    assert view.desired is DesiredState.STOPPED or view.reason == "gone" or not view.starts, where
+                case ServiceState.WAITING:
+                    absent = [need for need in NEEDS[view.name] if not is_up(manager, need)]
+                    assert absent or view.name == "c", f"{where}, although nothing is missing"
+                    assert made == [], where
+                case ServiceState.FAILED:
+                    assert view.error, where
+                case _:
+                    raise AssertionError(where)
+
+    async def clear(self, manager: ServiceManager) -> None:
+        """Without faults, each delete must succeed, and leave nothing."""
+        with anyio.fail_after(STEP_LIMIT):
+            for name in sorted(SERVICES, reverse=True):
+                if manager.registry.find(name) is not None:
+                    await manager.delete(name)
+            while manager.views():
                 for view in manager.views():
-                    await manager.start_service(view.name)
-                    assert manager.get_service_state(view.name) is ServiceState.RUNNING
-                    assert len([r for r in self.world.resources.values() if r["name"] == view.name]) == 1, (
-                        "started twice"
-                    )
-                    await manager.stop_service(view.name)
-                    assert manager.get_service_state(view.name) is ServiceState.STOPPED
-                    await manager.delete(view.name)
-            assert manager.views() == []
-        assert self.world.resources == {}, "a resource was left running"
-        assert self.world.overlaps == [], "two operations of one service at the same time"
-        self.check_events()
+                    assert view.name == "d-own", f"{view.name} is still there"
+                await anyio.sleep(1)
 
-    def listen(self, manager: ServiceManager) -> None:
-        self.runs.append([])
-        manager.events.subscribe(self.runs[-1].append)
-
-    def check_events(self) -> None:
-        cursors = [item.cursor for events in self.runs for item in events]
-        assert cursors == sorted(set(cursors)), "events lost their order"
-        for events in self.runs:
-            last: dict[str, str] = {}
-            for item in events:
-                if item.kind is EventKind.SERVICE_DELETED:
-                    last.pop(item.service, None)
-                if item.kind is EventKind.STATE_CHANGED:
-                    assert last.get(item.service, item.data["from"]) == item.data["from"], (
-                        f"a change is missing: {item}"
-                    )
-                    last[item.service] = item.data["to"]
+    async def follow(self, manager: ServiceManager, script: list[Any]) -> None:
+        """Go through `script`, one request after the other; the reference model says what must come of each."""
+        model = Model()
+        for kind, name in script:
+            expected = model.request(kind, name)
+            with anyio.fail_after(STEP_LIMIT):
+                refusal: OstlerError | None = None
+                try:
+                    await request(manager, kind, name)
+                except OstlerError as error:
+                    refusal = error
+                assert (refusal is None) is expected, f"{kind} {name}: {refusal}"
+                while any(view.operation is not None for view in manager.views()):
+                    await anyio.sleep(0.5)
+            shown = {view.name: view.state.value for view in manager.views()}
+            assert shown == model.states, f"after {kind} {name}"
+            running = sorted(name for name, state in model.states.items() if state == "running")
+            assert sorted(r["name"] for r in self.world.resources.values()) == running, f"after {kind} {name}"
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(SCHEDULES)
-def test_any_schedule_ends_with_nothing_lost_doubled_or_left(schedule: list[Any]) -> None:
+class Model:
+    """What services are after requests that come one after the other, without faults."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+
+    def request(self, kind: str, name: str) -> bool:
+        """Apply a request; return whether it is accepted."""
+        match kind:
+            case "create":
+                if name not in self.states and not self._has_needs(name):
+                    return False
+                self._start(name)
+            case "delete":
+                if self.states.pop(name, None) is None:
+                    return False
+                if name == "d":
+                    self.states.pop("d-own", None)
+            case _ if name not in self.states:
+                return False
+            case "stop":
+                self.states[name] = "stopped"
+            case "start" | "restart":
+                missing = not self._has_needs(name)
+                if missing and (kind == "restart" or self.states[name] != "running"):
+                    self.states[name] = "waiting"
+                    return False
+                self._start(name)
+            case _:
+                raise AssertionError(kind)
+        return True
+
+    def _has_needs(self, name: str) -> bool:
+        return all(
+            need == "d-own" or (need in self.states and (self.states[need] == "running" or self._has_needs(need)))
+            for need in NEEDS[name]
+            if name != "e"
+        )
+
+    def _start(self, name: str) -> None:
+        if self.states.get(name) == "running":
+            return
+        for need in NEEDS[name]:
+            if need in self.states or need == "d-own":
+                self._start(need)
+        self.states[name] = "running"
+        self._wake(name)
+
+    def _wake(self, name: str) -> None:
+        for user, needs in NEEDS.items():
+            if name in needs and self.states.get(user) == "waiting":
+                self._start(user)
+
+
+async def request(manager: ServiceManager, kind: str, name: str) -> None:
+    match kind:
+        case "create":
+            lease = 3600.0 if name == "a" else None
+            await manager.create(CreateRequest(SERVICES[name], name, lease=lease))
+        case "start":
+            await manager.start_service(name)
+        case "stop":
+            await manager.stop_service(name)
+        case "stop_dependents":
+            await manager.stop_service(name, dependents=True)
+        case "restart":
+            await manager.restart_service(name)
+        case "delete":
+            await manager.delete(name)
+        case "give_up":
+            await manager.start_service(name, timeout=0.5)
+        case "renew":
+            await manager.renew(name, 3600)
+        case "check":
+            await manager.check_health(name)
+        case "start_all":
+            await manager.start_all()
+        case "stop_all":
+            await manager.stop_all()
+        case _:
+            raise AssertionError(kind)
+
+
+def is_up(manager: ServiceManager, name: str) -> bool:
+    service = manager.registry.find(name)
+    return service is not None and service.state.is_up
+
+
+def check_events(events: list[Event]) -> None:
+    """No change is missing, and operations of one service never overlap."""
+    states: dict[str, str] = {}
+    under_way: dict[str, str] = {}
+    for item in events:
+        name = item.service
+        match item.kind:
+            case EventKind.SERVICE_DELETED:
+                states.pop(name, None)
+                under_way.pop(name, None)
+            case EventKind.STATE_CHANGED:
+                assert states.get(name, item.data["from"]) == item.data["from"], f"a change is missing: {item}"
+                states[name] = item.data["to"]
+            case EventKind.OPERATION_BEGAN:
+                assert name not in under_way, f"two operations at once: {item}"
+                under_way[name] = item.data["operation"]
+            case EventKind.OPERATION_ENDED:
+                assert under_way.pop(name, None) == item.data["operation"], f"an end without a beginning: {item}"
+            case _:
+                pass
+
+
+@settings(max_examples=EXAMPLES or 150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(SCHEDULES, SCRIPTS)
+def test_any_schedule_ends_with_nothing_lost_doubled_or_left(schedule: list[Any], script: list[Any]) -> None:
     run = Run()
 
     async def main() -> None:
-        await run.play(schedule)
+        await run.play(schedule, script)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))

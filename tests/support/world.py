@@ -150,7 +150,17 @@ class World:
     ready_after: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """How long the start of the resource of a name takes."""
+    is_dead: bool = False
+    """Whether the server behind the tools is away; `die` ends the calls that are under way."""
     _serial: int = 0
+    _names: dict[str, str] = field(default_factory=dict)
+    _scopes: set[anyio.CancelScope] = field(default_factory=set)
+
+    def die(self) -> None:
+        """Let the server die: what is under way is lost, what comes is not sent."""
+        self.is_dead = True
+        for scope in self._scopes:
+            scope.cancel()
 
     def tools_called(self, *tools: str) -> list[str]:
         """Return the names of the tools called, in order; only `tools` when given."""
@@ -161,14 +171,14 @@ class World:
     ) -> ToolResponse:
         """Call a ledger tool, after the faults that are queued for it."""
         self.calls.append((tool, dict(args)))
-        key = str(args.get("name", args.get("id", "")))
+        key = str(args.get("name") or self._names.get(str(args.get("id")), ""))
         if tool in ("w/start", "w/stop", "w/restart"):
             self.under_way[key] += 1
             if self.under_way[key] > 1:
                 self.overlaps.append(key)
         began = anyio.current_time()
         try:
-            value, is_error = await self._act(tool, dict(args), timeout or 60.0)
+            value, is_error = await self._reach(tool, dict(args), timeout or 60.0)
         finally:
             if tool in ("w/start", "w/stop", "w/restart"):
                 self.under_way[key] -= 1
@@ -177,6 +187,18 @@ class World:
         return normalise(
             content, None if text is not None else value, is_error=is_error, duration=anyio.current_time() - began
         )
+
+    async def _reach(self, tool: str, args: dict[str, Any], timeout: float) -> tuple[Any, bool]:
+        """Act, unless the server is dead, or dies meanwhile."""
+        if self.is_dead:
+            raise ServerUnavailableError("downstream server 'w' is not connected")
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                return await self._act(tool, args, timeout)
+            finally:
+                self._scopes.discard(scope)
+        raise ConnectionLostError(f"the server died during {tool!r}")
 
     async def _act(self, tool: str, args: dict[str, Any], timeout: float) -> tuple[Any, bool]:
         queue = self.faults[tool]
@@ -209,6 +231,7 @@ class World:
                 self._serial += 1
                 made: dict[str, Any] = {"id": f"r{self._serial}", "since": anyio.current_time(), **args}
                 self.resources[made["id"]] = made
+                self._names[made["id"]] = args["name"]
                 return {"id": made["id"]}, False
             case "w/stop":
                 if self.resources.pop(args["id"], None) is None:
@@ -217,6 +240,7 @@ class World:
             case "w/restart":
                 old = self.resources.pop(args["id"])
                 self._serial += 1
+                self._names[f"r{self._serial}"] = old["name"]
                 self.resources[f"r{self._serial}"] = {**old, "id": f"r{self._serial}"}
                 return {"id": f"r{self._serial}"}, False
             case "w/status":

@@ -25,10 +25,11 @@ from ostler.engine.prerequisites import Prerequisites
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
 from ostler.engine.recovery import Recovery
 from ostler.engine.registry import ServiceRegistry
+from ostler.engine.reporting import Reporting, StatusReporter
 from ostler.engine.requests import Requests
 from ostler.engine.restarts import RestartKeeper
 from ostler.engine.runtime import Runtime, new_id
-from ostler.engine.service import Service
+from ostler.engine.service import HealthChecker, Service
 from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
 from ostler.model.errors import (
     ClassUnavailableError,
@@ -61,6 +62,7 @@ class ServiceManager:
         health_concurrency: health checks under way at once.
         rng: spreads checks and restarts in time.
         make_id: makes the ids of services and operations, each unique for ever.
+        reporter: is told how services are, in words for people.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class ServiceManager:
         health_concurrency: int = CONCURRENCY,
         rng: Random | None = None,
         make_id: Callable[[], str] = new_id,
+        reporter: StatusReporter | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self.events = events or EventLog(self._clock, store)
@@ -110,6 +113,7 @@ class ServiceManager:
         self._runtime.operation_ended = self._operation_ended
         self._runtime.watch_health = self._watch_health
         self._runtime.instance_removed = self._unregister
+        self._reporting = Reporting(reporter)
         self._unsubscribe: list[Callable[[], None]] = []
         self._followed: dict[str, Callable[[], None]] = {}
         self._stack: AsyncExitStack | None = None
@@ -432,9 +436,15 @@ class ServiceManager:
         )
 
     async def check_health(self, name: str) -> ServiceView:
-        """Check the health of the service `name` now and return its snapshot."""
+        """Check the health of the service `name` now and return its snapshot.
+
+        A service that is not up, or that nothing can check, is shown as it is.
+
+        Raises:
+            NotFoundError: there is no such service.
+        """
         service = self.registry.get(name)
-        if isinstance(service, ServiceInstance):
+        if isinstance(service, HealthChecker):
             await service.check_health()
         return service.view()
 
@@ -472,7 +482,8 @@ class ServiceManager:
     # -- reactions -----------------------------------------------------------------------------------------
 
     def _instance_changed(self, instance: ServiceInstance) -> None:
-        """React to a change of an instance: removal, restart policy, dependents that wait for it."""
+        """React to a change of an instance: restart policy, dependents that wait for it, who shows it to people."""
+        self._reporting.tell(instance)
         if self._leaving:
             return
         self._restarts.consider(instance)
@@ -489,6 +500,7 @@ class ServiceManager:
         service = self.registry.find(name)
         if service is None or isinstance(service, ServiceInstance):
             return
+        self._reporting.tell(service)
         if old != new:
             text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
             self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})

@@ -1,7 +1,5 @@
 """What every service is: the `Service` protocol, and `BaseService`, whose one value changes only by the table."""
 
-import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,14 +7,13 @@ from typing import Protocol, runtime_checkable
 
 import anyio
 
+from ostler.engine.callbacks import Callbacks
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.views import ServiceView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +105,9 @@ class BaseService:
         self._created_at = now
         self._updated_at = now
         self._status = ServiceStatus(state, HealthStatus.UNKNOWN, Reachability.UNKNOWN, since=now)
-        self._callbacks: list[StateChangeCallback] = []
+        self._callbacks = Callbacks()
         self._waiters: list[tuple[Callable[[ServiceStatus], bool], anyio.Event]] = []
-        self._changes: deque[tuple[ServiceStatus, ServiceStatus]] = deque()
+        self._changes: list[tuple[ServiceStatus, ServiceStatus]] = []
         self._delivering = False
 
     def __repr__(self) -> str:
@@ -171,17 +168,14 @@ class BaseService:
         await self.start()
 
     def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
-        """Call `callback(name, old, new, health, error)` after each change of state or health.
+        """Call `callback(name, old, new, health, error)` after each change of state or health, in their order.
+
+        It should be quick. One that took long (0.1 s) is called from a thread of its own from then on, still in
+        order, so that it does not hold up the service.
 
         Returns a function that ends the subscription.
         """
-        self._callbacks.append(callback)
-
-        def unsubscribe() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return unsubscribe
+        return self._callbacks.add(callback)
 
     async def wait_until(self, predicate: Callable[[ServiceStatus], bool]) -> ServiceStatus:
         """Return the first status for which `predicate` holds (now or after a change)."""
@@ -267,7 +261,7 @@ class BaseService:
         self._delivering = True
         try:
             while self._changes:
-                self._deliver(*self._changes.popleft())
+                self._deliver(*self._changes.pop(0))
         finally:
             self._delivering = False
 
@@ -275,11 +269,7 @@ class BaseService:
         self._status_changed(old, new)
         if old.state is new.state and old.health is new.health:
             return
-        for callback in list(self._callbacks):
-            try:
-                callback(self._name, old.state.value, new.state.value, new.health.value, new.error)
-            except Exception:  # boundary: a subscriber's fault must not disturb the service or its neighbours
-                logger.exception("state-change callback of service %r failed", self._name)
+        self._callbacks.tell(self._name, old.state.value, new.state.value, new.health.value, new.error)
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         """Hook for subclasses, called for every change before the callbacks."""

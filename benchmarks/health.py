@@ -1,0 +1,127 @@
+"""Many services checked every 10 s through a real stdio server: lateness, CPU, and memory a service."""
+
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+
+from benchmarks.figures import row, title
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.engine.classes import ClassEntry
+from ostler.engine.clock import SystemClock
+from ostler.engine.events import EventLog
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import Store
+from ostler.engine.views import CreateRequest
+from ostler.model.events import EventKind
+from ostler.model.responses import ToolResponse
+from ostler.model.servers import ServerEntry
+from ostler.rules.manifests import load_manifests
+from ostler.rules.responses import normalise
+
+SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "list_server.py"
+INTERVAL = 10.0
+EVENTS = 50
+CLASS = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {{name: bench}}
+spec:
+  args: {{size: {{type: integer, default: 1}}}}
+  serviceConfig:
+    lifecycleTools:
+      start: {{tool: w/start, args: {{name: "{{{{ name }}}}"}}, outputs: {{id: id}}}}
+      stop: {{tool: w/stop, args: {{id: "{{{{ start.id }}}}"}}}}
+      healthCheck: {check}
+    healthCheck: {{interval: {interval}s}}
+    outputs: {{url: "http://127.0.0.1/{{{{ start.id }}}}"}}
+"""
+SINGLE = '{tool: s/check, args: {name: "{{ name }}"}, expect: {jsonPath: {state: running}}}'
+BATCH = """{tool: s/list, args: {count: COUNT}, expect: {jsonPath: {state: running}},
+      batch: {items: items, match: {name: "{{ name }}"}}}"""
+
+
+class Caller:
+    """Starts are answered here (they are not what is measured), checks by the real server."""
+
+    def __init__(self, pool: DownstreamPool) -> None:
+        self.pool = pool
+        self.calls = 0
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        """Answer a start, pass on the rest."""
+        if tool.startswith("w/"):
+            return normalise([], {"id": args.get("name", "")})
+        self.calls += 1
+        return await self.pool.call_tool(tool, args, timeout=timeout, progress=progress)
+
+
+async def _create(manager: ServiceManager, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        await manager.create(CreateRequest("bench", f"s{number}"))
+
+
+async def _run(store: Store, pool: DownstreamPool, count: int, seconds: float, check: str) -> None:
+    process = psutil.Process()
+    events = EventLog(SystemClock(), store, max_events=count * EVENTS * 2, max_per_service=EVENTS)
+    caller = Caller(pool)
+    async with ServiceManager(caller, store, events=events) as manager:
+        loaded = load_manifests(CLASS.format(check=check, interval=INTERVAL), "bench.yaml")[0]
+        manager.classes.add(ClassEntry(loaded.service_class, loaded.digest))
+        gc.collect()
+        empty = process.memory_info().rss
+        async with anyio.create_task_group() as group:
+            for worker in range(20):
+                group.start_soon(_create, manager, range(worker, count, 20))
+        gc.collect()
+        bare = process.memory_info().rss
+        for service in manager.registry.get_all():
+            for number in range(EVENTS):
+                text = f"attempt {number} of s failed, trying again: connection refused"
+                events.append(EventKind.WARNING, service.name, text, {"step": "healthCheck", "number": number})
+        gc.collect()
+        full = process.memory_info().rss
+        print(f"{'memory a service, just started':<44} {(bare - empty) / count / 1024:8.1f} KiB")
+        print(f"{f'memory a service, with {EVENTS} events':<44} {(full - empty) / count / 1024:8.1f} KiB")
+        await anyio.sleep(2 * INTERVAL)
+        manager.health.lateness = lateness = []
+        calls, began, cpu = caller.calls, time.perf_counter(), time.process_time()
+        await anyio.sleep(seconds)
+        wall, used = time.perf_counter() - began, time.process_time() - cpu
+        manager.health.lateness = None
+        print(row("lateness of a check, limits included", lateness))
+        print(f"{'checks a second':<44} {len(lateness) / wall:8.0f}")
+        print(f"{'calls a second':<44} {(caller.calls - calls) / wall:8.1f}")
+        print(f"{'CPU of this process':<44} {used / wall:8.2f} core")
+        healthy = sum(view.health.value == "healthy" for view in manager.views())
+        print(f"{'healthy at the end':<44} {healthy:8} of {count}")
+
+
+async def _main(count: int, seconds: float) -> None:
+    with tempfile.TemporaryDirectory(prefix="ostler-bench-") as text:
+        folder = Path(text)
+        entry = ServerEntry(name="s", transport="stdio", command=sys.executable, args=(str(SCRIPT),))
+        pool = DownstreamPool({"s": entry}, log_dir=folder / "logs", environment={}, clock=SystemClock())
+        async with pool:
+            await pool.wait_until_connected("s", 20)
+            for name, what, check in (
+                ("batch", "that share a call (batch)", BATCH.replace("COUNT", str(count))),
+                ("single", "with a call each", SINGLE),
+            ):
+                title(f"{count} services {what}, every {INTERVAL:g} s, one stdio server, SQLite")
+                async with SqliteStore.open(folder / f"{name}.db") as store:
+                    await _run(store, pool, count, seconds, check)
+
+
+def main(services: int = 10_000, seconds: float = 30.0) -> None:
+    """Run and print."""
+    anyio.run(_main, services, seconds)
