@@ -9,6 +9,7 @@ from ostler.model.errors import (
     AlreadyExistsError,
     ArgumentError,
     ConflictError,
+    ManifestError,
     NotFoundError,
     OperationTimeoutError,
     OstlerError,
@@ -34,6 +35,27 @@ async def test_create_starts_waits_until_ready_and_gives_outputs() -> None:
         await manager.stop_service("db")
         assert world.resources == {}
         assert manager.get_service_state("db") is ServiceState.STOPPED
+
+
+async def test_outputs_of_the_ready_check_are_there_afterwards() -> None:
+    world = World(ready_after=3)
+    changed = manifest(
+        lifecycleTools__ready__outputs={"seen": {"path": "state", "secret": True}},
+        lifecycleTools__postStart=[{"tool": "w/health", "args": {"name": "{{ name }}", "saw": "{{ ready.seen }}"}}],
+        outputs={"seen": {"template": "it is {{ ready.seen }}", "secret": True}},
+    )
+    async with running(world, changed) as manager:
+        result = await manager.create(CreateRequest("basic", "db"))
+        assert ("w/health", {"name": "db", "saw": "running"}) in world.calls
+        assert manager.reveal("db")[1] == {"seen": "it is running"}
+        assert "running" not in str(result.service.outputs)
+
+
+def test_outputs_of_the_ready_check_are_not_sure_where_it_may_not_have_run() -> None:
+    with pytest.raises(ManifestError, match=r"'ready\.seen' is only there after ready has run"):
+        manifest(
+            lifecycleTools__ready__outputs={"seen": "state"}, lifecycleTools__stop__args={"id": "{{ ready.seen }}"}
+        )
 
 
 async def test_states_are_seen_in_order() -> None:

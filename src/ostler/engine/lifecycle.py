@@ -109,7 +109,7 @@ class Lifecycle(Teardown):
             attempts += 1
             call = self._plan("ready", spec, min(remaining(scope), spec.timeout or 10.0))
             try:
-                await self._caller.probe(call)
+                answer = await self._caller.probe(call)
             except (ToolFailedError, ExtractionError) as miss:
                 operation.last_miss = miss.summary
             except DownstreamError as miss:
@@ -117,6 +117,8 @@ class Lifecycle(Teardown):
                     raise
                 operation.last_miss = miss.summary
             else:
+                held = self._instance.record.step_outputs
+                self._instance.set_record(step_outputs={**held, "ready": answer.outputs})
                 return
             await operation.report_progress(attempts, None, f"waiting until ready: {operation.last_miss}"[:300])
             await anyio.sleep(spec.interval)

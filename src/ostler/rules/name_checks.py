@@ -196,13 +196,13 @@ class _Scopes:
             return self._scope(names)
         if step not in _WITHOUT_OUTPUTS:
             names = {**names, "outputs": self._outputs}
-        return self._after_start(names)
+        return self._after_start(names, "ready" if step == "postStart" else "")
 
     def service_outputs(self) -> _Scope:
-        return self._after_start(self.base(with_dependencies=True).names)
+        return self._after_start(self.base(with_dependencies=True).names, "ready")
 
-    def _after_start(self, names: Keys) -> _Scope:
-        unsure = frozenset(self._steps) - {"start"}
+    def _after_start(self, names: Keys, done: str) -> _Scope:
+        unsure = frozenset(self._steps) - {"start", done}
         return _Scope({**names, **self._steps}, unsure, self._optional)
 
     def _scope(self, names: Keys) -> _Scope:
