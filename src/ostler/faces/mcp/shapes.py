@@ -209,7 +209,13 @@ def service_class(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
         "serviceType": entry.service_class.service_type,
         "available": availability.available,
         "args": {name: arg_summary(arg) for name, arg in spec.args.items()},
-        **present({"missingTools": list(availability.missing_tools), "reason": availability.reason}),
+        **present(
+            {
+                "missingTools": list(availability.missing_tools),
+                "missingServers": list(availability.missing_servers),
+                "reason": availability.reason,
+            }
+        ),
     }
 
 
