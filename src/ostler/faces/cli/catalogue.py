@@ -1,16 +1,28 @@
 """Verbs about what services are made of: classes, downstream servers and their tools, and the configuration."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, complain, fail, parse_object, present, print_json, session_of, show
+from ostler.faces.cli.session import (
+    ExitStatus,
+    Session,
+    complain,
+    fail,
+    parse_object,
+    present,
+    print_json,
+    session_of,
+    show,
+)
 from ostler.faces.cli.tables import print_table
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 
+_SEARCH_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "DESCRIPTION": "description"}
 _CLASS_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "MISSING": "missingTools", "DESCRIPTION": "description"}
 _SERVER_COLUMNS = {"SERVER": "name", "STATE": "state", "TRANSPORT": "transport", "TOOLS": "tools", "REASON": "reason"}
 _TOOL_COLUMNS = {"TOOL": "name", "DESCRIPTION": "description"}
@@ -51,6 +63,97 @@ def class_draft(
     print(answer.structured["manifest"], end="")
     for question in answer.structured["questions"]:
         complain(question)
+
+
+def _shown(row: JsonObject) -> JsonObject:
+    """Return a class as the search shows it: what it needs in the place of a mere no."""
+    missing = ", ".join(row.get("missingServers") or row.get("missingTools") or ())
+    available = "yes" if row["available"] else f"needs {missing}" if missing else "no"
+    return {**row, "available": available, "description": row["description"].partition(". ")[0]}
+
+
+def class_search(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORD...]", help="Words in name, description, labels or servers.")
+    ] = None,
+    available: Annotated[bool, typer.Option("--available", help="Only those whose tools are there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search the ServiceClasses, shipped and your own."""
+    wanted = present({"search": " ".join(words or ()), "availableOnly": available or None})
+    answer = session_of(context).ask("serviceclass_list", wanted)
+    if as_json:
+        print_json(answer.structured)
+        return
+    rows = [_shown(row) for row in answer.structured["serviceClasses"]]
+    print_table(rows, _SEARCH_COLUMNS, empty="No ServiceClass has these words.")
+
+
+def class_add(
+    context: typer.Context,
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A shipped class to change, or a manifest (- reads it).")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Put a class into your serviceclasses folder: a manifest, or a copy of a shipped class to change.
+
+    Says which downstream servers it needs that mcp.json does not have, and the entries that add them.
+    """
+    session = session_of(context)
+    text = _manifest_text(session, what)
+    answer = session.ask("serviceclass_create", {"manifest": text})
+    name = str(answer.structured["name"])
+    if as_json:
+        facts = session.ask("serviceclass_available", {"name": name}).structured
+        print_json({**answer.structured, **facts})
+        return
+    print(answer.structured["message"])
+    if not answer.structured["available"]:
+        print(session.ask("serviceclass_available", {"name": name}).text)
+
+
+def _manifest_text(session: Session, what: str) -> str:
+    """Return the manifest in the file `what`, on the standard input, or of the class of that name."""
+    if what == "-":
+        return sys.stdin.read()
+    path = Path(what)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            fail(f"{what} cannot be read: {error}", ExitStatus.FAILED)
+    if path.suffix in (".yaml", ".yml", ".json") or len(path.parts) > 1:
+        fail(f"there is no file {what}", ExitStatus.NOT_FOUND)
+    return str(session.ask("serviceclass_get", {"name": what}).structured["manifest"])
+
+
+def class_new(  # noqa: PLR0917 (typer's parameters are options)
+    context: typer.Context,
+    server: Annotated[
+        str, typer.Option("--from", metavar="SERVER", help="The downstream server whose tools are looked at.")
+    ],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The class's name.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="TOOL", help="The tool that starts.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="TOOL", help="The tool that stops.")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Save it in your serviceclasses folder.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a ServiceClass from the tools of a server that start and stop a thing."""
+    session = session_of(context)
+    wanted: JsonObject = {"server": server, "name": name, "start": start, "stop": stop}
+    draft = session.ask("serviceclass_draft", wanted).structured
+    if save:
+        complain(str(session.ask("serviceclass_create", {"manifest": draft["manifest"]}).structured["message"]))
+    if as_json:
+        print_json(draft)
+        return
+    for number, question in enumerate(draft["questions"], 1):
+        complain(f"to answer {number}: {question}")
+    for pair in draft.get("alternatives") or ():
+        complain(f"another pair: {pair} (--start {str(pair).partition(' / ')[0]!r})")
+    print(draft["manifest"], end="")
 
 
 def validate(
@@ -158,7 +261,11 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     for verb in (classes, validate, servers, tools, call, config):
         app.command()(verb)
-    group = typer.Typer(help="Look at one ServiceClass.", no_args_is_help=True, rich_markup_mode=None)
-    group.command("get")(class_get)
+    group = typer.Typer(help="Search, show, add and draft ServiceClasses.", no_args_is_help=True, rich_markup_mode=None)
+    group.command("search")(class_search)
+    group.command("show")(class_get)
+    group.command("get", hidden=True)(class_get)
+    group.command("add")(class_add)
+    group.command("new")(class_new)
     group.command("draft")(class_draft)
     app.add_typer(group, name="class")

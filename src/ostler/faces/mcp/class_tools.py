@@ -2,6 +2,8 @@
 
 from pydantic import Field
 
+from ostler.adapters.config.known_servers import entries_for, how_to_add
+from ostler.engine.classes import ClassEntry
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer, finding_json
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
@@ -15,7 +17,7 @@ from ostler.rules.manifests import load_manifests
 class ClassListArgs(Args):
     """Arguments of serviceclass_list."""
 
-    search: str | None = Field(default=None, description="words in name or description")
+    search: str | None = Field(default=None, description="words in name, description, labels, servers")
     available_only: bool = False
 
 
@@ -25,7 +27,7 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     words = (args.search or "").lower().split()
     found: list[JsonObject] = []
     for entry in app.classes.get_all():
-        text = f"{entry.name} {entry.service_class.spec.description}".lower()
+        text = _searched(entry)
         if not all(word in text for word in words):
             continue
         item = shapes.service_class(entry, app.classes)
@@ -38,6 +40,14 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
         structured["findings"] = [finding_json(finding) for finding in app.classes.findings]
         lines += [f"problem: {finding}" for finding in app.classes.findings]
     return Answer(structured, "\n".join(lines))
+
+
+def _searched(entry: ClassEntry) -> str:
+    """Return all that a search for a class looks at."""
+    value = entry.service_class
+    labels = (f"{name}={label}" for name, label in value.metadata.labels.items())
+    words = [entry.name, value.spec.description, value.service_type, *labels, *value.servers()]
+    return " ".join(words).lower()
 
 
 def _class_line(item: JsonObject) -> str:
@@ -82,12 +92,19 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
         "name": args.name,
         "available": found.available,
         "missingTools": list(found.missing_tools),
-        **shapes.present({"missingServers": list(found.missing_servers), "reason": found.reason}),
+        **shapes.present(
+            {
+                "missingServers": list(found.missing_servers),
+                "reason": found.reason,
+                "addToMcpJson": entries_for(found.missing_servers),
+            }
+        ),
     }
     if found.available:
         return Answer(structured, f"ServiceClass {args.name} is available")
     missing = f" (missing required tools: {', '.join(found.missing_tools)})" if found.missing_tools else ""
-    return Answer(structured, f"ServiceClass {args.name} not available{missing}: {found.reason}")
+    text = f"ServiceClass {args.name} not available{missing}: {found.reason}"
+    return Answer(structured, "\n".join(filter(None, (text, how_to_add(found.missing_servers)))))
 
 
 class ManifestArgs(Args):

@@ -1,34 +1,45 @@
-"""The tool that drafts a class from the downstream tool calls that a client just made."""
+"""The tool that drafts a class: from the tools of a server, or from the tool calls that a client just made."""
 
 from pydantic import Field
 
+from ostler.engine.protocols import ToolInfo
+from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer
 from ostler.faces.mcp.call_log import MAX_CALLS, reading_tools
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
 from ostler.faces.mcp.schemas import LIST, TEXT, Args, answer
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError
+from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.manifest import validate_name
 from ostler.rules.call_drafts import draft_from_calls
+from ostler.rules.drafting import draft_class
+from ostler.rules.lifecycle_pairs import Tool
 
 
 class ServiceClassDraftArgs(Args):
     """Arguments of serviceclass_draft."""
 
     name: str | None = None
-    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="how many calls")
+    server: str | None = Field(default=None, description="draft from its tools")
+    start: str | None = Field(default=None, description="with server: its starting tool, if the guess is wrong")
+    stop: str | None = None
+    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: how many calls")
 
 
 async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, call: Call) -> Answer:
-    """Draft a class from the client's own calls."""
+    """Draft a class from a server's tools, or from the client's own calls."""
     if args.name:
         try:
             validate_name(args.name)
         except ValueError as error:
             raise ArgumentError([f"name: {error}"]) from None
-    calls = call.log.recent(call.client, args.last)
+    if args.server:
+        return _from_server(app, args, args.server)
+    unused = [f"{name}: only with 'server'" for name in ("start", "stop") if getattr(args, name)]
+    if unused:
+        raise ArgumentError(unused, next_actions=("name the server whose tools they are",))
     draft = draft_from_calls(
-        calls,
+        call.log.recent(call.client, args.last),
         name=args.name or "",
         reading=reading_tools(app.pool),
         tools=[info.qualified for info in app.pool.list_tools()],
@@ -37,13 +48,48 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
     return Answer(facts, f"{draft.text}\nNext: answer what is marked with TODO, then serviceclass_create")
 
 
+def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
+    tools = [_drafted_from(info) for info in _tools_of(app, server)]
+    draft = draft_class(server, tools, name=args.name or "", start=args.start or "", stop=args.stop or "")
+    facts = {
+        "name": draft.name,
+        "manifest": draft.manifest,
+        "questions": list(draft.questions),
+        **shapes.present({"alternatives": list(draft.alternatives)}),
+    }
+    lines = [draft.manifest]
+    if draft.alternatives:
+        lines.append(f"Other pairs of this server: {'; '.join(draft.alternatives)}")
+    lines.append("Next: answer what is marked with ASK, then serviceclass_create")
+    return Answer(facts, "\n".join(lines))
+
+
+def _tools_of(app: ApplicationLike, server: str) -> list[ToolInfo]:
+    status = app.pool.server_status(server)
+    if not status.known:
+        known = sorted({tool.server for tool in app.pool.list_tools()})
+        raise NotFoundError("MCP server", server, known=known, next_actions=("mcpserver_list shows the servers",))
+    tools = list(app.pool.list_tools(server))
+    if not tools:
+        raise DefinitionError(
+            f"server {server!r} has not listed any tools ({status.reason or 'it may still be connecting'})",
+            next_actions=(f"service_start {server}", "then draft again"),
+        )
+    return tools
+
+
+def _drafted_from(info: ToolInfo) -> Tool:
+    return Tool(info.name, info.input_schema, info.output_schema, info.annotations or {}, info.description)
+
+
 DRAFTING_TOOLS = (
     ToolDefinition(
         "serviceclass_draft",
         "Draft a class",
-        "Draft a class from your tool_call calls: start a thing, look at it, stop it, call this. Nothing is saved.",
+        "Draft a class from a server's tools; or, without server, from your tool_call calls: start a thing, look at "
+        "it, stop it, call this. Nothing is saved.",
         ServiceClassDraftArgs,
-        answer({"manifest": TEXT, "questions": LIST}),
+        answer({"manifest": TEXT, "questions": LIST}, {"alternatives": LIST}),
         Effect.READS,
         serviceclass_draft,
     ),

@@ -1,0 +1,60 @@
+"""`ostler class`: searching, showing, adding and drafting, against the real server."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from processes.bridge_client import clean_place
+from test_cli import CommandLine
+
+from ostler.faces.cli.session import ExitStatus
+from ostler.rules.manifests import load_manifests
+
+pytestmark = pytest.mark.realtime
+
+
+@pytest.fixture
+def ostler(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
+    with clean_place(state_dir) as place:
+        yield CommandLine(place, capsys)
+
+
+def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path) -> None:
+    assert ostler.run("class", "search", "database", "redis") == ExitStatus.OK, ostler.err
+    lines = ostler.out.splitlines()
+    assert lines[0].split() == ["CLASS", "AVAILABLE", "DESCRIPTION"]
+    assert [line.split()[:2] for line in lines[1:]] == [["docker-redis", "needs"], ["redis", "yes"]]
+    found = ostler.json("class", "search", "redis", "--available", "--json")
+    assert [item["name"] for item in found["serviceClasses"]] == ["redis"]
+    assert ostler.run("class", "search", "no-such-word") == ExitStatus.OK
+    assert "No ServiceClass has these words." in ostler.out
+    assert ostler.run("class", "show", "redis") == ExitStatus.OK
+    assert "kind: ServiceClass" in ostler.out
+
+    # a copy of a shipped class to change, and a manifest of one's own; what is missing is said with its entry
+    assert ostler.run("class", "add", "docker-redis") == ExitStatus.OK, ostler.err
+    assert "ServiceClass docker-redis was created" in ostler.out
+    assert '"docker": {"command": "uvx", "args": ["mcp-server-docker"]}' in ostler.out
+    copied = Path(ostler.place.config_dir) / "serviceclasses" / "docker-redis.yaml"
+    assert "kind: ServiceClass" in copied.read_text(encoding="utf-8")
+    assert ostler.run("class", "add", "docker-redis") == ExitStatus.FAILED
+    assert "already exists" in ostler.err
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(copied.read_text(encoding="utf-8").replace("name: docker-redis", "name: mine"), encoding="utf-8")
+    added = ostler.json("class", "add", str(mine), "--json")
+    assert (added["name"], added["missingServers"]) == ("mine", ["docker"])
+    assert ostler.run("class", "add", str(tmp_path / "none.yaml")) == ExitStatus.NOT_FOUND
+    assert ostler.run("class", "add", "no-such-class") == ExitStatus.NOT_FOUND
+
+    # from the built-in server's own tools
+    assert ostler.run("class", "new", "--from", "process", "--name", "drafted") == ExitStatus.OK, ostler.err
+    [loaded] = load_manifests(ostler.out, "draft")
+    assert (loaded.service_class.name, loaded.service_class.tools.start.tool) == ("drafted", "process/start")
+    drafted = ostler.json("class", "new", "--from", "process", "--name", "again", "--save", "--json")
+    assert drafted["name"] == "again"
+    assert ostler.run("class", "new") == ExitStatus.USAGE
+    assert (
+        ostler.run("create", "again", "sleeper", "--arg", "key=sleeper", "--arg", "command=sleep 300") == ExitStatus.OK
+    ), ostler.err
+    assert ostler.json("status", "sleeper", "--json")["state"] == "running"
+    assert ostler.run("delete", "sleeper") == ExitStatus.OK

@@ -1,0 +1,227 @@
+"""Drafts of classes: the pairs found in the tools of real servers, and what is written for them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ostler.model.errors import DefinitionError
+from ostler.model.json import JsonObject
+from ostler.rules.drafting import draft_class, handle_pattern
+from ostler.rules.extraction import process_tool_outputs
+from ostler.rules.lifecycle_pairs import Tool, find_pairs
+from ostler.rules.manifests import load_manifests
+from ostler.rules.patterns import search
+from ostler.rules.responses import normalise
+
+LISTS = Path(__file__).parents[2] / "serviceclasses" / "tools"
+
+PAIRS: dict[str, list[str]] = {
+    "browserbase": ["browserbase_session_create / browserbase_session_close"],
+    "chrome-devtools": [
+        "new_page / close_page",
+        "performance_start_trace / performance_stop_trace",
+        "screencast_start / screencast_stop",
+    ],
+    "commands": [],
+    "dbhub": [],
+    "desktop-commander": ["start_process / kill_process"],
+    "docker": [
+        "run_container / stop_container",
+        "start_container / stop_container",
+        "create_container / remove_container",
+        "create_network / remove_network",
+        "create_volume / remove_volume",
+    ],
+    "e2b": [
+        "create_sandbox / terminate_sandbox",
+        "create_api_key / delete_api_key",
+        "create_template / delete_template",
+        "create_volume / delete_volume",
+    ],
+    "everything": [],
+    "fetch": [],
+    "filesystem": [],
+    "git": [],
+    "kubernetes-mcp-server": ["pods_run / pods_delete"],
+    "manage-bg": ["start / stop"],
+    "mcp-server-kubernetes": [
+        "install_helm_chart / uninstall_helm_chart",
+        "node_management(operation=cordon) / node_management(operation=uncordon)",
+        "port_forward / stop_port_forward",
+        "kubectl_rollout(subCommand=resume) / kubectl_rollout(subCommand=pause)",
+        "kubectl_create / kubectl_delete",
+    ],
+    "memory": ["create_entities / delete_entities", "create_relations / delete_relations"],
+    "neon": ["create_branch / delete_branch", "create_project / delete_project"],
+    "playwright": ["browser_tabs(action=new) / browser_tabs(action=close)"],
+    "podman": ["container_run / container_stop"],
+    "redis": ["subscribe / unsubscribe", "psubscribe / unsubscribe", "xgroup_create / xgroup_destroy"],
+    "sqlite": [],
+    "ssh-manager": [
+        "ssh_session_start / ssh_session_close",
+        "ssh_tunnel_create / ssh_tunnel_close",
+        "ssh_group_manage(action=create) / ssh_group_manage(action=delete)",
+        "ssh_hooks(action=enable) / ssh_hooks(action=disable)",
+    ],
+    "supabase": ["create_branch / delete_branch", "restore_project / pause_project"],
+    "time": [],
+}
+"""Server → what starts and stops a thing there, the likeliest first. Looked through by hand."""
+
+
+def tools_of(server: str) -> list[Tool]:
+    listed = json.loads((LISTS / f"{server}.json").read_text(encoding="utf-8"))["tools"]
+    return [
+        Tool(tool["name"], tool["inputSchema"], tool.get("outputSchema"), tool.get("annotations") or {})
+        for tool in listed
+    ]
+
+
+@pytest.mark.parametrize("server", PAIRS)
+def test_the_pairs_of_real_servers(server: str) -> None:
+    assert [str(pair) for pair in find_pairs(tools_of(server))] == PAIRS[server]
+
+
+@pytest.mark.parametrize(
+    ("server", "start", "views"),
+    [
+        ("manage-bg", "start", ("get_info", "list", "get_logs", "processId")),
+        ("podman", "container_run", ("container_inspect", "container_list", "container_logs", "name")),
+        ("e2b", "create_sandbox", ("get_sandbox", "list_sandboxes", "list_sandbox_logs", "sandboxID")),
+        ("kubernetes-mcp-server", "pods_run", ("pods_get", "pods_list", "pods_log", "name")),
+        ("ssh-manager", "ssh_tunnel_create", ("None", "ssh_tunnel_list", "None", "tunnelId")),
+        ("neon", "create_branch", ("describe_branch", "None", "None", "branchId")),
+        ("desktop-commander", "start_process", ("None", "list_processes", "read_process_output", "pid")),
+    ],
+)
+def test_what_else_tells_of_the_thing(server: str, start: str, views: tuple[str, ...]) -> None:
+    pair = next(pair for pair in find_pairs(tools_of(server)) if str(pair.start) == start)
+    assert (str(pair.status), str(pair.listing), str(pair.logs), pair.handle) == views
+
+
+@pytest.mark.parametrize(
+    ("server", "start"), [(server, pair.partition(" / ")[0]) for server, pairs in PAIRS.items() for pair in pairs]
+)
+def test_every_draft_is_a_class_without_a_finding(server: str, start: str) -> None:
+    draft = draft_class(server, tools_of(server), start=start)
+    [loaded] = load_manifests(draft.manifest, "draft")
+    assert loaded.warnings == ()
+    assert loaded.service_class.tools.start.tool == f"{server}/{start.partition('(')[0]}"
+    assert loaded.service_class.config.on_unknown == "hold"
+    for number, question in enumerate(draft.questions, 1):
+        assert f"#   {number}. {question[:40]}" in draft.manifest
+        assert f"ASK {number}" in draft.manifest
+
+
+def test_a_draft_passes_on_what_stopping_needs() -> None:
+    [loaded] = load_manifests(draft_class("neon", tools_of("neon")).manifest, "draft")
+    tools, spec = loaded.service_class.tools, loaded.service_class.spec
+    assert loaded.service_class.name == "neon-branch"
+    assert tools.start.args == {"params": {"projectId": "{{ projectId }}", "branchName": "{{ name }}"}}
+    assert tools.stop.args == {"params": {"projectId": "{{ projectId }}", "branchId": "{{ start.branchId }}"}}
+    assert (spec.args["projectId"].required, "branchName" in spec.args) == (True, False)
+    assert loaded.service_class.config.outputs == {"branchId": "{{ start.branchId }}"}
+
+
+def test_a_thing_that_is_called_like_the_service_needs_no_output() -> None:
+    [loaded] = load_manifests(draft_class("docker", tools_of("docker")).manifest, "draft")
+    assert loaded.service_class.tools.start.args["name"] == "{{ name }}"
+    draft = draft_class("docker", tools_of("docker"), start="run_container", stop="remove_container", name="box")
+    [loaded] = load_manifests(draft.manifest, "draft")
+    assert (loaded.service_class.name, loaded.service_class.tools.stop.tool) == ("box", "docker/remove_container")
+
+
+def test_values_of_an_argument_that_says_what_to_do_are_fixed() -> None:
+    [loaded] = load_manifests(draft_class("playwright", tools_of("playwright")).manifest, "draft")
+    tools = loaded.service_class.tools
+    assert (tools.start.args["action"], tools.stop.args["action"]) == ("new", "close")
+    assert tools.status is not None
+    assert tools.status.args == {"action": "list"}
+
+
+@pytest.mark.parametrize(
+    ("handle", "thing", "text", "value"),
+    [
+        ("pid", "process", "Process started with PID 4711 (shell: /bin/sh)", "4711"),
+        ("processId", "", '{\n  "success": true,\n  "processId": "fcd7f112-c08f",\n  "pid": 1\n}', "fcd7f112-c08f"),
+        ("branchId", "branch", "Branch created.\nProject ID: lucky-1\nBranch ID: br-wild-2\nName: x", "br-wild-2"),
+        ("container_id", "container", '{"id": "02dba28991", "name": "lab"}', "02dba28991"),
+        ("sandboxID", "sandbox", '{"templateID":"base","sandboxID":"i3x9","clientID":"6f"}', "i3x9"),
+        ("tunnelId", "ssh tunnel", "Tunnel created\nID: tunnel_17_abc", "tunnel_17_abc"),
+        ("id", "branch", '{"name": "dev", "id": "b-1"}', "b-1"),
+    ],
+)
+def test_the_guess_takes_the_value_after_its_name(handle: str, thing: str, text: str, value: str) -> None:
+    found = search(handle_pattern(handle, thing), text)
+    assert found is not None
+    assert found["value"] == value
+
+
+def test_a_drafted_output_takes_the_id_from_a_real_answer() -> None:
+    [loaded] = load_manifests(draft_class("manage-bg", tools_of("manage-bg")).manifest, "draft")
+    answer = normalise([{"type": "text", "text": '{"success": true, "processId": "fcd7f112", "pid": 10453}'}])
+    outputs = process_tool_outputs(loaded.service_class.tools.start.outputs, answer, {})
+    assert outputs == {"processId": "fcd7f112"}
+
+
+def tool(name: str, *, required: tuple[str, ...] = (), **properties: JsonObject) -> Tool:
+    return Tool(name, {"type": "object", "properties": properties, "required": list(required)})
+
+
+def test_limits_defaults_and_secrets_are_taken_over_and_reserved_names_are_not() -> None:
+    start = tool(
+        "start_job",
+        required=("size", "env", "apiKey"),
+        size={"type": ["integer", "null"], "minimum": 1, "maximum": 9},
+        mode={"enum": ["fast", "slow", None], "default": "fast"},
+        env={"type": "object"},
+        apiKey={"type": "string"},
+        note={"type": "string", "description": "said in\n two lines"},
+        broken={"type": "integer", "default": "x"},
+    )
+    [loaded] = load_manifests(draft_class("s", [start, tool("stop_job")]).manifest, "draft")
+    args = loaded.service_class.spec.args
+    assert set(args) == {"size", "mode", "envArg", "apiKey"}
+    assert (args["size"].type, args["size"].minimum, args["size"].maximum) == ("integer", 1, 9)
+    assert (args["mode"].enum, args["mode"].default, args["mode"].required) == (["fast", "slow"], "fast", False)
+    assert args["apiKey"].secret
+    assert "note, broken" in loaded.text
+
+
+def test_only_what_tells_is_kept_of_a_described_answer_and_it_may_be_missing() -> None:
+    described: JsonObject = {
+        "type": "object",
+        "properties": {
+            "jobId": {"type": "string"},
+            "url": {"type": ["string", "null"]},
+            "state": {"type": "string"},
+            "size": {"type": "integer"},
+            "nested": {"type": "object"},
+            "queue": {"type": "string"},
+        },
+        "required": ["jobId", "state"],
+    }
+    start = Tool("start_job", {"type": "object", "properties": {"queue": {"type": "string"}}}, described)
+    draft = draft_class("s", [start, tool("stop_job", required=("jobId",), jobId={"type": "string"})])
+    [loaded] = load_manifests(draft.manifest, "draft")
+    tools = loaded.service_class.tools
+    outputs = process_tool_outputs(tools.start.outputs, normalise([], {"jobId": "j-1", "state": "up"}), {})
+    assert outputs == {"jobId": "j-1", "url": None}
+    assert tools.stop.args == {"jobId": "{{ start.jobId }}"}
+    assert draft.questions == ("no tool tells whether it is there; is there one on another server?",)
+
+
+def test_a_tool_that_only_reads_neither_starts_nor_stops() -> None:
+    reads = Tool("stop_job", {"type": "object"}, annotations={"readOnlyHint": True})
+    assert find_pairs([tool("start_job"), reads]) == []
+    assert find_pairs([tool("start_job"), tool("stop_all_jobs")]) == []
+
+
+def test_a_server_without_a_pair_is_told_with_its_tools() -> None:
+    with pytest.raises(DefinitionError, match=r"no two tools of server 'time'.*get_current_time.*start=TOOL"):
+        draft_class("time", tools_of("time"))
+    with pytest.raises(
+        DefinitionError, match=r"has no pair of tools with start='nope'; *.*|choose one of: create_branch"
+    ):
+        draft_class("neon", tools_of("neon"), start="nope")
