@@ -1,14 +1,19 @@
 """Manifests of muster load as ServiceClasses, and what is wrong with one is told at its own places."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.rules.manifests import LoadedClass, load_manifests, service_class_to_json
+from ostler.rules.muster.manifest_text import manifest_text
 from ostler.rules.muster.tool_names import KnownTools
+from ostler.rules.yaml_source import read_documents
 
 FOLDER = Path(__file__).parent / "data" / "muster"
 KNOWN = KnownTools.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])
@@ -336,3 +341,38 @@ def test_every_problem_of_a_manifest_is_told_at_once() -> None:
 def test_shapes_that_make_no_sense_are_findings(broken: str) -> None:
     for finding in findings_of(HEAD + broken + "\n"):
         assert finding.line == 4
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    [
+        "1e3",
+        "0o17",
+        "012",
+        "yes",
+        "~",
+        "# no",
+        "a: b",
+        "- a",
+        " a",
+        "a\nb",
+        "a \n b\n",
+        "{{ x }}",
+        "2026-01-01",
+        ".5",
+        "",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_whatever_is_written_is_read_again(value: Any) -> None:
+    [document], findings = read_documents(json.dumps({"value": value}), "x.json")
+    assert not findings
+    [again], findings = read_documents(manifest_text(document, {}, heading="from a test"), "x.yaml")
+    assert not findings
+    assert again.value == document.value

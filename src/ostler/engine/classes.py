@@ -20,6 +20,7 @@ class ClassEntry:
         service_class: the manifest's value.
         digest: changes with the meaning of the manifest, not with its formatting.
         text: the YAML as written.
+        translation: of a manifest of muster, the ostler/v1 YAML that it is read as; else empty.
         origin: `shipped`, `user` or `library`.
         path: the file it came from, as the user knows it.
         line: the line of `path` at which its first key stands.
@@ -33,6 +34,7 @@ class ClassEntry:
     path: str = ""
     shadows: bool = False
     line: int = 1
+    translation: str = ""
 
     @property
     def name(self) -> str:

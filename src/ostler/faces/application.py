@@ -32,6 +32,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
+from ostler.rules.muster.manifest_text import manifest_text
 from ostler.rules.muster.tool_names import KnownTools
 
 logger = logging.getLogger(__name__)
@@ -396,6 +397,7 @@ def _entry(source: ClassSource) -> ClassEntry:
         path=str(source.path),
         shadows=source.shadows,
         line=loaded.line,
+        translation="" if loaded.origins is None else manifest_text(loaded.document, loaded.origins),
     )
 
 

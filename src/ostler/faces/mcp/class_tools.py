@@ -12,6 +12,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
 from ostler.rules.manifests import load_manifests
+from ostler.rules.muster.tool_names import KnownTools
 
 
 class ClassListArgs(Args):
@@ -74,6 +75,7 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
     structured: JsonObject = {
         **shapes.class_details(entry, app.classes),
         "manifest": entry.text,
+        **shapes.present({"translation": entry.translation}),
         "instances": app.manager.instances_of(args.name),
     }
     summary = shapes.service_class(entry, app.classes)
@@ -81,6 +83,8 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
     if structured["outputs"]:
         lines.append(f"Outputs: {', '.join(structured['outputs'])}.")
     lines += ["", entry.text.strip()]
+    if entry.translation:
+        lines += ["", "It is a manifest of muster, and is read as:", "", entry.translation.strip()]
     return Answer(structured, "\n".join(lines))
 
 
@@ -117,7 +121,7 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     """Say whether a manifest can be loaded, and what its class would miss."""
     del call
     try:
-        loaded = load_manifests(args.manifest, "manifest")
+        loaded = load_manifests(args.manifest, "manifest", known=_known_tools(app))
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
         return Answer({"valid": False, "findings": findings}, f"not valid: {error.summary}")
@@ -130,6 +134,12 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     if missing:
         text += f". Not available yet (missing required tools: {', '.join(missing)})"
     return Answer(structured, text)
+
+
+def _known_tools(app: ApplicationLike) -> KnownTools:
+    """Return the downstream servers and tools, by which manifests of muster are read."""
+    servers = (str(entry["name"]) for entry in app.server_entries())
+    return KnownTools.of(servers, (tool.qualified for tool in app.pool.list_tools()))
 
 
 async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
@@ -200,7 +210,9 @@ CLASS_TOOLS = (
         "Get a ServiceClass",
         "One class: arguments as JSON Schema, outputs, tools it calls, its YAML.",
         ClassNameArgs,
-        answer({"name": TEXT, "args": OBJECT, "available": FLAG}, {"manifest": TEXT, "outputs": LIST}),
+        answer(
+            {"name": TEXT, "args": OBJECT, "available": FLAG}, {"manifest": TEXT, "translation": TEXT, "outputs": LIST}
+        ),
         Effect.READS,
         serviceclass_get,
         core=True,

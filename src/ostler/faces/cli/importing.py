@@ -1,0 +1,141 @@
+"""`ostler import`: manifests of muster written out as ostler/v1 files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ostler.faces.cli.session import ExitStatus, Session, complain, session_of
+from ostler.model.errors import Finding, ManifestError
+
+if TYPE_CHECKING:
+    from ostler.rules.muster.tool_names import KnownTools
+
+
+@dataclass(frozen=True, slots=True)
+class _Imported:
+    """One class of a file: its name, its ostler/v1 text, and what is worth knowing about it."""
+
+    name: str
+    text: str
+    source: Path
+    warnings: tuple[Finding, ...]
+
+
+def import_(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests of muster: YAML or JSON.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where to; default: the configuration's serviceclasses."),
+    ] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print them instead of writing files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    server: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--server", metavar="NAME", help="A server that tools are of, beside those of mcp.json; repeatable."
+        ),
+    ] = None,
+) -> None:
+    """Translate manifests of muster (muster.giantswarm.io/v1alpha1) to ostler/v1; all of them, or none."""
+    if stdout and output is not None:
+        raise typer.BadParameter("--stdout and --output exclude each other", param_hint="--stdout")
+    session = session_of(context)
+    known = _known_tools(session, server or [])
+    imported: list[_Imported] = []
+    findings: list[Finding] = []
+    for file in files:
+        try:
+            imported += _translated(file, known)
+        except ManifestError as error:
+            findings += error.findings
+    folder = session.paths.serviceclasses_dir if output is None else output
+    if not stdout:
+        findings += _in_the_way(imported, folder, force=force)
+    for found in [*findings, *(warning for item in imported for warning in item.warnings)]:
+        complain(str(found))
+    if findings:
+        raise typer.Exit(int(ExitStatus.FAILED))
+    if stdout:
+        print("---\n".join(item.text for item in imported), end="")
+        return
+    _write(imported, folder)
+
+
+def _known_tools(session: Session, servers: list[str]) -> "KnownTools":
+    """Return the servers of `mcp.json`, those inside Ostler, and `servers`; a broken entry counts as none."""
+    import os
+
+    from ostler.adapters.config.mcp_json import BUILTIN_NAMES, load_mcp_json
+    from ostler.rules.muster.tool_names import KnownTools
+
+    path = session.paths.mcp_json
+    configured = list(load_mcp_json(path, os.environ).entries) if path.exists() else []
+    return KnownTools.of([*configured, *BUILTIN_NAMES, *servers])
+
+
+def _translated(file: Path, known: "KnownTools") -> list[_Imported]:
+    """Return the classes in `file`, translated.
+
+    Raises:
+        ManifestError: the file cannot be read or translated, or is not of muster.
+    """
+    from ostler.rules.manifests import load_manifests
+    from ostler.rules.model_findings import finding_at
+    from ostler.rules.muster.manifest import MUSTER_VERSION
+    from ostler.rules.muster.manifest_text import manifest_text
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ManifestError(
+            [Finding(f"cannot be read: {reason}", str(file), rule="unreadable")], what=str(file)
+        ) from None
+    found: list[_Imported] = []
+    for loaded in load_manifests(text, str(file), known=known):
+        name = loaded.service_class.name
+        if loaded.origins is None:
+            message = f"ServiceClass {name!r} is not of muster, so there is nothing to translate"
+            fix = "copy the file into the configuration's serviceclasses folder"
+            finding = finding_at(loaded.document, ("apiVersion",), "unknown-version", message, fix)
+            raise ManifestError([finding], what=str(file))
+        heading = f"Translated from {MUSTER_VERSION} ({file.name}) by ostler import."
+        made = manifest_text(loaded.document, loaded.origins, heading=heading)
+        found.append(_Imported(name, made, file, loaded.warnings))
+    return found
+
+
+def _in_the_way(imported: list[_Imported], folder: Path, *, force: bool) -> list[Finding]:
+    """Return what keeps the classes from being written: files that are there, classes of the same name."""
+    findings: list[Finding] = []
+    seen: dict[str, Path] = {}
+    for item in imported:
+        path = folder / f"{item.name}.yaml"
+        if item.name in seen:
+            message = f"ServiceClass {item.name!r} is in {str(seen[item.name])!r} too"
+            findings.append(Finding(message, str(item.source), rule="duplicate-name", fix="rename one of them"))
+        elif path.exists() and not force:
+            findings.append(Finding("the file is there already", str(path), rule="exists", fix="--force replaces it"))
+        seen.setdefault(item.name, item.source)
+    return findings
+
+
+def _write(imported: list[_Imported], folder: Path) -> None:
+    from ostler.adapters.config.atomic_files import replace, write_new
+
+    for item in imported:
+        path = folder / f"{item.name}.yaml"
+        write = replace if path.exists() else write_new
+        write(path, item.text)
+        print(f"{item.name}: {path}")
+        if item.source.resolve().parent == path.resolve().parent and item.source.resolve() != path.resolve():
+            complain(f"{item.source} defines the class too, and may go now")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("import")(import_)
