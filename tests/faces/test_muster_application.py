@@ -16,6 +16,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.engine.views import CreateRequest
 from ostler.faces.application import Application, open_application
 from ostler.faces.mcp.server import build_server
+from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -49,7 +50,7 @@ spec:
         tool: x_process_status
         args: {key: "{{ .start.processKey }}"}
         expect: {jsonPath: {state: running}}
-    healthCheck: {enabled: true, interval: "1s"}
+    healthCheck: {enabled: true, interval: "200ms"}
     outputs:
       pid: "{{ .pid }}"
 """
@@ -111,3 +112,60 @@ async def test_tool_names_follow_the_servers_that_are_there(state_dir: Path, tmp
         await app.manager.stop_service("one")
         ledger = json.loads((tmp_path / "ledger.json").read_text(encoding="utf-8"))
         assert [ledger["resources"]["one"][count] for count in ("starts", "stops")] == [1, 1]
+
+
+OWNED = """\
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: pair}
+spec:
+  args:
+    className: {type: string, default: sleeper}
+  serviceConfig:
+    lifecycleTools:
+      start:
+        tool: core_service_create
+        args:
+          serviceClassName: "{{ .className }}"
+          name: "{{ .name }}-x"
+          args: {raw: "{}"}
+        outputs: {inner: service.name, pid: service.outputs.pid}
+      stop:
+        tool: core_service_delete
+        args: {name: "{{ .inner }}"}
+      healthCheck:
+        tool: core_service_status
+        args: {name: "{{ .inner }}"}
+        expect: {jsonPath: {state: running}}
+    healthCheck: {enabled: true, interval: 200ms, failureThreshold: 1}
+    timeout: {create: 15s, delete: 10s}
+    outputs: {pid: "{{ .pid }}"}
+"""
+
+
+async def test_a_class_may_call_ostlers_own_tools(state_dir: Path, tmp_path: Path) -> None:
+    sleeper = SLEEPER.replace("PYTHON", sys.executable)
+    async with (
+        application(state_dir, tmp_path, sleeper=sleeper, pair=OWNED) as app,
+        Client(build_server(app)) as client,
+    ):
+        await until(lambda: app.pool.server_status("process").connected)
+        assert (await call(client, "serviceclass_available", name="pair"))["available"]
+        created = await call(client, "service_create", serviceClassName="pair", name="two")
+        inner = (await call(client, "service_get", name="two-x"))["outputs"]
+        assert created["service"]["outputs"]["pid"] == inner["pid"]
+        await until(lambda: app.manager.registry.get("two").health is HealthStatus.HEALTHY)
+        await call(client, "service_stop", name="two-x")
+        await until(lambda: app.manager.registry.get("two").health is not HealthStatus.HEALTHY)
+        await call(client, "service_delete", name="two")
+        assert "two-x" not in app.manager.registry
+        listed = await call(client, "tool_list")
+        assert not any(tool["name"].startswith("ostler/") for tool in listed["tools"]), "they are not downstream"
+
+
+async def test_a_class_that_creates_itself_ends(state_dir: Path, tmp_path: Path) -> None:
+    text = OWNED.replace('args: {raw: "{}"}', 'args: {className: "{{ .className }}"}')
+    async with application(state_dir, tmp_path, pair=text) as app:
+        with pytest.raises(OstlerError, match="driven by a class, and so on, 4 times"):
+            await app.manager.create(CreateRequest("pair", "me", {"className": "pair"}))
+        assert not app.manager.instances_of("pair")

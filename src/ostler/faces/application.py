@@ -27,6 +27,7 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.events import EventLog
 from ostler.engine.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
+from ostler.faces.own_tools import OwnTools
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, NotFoundError, OperationError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -330,7 +331,8 @@ async def open_application(
             clock=clock,
             children_dir=paths.children_dir,
         )
-        pool = PolicedPool(downstream, settings.policy, max_args_bytes=limits.max_args_bytes)
+        own_tools = OwnTools(downstream, clock)
+        pool = PolicedPool(own_tools, settings.policy, max_args_bytes=limits.max_args_bytes)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
         manager = ServiceManager(
             pool,
@@ -352,6 +354,7 @@ async def open_application(
             pool=pool,
             environment=environment,
         )
+        own_tools.serve(app)
         await stack.enter_async_context(downstream)
         await app.load_classes()
         await stack.enter_async_context(manager)

@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from ostler.adapters.downstream.pool import DownstreamPool
-from ostler.engine.protocols import Progress, ServerStatus, ToolInfo
+from ostler.engine.protocols import Progress, ServerStatus, ToolCaller, ToolDirectory, ToolInfo
 from ostler.model.errors import ToolDeniedError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings
 
 
+class Pool(ToolCaller, ToolDirectory, Protocol):
+    """Calls tools, and knows which there are."""
+
+
 class PolicedPool:
     """The downstream pool behind the policy of `ostler.toml`; a ToolCaller and a ToolDirectory like the pool itself."""
 
-    def __init__(self, pool: DownstreamPool, policy: PolicySettings, *, max_args_bytes: int) -> None:
+    def __init__(self, pool: Pool, policy: PolicySettings, *, max_args_bytes: int) -> None:
         self._pool = pool
         self._policy = policy
         self._max_args_bytes = max_args_bytes
