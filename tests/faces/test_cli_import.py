@@ -127,6 +127,15 @@ def test_servers_of_mcp_json_tell_names_apart(imports: Imports, tmp_path: Path) 
     assert (tmp_path / "made" / "forward.yaml").read_text(encoding="utf-8") == TRANSLATED
 
 
+def test_validate_reads_names_by_the_servers_of_mcp_json_too(imports: Imports) -> None:
+    imports.source.write_text(FORWARD.replace("x_my_k8s_", "my_k8s_"), encoding="utf-8")
+    assert imports.ostler("validate", str(imports.source)) == ExitStatus.FAILED
+    assert "'my_k8s_port_forward' does not say which server's tool it is" in imports.out
+    imports.config.mkdir()
+    (imports.config / "mcp.json").write_text(json.dumps({"mcpServers": {"my_k8s": {"command": "k8s-mcp"}}}))
+    assert imports.ostler("validate", str(imports.source)) == ExitStatus.OK
+
+
 def test_a_server_that_nobody_knows_is_told(imports: Imports) -> None:
     assert imports.run(imports.source, "--stdout") == ExitStatus.OK
     assert "tool: my/k8s_port_forward" in imports.out

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ostler.faces.cli.importing import known_tools
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
     ExitStatus,
@@ -157,12 +158,14 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
 
 
 def validate(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests: YAML or JSON.")],
     as_json: AsJson = False,
 ) -> None:
     """Check manifests without a server; print each finding with its place."""
     from ostler.rules.manifests import load_manifests
 
+    known = known_tools(session_of(context))
     findings: list[Finding] = []
     names: list[str] = []
     for file in files:
@@ -173,7 +176,7 @@ def validate(
             findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
             continue
         try:
-            names += [loaded.service_class.name for loaded in load_manifests(text, str(file))]
+            names += [loaded.service_class.name for loaded in load_manifests(text, str(file), known=known)]
         except ManifestError as error:
             findings += error.findings
     if as_json:

@@ -1,5 +1,6 @@
 """`ostler import`: manifests of muster written out as ostler/v1 files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +45,7 @@ def import_(
     if stdout and output is not None:
         raise typer.BadParameter("--stdout and --output exclude each other", param_hint="--stdout")
     session = session_of(context)
-    known = _known_tools(session, server or [])
+    known = known_tools(session, server or ())
     imported: list[_Imported] = []
     findings: list[Finding] = []
     for file in files:
@@ -65,7 +66,7 @@ def import_(
     _write(imported, folder)
 
 
-def _known_tools(session: Session, servers: list[str]) -> "KnownTools":
+def known_tools(session: Session, servers: Sequence[str] = ()) -> "KnownTools":
     """Return the servers of `mcp.json`, those inside Ostler, and `servers`; a broken entry counts as none."""
     import os
 
