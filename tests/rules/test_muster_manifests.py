@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding, ManifestError
 from ostler.rules.manifests import LoadedClass, load_manifests, service_class_to_json
 from ostler.rules.muster.manifest_text import manifest_text
@@ -310,6 +311,34 @@ def test_what_is_wrong_is_told_at_its_place(text: str, place: str, rule: str, ph
     assert phrase in found[0].message
     assert fix in found[0].fix
     assert all(finding.line for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("spec", "entry"),
+    [
+        ({"type": "stdio", "command": "npx", "args": ["-y", "git"], "env": {"A": "b"}},
+         '"web": {"command": "npx", "args": ["-y", "git"], "env": {"A": "b"}}'),
+        ({"command": ["mcp-git", "--config", "x"]}, '"web": {"command": "mcp-git", "args": ["--config", "x"]}'),
+        ({"type": "streamable-http", "url": "https://a/mcp", "toolPrefix": "k8s", "headers": {"X": "y"}},
+         '"k8s": {"type": "http", "url": "https://a/mcp", "headers": {"X": "y"}}'),
+        ({"type": "sse", "url": "https://a/sse"}, '"web": {"type": "sse", "url": "https://a/sse"}'),
+    ],
+)  # fmt: skip
+def test_a_server_is_told_as_the_entry_of_mcp_json(spec: dict[str, Any], entry: str) -> None:
+    text = HEAD.replace("ServiceClass", "MCPServer") + yaml.safe_dump({"spec": spec})
+    [finding] = findings_of(text)
+    assert finding.fix == f"write it in mcp.json, under 'mcpServers': {entry}"
+    loaded = load_mcp_json('{"mcpServers": {' + entry + "}}", {})
+    assert not loaded.findings
+    assert len(loaded.entries) == 1
+
+
+def test_what_a_hook_answers_is_kept_nowhere() -> None:
+    text = written(
+        "    lifecycleHooks: {postStart: [{tool: x_k8s_t, outputs: {token: t}}]}\n    outputs: {u: '{{.token}}'}\n"
+    )
+    [finding] = findings_of(text)
+    assert (finding.line, finding.rule) == (8, "muster-template")
 
 
 def test_every_problem_of_a_manifest_is_told_at_once() -> None:

@@ -17,6 +17,7 @@ from ostler.rules.class_graph import cycle_findings
 from ostler.rules.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.model_findings import finding_at, model_findings
 from ostler.rules.muster.manifest import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest, translate_manifest
+from ostler.rules.muster.servers import mcp_json_entry
 from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.yaml_source import Document, Path, read_documents
 
@@ -175,5 +176,7 @@ def _identity_findings(document: Document) -> list[Finding]:
         fix = "did you mean 'ServiceClass'?" if close else "write 'kind: ServiceClass'"
         if version == MUSTER_VERSION and kind in _OTHER_KINDS:
             fix = _OTHER_KINDS[str(kind)]
+            if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
+                fix = f"write it in mcp.json, under 'mcpServers': {entry}"
         findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known", fix))
     return findings

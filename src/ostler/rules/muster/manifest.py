@@ -141,7 +141,8 @@ def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
 def _names(args: JsonMapping, config: JsonMapping, tools: JsonMapping) -> ManifestNames:
     outputs: dict[str, frozenset[str]] = {}
     for step, _, call in calls_of(tools):
-        outputs[step] = frozenset(mapping(call.get("outputs")))
+        if "[" not in step:  # what a hook answers is kept nowhere
+            outputs[step] = frozenset(mapping(call.get("outputs")))
     specs = {name: mapping(arg) for name, arg in args.items()}
     return ManifestNames(specs, outputs, dependency_names(config.get("dependencies")))
 

@@ -14,6 +14,9 @@ from ostler.rules.yaml_source import Document, Path, read_documents
 _AMBIGUOUS = re.compile(r"(?:[-+.\d][-+.:\d_xoa-f]*|~|true|false|null|yes|no|on|off|y|n)$", re.IGNORECASE)
 """Texts that one version of YAML or the other reads as something else."""
 
+_OTHER_BREAKS = re.compile(r"[\r\x85\u2028\u2029\ufeff]")
+"""Characters that end a line in YAML, or are taken away, unless they are escaped."""
+
 _FLOW_WIDTH = 60
 
 
@@ -40,10 +43,10 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style: str | None = None
-    if "\n" in text:
-        style = "|"
-    elif is_template(text) or not text or _AMBIGUOUS.match(text):
+    if is_template(text) or not text or _AMBIGUOUS.match(text) or _OTHER_BREAKS.search(text):
         style = '"'
+    if "\n" in text and not _OTHER_BREAKS.search(text):
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)  # pyright: ignore[reportUnknownMemberType]
 
 

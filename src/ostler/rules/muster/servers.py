@@ -1,0 +1,38 @@
+"""Muster's MCPServer manifests as entries of `mcp.json`."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+
+
+def mcp_json_entry(manifest: JsonMapping) -> str:
+    """Return the entry of `mcp.json` that an MCPServer of muster is, as it is written there; empty when it is none.
+
+    A server is called as muster's tool names call it: by its `toolPrefix` where it has one.
+    """
+    spec, metadata = _object(manifest.get("spec")), _object(manifest.get("metadata"))
+    entry: JsonObject = {}
+    match spec.get("command"):
+        case str() as command:
+            entry["command"] = command
+        case [first, *rest]:
+            entry |= {"command": first, "args": rest} if rest else {"command": first}
+        case _:
+            pass
+    if isinstance(args := spec.get("args"), list):
+        entry["args"] = [*cast("list[JsonValue]", entry.get("args", [])), *cast("list[JsonValue]", args)]
+    if isinstance(spec.get("url"), str):
+        entry["type"] = "sse" if spec.get("type") == "sse" else "http"
+    for key in ("url", "env", "headers"):
+        if spec.get(key):
+            entry[key] = spec[key]
+    name = spec.get("toolPrefix") or metadata.get("name")
+    if not isinstance(name, str) or not ("command" in entry or "url" in entry):
+        return ""
+    return f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}"
+
+
+def _object(value: JsonValue) -> JsonMapping:
+    return cast("JsonMapping", value) if isinstance(value, Mapping) else {}
