@@ -33,7 +33,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
-from ostler.rules.muster.manifest_text import manifest_text
+from ostler.rules.manifests import LoadedClass
 from ostler.rules.muster.tool_names import KnownTools
 
 logger = logging.getLogger(__name__)
@@ -400,8 +400,16 @@ def _entry(source: ClassSource) -> ClassEntry:
         path=str(source.path),
         shadows=source.shadows,
         line=loaded.line,
-        translation="" if loaded.origins is None else manifest_text(loaded.document, loaded.origins),
+        translation=_translation(loaded),
     )
+
+
+def _translation(loaded: LoadedClass) -> str:
+    if loaded.origins is None:
+        return ""
+    from ostler.rules.muster.manifest_text import manifest_text  # who has none, starts faster
+
+    return manifest_text(loaded.document, loaded.origins)
 
 
 def _tail(path: Path) -> str:

@@ -16,7 +16,7 @@ from ostler.rules.class_checks import check_class
 from ostler.rules.class_graph import cycle_findings
 from ostler.rules.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.model_findings import finding_at, model_findings
-from ostler.rules.muster.manifest import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest, translate_manifest
+from ostler.rules.muster.identity import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest
 from ostler.rules.muster.servers import mcp_json_entry
 from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.yaml_source import Document, Path, read_documents
@@ -88,6 +88,8 @@ def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None 
         origins: Mapping[Path, Path] | None = None
         notes: list[Finding] = []
         if is_muster_manifest(document.value):
+            from ostler.rules.muster.manifest import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
+
             translation = translate_manifest(document, known or KnownTools())
             document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
             notes = list(translation.findings)

@@ -18,7 +18,7 @@ from ostler.model.errors import (
 )
 from ostler.model.manifest import validate_name
 from ostler.rules.manifests import LoadedClass, load_manifests
-from ostler.rules.muster.manifest import MUSTER_GROUP
+from ostler.rules.muster.identity import MUSTER_GROUP
 from ostler.rules.muster.tool_names import KnownTools
 
 _MAX_FILE_BYTES = 1024 * 1024

@@ -164,8 +164,8 @@ def validate(
 ) -> None:
     """Check manifests without a server; print each finding with its place."""
     from ostler.rules.manifests import load_manifests
+    from ostler.rules.muster.identity import MUSTER_GROUP
 
-    known = known_tools(session_of(context))
     findings: list[Finding] = []
     names: list[str] = []
     for file in files:
@@ -175,6 +175,7 @@ def validate(
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
             continue
+        known = known_tools(session_of(context)) if MUSTER_GROUP in text else None
         try:
             names += [loaded.service_class.name for loaded in load_manifests(text, str(file), known=known)]
         except ManifestError as error:

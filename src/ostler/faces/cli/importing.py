@@ -86,7 +86,7 @@ def _translated(file: Path, known: "KnownTools") -> list[_Imported]:
     """
     from ostler.rules.manifests import load_manifests
     from ostler.rules.model_findings import finding_at
-    from ostler.rules.muster.manifest import MUSTER_VERSION
+    from ostler.rules.muster.identity import MUSTER_VERSION
     from ostler.rules.muster.manifest_text import manifest_text
 
     try:

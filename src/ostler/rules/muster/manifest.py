@@ -14,9 +14,6 @@ from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, i
 from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.yaml_source import Document, Path, with_value
 
-MUSTER_GROUP = "muster.giantswarm.io/"
-MUSTER_VERSION = f"{MUSTER_GROUP}v1alpha1"
-
 _OBJECT_KEYS = frozenset({
     "namespace", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
     "ownerReferences", "finalizers", "generateName", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
@@ -44,11 +41,6 @@ class Translation:
     document: Document
     findings: tuple[Finding, ...]
     origins: Mapping[Path, Path]
-
-
-def is_muster_manifest(value: JsonValue) -> bool:
-    """Return whether a document says that it is a ServiceClass of muster."""
-    return is_mapping(value) and value.get("apiVersion") == MUSTER_VERSION and value.get("kind") == "ServiceClass"
 
 
 def translate_manifest(document: Document, known: KnownTools) -> Translation:
