@@ -143,6 +143,66 @@ def test_translations(go: str, jinja: str) -> None:
     assert translated(go) == jinja
 
 
+NAMES: Mapping[str, Any] = {
+    "app": "My App",
+    "port": 8080,
+    "ssl": True,
+    "hosts": ["a", "b"],
+    "limits": {"cpu": 2, "B": 1},
+    "any": None,
+    "args": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("go", "value"),
+    [
+        ("{{ add .port 1 2 }}", 8083),
+        ("{{ sub .port 80 }}", 8000),
+        ("{{ mul .port 2 }}", 16160),
+        ("{{ le .port 8080 }}", True),
+        ("{{ ge .port 8081 }}", False),
+        ("{{ len .hosts }}", 2),
+        ("{{ .app | lower | title }}", "My App"),
+        ('{{ contains "App" .app }}', True),
+        ('{{ hasSuffix "pp" .app }}', True),
+        ('{{ hasPrefix "App" .app }}', False),
+        ('{{ .app | trimPrefix "My " }}', "App"),
+        ('{{ .app | trimSuffix " App" }}', "My"),
+        ('{{ .app | replace " " "-" | lower }}', "my-app"),
+        ('{{ printf "%s:%d/%t" .app .port .ssl }}', "My App:8080/true"),
+        ('{{ printf "%.2f|%x|%6d" 1.5 255 42 }}', "1.50|ff|    42"),
+        ('{{ printf "%v" .port }}', "8080"),
+        ("{{ print .app .port }}", "My App8080"),
+        ("{{ quote .app }}", '"My App"'),
+        ("{{ toJson .limits }}", '{"cpu": 2, "B": 1}'),
+        ("{{ toString .port }}", "8080"),
+        ('{{ int "12" }}', 12),
+        ("{{ list .app 1 }}", ["My App", 1]),
+        ('{{ dict "a" .port }}', {"a": 8080}),
+        ('{{ coalesce .any "" .app }}', "My App"),
+        ("{{ empty .any }}", True),
+        ("{{ ternary 1 2 (empty .hosts) }}", 2),
+        ('{{ index .limits "cpu" }}', 2),
+        ('{{ join "+" .hosts }}', "a+b"),
+        ("{{ -3 }}", -3),
+        ("{{ 0x10 }}", 16),
+        ("{{ 1.5e3 }}", 1500.0),
+        ("{{ nil }}", None),
+        ("{{ '/' }}", "/"),
+        ('{{ "\\x41\\u0042\\n" }}', "AB\n"),
+        ("x{{ range .any }}{{ . }}{{ else }}none{{ end }}", "xnone"),
+        ("x{{ range .limits }}{{ . }}{{ end }}", "x12"),
+        ("x{{ range $i, $v := .hosts }}{{ $i }}{{ $v }}{{ end }}", "x0a1b"),
+        ("x{{ with $y := .app }}{{ $y }}{{ end }}", "xMy App"),
+        ("x{{ $n := 1 }}{{ if .ssl }}{{ $n = 2 }}{{ end }}{{ $n }}", "x2"),
+        ("{{ .hosts }} and {{ .any }}", '["a", "b"] and '),
+    ],
+)
+def test_functions_and_blocks_give_what_go_gives(go: str, value: Any) -> None:
+    assert render(translated(go), NAMES) == value
+
+
 @pytest.mark.parametrize(
     ("go", "line", "phrase", "fix"),
     [

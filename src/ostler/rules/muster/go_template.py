@@ -1,7 +1,7 @@
 """Go templates as trees: the part of text/template that muster's manifests use."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ostler.model.json import JsonValue
@@ -179,6 +179,15 @@ class _Parser:
             first = found[0]
             if first.kind == "word" and first.text in _ENDS:
                 return tuple(nodes), (first, piece.line, found[1:], tag)
+            if (
+                len(found) > 2
+                and first.text in ("if", "with")
+                and found[1].kind == "variable"
+                and found[2].text == ":="
+            ):
+                # `with $x := .a` is a variable set before the block
+                nodes.append(self._action(found[1:], replace(tag, after=False), depth))
+                found, tag = found[:2], replace(tag, before=False)
             nodes.append(self._action(found, tag, depth))
         return tuple(nodes), None
 

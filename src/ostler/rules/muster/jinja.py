@@ -258,12 +258,12 @@ class _Writer:
             message = "'range' with two variables over what may be a list or an object cannot be translated"
             raise GoTemplateError(message, body.tag.line, "give the arg 'type: array' or 'type: object'")
         else:
-            either = (
-                f"({iterated.at(FILTERED)} | dictsort(true) | map(attribute=1)) if {iterated.at(FILTERED)} is mapping"
-            )
-            head = (
-                f"for {value} in {iterated.text if kind == 'array' else f'({either} else {iterated.at(CONDITIONAL)})'}"
-            )
+            source = iterated.text
+            if kind != "array":  # of an object Go takes the values, by their keys; nothing has no parts
+                subject = iterated.at(FILTERED)
+                values = f"{subject} | dictsort(true) | map(attribute=1)"
+                source = f"({values} if {subject} is mapping else {iterated.at(OR)} or [])"
+            head = f"for {value} in {source}"
             variables[loop.key] = Code("loop.index0")
         variables[loop.value] = Code(value)
         variables.pop("", None)
