@@ -150,9 +150,9 @@ def test_dotted_paths_become_jmespath(path: str, jmespath: str) -> None:
     ("config", "health"),
     [
         ({}, {"enabled": False}),
-        ({"healthCheck": {"interval": "5s"}}, {"enabled": False, "interval": "5s"}),
+        ({"healthCheck": {"interval": "5s"}, "timeout": {"healthCheck": "3s"}}, {"enabled": False}),
         ({"healthCheck": {"enabled": True, "interval": "5s"}}, {"enabled": True, "interval": "5s"}),
-        ({"healthCheck": {"enabled": False}}, {"enabled": False}),
+        ({"healthCheck": {"enabled": False, "interval": "5s"}}, {"enabled": False}),
     ],
 )
 def test_health_is_checked_when_muster_would_have(config: dict[str, Any], health: dict[str, Any]) -> None:

@@ -32,11 +32,14 @@ def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> Non
         _leave_out(sheet, config, settings)
         return
     if "enabled" not in settings and not moved:
-        settings = {"enabled": False, **settings}
+        settings["enabled"] = False
         if "healthCheck" in tools:
             where = _PATH if found is not None else (*TOOLS, "healthCheck")
             message = "health is not checked, because muster checks only with 'healthCheck.enabled: true'"
             sheet.find(where, "no-effect", message, "write it", at_key=True, warning=True)
+    if settings.get("enabled") is False:
+        settings = {"enabled": False}  # the rest says how to do what is not done
+        _forget_timeout(config)
     if settings:
         config["healthCheck"] = settings
     else:
@@ -65,6 +68,10 @@ def _leave_out(sheet: Sheet, config: JsonObject, settings: JsonMapping) -> None:
         message = "'healthCheck' has no effect: there is no tool to check with"
         sheet.find(_PATH, "no-effect", message, "add lifecycleTools.healthCheck", at_key=True, warning=True)
     config.pop("healthCheck", None)
+    _forget_timeout(config)
+
+
+def _forget_timeout(config: JsonObject) -> None:
     if is_mapping(timeout := config.get("timeout")):
         config["timeout"] = {key: value for key, value in timeout.items() if key != "healthCheck"}
 
