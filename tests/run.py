@@ -8,6 +8,7 @@ git ignores:
   is there, else venv and pip do.
 - `.jupyter-tools`: a Jupyter server in an environment of its own, as tests/jupyter pins it, for the test of that class.
   It is skipped where it cannot be installed, except where CI is set.
+- `.mcp-servers`: the npm packages of tests/classes/npm, MCP servers that shipped classes are run with.
 - `.npm-tools`: the npm packages of tests/npm, for the tests marked `npm`. Without npm these tests are skipped,
   except where CI is set: there the run fails. `--no-npm` leaves them out.
 
@@ -33,6 +34,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 NPM_MANIFEST = ROOT / "tests" / "npm"
 NPM_TOOLS = ROOT / ".npm-tools"
+SERVERS_MANIFEST = ROOT / "tests" / "classes" / "npm"
+MCP_SERVERS = ROOT / ".mcp-servers"
 JUPYTER_LOCK = ROOT / "tests" / "jupyter" / "requirements.lock"
 JUPYTER_TOOLS = ROOT / ".jupyter-tools"
 STAMP = ".ostler-stamp"
@@ -53,6 +56,7 @@ def main(arguments: list[str]) -> int:
         optionally(install_jupyter, "the test of the class jupyter")
         if with_npm:
             optionally(install_npm_packages, "tests marked npm")
+            optionally(install_mcp_servers, "tests of classes over MCP servers from npm")
     except SetupError as error:
         say(str(error))
         return SETUP_FAILED
@@ -132,21 +136,36 @@ def optionally(install: Callable[[], None], what: str) -> None:
 
 
 def install_npm_packages() -> None:
-    """Install exactly what tests/npm/package-lock.json names, without running the packages' install scripts."""
+    """Install what tests/npm names, for the tests marked npm."""
+    install_from_npm(NPM_MANIFEST, NPM_TOOLS)
+
+
+def install_mcp_servers() -> None:
+    """Install what tests/classes/npm names: MCP servers that shipped classes are run with."""
+    install_from_npm(SERVERS_MANIFEST, MCP_SERVERS)
+
+
+def install_from_npm(manifest: Path, target: Path) -> None:
+    """Install exactly what a package-lock.json names, without running the packages' install scripts.
+
+    Args:
+        manifest: the folder of package.json and package-lock.json.
+        target: the folder that gets node_modules.
+    """
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         raise SetupError("Node.js with npm is not there")
-    files = (NPM_MANIFEST / "package.json", NPM_MANIFEST / "package-lock.json")
-    stamp = NPM_TOOLS / STAMP
+    files = (manifest / "package.json", manifest / "package-lock.json")
+    stamp = target / STAMP
     digest = digest_of(*files)
     if read(stamp) == digest:
         return
-    say("installing the npm packages of tests/npm into .npm-tools")
-    NPM_TOOLS.mkdir(exist_ok=True)
+    say(f"installing the npm packages of {manifest.relative_to(ROOT)} into {target.name}")
+    target.mkdir(exist_ok=True)
     for file in files:
-        shutil.copy(file, NPM_TOOLS)
+        shutil.copy(file, target)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    run([npm, "ci", "--prefix", str(NPM_TOOLS), *options], "the npm packages could not be installed")
+    run([npm, "ci", "--prefix", str(target), *options], "the npm packages could not be installed")
     stamp.write_text(digest, encoding="utf-8")
 
 

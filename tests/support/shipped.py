@@ -20,6 +20,7 @@ from ostler.faces.application import Application, open_application
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 JUPYTER_PROGRAMS = Path(__file__).parents[2] / ".jupyter-tools" / "bin"
+MCP_SERVERS = Path(__file__).parents[2] / ".mcp-servers" / "node_modules" / ".bin"
 NPM_PROGRAMS = Path(__file__).parents[2] / ".npm-tools" / "node_modules" / ".bin"
 
 
@@ -86,11 +87,11 @@ async def until_gone(pids: Iterable[int], within: float = 5) -> None:
     assert not alive, f"still there: {alive}"
 
 
-def npm_program(name: str) -> str:
+def npm_program(name: str, folder: Path = NPM_PROGRAMS) -> str:
     """Return the path of a program that an npm package of tests/npm brings; without it skip, or fail in CI."""
-    program = NPM_PROGRAMS / name
+    program = folder / name
     if not program.exists():
-        reason = f"{name} is not installed under .npm-tools; `python tests/run.py` installs it"
+        reason = f"{name} is not installed in {folder}; `python tests/run.py` installs it"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
