@@ -170,7 +170,9 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         await manager.delete("cache")
 
         open_one = await create(manager, "redis", "open", persist=False, dataDirectory=f"{data}2")
-        assert open_one["connectionString"] == open_one["url"] == f"redis://127.0.0.1:{open_one['port']}/0"
+        assert open_one["connectionString"] == f"{open_one['url']}/0" == f"redis://127.0.0.1:{open_one['port']}/0"
+        assert manager.view("open").outputs["url"] == open_one["url"], "hiding the one hides the other"
+        assert manager.view("open").outputs["connectionString"] == "***"
         assert await redis(open_one["port"], "CONFIG", "GET", "appendonly") == "appendonly\nno"
         with pytest.raises(OstlerError, match=r"a server that listens on 0\.0\.0\.0 needs the arg password"):
             await manager.create(CreateRequest("redis", "public", {"host": "0.0.0.0", "dataDirectory": data}))
