@@ -52,7 +52,7 @@ PAIRS: dict[str, list[str]] = {
         "kubectl_rollout(subCommand=resume) / kubectl_rollout(subCommand=pause)",
         "kubectl_create / kubectl_delete",
     ],
-    "memory": ["create_entities / delete_entities", "create_relations / delete_relations"],
+    "memory": ["create_relations / delete_relations"],
     "neon": ["create_branch / delete_branch", "create_project / delete_project"],
     "playwright": ["browser_tabs(action=new) / browser_tabs(action=close)"],
     "podman": ["container_run / container_stop"],
@@ -136,8 +136,7 @@ def test_values_of_an_argument_that_says_what_to_do_are_fixed() -> None:
     [loaded] = load_manifests(draft_class("playwright", tools_of("playwright")).manifest, "draft")
     tools = loaded.service_class.tools
     assert (tools.start.args["action"], tools.stop.args["action"]) == ("new", "close")
-    assert tools.status is not None
-    assert tools.status.args == {"action": "list"}
+    assert tools.status is None, "this server says that even listing tabs destroys"
 
 
 @pytest.mark.parametrize(
@@ -150,6 +149,8 @@ def test_values_of_an_argument_that_says_what_to_do_are_fixed() -> None:
         ("sandboxID", "sandbox", '{"templateID":"base","sandboxID":"i3x9","clientID":"6f"}', "i3x9"),
         ("tunnelId", "ssh tunnel", "Tunnel created\nID: tunnel_17_abc", "tunnel_17_abc"),
         ("id", "branch", '{"name": "dev", "id": "b-1"}', "b-1"),
+        ("name", "container", "460b331004a503b45e84\n", "460b331004a503b45e84"),
+        ("id", "branch", '{"id":"b-1"}', "b-1"),
     ],
 )
 def test_the_guess_takes_the_value_after_its_name(handle: str, thing: str, text: str, value: str) -> None:

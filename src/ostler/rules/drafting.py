@@ -365,7 +365,8 @@ def handle_pattern(handle: str, thing: str) -> str:
     elif len(words) > 1:
         # the short name alone only where it belongs to nothing else: "id", but not the one of "Project ID"
         name = f"(?:{name}|(?<![A-Za-z][ _-]){short})"
-    return rf"(?i)\b{name}\b\W{{1,6}}(?P<value>[\w][\w./:-]*)"
+    # or the value is the whole answer
+    return rf"(?i)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z))(?P<value>\w[\w./:-]*)"
 
 
 def _raw_words(name: str) -> list[str]:

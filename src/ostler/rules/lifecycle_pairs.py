@@ -202,7 +202,7 @@ def _pair(start: Step, stop: Step) -> LifecyclePair | None:
         return None
     score, thing = named
     handle = _handle(start, stop, thing)
-    if handle is None:
+    if handle is None or (handle and not _is_one(stop, handle) and handle not in start.tool.parameters()):
         return None
     score += 10 if _LIVING & set(thing) else 0
     score += 1 if stop.tool.annotations.get("destructiveHint") is True else 0
@@ -300,6 +300,8 @@ def _view(
     for step in steps:
         verb = next((word for word in verbs if word in step.words), None)
         if verb is None or set(step.words) & set(_BULK) or (changes and step.tool.is_read_only):
+            continue
+        if not changes and step.tool.annotations.get("destructiveHint") is True:
             continue
         about = set(step.words) - {verb, *ignored}
         if not changes and about & _CHANGES - thing:
