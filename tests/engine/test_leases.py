@@ -42,6 +42,7 @@ async def test_a_stop_that_fails_is_tried_again_with_growing_pauses() -> None:
         assert events(manager, EventKind.LEASE_EXPIRED) == 1
         del world.always["w/stop"]
         await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        assert manager.view("db").reason == "lease-expired"
         assert world.resources == {}
         await anyio.sleep(1000)
         assert len(world.tools_called("w/stop")) == tries + 1

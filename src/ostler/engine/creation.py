@@ -26,6 +26,14 @@ class InstanceFactory:
     def __init__(self, runtime: Runtime, registry: ServiceRegistry) -> None:
         self._runtime = runtime
         self._registry = registry
+        self._manifests: dict[str, JsonObject] = {}
+        """By digest: the instances of a class share its manifest."""
+
+    def _manifest_of(self, entry: ClassEntry) -> JsonObject:
+        manifest = self._manifests.get(entry.digest)
+        if manifest is None:
+            manifest = self._manifests[entry.digest] = service_class_to_json(entry.service_class)
+        return manifest
 
     def check_request(self, request: CreateRequest) -> None:
         """Refuse what no class allows.
@@ -94,7 +102,7 @@ class InstanceFactory:
             name=name,
             class_name=entry.name,
             class_digest=entry.digest,
-            class_manifest=service_class_to_json(entry.service_class),
+            class_manifest=self._manifest_of(entry),
             args=args,
             created_at=now,
             updated_at=now,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import anyio
 
+from ostler.engine.history import ServiceHistory
 from ostler.engine.protocols import Clock, Store
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
@@ -15,10 +16,10 @@ from ostler.model.json import JsonObject
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 10_000
-"""Events held in memory over all services."""
+"""Events held in memory for who reads those of all services."""
 
 MAX_EVENTS_PER_SERVICE = 50
-"""Events held in memory for one service; its oldest go first, so that a noisy service cannot push others out."""
+"""Events held in memory for who reads those of one service, apart from the others: a noisy one pushes none out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,12 @@ class EventLog:
         self._store = store
         self._max_events = max_events
         self._max_per_service = max_per_service
-        self._all: dict[int, Event] = {}
-        """By cursor, oldest first."""
-        self._by_service: dict[str, deque[Event]] = {}
+        self._all: deque[Event] = deque()
+        self._by_service: dict[str, ServiceHistory] = {}
+        self._ended: dict[str, int] = {}
+        """Service → cursor of its deletion; what it did is kept as long as that event is."""
         self._last_cursor = 0
         self._dropped_until = 0
-        self._dropped_of: dict[str, int] = {}
-        """Service with kept events → cursor of its newest dropped one."""
         self._subscribers: list[Callable[[Event], None]] = []
         self._waiters: list[anyio.Event] = []
 
@@ -114,10 +114,11 @@ class EventLog:
         """Return the events after cursor `since`, oldest first, at most `limit`."""
         is_foreign = since > self._last_cursor
         since = 0 if is_foreign else since
-        source = self._by_service.get(service, ()) if service else self._all.values()
+        own = self._by_service.get(service) if service else None
+        source = iter(()) if service and own is None else own.newest_first() if own else reversed(self._all)
         found: list[Event] = []
         truncated = False
-        for event in reversed(source):
+        for event in source:
             if event.cursor <= since:
                 break
             if not kinds or event.kind in kinds:
@@ -155,28 +156,23 @@ class EventLog:
         return lambda: self._subscribers.remove(callback)
 
     def _gone_until(self, service: str) -> int:
-        if service and service in self._by_service:
-            return self._dropped_of.get(service, 0)
-        return self._dropped_until
+        own = self._by_service.get(service)
+        return own.dropped_until if service and own is not None else self._dropped_until
 
     def _keep(self, event: Event) -> None:
         self._last_cursor = max(self._last_cursor, event.cursor)
-        self._all[event.cursor] = event
-        own = self._by_service.setdefault(event.service, deque())
-        own.append(event)
-        if event.service and len(own) > self._max_per_service:
-            self._drop(own[0])
+        self._all.append(event)
+        if event.service:
+            own = self._by_service.get(event.service)
+            if own is None:
+                own = self._by_service[event.service] = ServiceHistory(event.service, self._max_per_service)
+            own.add(event)
+            if event.kind is EventKind.SERVICE_DELETED:
+                self._ended[event.service] = event.cursor
+            else:
+                self._ended.pop(event.service, None)
         if len(self._all) > self._max_events:
-            self._drop(next(iter(self._all.values())))
-
-    def _drop(self, event: Event) -> None:
-        """Let go of a service's oldest event."""
-        del self._all[event.cursor]
-        self._dropped_until = max(self._dropped_until, event.cursor)
-        own = self._by_service[event.service]
-        own.popleft()
-        if own:
-            self._dropped_of[event.service] = event.cursor
-        else:
-            del self._by_service[event.service]
-            self._dropped_of.pop(event.service, None)
+            oldest = self._all.popleft()
+            self._dropped_until = oldest.cursor
+            if self._ended.get(oldest.service) == oldest.cursor:
+                del self._ended[oldest.service], self._by_service[oldest.service]

@@ -65,8 +65,8 @@ class ServiceInstance(BaseService):
         self._current: Operation | None = None
         self._pending: Operation | None = None
         self._controlled = False
-        self._idle = anyio.Event()
-        self._idle.set()
+        self._idle: anyio.Event | None = None
+        """Set when no operation is under way any more; there only while one is."""
 
     # -- facts ---------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ class ServiceInstance(BaseService):
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
         status, record, operation = self.status, self.record, self.operation
-        stored: JsonObject = record.error if record.error and status.error is None and not status.state.is_up else {}
+        stored: JsonObject = (self._stored_error() or {}) if status.error is None else {}
         counters = record.counters
         return ServiceView(
             id=record.id,
@@ -148,7 +148,7 @@ class ServiceInstance(BaseService):
             updated_at=self._updated_at,
             error=error_text(status.error) or stored.get("message"),
             error_at=status.error_at,
-            reason=status.reason or str(stored.get("reason") or ""),
+            reason=status.reason or str(stored.get("reason") or "") or self._lease_reason(),
             labels=record.labels,
             owner=record.owner,
             purpose=record.purpose,
@@ -174,6 +174,15 @@ class ServiceInstance(BaseService):
             starts=int(counters.get("starts", 0)),
             operation=operation.view() if operation is not None else None,
         )
+
+    def _stored_error(self) -> JsonObject | None:
+        """Return the error of an earlier run, which holds until the service is up or down as it should be."""
+        return None if self.state.is_up or self.state is ServiceState.STOPPED else self.record.error
+
+    def _lease_reason(self) -> str:
+        ends = self.record.lease_expires_at
+        is_over = ends is not None and ends <= self._clock.now()
+        return "lease-expired" if is_over and self.state is ServiceState.STOPPED and not self.is_wanted else ""
 
     def _masked_args(self) -> JsonObject:
         specs = self.service_class.spec.args
@@ -252,7 +261,7 @@ class ServiceInstance(BaseService):
             state=status.state,
             updated_at=self._clock.now(),
             revision=self.record.revision + 1,
-            error=None
+            error=self._stored_error()
             if error is None
             else {
                 "code": getattr(error, "code", "error"),
@@ -353,6 +362,7 @@ class ServiceInstance(BaseService):
     async def wait_idle(self) -> None:
         """Return when no operation is under way or about to begin."""
         while self._controlled:
+            assert self._idle is not None
             await self._idle.wait()
 
     async def start(self) -> None:
@@ -406,7 +416,9 @@ class ServiceInstance(BaseService):
                     self._current = None
         finally:
             self._controlled = False
-            self._idle.set()
+            if self._idle is not None:
+                self._idle.set()
+            self._idle = None
         self._runtime.operation_ended(self)
 
     async def _execute(self, operation: Operation) -> None:

@@ -135,6 +135,8 @@ class ServiceManager:
                 self._registry_changed(service, True)
             self._recovery.restore(state, self.registry.register)
             self._adopt_restored(len(state.services))
+            waiting = [record.name for record in state.services if record.state is ServiceState.WAITING]
+            group.start_soon(self._resume, waiting, name="ostler-resume")
             group.start_soon(self.health.run, name="ostler-health")
             group.start_soon(self._leases.run, name="ostler-leases")
             group.start_soon(self._recovery.run, name="ostler-recovery")
@@ -142,6 +144,14 @@ class ServiceManager:
                 self._unsubscribe.append(self._runtime.tools.on_change(self._server_changed))
             self._stack = stack.pop_all()
         return self
+
+    async def _resume(self, waiting: Sequence[str]) -> None:
+        """Let services go on waiting for what they need that did so when the server ended."""
+        await self.recovered.wait()
+        for name in waiting:
+            service = self.registry.find(name)
+            if isinstance(service, ServiceInstance) and service.state is ServiceState.STOPPED and service.is_wanted:
+                service.request(OperationKind.START, reason="it was waiting when the server ended")
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None

@@ -1,0 +1,85 @@
+"""The events of one service, kept small: the newest as they are, older ones packed."""
+
+import json
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
+
+_Row: TypeAlias = tuple[int, float, str, str, JsonObject]
+
+_RECENT = 8
+"""Events that are kept unpacked, at most."""
+
+_PACKED = 32
+"""Events in one pack, at most; they share words, so that a full pack takes about 25 bytes an event."""
+
+
+class ServiceHistory:
+    """The newest events of one service, oldest first, at most `limit`."""
+
+    __slots__ = ("_limit", "_packs", "_recent", "_service", "_skipped", "dropped_until")
+
+    def __init__(self, service: str, limit: int) -> None:
+        self._service = service
+        self._limit = limit
+        self._packs: list[tuple[int, bytes]] = []
+        """(events in it, packed), oldest first."""
+        self._skipped = 0
+        """Events at the beginning of the first pack that are beyond the limit."""
+        self._recent: list[Event] = []
+        self.dropped_until = 0
+        """Cursor of the newest event that is beyond the limit."""
+
+    def __len__(self) -> int:
+        return sum(count for count, _ in self._packs) - self._skipped + len(self._recent)
+
+    def add(self, event: Event) -> None:
+        """Take in the newest event."""
+        self._recent.append(event)
+        if len(self) > self._limit:
+            self._drop_oldest()
+        if len(self._recent) > _RECENT:
+            self._pack()
+
+    def newest_first(self) -> Iterator[Event]:
+        """Yield the events, unpacking no more than what is asked for."""
+        yield from reversed(self._recent)
+        for position in range(len(self._packs) - 1, -1, -1):
+            rows = _unpack(self._packs[position][1])
+            skipped = self._skipped if position == 0 else 0
+            for row in reversed(rows[skipped:]):
+                yield self._event(row)
+
+    def _event(self, row: _Row) -> Event:
+        cursor, at, kind, message, data = row
+        return Event(cursor, datetime.fromtimestamp(at, UTC), EventKind(kind), self._service, message, data)
+
+    def _drop_oldest(self) -> None:
+        if not self._packs:
+            self.dropped_until = self._recent.pop(0).cursor
+            return
+        count, packed = self._packs[0]
+        self.dropped_until = _unpack(packed)[self._skipped][0]
+        self._skipped += 1
+        if self._skipped == count:
+            del self._packs[0]
+            self._skipped = 0
+
+    def _pack(self) -> None:
+        rows: list[_Row] = [
+            (event.cursor, event.at.timestamp(), event.kind.value, event.message, event.data) for event in self._recent
+        ]
+        if self._packs and self._packs[-1][0] + len(rows) <= _PACKED:
+            rows = _unpack(self._packs.pop()[1]) + rows
+        packed = zlib.compress(json.dumps(rows, separators=(",", ":"), ensure_ascii=False, default=str).encode(), 6)
+        self._packs.append((len(rows), packed))
+        self._recent = []
+
+
+def _unpack(packed: bytes) -> list[_Row]:
+    rows: list[_Row] = json.loads(zlib.decompress(packed))
+    return rows

@@ -1,0 +1,130 @@
+"""The event log: cursors, filters, retention of all and of each service, and what is told about what is gone."""
+
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostler.engine.events import EventLog
+from ostler.model.events import Event, EventKind
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Ticking:
+    """A clock that goes on by some microseconds each time."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def now(self) -> datetime:
+        self.count += 1
+        return NOW + timedelta(microseconds=7 * self.count)
+
+
+def log(max_per_service: int = 50, max_events: int = 10_000) -> EventLog:
+    return EventLog(Ticking(), max_per_service=max_per_service, max_events=max_events)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(list(EventKind)), st.text(max_size=5)), max_size=150),
+    st.integers(1, 40),
+    st.integers(1, 60),
+    st.integers(0, 150),
+)
+def test_reading_gives_what_a_plain_list_would(
+    facts: list[tuple[str, EventKind, str]], per_service: int, overall: int, since: int
+) -> None:
+    events = log(max_per_service=per_service, max_events=overall)
+    kept: list[Event] = [
+        events.append(kind, service, text, {"n": number, "text": text})
+        for number, (service, kind, text) in enumerate(facts)
+    ]
+    page = events.read(since=since, limit=1000)
+    expected = [event for event in kept[-overall:] if event.cursor > since] if since <= len(kept) else kept[-overall:]
+    assert list(page.events) == expected
+    assert page.next_cursor == len(kept)
+    assert page.dropped == (since > len(kept) or since < max(0, len(kept) - overall))
+    for service in "abc":
+        own = [event for event in kept if event.service == service]
+        page = events.read(service=service, limit=1000)
+        if page.events or own[-1:] != kept[-1:]:
+            assert list(page.events) in (own[-per_service:], [])
+            assert page.dropped == (len(page.events) < len(own)) or not page.events
+
+
+def test_pages_go_on_where_the_last_one_ended() -> None:
+    events = log()
+    for number in range(45):
+        events.append(EventKind.WARNING, "a", str(number))
+    seen: list[str] = []
+    cursor, rounds = 0, 0
+    while True:
+        page = events.read(since=cursor, service="a", limit=10)
+        seen += [event.message for event in page.events]
+        cursor, rounds = page.next_cursor, rounds + 1
+        if not page.truncated:
+            break
+    assert seen == [str(number) for number in range(45)]
+    assert rounds == 5
+
+
+def test_a_noisy_service_pushes_out_nothing_of_the_others() -> None:
+    events = log(max_per_service=50, max_events=100)
+    events.append(EventKind.WARNING, "quiet", "kept")
+    for number in range(1000):
+        events.append(EventKind.WARNING, "noisy", str(number))
+    page = events.read(service="quiet")
+    assert [event.message for event in page.events] == ["kept"]
+    assert not page.dropped
+    assert events.read(since=1).dropped
+    assert len(events.read(service="noisy", limit=1000).events) == 50
+
+
+def test_what_a_deleted_service_did_is_forgotten_with_its_deletion() -> None:
+    events = log(max_per_service=50, max_events=100)
+    for number in range(500):
+        for kind in (EventKind.SERVICE_CREATED, EventKind.SERVICE_DELETED):
+            events.append(kind, f"s{number}")
+    assert len(events.read(service="s499").events) == 2
+    assert events.read(service="s0").events == ()
+    assert events.read(service="s0").dropped
+    assert len(events._by_service) <= 101  # pyright: ignore[reportPrivateUsage] (the leak that it must not be)
+
+
+def test_a_cursor_of_another_life_begins_anew_and_says_so() -> None:
+    events = log()
+    events.append(EventKind.WARNING, "a", "one")
+    page = events.read(since=99)
+    assert page.dropped
+    assert [event.message for event in page.events] == ["one"]
+    assert page.next_cursor == 1
+
+
+def test_what_is_restored_goes_on_and_gaps_are_told() -> None:
+    events = log()
+    stored = [Event(cursor, NOW, EventKind.WARNING, "a", str(cursor)) for cursor in (5, 6, 9)]
+    events.restore(stored, 12)
+    assert events.append(EventKind.WARNING, "a").cursor == 13
+    assert events.read(since=4).dropped
+    assert not events.read(since=8).dropped
+
+
+@pytest.mark.anyio
+async def test_a_wait_ends_with_the_first_event_that_fits() -> None:
+    events = log()
+    found: list[str] = []
+
+    async def wait() -> None:
+        page = await events.wait(since=0, service="b", kinds=[EventKind.WARNING], timeout=60)
+        found.extend(event.message for event in page.events)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.lowlevel.checkpoint()
+        events.append(EventKind.WARNING, "a", "other service")
+        events.append(EventKind.LEASE_EXPIRED, "b", "other kind")
+        events.append(EventKind.WARNING, "b", "this one")
+    assert found == ["this one"]
