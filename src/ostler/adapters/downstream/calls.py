@@ -11,6 +11,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
+from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
 from ostler.engine.protocols import Progress
@@ -160,11 +161,9 @@ def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamErr
         case Fault.TOO_LARGE:
             return _too_large(text, server, tool)
         case Fault.NOT_SENT | Fault.SESSION_GONE | Fault.AUTH_REQUIRED as fault:
-            action = "try again in a few seconds"
-            if fault is Fault.AUTH_REQUIRED:
-                action = f"set 'headers' of {server!r} in mcp.json"
+            actions = advice(server) if fault is Fault.AUTH_REQUIRED else ("try again in a few seconds",)
             return ServerUnavailableError(
-                f"server {server!r} did not take the call: {text}", tool=tool, next_actions=(action,)
+                f"server {server!r} did not take the call: {text}", tool=tool, next_actions=actions
             )
         case Fault.LOST:
             return _lost(text, server, tool)

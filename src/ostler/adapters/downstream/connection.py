@@ -16,6 +16,7 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from ostler.adapters.downstream.authorization import Challenge, token_source
 from ostler.adapters.downstream.backoff import Backoff
 from ostler.adapters.downstream.failures import ConnectFailure, failure_of
 from ostler.adapters.downstream.http import HttpWatch
@@ -64,6 +65,7 @@ class DownstreamConnection:
         self._waiters: list[tuple[Callable[[ConnectionSnapshot], bool], anyio.Event]] = []
         self._link: Link | None = None
         self._attempt_scope: anyio.CancelScope | None = None
+        self._challenge: Challenge | None = None
         self._tools: dict[str, ToolInfo] = {}
         self._readers: list[anyio.Event] = []
         self._legacy = False
@@ -245,7 +247,7 @@ class DownstreamConnection:
             if anyio.current_time() - began >= STABLE_AFTER:
                 self._backoff.reset()
             reason = loss.reason or (failure.reason if failure else "the connection ended")
-            return ConnectFailure(reason, ServiceState.DISCONNECTED)
+            return await self._explained(ConnectFailure(reason, loss.state))
         self._legacy = (
             not self._legacy and self._entry.transport == "stdio"
         )  # some old servers cannot bear the question
@@ -255,7 +257,14 @@ class DownstreamConnection:
             failure = ConnectFailure("; ".join([reason, *(text for text in details if text)]))
         elif facts.noise.count:
             failure = replace(failure, reason=f"{failure.reason}; {facts.noise.describe()}")
-        return failure
+        return await self._explained(failure)
+
+    async def _explained(self, failure: ConnectFailure) -> ConnectFailure:
+        """Add where tokens come from to the failure of a server that demands one."""
+        if failure.state is not ServiceState.AUTH_REQUIRED or self._challenge is None:
+            return failure
+        source = await token_source(self._challenge, self._entry.url)
+        return replace(failure, reason=f"{failure.reason}; {source}") if source else failure
 
     async def _connect(self, scope: anyio.CancelScope, loss: LossSignal, facts: ChildFacts) -> None:
         entry = self._entry
@@ -281,6 +290,8 @@ class DownstreamConnection:
                     raise
                 first = failure
                 loss = LossSignal()
+            finally:
+                self._challenge = watch.challenge
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
         self._connected(link, tools)
@@ -361,7 +372,7 @@ class DownstreamConnection:
         self._link = None
         changes: dict[str, Any] = {"pid": None}
         if self._snapshot.state is ServiceState.CONNECTED:
-            changes |= {"state": ServiceState.DISCONNECTED, "reason": link.loss.reason, "last_error": link.loss.reason}
+            changes |= {"state": link.loss.state, "reason": link.loss.reason, "last_error": link.loss.reason}
         self._publish(**changes)
         self._on_change(self._entry.name)
 

@@ -9,6 +9,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.faults import Fault, fault_of
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.model.states import ServiceState
@@ -58,16 +59,14 @@ def _of_other(leaf: BaseException) -> ConnectFailure:
 
 def _of_fault(fault: Fault, text: str) -> ConnectFailure:
     if fault is Fault.AUTH_REQUIRED:
-        return ConnectFailure(
-            f"{text}; set 'headers' (such as Authorization) of this server in mcp.json", ServiceState.AUTH_REQUIRED
-        )
+        return ConnectFailure(text, ServiceState.AUTH_REQUIRED)
     return ConnectFailure(text, refused=fault is Fault.NOT_SENT)
 
 
 def _of_status(status: int) -> ConnectFailure:
     match status:
         case 401 | 403:
-            return _of_fault(Fault.AUTH_REQUIRED, f"the server demands authorisation (HTTP {status})")
+            return _of_fault(Fault.AUTH_REQUIRED, Challenge(status).reason)
         case 503:  # also what the guarded client answers for a refused connection
             return ConnectFailure("the server cannot be reached (HTTP 503)", refused=True)
         case _:

@@ -20,6 +20,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
+from ostler.adapters.downstream.authorization import Challenge, challenge_of
 from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.model.servers import ServerEntry
@@ -36,10 +37,12 @@ class HttpWatch:
     Attributes:
         on_trouble: called when a request could not be sent or answered: the server should be probed now.
         rejected: the last HTTP error status of a POST, such as 405 from a server that only speaks SSE.
+        challenge: what the server demanded when it last turned a request away with 401 or 403.
     """
 
     on_trouble: Callable[[], None]
     rejected: int | None = None
+    challenge: Challenge | None = None
 
 
 @asynccontextmanager
@@ -114,10 +117,12 @@ class GuardedClient(httpx2.AsyncClient):
         if request.method == "POST" and status >= 400:
             self._watch.rejected = status
         is_json = response.headers.get("content-type", "").lower().startswith("application/json")
-        if status in (401, 403) and request.method == "POST":
-            await response.aclose()
-            text = f"the server demands authorisation (HTTP {status})"
-            return self._fault(request, status, Fault.AUTH_REQUIRED, text)
+        if status in (401, 403):
+            self._watch.challenge = challenge_of(response)
+            self._watch.on_trouble()  # was it this one request, or is the whole connection refused by now?
+            if request.method == "POST":
+                await response.aclose()
+                return self._fault(request, status, Fault.AUTH_REQUIRED, self._watch.challenge.reason)
         if status == 404 and request.method == "POST" and "mcp-session-id" in request.headers:
             await response.aclose()
             self._watch.on_trouble()

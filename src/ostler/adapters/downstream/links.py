@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ostler.adapters.downstream.children import ChildRecords
-from ostler.adapters.downstream.faults import fault_of
+from ostler.adapters.downstream.faults import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
@@ -24,6 +24,7 @@ from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry, ServerTransport
+from ostler.model.states import ServiceState
 
 _MAX_PAGES: Final = 1000
 _RELISTEN_PAUSE: Final = 1.0
@@ -124,8 +125,8 @@ class Link:
                 self.suspect.give()
             await anyio.sleep(_RELISTEN_PAUSE)
 
-    async def probe(self) -> str:
-        """Ask the server for a sign of life; return why there was none, or the empty text.
+    async def probe(self) -> ConnectFailedError | None:
+        """Ask the server for a sign of life; return why the connection is of no use any more, or None.
 
         A server that is silent while calls are under way may be at work on them (one that does one thing at a time):
         the calls' own deadlines decide then.
@@ -138,13 +139,19 @@ class Link:
                     await self.session.send_request(types.PingRequest(), types.EmptyResult)
         except TimeoutError:
             if self.scopes:
-                return ""
-            return f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
+                return None
+            reason = f"the server did not answer a probe within {_PROBE_TIMEOUT:g} s"
+            return ConnectFailedError(reason, state=ServiceState.DISCONNECTED)
         except MCPError as error:
             # An error that the server itself wrote is a sign of life (it may not know `ping`).
-            dead = fault_of(error) is not None or error.code == types.CONNECTION_CLOSED
-            return error.message if dead else ""
-        return ""
+            match fault_of(error):
+                case Fault.AUTH_REQUIRED:
+                    return ConnectFailedError(error.message, state=ServiceState.AUTH_REQUIRED)
+                case None if error.code != types.CONNECTION_CLOSED:
+                    return None
+                case _:
+                    return ConnectFailedError(error.message, state=ServiceState.DISCONNECTED)
+        return None
 
     def end_calls(self) -> None:
         """End the calls under way; each reports the loss to its caller."""

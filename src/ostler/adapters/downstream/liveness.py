@@ -27,9 +27,9 @@ async def watch_liveness(link: Link) -> None:
             suspected = True
         if link.active and not suspected:
             continue
-        reason = await link.probe()
-        if reason:
-            link.loss.report(reason)
+        trouble = await link.probe()
+        if trouble is not None:
+            link.loss.report(trouble.reason, trouble.state)
             return
 
 

@@ -20,6 +20,7 @@ class LossSignal:
     def __init__(self) -> None:
         self._event = anyio.Event()
         self.reason = ""
+        self.state = ServiceState.DISCONNECTED
 
     def __repr__(self) -> str:
         return f"LossSignal({self.reason!r})"
@@ -29,10 +30,11 @@ class LossSignal:
         """Whether the connection is over."""
         return self._event.is_set()
 
-    def report(self, reason: str) -> None:
-        """Say that the connection is over because of `reason`."""
+    def report(self, reason: str, state: ServiceState = ServiceState.DISCONNECTED) -> None:
+        """Say that the connection is over because of `reason`, and which state that means."""
         if not self._event.is_set():
             self.reason = reason
+            self.state = state
             self._event.set()
 
     async def wait(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.errors import (
@@ -32,12 +33,20 @@ def unavailable(
         case ServiceState.STARTING:
             text = f"server {name!r} is still being connected"
             actions = ("try again in a few seconds", *log)
+        case ServiceState.AUTH_REQUIRED:
+            return auth_demanded(snapshot, tool)
         case _:
             soon = "it is being connected"
             when = soon if next_attempt_in is None else f"next attempt in {max(next_attempt_in, 0.1):.1f} s"
             text = f"server {name!r} is not connected{reason}; {when}"
             actions = ("try again after that", f"service_start {name} tries at once", *log)
     return ServerUnavailableError(text, tool=tool, next_actions=actions)
+
+
+def auth_demanded(snapshot: ConnectionSnapshot, tool: str | None = None) -> ServerUnavailableError:
+    """Return the error of a server that turns Ostler away until its entry carries credentials that it accepts."""
+    text = f"server {snapshot.name!r} is not connected: {snapshot.reason}"
+    return ServerUnavailableError(text, tool=tool, next_actions=advice(snapshot.name))
 
 
 def unknown_server(tool: str, servers: Sequence[str], tools: Sequence[ToolInfo]) -> ToolNotFoundError:

@@ -1,32 +1,19 @@
 """A downstream server as a static service in the registry: its connection's state, start, stop and restart."""
 
-from collections.abc import Sequence
 from typing import Final
 
+from ostler.adapters.arrivals import ARRIVALS, way_to
 from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.refusals import auth_demanded
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import Clock
 from ostler.engine.service import BaseService
 from ostler.model.errors import NotFoundError, ServerUnavailableError
 from ostler.model.json import JsonObject
-from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
+from ostler.model.states import HealthStatus, Reachability, ServiceState
 
 SERVICE_TYPE: Final = "MCPServer"
 """The type of these services."""
-
-_ARRIVALS: Final = {
-    ServiceState.STARTING: Transition.START_REQUESTED,
-    ServiceState.CONNECTED: Transition.CONNECTED,
-    ServiceState.DISCONNECTED: Transition.CONNECTION_LOST,
-    ServiceState.UNREACHABLE: Transition.CONNECTION_REFUSED,
-    ServiceState.AUTH_REQUIRED: Transition.AUTH_DEMANDED,
-    ServiceState.STOPPING: Transition.STOP_REQUESTED,
-    ServiceState.STOPPED: Transition.STOPPED,
-}
-"""By which fact a connection gets into each of its states."""
-
-_LEADS: Final = (Transition.START_REQUESTED, Transition.CONNECTION_LOST, Transition.STOP_REQUESTED)
-"""Facts that may come first when the machine knows no direct way (a restart passes through disconnected)."""
 
 _TROUBLED: Final = (ServiceState.DISCONNECTED, ServiceState.UNREACHABLE, ServiceState.AUTH_REQUIRED)
 
@@ -92,12 +79,15 @@ class McpServerService(BaseService):
     def _follow(self, snapshot: ConnectionSnapshot) -> None:
         if snapshot.name != self.name:
             return
-        error = None
-        if snapshot.state in _TROUBLED and snapshot.reason:
-            error = ServerUnavailableError(f"server {self.name!r} is not connected: {snapshot.reason}")
+        error = _trouble(snapshot)
         if snapshot.state is not self.state:
-            for transition in _way(self.state, snapshot.state):
+            for transition in way_to(snapshot.state, self.state):
                 self.report(transition, reason=snapshot.reason, error=error)
+        elif error is not None and snapshot.reason != self.status.reason:  # refused anew, for another reason
+            self.report(ARRIVALS[snapshot.state], reason=snapshot.reason, error=error)
+        self._follow_health(snapshot, error)
+
+    def _follow_health(self, snapshot: ConnectionSnapshot, error: ServerUnavailableError | None) -> None:
         if snapshot.connected:
             self.set_reachability(Reachability.REACHABLE)
             if self.health is not HealthStatus.HEALTHY:
@@ -110,13 +100,10 @@ class McpServerService(BaseService):
             self.set_reachability(Reachability.UNKNOWN)
 
 
-def _way(current: ServiceState, target: ServiceState) -> Sequence[Transition]:
-    """Return the facts that lead from `current` to `target` by the engine's table."""
-    arrival = _ARRIVALS[target]
-    if (current, arrival) in TRANSITIONS:
-        return (arrival,)
-    for lead in _LEADS:
-        between = TRANSITIONS.get((current, lead))
-        if between is not None and (between, arrival) in TRANSITIONS:
-            return (lead, arrival)
-    raise AssertionError(f"no way from {current.value!r} to {target.value!r} for a connection")
+def _trouble(snapshot: ConnectionSnapshot) -> ServerUnavailableError | None:
+    """Return why a connection that should be there is not; None when it is there, or is not wanted."""
+    if snapshot.state is ServiceState.AUTH_REQUIRED:
+        return auth_demanded(snapshot)
+    if snapshot.state in _TROUBLED and snapshot.reason:
+        return ServerUnavailableError(f"server {snapshot.name!r} is not connected: {snapshot.reason}")
+    return None

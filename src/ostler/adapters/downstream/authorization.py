@@ -1,0 +1,120 @@
+"""What a protected server says when it turns a request away, and what a person can do about it.
+
+A resource server of OAuth 2 answers 401 or 403 with `WWW-Authenticate: Bearer …` (RFC 6750), whose
+`resource_metadata` (RFC 9728) leads to the issuers of tokens that it accepts.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from ostler.model.json import JsonMapping
+
+_PARAMETER: Final = re.compile(r'([A-Za-z_][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_SHOWN_CHARS: Final = 200
+_METADATA_TIMEOUT: Final = 3.0
+_METADATA_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A refusal for want of (enough) authorisation.
+
+    Attributes:
+        status: 401 or 403.
+        error: OAuth's code, such as `invalid_token` or `insufficient_scope`.
+        description: the server's own words.
+        scope: what a token must allow.
+        metadata_url: where the server describes which tokens it takes.
+    """
+
+    status: int
+    error: str = ""
+    description: str = ""
+    scope: str = ""
+    metadata_url: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The refusal in one clause."""
+        details = ": ".join(text for text in (self.error, self.description) if text)
+        scope = f"; a token needs the scope {self.scope!r}" if self.scope else ""
+        return f"the server demands authorisation (HTTP {self.status}{f', {details}' if details else ''}){scope}"
+
+
+def challenge_of(response: httpx2.Response) -> Challenge:
+    """Return what a 401 or 403 answer demands."""
+    found = {
+        name.lower(): _shown(re.sub(r"\\(.)", r"\1", quoted) or bare)
+        for header in response.headers.get_list("www-authenticate")
+        for name, quoted, bare in _PARAMETER.findall(header)
+    }
+    return Challenge(
+        response.status_code,
+        found.get("error", ""),
+        found.get("error_description", ""),
+        found.get("scope", ""),
+        found.get("resource_metadata", ""),
+    )
+
+
+async def token_source(challenge: Challenge, server_url: str) -> str:
+    """Return a clause that says where tokens for the server come from, as far as it tells; the empty text if not.
+
+    Only an address at the server's own origin is asked, without the entry's headers: a server can neither send
+    Ostler elsewhere nor learn a secret by it.
+    """
+    if not challenge.metadata_url or _origin(challenge.metadata_url) != _origin(server_url):
+        return ""
+    try:
+        with anyio.fail_after(_METADATA_TIMEOUT):
+            async with httpx2.AsyncClient() as client, client.stream("GET", challenge.metadata_url) as answer:
+                if answer.status_code != 200:
+                    return ""
+                text = b""
+                async for chunk in answer.aiter_bytes():
+                    text += chunk
+                    if len(text) > _METADATA_BYTES:
+                        return ""
+        metadata = json.loads(text)
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError):
+        return ""
+    if not isinstance(metadata, dict):
+        return ""
+    issuers = _texts(cast("JsonMapping", metadata), "authorization_servers")
+    scopes = _texts(cast("JsonMapping", metadata), "scopes_supported")
+    parts = [f"it takes tokens of {', '.join(issuers)}"] if issuers else []
+    parts += [f"its scopes are {' '.join(scopes)}"] if scopes and not challenge.scope else []
+    return "; ".join(parts)
+
+
+def advice(server: str) -> tuple[str, str]:
+    """Return what to do about a server that demands authorisation."""
+    return (
+        f'set "headers": {{"Authorization": "Bearer ${{TOKEN}}"}} of {server!r} in mcp.json; it is then connected anew',
+        f"service_start {server} tries again at once",
+    )
+
+
+def _texts(metadata: JsonMapping, key: str) -> list[str]:
+    values = metadata.get(key)
+    if not isinstance(values, list):
+        return []
+    return [_shown(value) for value in cast("list[object]", values)[:5] if isinstance(value, str)]
+
+
+def _shown(text: str) -> str:
+    return " ".join(text.split())[:_SHOWN_CHARS]
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", "", None

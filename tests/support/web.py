@@ -1,0 +1,42 @@
+"""A web application of a test on a real port, served from the test's own event loop."""
+
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+import uvicorn
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with the signals left to pytest, telling when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = anyio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@asynccontextmanager
+async def serving(app: Any, *, port: int = 0, **options: Any) -> AsyncGenerator[int]:
+    """Serve the ASGI application on loopback; gives the port. `options` are uvicorn's."""
+    listener = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1, **options)
+    server = _Server(config)
+    with listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listener])
+            await server.listening.wait()
+            try:
+                yield listener.getsockname()[1]
+            finally:
+                server.should_exit = True
+                server.force_exit = True
