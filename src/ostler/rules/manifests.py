@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
+from ostler.model.statics import STATIC_KINDS
 from ostler.rules.class_checks import check_class
 from ostler.rules.class_graph import cycle_findings
 from ostler.rules.manifest_schema import manifest_json_schema, manifest_shape
@@ -180,5 +181,7 @@ def _identity_findings(document: Document) -> list[Finding]:
             fix = _OTHER_KINDS[str(kind)]
             if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
                 fix = f"write it in mcp.json, under 'mcpServers': {entry}"
+        elif kind in STATIC_KINDS:
+            fix = f"a {kind} belongs in services/"
         findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known", fix))
     return findings

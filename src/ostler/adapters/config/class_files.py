@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ostler.adapters.config.atomic_files import not_written, replace, write_new
+from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import class_files_in
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
     DefinitionError,
     Finding,
-    ManifestError,
     NotFoundError,
 )
 from ostler.model.manifest import validate_name
 from ostler.rules.manifests import LoadedClass, load_manifests
 from ostler.rules.muster.identity import MUSTER_GROUP
 from ostler.rules.muster.tool_names import KnownTools
-
-_MAX_FILE_BYTES = 1024 * 1024
 
 Origin: TypeAlias = Literal["shipped", "user"]
 
@@ -62,19 +60,6 @@ class _Place:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One file as last read: its classes are those of the last version that could be loaded.
-
-    `known` is what was known of tools then, None when the file does not depend on it.
-    """
-
-    content: bytes | None
-    classes: tuple[LoadedClass, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    known: KnownTools | None = None
-
-
 @dataclass(eq=False, slots=True)
 class ClassFiles:
     """Loads `*.yaml`, `*.yml` and `*.json` of two folders; writes the user's. Methods block on the disk.
@@ -88,7 +73,9 @@ class ClassFiles:
     shipped: Path | None
     user_dir: Path
     known: KnownTools = field(default_factory=KnownTools)
-    _files: dict[Path, _File] = field(default_factory=dict[Path, _File], init=False, repr=False)
+    _files: dict[Path, ManifestFile[LoadedClass]] = field(
+        default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
+    )
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     def reload(self) -> ClassSnapshot:
@@ -104,7 +91,7 @@ class ClassFiles:
     @property
     def depend_on_tools(self) -> bool:
         """Whether a file is read differently when other servers or tools are known."""
-        return any(file.known is not None for file in self._files.values())
+        return any(file.basis is not None for file in self._files.values())
 
     def create(self, text: str) -> ClassSource:
         """Write the class in `text` to `<name>.yaml` in the user's folder and return it as loaded from there.
@@ -190,7 +177,7 @@ class ClassFiles:
                 f"ServiceClass {name!r} is shipped with Ostler and cannot be {done}", next_actions=(instead,)
             )
         path = self._file_of(name)
-        if source.path != path or path.is_symlink() or len(self._files[path].classes) != 1:
+        if source.path != path or path.is_symlink() or len(self._files[path].loaded) != 1:
             raise ConflictError(
                 f"ServiceClass {name!r} is in {str(source.path)!r} (line {source.loaded.line}), a file that Ostler did "
                 f"not write for it alone, so it was not {done}",
@@ -208,42 +195,25 @@ class ClassFiles:
         return source
 
 
-def _read(path: Path, before: _File | None, known: KnownTools) -> _File:
-    """Return the file as it is now, with the classes of its last good version when it is broken."""
-    content: bytes | None = None
-    told: KnownTools | None = None
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        told = known if MUSTER_GROUP.encode() in content else None
-        if before is not None and before.content == content and before.known == told:
-            return before
-        if len(content) <= _MAX_FILE_BYTES:
-            return _File(content, tuple(load_manifests(content.decode(), str(path), known=told)), known=told)
-        findings = (_problem(path, f"is larger than {_MAX_FILE_BYTES} bytes", "too-large"),)
-    except FileNotFoundError:
-        return _File(None)
-    except OSError as exc:
-        findings = (_problem(path, f"cannot be read: {exc.strerror}", "unreadable"),)
-    except UnicodeDecodeError as exc:
-        line = exc.object.count(b"\n", 0, exc.start) + 1
-        findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
-    except ManifestError as exc:
-        findings = exc.findings
-    return _File(content, before.classes if before else (), findings, told)
+def _read(path: Path, before: ManifestFile[LoadedClass] | None, known: KnownTools) -> ManifestFile[LoadedClass]:
+    """Return the file as it is now; one of muster's is read differently when other tools are known."""
+
+    def told(content: bytes) -> KnownTools | None:
+        return known if MUSTER_GROUP.encode() in content else None
+
+    def load(text: str, file: str) -> list[LoadedClass]:
+        return load_manifests(text, file, known=told(text.encode()))
+
+    return read_manifest_file(path, before, load, basis_of=told)
 
 
-def _problem(path: Path, message: str, rule: str, line: int = 0) -> Finding:
-    return Finding(message, str(path), line, rule=rule)
-
-
-def _assemble(files: Iterable[tuple[_Place, _File]]) -> ClassSnapshot:
+def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> ClassSnapshot:
     """Return the snapshot of `files`, shipped ones first."""
     entries: dict[str, ClassSource] = {}
     findings: list[Finding] = []
     for place, file in files:
         findings.extend(file.findings)
-        for loaded in file.classes:
+        for loaded in file.loaded:
             findings.extend(loaded.warnings)
             name = loaded.service_class.name
             other = entries.get(name)

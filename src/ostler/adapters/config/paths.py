@@ -27,7 +27,7 @@ class Paths:
     """The configuration folder and the state folder, absolute, and what is in them.
 
     Attributes:
-        config_dir: what people write: `mcp.json`, `serviceclasses/`, `ostler.toml`. It need not exist.
+        config_dir: what people write: `mcp.json`, `serviceclasses/`, `services/`, `ostler.toml`. It need not exist.
         state_dir: what Ostler writes. `create_state` makes it.
     """
 
@@ -63,6 +63,11 @@ class Paths:
     def serviceclasses_dir(self) -> Path:
         """The user's ServiceClasses."""
         return self.config_dir / "serviceclasses"
+
+    @property
+    def services_dir(self) -> Path:
+        """The static services of Kubernetes."""
+        return self.config_dir / "services"
 
     @property
     def settings_file(self) -> Path:
@@ -147,7 +152,7 @@ def shipped_classes_dir() -> Path | None:
 
 
 def class_files_in(folder: Path) -> list[Path]:
-    """Return the class files directly in `folder`, by name; none when it is absent or cannot be read.
+    """Return the manifest files directly in `folder`, by name; none when it is absent or cannot be read.
 
     Hidden files are left out: editors keep their own there. So are the tests of classes (`NAME.test.yaml`).
     """

@@ -1,0 +1,67 @@
+"""One manifest file as last read: what it holds, or what its last good version held, and what is wrong with it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from ostler.model.errors import Finding, ManifestError
+
+_MAX_FILE_BYTES = 1024 * 1024
+
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFile(Generic[Loaded]):
+    """A file's content, and what the last version of it that could be loaded holds.
+
+    `basis` is what reading it depended on besides its content, None when on nothing.
+    """
+
+    content: bytes | None
+    loaded: tuple[Loaded, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    basis: object = None
+
+
+def read_manifest_file(
+    path: Path,
+    before: ManifestFile[Loaded] | None,
+    load: Callable[[str, str], Sequence[Loaded]],
+    *,
+    basis_of: Callable[[bytes], object] = lambda _: None,
+) -> ManifestFile[Loaded]:
+    """Return the file as it is now. Blocks on the disk; problems are findings, never errors.
+
+    Args:
+        path: the file.
+        before: how it was when last read; what it held stays in force while it is broken.
+        load: turns text and the file's name into what it holds, or raises ManifestError.
+        basis_of: returns what reading this content depends on; a file is read again when that has changed.
+    """
+    content: bytes | None = None
+    basis: object = None
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        basis = basis_of(content)
+        if before is not None and before.content == content and before.basis == basis:
+            return before
+        if len(content) <= _MAX_FILE_BYTES:
+            return ManifestFile(content, tuple(load(content.decode(), str(path))), basis=basis)
+        findings = (_problem(path, f"is larger than {_MAX_FILE_BYTES} bytes", "too-large"),)
+    except FileNotFoundError:
+        return ManifestFile(None)
+    except OSError as exc:
+        findings = (_problem(path, f"cannot be read: {exc.strerror}", "unreadable"),)
+    except UnicodeDecodeError as exc:
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
+    except ManifestError as exc:
+        findings = exc.findings
+    return ManifestFile(content, before.loaded if before else (), findings, basis)
+
+
+def _problem(path: Path, message: str, rule: str, line: int = 0) -> Finding:
+    return Finding(message, str(path), line, rule=rule)
