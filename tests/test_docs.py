@@ -20,10 +20,11 @@ from ostler.adapters.config.settings_file import parse_settings
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.faces.cli.app import build_app
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model import class_tests, manifest, settings
+from ostler.model import class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.servers import ServerOptions
 from ostler.rules.manifests import load_manifests
+from ostler.rules.static_services import load_static_services
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -104,6 +105,29 @@ def test_classes_load_without_a_warning(page: Path) -> None:
     for text in re.findall(r"<!-- class -->\n```yaml\n(.*?)```", text_of(page), re.DOTALL):
         for loaded in load_manifests(text, page.name):
             assert loaded.warnings == ()
+
+
+def test_static_services_load() -> None:
+    found = [text for text in blocks(ROOT / "docs" / "static-services.md", "yaml") if "kind:" in text]
+    assert found
+    for text in found:
+        assert load_static_services(text, "static-services.md")
+
+
+STATIC_SECTIONS = {
+    "Files": [statics.ClusterSpec],
+    "PortForward": [statics.PortForwardSpec, statics.TunnelCheckSpec],
+    "KubeConnection": [statics.KubeConnectionSpec],
+}
+"""The sections of docs/static-services.md and the models that they describe."""
+
+
+@pytest.mark.parametrize("heading", STATIC_SECTIONS)
+def test_every_key_of_a_static_service_is_documented(heading: str) -> None:
+    common = set() if heading == "Files" else {to_camel(name) for name in statics.ClusterSpec.model_fields}
+    keys = {to_camel(name) for model in STATIC_SECTIONS[heading] for name in model.model_fields}
+    rows = rows_of(section_of("static-services.md", heading))
+    assert set(rows) - {"timeout"} == keys - common - {"timeout"}
 
 
 def test_there_are_classes_to_load() -> None:

@@ -29,7 +29,8 @@ def locked() -> dict[str, Version]:
 
 
 def declared() -> list[Requirement]:
-    texts = [*PYPROJECT["project"]["dependencies"], *PYPROJECT["dependency-groups"]["dev"]]
+    extras = [text for texts in PYPROJECT["project"]["optional-dependencies"].values() for text in texts]
+    texts = [*PYPROJECT["project"]["dependencies"], *extras, *PYPROJECT["dependency-groups"]["dev"]]
     return [Requirement(text) for text in texts]
 
 

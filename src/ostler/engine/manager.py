@@ -439,7 +439,7 @@ class ServiceManager:
             raise OperationError(
                 f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",
                 service=name,
-                next_actions=("remove its entry from mcp.json", f"or service_stop {name}"),
+                next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {name}"),
             )
         return await self._requests.carry_out(
             service, OperationKind.DELETE, force=force, abandon=abandon, wait=wait, timeout=timeout, progress=progress

@@ -292,7 +292,7 @@ class Planner:
             return {"name": name, "state": "missing", "outputs": {}}
         state = "stopped" if spec.condition == "completed" else service.state.value
         if name not in draft.outputs:
-            outputs = service.record.outputs if isinstance(service, ServiceInstance) else {}
+            outputs = service.record.outputs if isinstance(service, ServiceInstance) else dict(service.view().outputs)
             return {"name": name, "state": state, "outputs": outputs}
         outputs, missing = draft.outputs[name]
         for key, shown in missing.items():

@@ -437,7 +437,7 @@ class Prerequisites:
 
 
 def _facts(service: Service) -> Mapping[str, object]:
-    outputs = service.record.outputs if isinstance(service, ServiceInstance) else {}
+    outputs = service.record.outputs if isinstance(service, ServiceInstance) else dict(service.view().outputs)
     return {"name": service.name, "state": service.state.value, "outputs": outputs}
 
 

@@ -19,6 +19,7 @@ from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
+from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
@@ -65,6 +66,7 @@ class Application:
         self.downstream = downstream
         self.pool = pool
         self._environment = environment
+        self.statics = ConfiguredServices(paths.services_dir, manager, environment, SystemClock(), tell=self._tell)
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
         self._settings_changed = False
@@ -80,7 +82,7 @@ class Application:
 
     def has_work(self) -> bool:
         """Whether there is something to supervise, so that the process must stay."""
-        return self.manager.has_work
+        return self.manager.has_work or self.statics.has_work
 
     # -- classes -------------------------------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class Application:
 
     def effective_config(self) -> JsonObject:
         """Return the configuration in force, masked."""
-        findings = [*self.classes.findings, *self._server_findings]
+        findings = [*self.classes.findings, *self._server_findings, *self.statics.findings]
         return {
             "configDir": str(self.paths.config_dir),
             "stateDir": str(self.paths.state_dir),
@@ -279,7 +281,9 @@ class Application:
             self.manager.events.append(
                 EventKind.WARNING, message="ostler.toml changed; it takes effect when the server starts again"
             )
-        if files - {self.paths.mcp_json, self.paths.settings_file}:
+        if any(file.parent == self.paths.services_dir for file in files):
+            await self.statics.reload()
+        if any(file.parent == self.paths.serviceclasses_dir for file in files):
             await self.reload_classes()
 
     def note_server_findings(self, findings: tuple[Finding, ...]) -> None:
@@ -356,14 +360,18 @@ async def open_application(
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)
+        await stack.enter_async_context(app.statics)
         await app.load_classes()
+        statics = await app.statics.load()
         await stack.enter_async_context(manager)
         app.register_servers()
+        await app.statics.apply(statics)
         app.note_server_findings(findings)
         async with anyio.create_task_group() as group:
             await group.start(watch_config, paths, app.configuration_changed)
             await group.start(app.follow_tools)
             await app.reload_classes()
+            await app.statics.reload()
             try:
                 yield app
             finally:

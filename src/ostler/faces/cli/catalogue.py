@@ -165,6 +165,7 @@ def validate(
     """Check manifests without a server; print each finding with its place."""
     from ostler.rules.manifests import load_manifests
     from ostler.rules.muster.identity import MUSTER_GROUP
+    from ostler.rules.static_services import holds_static_services, load_static_services
 
     findings: list[Finding] = []
     names: list[str] = []
@@ -177,7 +178,10 @@ def validate(
             continue
         known = known_tools(session_of(context)) if MUSTER_GROUP in text else None
         try:
-            names += [loaded.service_class.name for loaded in load_manifests(text, str(file), known=known)]
+            if holds_static_services(text):
+                names += [loaded.service.name for loaded in load_static_services(text, str(file))]
+            else:
+                names += [loaded.service_class.name for loaded in load_manifests(text, str(file), known=known)]
         except ManifestError as error:
             findings += error.findings
     if as_json:

@@ -1,0 +1,1 @@
+"""Static services of Kubernetes: port forwards and connections. Their library is an extra, imported when needed."""

@@ -1,0 +1,111 @@
+"""The static services of `services/*.yaml`: in the registry, in the event log, and in step with the files."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.config.static_files import StaticFiles, StaticSnapshot
+from ostler.adapters.kubernetes.pool import StaticPool
+from ostler.adapters.kubernetes.supervised import SupervisedService
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import Clock
+from ostler.model.errors import AlreadyExistsError, Finding
+from ostler.model.events import EventKind
+
+logger = logging.getLogger(__name__)
+
+
+class ConfiguredServices(anyio.AsyncContextManagerMixin):
+    """Reads the files, runs what they define and tells what happens. Enter it before the manager, load it after.
+
+    Args:
+        folder: `services/` in the configuration folder; it need not exist.
+        manager: whose registry and event log the services are in.
+        environment: variables that kubeconfigs and their plugins see.
+        clock: wall time.
+        tell: called with findings that are new.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manager: ServiceManager,
+        environment: Mapping[str, str],
+        clock: Clock,
+        *,
+        tell: Callable[[Iterable[Finding]], None],
+    ) -> None:
+        self.folder = folder
+        self.findings: tuple[Finding, ...] = ()
+        self._files = StaticFiles(folder)
+        self._manager = manager
+        self._tell = tell
+        self._pool = StaticPool(environment, clock, added=self._register, removed=self._unregister)
+        self._snapshot = StaticSnapshot({}, ())
+        self._taken: list[Finding] = []
+        self._reloading = anyio.Lock()
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        async with self._pool:
+            yield self
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a tunnel is held open, so that the process must stay."""
+        return self._pool.has_work
+
+    async def load(self) -> StaticSnapshot:
+        """Return what the files say now; `apply` makes it so."""
+        return await anyio.to_thread.run_sync(self._files.reload)
+
+    async def apply(self, snapshot: StaticSnapshot) -> None:
+        """Run what `snapshot` defines and nothing else; does not wait unless something is to be taken away."""
+        self._taken = []
+        self._snapshot = snapshot
+        await self._pool.apply([loaded.service for loaded in snapshot.entries.values()])
+        before = set(self.findings)
+        self.findings = (*snapshot.findings, *self._taken)
+        self._tell(finding for finding in self.findings if finding not in before)
+
+    async def reload(self) -> None:
+        """Read the files again; a broken one keeps its last good version, and what is wrong with it is told."""
+        async with self._reloading:
+            old = {name: loaded.service for name, loaded in self._snapshot.entries.items()}
+            snapshot = await self.load()
+            await self.apply(snapshot)
+            events = self._manager.events
+            for name, loaded in snapshot.entries.items():
+                if name not in old:
+                    events.append(EventKind.SERVICE_CREATED, name, f"defined in {loaded.file}:{loaded.line}")
+                elif old[name] != loaded.service:
+                    events.append(EventKind.SERVER_CHANGED, name, f"its definition in {loaded.file} changed")
+            for name in old.keys() - snapshot.entries.keys():
+                events.append(EventKind.SERVICE_DELETED, name, f"removed from {self.folder}")
+
+    def _register(self, service: SupervisedService) -> bool:
+        try:
+            self._manager.registry.register(service)
+        except AlreadyExistsError:
+            loaded = self._snapshot.entries[service.name]
+            holder = self._manager.registry.get(service.name).service_type
+            self._taken.append(
+                Finding(
+                    f"there is another service {service.name!r} (a {holder}), which stays",
+                    loaded.file,
+                    loaded.line,
+                    rule="name-taken",
+                    path="metadata.name",
+                    fix="rename this one",
+                )
+            )
+            return False
+        return True
+
+    def _unregister(self, service: SupervisedService) -> None:
+        self._manager.registry.unregister(service.name)

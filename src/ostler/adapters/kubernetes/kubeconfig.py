@@ -1,0 +1,153 @@
+"""Which cluster, and as whom: the kubeconfig as kubectl reads it, or the service account of the pod Ostler runs in."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, cast
+
+import yaml
+
+from ostler.adapters.kubernetes.trouble import misconfigured
+from ostler.model.json import JsonObject
+
+_FILE_KEYS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """One context, complete.
+
+    Attributes:
+        context: its name; `in-cluster` for a pod's own service account.
+        namespace: the one it names, else `default`.
+        cluster: the cluster's entry, file names absolute.
+        user: the user's entry, file names absolute; empty when there is none.
+        source: the files it was read from, for people.
+    """
+
+    context: str
+    namespace: str
+    cluster: JsonObject
+    user: JsonObject
+    source: str
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return str(self.cluster["server"])
+
+
+def read_access(kubeconfig: str | None, context: str | None, environment: Mapping[str, str]) -> ClusterAccess:
+    """Return the access that `kubeconfig` and `context` choose. Blocks on the disk.
+
+    Several files in `KUBECONFIG` are merged as kubectl does: the first to name a thing wins.
+
+    Args:
+        kubeconfig: a file; None means `KUBECONFIG`, `~/.kube/config` or the pod's service account, in this order.
+        context: a context's name; None means the current one.
+        environment: variables.
+
+    Raises:
+        KubeTroubleError: there is no such file, context, cluster or user, or a file is broken.
+    """
+    paths = _paths(kubeconfig, environment)
+    present = [path for path in paths if path.is_file()]
+    source = os.pathsep.join(map(str, present or paths))
+    if not present:
+        if kubeconfig is None and context is None and (access := _service_account(environment)) is not None:
+            return access
+        raise misconfigured(
+            f"there is no kubeconfig {source!r}",
+            "log in to the cluster so that the file is written, or name another with 'kubeconfig' (or KUBECONFIG)",
+        )
+    merged = _merged([(path, _load(path)) for path in present])
+    name = context or merged["current-context"]
+    if not name:
+        raise misconfigured(f"{source} has no current context", "write 'context', or kubectl config use-context NAME")
+    chosen = _named(merged, "contexts", name, source)
+    cluster_name, user_name = str(chosen.get("cluster") or ""), str(chosen.get("user") or "")
+    cluster = _named(merged, "clusters", cluster_name, source)
+    if not isinstance(cluster.get("server"), str):
+        raise misconfigured(f"cluster {cluster_name!r} in {source} names no server", "mend the kubeconfig")
+    return ClusterAccess(
+        name,
+        str(chosen.get("namespace") or "default"),
+        cluster,
+        _named(merged, "users", user_name, source) if user_name else {},
+        source,
+    )
+
+
+def _paths(kubeconfig: str | None, environment: Mapping[str, str]) -> list[Path]:
+    if kubeconfig is not None:
+        return [Path(kubeconfig).expanduser()]
+    listed = [Path(part).expanduser() for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    if listed:
+        return listed
+    home = environment.get("HOME") or environment.get("USERPROFILE") or "~"
+    return [Path(home).expanduser() / ".kube" / "config"]
+
+
+def _load(path: Path) -> JsonObject:
+    try:
+        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        first = str(error).splitlines()[0]
+        raise misconfigured(f"kubeconfig {str(path)!r} cannot be read: {first}", "mend the file") from error
+    if not isinstance(value, dict):
+        raise misconfigured(f"kubeconfig {str(path)!r} is not a kubeconfig", "mend the file")
+    return cast("JsonObject", value)
+
+
+def _merged(files: Sequence[tuple[Path, JsonObject]]) -> JsonObject:
+    merged: JsonObject = {"current-context": "", **{key: {} for key in _LISTS}}
+    for path, config in files:
+        merged["current-context"] = merged["current-context"] or str(config.get("current-context") or "")
+        for plural, singular in _LISTS.items():
+            for entry in _mappings(config.get(plural)):
+                for found in _mappings([entry.get(singular)]):
+                    merged[plural].setdefault(str(entry.get("name")), _absolute(found, path.parent))
+    return merged
+
+
+def _mappings(value: object) -> list[JsonObject]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("JsonObject", item) for item in items if isinstance(item, dict)]
+
+
+def _absolute(entry: JsonObject, folder: Path) -> JsonObject:
+    found = {key: str(folder / str(entry[key])) for key in _FILE_KEYS if entry.get(key)}
+    return {**entry, **found}
+
+
+def _named(merged: JsonObject, plural: str, name: str, source: str) -> JsonObject:
+    entries: dict[str, JsonObject] = merged[plural]
+    if name in entries:
+        return entries[name]
+    singular = _LISTS[plural]
+    close = get_close_matches(name, list(entries), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(entries)[:10]) or 'none'}"
+    raise misconfigured(
+        f"{source} has no {singular} {name!r}; {hint}",
+        "write one of its contexts as 'context'" if plural == "contexts" else "mend the kubeconfig",
+    )
+
+
+def _service_account(environment: Mapping[str, str]) -> ClusterAccess | None:
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
+    token = _SERVICE_ACCOUNT / "token"
+    if not host or not token.is_file():
+        return None
+    namespace = _SERVICE_ACCOUNT / "namespace"
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return ClusterAccess(
+        "in-cluster",
+        namespace.read_text(encoding="utf-8").strip() if namespace.is_file() else "default",
+        {"server": server, "certificate-authority": str(_SERVICE_ACCOUNT / "ca.crt")},
+        {"tokenFile": str(token)},
+        "the pod's service account",
+    )

@@ -1,0 +1,147 @@
+"""Credentials that a kubeconfig's `exec` plugin gives (EKS, GKE, AKS, Teleport …): run when needed, renewed in time."""
+
+import json
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from subprocess import DEVNULL
+from typing import Any, Final, cast
+
+import anyio
+import httpx2
+
+from ostler.adapters.kubernetes.kubeconfig import ClusterAccess
+from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
+from ostler.model.json import JsonObject
+from ostler.model.states import ServiceState
+
+PLUGIN_TIMEOUT: Final = 30.0
+"""Seconds that a plugin may take; nobody is there to answer a question of its."""
+
+_RENEW_BEFORE: Final = timedelta(seconds=30)
+_VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
+_SHOWN_CHARS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a plugin gave: a token, or a certificate with its key, and until when it is good."""
+
+    token: str = ""
+    certificate: str = ""
+    key: str = ""
+    expires: datetime | None = None
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it can be used for a request now."""
+        return self.expires is None or now + _RENEW_BEFORE < self.expires
+
+    def __repr__(self) -> str:
+        return f"Credential(expires={self.expires})"
+
+
+class PluginAuth(httpx2.Auth):
+    """Bearer tokens of a plugin for each request; one that is refused is renewed once."""
+
+    def __init__(self, access: ClusterAccess, environment: Mapping[str, str]) -> None:
+        self._access = access
+        self._environment = environment
+        self._credential: Credential | None = None
+        self._lock = anyio.Lock()
+
+    async def credential(self, *, other_than: Credential | None = None) -> Credential:
+        """Return credentials that are good now, and are not `other_than`.
+
+        Raises:
+            KubeTroubleError: the plugin gave none.
+        """
+        async with self._lock:
+            known = self._credential
+            if known is None or known is other_than or not known.is_fresh(datetime.now(UTC)):
+                known = self._credential = await run_plugin(self._access, self._environment)
+            return known
+
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        raise NotImplementedError("only the asynchronous client is used")
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Send `request` with a token, and once more with a new one when it is refused."""
+        used = await self.credential()
+        if not used.token:  # a certificate does it
+            yield request
+            return
+        request.headers["Authorization"] = f"Bearer {used.token}"
+        response = yield request
+        if response.status_code == 401:
+            renewed = await self.credential(other_than=used)
+            request.headers["Authorization"] = f"Bearer {renewed.token}"
+            yield request
+
+
+async def run_plugin(access: ClusterAccess, environment: Mapping[str, str]) -> Credential:
+    """Run the `exec` plugin of the user in `access` and return what it gives.
+
+    Raises:
+        KubeTroubleError: it is not there, fails, takes too long or gives something else.
+    """
+    spec = cast("JsonObject", access.user["exec"])
+    version, command = str(spec.get("apiVersion")), str(spec.get("command") or "")
+    if version not in _VERSIONS:
+        raise misconfigured(f"the kubeconfig's exec plugin has apiVersion {version!r}", f"use {_VERSIONS[0]!r}")
+    words = [command, *map(str, cast("list[Any]", spec.get("args") or []))]
+    given = {str(one["name"]): str(one["value"]) for one in cast("list[JsonObject]", spec.get("env") or [])}
+    given["KUBERNETES_EXEC_INFO"] = json.dumps(
+        _exec_info(access, version, provide=bool(spec.get("provideClusterInfo")))
+    )
+    try:
+        with anyio.fail_after(PLUGIN_TIMEOUT):
+            done = await anyio.run_process(words, stdin=DEVNULL, check=False, env={**environment, **given})
+    except TimeoutError:
+        raise _refused(f"{command!r} gave none within {PLUGIN_TIMEOUT:g} s", access) from None
+    except OSError as error:
+        hint = str(spec.get("installHint") or f"install {command!r}, which the kubeconfig asks for credentials")
+        raise misconfigured(f"the exec plugin {command!r} cannot be run: {error.strerror}", hint) from error
+    if done.returncode:
+        words_of_it = " ".join(done.stderr.decode(errors="replace").split())[-_SHOWN_CHARS:]
+        raise _refused(f"{command!r} exited with code {done.returncode}: {words_of_it}", access)
+    return _credential(done.stdout, command, access)
+
+
+def _exec_info(access: ClusterAccess, version: str, *, provide: bool) -> JsonObject:
+    info: JsonObject = {"apiVersion": version, "kind": "ExecCredential", "spec": {"interactive": False}}
+    if provide:
+        keys = {
+            "server": "server",
+            "tls-server-name": "tls-server-name",
+            "insecure-skip-tls-verify": "insecure-skip-tls-verify",
+            "certificate-authority-data": "certificate-authority-data",
+            "proxy-url": "proxy-url",
+        }
+        info["spec"]["cluster"] = {key: access.cluster[key] for key in keys if key in access.cluster}
+    return info
+
+
+def _credential(output: bytes, command: str, access: ClusterAccess) -> Credential:
+    try:
+        status = cast("JsonObject", json.loads(output)["status"])
+        expiry = status.get("expirationTimestamp")
+        expires = datetime.fromisoformat(str(expiry)) if expiry else None
+        credential = Credential(
+            str(status.get("token") or ""),
+            str(status.get("clientCertificateData") or ""),
+            str(status.get("clientKeyData") or ""),
+            expires.replace(tzinfo=expires.tzinfo or UTC) if expires else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _refused(f"{command!r} wrote no ExecCredential", access) from None
+    if not credential.token and not (credential.certificate and credential.key):
+        raise _refused(f"{command!r} gave neither a token nor a certificate", access)
+    return credential
+
+
+def _refused(reason: str, access: ClusterAccess) -> KubeTroubleError:
+    return KubeTroubleError(
+        f"there are no credentials for context {access.context!r}: {reason}",
+        ServiceState.AUTH_REQUIRED,
+        next_actions=(f"log in again; kubectl --context {access.context} auth whoami shows whether it worked",),
+    )

@@ -1,0 +1,148 @@
+"""`services/*.yaml` in the whole application: loaded, watched, shown by the tools, and depended upon by classes."""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from tests.support.kube_server import Cluster, kube_server, speaker, tcp_server, write_kubeconfig
+from tests.support.ledger_app import call, refusal
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.application import Application, open_application
+from ostler.faces.mcp.server import build_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+WITHIN = 30.0
+
+CLASS = """\
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: client}
+spec:
+  serviceConfig:
+    dependencies: [{name: web, alias: web, condition: healthy}]
+    lifecycleTools:
+      start: {tool: process/start, args: {key: "{{ name }}", command: sleep, args: ["60"]}}
+      stop: {tool: process/stop, args: {key: "{{ name }}"}}
+    outputs: {target: "{{ dependencies.web.outputs.address }}"}
+"""
+
+
+def forward(name: str, config: Path, **spec: Any) -> str:
+    spec = {
+        "target": "service/web",
+        "port": 80,
+        "kubeconfig": str(config),
+        "healthCheck": {"interval": "200ms"},
+        **spec,
+    }
+    return json.dumps(
+        {"apiVersion": "ostler/v1", "kind": "PortForward", "metadata": {"name": name}, "spec": spec}, indent=2
+    )
+
+
+@asynccontextmanager
+async def cluster_and_paths(tmp_path: Path, state_dir: Path) -> AsyncGenerator[tuple[Cluster, Paths, Path]]:
+    paths = Paths(tmp_path / "config", state_dir)
+    paths.services_dir.mkdir(parents=True)
+    paths.serviceclasses_dir.mkdir()
+    with anyio.fail_after(WITHIN):
+        async with tcp_server(speaker("one")) as port, kube_server(Cluster()) as cluster:
+            cluster.put("services", "web", {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]})
+            cluster.put_pod("web-1", {8080: port})
+            yield cluster, paths, write_kubeconfig(tmp_path / "kubeconfig", f"http://127.0.0.1:{cluster.port}")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await anyio.sleep(0.02)
+
+
+def names(app: Application) -> set[str]:
+    return {service.name for service in app.manager.registry.get_all()} - {"process"}
+
+
+async def test_the_tools_work_on_them(tmp_path: Path, state_dir: Path) -> None:
+    async with cluster_and_paths(tmp_path, state_dir) as (_, paths, config):
+        connection = {
+            "apiVersion": "ostler/v1", "kind": "KubeConnection", "metadata": {"name": "dev"},
+            "spec": {"kubeconfig": str(config), "autoStart": False},
+        }  # fmt: skip
+        text = forward("web", config, description="The web shop")
+        (paths.services_dir / "both.yaml").write_text(f"{text}\n---\n{json.dumps(connection)}\n")
+        async with open_application(paths) as app, Client(build_server(app)) as client:
+            waited = await call(client, "service_wait", name="web", health=["healthy"])
+            assert waited["met"]
+            got = await call(client, "service_get", name="web")
+            assert (got["serviceType"], got["state"], got["reachability"]) == ("PortForward", "connected", "reachable")
+            assert got["serviceData"]["pod"] == "web-1"
+            assert got["outputs"]["port"] == got["serviceData"]["localPort"]
+            assert app.has_work()
+            listed = await call(client, "service_list", serviceType="KubeConnection")
+            assert [(row["name"], row["state"]) for row in listed["services"]] == [("dev", "stopped")]
+            started = await call(client, "service_start", name="dev")
+            assert started["service"]["state"] == "connected"
+            assert "already running" in (await call(client, "service_start", name="dev"))["message"]
+            got = await call(client, "service_get", name="dev")
+            assert got["serviceData"]["user"] == "system:anonymous"
+            assert (await call(client, "service_stop", name="web"))["service"]["state"] == "stopped"
+            assert not app.has_work()
+            assert (await call(client, "service_restart", name="web"))["service"]["state"] == "connected"
+            assert "services/" in (await refusal(client, "service_delete", name="web"))[0]
+            events = await call(client, "service_events", service="dev")
+            assert any("starting -> connected" in event["message"] for event in events["events"])
+
+
+async def test_the_files_are_watched(tmp_path: Path, state_dir: Path) -> None:
+    async with cluster_and_paths(tmp_path, state_dir) as (_, paths, config):
+        file = paths.services_dir / "web.yaml"
+        async with open_application(paths) as app:
+            assert names(app) == set()
+            file.write_text(forward("web", config))
+            await until(lambda: "web" in names(app))
+            first = app.manager.registry.get("web")
+            await until(lambda: first.state == "connected")
+            file.write_text(forward("web", config).replace('"port": 80', '"prot": 80'))
+            await until(lambda: bool(app.statics.findings))
+            assert f"{file}:9:5: unknown key 'prot' in spec [unknown-key]; did you mean 'port'?" in str(
+                app.effective_config()["findings"]
+            )
+            assert app.manager.registry.get("web") is first  # the last good version stays
+            assert first.state == "connected"
+            (paths.services_dir / "process.yaml").write_text(forward("process", config))
+            await until(lambda: any("(a MCPServer), which stays" in str(found) for found in app.statics.findings))
+            file.write_text(forward("web", config, target="pod/web-1", port=8080))
+            await until(lambda: app.manager.registry.get("web") is not first)
+            second = app.manager.registry.get("web")
+            await until(lambda: second.state == "connected")
+            assert first.state == "stopped"
+            file.unlink()
+            await until(lambda: "web" not in names(app))
+            assert second.state == "stopped"
+            kinds = [(event.kind, event.service) for event in app.manager.events.read(limit=1000).events]
+            assert {("service_created", "web"), ("server_changed", "web"), ("service_deleted", "web")} <= set(kinds)
+
+
+async def test_a_class_depends_on_a_tunnel(tmp_path: Path, state_dir: Path) -> None:
+    async with cluster_and_paths(tmp_path, state_dir) as (cluster, paths, config):
+        (paths.services_dir / "web.yaml").write_text(forward("web", config, autoStart=False))
+        (paths.serviceclasses_dir / "client.yaml").write_text(CLASS)
+        cluster.delete_pod("web-1")
+        async with open_application(paths, stop_on_exit=True) as app, Client(build_server(app)) as client:
+            await until(lambda: app.pool.server_status("process").connected)
+            await call(client, "service_create", serviceClassName="client", name="c", wait=False)
+            waiting = await call(client, "service_wait", name="c", state=["waiting"])
+            assert "waits for 'web' (condition healthy): PortForward 'web'" in waiting["service"]["error"]
+            async with tcp_server(speaker("one")) as port:
+                cluster.put_pod("web-2", {8080: port})
+                running = await call(client, "service_wait", name="c", state=["running"])
+                assert running["met"], running["service"]["error"]
+                got = await call(client, "service_get", name="c")
+                address = (await call(client, "service_get", name="web"))["outputs"]["address"]
+                assert got["outputs"] == {"target": address}
