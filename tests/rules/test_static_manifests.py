@@ -84,6 +84,7 @@ def test_several_services_in_one_file() -> None:
         (forward("{target: pod/Web, port: 1}"), "'Web' is not a valid name of a pod"),
         (forward("{target: pod/a, port: 0}"), "0 is not a port; ports are 1 to 65535"),
         (forward("{target: pod/a, port: '80'}"), "'80' is neither a port's number nor a valid name of one"),
+        (forward("{target: pod/a, port: [1]}"), "f.yaml:5:25: [1] is neither a port's number nor a valid name of one"),
         (forward("{target: pod/a, port: 1, localPort: 70000}"),
          "f.yaml:5:39: 70000: Input should be less than or equal to 65535"),
         (forward("{target: pod/a, port: 1, address: here}"), "'here' is not an IP address, nor 'localhost'"),

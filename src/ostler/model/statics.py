@@ -139,12 +139,13 @@ class PortForwardSpec(ClusterSpec):
             raise ValueError(f"{name!r} is not a valid name of a {_TARGET_NAMES[kind]}")
         return f"{_TARGET_NAMES[kind]}/{name}"
 
-    @field_validator("port")
+    @field_validator("port", mode="before")
     @classmethod
-    def _is_port(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= 65535:
-            raise ValueError(f"{value} is not a port; ports are 1 to 65535")
-        if isinstance(value, str) and not _PORT_NAME.fullmatch(value):
+    def _is_port(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):
+            if not 1 <= value <= 65535:
+                raise ValueError(f"{value} is not a port; ports are 1 to 65535")
+        elif not isinstance(value, str) or not _PORT_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is neither a port's number nor a valid name of one")
         return value
 
