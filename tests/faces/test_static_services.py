@@ -137,8 +137,8 @@ async def test_a_class_depends_on_a_tunnel(tmp_path: Path, state_dir: Path) -> N
         async with open_application(paths, stop_on_exit=True) as app, Client(build_server(app)) as client:
             await until(lambda: app.pool.server_status("process").connected)
             await call(client, "service_create", serviceClassName="client", name="c", wait=False)
-            waiting = await call(client, "service_wait", name="c", state=["waiting"])
-            assert "waits for 'web' (condition healthy): PortForward 'web'" in waiting["service"]["error"]
+            await until(lambda: "has no ready pod" in (app.manager.view("c").error or ""))
+            assert app.manager.get_service_state("c") == "waiting"
             async with tcp_server(speaker("one")) as port:
                 cluster.put_pod("web-2", {8080: port})
                 running = await call(client, "service_wait", name="c", state=["running"])
