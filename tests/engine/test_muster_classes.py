@@ -5,7 +5,7 @@ from tests.support.world import Fail, World, running, until
 
 from ostler.engine.classes import ClassEntry
 from ostler.engine.views import CreateRequest
-from ostler.model.errors import ToolFailedError
+from ostler.model.errors import DependencyError, ToolFailedError
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.manifests import load_manifests
 from ostler.rules.muster.tool_names import KnownTools
@@ -132,6 +132,28 @@ async def test_dependencies_conditions_outputs_and_hooks_work() -> None:
         await manager.create(CreateRequest("application", "back", args))
         names = {made["name"]: made for made in world.resources.values()}
         assert names["back"]["cache_url"] == f"ledger://{names['big-cache']['id']}"
+
+
+async def test_a_dependency_on_a_class_is_one_on_its_service() -> None:
+    world = World()
+    web = APPLICATION.replace("name: application", "name: web")
+    web = (
+        web[: web.index("    dependencies:")]
+        + "    dependencies: [database]\n"
+        + web[web.index("    lifecycleTools:") :]
+    )
+    web = web.replace(
+        '          database_url: "{{.dependencies.db.connection_string}}"\n',
+        "          url: '{{ .dependencies.database.connection_string }}'\n",
+    )
+    web = web.replace(next(line for line in web.splitlines() if "cache_url" in line) + "\n", "")
+    async with running(world, entry(DATABASE), entry(web)) as manager:
+        with pytest.raises(DependencyError, match="an instance of class 'database', and there is none"):
+            await manager.create(CreateRequest("web", "front", {"service_name": "shop"}))
+        await manager.create(CreateRequest("database", "store", {"database_name": "shop"}, start=False))
+        await manager.create(CreateRequest("web", "front", {"service_name": "shop"}))
+        assert manager.get_service_state("store") is ServiceState.RUNNING, "it was started first"
+        assert {made["name"]: made.get("url") for made in world.resources.values()}["front"] == "ledger://r1"
 
 
 async def test_a_failed_start_tool_fails_the_start_and_leaves_nothing() -> None:
