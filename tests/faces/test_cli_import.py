@@ -136,6 +136,34 @@ def test_validate_reads_names_by_the_servers_of_mcp_json_too(imports: Imports) -
     assert imports.ostler("validate", str(imports.source)) == ExitStatus.OK
 
 
+def test_a_class_of_muster_is_tested_as_it_is(imports: Imports) -> None:
+    imports.classes.mkdir(parents=True)
+    (imports.config / "mcp.json").write_text(json.dumps({"mcpServers": {"my_k8s": {"command": "k8s-mcp"}}}))
+    (imports.classes / "forward.yaml").write_text(FORWARD, encoding="utf-8")
+    (imports.classes / "forward.test.yaml").write_text(TESTS, encoding="utf-8")
+    assert imports.ostler("test", "forward") == ExitStatus.OK, imports.out
+    assert "1 passed, 0 failed" in imports.out
+
+
+TESTS = """\
+apiVersion: ostler/v1
+kind: ServiceClassTest
+serviceClass: forward
+service: metrics
+tests:
+  - name: runs and stops
+    steps:
+      - do: create
+        calls:
+          - {tool: my_k8s/port_forward, argsInclude: {port: 18000}, answer: {id: f1}}
+          - {tool: my_k8s/tell, answer: {}}
+        expect: {state: running}
+      - do: stop
+        calls: [{tool: my_k8s/stop, args: {id: f1}}]
+        expect: {state: stopped}
+"""
+
+
 def test_a_server_that_nobody_knows_is_told(imports: Imports) -> None:
     assert imports.run(imports.source, "--stdout") == ExitStatus.OK
     assert "tool: my/k8s_port_forward" in imports.out

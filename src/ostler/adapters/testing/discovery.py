@@ -11,6 +11,7 @@ from ostler.engine.classes import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
 from ostler.rules.class_tests import LoadedTests, load_class_tests
 from ostler.rules.model_findings import finding_at
+from ostler.rules.muster.tool_names import KnownTools
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -56,12 +57,13 @@ def find_test_files(wanted: Sequence[str], user_classes: Path) -> list[Path]:
     return list(found)
 
 
-def run_test_file(path: Path, only: str = "") -> TestedFile:
+def run_test_file(path: Path, only: str = "", known: KnownTools | None = None) -> TestedFile:
     """Run the tests in `path`; the class is looked up in the same folder, then among the shipped ones.
 
     Args:
         path: the file.
         only: run only the tests whose name has this text.
+        known: the downstream servers, by which classes of muster are read.
     """
     try:
         loaded = load_class_tests(path.read_text(encoding="utf-8"), str(path))
@@ -70,7 +72,7 @@ def run_test_file(path: Path, only: str = "") -> TestedFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return TestedFile(path, findings=(Finding(f"cannot be read: {reason}", str(path), rule="unreadable"),))
-    snapshot = ClassFiles(shipped_classes_dir(), path.parent).reload()
+    snapshot = ClassFiles(shipped_classes_dir(), path.parent, known or KnownTools()).reload()
     name = loaded.value.service_class
     entries = [
         ClassEntry(

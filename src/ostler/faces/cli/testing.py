@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ostler.faces.cli.importing import known_tools
 from ostler.faces.cli.session import ExitStatus, fail, print_json, session_of
 from ostler.model.json import JsonObject
 
@@ -38,7 +39,8 @@ def run_tests(
     from ostler.adapters.testing.discovery import find_test_files, run_test_file
     from ostler.model.errors import NotFoundError
 
-    folder = session_of(context).paths.serviceclasses_dir
+    session = session_of(context)
+    folder = session.paths.serviceclasses_dir
     try:
         files = find_test_files(what or [], folder)
     except NotFoundError as error:
@@ -46,7 +48,8 @@ def run_tests(
     if not files:
         fail(f"there are no class tests (NAME.test.yaml) in {str(folder)!r}", ExitStatus.NOT_FOUND)
     logging.getLogger("ostler").addHandler(logging.NullHandler())  # what matters of the engine's words is in the report
-    tested = [run_test_file(file, only or "") for file in files]
+    known = known_tools(session)
+    tested = [run_test_file(file, only or "", known) for file in files]
     if only and not any(file.results or file.findings for file in tested):
         fail(f"no test has {only!r} in its name", ExitStatus.NOT_FOUND)
     match form:
