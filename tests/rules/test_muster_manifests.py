@@ -1,6 +1,8 @@
 """Manifests of muster load as ServiceClasses, and what is wrong with one is told at its own places."""
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +372,40 @@ def test_every_problem_of_a_manifest_is_told_at_once() -> None:
 def test_shapes_that_make_no_sense_are_findings(broken: str) -> None:
     for finding in findings_of(HEAD + broken + "\n"):
         assert finding.line == 4
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of everything below `value`."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield (*path, key)
+        yield from places(part, (*path, key))
+
+
+DOCUMENTS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.yaml")}
+PLACES = [(name, path) for name, document in DOCUMENTS.items() for path in places(document)]
+ODD: list[Any] = [
+    None, True, 5, 1.5, "", "x", "{{ .a }}", "{{", [], [1], [[]], {}, {"a": 1}, {"raw": "{"}, {"raw": "[1]"},
+    [{"tool": 5}], "{{ if .name }}a{{ end }}", ">= 3", {"tool": "x_a_b"},
+]  # fmt: skip
+
+
+@given(st.sampled_from(PLACES), st.sampled_from(ODD))
+def test_anything_anywhere_loads_and_is_written_or_has_a_place(place: tuple[str, tuple[Any, ...]], odd: Any) -> None:
+    name, path = place
+    document = copy.deepcopy(DOCUMENTS[name])
+    target = document
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = odd
+    try:
+        [loaded] = load_manifests(json.dumps(document, indent=1), "x.json", known=KNOWN)
+    except ManifestError as error:
+        assert [finding for finding in error.findings if not finding.line] == []  # noqa: PT017 (some of them load)
+    else:
+        if loaded.origins is not None:
+            [again] = load_manifests(manifest_text(loaded.document, loaded.origins))
+            assert again.digest == loaded.digest
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
