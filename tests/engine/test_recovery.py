@@ -8,6 +8,7 @@ import pytest
 from tests.support.world import EPOCH, Down, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.classes import ClassEntry
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.views import CreateRequest
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
@@ -85,7 +86,13 @@ async def test_stop_on_exit_stops_all_and_they_come_back_wanted() -> None:
 
 
 async def crashed_start(
-    world: World, store: MemoryStore, outcome: CallOutcome | None, *, on_unknown: str = "hold", find: bool = True
+    world: World,
+    store: MemoryStore,
+    outcome: CallOutcome | None,
+    *,
+    on_unknown: str = "hold",
+    find: bool = True,
+    entry: ClassEntry | None = None,
 ) -> Any:
     """Leave the store as a crash during a start leaves it; return the class."""
     changes: dict[str, Any] = {"onUnknown": on_unknown}
@@ -94,14 +101,14 @@ async def crashed_start(
         changes["lifecycleTools__status"] = None
         changes["lifecycleTools__healthCheck"] = None
         changes["healthCheck"] = None
-    entry = manifest(**changes)
+    entry = entry or manifest(**changes)
     async with running(World(), entry, store=store) as manager:
         await manager.create(CreateRequest("basic", "db", start=False))
     record = (await store.load()).services[0]
     calls = ()
     if outcome is not None:
         calls = (CallRecord(0, "start", "w/start", {}, outcome, EPOCH),)
-    operation = OperationRecord("op1", record.id, "db", OperationKind.START, EPOCH, calls=calls)
+    operation = OperationRecord("op1", record.id, "db", OperationKind.START, EPOCH, calls=calls, idempotency_key="op1")
     wanted = replace(record, desired=DesiredState.RUNNING, state=ServiceState.STARTING)
     await store.commit([PutService(wanted), PutOperation(operation)])
     return entry

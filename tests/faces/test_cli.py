@@ -217,3 +217,55 @@ def test_help_is_light(tmp_path: Path) -> None:
     assert "stop-server" in done.stdout.decode()
     modules = {name.partition(".")[0] for name in done.stderr.decode().split()}
     assert not modules & {"mcp", "mcp_types", "pydantic", "anyio", "rich", "asyncio", "yaml", "uvicorn"}
+
+
+def test_the_database_is_checked_copied_and_exported(alone: CommandLine, tmp_path: Path) -> None:
+    assert alone.run("store", "check") == ExitStatus.NOT_FOUND
+    assert "no server has run" in alone.err
+    secret = "sesame-sesame"
+    folder = Path(alone.place.config_dir) / "serviceclasses"
+    folder.mkdir(parents=True)
+    (folder / "vault.yaml").write_text(VAULT)
+    assert alone.run("create", "vault", "v", "--arg", f"password={secret}", "--no-start") == ExitStatus.OK, alone.err
+    assert alone.run("explain", "v") == ExitStatus.OK
+    assert "v: stopped" in alone.out
+
+    facts = alone.json("store", "check", "--json")
+    assert (facts["services"], facts["openOperations"], facts["problems"]) == (1, 0, [])
+    copy = tmp_path / "copy.db"
+    assert alone.run("store", "backup", str(copy)) == ExitStatus.OK
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert alone.run("store", "backup", str(copy)) == ExitStatus.FAILED
+    assert "already exists" in alone.err
+    assert alone.run("store", "export") == ExitStatus.OK
+    lines = [json.loads(line) for line in alone.out.splitlines()]
+    assert lines[0]["type"] == "header"
+    assert [line["record"]["name"] for line in lines if line["type"] == "service"] == ["v"]
+    assert secret not in alone.out
+    output = tmp_path / "all.jsonl"
+    assert alone.run("store", "export", "-o", str(output), "--reveal-secrets") == ExitStatus.OK
+    assert secret in output.read_text()
+    assert output.stat().st_mode & 0o777 == 0o600
+
+    assert alone.run("stop-server") == ExitStatus.OK
+    database = alone.place.paths.database
+    with database.open("r+b") as file:
+        file.seek(100)
+        file.write(b"broken" * 200)
+    damaged = database.read_bytes()
+    assert alone.run("store", "check") == ExitStatus.FAILED
+    assert "damaged" in alone.out + alone.err
+    assert database.read_bytes() == damaged
+
+
+VAULT = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: vault}
+spec:
+  args: {password: {type: string, secret: true, required: true}}
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: process/start, args: {key: "{{ name }}", command: "sleep 100", env: {PASSWORD: "{{ password }}"}}}
+      stop: {tool: process/stop, args: {key: "{{ name }}"}}
+"""

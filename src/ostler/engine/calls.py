@@ -10,6 +10,7 @@ from ostler.engine.operations import Operation
 from ostler.engine.runtime import Runtime
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
+    BadResponseError,
     Delivery,
     DownstreamError,
     ExtractionError,
@@ -36,6 +37,12 @@ _ANSWER_LIMIT = 2000
 _TEXT_LIMIT = 500
 _CALLER_GRACE = 0.5
 """Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
+
+_OUTCOMES = {
+    Delivery.NOT_SENT: CallOutcome.NOT_SENT,
+    Delivery.REJECTED: CallOutcome.REJECTED,
+    Delivery.AMBIGUOUS: CallOutcome.AMBIGUOUS,
+}
 
 _ONCE_STEPS = ("start", "restart", "postStart")
 """Steps whose call must not be repeated when it may have acted."""
@@ -149,8 +156,9 @@ class Caller:
         try:
             response = await self._send_critical(operation, call) if critical else await self._send(call, operation)
         except DownstreamError as error:
-            outcome = CallOutcome.AMBIGUOUS if error.delivery is Delivery.AMBIGUOUS else CallOutcome.NOT_SENT
-            operation.end_call(seq, outcome, clock.now(), error=self._instance.mask_text(error.summary))
+            operation.end_call(
+                seq, _OUTCOMES[error.delivery], clock.now(), error=self._instance.mask_text(error.summary)
+            )
             raise self.located(error, call) from error.__cause__
         except BaseException:
             operation.end_call(seq, CallOutcome.AMBIGUOUS, clock.now(), error="cancelled while under way")
@@ -195,9 +203,17 @@ class Caller:
     async def _send(self, call: PlannedCall, operation: Operation | None) -> ToolResponse:
         progress = operation.report_progress if operation is not None else None
         with anyio.move_on_after(call.timeout + _CALLER_GRACE):  # the caller's own, better worded timeout comes first
-            response = await self._runtime.caller.call_tool(
-                call.tool, call.args, timeout=call.timeout, progress=progress
-            )
+            try:
+                response = await self._runtime.caller.call_tool(
+                    call.tool, call.args, timeout=call.timeout, progress=progress
+                )
+            except OstlerError:
+                raise
+            except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent
+                raise BadResponseError(
+                    f"calling tool {call.tool!r} failed: {type(fault).__name__}: {fault}",
+                    next_actions=("check what the tool did before calling it again",),
+                ) from fault
             self._instance.driver_answered()
             return response
         raise ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")

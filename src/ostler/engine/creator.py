@@ -68,13 +68,13 @@ class Creator:
                 )
         instance = self._factory.make(entry, request, name, args, digest)
         graph.check(instance)
-        await self._admit(instance)
-        if not request.start:
+        operation = await self._admit(instance, start=request.start)
+        if operation is None:
             return OperationResult(instance.view(), f"service {name} was created (not started)")
-        operation = instance.request(OperationKind.START, reason="created")
         return await self._settle_create(instance, operation, wait=wait, timeout=timeout, progress=progress)
 
-    async def _admit(self, instance: ServiceInstance) -> None:
+    async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
+        """Make the instance durable and visible, together with its first start; return that."""
         name = instance.name
         if name in self._names_in_creation:
             raise AlreadyExistsError(f"service {name!r} already exists (it is being created)", service=name)
@@ -82,7 +82,8 @@ class Creator:
         try:
             if name in self._registry:
                 raise AlreadyExistsError(f"service {name!r} already exists", service=name)
-            await instance.commit()
+            first = instance.first_start() if start else None
+            await instance.commit(first)
             self._registry.register(instance)
         finally:
             self._names_in_creation.discard(name)
@@ -90,6 +91,9 @@ class Creator:
             EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
             + (f" by {instance.record.owner}" if instance.record.owner else ""),
         )  # fmt: skip
+        if first is not None:
+            instance.carry_out(first)
+        return first
 
     async def _settle_create(
         self,

@@ -5,27 +5,31 @@ wait for it; equal requests join the one under way, a contradicting one cancels 
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import anyio
 
-from ostler.engine.lifecycle import Lifecycle
+from ostler.engine.instance_view import view_of
 from ostler.engine.operations import Operation
 from ostler.engine.protocols import DropService, Progress, PutOperation, PutService
 from ostler.engine.runtime import Runtime
 from ostler.engine.service import BaseService, ServiceStatus, error_text
+from ostler.engine.settlement import Settlement
 from ostler.engine.views import ServiceView
+from ostler.engine.vitals import UNREADABLE_CLASS
 from ostler.model.errors import ConflictError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.manifest import OutputSpec, ServiceClass
-from ostler.model.records import OperationKind, OperationOutcome, ServiceRecord
-from ostler.model.servers import MASK
+from ostler.model.manifest import ServiceClass
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.masking import mask, secret_strings
+from ostler.rules.record_secrets import output_secrets
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +55,10 @@ class ServiceInstance(BaseService):
         self._created_at = record.created_at
         self._updated_at = record.updated_at
         self._arg_secrets = secret_strings(service_class.spec.args, record.args)
-        self.secrets: frozenset[str] = self._arg_secrets | self._output_secrets()
-        self.dependency_facts: Mapping[str, object] = {}
+        self.secrets: frozenset[str] = self._arg_secrets | output_secrets(self.service_class, self.record)
         self.dependency_problems: dict[str, str] = {}
+        self.interrupted: OperationRecord | None = None
+        """What an earlier run was cut off in; open in the journal until an operation of this run takes over."""
         self.removed = False
         self.evidence = ""
         self.checked_at: datetime | None = None
@@ -61,7 +66,8 @@ class ServiceInstance(BaseService):
         self.next_retry_at: datetime | None = None
         self.failures = 0
         self.successes = 0
-        self.lifecycle = Lifecycle(self, runtime)
+        self.lifecycle = Settlement(self, runtime)
+        self._unrecorded: list[OperationRecord] = []
         self._current: Operation | None = None
         self._pending: Operation | None = None
         self._controlled = False
@@ -79,6 +85,17 @@ class ServiceInstance(BaseService):
     def operation(self) -> Operation | None:
         """The operation under way, else the one about to begin."""
         return self._current or self._pending
+
+    @property
+    def dependency_facts(self) -> JsonObject:
+        """What templates saw of the dependencies at the last start."""
+        return self.record.dependency_facts
+
+    @property
+    def interrupted_start(self) -> OperationRecord | None:
+        """The start or restart that an earlier run was cut off in."""
+        old = self.interrupted
+        return old if old is not None and old.kind in (OperationKind.START, OperationKind.RESTART) else None
 
     @property
     def checks_health(self) -> bool:
@@ -110,6 +127,7 @@ class ServiceInstance(BaseService):
                 "id": record.id,
                 "name": record.name,
                 "class": record.class_name,
+                "startKey": record.start_key,
                 "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
             },
             "dependencies": self.dependency_facts or self._runtime.dependency_facts(self),
@@ -130,93 +148,11 @@ class ServiceInstance(BaseService):
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
-        status, record, operation = self.status, self.record, self.operation
-        stored: JsonObject = (self._stored_error() or {}) if status.error is None else {}
-        counters = record.counters
-        return ServiceView(
-            id=record.id,
-            name=record.name,
-            service_type=self.service_type,
-            class_name=record.class_name,
-            class_digest=record.class_digest,
-            state=status.state,
-            health=status.health,
-            reachability=status.reachability,
-            desired=record.desired,
-            state_since=status.since,
-            created_at=record.created_at,
-            updated_at=self._updated_at,
-            error=error_text(status.error) or stored.get("message"),
-            error_at=status.error_at,
-            reason=status.reason or str(stored.get("reason") or "") or self._lease_reason(),
-            labels=record.labels,
-            owner=record.owner,
-            purpose=record.purpose,
-            persist=record.persist,
-            auto_start=record.auto_start,
-            args=self._masked_args(),
-            outputs=self._masked_outputs(),
-            outputs_at=_time(counters.get("outputsAt")),
-            service_data=self.service_data(),
-            dependencies=self.dependencies,
-            dependency_problems=tuple(self.dependency_problems[name] for name in sorted(self.dependency_problems)),
-            checked_at=self.checked_at,
-            next_check_at=self.next_check_at,
-            next_retry_at=self.next_retry_at,
-            reachability_at=status.reachability_at,
-            evidence=self.evidence,
-            health_failures=self.failures,
-            health_successes=self.successes,
-            health_checks=self.checks_health,
-            lease=record.lease,
-            lease_expires_at=record.lease_expires_at,
-            restarts=int(counters.get("restarts", 0)),
-            starts=int(counters.get("starts", 0)),
-            operation=operation.view() if operation is not None else None,
-        )
+        return view_of(self, self._updated_at, self._clock.now())
 
-    def _stored_error(self) -> JsonObject | None:
+    def stored_error(self) -> JsonObject | None:
         """Return the error of an earlier run, which holds until the service is up or down as it should be."""
         return None if self.state.is_up or self.state is ServiceState.STOPPED else self.record.error
-
-    def _lease_reason(self) -> str:
-        ends = self.record.lease_expires_at
-        is_over = ends is not None and ends <= self._clock.now()
-        return "lease-expired" if is_over and self.state is ServiceState.STOPPED and not self.is_wanted else ""
-
-    def _masked_args(self) -> JsonObject:
-        specs = self.service_class.spec.args
-        return {
-            key: MASK if key in specs and specs[key].secret and value is not None else self.masked(value)
-            for key, value in self.record.args.items()
-        }
-
-    def _masked_outputs(self) -> JsonObject:
-        hidden = self._secret_output_names()
-        return {
-            key: MASK if key in hidden and value is not None else self.masked(value)
-            for key, value in self.record.outputs.items()
-        }
-
-    def _secret_output_names(self) -> set[str]:
-        outputs = self.service_class.config.outputs
-        return {name for name, spec in outputs.items() if isinstance(spec, OutputSpec) and spec.secret}
-
-    def _output_secrets(self) -> frozenset[str]:
-        found: set[str] = set()
-        for name in self._secret_output_names():
-            value = self.record.outputs.get(name)
-            if value not in (None, ""):
-                found.add(str(value))
-        for step, call in self.service_class.tools.calls():
-            held: JsonObject = self.record.step_outputs.get(step) or {}
-            if held:
-                found |= {
-                    str(held[name])
-                    for name, spec in call.outputs.items()
-                    if isinstance(spec, OutputSpec) and spec.secret and held.get(name) not in (None, "")
-                }
-        return frozenset(found)
 
     # -- changes of the record -----------------------------------------------------------------------------
 
@@ -224,7 +160,7 @@ class ServiceInstance(BaseService):
         """Replace fields of the record (durable with the next commit)."""
         self.record = replace(self.record, **changes)  # pyright: ignore[reportArgumentType]
         if "step_outputs" in changes or "outputs" in changes:
-            self.secrets = self._arg_secrets | self._output_secrets()
+            self.secrets = self._arg_secrets | output_secrets(self.service_class, self.record)
 
     def set_held(self, *, held: bool) -> None:
         """Note whether a start may have left something that nobody can tell of."""
@@ -252,6 +188,8 @@ class ServiceInstance(BaseService):
     async def commit(self, operation: Operation | None = None, *, drop: bool = False) -> None:
         """Make the record (and the operation's) durable.
 
+        The first commit of an operation takes over what an earlier run was cut off in.
+
         Raises:
             StoreError: it could not be; nothing was written.
         """
@@ -261,7 +199,7 @@ class ServiceInstance(BaseService):
             state=status.state,
             updated_at=self._clock.now(),
             revision=self.record.revision + 1,
-            error=self._stored_error()
+            error=self.stored_error()
             if error is None
             else {
                 "code": getattr(error, "code", "error"),
@@ -272,10 +210,39 @@ class ServiceInstance(BaseService):
         changes: list[PutService | DropService | PutOperation] = [
             DropService(self.id) if drop else PutService(self.record)
         ]
+        ended: list[OperationRecord] = []
         if operation is not None:
             changes.append(PutOperation(operation.record))
-            operation.committed = True
+            ended = [*self._unrecorded, *self._taken_over(operation)]
+            changes += [PutOperation(record) for record in ended]
         await self._runtime.store.commit(changes)
+        if operation is not None:
+            operation.committed = True
+            if any(record.id == self.interrupted.id for record in ended if self.interrupted):
+                self.interrupted = None
+            self._unrecorded = [record for record in self._unrecorded if record not in ended]
+
+    def _taken_over(self, operation: Operation) -> list[OperationRecord]:
+        if self.interrupted is None or operation.kind is OperationKind.VERIFY is not self.interrupted.kind:
+            return []  # looking settles nothing
+        error = f"the server ended while it was under way; operation {operation.id} ({operation.kind.value}) took over"
+        return [
+            replace(
+                self.interrupted,
+                outcome=OperationOutcome.INTERRUPTED,
+                finished_at=self._clock.now(),
+                error=error,
+            )
+        ]
+
+    def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
+        """Take over what the journal has open of an earlier run, oldest first; only the newest is to be resolved."""
+        *older, self.interrupted = operations
+        now = self._clock.now()
+        self._unrecorded += [
+            replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
+            for old in older
+        ]
 
     def note(self, message: str) -> None:
         """Record something that people should know of."""
@@ -303,16 +270,31 @@ class ServiceInstance(BaseService):
         """Note the names that the class's dependencies have for this instance."""
         self._dependencies = tuple(names)
 
-    def set_settled(self, state: ServiceState) -> None:
-        """Take over a state that the journal proves (after a crash)."""
-        self._status = replace(self._status, state=state)
+    def show_unreadable(self, error: OstlerError) -> None:
+        """Show that the stored class cannot be read; what a stop plan can stop can still be stopped."""
+        self._status = replace(self._status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS)
 
     # -- requests ------------------------------------------------------------------------------------------
 
     def request(
-        self, kind: OperationKind, *, reason: str = "", force: bool = False, abandon: bool = False
+        self,
+        kind: OperationKind,
+        *,
+        reason: str = "",
+        force: bool = False,
+        abandon: bool = False,
+        resumes: bool = False,
+        adopt: JsonObject | None = None,
     ) -> Operation:
         """Ask for an operation and return it at once; equal requests share one.
+
+        Args:
+            kind: what to do.
+            reason: why, for people.
+            force: a delete goes on when its stop fails.
+            abandon: a delete stops nothing.
+            resumes: finish what an earlier run was cut off in.
+            adopt: a start takes the service for running, with these outputs of its start tool.
 
         Raises:
             ConflictError: the service is being deleted.
@@ -324,16 +306,46 @@ class ServiceInstance(BaseService):
             if kind is not OperationKind.DELETE or self.removed:
                 raise ConflictError(f"service {self.name!r} is being deleted", service=self.name)
         latest = pending or current
-        if latest is not None and latest.kind is kind and not latest.is_cancelled and not (force or abandon):
+        is_special = force or abandon or adopt is not None
+        if latest is not None and latest.kind is kind and not latest.is_cancelled and not is_special:
             return latest
         if (
             latest is not None
             and kind is OperationKind.START
+            and adopt is None
             and latest.kind is OperationKind.RESTART
             and not latest.is_cancelled
         ):
             return latest
-        operation = Operation(
+        operation = self._operation(kind, reason, force=force, abandon=abandon, resumes=resumes, adopt=adopt)
+        self.carry_out(operation)
+        return operation
+
+    def first_start(self) -> Operation:
+        """Return the start that follows the creation, to be made durable together with the new record."""
+        return self._operation(OperationKind.START, "created")
+
+    def carry_out(self, operation: Operation) -> None:
+        """Put `operation` next; it takes the place of one that has not begun, and a stop cancels a start."""
+        current, pending = self._current, self._pending
+        if pending is not None:
+            self._supersede(pending, operation)
+        self._pending = operation
+        if current is not None and operation.kind in _CANCELLING and current.kind in _CANCELLABLE:
+            current.cancel(f"a {operation.kind.value} was requested")
+        self._ensure_controlled()
+
+    def _operation(
+        self,
+        kind: OperationKind,
+        reason: str,
+        *,
+        force: bool = False,
+        abandon: bool = False,
+        resumes: bool = False,
+        adopt: JsonObject | None = None,
+    ) -> Operation:
+        return Operation(
             kind,
             operation_id=self._runtime.make_id(),
             service_id=self.id,
@@ -342,21 +354,17 @@ class ServiceInstance(BaseService):
             reason=reason,
             force=force,
             abandon=abandon,
+            class_digest=self.record.class_digest,
+            resumes=resumes,
+            adopt=adopt,
         )
-        if pending is not None:
-            self._supersede(pending, operation)
-        self._pending = operation
-        if current is not None and kind in _CANCELLING and current.kind in _CANCELLABLE:
-            current.cancel(f"a {kind.value} was requested")
-        self._ensure_controlled()
-        return operation
 
     def cancel_operation(self, reason: str, *, grace: float) -> None:
         """Ask the operation under way to end early (for shutdown); drop one that has not begun."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             self._end_unbegun(pending, SupersededError(f"{pending.kind.value} not begun: {reason}", service=self.name))
-        if self._current is not None:
+        if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way is wanted all the more
             self._current.cancel(reason, grace=grace)
 
     async def wait_idle(self) -> None:
@@ -393,6 +401,8 @@ class ServiceInstance(BaseService):
 
     def _end_unbegun(self, operation: Operation, error: OstlerError) -> None:
         operation.end(OperationOutcome.CANCELLED, self._clock.now(), error=error)
+        if operation.committed:
+            self._unrecorded.append(operation.record)
         operation.release()
 
     # -- the controller ------------------------------------------------------------------------------------
@@ -414,6 +424,9 @@ class ServiceInstance(BaseService):
                     await self._execute(operation)
                 finally:
                     self._current = None
+                    if not operation.is_done:  # nobody may wait for ever for what this task cannot end any more
+                        operation.error = operation.error or SupersededError("the server is ending", service=self.name)
+                        operation.release()
         finally:
             self._controlled = False
             if self._idle is not None:
@@ -472,6 +485,8 @@ class ServiceInstance(BaseService):
                     await self.commit(operation, drop=self.removed)
         except StoreError as store_error:
             self.removed = False
+            if operation.committed:
+                self._unrecorded.append(operation.record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error
         self._runtime.events.append(
@@ -486,6 +501,10 @@ class ServiceInstance(BaseService):
 
     async def _run(self, operation: Operation) -> None:
         match operation.kind:
+            case OperationKind.START if operation.adopt is not None:
+                await self.lifecycle.adopt(operation, operation.adopt)
+            case OperationKind.START | OperationKind.RESTART if (old := self.interrupted_start) is not None:
+                await self.lifecycle.resume(operation, old)
             case OperationKind.START:
                 await self.lifecycle.start(operation)
             case OperationKind.STOP:
@@ -530,10 +549,6 @@ class ServiceInstance(BaseService):
     def is_wanted(self) -> bool:
         """Whether it should be running."""
         return self.record.desired is DesiredState.RUNNING
-
-
-def _time(value: JsonValue) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else None
 
 
 async def follow(operation: Operation, progress: Progress | None) -> None:

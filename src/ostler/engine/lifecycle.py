@@ -1,10 +1,14 @@
 """How one instance is started, restarted, stopped and deleted: the steps, their deadlines, their cleanup."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import anyio
 
 from ostler.engine.operations import Operation
 from ostler.engine.steps import remaining
 from ostler.engine.teardown import Teardown
+from ostler.engine.vitals import UNKNOWN_OUTCOME
 from ostler.model.errors import (
     ClassUnavailableError,
     DependencyError,
@@ -18,9 +22,6 @@ from ostler.model.events import EventKind
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.states import DesiredState, ServiceState, Transition
 from ostler.rules.extraction import render_outputs
-
-UNKNOWN_OUTCOME = "unknown-outcome"
-"""Reason of a service whose start may have left something that no tool could find or stop."""
 
 
 class Lifecycle(Teardown):
@@ -36,9 +37,16 @@ class Lifecycle(Teardown):
             operation.changed = False
             operation.message = f"service {instance.name} is already running"
             return
+        if instance.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            await self.verify(operation)  # it may be running: what is not verified yet is not stopped first
+            if instance.state.is_up:
+                instance.set_record(desired=DesiredState.RUNNING)
+                return
+            operation.message = ""
         if instance.record.has_leftover:
+            self._check_tools()  # nothing is stopped for a start that cannot be
             await self._clear_leftover(operation)
-        instance.set_record(desired=DesiredState.RUNNING)
+        instance.set_record(desired=DesiredState.RUNNING, start_key=operation.id)
         instance.report(Transition.START_REQUESTED)
         await self._bring_up(operation)
 
@@ -46,12 +54,22 @@ class Lifecycle(Teardown):
         """Start under the create timeout, and clean up when that fails."""
         instance = self._instance
         instance.begin_anew()
-        try:
+        operation.set_key(instance.record.start_key)
+        async with self._cleaning_up(operation, "start"):
             self._check_tools()
             operation.step = "dependencies"
-            instance.dependency_facts = await self._runtime.await_dependencies(instance, operation)
+            if instance.service_class.config.dependencies and not operation.committed:
+                await instance.commit(operation)  # waiting may take long: what was accepted outlives a crash
+            facts = await self._runtime.await_dependencies(instance, operation)
+            instance.set_record(dependency_facts=dict(facts))
             with self._deadline(operation, instance.service_class.config.timeout.create, "create") as scope:
                 await self._start_steps(operation, scope)
+
+    @asynccontextmanager
+    async def _cleaning_up(self, operation: Operation, what: str) -> AsyncGenerator[None]:
+        """Clean up when the steps in the block fail or are cancelled by a later request."""
+        try:
+            yield
         except DependencyError:
             raise  # it waits, and starts by itself when the dependency is there
         except OstlerError as error:
@@ -60,7 +78,7 @@ class Lifecycle(Teardown):
         except anyio.get_cancelled_exc_class():
             if operation.is_cancelled:
                 with anyio.CancelScope(shield=True):
-                    await self._clean_up(operation, OperationError(f"start cancelled: {operation.cancel_reason}"))
+                    await self._clean_up(operation, OperationError(f"{what} cancelled: {operation.cancel_reason}"))
             raise
 
     async def _start_steps(self, operation: Operation, scope: anyio.CancelScope) -> None:
@@ -83,7 +101,9 @@ class Lifecycle(Teardown):
         if tools.ready is not None:
             await self._await_ready(operation, scope)
         for index, spec in enumerate(tools.post_start):
-            await self._caller.run(operation, self._plan(f"postStart[{index}]", spec, remaining(scope)))
+            step = f"postStart[{index}]"
+            if step not in operation.done_steps:
+                await self._caller.run(operation, self._plan(step, spec, remaining(scope)))
         operation.step = "outputs"
         outputs = render_outputs(instance.service_class.config.outputs, instance.template_names())
         now = self._runtime.clock.now().isoformat()
@@ -159,10 +179,15 @@ class Lifecycle(Teardown):
                 instance.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
             operation.message = what
 
+    def _may_be_there(self) -> bool:
+        """Whether there may be something to stop."""
+        state = self._instance.state
+        return self._instance.record.has_leftover or state.is_up or state is ServiceState.UNKNOWN
+
     async def stop(self, operation: Operation) -> None:
         """Take the service down by its pinned plan."""
         instance = self._instance
-        if not instance.record.has_leftover and instance.state is not ServiceState.UNKNOWN:
+        if not self._may_be_there():
             operation.changed = instance.is_wanted or instance.state is not ServiceState.STOPPED
             operation.message = (
                 f"service {instance.name} is stopped" if operation.changed
@@ -183,11 +208,9 @@ class Lifecycle(Teardown):
         spec = instance.service_class.tools.restart
         instance.set_record(desired=DesiredState.RUNNING)
         if spec is None or not instance.state.is_up:
-            if instance.record.has_leftover:
+            if instance.record.has_leftover or instance.state.is_up:
                 await self._take_down(operation)
-            if instance.state.is_up:
-                instance.report(Transition.STOP_REQUESTED)
-                instance.report(Transition.STOPPED)
+            instance.set_record(start_key=operation.id)
             instance.report(Transition.START_REQUESTED)
             await self._bring_up(operation)
         else:
@@ -197,18 +220,22 @@ class Lifecycle(Teardown):
 
     async def _restart_with_tool(self, operation: Operation, spec: ToolCallSpec) -> None:
         instance = self._instance
+        tools = instance.service_class.tools
         limit = instance.service_class.config.timeout.restart
+        instance.set_record(start_key=operation.id)
         instance.report(Transition.RESTART_REQUESTED)
         try:
             self._check_tools()
             with self._deadline(operation, limit, "restart") as scope:
                 answer = await self._caller.run(operation, self._plan("restart", spec, remaining(scope)), critical=True)
                 held = instance.record.step_outputs
-                replaced = {k: v for k, v in answer.outputs.items() if k in instance.service_class.tools.start.outputs}
+                replaced = {k: v for k, v in answer.outputs.items() if k in tools.start.outputs}
                 instance.set_record(
                     step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs}
                 )
                 self._pin_stop_plan()
+                if tools.ready is not None or tools.post_start:
+                    await instance.commit(operation)
                 await self._come_up(operation, scope)
         except OstlerError as error:
             if operation.may_have_started():
@@ -234,7 +261,7 @@ class Lifecycle(Teardown):
                 tool = instance.record.stop_plan[-1].tool if instance.record.stop_plan else "its stop tool"
                 note = f" without stopping it: what it started may still be there ({tool} was not called)"
                 instance.note(f"abandoned{note}")
-        elif leftover or instance.state is ServiceState.UNKNOWN:
+        elif self._may_be_there():
             try:
                 await self._take_down(operation)
             except OstlerError as error:

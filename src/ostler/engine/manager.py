@@ -364,16 +364,32 @@ class ServiceManager:
     # -- operations ----------------------------------------------------------------------------------------
 
     async def start_service(
-        self, name: str, *, wait: bool = True, timeout: float | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        *,
+        adopt: JsonObject | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: Progress | None = None,
     ) -> OperationResult:
         """Start the service `name`; says so when it is already running.
+
+        Args:
+            name: which.
+            adopt: it is known to run: take it for running without starting it, with these outputs of its start tool
+                (those that the journal or its `find` tool knows can be left out).
+            wait: wait for the end.
+            timeout: seconds to wait at most.
+            progress: told how far it is.
 
         Raises:
             NotFoundError: there is no such service.
             OstlerError: the start failed, or a later request took its place.
         """
         self._refuse_when_leaving()
-        return await self._requests.operate(name, OperationKind.START, wait=wait, timeout=timeout, progress=progress)
+        return await self._requests.operate(
+            name, OperationKind.START, adopt=adopt, wait=wait, timeout=timeout, progress=progress
+        )
 
     async def stop_service(
         self,

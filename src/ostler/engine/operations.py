@@ -27,8 +27,9 @@ class Operation:
         record: the journal's view of it; replaced, never changed.
         step: the lifecycle step that it is at, for people.
         last_miss: why the last ready check did not pass.
-        force: delete even when the stop fails.
-        abandon: delete without stopping.
+        resumes: finishes what an earlier run of the server was cut off in.
+        adopt: take the service for running, with these outputs of its start tool; None: start it.
+        done_steps: steps of the operation that it resumes which need not be done again.
         changed: whether anything had to be done.
         message: one sentence about the end.
         error: why it failed.
@@ -45,13 +46,29 @@ class Operation:
         reason: str = "",
         force: bool = False,
         abandon: bool = False,
+        class_digest: str = "",
+        resumes: bool = False,
+        adopt: JsonObject | None = None,
     ) -> None:
         self.kind = kind
-        self.record = OperationRecord(operation_id, service_id, service_name, kind, now, reason)
+        self.record = OperationRecord(
+            operation_id,
+            service_id,
+            service_name,
+            kind,
+            now,
+            reason,
+            class_digest=class_digest,
+            idempotency_key=operation_id,
+            force=force,
+            abandon=abandon,
+        )
         self.step = ""
         self.last_miss = ""
-        self.force = force
-        self.abandon = abandon
+        self.resumes = resumes
+        self.adopt = adopt
+        self.done_steps: frozenset[str] = frozenset()
+        self.took_over_start = False
         self.changed = True
         self.message = ""
         self.error: OstlerError | None = None
@@ -74,6 +91,16 @@ class Operation:
     def reason(self) -> str:
         """Why it was begun."""
         return self.record.reason
+
+    @property
+    def force(self) -> bool:
+        """Whether a delete goes on when its stop fails."""
+        return self.record.force
+
+    @property
+    def abandon(self) -> bool:
+        """Whether a delete stops nothing."""
+        return self.record.abandon
 
     @property
     def is_done(self) -> bool:
@@ -172,9 +199,9 @@ class Operation:
         return [call for call in self.record.calls if call.step == step]
 
     def may_have_started(self) -> bool:
-        """Whether a start or restart call of this operation may have reached its tool."""
-        return any(
-            call.step in ("start", "restart")
-            and call.outcome in (CallOutcome.ANSWERED, CallOutcome.AMBIGUOUS, CallOutcome.INTENDED, CallOutcome.FAILED)
-            for call in self.record.calls
-        )
+        """Whether a start or restart call of this operation (or of one that it resumes) may have acted."""
+        return self.took_over_start or self.record.may_have_started
+
+    def set_key(self, key: str) -> None:
+        """Take over the idempotency key of the operation that is done again."""
+        self.record = replace(self.record, idempotency_key=key)

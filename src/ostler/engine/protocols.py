@@ -66,12 +66,14 @@ class ServerStatus:
         connected: calls can be sent.
         reason: why it is not connected, in words for people.
         tools_known: its tools list has been read at least once.
+        outlives: a call that it has taken may go on after this process has died (it is no child of this process).
     """
 
     known: bool
     connected: bool
     reason: str = ""
     tools_known: bool = False
+    outlives: bool = False
 
 
 class ToolDirectory(Protocol):

@@ -1,6 +1,7 @@
 """After a restart: services come back as records, are verified before anything is claimed, then adopted or started."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -8,11 +9,12 @@ import anyio
 
 from ostler.engine.health import HealthScheduler
 from ostler.engine.instance import ServiceInstance
+from ostler.engine.operations import Operation
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.engine.runtime import Runtime
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OperationError, OstlerError
 from ostler.model.manifest import ServiceClass
-from ostler.model.records import CallOutcome, OperationKind, OperationOutcome, OperationRecord, ServiceRecord
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import ServiceState
 from ostler.rules.manifests import service_class_from_json
 
@@ -21,7 +23,11 @@ logger = logging.getLogger(__name__)
 VERIFY_CONCURRENCY = 32
 """Services verified at once after a restart."""
 
-_START_CALLS = ("start", "restart")
+_ASK_AGAIN = 5.0
+"""Seconds until a server that is connected, but did not take the question, is asked again."""
+
+_PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
+"""States in which a start was to come by itself."""
 
 
 class Recovery:
@@ -30,44 +36,79 @@ class Recovery:
     def __init__(self, runtime: Runtime, health: HealthScheduler) -> None:
         self._runtime = runtime
         self._health = health
-        self._open: dict[str, OperationRecord] = {}
+        self._promised: set[str] = set()
         self._restored: list[ServiceInstance] = []
+        self._orphaned: list[OperationRecord] = []
         self.finished = anyio.Event()
 
     def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
         """Put every stored service into the registry, not yet verified."""
-        self._open = {operation.service_id: operation for operation in state.open_operations}
+        opened: dict[str, list[OperationRecord]] = defaultdict(list)
+        for operation in state.open_operations:
+            opened[operation.service_id].append(operation)
+        classes: dict[str, ServiceClass] = {}
         for record in state.services:
-            try:
-                service_class = service_class_from_json(record.class_manifest)
-            except OstlerError:
-                logger.exception("service %r was written by another version and cannot be read", record.name)
-                continue
-            instance = self._instance(record, service_class)
+            instance = self._instance(record, opened.pop(record.id, []), classes)
             register(instance)
             self._restored.append(instance)
+        self._orphaned = [operation for operations in opened.values() for operation in operations]
 
-    def _instance(self, record: ServiceRecord, service_class: ServiceClass) -> ServiceInstance:
-        interrupted = record.id in self._open
-        settled = record.state in (ServiceState.STOPPED, ServiceState.FAILED) and not interrupted
+    def _instance(
+        self, record: ServiceRecord, opened: list[OperationRecord], classes: dict[str, ServiceClass]
+    ) -> ServiceInstance:
+        unreadable: OstlerError | None = None
+        service_class = classes.get(record.class_digest)
+        if service_class is None:
+            try:
+                service_class = classes[record.class_digest] = service_class_from_json(record.class_manifest)
+            except OstlerError as error:
+                unreadable, service_class = error, _stand_in(record)
+        settled = record.state in (ServiceState.STOPPED, ServiceState.FAILED) and not opened
         nothing_left = settled and not record.has_leftover
-        state = (
-            record.state if nothing_left or (settled and record.state is ServiceState.FAILED) else ServiceState.UNKNOWN
+        keeps = nothing_left or (settled and record.state is ServiceState.FAILED)
+        state = record.state if keeps else ServiceState.UNKNOWN
+        instance = ServiceInstance(self._runtime, record, service_class, state=state)
+        if opened:
+            instance.take_interrupted(opened)
+        if record.state in _PROMISED:
+            self._promised.add(record.id)
+        if unreadable is not None:
+            self._show_unreadable(instance, unreadable)
+        return instance
+
+    def _show_unreadable(self, instance: ServiceInstance, cause: OstlerError) -> None:
+        """A service whose class this version cannot read stays in sight: it can still be stopped by its pinned plan."""
+        name = instance.name
+        error = OperationError(
+            f"the class {instance.record.class_name!r} of service {name!r} was stored by another version of Ostler and "
+            f"cannot be read: {cause.summary}",
+            service=name,
+            next_actions=(
+                f"service_stop {name} or service_delete {name} uses its pinned stop plan",
+                "or use the version of Ostler that made it",
+            ),
         )
-        return ServiceInstance(self._runtime, record, service_class, state=state)
+        logger.error("%s", error)
+        instance.show_unreadable(error)
 
     async def run(self) -> None:
         """Verify and resolve everything that was restored."""
         limit = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
 
         async def resolve(instance: ServiceInstance) -> None:
-            async with limit:
-                try:
-                    await self._resolve(instance)
-                except OstlerError as error:
-                    logger.warning("recovery of %r: %s", instance.name, error)
+            try:
+                async with limit:
+                    operation = self._first_step(instance)
+                    if operation is not None and operation.kind is OperationKind.VERIFY:
+                        await operation.wait()
+                if operation is not None:  # a start may wait for others: it must not keep them from their turn
+                    await operation.wait()
+                await self._follow_up(instance)
+            except OstlerError as error:
+                logger.warning("recovery of %r: %s", instance.name, error)
 
         async with anyio.create_task_group() as group:
+            group.start_soon(self._close_orphaned)
             for instance in self._restored:
                 group.start_soon(resolve, instance)
         self._restored.clear()
@@ -75,93 +116,108 @@ class Recovery:
 
     def server_is_back(self, instance: ServiceInstance) -> None:
         """The server that drives `instance` is connected again: verify what could not be."""
-        if instance.state is ServiceState.UNREACHABLE and instance.operation is None:
-            operation = instance.request(OperationKind.VERIFY, reason="driving server is back")
-            group = self._runtime.task_group
-            if group is not None:
-                group.start_soon(self._after_verification, instance, operation.wait)
+        group = self._runtime.task_group
+        if instance.state is not ServiceState.UNREACHABLE or instance.operation is not None or group is None:
+            return
+        operation = self._first_step(instance) or instance.request(
+            OperationKind.VERIFY, reason="driving server is back"
+        )
+        group.start_soon(self._after_verification, instance, operation.wait)
 
     async def _after_verification(self, instance: ServiceInstance, wait: Callable[[], Awaitable[None]]) -> None:
         try:
             await wait()
+            await self._follow_up(instance)
         except OstlerError as error:
             logger.warning("verification of %r: %s", instance.name, error)
-            return
-        self._start_if_wanted(instance)
 
-    async def _resolve(self, instance: ServiceInstance) -> None:
-        interrupted = self._open.pop(instance.id, None)
-        if interrupted is not None:
-            await self._resolve_interrupted(instance, interrupted)
-        elif instance.state is ServiceState.UNKNOWN:
-            await instance.request(OperationKind.VERIFY, reason="restored").wait()
+    def _first_step(self, instance: ServiceInstance) -> Operation | None:
+        """Ask for what is to be done first about `instance`; None when its record says all."""
+        old = instance.interrupted
+        if instance.removed or instance.operation is not None:  # somebody was quicker and has decided
+            return instance.operation
+        if old is None or old.kind is OperationKind.VERIFY:
+            if old is None and instance.state not in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+                return None
+            return instance.request(OperationKind.VERIFY, reason="restored")
+        if self._waits_for_driver(instance, old.kind):
+            return instance.request(OperationKind.VERIFY, reason="restored")
+        return instance.request(
+            old.kind, reason="resumed after a crash", force=old.force, abandon=old.abandon, resumes=True
+        )
+
+    def _waits_for_driver(self, instance: ServiceInstance, kind: OperationKind) -> bool:
+        """Whether a stop has to wait until the server that carries it out is connected."""
+        tools = self._runtime.tools
+        if tools is None or kind not in (OperationKind.STOP, OperationKind.DELETE):
+            return False
+        calls = instance.record.stop_plan
+        servers = {call.tool.partition("/")[0] for call in calls} if calls else instance.service_class.servers()
+        return not all(tools.server_status(server).connected for server in servers)
+
+    async def _follow_up(self, instance: ServiceInstance) -> None:
+        """After the first step: watch what runs, stop what must not stay, start what was to start."""
+        while not instance.removed and (operation := self._next_step(instance)) is not None:
+            await operation.wait()
         if instance.removed:
             return
         if instance.state.is_up:
             self._health.watch(instance, spread=True)
-            if not instance.record.persist:
-                instance.note("not persisted and left over from an earlier run: stopping it")
+        if instance.state is ServiceState.UNREACHABLE:
+            if self._can_ask(instance):  # it came back while the verification was being recorded
+                await anyio.sleep(_ASK_AGAIN)
+                self.server_is_back(instance)
+            return
         if not instance.record.persist:
+            if instance.state.is_up:
+                instance.note("not persisted and left over from an earlier run: stopping it")
             await instance.request(OperationKind.DELETE, reason="not persisted").wait()
             return
-        self._start_if_wanted(instance)
-
-    def _start_if_wanted(self, instance: ServiceInstance) -> None:
-        stopped = instance.state is ServiceState.STOPPED
-        if stopped and instance.is_wanted and instance.record.auto_start and instance.operation is None:
+        wanted = instance.record.auto_start or instance.id in self._promised
+        self._promised.discard(instance.id)
+        if instance.state is ServiceState.STOPPED and instance.is_wanted and wanted and instance.operation is None:
             instance.request(OperationKind.START, reason="autoStart")
 
-    async def _resolve_interrupted(self, instance: ServiceInstance, operation: OperationRecord) -> None:
-        """An operation of the earlier run has no end: find out what is, then finish what was asked for."""
-        await self._close(operation)
-        sent = [c for c in operation.calls if c.step in _START_CALLS and c.outcome is not CallOutcome.NOT_SENT]
-        match operation.kind:
-            case OperationKind.DELETE:
-                await instance.request(OperationKind.DELETE, reason="resumed after a crash").wait()
-            case OperationKind.STOP:
-                await instance.request(OperationKind.STOP, reason="resumed after a crash").wait()
-            case OperationKind.START | OperationKind.RESTART:
-                await self._resolve_start(instance, operation, was_sent=bool(sent))
-            case OperationKind.VERIFY:
-                await instance.request(OperationKind.VERIFY, reason="restored").wait()
+    def _next_step(self, instance: ServiceInstance) -> Operation | None:
+        """After a verification: go on with what waited for the driver."""
+        old = instance.interrupted
+        if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
+            return None
+        return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
 
-    async def _resolve_start(self, instance: ServiceInstance, operation: OperationRecord, *, was_sent: bool) -> None:
-        if not was_sent and not instance.record.stop_plan:
-            instance.set_settled(ServiceState.STOPPED)
-            instance.request(OperationKind.START, reason="resumed after a crash: its start tool was not called yet")
-            return
-        await instance.request(OperationKind.VERIFY, reason="its start was cut off by a crash").wait()
-        if instance.state.is_up:
-            return
-        policy = instance.service_class.config.on_unknown
-        if instance.state is ServiceState.STOPPED:
-            if instance.is_wanted:
-                instance.request(OperationKind.START, reason="resumed after a crash: it is not running")
-            return
-        if instance.state is ServiceState.UNREACHABLE:
-            return
-        match policy:
-            case "retry":
-                instance.request(OperationKind.RESTART, reason="onUnknown: retry")
-            case "compensate":
-                instance.set_held(held=True)
-                await instance.request(OperationKind.STOP, reason="onUnknown: compensate").wait()
-            case "adopt":
-                instance.lifecycle.adopt_unverified()
-                await instance.commit()
-            case "hold":
-                instance.set_held(held=True)
-                instance.note(
-                    f"a {operation.kind.value} was cut off by a crash and nothing can tell what came of it: held. "
-                    f"Look whether it runs; then service_stop or service_delete {instance.name}, or service_start it"
-                )
-                await instance.commit()
-
-    async def _close(self, operation: OperationRecord) -> None:
-        closed = replace(
-            operation,
-            outcome=OperationOutcome.INTERRUPTED,
-            finished_at=self._runtime.clock.now(),
-            error="the server ended while it was under way",
+    def _can_ask(self, instance: ServiceInstance) -> bool:
+        tools = self._runtime.tools
+        return tools is not None and all(
+            tools.server_status(server).connected for server in instance.service_class.servers()
         )
-        await self._runtime.store.commit([PutOperation(closed)])
+
+    async def _close_orphaned(self) -> None:
+        """Operations whose service is gone have nothing left to resolve."""
+        now = self._runtime.clock.now()
+        closed = [
+            PutOperation(
+                replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="its service is gone")
+            )
+            for old in self._orphaned
+        ]
+        self._orphaned = []
+        if closed:
+            try:
+                await self._runtime.store.commit(closed)
+            except OstlerError as error:
+                logger.warning("%s", error)
+
+
+def _stand_in(record: ServiceRecord) -> ServiceClass:
+    """Return a class in the place of one that cannot be read: it starts nothing, and its service can be stopped."""
+    stop = record.stop_plan[-1].tool if record.stop_plan else "unreadable/stop"
+    return service_class_from_json(
+        {
+            "apiVersion": "ostler/v1",
+            "kind": "ServiceClass",
+            "metadata": {"name": record.class_name},
+            "spec": {
+                "serviceConfig": {"lifecycleTools": {"start": {"tool": "unreadable/start"}, "stop": {"tool": stop}}}
+            },
+        }
+    )

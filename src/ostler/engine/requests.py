@@ -13,6 +13,7 @@ from ostler.engine.restarts import RestartKeeper
 from ostler.engine.service import Service
 from ostler.engine.views import OperationResult
 from ostler.model.errors import OperationError
+from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
@@ -35,12 +36,21 @@ class Requests:
         self._leases = leases
 
     async def operate(
-        self, name: str, kind: OperationKind, *, wait: bool, timeout: float | None, progress: Progress | None
+        self,
+        name: str,
+        kind: OperationKind,
+        *,
+        adopt: JsonObject | None = None,
+        wait: bool,
+        timeout: float | None,
+        progress: Progress | None,
     ) -> OperationResult:
         """Carry out `kind` on the service `name`, whatever sort of service it is."""
         service = self._registry.get(name)
         if isinstance(service, ServiceInstance):
-            return await self.carry_out(service, kind, wait=wait, timeout=timeout, progress=progress)
+            return await self.carry_out(service, kind, adopt=adopt, wait=wait, timeout=timeout, progress=progress)
+        if adopt is not None:
+            raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
         return await self._operate_static(service, kind, timeout=timeout)
 
     async def _operate_static(self, service: Service, kind: OperationKind, *, timeout: float | None) -> OperationResult:
@@ -72,12 +82,15 @@ class Requests:
         progress: Progress | None,
         force: bool = False,
         abandon: bool = False,
+        adopt: JsonObject | None = None,
     ) -> OperationResult:
         """Carry out `kind` on an instance, because a person asked for it."""
         self._restarts.forget(instance)
         if kind in (OperationKind.START, OperationKind.RESTART):
             self._leases.begin_anew(instance)
-        operation = instance.request(kind, reason="requested", force=force, abandon=abandon)
+        operation = instance.request(kind, reason="requested", force=force, abandon=abandon, adopt=adopt)
+        if not wait and not operation.committed:
+            await instance.commit(operation)  # what is accepted outlives a crash
         if wait:
             with anyio.move_on_after(timeout):
                 await follow(operation, progress)

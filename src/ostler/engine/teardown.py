@@ -36,7 +36,12 @@ class Teardown(Vitals):
                     "what was started is not known, so it cannot be stopped",
                     f"service_delete {instance.name} with abandon=true forgets it",
                 )
-                await self._run_stop_plan(operation, plan)
+                try:
+                    await self._run_stop_plan(operation, plan)
+                except ToolFailedError:
+                    if not await self._has_moved():
+                        raise
+                    await self._run_stop_plan(operation, instance.record.stop_plan)
         except OstlerError as error:
             if await self._is_gone():
                 instance.note(f"the stop tool failed, but the service is gone: {error.summary}")
@@ -88,6 +93,21 @@ class Teardown(Vitals):
             else:
                 return
 
+    async def _has_moved(self) -> bool:
+        """Whether `find` knows the service under another id than the pinned plan, which is pinned anew then."""
+        instance = self._instance
+        before = instance.record.stop_plan
+        try:
+            if not await self.find():
+                return False
+            self._pin_stop_plan()
+        except OstlerError:
+            return False
+        if instance.record.stop_plan == before:
+            return False
+        instance.note("the stop tool failed on what was pinned, and find knows it by another id: stopping that")
+        return True
+
     async def _is_gone(self) -> bool:
         """Whether a looking tool with an expectation of its own says, after a failed stop, that nothing is there."""
         tools = self._instance.service_class.tools
@@ -128,7 +148,7 @@ class Teardown(Vitals):
         except TimeoutError:
             return False, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
         except OstlerError as failure:
-            if refused:
+            if refused or await self._is_gone():
                 return True, f"nothing was left to clean up ({failure.summary})"
             return False, f"its cleanup failed too, so it may still be there: {failure.summary}"
         return True, f"cleaned up with {plan[-1].tool}"

@@ -34,6 +34,15 @@ _FRESH = 2.0
 
 _EVIDENCE = 200
 """Characters of an answer that are kept as evidence."""
+UNKNOWN_OUTCOME = "unknown-outcome"
+"""Reason of a service whose start may have left something that no tool could find or stop."""
+
+
+UNREADABLE_CLASS = "unreadable-class"
+"""Reason of a service whose stored class this version of Ostler cannot read."""
+
+NO_STOP_PLAN = "no-stop-plan"
+"""Reason of a service that runs, and whose stop tool needs what a crash lost: `service_start` with `adopt` tells it."""
 
 
 class Vitals(Steps):
@@ -67,20 +76,26 @@ class Vitals(Steps):
     async def _conclude(self, alive: bool | None) -> str:
         instance = self._instance
         if alive is None:
-            if instance.state is ServiceState.UNREACHABLE:
-                instance.report(Transition.HELD, reason="not-verifiable")
-            return f"service {instance.name} cannot be verified: its class has no status, healthCheck or find tool"
+            if instance.service_class.config.on_unknown == "adopt" and instance.is_wanted:
+                self.adopt_unverified()
+                return f"service {instance.name} is taken for running (onUnknown: adopt)"
+            problem = f"service {instance.name} cannot be verified: its class has no status, healthCheck or find tool"
+            if instance.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+                self._say_unverifiable(problem)
+            return problem
         if alive:
             if not instance.state.is_up:
                 await self._regain_outputs()
+                reason = "adopted"
                 if not instance.record.stop_plan:
                     try:
                         self._pin_stop_plan()
                     except TemplateError as error:
+                        reason = NO_STOP_PLAN
                         instance.note(f"adopted without a stop plan: {error.summary}")
                 self._reset_health()
                 instance.set_held(held=False)
-                instance.report(Transition.ADOPTED, reason="adopted")
+                instance.report(Transition.ADOPTED, reason=reason)
                 self._runtime.watch_health(instance)
             return f"service {instance.name} is running and was adopted"
         if instance.state is not ServiceState.STOPPED:
@@ -88,6 +103,25 @@ class Vitals(Steps):
             reason = "completed" if instance.has_completed else "gone" if instance.is_wanted else ""
             instance.report(Transition.FOUND_STOPPED, reason=reason)
         return f"service {instance.name} is not running"
+
+    def _say_unverifiable(self, problem: str) -> None:
+        """Keep the question that a held service was left with, or ask it."""
+        instance = self._instance
+        if instance.status.reason == UNREADABLE_CLASS:
+            return
+        held = bool(instance.record.counters.get("held"))
+        asked = (instance.record.error or {}).get("message") if held else None
+        error = OperationError(
+            str(asked or f"{problem}. Does it run?"),
+            service=instance.name,
+            next_actions=()
+            if asked
+            else (
+                f"if it runs: service_start {instance.name} with adopt={{}}",
+                f"service_stop {instance.name} calls its stop tool in any case",
+            ),
+        )
+        instance.report(Transition.HELD, reason=UNKNOWN_OUTCOME if held else "not-verifiable", error=error)
 
     async def _regain_outputs(self) -> None:
         """Look up what a start that was cut off by a crash could not tell any more."""

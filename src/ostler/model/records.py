@@ -18,6 +18,10 @@ class OperationKind(StrEnum):
     VERIFY = "verify"
 
 
+START_STEPS = ("start", "restart")
+"""Steps whose tools bring a service up."""
+
+
 class OperationOutcome(StrEnum):
     """How an operation ended."""
 
@@ -34,10 +38,24 @@ class CallOutcome(StrEnum):
     INTENDED = "intended"
     """Durable before sending; no answer recorded (after a crash: ambiguous)."""
     NOT_SENT = "not_sent"
+    """Certainly not delivered."""
+    REJECTED = "rejected"
+    """Delivered and refused before the tool did anything."""
     ANSWERED = "answered"
     FAILED = "failed"
     """The tool answered with a failure."""
     AMBIGUOUS = "ambiguous"
+    """Perhaps delivered, and no answer: the tool may have acted."""
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the tool may have done something."""
+        return self not in (CallOutcome.NOT_SENT, CallOutcome.REJECTED)
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether nobody can tell from the journal what the tool did."""
+        return self in (CallOutcome.INTENDED, CallOutcome.AMBIGUOUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +98,10 @@ class ServiceRecord:
     labels: JsonObject = field(default_factory=dict[str, JsonValue])
     owner: str = ""
     purpose: str = ""
+    start_key: str = ""
+    """Idempotency key of the last start; a start that was cut off is done again under the same key."""
+    dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
+    """What templates saw of the dependencies at the last start, as `dependencies.*`."""
     step_outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     """Outputs of lifecycle tools by step: `{"start": {...}}`."""
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
@@ -117,7 +139,16 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class OperationRecord:
-    """One start, stop, restart, delete or verify of one service."""
+    """One start, stop, restart, delete or verify of one service.
+
+    It is written together with its service's record, which holds the manifest and the stop plan that go with it.
+
+    Attributes:
+        class_digest: the version of the class that its calls were rendered from.
+        idempotency_key: the same for an operation that is done again after a crash.
+        force: a delete that goes on when its stop fails.
+        abandon: a delete that does not stop anything.
+    """
 
     id: str
     service_id: str
@@ -129,3 +160,12 @@ class OperationRecord:
     outcome: OperationOutcome | None = None
     error: str = ""
     calls: tuple[CallRecord, ...] = ()
+    class_digest: str = ""
+    idempotency_key: str = ""
+    force: bool = False
+    abandon: bool = False
+
+    @property
+    def may_have_started(self) -> bool:
+        """Whether a start or restart tool may have acted in it."""
+        return any(call.step in START_STEPS and call.outcome.may_have_acted for call in self.calls)

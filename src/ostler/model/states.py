@@ -121,7 +121,7 @@ _TABLE: dict[Transition, tuple[tuple[ServiceState, ...], ServiceState]] = {
     ),
     Transition.RETRY_SCHEDULED: ((_S.FAILED, _S.RUNNING, _S.STOPPED), _S.RETRYING),
     Transition.ADOPTED: (
-        (_S.UNKNOWN, _S.UNREACHABLE, _S.FAILED, _S.STOPPED, _S.WAITING, _S.RETRYING),
+        (_S.UNKNOWN, _S.UNREACHABLE, _S.FAILED, _S.STOPPED, _S.WAITING, _S.RETRYING, _S.RUNNING),
         _S.RUNNING,
     ),
     Transition.FOUND_STOPPED: (

@@ -30,7 +30,7 @@ _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "preStop")
 RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
 """Names with a meaning of their own, which an arg of the same name does not take."""
 
-_SERVICE_KEYS = ("id", "name", "class", "metadata")
+_SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"

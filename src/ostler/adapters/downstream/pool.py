@@ -155,7 +155,13 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             return ServerStatus(known=False, connected=False, reason=f"there is no server {server!r} in mcp.json")
         snapshot = connection.snapshot
         reason = snapshot.reason or ("it is being connected" if not snapshot.connected else "")
-        return ServerStatus(known=True, connected=snapshot.connected, reason=reason, tools_known=snapshot.tools_known)
+        return ServerStatus(
+            known=True,
+            connected=snapshot.connected,
+            reason=reason,
+            tools_known=snapshot.tools_known,
+            outlives=connection.entry.transport in ("http", "sse"),
+        )
 
     def find_tool(self, tool: str) -> ToolInfo | None:
         """Return the tool `server/tool` as last listed; None when it is not listed, or the policy denies it."""

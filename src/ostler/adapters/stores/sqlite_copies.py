@@ -2,18 +2,22 @@
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from ostler.adapters.stores.records_json import decode
+from ostler.adapters.stores.records_json import decode, event_from_json, operation_from_json, service_from_json
 from ostler.adapters.stores.sqlite_faults import translate
-from ostler.adapters.stores.sqlite_schema import connect_reader, reading
-from ostler.model.errors import AlreadyExistsError
+from ostler.adapters.stores.sqlite_schema import connect_reader, inspect, reading
+from ostler.model.errors import AlreadyExistsError, OstlerError, StoreCorruptError
 from ostler.model.json import JsonObject
+from ostler.rules.manifests import service_class_from_json
+from ostler.rules.masking import mask
+from ostler.rules.record_secrets import record_secrets
 
 _ROWS = 200
 """Rows read in one go while exporting."""
@@ -37,6 +41,76 @@ def check_database(path: Path) -> Sequence[str]:
     except sqlite3.Error as exc:
         raise translate(exc, path, "checked") from exc
     return [] if found == ["ok"] else found
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseReport:
+    """What is in a database.
+
+    Attributes:
+        schema_version: of its tables.
+        size: bytes of the file and its write-ahead log.
+        counts: rows by kind: services, operations, events.
+        open_operations: operations under way, or cut off and not resolved yet.
+        problems: what the integrity check found, and every record that cannot be read.
+    """
+
+    schema_version: int
+    size: int
+    counts: dict[str, int]
+    open_operations: int
+    problems: tuple[str, ...]
+
+
+def examine_database(path: Path) -> DatabaseReport:
+    """Look through the whole database at `path` without changing it; a server may be writing to it.
+
+    Raises:
+        StoreError: the file cannot be read, is no database of Ostler, or a newer Ostler wrote it.
+    """
+    try:
+        inspect(path)
+        problems = list(check_database(path))
+        counts: dict[str, int] = {}
+        readers: dict[str, Callable[[JsonObject], object]] = {
+            "service": service_from_json,
+            "operation": operation_from_json,
+            "event": event_from_json,
+        }
+        with reading(path) as connection:
+            version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            opened: int = connection.execute("SELECT count(*) FROM operations WHERE outcome IS NULL").fetchone()[0]
+            for kind, sql in _TABLES:
+                counts[f"{kind}s"] = 0
+                for (text,) in connection.execute(sql):
+                    counts[f"{kind}s"] += 1
+                    try:
+                        readers[kind](decode(text, kind))
+                    except StoreCorruptError as error:
+                        problems.append(error.summary)
+        log = path.with_name(path.name + "-wal")
+        size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    except (OSError, sqlite3.Error) as exc:
+        raise translate(exc, path, "read") from exc
+    return DatabaseReport(version, size, counts, opened, tuple(problems))
+
+
+def without_secrets(item: JsonObject) -> JsonObject:
+    """Return one item of an export with the secrets of its service masked.
+
+    Operations and events are masked before they are stored. A service whose class cannot be read is reduced to facts
+    that hold no values.
+    """
+    if item["type"] != "service":
+        return item
+    record: JsonObject = item["record"]
+    try:
+        known = service_from_json(record)
+        secrets = record_secrets(service_class_from_json(known.class_manifest), known)
+    except OstlerError:
+        kept = ("id", "name", "className", "classDigest", "state", "desired", "createdAt", "updatedAt")
+        return {**item, "record": {key: record[key] for key in kept if key in record}}
+    return {**item, "record": mask(record, secrets)}
 
 
 def copy_database(path: Path, to: Path) -> None:

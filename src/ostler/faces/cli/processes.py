@@ -1,4 +1,4 @@
-"""Verbs about Ostler's own processes."""
+"""Verbs about Ostler's own processes and database."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli import store
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, complain, fail, print_json, session_of, usage_error
 
@@ -121,3 +122,4 @@ def add_to(app: typer.Typer) -> None:
     app.command("stop-server")(stop_server)
     app.command("server-status")(server_status)
     app.command()(version)
+    store.add_to(app)

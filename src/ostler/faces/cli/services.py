@@ -10,6 +10,7 @@ from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import (
     ExitStatus,
     complain,
+    fail,
     parse_object,
     parse_pairs,
     parse_value,
@@ -123,9 +124,28 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     show(answer, as_json=as_json)
 
 
-def start(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
+def explain(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Say why a service is as it is, and what to do next."""
+    show(session_of(context).ask("service_explain", {"name": name}), as_json=as_json)
+
+
+def start(
+    context: typer.Context,
+    names: Names,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="It is known to run: take it so, without starting it.")
+    ] = False,
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", metavar="K=V", help="With --adopt: an output of its start tool; repeatable."),
+    ] = None,
+    no_wait: NoWait = False,
+) -> None:
     """Start services."""
-    _each(context, "service_start", names, no_wait)
+    given: JsonObject = {name: parse_value(text) for name, text in parse_pairs("--output", output or []).items()}
+    if given and not adopt:
+        fail("--output needs --adopt", ExitStatus.USAGE)
+    _each(context, "service_start", names, no_wait, **({"adopt": given} if adopt else {}))
 
 
 def stop(
@@ -255,5 +275,5 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command("ps")(list_services)
     app.command("list", hidden=True)(list_services)
-    for verb in (status, get, create, start, stop, restart, renew, delete, events, logs):
+    for verb in (status, get, explain, create, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)

@@ -21,6 +21,7 @@ from ostler.faces.mcp.schemas import (
     JsonArgs,
     Labels,
     Name,
+    Outputs,
     Seconds,
     Texts,
     answer,
@@ -80,17 +81,25 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
 
 
 class OperationArgs(Args):
-    """Arguments of service_start, service_stop and service_restart."""
+    """Arguments of service_stop and service_restart."""
 
     name: Name
     wait: bool = True
 
 
-async def service_start(app: ApplicationLike, args: OperationArgs, call: Call) -> Answer:
+class ServiceStartArgs(OperationArgs):
+    """Arguments of service_start."""
+
+    adopt: Outputs | None = Field(
+        default=None, description="it is known to run: do not start it; {} or the outputs of its start tool"
+    )
+
+
+async def service_start(app: ApplicationLike, args: ServiceStartArgs, call: Call) -> Answer:
     """Start a service."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.start_service(
-        args.name, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
+        args.name, adopt=args.adopt, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
     )
     return _changed(result, "running", cursor)
 
@@ -292,7 +301,7 @@ LIFECYCLE_TOOLS = (
         "service_start",
         "Start a service",
         "Start a service, or connect a downstream server; nothing happens if it is running.",
-        OperationArgs,
+        ServiceStartArgs,
         _CHANGED,
         Effect.RUNS,
         service_start,

@@ -72,6 +72,14 @@ _TEXTS: JsonObject = {"type": "array", "items": {"type": "string"}}
 JsonArgs = Annotated[dict[str, JsonValue], BeforeValidator(_object_from_text), WithJsonSchema({"type": "object"})]
 """An object, or a string holding one as JSON."""
 
+
+def _outputs_from_flag(value: Any) -> Any:
+    return {} if value is True or value == "true" else _object_from_text(value)
+
+
+Outputs = Annotated[dict[str, JsonValue], BeforeValidator(_outputs_from_flag), WithJsonSchema({"type": "object"})]
+"""Values by name; `true` stands for none."""
+
 Labels = Annotated[dict[str, str], BeforeValidator(_object_from_text), WithJsonSchema({"type": "object"})]
 """Label names and their values."""
 

@@ -13,6 +13,7 @@ from ostler.faces.mcp.class_tools import CLASS_TOOLS
 from ostler.faces.mcp.definitions import Call, ToolDefinition
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
 from ostler.faces.mcp.drafting_tools import DRAFTING_TOOLS
+from ostler.faces.mcp.explain_tools import EXPLAIN_TOOLS
 from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
@@ -29,6 +30,7 @@ AnyTool: TypeAlias = ToolDefinition[Any]
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
     *PLAN_TOOLS,
+    *EXPLAIN_TOOLS,
     *LIFECYCLE_TOOLS,
     *CLASS_TOOLS,
     *DRAFTING_TOOLS,

@@ -1,0 +1,88 @@
+"""The tool that explains a service: causes, last calls, and what to send next, in at most 800 tokens."""
+
+import json
+from datetime import datetime
+
+from ostler.engine.explanation import Explanation, PastCall, explain, is_noteworthy
+from ostler.faces.mcp import shapes
+from ostler.faces.mcp.answers import Answer, clipped
+from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
+from ostler.faces.mcp.schemas import LIST, TEXT, answer
+from ostler.faces.mcp.service_tools import ServiceNameArgs
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.json import JsonObject
+from ostler.rules.masking import shorten
+
+MAX_BYTES = 3_200
+"""Bytes of the whole answer, facts and text: 800 tokens."""
+
+_OPERATIONS = 3
+_SHORTER = ((400, 5), (240, 4), (160, 3), (100, 2), (60, 1), (40, 0))
+"""(characters of a text, past calls) to try until the answer is short enough."""
+
+
+async def service_explain(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
+    """Say why a service is as it is."""
+    service = app.manager.registry.get(args.name)
+    history = await app.manager.history(args.name, limit=_OPERATIONS)
+    found = explain(service, app.manager.registry, app.pool, history)
+    shown = _shown(found, call.now(), *_SHORTER[0])
+    for limit, calls in _SHORTER[1:]:
+        if _size(shown) <= MAX_BYTES:
+            break
+        shown = _shown(found, call.now(), limit, calls)
+    return shown
+
+
+def _size(shown: Answer) -> int:
+    return len(json.dumps(shown.structured, ensure_ascii=False).encode()) + len(shown.text.encode())
+
+
+def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
+    view = found.view
+    causes = [clipped(cause, limit) for cause in found.causes[:6]]
+    steps: list[JsonObject] = [
+        {"tool": step.tool, "args": dict(step.args), "when": step.when} for step in found.next_calls[:5]
+    ]
+    past = [_past(item, limit) for item in found.calls[:calls]]
+    structured: JsonObject = {
+        "name": view.name,
+        "state": view.state.value,
+        "health": view.health.value,
+        "causes": causes,
+        **shapes.present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
+    }
+    lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {view.health.value}"]
+    lines += [f"- {clipped(cause, limit)}" for cause in found.causes[1:4]]
+    if found.question:
+        lines.append(f"Question: {clipped(found.question, limit)}")
+    lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
+    return Answer(structured, "\n".join(lines))
+
+
+def _past(item: PastCall, limit: int) -> JsonObject:
+    call = item.call
+    facts: JsonObject = {
+        "operation": item.operation,
+        "step": call.step,
+        "tool": call.tool,
+        "outcome": call.outcome.value,
+        "at": shapes.timestamp(call.sent_at),
+    }
+    if is_noteworthy(call):
+        facts |= shapes.present({"args": shorten(call.args, limit), "error": clipped(call.error, limit)})
+    return facts
+
+
+EXPLAIN_TOOLS = (
+    ToolDefinition(
+        "service_explain",
+        "Explain a service",
+        "Why a service is as it is: causes, last tool calls, and the calls to send next. For one that is failed, "
+        "waiting, unknown or held.",
+        ServiceNameArgs,
+        answer({"name": TEXT, "state": TEXT, "causes": LIST}, {"question": TEXT, "lastCalls": LIST, "nextCalls": LIST}),
+        Effect.READS,
+        service_explain,
+    ),
+)

@@ -1,0 +1,270 @@
+"""What a crash left open is asked for, settled by a person's word, and never silently dropped."""
+
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+from tests.engine.test_recovery import crashed_start, settle
+from tests.support.ledger_app import LedgerTools
+from tests.support.world import EPOCH, Down, Slow, World, manifest, running, until, variant
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.clock import LoopClock
+from ostler.engine.explanation import explain
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.views import CreateRequest
+from ostler.model.errors import ArgumentError, OperationError, OstlerError, StoreError
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
+from ostler.model.states import DesiredState, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+async def test_a_held_start_asks_and_is_adopted_with_the_outputs_that_were_lost() -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED, find=False)
+    await world.call_tool("w/start", {"name": "db", "size": 1})
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        view = manager.view("db")
+        assert (view.state, view.reason) == (ServiceState.UNKNOWN, "unknown-outcome")
+        assert "; w/start was called at 2026-01-01T00:00:00+00:00. Does it run?" in str(view.error)
+        found = explain(manager.registry.get("db"), manager.registry, None, await manager.history("db"))
+        assert [(call.tool, call.args) for call in found.next_calls] == [
+            ("service_start", {"name": "db", "adopt": {"id": "…"}}),
+            ("service_delete", {"name": "db", "abandon": True}),
+        ]
+        with pytest.raises(OperationError, match=r"its stop tool needs what is not known: start\.id"):
+            await manager.start_service("db", adopt={})
+        with pytest.raises(ArgumentError, match=r"unknown output 'pid' in adopt; the start tool has id"):
+            await manager.start_service("db", adopt={"pid": 1})
+        result = await manager.start_service("db", adopt={"id": "r1"})
+        assert result.message == "service db was adopted as running"
+        assert manager.view("db").outputs == {"url": "ledger://r1/1"}
+        assert world.tools_called("w/start") == ["w/start"]
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+async def test_the_question_outlives_another_restart_and_abandoning_answers_it() -> None:
+    world, store = World(), MemoryStore()
+    entry = await crashed_start(world, store, CallOutcome.INTENDED, find=False)
+    for _ in range(2):
+        async with running(world, entry, store=store) as manager:
+            await settle(manager)
+            view = manager.view("db")
+            assert (view.state, view.reason) == (ServiceState.UNKNOWN, "unknown-outcome")
+            assert "Does it run?" in str(view.error)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        with pytest.raises(OperationError, match="what was started is not known"):
+            await manager.delete("db")
+        result = await manager.delete("db", abandon=True)
+        assert "what it started may still be there" in result.message
+        service_id = (await store.load()).services
+    assert service_id == []
+    assert world.tools_called("w/start", "w/stop") == []
+
+
+async def test_compensation_stops_what_a_start_may_have_left_and_retry_starts_it_under_the_same_key() -> None:
+    for policy, left in (("compensate", 0), ("retry", 1)):
+        world, store = World(), MemoryStore()
+        entry = manifest(
+            onUnknown=policy,
+            healthCheck=None,
+            lifecycleTools__start={"tool": "w/start", "args": {"name": "{{ name }}", "key": "{{ service.startKey }}"}},
+            lifecycleTools__stop={"tool": "w/health", "args": {"name": "{{ name }}"}},
+            outputs={},
+            lifecycleTools__find=None,
+            lifecycleTools__status=None,
+            lifecycleTools__healthCheck=None,
+            lifecycleTools__ready=None,
+        )
+        entry = await crashed_start(world, store, CallOutcome.INTENDED, entry=entry)
+        async with running(world, entry, store=store) as manager:
+            await settle(manager)
+            assert len(world.resources) == left
+            assert [args["key"] for tool, args in world.calls if tool == "w/start"] == ["op1"] * left
+
+
+async def test_a_service_whose_class_cannot_be_read_stays_in_sight_and_can_be_stopped() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    record = (await store.load()).services[0]
+    await store.commit([PutService(replace(record, class_manifest={"apiVersion": "ostler/v9"}))])
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        view = manager.view("db")
+        assert view.state is ServiceState.UNKNOWN
+        assert "stored by another version of Ostler" in str(view.error)
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+async def test_operations_of_services_that_are_gone_are_closed() -> None:
+    world, store = World(), MemoryStore()
+    await store.commit([PutOperation(OperationRecord("op", "nobody", "db", OperationKind.START, EPOCH))])
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert (await store.load()).open_operations == []
+    assert (await store.operations("nobody"))[0].outcome is OperationOutcome.INTERRUPTED
+
+
+async def test_only_the_newest_open_operation_is_resolved() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    record = (await store.load()).services[0]
+    for key, kind in (("older", OperationKind.START), ("newer", OperationKind.STOP)):
+        await store.commit([PutOperation(OperationRecord(key, record.id, "db", kind, EPOCH))])
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert manager.get_service_state("db") is ServiceState.STOPPED
+        assert world.resources == {}
+    assert (await store.load()).open_operations == []
+
+
+class Refusing(MemoryStore):
+    """A store whose disk is full while `is_full`."""
+
+    is_full = False
+
+    async def commit(self, changes: Any) -> None:
+        if self.is_full:
+            raise StoreError("the disk is full")
+        await super().commit(changes)
+
+
+async def test_a_full_disk_fails_operations_before_their_tools_are_called() -> None:
+    world, store = World(), Refusing()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "up"))
+        await manager.create(CreateRequest("basic", "down", start=False))
+        world.calls.clear()
+        store.is_full = True
+        for asked in (
+            manager.create(CreateRequest("basic", "new")),
+            manager.start_service("down"),
+            manager.stop_service("up"),
+            manager.delete("up"),
+        ):
+            with pytest.raises(StoreError, match="disk is full"):
+                await asked
+        assert world.tools_called("w/start", "w/stop") == []
+        assert len(world.resources) == 1
+        store.is_full = False
+        await manager.start_service("down")
+        await manager.delete("up")
+        await manager.delete("down")
+    assert world.resources == {}
+    assert (await store.load()).open_operations == []
+
+
+async def test_an_end_that_could_not_be_recorded_is_not_taken_for_a_cut_off_operation() -> None:
+    world, store = World(), Refusing()
+
+    async def fill_disk() -> None:
+        await until(lambda: "w/stop" in world.tools_called())
+        store.is_full = True
+
+    world.seconds["db"] = 0.0
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        async with anyio.create_task_group() as group:
+            group.start_soon(fill_disk)
+            world.faults["w/stop"].append(Slow(1.0))
+            with pytest.raises(StoreError):
+                await manager.stop_service("db")
+        store.is_full = False
+        await manager.start_service("db")
+    world.calls.clear()
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert manager.get_service_state("db") is ServiceState.RUNNING
+        assert world.tools_called("w/stop") == []
+
+
+async def test_a_tool_caller_that_raises_anything_leaves_no_silent_unknown() -> None:
+    class Broken(World):
+        async def call_tool(self, tool: str, args: Any, **more: Any) -> Any:
+            answer = await super().call_tool(tool, args, **more)
+            if tool == "w/start":
+                raise RuntimeError("a bug of the caller")
+            return answer
+
+    world = Broken()
+    async with running(world) as manager:
+        with pytest.raises(OstlerError, match="RuntimeError: a bug of the caller; cleaned up with w/stop"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+
+
+async def test_a_start_is_not_a_stop_of_what_is_not_verified_yet() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.calls.clear()
+    async with running(world, store=store) as manager:
+        result = await manager.start_service("db")
+        assert "was adopted" in result.message
+        assert world.tools_called("w/start", "w/stop") == []
+
+
+async def test_a_stop_that_was_cut_off_waits_for_its_server_and_is_done_when_it_is_back() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    record = (await store.load()).services[0]
+    calls = (CallRecord(0, "stop", "w/stop", {}, CallOutcome.INTENDED, EPOCH),)
+    operation = OperationRecord("op", record.id, "db", OperationKind.STOP, EPOCH, calls=calls)
+    await store.commit([PutService(replace(record, desired=DesiredState.STOPPED)), PutOperation(operation)])
+    tools = Away(world)
+    world.always["w/status"] = world.always["w/find"] = Down()
+    manager = ServiceManager(tools, store, tools=tools, clock=LoopClock(EPOCH))
+    async with manager:
+        await settle(manager)
+        assert manager.get_service_state("db") is ServiceState.UNREACHABLE
+        assert [op.id for op in (await store.load()).open_operations] == ["op"]
+        world.always.clear()
+        tools.come_back()
+        await until(lambda: manager.get_service_state("db") is ServiceState.STOPPED)
+        assert world.resources == {}
+    assert (await store.load()).open_operations == []
+
+
+class Away(LedgerTools):
+    """The ledger's tools on a server that is not connected at first."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.connected = False
+
+    def come_back(self) -> None:
+        self.connected = True
+        for callback in self._callbacks:
+            callback("w")
+
+
+async def test_dependencies_are_known_to_templates_after_a_restart() -> None:
+    web = manifest(
+        variant(**{"{name:__basic}": "{name: web}"}),
+        dependencies=["db"],
+        lifecycleTools__healthCheck={
+            "tool": "w/health",
+            "args": {"name": "{{ name }}", "of": "{{ dependencies.db.outputs.url }}"},
+        },
+    )
+    world, store = World(), MemoryStore()
+    async with running(world, manifest(), web, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.create(CreateRequest("web", "site"))
+    async with running(world, manifest(), web, store=store) as manager:
+        await settle(manager)
+        await manager.check_health("site")
+        assert manager.view("site").health.value == "healthy"
+        assert {"name": "site", "of": "ledger://r1/1"} in [args for tool, args in world.calls if tool == "w/health"]

@@ -1,0 +1,140 @@
+"""`service_explain` over MCP: causes, the question, calls that can be sent as they are, in at most 800 tokens."""
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from tests.engine.test_recovery import crashed_start
+from tests.support.ledger_app import LedgerApplication, LedgerTools, call, ledger, quiet, refusal, server_over
+from tests.support.world import EPOCH, Fail, World, manifest, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
+from ostler.engine.views import CreateRequest
+from ostler.model.records import CallOutcome
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+async def explained(client: Client, name: str) -> dict[str, Any]:
+    """Ask for an explanation, and hold its size against the limit."""
+    result = await client.call_tool("service_explain", {"name": name})
+    assert not result.is_error, result.content
+    text = "".join(block.text for block in result.content if block.type == "text")
+    size = len(json.dumps(result.structured_content, ensure_ascii=False).encode()) + len(text.encode())
+    assert size / 4 <= 800
+    return result.structured_content or {}
+
+
+async def send(client: Client, step: dict[str, Any], **filled: Any) -> dict[str, Any]:
+    """Send a call as the explanation has it, with the blanks in `adopt` filled in."""
+    args = dict(step["args"])
+    if filled:
+        assert set(args["adopt"]) == set(filled)
+        args["adopt"] = filled
+    return await call(client, step["tool"], **args)
+
+
+async def test_a_held_service_is_settled_by_the_calls_that_its_explanation_has() -> None:
+    for runs in (True, False):
+        world, store = World(), MemoryStore()
+        entry = await crashed_start(world, store, CallOutcome.INTENDED, find=False)
+        if runs:
+            await world.call_tool("w/start", {"name": "db"})
+        tools = LedgerTools(world)
+        manager = ServiceManager(tools, store, tools=tools, clock=LoopClock(EPOCH))
+        manager.classes.add(entry)
+        async with manager, Client(server_over(LedgerApplication(manager, tools))) as client:
+            await manager.recovered.wait()
+            found = await explained(client, "db")
+            assert found["state"] == "unknown"
+            assert found["question"].endswith("Does it run?")
+            assert found["lastCalls"][0]["outcome"] == "intended"
+            if runs:
+                answer = await send(client, found["nextCalls"][0], id="r1")
+                assert answer["service"]["state"] == "running"
+                await call(client, "service_delete", name="db")
+                assert world.resources == {}
+            else:
+                await send(client, found["nextCalls"][-1])
+            assert manager.views() == []
+
+
+async def test_a_failure_is_followed_to_the_dependency_behind_it() -> None:
+    web = quiet(dependencies=["db"])
+    world = World()
+    async with ledger(world, quiet()) as app, Client(server_over(app)) as client:
+        app.classes.add(_named(web, "web"))
+        await call(client, "service_create", serviceClassName="basic", name="db", start=False)
+        world.always["w/start"] = Fail("the disk quota is used up")
+        text, _ = await refusal(client, "service_create", serviceClassName="web", name="site")
+        assert "waits for 'db'" in text
+        found = await explained(client, "site")
+        assert found["state"] == "waiting"
+        assert any("db: start tool failed: the disk quota is used up" in cause for cause in found["causes"])
+        assert {"tool": "service_explain", "args": {"name": "db"}} in [
+            {key: step[key] for key in ("tool", "args")} for step in found["nextCalls"]
+        ]
+        assert (await explained(client, "db"))["lastCalls"][0]["error"] == (
+            "start tool failed: the disk quota is used up"
+        )
+
+
+def _named(entry: Any, name: str) -> Any:
+    import yaml
+
+    value = yaml.safe_load(entry.text)
+    value["metadata"]["name"] = name
+    return manifest(yaml.safe_dump(value))
+
+
+async def test_secrets_are_not_in_it_and_long_texts_are_cut() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        world.always["w/start"] = Fail("no entry for hunter2-hunter2: " + "x" * 5000)
+        await call(
+            client, "service_create", serviceClassName="basic", name="db", args={"password": "hunter2-hunter2"},
+            wait=False,
+        )  # fmt: skip
+        await until(lambda: app.manager.view("db").state.value == "failed")
+        found = await explained(client, "db")
+        assert "hunter2" not in json.dumps(found)
+        assert "no entry for ***" in json.dumps(found)
+
+
+async def test_what_is_well_is_explained_too_and_what_is_not_there_is_not() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        found = await explained(client, "db")
+        assert found["causes"] == ["db is running"]
+        assert "nextCalls" not in found
+        text, facts = await refusal(client, "service_explain", name="dbs")
+        assert facts["code"] == "not_found"
+        assert "did you mean 'db'" in text
+
+
+async def test_lists_and_status_never_wait_for_the_disk() -> None:
+    class Stuck(MemoryStore):
+        is_stuck = False
+
+        async def commit(self, changes: Any) -> None:
+            if self.is_stuck:
+                await anyio.sleep_forever()
+            await super().commit(changes)
+
+    store, tools = Stuck(), LedgerTools(World())
+    manager = ServiceManager(tools, store, tools=tools, clock=LoopClock(EPOCH), shutdown_timeout=1.0)
+    manager.classes.add(quiet())
+    async with manager, Client(server_over(LedgerApplication(manager, tools))) as client:
+        await manager.create(CreateRequest("basic", "db"))
+        store.is_stuck = True
+        with anyio.move_on_after(5):
+            await manager.stop_service("db")
+        began = anyio.current_time()
+        assert (await call(client, "service_status", name="db"))["operation"]["kind"] == "stop"
+        assert (await call(client, "service_list"))["total"] == 1
+        assert anyio.current_time() - began < 0.1
+        store.is_stuck = False
