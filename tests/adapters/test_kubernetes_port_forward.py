@@ -256,6 +256,20 @@ async def test_the_health_is_that_of_the_tunnel(tmp_path: Path) -> None:
             assert service.last_error is None
 
 
+async def test_clients_that_hammer_a_dead_port_do_not_make_it_hammer_the_api_server(tmp_path: Path) -> None:
+    async with cluster_with_web() as (cluster, _):
+        cluster.put_pod("web-1", {})
+        async with running(tunnel(config_of(tmp_path, cluster), healthCheck={"interval": 60})) as service:
+            await service.start()
+            await service.wait_until(lambda status: status.health == "unhealthy")
+            cluster.requests.clear()
+            for _ in range(40):
+                assert await greeting(service) == ""
+            looks = sum(request.endswith("/services/web") for request in cluster.requests)
+            forwards = sum(request.endswith("/portforward") for request in cluster.requests)
+            assert 1 <= looks <= forwards - 40 + 1 < 20
+
+
 async def test_an_api_server_that_goes_away_is_not_an_unhealthy_pod(tmp_path: Path) -> None:
     async with tcp_server(speaker("one")) as port:
         cluster = Cluster()

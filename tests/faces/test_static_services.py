@@ -14,6 +14,7 @@ from tests.support.ledger_app import call, refusal
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.application import Application, open_application
+from ostler.faces.cli.app import run_command
 from ostler.faces.mcp.server import build_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -146,3 +147,35 @@ async def test_a_class_depends_on_a_tunnel(tmp_path: Path, state_dir: Path) -> N
                 got = await call(client, "service_get", name="c")
                 address = (await call(client, "service_get", name="web"))["outputs"]["address"]
                 assert got["outputs"] == {"target": address}
+
+
+async def test_a_hopeless_tunnel_keeps_no_server_alive(tmp_path: Path, state_dir: Path) -> None:
+    async with cluster_and_paths(tmp_path, state_dir) as (_, paths, config):
+        (paths.services_dir / "web.yaml").write_text(forward("web", config, context="no-such-context"))
+        async with open_application(paths) as app:
+            await until(lambda: app.manager.get_service_state("web") == "failed")
+            assert not app.has_work()
+            (paths.services_dir / "web.yaml").write_text(forward("web", config))
+            await until(lambda: app.manager.get_service_state("web") == "connected")
+            assert app.has_work()
+
+
+@pytest.mark.parametrize("kind", ["ServiceClass", "PortForward", "KubeConnection"])
+def test_the_schema_of_each_kind_is_printed(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["schema", kind]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == f"Ostler {kind}"
+
+
+def test_a_kind_that_there_is_not_has_no_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["schema", "Pod"]) == 3
+    assert "the kinds are ServiceClass, PortForward, KubeConnection" in capsys.readouterr().err
+
+
+def test_files_of_services_are_validated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(forward("web", tmp_path))
+    assert run_command(["validate", str(file)]) == 0
+    assert capsys.readouterr().out == "1 valid: web\n"
+    file.write_text(forward("web", tmp_path, target="servce/web"))
+    assert run_command(["validate", str(file)]) == 1
+    assert f"{file}:8:15: 'servce' is no kind of target; did you mean 'service/web'?" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
 from ostler.adapters.kubernetes.port_forward import PortForwardService
 from ostler.adapters.kubernetes.supervised import SupervisedService, World
 from ostler.engine.protocols import Clock
+from ostler.model.states import ServiceState
 from ostler.model.statics import KubeConnection, StaticService
 
 CLOSE_TIMEOUT: Final = 8.0
@@ -64,8 +65,11 @@ class StaticPool(anyio.AsyncContextManagerMixin):
 
     @property
     def has_work(self) -> bool:
-        """Whether a tunnel is held open, so that the process must stay."""
-        return any(isinstance(one, PortForwardService) and one.is_wanted for one in self._services.values())
+        """Whether a tunnel is held open, or sought, so that the process must stay; a hopeless one does not count."""
+        return any(
+            isinstance(one, PortForwardService) and one.is_wanted and one.state is not ServiceState.FAILED
+            for one in self._services.values()
+        )
 
     def names(self) -> list[str]:
         """Return the names of the services that run, sorted."""

@@ -21,6 +21,9 @@ from ostler.model.statics import PortForward
 ROUTE_WAIT: Final = 15.0
 """Seconds that a new connection waits for a pod while there is none; then it is closed."""
 
+CHECK_GAP: Final = 0.25
+"""Seconds between two looks at least, however many connections fail meanwhile."""
+
 PROBE_PATIENCE: Final = 0.5
 """Seconds that an opened tunnel is watched for a refusal: the pod's node reports one right after it tried."""
 
@@ -101,6 +104,7 @@ class PortForwardService(SupervisedService):
                 wait = min(wait, first_check - anyio.current_time())
             with anyio.move_on_after(wait):
                 await self._check_now.wait()
+                await anyio.sleep(CHECK_GAP)
 
     async def _listen(self) -> None:
         if self._tunnel is not None:

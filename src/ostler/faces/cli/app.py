@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
-from ostler.faces.cli import catalogue, importing, planning, processes, services, testing
+from ostler.faces.cli import catalogue, importing, planning, processes, schemas, services, testing
 from ostler.faces.cli.session import ExitStatus, Session, complain
 from ostler.model.errors import OstlerError
 
@@ -35,6 +35,7 @@ def build_app() -> typer.Typer:
     importing.add_to(app)
     planning.add_to(app)
     testing.add_to(app)
+    schemas.add_to(app)
     return app
 
 
