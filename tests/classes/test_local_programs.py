@@ -151,7 +151,7 @@ async def test_a_tunnel_through_ssh(tmp_path: Path) -> None:
         )
         known = tmp_path / "known_hosts"
         args: dict[str, Any] = {
-            "destination": f"{os.environ.get('USER') or await whoami()}@127.0.0.1",
+            "destination": f"{await whoami()}@127.0.0.1",
             "remoteHost": "127.0.0.1",
             "remotePort": site["port"],
             "sshPort": server["port"],

@@ -232,7 +232,8 @@ class ClassUnavailableError(OperationError):
         super().__init__(
             f"ServiceClass {class_name!r} not available (missing required tools: {', '.join(missing)})",
             service=service,
-            next_actions=next_actions or ("connect the downstream server that has these tools (mcpserver_list)",),
+            next_actions=next_actions
+            or (f"serviceclass_available {class_name} tells which downstream server is missing and how it is added",),
         )
 
 

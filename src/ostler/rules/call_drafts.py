@@ -12,6 +12,7 @@ from ostler.model.manifest import NAME_PATTERN
 from ostler.model.servers import MASK
 from ostler.rules.call_roles import CallRole, ends_what_began, role_of, words_of
 from ostler.rules.data_flow import Source, regex_for, scalars_in, uses, with_templates
+from ostler.rules.manifest_text import yaml_key
 from ostler.rules.manifests import load_manifests
 
 _SURE = 100
@@ -328,12 +329,12 @@ class _Drafting:
             args = cast("JsonObject", with_templates(step.call.args, self._usable(step)))
             if args:
                 lines.append("        args:")
-                lines += [f"          {_key(key)}: {_flow(value)}" for key, value in args.items()]
+                lines += [f"          {yaml_key(key)}: {_flow(value)}" for key, value in args.items()]
             if step.expect:
                 lines.append(f"        expect: {_flow(step.expect)}")
             if step.outputs:
                 lines.append("        outputs:")
-                lines += [f"          {_key(key)}: {_flow(value)}" for key, value in step.outputs.items()]
+                lines += [f"          {yaml_key(key)}: {_flow(value)}" for key, value in step.outputs.items()]
         return lines
 
     def _usable(self, step: _Step) -> list[Source]:
@@ -374,18 +375,10 @@ def _leaves(value: JsonMapping, prefix: str = "") -> list[tuple[str, JsonValue]]
     return sorted(found, key=lambda leaf: leaf[0].count("."))
 
 
-def _key(key: str) -> str:
-    return (
-        key
-        if re.fullmatch(r"[A-Za-z_][\w-]*", key) and key.lower() not in ("null", "true", "false")
-        else json.dumps(key)
-    )
-
-
 def _flow(value: JsonValue) -> str:
     """Return `value` as JSON, which is YAML, with plain keys where they can be."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)}: {_flow(v)}" for k, v in cast("JsonMapping", value).items()) + "}"
+        return "{" + ", ".join(f"{yaml_key(k)}: {_flow(v)}" for k, v in cast("JsonMapping", value).items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_flow, cast("list[JsonValue]", value))) + "]"
     return json.dumps(value, ensure_ascii=False)
