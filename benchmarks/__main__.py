@@ -12,6 +12,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="starts and stops to time")
     parser.add_argument("--services", type=int, default=1000, help="services to create for the memory figure")
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked")
+    parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     options = parser.parse_args()
     if options.what in ("latency", "all"):
         latency.main(options.rounds)
@@ -20,7 +21,7 @@ def main() -> None:
     if options.what in ("graph", "all"):
         graph.main()
     if options.what in ("health", "all"):
-        health.main(options.supervised)
+        health.main(options.supervised, options.interval)
 
 
 if __name__ == "__main__":

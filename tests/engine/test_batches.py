@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Down, Fail, World, manifest, running, until
+from tests.support.world import Answer, Down, Fail, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
@@ -126,3 +126,15 @@ def test_what_is_wrong_with_a_batch_is_found_at_load(changes: dict[str, Any], ru
 def test_a_batch_is_for_steps_that_look(step: str) -> None:
     with pytest.raises(ManifestError, match=f"'batch' has no effect on '{step}'"):
         batched(**{f"lifecycleTools__{step}": {"tool": "w/list", "batch": LIST["batch"]}})
+
+
+async def test_services_that_start_together_share_their_first_check_too() -> None:
+    world = World()
+    world.always["w/list"] = Slow(2.0)
+    async with running(world, batched()) as manager:
+        async with anyio.create_task_group() as group:
+            for index in range(40):
+                group.start_soon(manager.create, CreateRequest("basic", f"s{index}"))
+        await anyio.sleep(5)
+        assert {view.health for view in manager.views()} == {HealthStatus.HEALTHY}
+        assert len(world.tools_called("w/list")) <= 3

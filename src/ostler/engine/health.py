@@ -160,7 +160,7 @@ class HealthScheduler:
             if self.lateness is not None:
                 self.lateness.append(anyio.current_time() - due)
             if self._epochs.get(instance.id) == epoch:
-                await self._check_one(instance, None)
+                await self._check_one(instance, due)
         self._check_again(instance, due, epoch)
 
     async def _check_together(self, group: _Group, due: float, limits: _Limits) -> None:
@@ -182,7 +182,7 @@ class HealthScheduler:
             group.is_under_way = False
 
     @staticmethod
-    async def _check_one(instance: ServiceInstance, not_before: float | None) -> None:
+    async def _check_one(instance: ServiceInstance, not_before: float) -> None:
         try:
             await instance.lifecycle.check_health(not_before=not_before)
         except Exception:  # boundary: a bug in one check must not end health checking

@@ -342,6 +342,10 @@ class ServiceManager:
                 orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")
 
     def _registry_changed(self, service: Service, is_registered: bool) -> None:
+        if is_registered:
+            self._reporting.tell(service)
+        else:
+            self._reporting.forget(service.name)
         if isinstance(service, ServiceInstance):
             if is_registered:
                 self._needs.register(service)
