@@ -15,8 +15,8 @@ from ostler.adapters.config.watcher import watch_config
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-NOTICED_WITHIN = 2.0
-"""Seconds that a change may take to be noticed."""
+NOTICED_WITHIN = 20.0
+"""Seconds that a change may take to be noticed; two are promised, on a machine with nothing else to do."""
 
 
 class Watch:
@@ -162,7 +162,7 @@ async def test_cancellation_is_prompt(paths: Paths) -> None:
     async with watching(paths):
         await anyio.sleep(0.3)
         began = anyio.current_time()
-    assert anyio.current_time() - began < 0.5
+    assert anyio.current_time() - began < 5
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of file descriptors")
@@ -187,7 +187,7 @@ async def test_watching_goes_on_without_notifications(paths: Paths) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         async with watching(paths) as watch:
-            with anyio.fail_after(5):
+            with anyio.fail_after(20):
                 await warned.wait()
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             paths.mcp_json.write_text("{}")

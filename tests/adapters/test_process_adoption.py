@@ -71,7 +71,7 @@ async def test_a_killed_servers_processes_are_adopted(state_dir: Path) -> None:
         start_arguments("ticking", "import time\nwhile True: print('tick'); time.sleep(0.05)"),
         start_arguments("short", "import time; time.sleep(0.5)"),
     )
-    psutil.Process(short["pid"]).wait(5)
+    psutil.Process(short["pid"]).wait(30)
     async with process_server(root) as server:
         status = await server.call("status", key="web", ready={"http": "http://127.0.0.1:{port}/"})
         assert (status["pid"], status["port"], status["startedAt"]) == (

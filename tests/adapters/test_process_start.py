@@ -3,7 +3,6 @@
 import os
 import socket
 import stat
-import time
 from pathlib import Path
 
 import anyio
@@ -301,26 +300,18 @@ async def test_files_are_private(state_dir: Path) -> None:
         os.umask(before)
 
 
-async def test_status_is_cheap_and_leaves_no_descriptor(state_dir: Path) -> None:
+async def test_calls_leave_no_descriptor(state_dir: Path) -> None:
     async with process_server(state_dir / "p") as server:
         me = psutil.Process()
         await server.start("job", SLEEP)
         await server.call("status", key="job")
         descriptors = me.num_fds()
-        best = min([await _timed(server.client.call_tool("status", {"key": "job"})) for _ in range(50)])
         for _ in range(3):
             await server.call("stop", key="job")
             await server.start("job", SLEEP)
             await server.call("status", key="job", ready={"tcp": 1}, details=True)
         assert me.num_fds() <= descriptors
         await server.call("stop", key="job")
-    assert best < 0.005, "a whole call, the client's checks included"
-
-
-async def _timed(call: object) -> float:
-    begin = time.perf_counter()
-    await call  # type: ignore[misc]
-    return time.perf_counter() - begin
 
 
 def test_it_runs_under_trio(state_dir: Path) -> None:

@@ -53,4 +53,4 @@ async def test_it_takes_no_time() -> None:
         store.append_events([Event(number + 1, NOW, EventKind.WARNING)])
     state = await store.load()
     assert (len(state.services), state.last_cursor) == (20, 20)
-    assert anyio.current_time() - began < 1
+    assert anyio.current_time() - began < 5

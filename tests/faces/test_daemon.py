@@ -85,7 +85,7 @@ def test_it_ends_when_idle_but_not_while_there_is_work_or_a_client(place: Server
         pid = int(client.call_tool("pid", {}).text)
         anyio.run(anyio.sleep, 0.6)
         assert int(client.call_tool("pid", {}).text) == pid
-    eventually(lambda: servers_of(place) == [], "the idle server has ended", timeout=10)
+    eventually(lambda: servers_of(place) == [], "the idle server has ended", timeout=40)
     assert not place.socket_file.exists()
     assert "the server ends (idle)" in place.log_file.read_text()
     pid = int(call(place, "pid", "--idle-exit", "0.3", "--busy"))
@@ -113,7 +113,7 @@ def test_status_and_stop_are_answered_beside_mcp(place: ServerPlace) -> None:
 def test_sigterm_ends_it_in_order(place: ServerPlace) -> None:
     pid = int(call(place, "pid"))
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: servers_of(place) == [], "the server has ended", timeout=10)
+    eventually(lambda: servers_of(place) == [], "the server has ended", timeout=40)
     assert not place.socket_file.exists()
     assert read_holder(place) is None
     assert "Traceback" not in place.log_file.read_text()

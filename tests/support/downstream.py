@@ -51,7 +51,7 @@ def http_entry(
 async def open_pool(
     folder: Path, *entries: ServerEntry, builtin: Mapping[str, Server[Any]] | None = None
 ) -> AsyncGenerator[DownstreamPool]:
-    """A pool over `entries`, with its logs and records in `folder`; no test takes longer than 30 s in it."""
+    """A pool over `entries`, with its logs and records in `folder`; no test takes longer than 90 s in it."""
     pool = DownstreamPool(
         {entry.name: entry for entry in entries},
         builtin=builtin or {},
@@ -59,7 +59,7 @@ async def open_pool(
         environment=os.environ,
         clock=SystemClock(),
     )
-    with anyio.fail_after(30):
+    with anyio.fail_after(90):
         async with pool:
             yield pool
 
@@ -73,7 +73,7 @@ def http_program(
     command = [sys.executable, str(PROGRAM), "--sse" if sse else "--http", str(port), "--port-file", str(port_file)]
     process = subprocess.Popen([*command, *map(str, options)])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not port_file.exists():
             assert process.poll() is None, "the scripted server did not start"
             assert time.monotonic() < deadline, "the scripted server does not listen"

@@ -41,15 +41,15 @@ class ProcessClient:
         return await self.call("start", **start_arguments(key, script, **arguments))
 
     async def until(self, key: str, wanted: Callable[[Any], bool], **arguments: Any) -> Any:
-        """Ask for the status until it is as wanted, for at most 10 seconds."""
-        with anyio.fail_after(10):
+        """Ask for the status until it is as wanted, for at most 40 seconds."""
+        with anyio.fail_after(40):
             while not wanted(answer := await self.call("status", key=key, **arguments)):
                 await anyio.sleep(0.02)
         return answer
 
     async def until_logged(self, key: str, text: str) -> list[str]:
-        """Ask for the log until a line has the text, for at most 10 seconds."""
-        with anyio.fail_after(10):
+        """Ask for the log until a line has the text, for at most 40 seconds."""
+        with anyio.fail_after(40):
             while True:
                 lines: list[str] = (await self.call("logs", key=key))["lines"]
                 if any(text in line for line in lines):

@@ -21,7 +21,7 @@ from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.place import ServerPlace
 
 SCRIPT = Path(__file__).with_name("scripted_server.py")
-PATIENCE = 30.0
+PATIENCE = 60.0
 MODERN_META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -65,7 +65,7 @@ class BridgeClient:
             assert self.process.stdin is not None
             self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -181,7 +181,13 @@ def processes_of(place: ServerPlace) -> list[psutil.Process]:
 
 
 def servers_of(place: ServerPlace) -> list[int]:
-    return [process.pid for process in processes_of(place) if {"server", "ostler.faces.daemon"} & {*process.cmdline()}]
+    """The pids of those that are servers, not bridges."""
+    found: list[int] = []
+    for process in processes_of(place):
+        with contextlib.suppress(psutil.Error):  # it may have ended since
+            if {"server", "ostler.faces.daemon"} & {*process.cmdline()}:
+                found.append(process.pid)
+    return found
 
 
 @contextlib.contextmanager
@@ -193,7 +199,7 @@ def clean_place(state_dir: Path) -> Generator[ServerPlace]:
     with contextlib.suppress(ServerUnavailableError, RefusedError):
         Dialer(place, kind="cli", note=notes.append).request("stop")
     try:
-        eventually(lambda: not processes_of(place), "no process is left", timeout=10)
+        eventually(lambda: not processes_of(place), "no process is left", timeout=40)
     except AssertionError as error:
         raise AssertionError(f"{error}: {[(p.pid, p.cmdline()) for p in processes_of(place)]} {notes}") from None
     finally:
