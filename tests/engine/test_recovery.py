@@ -5,12 +5,13 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import EPOCH, Down, World, manifest, running, until
+from tests.support.world import EPOCH, Down, Fail, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.views import CreateRequest
+from ostler.model.errors import OstlerError
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState
 
@@ -168,3 +169,34 @@ async def test_restore_of_many_is_bounded_and_complete() -> None:
     async with running(world, store=store) as manager:
         await settle(manager)
         assert {view.state for view in manager.views()} == {ServiceState.RUNNING}
+
+
+async def test_a_failure_of_an_earlier_run_is_told_until_it_is_overcome() -> None:
+    world, store = World(), MemoryStore()
+    world.always["w/stop"] = Fail("the disk is on fire")
+    entry = manifest(
+        lifecycleTools__find=None,
+        lifecycleTools__status=None,
+        lifecycleTools__healthCheck=None,
+        healthCheck={"enabled": False},
+    )
+    async with running(world, entry, store=store) as manager:
+        world.always["w/status"] = Fail("never ready")
+        with pytest.raises(OstlerError, match="kept as failed"):
+            await manager.create(CreateRequest("basic", "db"))
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        with pytest.raises(
+            OstlerError, match=r"what an earlier start of 'db' left could not be stopped.*service_stop db"
+        ):
+            await manager.start_service("db")
+        assert "never ready" in (manager.view("db").error or "")
+    world.always.clear()
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert "never ready" in (manager.view("db").error or "")
+        await manager.start_service("db")
+        assert manager.view("db").error is None
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").error is None

@@ -9,6 +9,7 @@ import pytest
 from ostler.adapters.config.paths import Paths
 from ostler.engine.views import CreateRequest
 from ostler.faces.application import open_application
+from ostler.model.errors import NotFoundError
 from ostler.model.events import EventKind
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
@@ -37,6 +38,10 @@ async def test_what_is_wrong_with_class_files_is_told_at_the_start(state_dir: Pa
     async with open_application(paths) as app:
         assert any("bad.yaml:1" in event.message for event in app.manager.events.read(limit=1000).events)
         assert any("bad.yaml:1" in str(finding) for finding in app.classes.findings)
+        with pytest.raises(
+            NotFoundError, match=r"'bad' not found.*or mend a class file that could not be read: .*bad.yaml:1"
+        ):
+            app.classes.get("bad")
 
 
 async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_dir: Path) -> None:

@@ -90,9 +90,11 @@ class ClassCatalogue:
         """
         entry = self._entries.get(name)
         if entry is None:
-            raise NotFoundError(
-                "ServiceClass", name, known=list(self._entries), next_actions=("serviceclass_list shows what there is",)
-            )
+            actions = ["serviceclass_list shows what there is"]
+            if broken := [finding for finding in self._findings if finding.severity == "error"]:
+                more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+                actions.append(f"or mend a class file that could not be read: {broken[0]}{more}")
+            raise NotFoundError("ServiceClass", name, known=list(self._entries), next_actions=actions)
         return entry
 
     def get_all(self) -> list[ClassEntry]:

@@ -195,6 +195,11 @@ class Teardown(Vitals):
                 await self._run_stop_plan(operation, plan)
         except OstlerError as error:
             if not await self._is_gone():
+                error.summary = f"what an earlier start of {instance.name!r} left could not be stopped: {error.summary}"
+                error.next_actions = error.next_actions or (
+                    f"service_stop {instance.name} tries again",
+                    f"service_delete {instance.name} with force=true forgets it even if stopping fails",
+                )
                 raise
             instance.note(f"the stop tool failed, but what was left is gone: {error.summary}")
         except TimeoutError:

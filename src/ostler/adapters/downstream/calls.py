@@ -138,7 +138,8 @@ def timed_out(link: Link, server: str, tool: str, timeout: float) -> ToolTimeout
     """Return the error of a call that got no answer in time."""
     noise = link.noise.describe()
     return ToolTimeoutError(
-        f"no answer from {tool!r} within {timeout:g} s; the call was cancelled" + (f"; {noise}" if noise else ""),
+        f"no answer from {tool!r} within {round(timeout, 2):g} s; the call was cancelled"
+        + (f"; {noise}" if noise else ""),
         tool=tool,
         next_actions=(
             "check what the tool did before calling it again",
