@@ -41,7 +41,8 @@ Tools (all take and return JSON; answers are JSON text unless said otherwise)
     add_tool {name}, remove_tool {name}     changes the tools list and says so
     add_tool_silently {name}        changes it without a word
     cancelled                       {"cancelled": names of the tools whose calls were cancelled}
-    peak                            {"peak": most calls that were under way at once, "calls": how many there were}
+    peak                            {"peak": most calls that were under way at once, "calls": how many there were};
+                                    it does not count itself
     start {name, …}                 starts a resource: {"id", "name", "state": "running", …}. `fail`: an isError result
                                     after starting it; `delay`: seconds before the answer; `ready_after`: how many
                                     `status` calls say "starting" first; other arguments are kept and given back
@@ -178,9 +179,10 @@ class Tools:
         return [self._described(name) for name in list(self._names)]
 
     def call(self, name: str, args: Json, call: Call) -> Json:
+        counted = name != "peak"
         with self._lock:
-            self._calls += 1
-            self._active += 1
+            self._calls += counted
+            self._active += counted
             self._peak = max(self._peak, self._active)
         try:
             method = getattr(self, f"tool_{name}", None)
@@ -191,7 +193,7 @@ class Tools:
             return method(args, call)
         finally:
             with self._lock:
-                self._active -= 1
+                self._active -= counted
                 if call.cancelled.is_set():
                     self._cancelled.append(name)
 
