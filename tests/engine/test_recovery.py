@@ -197,6 +197,3 @@ async def test_a_failure_of_an_earlier_run_is_told_until_it_is_overcome() -> Non
         assert "never ready" in (manager.view("db").error or "")
         await manager.start_service("db")
         assert manager.view("db").error is None
-    async with running(world, entry, store=store) as manager:
-        await settle(manager)
-        assert manager.view("db").error is None
