@@ -65,6 +65,19 @@ async def test_a_token_of_the_wrong_kind_is_told_apart(tmp_path: Path) -> None:
         assert "poor-token" not in text
 
 
+async def test_a_token_that_loses_its_scope_later(tmp_path: Path) -> None:
+    guard = Guard({"a-token": ["tools"]})
+    async with protected_server(guard), open_pool(tmp_path, entry(guard.port, "a-token")) as pool:
+        service = McpServerService(pool, "vault")
+        await service.wait_until(lambda status: status.state == "connected")
+        guard.tokens = {"a-token": ["reading"]}
+        assert "HTTP 403, insufficient_scope" in str(await refusal(pool))
+        await service.wait_until(lambda status: status.state == "auth_required")
+        guard.tokens = {"a-token": ["reading", "tools"]}
+        await pool.wait_until_connected("vault", 10)
+        assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
+
+
 async def test_a_token_that_is_refused_later_and_mended(tmp_path: Path) -> None:
     guard = Guard({"first-token": ["tools"]})
     async with protected_server(guard), open_pool(tmp_path, entry(guard.port, "first-token")) as pool:

@@ -115,6 +115,7 @@ async def test_the_files_are_watched(tmp_path: Path, state_dir: Path) -> None:
                 app.effective_config()["findings"]
             )
             assert app.manager.registry.get("web") is first  # the last good version stays
+            assert app.effective_config()["services"] == {"web": f"{file}:1"}
             assert first.state == "connected"
             (paths.services_dir / "process.yaml").write_text(forward("process", config))
             await until(lambda: any("(a MCPServer), which stays" in str(found) for found in app.statics.findings))

@@ -250,6 +250,7 @@ class Application:
             "restartNeeded": self._settings_changed,
             "servers": {entry["name"]: entry["entry"] for entry in self.server_entries()},
             "classes": {entry.name: entry.path for entry in self.classes.get_all()},
+            "services": self.statics.places(),
             "findings": [str(finding) for finding in findings],
         }
 

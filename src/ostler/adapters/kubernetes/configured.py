@@ -16,6 +16,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Clock
 from ostler.model.errors import AlreadyExistsError, Finding
 from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,10 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
     def has_work(self) -> bool:
         """Whether a tunnel is held open, so that the process must stay."""
         return self._pool.has_work
+
+    def places(self) -> JsonObject:
+        """Return where each service in force is defined, as `file:line`."""
+        return {name: f"{loaded.file}:{loaded.line}" for name, loaded in self._snapshot.entries.items()}
 
     async def load(self) -> StaticSnapshot:
         """Return what the files say now; `apply` makes it so."""
