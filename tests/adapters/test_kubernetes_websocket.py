@@ -90,6 +90,7 @@ async def test_what_breaks_the_protocol_or_the_connection_is_broken() -> None:
         await socket_over(Wire([server.send(CloseConnection(1009, "too much"))])).receive()
 
 
+@pytest.mark.virtual
 async def test_closing_does_not_wait_for_a_peer_that_does_not_read() -> None:
     wire = Wire(silent=True)
     started = anyio.current_time()
