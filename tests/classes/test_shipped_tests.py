@@ -33,9 +33,8 @@ def test_the_tests_of_a_shipped_class_pass(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
-def test_its_tests_show_it_starting_stopping_and_failing(path: Path) -> None:
+def test_its_tests_show_it_starting_and_stopping(path: Path) -> None:
     steps = [step for test in load_class_tests(path.read_text(encoding="utf-8")).value.tests for step in test.steps]
     assert {"create"} < {step.do for step in steps}
     assert any(step.do in ("stop", "delete") and step.calls for step in steps)
-    assert any(step.expect is not None and step.expect.error for step in steps)
     assert any(step.expect is not None and (step.expect.outputs or step.expect.outputs_include) for step in steps)

@@ -1,25 +1,20 @@
 """Plans equal what is really called, name what is not known yet, and stop being good when their facts change."""
 
 import random
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ostler.adapters.config.paths import class_files_in
 from ostler.engine.classes import ClassEntry
-from ostler.engine.manager import ServiceManager
 from ostler.engine.views import CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError, NotFoundError, OstlerError
 from ostler.model.plans import Plan
-from ostler.model.responses import ToolResponse
 from ostler.model.states import ServiceState
 from ostler.rules.manifests import load_manifests
-from ostler.rules.responses import normalise
 from support.plan_comparison import Recorder, Watch, differences_from_plan
-from support.world import BASIC, Fail, World, manifest, running, until
+from support.world import BASIC, Down, Fail, Lost, World, manifest, running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -153,6 +148,28 @@ async def test_leftovers_are_planned_before_a_new_start() -> None:
         assert differences_from_plan(plan.steps, watch.calls()) == []
 
 
+async def test_what_may_be_there_is_looked_for_before_it_is_stopped() -> None:
+    world = World()
+    async with running(world) as manager:
+        world.faults["w/start"].append(Lost(acts=True))
+        world.always["w/find"] = Down()
+        world.always["w/stop"] = Down()
+        with pytest.raises(OstlerError):
+            await manager.create(CreateRequest("basic", "one"))
+        assert manager.registry.find("one") is not None
+        plan = manager.plans.operate("one", "stop")
+        assert by_step(plan) == [
+            ("one", "find", {"name": "one"}),
+            ("one", "stop", {"id": "<known after find>"}),
+        ]
+        assert "if it is not, nothing is stopped" in plan.steps[0].note
+        world.always.clear()
+        before = len(world.calls)
+        await manager.stop_service("one")
+        assert differences_from_plan(plan.steps, world.calls[before:]) == []
+        assert world.resources == {}
+
+
 async def test_what_needs_no_call_says_so() -> None:
     async with running(World()) as manager:
         await manager.create(CreateRequest("basic", "one"))
@@ -220,75 +237,7 @@ async def test_a_generated_name_is_the_planned_one() -> None:
         assert manager.plans.create(CreateRequest("basic")).service != plan.service
 
 
-# -- every class -------------------------------------------------------------------------------------------
-
-PROCESS: Mapping[str, Any] = {
-    "pid": 4711,
-    "port": 40001,
-    "logFile": "/logs/x.log",
-    "matched": {"token": "0123456789abcdef", "webSocketUrl": "ws://127.0.0.1:40001/x"},
-}
-ANSWERS: Mapping[str, Any] = {
-    "process/start": PROCESS,
-    "process/status": {"state": "running", "ready": True, **PROCESS},
-    "desktop-commander/start_process": "Process started with PID 4711",
-    "desktop-commander/read_process_output": "",
-    "desktop-commander/list_sessions": "PID: 4711, Blocked: false",
-    "desktop-commander/force_terminate": "No active session found for PID 4711",
-}
-ARGS: Mapping[str, Any] = {
-    "command": "sleep 60",
-    "directory": "/srv",
-    "port": 40001,
-    "destination": "me@bastion",
-    "remotePort": 5432,
-}
-
-
-class Scripted:
-    """Answers tools of the shipped classes."""
-
-    async def call_tool(
-        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
-    ) -> ToolResponse:
-        value = ANSWERS.get(tool, {})
-        text = value if isinstance(value, str) else ""
-        return normalise([{"type": "text", "text": text}], None if isinstance(value, str) else value)
-
-
-@pytest.mark.parametrize("path", class_files_in(SHIPPED), ids=lambda path: path.stem)
-async def test_the_plan_of_a_shipped_class_is_what_is_called(path: Path) -> None:
-    [loaded] = load_manifests(path.read_text(encoding="utf-8"), path.name)
-    entry = ClassEntry(loaded.service_class, loaded.digest)
-    if not all(server in ("process", "desktop-commander") for server in loaded.service_class.servers()):
-        pytest.skip("its tools are not scripted here")
-    specs = loaded.service_class.spec.args
-    args = {name: ARGS[name] for name, spec in specs.items() if name in ARGS and (spec.required or name == "port")}
-    recorder = Recorder(Scripted())
-    async with running(recorder, entry) as manager:  # pyright: ignore[reportArgumentType]
-        await compare_life(manager, recorder, entry.name, args)
-
-
-async def compare_life(manager: ServiceManager, recorder: Recorder, class_name: str, args: dict[str, Any]) -> None:
-    """Create, restart, stop, start and delete a service, and hold each plan against the calls."""
-    plan = manager.plans.create(CreateRequest(class_name, "it", args))
-    watch = Watch(manager, recorder, "it")
-    await manager.create(CreateRequest(class_name, "it", args, plan_id=plan.id))
-    assert differences_from_plan(plan.steps, watch.calls()) == []
-    planned_stop = plan.stop_steps
-    for action, operate in (
-        ("restart", manager.restart_service),
-        ("stop", manager.stop_service),
-        ("start", manager.start_service),
-        ("delete", manager.delete),
-    ):
-        plan = manager.plans.operate("it", action)  # pyright: ignore[reportArgumentType]
-        watch = Watch(manager, recorder, "it")
-        await operate("it")
-        made = watch.calls()
-        assert differences_from_plan(plan.steps, made) == [], action
-        if action == "stop":
-            assert differences_from_plan(planned_stop, made) == []
+# -- generated classes -----------------------------------------------------------------------------------
 
 
 def generated(seed: int) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:

@@ -167,6 +167,22 @@ def test_a_class_is_drafted_from_calls(ostler: CommandLine, tmp_path: Path) -> N
     assert ostler.json("class", "draft", "--json")["name"] == "process-start"
 
 
+def test_a_test_is_recorded_on_the_live_servers(ostler: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "static-web-server.test.yaml"
+    record = ("test", "static-web-server", "--record", "-a", f"directory={tmp_path}")
+    assert ostler.run(*record) == ExitStatus.USAGE
+    assert "--output" in ostler.err
+    assert ostler.run(*record, "-o", str(file)) == ExitStatus.OK, ostler.out + ostler.err
+    processes = ostler.json("call", "process/list", "--json")["result"]["processes"]
+    assert [p["state"] for p in processes if p["key"] == "recorded-static-web-server"] == ["exited"]
+    assert ostler.run("test", str(file)) == ExitStatus.OK, ostler.out
+    assert ostler.out.endswith("1 passed, 0 failed\n")
+    assert ostler.run(*record, "-o", str(file)) == ExitStatus.FAILED
+    assert "is not written over" in ostler.err
+    assert ostler.run("test", "no-such-class", "--record") == ExitStatus.NOT_FOUND
+    assert ostler.run("test", str(file), "-a", "x=1") == ExitStatus.USAGE
+
+
 def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: x}\nspec:\n  serviceConfg: {}\n")

@@ -1,11 +1,15 @@
 """service_plan and the planId of service_create, as a client meets them."""
 # ruff: noqa: E501 (texts are compared as they are)
 
+from dataclasses import replace
+
 import pytest
 from inline_snapshot import snapshot
 from mcp.client import Client
 from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
 from tests.support.world import World, manifest
+
+from ostler.engine.protocols import ToolInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +82,25 @@ async def test_a_plan_id_is_refused_when_something_changed() -> None:
         assert error["code"] == "conflict"
         text, _ = await refusal(client, "service_create", serviceClassName="basic", name="one", planId="x")
         assert "planId 'x' is not the id of a plan of a create" in text
+
+
+async def test_a_plan_id_is_refused_when_a_tool_takes_other_arguments() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        plan = await call(client, "service_plan", serviceClassName="basic", name="one")
+        listed = [
+            replace(info, input_schema={"type": "object"}) if info.name == "stop" else info
+            for info in app.pool.list_tools()
+        ]
+
+        def list_tools(server: str | None = None) -> list[ToolInfo]:  # as after a server's list_changed
+            return listed
+
+        app.pool.list_tools = list_tools
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="one", planId=plan["planId"])
+        assert "nothing was done: the tools' schemas changed since" in text
+        again = await call(client, "service_plan", serviceClassName="basic", name="one")
+        created = await call(client, "service_create", serviceClassName="basic", name="one", planId=again["planId"])
+        assert created["service"]["state"] == "running"
 
 
 @pytest.mark.parametrize(

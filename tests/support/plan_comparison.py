@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 
@@ -33,10 +33,16 @@ class Recorder:
         return await self.inner.call_tool(tool, args, timeout=timeout, progress=progress)
 
 
+class Recording(Protocol):
+    """Whatever keeps the calls."""
+
+    calls: list[Made]
+
+
 class Watch:
     """The calls up to the end of an operation of one service, without what the health scheduler asks afterwards."""
 
-    def __init__(self, manager: ServiceManager, recorder: Recorder, service: str) -> None:
+    def __init__(self, manager: ServiceManager, recorder: Recording, service: str) -> None:
         self._recorder = recorder
         self._service = service
         self._from = len(recorder.calls)
@@ -64,7 +70,7 @@ def differences_from_plan(
     found: list[str] = []
     rest = list(enumerate(made))
     places: dict[str, list[int]] = defaultdict(list)
-    for step in steps:
+    for index, step in enumerate(steps):
         matching = [entry for entry in rest if _matches(step, entry[1])]
         previous = places[step.service][-1] if places[step.service] else -1
         matching = [entry for entry in matching if entry[0] > previous]
@@ -74,9 +80,9 @@ def differences_from_plan(
             found.append(f"planned, not called: {step.service} {step.step} {step.tool} {step.args}")
             continue
         taken = matching[:1]
-        if step.every is not None:
-            for entry in matching[1:]:
-                taken.append(entry)
+        if step.every is not None or step.tries > 1:  # all of them, but for those that later steps need
+            needed = sum(_matches(other, matching[0][1]) for other in steps[index + 1 :])
+            taken += matching[1 : max(len(matching) - needed, 1)]
         for entry in taken:
             rest.remove(entry)
             places[step.service].append(entry[0])

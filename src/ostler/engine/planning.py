@@ -1,6 +1,6 @@
 """What an operation would do: the calls, services and servers of it, found out without calling or changing anything."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ostler.engine.classes import ClassCatalogue, ClassEntry
@@ -21,6 +21,8 @@ from ostler.rules.planner import Knowledge
 from ostler.rules.unknowns import AFTER_START
 
 _AFTER_CREATION = "<known after creation>"
+_FIND = "whether it is there; if it is not, nothing is stopped"
+_LEFTOVER = "what an earlier start left behind"
 _WORDS: Mapping[str, str] = {
     "class": "the class",
     "tools": "the tools' schemas",
@@ -158,7 +160,7 @@ class Planner:
         if effect != "create":
             draft.depend_on_state(instance)
         if instance.record.has_leftover:
-            draft.steps += self._taking_down(instance, "what an earlier start left behind")
+            draft.steps += self._taking_down(instance, "" if instance.state.is_up else _LEFTOVER)
         knowledge = self._with_dependencies(draft, instance, new=effect == "create")
         service_class = instance.service_class
         draft.steps += planner.start_steps(instance.name, service_class, knowledge)
@@ -226,21 +228,21 @@ class Planner:
         draft.depend_on_state(service)
         draft.concern(service, "none", why)
 
-    def _taking_down(self, instance: ServiceInstance, note: str = "") -> Iterable[PlannedStep]:
-        """Yield the pinned stop plan, or how one is found when there is none."""
+    def _taking_down(self, instance: ServiceInstance, note: str = "") -> list[PlannedStep]:
+        """Return the pinned stop plan, or how one is found when there is none."""
         name, tools = instance.name, instance.service_class.tools
         if instance.record.stop_plan:
             steps = planner.pinned_steps(name, instance.record.stop_plan, instance.secrets)
             return [replace(step, note=note) for step in steps]
         knowledge = Knowledge(instance.template_names(), {}, instance.secrets)
-        unknown = {("start", key): "<known after find>" for key in tools.find.outputs} if tools.find else {}
-        found = [] if tools.find is None else [
-            planner.looking_step(name, "find", tools.find, knowledge, every=0.0),
-        ]  # fmt: skip
-        found = [replace(step, every=None, note="whether it is there; if not, nothing is stopped") for step in found]
+        found: list[PlannedStep] = []
+        if tools.find is not None:
+            found.append(planner.single_step(name, "find", tools.find, knowledge, note=_FIND))
+            after = {("start", key): planner.AFTER_FIND for key in tools.find.outputs}
+            knowledge = replace(knowledge, unknown=after)
         try:
-            stops = list(planner.stop_steps(name, instance.service_class, replace(knowledge, unknown=unknown)))
-        except TemplateError:
+            stops = list(planner.stop_steps(name, instance.service_class, knowledge))
+        except TemplateError:  # it cannot be known how: the stop will say so
             return found
         return [*found, *(replace(step, note=note) for step in stops)]
 

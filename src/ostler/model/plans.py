@@ -21,6 +21,7 @@ class PlannedStep:
         args: rendered and masked, with `<known after start>` in the place of what is not known yet.
         known: whether nothing in `args` is unknown.
         every: seconds between repetitions of a call that is made until it passes; None when it is made once.
+        tries: how often it is made at most until it succeeds.
         note: when or why, where that does not go without saying.
     """
 
@@ -30,6 +31,7 @@ class PlannedStep:
     args: JsonObject
     known: bool = True
     every: float | None = None
+    tries: int = 1
     note: str = ""
 
 

@@ -12,7 +12,7 @@ from ostler.model.manifest import NAME_PATTERN
 from ostler.model.servers import MASK
 from ostler.rules.call_roles import CallRole, ends_what_began, role_of, words_of
 from ostler.rules.data_flow import Source, regex_for, scalars_in, uses, with_templates
-from ostler.rules.manifest_text import yaml_key
+from ostler.rules.manifest_text import flow, yaml_key
 from ostler.rules.manifests import load_manifests
 
 _SURE = 100
@@ -301,7 +301,7 @@ class _Drafting:
         ]
         if self._args:
             lines.append("  args:")
-            lines += [f"    {name}: {_flow(spec)}" for name, spec in self._args.items()]
+            lines += [f"    {name}: {flow(spec)}" for name, spec in self._args.items()]
         lines += ["  serviceConfig:", "    lifecycleTools:"]
         lines += self._step_lines([step for step in steps if "[" not in step.step])
         for hook in ("postStart", "preStop"):
@@ -310,7 +310,7 @@ class _Drafting:
                 lines.append(f"      {hook}:")
             for step in hooks:
                 call = {"tool": step.call.tool, "args": with_templates(step.call.args, self._usable(step))}
-                lines.append(f"        - {_flow(call)}")
+                lines.append(f"        - {flow(call)}")
         outputs = {key: f"{{{{ start.{key} }}}}" for key in steps[0].outputs}
         if outputs:
             lines.append("    outputs:")
@@ -329,12 +329,12 @@ class _Drafting:
             args = cast("JsonObject", with_templates(step.call.args, self._usable(step)))
             if args:
                 lines.append("        args:")
-                lines += [f"          {yaml_key(key)}: {_flow(value)}" for key, value in args.items()]
+                lines += [f"          {yaml_key(key)}: {flow(value)}" for key, value in args.items()]
             if step.expect:
-                lines.append(f"        expect: {_flow(step.expect)}")
+                lines.append(f"        expect: {flow(step.expect)}")
             if step.outputs:
                 lines.append("        outputs:")
-                lines += [f"          {yaml_key(key)}: {_flow(value)}" for key, value in step.outputs.items()]
+                lines += [f"          {yaml_key(key)}: {flow(value)}" for key, value in step.outputs.items()]
         return lines
 
     def _usable(self, step: _Step) -> list[Source]:
@@ -373,12 +373,3 @@ def _leaves(value: JsonMapping, prefix: str = "") -> list[tuple[str, JsonValue]]
         else:
             found.append((path, item))
     return sorted(found, key=lambda leaf: leaf[0].count("."))
-
-
-def _flow(value: JsonValue) -> str:
-    """Return `value` as JSON, which is YAML, with plain keys where they can be."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{yaml_key(k)}: {_flow(v)}" for k, v in cast("JsonMapping", value).items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, cast("list[JsonValue]", value))) + "]"
-    return json.dumps(value, ensure_ascii=False)

@@ -3,9 +3,10 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonMapping, JsonValue
 
 MAX_DESCRIPTION = 200
 """Characters of a description that are taken over."""
@@ -35,6 +36,16 @@ def scalar(value: JsonValue) -> str:
         and value.lower() not in _WORDS_OF_YAML
     ):
         return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def flow(value: JsonValue) -> str:
+    """Return a value as YAML on one line that reads back as the same value: JSON, with plain keys where they can be."""
+    if isinstance(value, Mapping):
+        pairs = (f"{yaml_key(key)}: {flow(item)}" for key, item in cast("JsonMapping", value).items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow, cast("list[JsonValue]", value))) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

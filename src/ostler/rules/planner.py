@@ -16,6 +16,9 @@ from ostler.rules.unknowns import AFTER_START, Unknowns, render_partly
 AFTER_RESTART = "<known after restart>"
 """Stands for what only the restart tool's answer will tell."""
 
+AFTER_FIND = "<known after find>"
+"""Stands for what only the find tool's answer will tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
@@ -85,12 +88,17 @@ def stop_steps(service: str, service_class: ServiceClass, knowledge: Knowledge) 
 def pinned_steps(service: str, plan: Collection[PlannedCall], secrets: Collection[str]) -> Iterator[PlannedStep]:
     """Yield the calls of a pinned stop plan."""
     for call in plan:
-        yield PlannedStep(service, call.step, call.tool, _masked(call.args, secrets))
+        yield PlannedStep(service, call.step, call.tool, _masked(call.args, secrets), tries=call.retry_attempts)
 
 
 def looking_step(service: str, step: str, spec: ToolCallSpec, knowledge: Knowledge, *, every: float) -> PlannedStep:
     """Return a call that looks again and again until it passes."""
     return _planned(service, step, spec, knowledge, every=every, note="until it passes")
+
+
+def single_step(service: str, step: str, spec: ToolCallSpec, knowledge: Knowledge, *, note: str = "") -> PlannedStep:
+    """Return a call that is made once."""
+    return _planned(service, step, spec, knowledge, note=note)
 
 
 def planned_outputs(service_class: ServiceClass, knowledge: Knowledge) -> tuple[JsonObject, dict[str, str]]:
@@ -129,7 +137,9 @@ def _planned(
     except TemplateError as error:
         error.located(service=service, step=step, tool=spec.tool)
         raise
-    return PlannedStep(service, step, spec.tool, _masked(partly.value, knowledge.secrets), partly.known, every, note)
+    args = _masked(partly.value, knowledge.secrets)
+    tries = spec.retry.attempts if spec.retry is not None and every is None else 1
+    return PlannedStep(service, step, spec.tool, args, partly.known, every, tries, note)
 
 
 def _masked(args: JsonValue, secrets: Collection[str]) -> JsonObject:

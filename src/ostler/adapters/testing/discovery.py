@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostler.adapters.config.class_files import ClassFiles
+from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.testing.runner import TestResult, run_class_tests
 from ostler.engine.classes import ClassEntry
@@ -74,15 +74,41 @@ def run_test_file(path: Path, only: str = "", known: KnownTools | None = None) -
         return TestedFile(path, findings=(Finding(f"cannot be read: {reason}", str(path), rule="unreadable"),))
     snapshot = ClassFiles(shipped_classes_dir(), path.parent, known or KnownTools()).reload()
     name = loaded.value.service_class
-    entries = [
-        ClassEntry(
-            source.loaded.service_class, source.loaded.digest, source.loaded.text, source.origin, str(source.path)
-        )
-        for source in snapshot.entries.values()
-    ]
+    entries = [_entry(source) for source in snapshot.entries.values()]
     if name not in snapshot.entries:
         return TestedFile(path, findings=tuple(_missing_class(loaded, path, snapshot.entries, snapshot.findings)))
     return TestedFile(path, tuple(run_class_tests(loaded, entries, only)))
+
+
+def find_class(wanted: str, user_classes: Path, known: KnownTools | None = None) -> tuple[ClassEntry, list[ClassEntry]]:
+    """Return (the class that is meant, it and all others that it can depend on).
+
+    Args:
+        wanted: the file of a class, or the name of one of the user's or of a shipped one.
+        user_classes: the folder of the user's classes.
+        known: the downstream servers, by which classes of muster are read.
+
+    Raises:
+        NotFoundError: there is no such class.
+        ManifestError: its file is broken.
+    """
+    path = Path(wanted).expanduser()
+    is_file = path.suffix in _SUFFIXES
+    folder = path.parent if is_file else user_classes
+    snapshot = ClassFiles(shipped_classes_dir(), folder, known or KnownTools()).reload()
+    entries = [_entry(source) for source in snapshot.entries.values()]
+    for entry in entries:
+        if Path(entry.path) == path if is_file else entry.name == wanted:
+            return entry, entries
+    broken = [finding for finding in snapshot.findings if is_file and Path(finding.file) == path]
+    if broken:
+        raise ManifestError(broken, what=wanted)
+    raise NotFoundError("ServiceClass", wanted, known=list(snapshot.entries))
+
+
+def _entry(source: ClassSource) -> ClassEntry:
+    loaded = source.loaded
+    return ClassEntry(loaded.service_class, loaded.digest, loaded.text, source.origin, str(source.path))
 
 
 def _missing_class(

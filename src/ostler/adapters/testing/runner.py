@@ -1,27 +1,28 @@
 """Runs the tests of a class: the real engine, step by step, over a scripted ToolCaller and in virtual time."""
 
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import anyio
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.testing.scripted_caller import ScriptedCaller
+from ostler.adapters.testing.results import Failure, Outcome, TestResult
+from ostler.adapters.testing.scripted_caller import CallProblem, ScriptedCaller
 from ostler.adapters.testing.stand_ins import add_stand_in
 from ostler.adapters.testing.virtual_time import run_in_virtual_time
 from ostler.engine.classes import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import ToolCaller
 from ostler.engine.views import CreateRequest, OperationResult
-from ostler.model.class_tests import ClassTest, StepExpectation, TestStep
+from ostler.model.class_tests import ClassTest, ExpectedCall, StepExpectation, TestStep
 from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.class_tests import LoadedTests
 from ostler.rules.differences import differences, shown
 from ostler.rules.yaml_source import Path
@@ -33,58 +34,6 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _LONGEST = 30 * 86400.0
 _PAUSE = 0.002
 _HALF = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Something that is not as a test expects.
-
-    Attributes:
-        message: what, in one sentence.
-        details: more lines: differences, and the calls as they were made.
-        file: the file of the tests.
-        line: 1-based line of what was expected.
-        column: 1-based column.
-        path: the key path in the file.
-    """
-
-    message: str
-    details: tuple[str, ...]
-    file: str
-    line: int
-    column: int
-    path: str
-
-    def __str__(self) -> str:
-        return "\n".join([f"{self.file}:{self.line}:{self.column}: {self.message}", *self.details])
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """How one test went.
-
-    Attributes:
-        class_name: the class that was tested.
-        name: the test's name.
-        file: its file.
-        line: where it begins.
-        failures: what was not as expected; none when it passed.
-        seconds: how much virtual time it took.
-    """
-
-    __test__ = False
-
-    class_name: str
-    name: str
-    file: str
-    line: int
-    failures: tuple[Failure, ...] = ()
-    seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether everything was as expected."""
-        return not self.failures
 
 
 def run_class_tests(tests: LoadedTests, classes: Iterable[ClassEntry], only: str = "") -> list[TestResult]:
@@ -99,37 +48,10 @@ def run_class_tests(tests: LoadedTests, classes: Iterable[ClassEntry], only: str
     """
     entries = list(classes)
     return [
-        run_in_virtual_time(lambda index=index: _TestRun(tests, index, entries).run())
+        run_in_virtual_time(lambda index=index: TestRun(tests, index, entries).run())
         for index, test in enumerate(tests.value.tests)
         if only in test.name
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How a step ended: its error or its result, what time it took, and the event cursor that it began at."""
-
-    error: OstlerError | None
-    result: OperationResult | None
-    seconds: float
-    cursor: int
-
-    def problems(self, expect: StepExpectation) -> Iterator[tuple[str, str]]:
-        """Yield (key, what is wrong) for what `expect` says of the ending itself."""
-        error, result = self.error, self.result
-        if expect.error is not None and error is None:
-            yield "error", "expected an error, but it succeeded" + (f": {result.message}" if result else "")
-        for text in expect.error or ():
-            if error is not None and text not in str(error):
-                yield "error", f"the error has no {text!r}: {error}"
-        for text in expect.message or ():
-            if result is None:
-                yield "message", "this step has no message"
-            elif text not in result.message:
-                yield "message", f"the message has no {text!r}: {result.message}"
-        if expect.within is not None and self.seconds > expect.within:
-            took = format_duration(round(self.seconds, 3))
-            yield "within", f"it took {took}, longer than {format_duration(expect.within)}"
 
 
 class _Middle(Random):
@@ -139,30 +61,62 @@ class _Middle(Random):
         return _HALF
 
 
-class _TestRun:
+class StepCaller(ToolCaller, Protocol):
+    """A ToolCaller that is told of the steps of a test.
+
+    Attributes:
+        calls_made: calls so far.
+        under_way: calls that are not answered yet.
+        problems: what was not as expected in this step.
+        transcript: the calls of this step, for people.
+        stand_ins: outputs of the services that are only supposed, by name.
+    """
+
+    calls_made: int
+    under_way: int
+    problems: list[CallProblem]
+    transcript: list[str]
+    stand_ins: dict[str, JsonObject]
+
+    def begin_step(self, expected: Sequence[ExpectedCall] | None) -> None:
+        """A step begins; `expected` are the calls that it must make."""
+        ...
+
+    def end_step(self) -> None:
+        """The step has ended."""
+        ...
+
+
+class TestRun:
     """One run of one test."""
 
-    def __init__(self, tests: LoadedTests, index: int, entries: list[ClassEntry]) -> None:
+    __test__ = False
+    _longest = _LONGEST
+    _persist = True
+
+    def __init__(
+        self, tests: LoadedTests, index: int, entries: list[ClassEntry], caller: StepCaller | None = None
+    ) -> None:
         self._tests = tests
         self._index = index
         self._test: ClassTest = tests.value.tests[index]
         self._entries = entries
         file = tests.value
-        self._name = self._test.service or file.service or SERVICE
+        self.name = self._test.service or file.service or SERVICE
         self._args = {**file.args, **self._test.args}
         self._env = {**file.env, **self._test.env}
         self._services = {s.name: s for s in (*file.services, *self._test.services)}
-        self._caller = ScriptedCaller({**file.answers, **self._test.answers})
+        self._caller: StepCaller = caller or ScriptedCaller({**file.answers, **self._test.answers})
         self._store = MemoryStore()
         self._ids = itertools.count(1)
         self._failures: list[Failure] = []
 
     async def run(self) -> TestResult:
         began = anyio.current_time()
-        with anyio.move_on_after(_LONGEST) as scope:
+        with anyio.move_on_after(self._longest) as scope:
             await self._steps()
         if scope.cancelled_caught:
-            self._fail(("name",), f"the test did not end within {format_duration(_LONGEST)}")
+            self._fail(("name",), f"the test did not end within {format_duration(self._longest)}")
         line = self._tests.document.locate(("tests", self._index))[0]
         return TestResult(
             self._tests.value.service_class,
@@ -212,7 +166,7 @@ class _TestRun:
                 seconds = anyio.current_time() - began
                 await self._settle(manager)
                 self._caller.end_step()
-                self._judge(manager, index, _Outcome(error, result, seconds, cursor))
+                self.judge(manager, index, Outcome(error, result, seconds, cursor))
                 if self._failures:
                     break
             self._caller.begin_step(None)
@@ -221,18 +175,20 @@ class _TestRun:
         match step.do:
             case "create":
                 args = {**self._args, **step.args}
-                request = CreateRequest(self._tests.value.service_class, self._name, args, start=step.start)
+                request = CreateRequest(
+                    self._tests.value.service_class, self.name, args, start=step.start, persist=self._persist
+                )
                 return await manager.create(request)
             case "start":
-                return await manager.start_service(self._name)
+                return await manager.start_service(self.name)
             case "stop":
-                return await manager.stop_service(self._name)
+                return await manager.stop_service(self.name)
             case "restart":
-                return await manager.restart_service(self._name)
+                return await manager.restart_service(self.name)
             case "delete":
-                return await manager.delete(self._name, force=step.force, abandon=step.abandon)
+                return await manager.delete(self.name, force=step.force, abandon=step.abandon)
             case "check":
-                await manager.check_health(self._name)
+                await manager.check_health(self.name)
             case "wait":
                 await anyio.sleep(step.lasting or 0.0)
             case "reopen":
@@ -252,7 +208,8 @@ class _TestRun:
 
     # -- judging -------------------------------------------------------------------------------------------
 
-    def _judge(self, manager: ServiceManager, index: int, outcome: "_Outcome") -> None:
+    def judge(self, manager: ServiceManager, index: int, outcome: Outcome) -> None:
+        """Note what is not as the step expects."""
         step, error = self._test.steps[index], outcome.error
         here: Path = ("steps", index)
         label = f"step {index + 1} ({step.do})"
@@ -294,18 +251,18 @@ class _TestRun:
         return step.expect is not None and step.expect.error is not None
 
     def _service_problems(self, manager: ServiceManager, expect: StepExpectation) -> Iterator[tuple[str, str]]:
-        exists = self._name in manager.registry
+        exists = self.name in manager.registry
         if expect.exists is not None and exists is not expect.exists:
-            yield "exists", f"service {self._name!r} {'still exists' if exists else 'does not exist'}"
+            yield "exists", f"service {self.name!r} {'still exists' if exists else 'does not exist'}"
             return
-        view = manager.view(self._name) if exists else None
+        view = manager.view(self.name) if exists else None
         facts = ("state", "health", "reachability", "reason", "restarts")
         for key in facts:
             wanted = getattr(expect, key)
             if wanted is None:
                 continue
             if view is None:
-                yield key, f"expected {key} {_word(wanted)}, but service {self._name!r} does not exist"
+                yield key, f"expected {key} {_word(wanted)}, but service {self.name!r} does not exist"
             elif getattr(view, key) != wanted:
                 seen = f" ({view.error})" if view.error and key in ("state", "health") else ""
                 yield key, f"expected {key} {_word(wanted)}, got {_word(getattr(view, key))}{seen}"
@@ -316,9 +273,9 @@ class _TestRun:
             if wanted is None:
                 continue
             if view is None:
-                yield key, f"expected outputs, but service {self._name!r} does not exist"
+                yield key, f"expected outputs, but service {self.name!r} does not exist"
                 continue
-            for line in differences(wanted, manager.reveal(self._name)[1], "outputs", partial=partial):
+            for line in differences(wanted, manager.reveal(self.name)[1], "outputs", partial=partial):
                 yield key, line
 
     def _fail(self, path: Path, message: str, details: tuple[str, ...] = ()) -> None:

@@ -3,12 +3,14 @@
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ostler.faces.cli.importing import known_tools
-from ostler.faces.cli.session import ExitStatus, fail, print_json, session_of
+from ostler.faces.cli.recording import record
+from ostler.faces.cli.session import ExitStatus, fail, parse_pairs, print_json, session_of, usage_error
 from ostler.model.json import JsonObject
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 Format = Literal["human", "json", "junit"]
 
 
-def run_tests(
+def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     what: Annotated[
         list[str] | None,
@@ -28,6 +30,11 @@ def run_tests(
         str | None, typer.Option("--only", "-k", metavar="TEXT", help="Only tests whose name has it.")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to report.")] = "human",
+    recorded: Annotated[
+        bool, typer.Option("--record", help="Live through a service of the CLASS on the live servers; write that down.")
+    ] = False,
+    arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="With --record: an arg.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="With --record: the file to write.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of test files instead.")] = False,
 ) -> None:
     """Run the tests of ServiceClasses (NAME.test.yaml) on the real engine; no server, tool or time is needed."""
@@ -36,22 +43,37 @@ def run_tests(
 
         print_json(class_test_json_schema())
         return
+    if recorded:
+        if not what or len(what) != 1 or only:
+            usage_error("--record takes one class: its name, or its file")
+        record(context, what[0], parse_pairs("--arg", arg or []), output)
+        return
+    if arg or output:
+        usage_error("--arg and --output have an effect with --record only")
+    _report(_run(context, what or [], only or ""), form)
+
+
+def _run(context: typer.Context, what: list[str], only: str) -> "list[TestedFile]":
     from ostler.adapters.testing.discovery import find_test_files, run_test_file
     from ostler.model.errors import NotFoundError
 
     session = session_of(context)
     folder = session.paths.serviceclasses_dir
     try:
-        files = find_test_files(what or [], folder)
+        files = find_test_files(what, folder)
     except NotFoundError as error:
         fail(str(error), ExitStatus.NOT_FOUND)
     if not files:
         fail(f"there are no class tests (NAME.test.yaml) in {str(folder)!r}", ExitStatus.NOT_FOUND)
     logging.getLogger("ostler").addHandler(logging.NullHandler())  # what matters of the engine's words is in the report
     known = known_tools(session)
-    tested = [run_test_file(file, only or "", known) for file in files]
+    tested = [run_test_file(file, only, known) for file in files]
     if only and not any(file.results or file.findings for file in tested):
         fail(f"no test has {only!r} in its name", ExitStatus.NOT_FOUND)
+    return tested
+
+
+def _report(tested: "list[TestedFile]", form: Format) -> None:
     match form:
         case "human":
             _print_human(tested)

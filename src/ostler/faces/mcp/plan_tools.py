@@ -82,6 +82,8 @@ def _step(step: PlannedStep) -> JsonObject:
         facts["partlyKnown"] = True
     if step.every is not None:
         facts["every"] = format_duration(step.every)
+    if step.tries > 1:
+        facts["tries"] = step.tries
     if step.note:
         facts["note"] = step.note
     return facts
@@ -121,10 +123,10 @@ def _step_text(step: PlannedStep) -> str:
     args = clipped(json.dumps(step.args, ensure_ascii=False), _MAX_ARGS_TEXT)
     text = f"{step.service} {step.step}: {step.tool} {args}"
     if step.every is not None:
-        text += f", every {format_duration(step.every)} {step.note}"
-    elif step.note:
-        text += f" ({step.note})"
-    return text
+        return f"{text}, every {format_duration(step.every)} {step.note}"
+    tries = f"at most {step.tries} tries" if step.tries > 1 else ""
+    notes = "; ".join(note for note in (tries, step.note) if note)
+    return f"{text} ({notes})" if notes else text
 
 
 PLAN_TOOLS = (

@@ -1,0 +1,207 @@
+"""Records a test of a class: one life of a service on live servers, with what was called and answered."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ostler.adapters.testing.results import Outcome
+from ostler.adapters.testing.runner import TestRun
+from ostler.engine.classes import ClassEntry
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import Progress, ToolCaller
+from ostler.model.class_tests import ExpectedCall
+from ostler.model.errors import (
+    ConnectionLostError,
+    DownstreamError,
+    ServerUnavailableError,
+    ToolTimeoutError,
+)
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.responses import ToolResponse
+from ostler.rules.class_tests import load_class_tests
+from ostler.rules.manifest_text import flow
+from ostler.rules.masking import mask
+
+if TYPE_CHECKING:
+    from ostler.adapters.testing.scripted_caller import CallProblem
+
+STEPS = ("create", "check", "stop", "delete")
+"""What is done to the service that is recorded."""
+
+_LONGEST = 900.0
+_ERRORS: Sequence[tuple[type[DownstreamError], str]] = (
+    (ToolTimeoutError, "timeout"),
+    (ConnectionLostError, "lost"),
+    (ServerUnavailableError, "unavailable"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTest:
+    """A recorded test.
+
+    Attributes:
+        text: the file of class tests.
+        error: why the recording ended early; empty when it did not.
+    """
+
+    text: str
+    error: str = ""
+
+
+class RecordingCaller:
+    """Passes calls on to live servers and keeps what they answered, step by step."""
+
+    def __init__(self, live: ToolCaller) -> None:
+        self._live = live
+        self.calls_made = 0
+        self.under_way = 0
+        self.problems: list[CallProblem] = []
+        self.transcript: list[str] = []
+        self.stand_ins: dict[str, JsonObject] = {}
+        self.calls: list[JsonObject] = []
+
+    def __repr__(self) -> str:
+        return f"RecordingCaller({self.calls_made} calls)"
+
+    def begin_step(self, expected: Sequence[ExpectedCall] | None) -> None:
+        """Begin to record a step."""
+        del expected
+        self.calls = []
+
+    def end_step(self) -> None:
+        """The step has ended."""
+
+    async def call_tool(
+        self, tool: str, args: JsonMapping, *, timeout: float | None = None, progress: Progress | None = None
+    ) -> ToolResponse:
+        """Call the tool and keep its answer.
+
+        Raises:
+            DownstreamError: there was none; that is kept, too.
+        """
+        self.calls_made += 1
+        self.under_way += 1
+        call: JsonObject = {"tool": tool, "args": dict(args)}
+        self.calls.append(call)
+        try:
+            response = await self._live.call_tool(tool, args, timeout=timeout, progress=progress)
+        except DownstreamError as error:
+            call["error"] = next((word for kind, word in _ERRORS if isinstance(error, kind)), "rejected")
+            raise
+        finally:
+            self.under_way -= 1
+        call.update(_answer(response))
+        return response
+
+
+class _RecordingRun(TestRun):
+    """A run of a test that has only its actions: notes what happens in the place of judging it."""
+
+    _longest = _LONGEST
+    _persist = False  # whatever ends the recording, nothing of it stays
+
+    def __init__(self, text: str, file: str, entries: list[ClassEntry], caller: RecordingCaller) -> None:
+        super().__init__(load_class_tests(text, file), 0, entries, caller)
+        self._recording = caller
+        self.steps: list[JsonObject] = []
+        self.secrets: frozenset[str] = frozenset()
+        self.error = ""
+
+    def judge(self, manager: ServiceManager, index: int, outcome: Outcome) -> None:
+        """Note the calls of a step and what is true after it."""
+        if self.error:
+            return
+        self.secrets |= manager.secrets()
+        expect: JsonObject = {}
+        service = manager.registry.find(self.name)
+        if service is None:
+            expect["exists"] = False
+        else:
+            expect |= {"state": service.state.value, "health": service.health.value}
+            outputs = manager.reveal(self.name)[1]
+            if outputs:
+                expect["outputs"] = outputs
+        if outcome.error is not None:
+            self.error = str(outcome.error)
+            expect["error"] = outcome.error.summary.split("; ")[0]
+        self.steps.append({"do": STEPS[index], "calls": _merged(self._recording.calls), "expect": expect})
+
+
+async def record_class_test(
+    entry: ClassEntry, entries: Iterable[ClassEntry], args: JsonMapping, live: ToolCaller, *, service: str = "test"
+) -> RecordedTest:
+    """Create a service of the class on live servers, check, stop and delete it, and return that as a test.
+
+    Secrets of the service are masked in the text, also those that it was given.
+
+    Args:
+        entry: the class.
+        entries: it, and the classes that its dependencies need.
+        args: the service's args.
+        live: calls the tools.
+        service: the service's name.
+
+    Raises:
+        ManifestError: the service's name is none.
+    """
+    head: JsonObject = {
+        "apiVersion": "ostler/v1",
+        "kind": "ServiceClassTest",
+        "serviceClass": entry.name,
+        "service": service,
+        "args": dict(args),
+    }
+    script = {**head, "tests": [{"name": "recorded", "steps": [{"do": step} for step in STEPS]}]}
+    run = _RecordingRun(json.dumps(script), "recording", list(entries), RecordingCaller(live))
+    await run.run()
+    return RecordedTest(_text(head, run.steps, run.secrets), run.error)
+
+
+def _answer(response: ToolResponse) -> JsonObject:
+    """Return an answer with the keys of a test."""
+    texts = [block for block in response.content if block.get("type") == "text"]
+    only_text = len(response.content) == len(texts) <= 1
+    if response.is_error:
+        if only_text:
+            return {"fails": response.text}
+        return {"content": list(response.content), "isError": True}
+    structured: JsonValue = response.structured
+    if only_text and (structured is None or isinstance(structured, dict)):
+        return {"answer": response.value}
+    kept: JsonObject = {} if structured is None else {"structured": structured}
+    return {"content": list(response.content), **kept}
+
+
+def _merged(calls: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the calls with equal ones in a row as one that is made several times."""
+    merged: list[JsonObject] = []
+    for call in calls:
+        last = merged[-1] if merged else {}
+        if {key: value for key, value in last.items() if key != "times"} == call:
+            last["times"] = last.get("times", 1) + 1
+        else:
+            merged.append(dict(call))
+    return merged
+
+
+def _text(head: JsonObject, steps: Sequence[JsonObject], secrets: frozenset[str]) -> str:
+    def shown(value: JsonValue) -> str:
+        return flow(mask(value, secrets))
+
+    lines = [f"{key}: {shown(value) if key == 'args' else value}" for key, value in head.items()]
+    lines += ["tests:", "  - name: lives as it was recorded", "    steps:"]
+    for step in steps:
+        lines.append(f"      - do: {step['do']}")
+        lines.append("        calls:" if step["calls"] else "        calls: []")
+        for call in step["calls"]:
+            lines += _call_lines(call, shown)
+        lines.append("        expect:")
+        lines += [f"          {key}: {shown(value)}" for key, value in step["expect"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _call_lines(call: JsonObject, shown: Callable[[JsonValue], str]) -> list[str]:
+    first, *rest = [f"{key}: {value if key == 'tool' else shown(value)}" for key, value in call.items()]
+    return [f"          - {first}", *(f"            {line}" for line in rest)]

@@ -1,0 +1,133 @@
+"""`ostler test --record`: lives through one service on the live servers and writes that down as a test of its class."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from ostler.faces.cli.importing import known_tools
+from ostler.faces.cli.session import ExitStatus, complain, fail, parse_value, session_of
+
+if TYPE_CHECKING:
+    from ostler.adapters.testing.recording import RecordedTest
+    from ostler.engine.classes import ClassEntry
+    from ostler.engine.protocols import Progress
+    from ostler.faces.cli.rpc import ServerClient
+    from ostler.model.json import JsonMapping, JsonObject, JsonValue
+    from ostler.model.responses import ToolResponse
+
+_MAX_SECONDS = 600.0
+
+
+def record(context: typer.Context, what: str, pairs: dict[str, str], output: Path | None) -> None:
+    """Create, check, stop and delete a service on the live servers, and write that as a test of its class.
+
+    Args:
+        context: of the command.
+        what: the class: its name, or its file.
+        pairs: args of the service, as written on the command line.
+        output: where to write; beside the class when it is None.
+    """
+    from ostler.adapters.testing.discovery import find_class, run_test_file
+    from ostler.model.errors import NotFoundError
+
+    session = session_of(context)
+    try:
+        known = known_tools(session)
+        entry, entries = find_class(what, session.paths.serviceclasses_dir, known)
+    except NotFoundError as error:
+        fail(str(error), ExitStatus.NOT_FOUND)
+    path = output or _beside(entry)
+    if path.exists():
+        fail(f"{str(path)!r} exists and is not written over; name another with --output", ExitStatus.FAILED)
+    complain(f"recording a service of class {entry.name!r} on the live servers")
+    with session.client() as client:
+        recorded = _recorded(entry, entries, _typed(entry, pairs), client)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recorded.text, encoding="utf-8")
+    print(f"wrote {path}")
+    if recorded.error:
+        complain(f"the service did not live as it should, and that is what was recorded: {recorded.error}")
+    tested = run_test_file(path, known=known)
+    for problem in (*tested.findings, *(failure for result in tested.results for failure in result.failures)):
+        print(problem)
+    if not tested.passed:
+        complain("it does not pass as it is: mend what holds for this one recording alone, then run ostler test")
+    if recorded.error or not tested.passed:
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _beside(entry: "ClassEntry") -> Path:
+    if entry.origin == "shipped":
+        fail(f"class {entry.name!r} is shipped with Ostler: say with --output where to write", ExitStatus.USAGE)
+    return Path(entry.path).with_name(f"{entry.name}.test.yaml")
+
+
+def _typed(entry: "ClassEntry", pairs: dict[str, str]) -> "JsonObject":
+    specs = entry.service_class.spec.args
+    return {
+        key: text if key in specs and specs[key].type == "string" else parse_value(text) for key, text in pairs.items()
+    }
+
+
+def _recorded(
+    entry: "ClassEntry", entries: "list[ClassEntry]", args: "JsonObject", client: "ServerClient"
+) -> "RecordedTest":
+    import anyio
+
+    from ostler.adapters.testing.recording import record_class_test
+
+    # not the name of a service that somebody is likely to have on these servers
+    name = f"recorded-{entry.name}"[:63].rstrip("-")
+    return anyio.run(partial(record_class_test, entry, entries, args, LiveTools(client), service=name))
+
+
+class LiveTools:
+    """Calls downstream tools through the Ostler server that is running, one at a time."""
+
+    def __init__(self, client: "ServerClient") -> None:
+        import anyio
+
+        self._client = client
+        self._turn = anyio.Lock()
+
+    async def call_tool(
+        self, tool: str, args: "JsonMapping", *, timeout: float | None = None, progress: "Progress | None" = None
+    ) -> "ToolResponse":
+        """Call `server/tool`.
+
+        Raises:
+            DownstreamError: there was no answer, or the server does not let the tool be called.
+        """
+        import anyio.to_thread
+
+        from ostler.model.errors import ServerUnavailableError, ToolRejectedError, ToolTimeoutError
+        from ostler.rules.responses import normalise
+
+        del progress
+        request: JsonObject = {"name": tool, "args": dict(args)}
+        if timeout is not None:
+            request["timeout"] = min(timeout, _MAX_SECONDS)
+        async with self._turn:
+            call = partial(self._client.call_tool, "tool_call", request)
+            answer = await anyio.to_thread.run_sync(call, abandon_on_cancel=False)
+        if "error" in answer.structured:
+            text = answer.text
+            kinds = {"tool_timeout": ToolTimeoutError, "server_unavailable": ServerUnavailableError}
+            raise kinds.get(answer.error_code, ToolRejectedError)(text, tool=tool)
+        if "result" not in answer.structured:
+            raise ToolRejectedError(f"the answer of {tool!r} is too large to be recorded", tool=tool)
+        result: JsonValue = answer.structured["result"]
+        structured = cast("JsonObject", result) if isinstance(result, dict) and not _is_json(answer.text) else None
+        text = answer.text if isinstance(result, str) or _is_json(answer.text) else json.dumps(result)
+        return normalise([{"type": "text", "text": text}], structured, is_error=answer.is_error)
+
+
+def _is_json(text: str) -> bool:
+    """Whether `text` is an object or array in JSON, which is then the answer's value."""
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except ValueError:
+        return False
