@@ -1,27 +1,54 @@
-"""`python -m benchmarks [latency|startup|graph|health|all]`: print figures beside a baseline from the same run."""
+"""`python -m benchmarks [NAME]`: print figures beside a baseline from the same run."""
 
 import argparse
 
-from benchmarks import graph, health, latency, startup
+from benchmarks import crash, cycles, graph, health, latency, recovery, simulate, startup
+
+SHORT = {
+    "latency": "start and stop",
+    "startup": "cold start and memory",
+    "graph": "a parallel start",
+    "health": "many checks",
+    "recovery": "after kill -9",
+}
+LONG = {"simulate": "every crash there is, simulated", "crash": "kill -9 of real servers", "cycles": "reconnections"}
+"""Commands that take minutes to hours; `all` leaves them out."""
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["latency", "startup", "graph", "health", "all"])
-    parser.add_argument("--rounds", type=int, default=300, help="starts and stops to time")
-    parser.add_argument("--services", type=int, default=1000, help="services to create for the memory figure")
-    parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked")
+    words = "; ".join(f"{name}: {meaning}" for name, meaning in {**SHORT, **LONG}.items())
+    parser.add_argument("what", nargs="?", default="all", choices=["all", *SHORT, *LONG], help=words)
+    parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
+    parser.add_argument("--services", type=int, default=1000, help="services to create (startup, recovery)")
+    parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
+    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
+    parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
     options = parser.parse_args()
-    if options.what in ("latency", "all"):
-        latency.main(options.rounds)
-    if options.what in ("startup", "all"):
-        startup.main(options.services)
-    if options.what in ("graph", "all"):
-        graph.main()
-    if options.what in ("health", "all"):
-        health.main(options.supervised, options.interval)
+    for name in SHORT if options.what == "all" else [options.what]:
+        _run(name, options)
+
+
+def _run(name: str, options: argparse.Namespace) -> None:
+    match name:
+        case "latency":
+            latency.main(options.rounds or 300)
+        case "startup":
+            startup.main(options.services)
+        case "graph":
+            graph.main()
+        case "health":
+            health.main(options.supervised, options.interval)
+        case "recovery":
+            recovery.main(options.services, options.rounds or 3)
+        case "simulate":
+            simulate.main(twice=options.twice)
+        case "crash":
+            crash.main(options.rounds or 1000, options.seed)
+        case _:
+            cycles.main(options.rounds or 10_000)
 
 
 if __name__ == "__main__":

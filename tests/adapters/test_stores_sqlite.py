@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,17 @@ import pytest
 
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
-from ostler.adapters.stores.sqlite_schema import APPLICATION_ID, MIGRATIONS, Migration, inspect, migrate, open_database
+from ostler.adapters.stores.sqlite_schema import (
+    APPLICATION_ID,
+    COMPACT_BYTES,
+    MIGRATIONS,
+    Migration,
+    inspect,
+    migrate,
+    open_database,
+)
 from ostler.adapters.stores.sqlite_writes import CURSOR_RESERVE
-from ostler.engine.protocols import PutService
+from ostler.engine.protocols import DropService, PutService
 from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
 from ostler.model.events import Event, EventKind
 from ostler.model.records import ServiceRecord
@@ -343,6 +352,17 @@ async def _refused_at_open(path: Path) -> None:
         await names(path)
     assert str(path) in str(caught.value)
     assert not isinstance(caught.value, StoreCorruptError)
+
+
+async def test_a_file_that_is_mostly_free_is_compacted_when_it_is_opened(path: Path) -> None:
+    large = [replace(put(str(number)).record, args={"text": "x" * 200_000}) for number in range(100)]
+    async with SqliteStore.open(path) as store:
+        await store.commit([PutService(record) for record in large])
+        await store.commit([put("kept"), *(DropService(record.id) for record in large)])
+    before = path.stat().st_size
+    assert before > COMPACT_BYTES
+    assert await names(path) == ["kept"]
+    assert path.stat().st_size < before / 10
 
 
 # -- migrations --------------------------------------------------------------------------------------------

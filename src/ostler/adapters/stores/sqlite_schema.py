@@ -9,7 +9,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ APPLICATION_ID = 0x4F53544C
 
 _MAGIC = b"SQLite format 3\x00"
 _BUSY_SECONDS = 5.0
+
+COMPACT_BYTES = 8 * 1024 * 1024
+"""Free bytes in a file from which it is compacted when it is opened, if they are half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def open_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> s
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA journal_size_limit=67108864")
         migrate(connection, migrations)
+        _compact(connection)
     except sqlite3.Error as exc:
         connection.close()
         raise translate(exc, path, "opened") from exc
@@ -187,6 +191,15 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def _compact(connection: sqlite3.Connection) -> None:
+    """Give the space of dropped history back when most of a large file is free."""
+    free, pages, size = (_number(connection, name) for name in ("freelist_count", "page_count", "page_size"))
+    if free * size >= COMPACT_BYTES and free * 2 >= pages:
+        with suppress(sqlite3.Error):  # it needs room for a copy; without it the file stays as it is, and is sound
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

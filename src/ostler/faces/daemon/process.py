@@ -1,5 +1,6 @@
 """The life of a server process: open the application, serve, and end in order and in bounded time."""
 
+import gc
 import logging
 import os
 import signal
@@ -204,6 +205,7 @@ def run_server(
 
     take_ignored_signals()
     status = 1
+    _calm_collector()
     try:
         anyio.run(serve)
         status = 0
@@ -215,6 +217,17 @@ def run_server(
     finally:
         lock.release()
     return status
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector leave alone what the imports made, and come less often.
+
+    A server holds much that lives long: with Python's defaults a start over 1,000 services spends half its time in
+    collections that find nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,106 @@
+"""What is left when servers end, in order or by `kill -9` at random instants: persisted services, and nothing else.
+
+`python -m benchmarks crash --rounds 5000` goes on for longer.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes.bridge_client import BridgeClient, clean_place, eventually, servers_of
+from tests.support.kills import Forker, Killer
+
+from ostler.faces.bridge.place import ServerPlace
+
+pytestmark = pytest.mark.realtime
+
+
+@pytest.fixture(scope="module")
+def forker() -> Iterator[Forker]:
+    with Forker() as forker:
+        yield forker
+
+
+@pytest.fixture
+def killer(state_dir: Path, forker: Forker) -> Iterator[Killer]:
+    killer = Killer(state_dir, 1, forker)
+    with killer.running():
+        killer.start()
+        yield killer
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stop", "handover"])
+def test_a_server_that_ends_in_order_leaves_persisted_services_and_nothing_else(killer: Killer, how: str) -> None:
+    kept = killer.call("service_create", serviceClassName="sleeper", name="a")["service"]["outputs"]["pid"]
+    killer.call("service_create", serviceClassName="sleeper", name="b", persist=False)
+    killer.call("service_create", serviceClassName="entry", name="d")
+    assert killer.processes() == {"a": 1, "b": 1}
+
+    killer.end(how)
+
+    assert killer.processes() == {"a": 1}
+    assert killer.entries() == {"d": 1}
+    eventually(lambda: not killer.downstream(), "its downstream server has ended too")
+
+    killer.start()
+    killer.settle({})
+    assert killer.report.faults == []
+    assert killer.states == {"a": "running", "b": "absent", "c": "absent", "d": "running", "e": "absent"}
+    assert killer.call("service_get", name="a")["outputs"] == {"pid": kept}
+    killer.call("service_delete", name="a")
+    assert killer.processes() == {}
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_whatever_was_under_way_reaches_its_goal_after_a_kill(state_dir: Path, forker: Forker, seed: int) -> None:
+    killer = Killer(state_dir, seed, forker)
+    with killer.running():
+        report = killer.play(12)
+    assert report.faults == []
+    assert report.kills >= 12
+
+
+def test_three_clients_outlive_a_killed_server_and_so_do_services(state_dir: Path) -> None:
+    with clean_place(state_dir) as place:
+        clients = [serve(place) for _ in range(3)]
+        try:
+            for client in clients:
+                client.initialize()
+            command = {"command": "sleep 86400"}
+            clients[0].call("service_create", serviceClassName="command", name="kept", args=command)
+            pid = pid_of(clients[1])
+            under_way = [
+                (client, client.send_call("service_wait", name="kept", state=["failed"])) for client in clients
+            ]
+            for client in clients:
+                client.call("service_status", name="kept")  # what was sent before has arrived
+            (server,) = servers_of(place)
+
+            os.kill(server, signal.SIGKILL)
+
+            for client, key in under_way:
+                error = client.answer(key)["error"]
+                assert "the Ostler server ended while this call was under way" in error["message"]
+            for client in clients:
+                client.call("service_wait", name="kept", state=["running"])
+                assert pid_of(client) == pid
+            assert servers_of(place) != [server]
+            assert len(servers_of(place)) == 1
+            assert "deleted" in clients[2].call("service_delete", name="kept")
+        finally:
+            for client in clients:
+                client.__exit__(None, None, None)
+
+
+def serve(place: ServerPlace) -> BridgeClient:
+    folders = ["--config", place.config_dir, "--state", place.state_dir]
+    return BridgeClient([sys.executable, "-m", "ostler.faces.entry", "serve", *folders])
+
+
+def pid_of(client: BridgeClient) -> int:
+    answer = client.ask("tools/call", {"name": "service_status", "arguments": {"name": "kept"}})
+    pid: int = answer["result"]["structuredContent"]["outputs"]["pid"]
+    return pid

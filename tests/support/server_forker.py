@@ -1,0 +1,52 @@
+"""Starts real servers by forking: a line `STATE<tab>CONFIG<tab>MARK` on stdin for each, answered with its pid.
+
+The forked process is the server as `python -m ostler.faces.daemon` runs it, without the second that its imports take.
+What it starts inherits MARK in the variable KILL_TEST_MARK.
+"""
+
+import os
+import signal
+import sys
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.daemon.application import application_source
+from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.logs import set_up_logging
+from ostler.faces.daemon.process import run_server
+
+
+def serve(place: ServerPlace) -> int:
+    """Be a server until the end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    place.paths.create_state()
+    log = os.open(place.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    set_up_logging("info")
+    lock = StateLock(place, version="0.1.0")
+    try:
+        lock.acquire()
+    except FolderHeldError:
+        return EXIT_LOCK_HELD
+    return run_server(place, lock, application_source(place.paths), background=True)
+
+
+def main() -> None:
+    """Fork a server for each line."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
+    while line := sys.stdin.readline():
+        state, config, mark = line.rstrip("\n").split("\t")
+        pid = os.fork()
+        if pid == 0:
+            os.environ["KILL_TEST_MARK"] = mark
+            os._exit(serve(ServerPlace(Paths.resolve(config, state))))
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
