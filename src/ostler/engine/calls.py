@@ -91,11 +91,16 @@ class Caller:
 
     async def probe(self, call: PlannedCall, *, not_before: float | None = None) -> Answer:
         """Make a call that only looks (ready, status, healthCheck, find, logs) and judge it: not journaled."""
-        response = await self.look(call, not_before=not_before)
-        try:
-            return self.judge(call, response)
-        except OstlerError as error:
-            raise self.located(error, call) from error.__cause__
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self.judge(call, await self._look_once(call, not_before=not_before))
+            except OstlerError as error:
+                if attempt >= call.retry_attempts or call.step == "ready" or not _may_repeat(call, error):
+                    raise self.located(error, call) from error.__cause__
+            await anyio.sleep(call.retry_delay)
+            not_before = None
 
     async def look(self, call: PlannedCall, *, not_before: float | None = None) -> ToolResponse:
         """Make a call that only looks, and return what it says about this instance.
@@ -108,17 +113,27 @@ class Caller:
             DownstreamError: there was no answer.
             ToolFailedError: a batch's answer has no item of this instance.
         """
-        try:
-            if call.batch is None:
-                return await self._send(call, None)
-            group = self._runtime.task_group
-            assert group is not None, "only a running ServiceManager makes calls"
-            since = anyio.current_time() if not_before is None else not_before
-            shared = await self._runtime.batches.answer(call, lambda: self._send(call, None), group, not_before=since)
-            self._instance.driver_answered()
-            return shared.find(call.batch)
-        except OstlerError as error:
-            raise self.located(error, call) from error.__cause__
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._look_once(call, not_before=not_before)
+            except DownstreamError as error:
+                if attempt >= call.retry_attempts or not _may_repeat(call, error):
+                    raise self.located(error, call) from error.__cause__
+            except OstlerError as error:
+                raise self.located(error, call) from error.__cause__
+            await anyio.sleep(call.retry_delay)
+
+    async def _look_once(self, call: PlannedCall, *, not_before: float | None) -> ToolResponse:
+        if call.batch is None:
+            return await self._send(call, None)
+        group = self._runtime.task_group
+        assert group is not None, "only a running ServiceManager makes calls"
+        since = anyio.current_time() if not_before is None else not_before
+        shared = await self._runtime.batches.answer(call, lambda: self._send(call, None), group, not_before=since)
+        self._instance.driver_answered()
+        return shared.find(call.batch)
 
     def judge(self, call: PlannedCall, response: ToolResponse) -> Answer:
         """Hold an answer against the call's expectations and take its outputs.
@@ -139,6 +154,7 @@ class Caller:
             failure.is_refusal = response.is_error and (expect is None or expect.success is None)
             raise failure
         outputs = process_tool_outputs(outputs_of(call), response, self._instance.template_names())
+        self._instance.keep_outputs(call.step, outputs)
         return Answer(response, outputs)
 
     def located(self, error: OstlerError, call: PlannedCall) -> OstlerError:

@@ -162,6 +162,13 @@ class ServiceInstance(BaseService):
         if "step_outputs" in changes or "outputs" in changes:
             self.secrets = self._arg_secrets | output_secrets(self.service_class, self.record)
 
+    def keep_outputs(self, step: str, outputs: JsonObject) -> None:
+        """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
+        held = self.record.step_outputs
+        is_kept_here = step in ("stop", "status", "healthCheck", "logs")
+        if outputs and is_kept_here and held.get(step) != outputs:
+            self.set_record(step_outputs={**held, step: outputs})
+
     def set_held(self, *, held: bool) -> None:
         """Note whether a start may have left something that nobody can tell of."""
         self.set_record(counters={**self.record.counters, "held": int(held)})
@@ -177,7 +184,8 @@ class ServiceInstance(BaseService):
 
     def forget_start(self) -> None:
         """Note that nothing of the last start is there any more."""
-        self.set_record(stop_plan=(), step_outputs={}, outputs={})
+        stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
+        self.set_record(stop_plan=(), step_outputs=stop, outputs={})
         self.set_held(held=False)
 
     def count(self, counter: str) -> None:

@@ -1,5 +1,6 @@
 """How one instance is started, restarted, stopped and deleted: the steps, their deadlines, their cleanup."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -50,11 +51,14 @@ class Lifecycle(Teardown):
         instance.report(Transition.START_REQUESTED)
         await self._bring_up(operation)
 
-    async def _bring_up(self, operation: Operation) -> None:
-        """Start under the create timeout, and clean up when that fails."""
+    async def _bring_up(self, operation: Operation, *, restart_ends: float = math.inf) -> None:
+        """Start under the create timeout, or what is left of the restart's, and clean up when that fails."""
         instance = self._instance
         instance.begin_anew()
         operation.set_key(instance.record.start_key)
+        limit, key = instance.service_class.config.timeout.create, "create"
+        if (left := restart_ends - anyio.current_time()) < limit:  # waiting for dependencies is not counted
+            limit, key = max(left, 0.001), "restart"
         async with self._cleaning_up(operation, "start"):
             self._check_tools()
             operation.step = "dependencies"
@@ -62,7 +66,7 @@ class Lifecycle(Teardown):
                 await instance.commit(operation)  # waiting may take long: what was accepted outlives a crash
             facts = await self._runtime.await_dependencies(instance, operation)
             instance.set_record(dependency_facts=dict(facts))
-            with self._deadline(operation, instance.service_class.config.timeout.create, "create") as scope:
+            with self._deadline(operation, limit, key) as scope:
                 await self._start_steps(operation, scope)
 
     @asynccontextmanager
@@ -208,11 +212,12 @@ class Lifecycle(Teardown):
         spec = instance.service_class.tools.restart
         instance.set_record(desired=DesiredState.RUNNING)
         if spec is None or not instance.state.is_up:
+            ends = anyio.current_time() + instance.service_class.config.timeout.restart_in_all
             if instance.record.has_leftover or instance.state.is_up:
                 await self._take_down(operation)
             instance.set_record(start_key=operation.id)
             instance.report(Transition.START_REQUESTED)
-            await self._bring_up(operation)
+            await self._bring_up(operation, restart_ends=ends)
         else:
             await self._restart_with_tool(operation, spec)
         instance.count("restarts")
@@ -221,8 +226,8 @@ class Lifecycle(Teardown):
     async def _restart_with_tool(self, operation: Operation, spec: ToolCallSpec) -> None:
         instance = self._instance
         tools = instance.service_class.tools
-        limit = instance.service_class.config.timeout.restart
         instance.set_record(start_key=operation.id)
+        limit = instance.service_class.config.timeout.restart_in_all
         instance.report(Transition.RESTART_REQUESTED)
         try:
             self._check_tools()

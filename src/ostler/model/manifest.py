@@ -207,8 +207,13 @@ class TimeoutSpec(_Model):
 
     create: Annotated[Duration, Field(gt=0)] = 60.0
     delete: Annotated[Duration, Field(gt=0)] = 30.0
-    restart: Annotated[Duration, Field(gt=0)] = 90.0
+    restart: Annotated[Duration, Field(gt=0)] | None = None
     health_check: Annotated[Duration, Field(gt=0)] = 10.0
+
+    @property
+    def restart_in_all(self) -> float:
+        """How long a restart may take: as written, else as long as a stop and a start."""
+        return self.create + self.delete if self.restart is None else self.restart
 
 
 class BackoffSpec(_Model):

@@ -6,12 +6,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from pydantic.alias_generators import to_camel
 
 from ostler.model.errors import ExtractionError, Finding
 from ostler.model.manifest import (
     ArgSpec,
     DependencySpec,
     Expectation,
+    HealthCheckSpec,
     OutputSpec,
     ServiceClass,
     ToolCallSpec,
@@ -193,6 +195,7 @@ def _check_config(document: Document, service_class: ServiceClass) -> Iterator[F
         message = "'healthCheck' has no effect: there is no tool to check with"
         fix = "add lifecycleTools.healthCheck (or status), or write 'enabled: false'"
         yield finding_at(document, (*CONFIG, "healthCheck"), "no-effect", message, fix, at_key=True)
+    yield from _check_disabled_health(document, config.health_check)
     if "health_check" in config.timeout.model_fields_set:
         place = (*CONFIG, "timeout", "healthCheck")
         if checks is None:
@@ -231,6 +234,15 @@ def _check_completed(document: Document, service_class: ServiceClass) -> Iterato
     elif not service_class.config.health.enabled:
         message = "'completed' has no effect with 'healthCheck: {enabled: false}': nothing looks at a running service"
         yield finding_at(document, place, "no-effect", message, "let the checks be enabled, or remove it", at_key=True)
+
+
+def _check_disabled_health(document: Document, health: HealthCheckSpec | None) -> Iterator[Finding]:
+    if health is None or health.enabled:
+        return
+    for key in sorted(map(to_camel, health.model_fields_set - {"enabled"})):
+        message = f"{key!r} has no effect with 'enabled: false'"
+        place = (*CONFIG, "healthCheck", key)
+        yield finding_at(document, place, "no-effect", message, "remove it, or enable the check", at_key=True)
 
 
 def _check_dependencies(document: Document, dependencies: Sequence[str | DependencySpec]) -> Iterator[Finding]:

@@ -214,6 +214,7 @@ def service_class(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
                 "missingTools": list(availability.missing_tools),
                 "missingServers": list(availability.missing_servers),
                 "reason": availability.reason,
+                "problems": len(availability.findings) or None,
             }
         ),
     }
@@ -239,7 +240,7 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
         "timeouts": {
             "create": format_duration(config.timeout.create),
             "delete": format_duration(config.timeout.delete),
-            "restart": format_duration(config.timeout.restart),
+            "restart": format_duration(config.timeout.restart_in_all),
         },
         "restartPolicy": config.restart.policy,
         "healthChecks": config.health.enabled and service_class_.tools.health_check is not None,

@@ -1,0 +1,807 @@
+"""Every key of a manifest has its effect: one proof a key, and none may be without."""
+
+import re
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+import yaml
+from mcp.client import Client
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from tests.support.ledger_app import call, ledger, server_over
+from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Slow, World, manifest, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.classes import ClassEntry
+from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.views import CreateRequest, ServiceFilter
+from ostler.model import manifest as model
+from ostler.model.errors import (
+    ArgumentError,
+    DependencyError,
+    ExtractionError,
+    ManifestError,
+    OperationTimeoutError,
+    OstlerError,
+)
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
+from ostler.model.states import DesiredState, HealthStatus, ServiceState
+from ostler.rules.manifests import load_manifests
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+PROVEN: dict[str, str] = {}
+"""Key → the test that proves its effect."""
+
+TestT = TypeVar("TestT", bound=Callable[..., Any])
+
+
+def proves(*keys: str) -> Callable[[TestT], TestT]:
+    def note(test: TestT) -> TestT:
+        for key in keys:
+            assert key not in PROVEN, f"{key} is proven twice"
+            PROVEN[key] = test.__name__
+        return test
+
+    return note
+
+
+def keys_of(cls: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
+    seen.add(cls)
+    for name, field in cls.model_fields.items():
+        inherited = any(name in base.model_fields for base in cls.__bases__ if issubclass(base, BaseModel))
+        if not inherited:
+            yield f"{cls.__name__}.{to_camel(name)}"
+        for inner in re.findall(r"ostler\.model\.manifest\.(\w+)", str(field.annotation)):
+            found = getattr(model, inner)
+            if found not in seen:
+                yield from keys_of(found, seen)
+
+
+def test_every_key_is_proven() -> None:
+    assert set(PROVEN) == set(keys_of(model.ServiceClass, set()))
+
+
+# -- scenes ------------------------------------------------------------------------------------------------
+
+
+def with_args(**args: Any) -> ClassEntry:
+    """The basic class with these args more, each passed to start."""
+    value = yaml.safe_load(BASIC)
+    value["spec"]["args"] |= args
+    passed = {name: f"{{{{ args.{name} | default(none) }}}}" for name in args}
+    value["spec"]["serviceConfig"]["lifecycleTools"]["start"]["args"] |= passed
+    return manifest(yaml.safe_dump(value))
+
+
+@asynccontextmanager
+async def back_again(world: World, entry: ClassEntry) -> AsyncGenerator[ServiceManager]:
+    """Create `db`, end Ostler, and run it again over the same store; `world.calls` are those since then."""
+    store = MemoryStore()
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.calls.clear()
+    async with running(world, entry, store=store) as manager:
+        await manager.recovered.wait()
+        await until(lambda: manager.view("db").operation is None)
+        yield manager
+
+
+def named(name: str, **changes: Any) -> ClassEntry:
+    return manifest(BASIC.replace("{name: basic}", f"{{name: {name}}}"), **changes)
+
+
+async def started(world: World, manager: ServiceManager, **args: Any) -> dict[str, Any]:
+    """Create `db` and return what the start tool was given."""
+    await manager.create(CreateRequest("basic", "db", args))
+    return next(given for tool, given in world.calls if tool == "w/start")
+
+
+async def refused(entry: ClassEntry, **args: Any) -> str:
+    async with running(World(), entry) as manager:
+        with pytest.raises(ArgumentError) as caught:
+            await manager.create(CreateRequest("basic", "db", args))
+        return str(caught.value)
+
+
+def not_loaded(text: str) -> set[str]:
+    with pytest.raises(ManifestError) as caught:
+        load_manifests(text)
+    return {finding.rule for finding in caught.value.findings}
+
+
+async def outputs_of(start_outputs: dict[str, Any], answer: Any) -> dict[str, Any]:
+    """Start a service whose start tool answers `answer`, and return what its outputs were."""
+    world = World()
+    world.faults["w/start"].append(Answer(answer))
+    entry = manifest(
+        lifecycleTools__start__outputs=start_outputs,
+        lifecycleTools__stop__args={"id": "r1"},
+        lifecycleTools__ready=None,
+        lifecycleTools__find=None,
+        outputs={name: f"{{{{ start.{name} }}}}" for name in start_outputs},
+    )
+    async with running(world, entry) as manager:
+        try:
+            await manager.create(CreateRequest("basic", "db"))
+        except ExtractionError as error:
+            return {"error": str(error)}
+        return dict(manager.reveal("db")[1])
+
+
+async def passes(answer: Any, *, failed: bool = False, **expectation: Any) -> bool:
+    """Return whether a start whose tool answers `answer` passes with these expectations."""
+    world = World()
+    world.faults["w/start"].append(Fail(answer) if failed else Answer(answer))
+    entry = manifest(
+        lifecycleTools__start={"tool": "w/start", "args": {"name": "{{ name }}"}, **expectation},
+        lifecycleTools__stop__args={"id": "r1"},
+        lifecycleTools__ready=None,
+        lifecycleTools__find=None,
+        outputs={},
+    )
+    async with running(world, entry) as manager:
+        try:
+            await manager.create(CreateRequest("basic", "db"))
+        except OstlerError:
+            return False
+        return True
+
+
+async def seconds_until(condition: Callable[[], object], within: float = 7200) -> float:
+    began = anyio.current_time()
+    await until(condition, within=within)
+    return anyio.current_time() - began
+
+
+def count(world: World, tool: str) -> int:
+    return len(world.tools_called(tool))
+
+
+# -- the manifest ------------------------------------------------------------------------------------------
+
+
+@proves("ServiceClass.apiVersion", "ServiceClass.kind", "ServiceClass.metadata", "ServiceClass.spec")
+def test_what_a_document_is() -> None:
+    assert not_loaded(BASIC.replace("ostler/v1", "ostler/v9")) == {"unknown-version"}
+    assert not_loaded(BASIC.replace("kind: ServiceClass", "kind: Pod")) == {"unknown-kind"}
+    assert not_loaded(BASIC.replace("metadata: {name: basic}\n", "")) == {"missing-key"}
+    assert not_loaded(BASIC.partition("spec:")[0]) == {"missing-key"}
+
+
+@proves("Metadata.name", "ServiceConfig.serviceType")
+async def test_a_service_has_its_class_and_its_type() -> None:
+    async with running(World(), named("one", serviceType="lake"), named("two")) as manager:
+        await manager.create(CreateRequest("one", "a"))
+        await manager.create(CreateRequest("two", "b"))
+        assert [view.name for view in manager.views(ServiceFilter(class_name="two"))] == ["b"]
+        assert [view.name for view in manager.views(ServiceFilter(service_type="lake"))] == ["a"]
+        assert manager.view("b").service_type == "two"
+
+
+@proves("ServiceClassSpec.args", "ServiceClassSpec.serviceConfig", "ServiceConfig.lifecycleTools", "ToolCallSpec.tool")
+async def test_a_class_is_its_args_and_its_tools() -> None:
+    world = World()
+    async with running(world) as manager:
+        assert (await started(world, manager, size=7))["size"] == 7
+        assert world.tools_called()[0] == "w/start"
+        with pytest.raises(ArgumentError, match="unknown argument 'sise'"):
+            await manager.create(CreateRequest("basic", "other", {"sise": 7}))
+
+
+# -- args --------------------------------------------------------------------------------------------------
+
+
+@proves("ArgSpec.type")
+async def test_arg_type() -> None:
+    assert "invalid type for argument 'a'" in await refused(with_args(a={"type": "boolean"}), a="yes")
+
+
+@proves("ArgSpec.required")
+async def test_arg_required() -> None:
+    assert "missing required argument 'a'" in await refused(with_args(a={"type": "string", "required": True}))
+
+
+@proves("ArgSpec.default")
+async def test_arg_default() -> None:
+    world = World()
+    async with running(world, with_args(a={"type": "string", "default": "x"})) as manager:
+        assert (await started(world, manager))["a"] == "x"
+
+
+@proves("ArgSpec.enum", "ArgSpec.pattern", "ArgSpec.minimum", "ArgSpec.maximum", "ArgSpec.items")
+@pytest.mark.parametrize(
+    ("spec", "bad", "said"),
+    [
+        ({"type": "string", "enum": ["x", "y"]}, "z", "is not one of"),
+        ({"type": "string", "pattern": "^x"}, "y", "does not match the pattern"),
+        ({"type": "integer", "minimum": 3}, 2, "less than the minimum"),
+        ({"type": "integer", "maximum": 3}, 4, "greater than the maximum"),
+        ({"type": "array", "items": {"type": "string"}}, [1], "invalid type for argument 'a[0]'"),
+    ],
+)
+async def test_arg_limits(spec: Any, bad: Any, said: str) -> None:
+    assert said in await refused(with_args(a=spec), a=bad)
+
+
+@proves("ArgSpec.secret")
+async def test_arg_secret() -> None:
+    world = World()
+    async with running(world, with_args(a={"type": "string", "secret": True})) as manager:
+        assert (await started(world, manager, a="hush-hush"))["a"] == "hush-hush"
+        assert "hush-hush" not in str(manager.view("db"))
+
+
+# -- a tool call -------------------------------------------------------------------------------------------
+
+
+@proves("ToolCallSpec.args")
+async def test_call_args() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__start__args={"name": "x-{{ name }}", "n": [1]})) as manager:
+        manager.classes.add(manifest(lifecycleTools__start__args={"name": "{{ name }}", "n": [1, "{{ size }}"]}))
+        assert (await started(world, manager))["n"] == [1, 1]
+
+
+@proves("ToolCallSpec.outputs", "OutputSpec.path")
+async def test_call_outputs() -> None:
+    assert await outputs_of({"a": "deep.id", "b": {"path": "deep.id"}}, {"deep": {"id": 7}}) == {"a": 7, "b": 7}
+
+
+@proves("OutputSpec.regex")
+async def test_output_regex() -> None:
+    assert await outputs_of({"pid": {"regex": r"PID (\d+)"}}, "started with PID 41") == {"pid": "41"}
+
+
+@proves("OutputSpec.template")
+async def test_output_template() -> None:
+    made = await outputs_of({"a": {"template": "{{ response.value.id }}-{{ name }}"}}, {"id": 3})
+    assert made == {"a": "3-db"}
+
+
+@proves("OutputSpec.type")
+async def test_output_type() -> None:
+    assert await outputs_of({"pid": {"regex": r"(\d+)", "type": "integer"}}, "pid 41") == {"pid": 41}
+
+
+@proves("OutputSpec.default", "OutputSpec.required")
+async def test_output_that_is_not_there() -> None:
+    sources = {"a": {"path": "no", "default": 5}, "b": {"path": "no", "required": False}}
+    assert await outputs_of(sources, {}) == {"a": 5, "b": None}
+    assert "output 'a': path 'no' finds nothing" in (await outputs_of({"a": {"path": "no"}}, {}))["error"]
+
+
+@proves("OutputSpec.secret")
+async def test_output_secret() -> None:
+    entry = manifest(outputs={"url": {"template": "ledger://{{ start.id }}/token", "secret": True}})
+    async with running(World(), entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        assert "token" not in str(manager.view("db").outputs)
+        assert manager.reveal("db")[1] == {"url": "ledger://r1/token"}
+
+
+@proves("ToolCallSpec.expect", "Expectation.jsonPath")
+async def test_expect_json_path() -> None:
+    assert await passes({"ok": True}, expect={"jsonPath": {"ok": True}})
+    assert not await passes({"ok": False}, expect={"jsonPath": {"ok": True}})
+
+
+@proves("ToolCallSpec.expectNot", "Expectation.contains")
+async def test_expect_not() -> None:
+    assert await passes("fine", expectNot={"contains": "error"})
+    assert not await passes("an error", expectNot={"contains": "error"})
+
+
+@proves("Expectation.success")
+async def test_expect_success() -> None:
+    assert await passes("gone", failed=True, expect={"success": False})
+    assert not await passes("here", expect={"success": False})
+
+
+@proves("Expectation.jmespath", "Expectation.matches")
+async def test_expect_expressions() -> None:
+    assert await passes({"n": 3}, expect={"jmespath": "n > `2`"})
+    assert not await passes({"n": 1}, expect={"jmespath": "n > `2`"})
+    assert await passes("port 80", expect={"matches": r"port \d+"})
+    assert not await passes("port x", expect={"matches": r"port \d+"})
+
+
+@proves("ToolCallSpec.timeout")
+async def test_call_timeout() -> None:
+    world = World()
+    world.faults["w/start"].append(Slow(20))
+    async with running(world, manifest(lifecycleTools__start__timeout="5s")) as manager:
+        began = anyio.current_time()
+        with pytest.raises(OstlerError, match="did not answer within 5s"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert anyio.current_time() - began < 15
+
+
+@proves("ToolCallSpec.retry", "RetrySpec.attempts")
+async def test_retry() -> None:
+    for attempts, comes_up in ((3, True), (2, False)):
+        world = World()
+        world.faults["w/start"].extend([Down(), Down()])
+        retry = {"attempts": attempts, "delay": "1s"}
+        async with running(world, manifest(lifecycleTools__start__retry=retry)) as manager:
+            try:
+                await manager.create(CreateRequest("basic", "db"))
+            except OstlerError:
+                assert not comes_up
+            else:
+                assert comes_up
+        assert count(world, "w/start") == attempts
+
+
+@proves("RetrySpec.delay")
+async def test_retry_delay() -> None:
+    world = World()
+    world.faults["w/start"].append(Down())
+    async with running(world, manifest(lifecycleTools__start__retry={"attempts": 2, "delay": "20s"})) as manager:
+        began = anyio.current_time()
+        await manager.create(CreateRequest("basic", "db"))
+        assert 20 <= anyio.current_time() - began < 25
+
+
+async def test_steps_that_look_are_retried_too() -> None:
+    retry = {"attempts": 3, "delay": "1s"}
+    world = World()
+    changes: dict[str, Any] = {f"lifecycleTools__{step}__retry": retry for step in ("status", "healthCheck")}
+    async with running(world, manifest(**changes, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/health"].extend([Down(), Down()])
+        assert (await manager.check_health("db")).health is HealthStatus.HEALTHY
+        assert count(world, "w/health") == 3
+    world = World()
+    changes = dict.fromkeys(("lifecycleTools__status", "lifecycleTools__healthCheck", "healthCheck"))
+    world.always["w/find"] = Down()
+    async with back_again(world, manifest(**changes, lifecycleTools__find__retry=retry)) as manager:
+        assert count(world, "w/find") == 3
+        assert manager.view("db").state is ServiceState.UNREACHABLE
+
+
+# -- lifecycle tools ---------------------------------------------------------------------------------------
+
+
+@proves("LifecycleTools.start", "LifecycleTools.stop", "LifecycleTools.ready", "LifecycleTools.postStart")
+async def test_the_order_of_the_tools() -> None:
+    world = World(ready_after=2)
+    post = [{"tool": "w/health", "args": {"name": "{{ name }}"}}]
+    async with running(world, manifest(lifecycleTools__postStart=post, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.stop_service("db")
+    called = world.tools_called()
+    assert called[0] == "w/start"
+    assert called[1:-2] == ["w/status"] * 3
+    assert called[-2:] == ["w/health", "w/stop"]
+
+
+@proves("LifecycleTools.preStop")
+async def test_pre_stop() -> None:
+    world = World()
+    pre = [{"tool": "w/health", "args": {"name": "{{ name }}"}}]
+    async with running(world, manifest(lifecycleTools__preStop=pre, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.stop_service("db")
+    assert world.tools_called("w/health", "w/stop") == ["w/health", "w/stop"]
+
+
+@proves("ReadySpec.interval")
+async def test_ready_interval() -> None:
+    world = World(ready_after=10)
+    async with running(world, manifest(lifecycleTools__ready__interval="5s")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        assert count(world, "w/status") == 3
+
+
+@proves("LifecycleTools.restart")
+async def test_restart_tool() -> None:
+    world = World()
+    restart = {"tool": "w/restart", "args": {"id": "{{ start.id }}"}, "outputs": {"id": "id"}}
+    async with running(world, manifest(lifecycleTools__restart=restart)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.restart_service("db")
+        assert world.tools_called("w/start", "w/stop", "w/restart") == ["w/start", "w/restart"]
+        assert manager.view("db").outputs == {"url": "ledger://r2/1"}
+
+
+@proves("LifecycleTools.status", "LifecycleTools.find")
+async def test_how_a_service_is_verified() -> None:
+    without = dict.fromkeys(("lifecycleTools__status", "lifecycleTools__healthCheck", "healthCheck"))
+    for entry, tool in ((manifest(healthCheck__initialDelay="1h"), "w/status"), (manifest(**without), "w/find")):
+        world = World()
+        async with back_again(world, entry) as manager:
+            assert manager.view("db").state is ServiceState.RUNNING
+            assert world.tools_called() == [tool]
+
+
+@proves("LifecycleTools.healthCheck", "ServiceConfig.healthCheck", "HealthCheckSpec.interval")
+async def test_health_is_checked_at_the_interval() -> None:
+    world = World()
+    async with running(world, manifest(healthCheck__interval="20s")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await anyio.sleep(65)
+        assert count(world, "w/health") in (4, 5)
+
+
+@proves("LifecycleTools.logs")
+async def test_logs_tool() -> None:
+    world = World()
+    world.faults["w/logs"].append(Answer("one\ntwo"))
+    logs = {"tool": "w/logs", "args": {"name": "{{ name }}"}}
+    async with running(world, manifest(lifecycleTools__logs=logs)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        service: Any = manager.registry.get("db")
+        assert await service.lifecycle.read_logs() == ("one\ntwo", "w/logs")
+
+
+async def test_the_last_outputs_of_every_step_are_there_for_the_next() -> None:
+    world = World()
+    changes: dict[str, Any] = {
+        "lifecycleTools__ready__outputs": {"was": "state"},
+        "lifecycleTools__status__outputs": {"was": "state"},
+        "lifecycleTools__healthCheck__outputs": {"ok": "ok"},
+        "lifecycleTools__logs": {
+            "tool": "w/logs",
+            "args": {
+                "text": "{{ ready.was | default('-') }} {{ status.was | default('-') }} "
+                "{{ healthCheck.ok | default('-') }} {{ stop.stopped | default('-') }}"
+            },
+        },
+        "lifecycleTools__stop__outputs": {"stopped": "stopped"},
+    }
+    async with running(world, manifest(**changes)) as manager:
+        service: Any = (await manager.create(CreateRequest("basic", "db"))) and manager.registry.get("db")
+        await manager.check_health("db")
+        await service.lifecycle.is_alive()
+        world.faults["w/logs"].extend([Answer("x"), Answer("x")])
+        await service.lifecycle.read_logs()
+        await manager.stop_service("db")
+        await service.lifecycle.read_logs()
+    said = [args["text"] for tool, args in world.calls if tool == "w/logs"]
+    assert said == ["running running true -", "- - - true"]
+
+
+@proves("ToolCallSpec.batch", "BatchSpec.items", "BatchSpec.match")
+async def test_batch() -> None:
+    world = World()
+    check = {
+        "tool": "w/list",
+        "batch": {"items": "items", "match": {"name": "{{ name }}"}},
+        "expect": {"jsonPath": {"state": "running"}},
+    }
+    changes: dict[str, Any] = {"lifecycleTools__healthCheck": check, "healthCheck__initialDelay": "1h"}
+    async with running(world, manifest(**changes)) as manager:
+        for name in ("a", "b"):
+            await manager.create(CreateRequest("basic", name))
+        assert (await manager.check_health("b")).health is HealthStatus.HEALTHY
+        world.resources.pop("r2")
+        await anyio.sleep(1)
+        await manager.check_health("b")
+        assert manager.view("b").health_failures == 1
+        await manager.check_health("a")
+        assert manager.view("a").health_failures == 0
+
+
+@proves("ServiceConfig.completed")
+async def test_completed() -> None:
+    world = World()
+    entry = manifest(completed={"jsonPath": {"state": "done"}}, lifecycleTools__healthCheck=None)
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/status"] = Answer({"state": "done"})
+        await until(lambda: manager.view("db").reason == "completed")
+        assert manager.view("db").state is ServiceState.STOPPED
+
+
+# -- health ------------------------------------------------------------------------------------------------
+
+
+@proves("HealthCheckSpec.enabled")
+async def test_health_enabled() -> None:
+    world = World()
+    async with running(world, manifest(healthCheck={"enabled": False})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await anyio.sleep(300)
+        assert count(world, "w/health") == 0
+
+
+@proves("HealthCheckSpec.timeout")
+async def test_health_timeout() -> None:
+    world = World()
+    async with running(world, manifest(healthCheck={"timeout": "2s", "interval": "1h"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/health"].append(Slow(30))
+        assert await seconds_for(manager.check_health("db")) < 5
+
+
+async def seconds_for(work: Any) -> float:
+    began = anyio.current_time()
+    await work
+    return anyio.current_time() - began
+
+
+@proves("TimeoutSpec.healthCheck")
+async def test_timeout_health_check() -> None:
+    world = World()
+    async with running(world, manifest(healthCheck={"interval": "1h"}, timeout={"healthCheck": "2s"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/health"].append(Slow(30))
+        assert await seconds_for(manager.check_health("db")) < 5
+
+
+@proves("HealthCheckSpec.initialDelay")
+async def test_health_initial_delay() -> None:
+    world = World()
+    async with running(world, manifest(healthCheck__initialDelay="100s")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await anyio.sleep(95)
+        assert count(world, "w/health") == 0
+        await anyio.sleep(10)
+        assert count(world, "w/health") == 1
+
+
+@proves("HealthCheckSpec.failureThreshold", "HealthCheckSpec.successThreshold")
+async def test_health_thresholds() -> None:
+    world = World()
+    settings = {"interval": "1h", "initialDelay": "1h", "failureThreshold": 2, "successThreshold": 3}
+    async with running(world, manifest(healthCheck=settings)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        seen: list[str] = []
+        for healthy in (True, True, True, False, False, True, True, True):
+            world.healthy = healthy
+            seen.append((await manager.check_health("db")).health.value)
+    assert seen[2] == seen[3] == "healthy"
+    assert seen[1] != "healthy"
+    assert seen[4] == "unhealthy"
+    assert seen[6] != "healthy"
+    assert seen[7] == "healthy"
+
+
+# -- timeouts ----------------------------------------------------------------------------------------------
+
+
+@proves("ServiceConfig.timeout", "TimeoutSpec.create")
+async def test_timeout_create() -> None:
+    async with running(World(ready_after=1000), manifest(timeout={"create": "7s"})) as manager:
+        with pytest.raises(OperationTimeoutError, match=r"longer than 7s \(timeout.create\)"):
+            await manager.create(CreateRequest("basic", "db"))
+
+
+@proves("TimeoutSpec.delete")
+async def test_timeout_delete() -> None:
+    world = World()
+    async with running(world, manifest(timeout={"delete": "7s"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(60))
+        began = anyio.current_time()
+        with pytest.raises(OstlerError, match="7s"):
+            await manager.stop_service("db")
+        assert anyio.current_time() - began < 15
+
+
+@proves("TimeoutSpec.restart")
+@pytest.mark.parametrize("with_tool", [True, False])
+async def test_timeout_restart(with_tool: bool) -> None:
+    world = World()
+    restart = {"tool": "w/restart", "args": {"id": "{{ start.id }}"}} if with_tool else None
+    changes: dict[str, Any] = {"lifecycleTools__restart": restart} if restart else {}
+    async with running(world, manifest(timeout={"restart": "7s"}, **changes)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.ready_after = 1000
+        if with_tool:
+            world.faults["w/restart"].append(Slow(60))
+        began = anyio.current_time()
+        with pytest.raises(OstlerError, match=r"7s( \(timeout.restart\))?"):
+            await manager.restart_service("db")
+        assert anyio.current_time() - began < 15
+
+
+# -- restarts ----------------------------------------------------------------------------------------------
+
+
+@proves("ServiceConfig.restartPolicy", "RestartPolicySpec.policy")
+async def test_restart_policy() -> None:
+    for policy, state in (("never", ServiceState.FAILED), ("on-failure", ServiceState.RUNNING)):
+        world = World()
+        async with running(world, manifest(restartPolicy=policy)) as manager:
+            await manager.create(CreateRequest("basic", "db"))
+            world.resources.clear()
+            await anyio.sleep(600)
+            assert manager.view("db").state is state
+
+
+async def delays(count_: int, backoff: dict[str, Any], **policy: Any) -> list[float]:
+    """Return how long the first `count_` restarts of a service whose start keeps failing were waited for."""
+    world = World()
+    full = {"policy": "on-failure", "maxRestarts": 9, "window": "10h", "backoff": backoff, **policy}
+    async with running(world, manifest(restartPolicy=full)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        world.always["w/start"] = Fail("no")
+        waited: list[float] = []
+        while len(waited) < count_:
+            await until(lambda: manager.view("db").state is ServiceState.RETRYING, within=7200)
+            began = anyio.current_time()
+            called = count(world, "w/start")
+            await until(lambda called=called: count(world, "w/start") > called, within=7200)
+            waited.append(round(anyio.current_time() - began, 1))
+        return waited
+
+
+@proves("RestartPolicySpec.backoff", "BackoffSpec.initial", "BackoffSpec.max", "BackoffSpec.multiplier")
+async def test_backoff() -> None:
+    backoff = {"initial": "10s", "max": "80s", "multiplier": 3, "jitter": 0}
+    assert [round(seconds) for seconds in await delays(4, backoff)] == [10, 30, 80, 80]
+
+
+@proves("BackoffSpec.jitter")
+async def test_backoff_jitter() -> None:
+    backoff = {"initial": "20s", "max": "20s", "jitter": 0.5}
+    waited = await delays(4, backoff)
+    assert len(set(waited)) > 1
+    assert all(9 <= seconds <= 31 for seconds in waited)
+
+
+@proves("RestartPolicySpec.maxRestarts", "RestartPolicySpec.window")
+async def test_restarts_within_the_window() -> None:
+    for window, ends in (("10h", True), ("60s", False)):
+        world = World()
+        backoff = {"initial": "1s", "multiplier": 1, "jitter": 0}
+        policy = {"policy": "on-failure", "maxRestarts": 2, "window": window, "backoff": backoff}
+        async with running(world, manifest(restartPolicy=policy)) as manager:
+            await manager.create(CreateRequest("basic", "db"))
+            for _ in range(4):
+                world.resources.clear()
+                await anyio.sleep(100)
+            assert (manager.view("db").reason == "crash-loop") is ends
+
+
+@proves("RestartPolicySpec.resetAfter")
+async def test_restarts_are_forgotten_after_a_while() -> None:
+    for reset_after, ends in (("5h", True), ("80s", False)):
+        world = World()
+        backoff = {"initial": "1s", "multiplier": 1, "jitter": 0}
+        policy = {"maxRestarts": 2, "window": "10h", "resetAfter": reset_after, "backoff": backoff}
+        async with running(world, manifest(restartPolicy={"policy": "on-failure", **policy})) as manager:
+            await manager.create(CreateRequest("basic", "db"))
+            for _ in range(4):
+                world.resources.clear()
+                await anyio.sleep(200)
+            assert (manager.view("db").reason == "crash-loop") is ends
+
+
+# -- dependencies ------------------------------------------------------------------------------------------
+
+
+@proves("ServiceConfig.dependencies", "DependencySpec.name", "DependencySpec.alias")
+async def test_dependency_by_name() -> None:
+    world = World()
+    app = named(
+        "app",
+        dependencies=[{"name": "d{{ 'b' }}", "alias": "store"}],
+        outputs={"dsn": "{{ dependencies.store.outputs.url }}"},
+    )
+    async with running(world, manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        await manager.create(CreateRequest("app", "web"))
+        assert manager.view("web").outputs == {"dsn": "ledger://r1/1"}
+        assert [args["name"] for tool, args in world.calls if tool == "w/start"] == ["db", "web"]
+
+
+@proves("DependencySpec.serviceClassName", "DependencySpec.create", "DependencySpec.args")
+async def test_dependency_on_demand() -> None:
+    wanted = {"serviceClassName": "basic", "alias": "db", "create": True, "args": {"size": "{{ size + 6 }}"}}
+    async with running(World(), manifest(), named("app", dependencies=[wanted])) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        assert manager.view("web-db").args["size"] == 7
+    async with running(World(), manifest(), named("app", dependencies=[{"serviceClassName": "basic"}])) as manager:
+        with pytest.raises(DependencyError):
+            await manager.create(CreateRequest("app", "web"))
+
+
+@proves("DependencySpec.condition")
+async def test_dependency_condition() -> None:
+    for condition, waited in (("started", False), ("healthy", True)):
+        world = World()
+        app = named("app", dependencies=[{"name": "db", "condition": condition}])
+        slow = manifest(healthCheck__initialDelay="30s")
+        async with running(world, slow, app) as manager:
+            await manager.create(CreateRequest("basic", "db", start=False))
+            assert (await seconds_for(manager.create(CreateRequest("app", "web"))) >= 30) is waited
+
+
+@proves("DependencySpec.required")
+async def test_dependency_required() -> None:
+    optional = named("app", dependencies=[{"name": "nowhere", "required": False}])
+    async with running(World(), optional) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        assert manager.view("web").state is ServiceState.RUNNING
+    async with running(World(), named("app", dependencies=[{"name": "nowhere"}])) as manager:
+        with pytest.raises(DependencyError, match="does not exist"):
+            await manager.create(CreateRequest("app", "web"))
+
+
+@proves("DependencySpec.when")
+async def test_dependency_when() -> None:
+    app = named("app", dependencies=[{"name": "nowhere", "when": "{{ size > 3 }}"}])
+    async with running(World(), app) as manager:
+        await manager.create(CreateRequest("app", "small", {"size": 1}))
+        with pytest.raises(DependencyError):
+            await manager.create(CreateRequest("app", "big", {"size": 4}))
+
+
+@proves("DependencySpec.timeout")
+async def test_dependency_timeout() -> None:
+    app = named("app", dependencies=[{"name": "db", "condition": "healthy", "timeout": "20s"}])
+    async with running(World(healthy=False), manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        began = anyio.current_time()
+        with pytest.raises(DependencyError):
+            await manager.create(CreateRequest("app", "web"))
+        assert 20 <= anyio.current_time() - began < 40
+
+
+# -- the rest ----------------------------------------------------------------------------------------------
+
+
+@proves("ServiceConfig.defaultName")
+async def test_default_name() -> None:
+    async with running(World(), manifest(defaultName="store-{{ size }}")) as manager:
+        result = await manager.create(CreateRequest("basic", "", {"size": 4}))
+        assert result.service.name == "store-4"
+
+
+@proves("ServiceConfig.outputs")
+async def test_service_outputs_are_made_after_every_start() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        assert manager.view("db").outputs == {"url": "ledger://r1/1"}
+        await manager.restart_service("db")
+        assert manager.view("db").outputs == {"url": "ledger://r2/1"}
+
+
+@proves("ServiceConfig.onUnknown")
+async def test_on_unknown() -> None:
+    """A start that was cut off, where no tool can tell what came of it."""
+    seen: dict[str, tuple[ServiceState, list[str]]] = {}
+    for choice in ("adopt", "retry", "compensate", "hold"):
+        world, store = World(), MemoryStore()
+        without = ("find", "status", "healthCheck", "ready")
+        changes: dict[str, Any] = {f"lifecycleTools__{step}": None for step in without}
+        entry = manifest(
+            **changes, healthCheck=None, onUnknown=choice, lifecycleTools__stop__args={"id": "{{ name }}"}, outputs={}
+        )
+        async with running(World(), entry, store=store) as manager:
+            await manager.create(CreateRequest("basic", "db", start=False))
+        record = (await store.load()).services[0]
+        cut_off = CallRecord(0, "start", "w/start", {}, CallOutcome.AMBIGUOUS, EPOCH)
+        operation = OperationRecord("op1", record.id, "db", OperationKind.START, EPOCH, calls=(cut_off,))
+        wanted = replace(record, desired=DesiredState.RUNNING, state=ServiceState.STARTING)
+        await store.commit([PutService(wanted), PutOperation(operation)])
+        world.resources["db"] = {"id": "db", "name": "db", "since": 0}
+        async with running(world, entry, store=store) as manager:
+            await manager.recovered.wait()
+            await until(lambda manager=manager: manager.view("db").operation is None)
+            seen[choice] = (manager.view("db").state, world.tools_called())
+    assert seen["adopt"] == (ServiceState.RUNNING, [])
+    assert seen["retry"][1] == ["w/start"]
+    assert seen["compensate"][1][0] == "w/stop"
+    assert seen["hold"] == (ServiceState.UNKNOWN, [])
+
+
+@proves("ServiceClassSpec.description", "Metadata.labels", "ArgSpec.description")
+async def test_what_a_class_says_of_itself() -> None:
+    text = BASIC.replace("{name: basic}", "{name: basic, labels: {team: lakes}}")
+    entry = manifest(text.replace("default: 1,", "default: 1, description: how deep,"))
+    async with ledger(World(), entry) as app, Client(server_over(app)) as client:
+        for words in ("a resource in the ledger", "lakes"):
+            found = await call(client, "serviceclass_list", search=words)
+            assert [item["name"] for item in found["serviceClasses"]] == ["basic"]
+        assert (await call(client, "serviceclass_list", search="rivers"))["serviceClasses"] == []
+        assert (await call(client, "serviceclass_get", name="basic"))["args"]["size"]["description"] == "how deep"
