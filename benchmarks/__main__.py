@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import crash, cycles, graph, health, latency, recovery, simulate, startup
+from benchmarks import check, crash, cycles, graph, health, latency, recovery, simulate, startup
 
 SHORT = {
     "latency": "start and stop",
@@ -10,6 +10,7 @@ SHORT = {
     "graph": "a parallel start",
     "health": "many checks",
     "recovery": "after kill -9",
+    "check": "mistakes put into the shipped classes",
 }
 LONG = {"simulate": "every crash there is, simulated", "crash": "kill -9 of real servers", "cycles": "reconnections"}
 """Commands that take minutes to hours; `all` leaves them out."""
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
+    parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
     options = parser.parse_args()
     for name in SHORT if options.what == "all" else [options.what]:
@@ -41,6 +43,8 @@ def _run(name: str, options: argparse.Namespace) -> None:
             graph.main()
         case "health":
             health.main(options.supervised, options.interval)
+        case "check":
+            check.main(options.seeds)
         case "recovery":
             recovery.main(options.services, options.rounds or 3)
         case "simulate":

@@ -10,12 +10,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ostler.adapters.process.server import listed_tools
 from ostler.faces.mcp.definitions import Effect
 from ostler.faces.mcp.resources import TEMPLATES
 from ostler.faces.mcp.toolbox import TOOLS, AnyTool
 from ostler.model import errors
 from ostler.model.json import JsonObject
 from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
+from ostler.rules.checking.rule_table import RULES
+from ostler.rules.checking.tool_lists import saved_text
+from ostler.rules.manifest_schema import manifest_json_schema
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -159,6 +163,16 @@ def resource_table() -> str:
     return table(["address", "shows", "type"], ((f"`{uri}`", shows, kind) for uri, _, shows, kind in TEMPLATES))
 
 
+def rule_table() -> str:
+    """Every rule that classes are held against."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for rule in RULES.values():
+            yield f"[`{rule.id}`](#{rule.id})", rule.severity, rule.stage, rule.summary
+
+    return table(["rule", "severity", "kind", "says that"], rows())
+
+
 def _type_of(schema: JsonObject) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
@@ -180,11 +194,79 @@ PARTS: dict[str, Callable[[], str]] = {
     "tools": tool_table,
     "tool-arguments": tool_sections,
     "resources": resource_table,
+    "rules": rule_table,
 }
+
+
+def process_tools() -> str:
+    """The saved tools list of the built-in server, which `ostler check --offline` uses."""
+    tools = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed_tools()]
+    return saved_text({"server": {"name": "process"}}, tools)
+
+
+def own_tools() -> str:
+    """The saved list of Ostler's own tools, which classes may call as `ostler/TOOL`."""
+    tools = [tool.tool().model_dump(mode="json", by_alias=True, exclude_none=True) for tool in TOOLS]
+    return saved_text({"server": {"name": "ostler"}}, tools)
+
+
+SECTIONS = {
+    "The manifest": "ServiceClass",
+    "metadata": "Metadata",
+    "spec": "ServiceClassSpec",
+    "spec.args.NAME": "ArgSpec",
+    "spec.serviceConfig": "ServiceConfig",
+    "lifecycleTools": "LifecycleTools",
+    "A tool call": "ToolCallSpec",
+    "The ready check": "ReadySpec",
+    "retry": "RetrySpec",
+    "batch": "BatchSpec",
+    "healthCheck": "HealthCheckSpec",
+    "timeout": "TimeoutSpec",
+    "restartPolicy": "RestartPolicySpec",
+    "restartPolicy.backoff": "BackoffSpec",
+    "dependencies": "DependencySpec",
+    "An output": "OutputSpec",
+    "An expectation": "Expectation",
+}
+"""The sections of serviceclass.md and the models that their tables describe."""
+
+
+def manifest_schema() -> str:
+    """The JSON Schema of a manifest for editors, with what serviceclass.md says of each key."""
+    page = (DOCS / "serviceclass.md").read_text(encoding="utf-8")
+    schema = manifest_json_schema()
+    for heading, model in SECTIONS.items():
+        section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", page, re.DOTALL | re.MULTILINE)
+        assert section, heading
+        node: JsonObject = schema if model == "ServiceClass" else schema["$defs"][model]
+        base = schema["$defs"]["ToolCallSpec"]["properties"] if model == "ReadySpec" else {}
+        for key, field in node["properties"].items():
+            field.pop("title", None)
+            row = re.search(rf"^\| `{key}` \|.*\| (.*?) \|$", section[1], re.MULTILINE)
+            if row:
+                field["description"] = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", row[1]).replace("`", "'")
+            elif key in base:
+                field["description"] = base[key]["description"]
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+FILES: dict[Path, Callable[[], str]] = {
+    DOCS.parent / "serviceclasses" / "tools" / "process.json": process_tools,
+    DOCS.parent / "serviceclasses" / "tools" / "ostler.json": own_tools,
+    DOCS.parent / "serviceclasses" / "schema" / "serviceclass.json": manifest_schema,
+}
+"""Files that are generated as a whole."""
 
 
 def main() -> int:
     """Rewrite the stale files and name them."""
+    for path, make in FILES.items():
+        made = make()
+        if not path.exists() or path.read_text(encoding="utf-8") != made:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(made, encoding="utf-8")
+            print(f"wrote {path.name}")
     for path in sorted(DOCS.glob("*.md")):
         old = path.read_text(encoding="utf-8")
         new = rendered(old)

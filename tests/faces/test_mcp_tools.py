@@ -57,6 +57,7 @@ async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
             "serviceclass_create",
             "serviceclass_update",
             "serviceclass_delete",
+            "serviceclass_check",
             "serviceclass_draft",
             "mcpserver_list",
             "mcpserver_get",
@@ -223,6 +224,7 @@ async def test_every_tool_answers_by_its_schema() -> None:
         "serviceclass_get": {"name": "basic"},
         "serviceclass_available": {"name": "basic"},
         "serviceclass_validate": {"manifest": manifest_text},
+        "serviceclass_check": {"name": "basic"},
         "serviceclass_create": {"manifest": manifest_text.replace("name: basic", "name: other")},
         "serviceclass_update": {"name": "other", "manifest": manifest_text.replace("name: basic", "name: other")},
         "serviceclass_delete": {"name": "other"},
@@ -506,7 +508,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "tool 'status' not found; did you mean 'w/status'?. Next: tool_list shows the tools"
         )
         assert (await refusal(client, "service_events", kinds=["nothing"]))[0] == snapshot(
-            "arg validation failed: invalid value for argument 'kinds': 'nothing' is no kind of event. Next: use some of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, server_changed, warning"
+            "arg validation failed: invalid value for argument 'kinds': 'nothing' is no kind of event. Next: use some of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning"
         )
         assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
             "arg validation failed: invalid value for argument 'state': 'up' is no state. Next: use some of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted"

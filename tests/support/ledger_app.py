@@ -16,12 +16,14 @@ from ostler.engine.classes import ClassCatalogue, ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
+from ostler.engine.review import ClassReview
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
 from ostler.model.responses import ToolResponse
 from ostler.rules.manifests import load_manifests
 
+SCHEMA = {"type": "object", "properties": {"name": {}, "id": {}, "size": {}, "password": {}}}
 TOOLS = ("start", "stop", "restart", "status", "find", "health")
 
 
@@ -31,6 +33,9 @@ class LedgerTools:
     def __init__(self, world: World) -> None:
         self.world = world
         self.connected = True
+        self.listed: Sequence[ToolInfo] = [
+            ToolInfo("w", name, f"{name} a resource of the ledger", SCHEMA) for name in sorted(TOOLS)
+        ]
         self._callbacks: list[Callable[[str], None]] = []
 
     async def call_tool(
@@ -52,12 +57,12 @@ class LedgerTools:
         return next((info for info in self.list_tools() if info.qualified == tool), None)
 
     def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
-        if server not in (None, "w"):
-            return []
-        return [
-            ToolInfo("w", name, f"{name} a resource of the ledger", {"type": "object", "properties": {"name": {}}})
-            for name in sorted(TOOLS)
-        ]
+        return self.listed if server in (None, "w") else []
+
+    def tell(self, server: str) -> None:
+        """Tell the subscribers that the tools of `server` changed."""
+        for callback in list(self._callbacks):
+            callback(server)
 
     def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
@@ -70,6 +75,7 @@ class LedgerApplication:
     def __init__(self, manager: ServiceManager, pool: LedgerTools) -> None:
         self.manager = manager
         self.pool = pool
+        self.review = ClassReview(manager.classes, pool, manager.events)
         self.logs: dict[str, list[str]] = {}
 
     @property

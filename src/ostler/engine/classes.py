@@ -25,6 +25,7 @@ class ClassEntry:
         path: the file it came from, as the user knows it.
         line: the line of `path` at which its first key stands.
         shadows: a user's class that takes the place of a shipped one of the same name.
+        text_line: the line of `path` at which `text` begins.
     """
 
     service_class: ServiceClass
@@ -34,6 +35,7 @@ class ClassEntry:
     path: str = ""
     shadows: bool = False
     line: int = 1
+    text_line: int = 1
     translation: str = ""
 
     @property
@@ -50,6 +52,7 @@ class ClassCatalogue:
         self._entries: Mapping[str, ClassEntry] = {}
         self._findings: tuple[Finding, ...] = ()
         self._graph_findings: tuple[Finding, ...] = ()
+        self._standing: dict[str, tuple[Finding, ...]] = {}
         self._callbacks: list[Callable[[frozenset[str]], None]] = []
         self._lock = threading.Lock()
 
@@ -64,6 +67,14 @@ class ClassCatalogue:
         or with a dependency on a class that is not there, is loaded, and a create that would meet it is refused.
         """
         return (*self._findings, *self._graph_findings)
+
+    def standing_of(self, name: str) -> tuple[Finding, ...]:
+        """Return what the last check of the class `name` against the listed tools found."""
+        return self._standing.get(name, ())
+
+    def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
+        """Note what a check of the class `name` against the listed tools found."""
+        self._standing[name] = tuple(findings)
 
     def replace(self, entries: Iterable[ClassEntry], findings: Iterable[Finding] = ()) -> frozenset[str]:
         """Put `entries` in the place of all there were; return the names that were added, changed or removed."""
@@ -137,6 +148,7 @@ class ClassCatalogue:
             missing_tools=tuple(missing_tools),
             missing_servers=tuple(missing_servers),
             reason="; ".join(reasons),
+            findings=self.standing_of(service_class.name),
         )
 
 

@@ -225,7 +225,7 @@ class Settlement(Lifecycle):
         if tools is not None and not tools.server_status(call.tool.partition("/")[0]).outlives:
             return None
         limits = instance.service_class.config.timeout
-        seconds = {"stop": limits.delete, "restart": limits.restart}.get(call.step, limits.create)
+        seconds = {"stop": limits.delete, "restart": limits.restart_in_all}.get(call.step, limits.create)
         return call.sent_at + timedelta(seconds=seconds)
 
     async def _look_patiently(self) -> tuple[bool | None, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.records import OperationKind
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
@@ -126,6 +127,8 @@ class Availability:
     missing_servers: tuple[str, ...] = ()
     known: bool = True
     reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    """What the last check against the listed tools found; it does not make the class unavailable."""
 
 
 @dataclass(frozen=True, slots=True)

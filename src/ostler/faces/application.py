@@ -15,6 +15,7 @@ from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.settings_file import load_settings
+from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
@@ -28,12 +29,21 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.events import EventLog
 from ostler.engine.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
+from ostler.engine.review import ClassReview
 from ostler.faces.own_tools import OwnTools
-from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, NotFoundError, OperationError
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DefinitionError,
+    Finding,
+    NotFoundError,
+    OperationError,
+)
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
+from ostler.rules.checking.tool_lists import KnownTools as SchemaLists
 from ostler.rules.manifests import LoadedClass
 from ostler.rules.muster.tool_names import KnownTools
 
@@ -58,6 +68,7 @@ class Application:
         downstream: DownstreamPool,
         pool: PolicedPool,
         environment: Mapping[str, str],
+        saved: SchemaLists,
     ) -> None:
         self.paths = paths
         self.settings = settings
@@ -65,6 +76,7 @@ class Application:
         self.class_files = class_files
         self.downstream = downstream
         self.pool = pool
+        self.review = ClassReview(manager.classes, pool, manager.events, saved)
         self._environment = environment
         self.statics = ConfiguredServices(paths.services_dir, manager, environment, SystemClock(), tell=self._tell)
         self._server_findings: tuple[Finding, ...] = ()
@@ -358,6 +370,7 @@ async def open_application(
             downstream=downstream,
             pool=pool,
             environment=environment,
+            saved=await anyio.to_thread.run_sync(_saved_tools, paths),
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)
@@ -373,6 +386,7 @@ async def open_application(
             await group.start(app.follow_tools)
             await app.reload_classes()
             await app.statics.reload()
+            await group.start(app.review.run)
             try:
                 yield app
             finally:
@@ -409,6 +423,7 @@ def _entry(source: ClassSource) -> ClassEntry:
         path=str(source.path),
         shadows=source.shadows,
         line=loaded.line,
+        text_line=loaded.document.line,
         translation=_translation(loaded),
     )
 
@@ -419,6 +434,14 @@ def _translation(loaded: LoadedClass) -> str:
     from ostler.rules.muster.manifest_text import manifest_text  # who has none, starts faster
 
     return manifest_text(loaded.document, loaded.origins)
+
+
+def _saved_tools(paths: Paths) -> SchemaLists:
+    try:
+        return saved_tools(paths)
+    except DefinitionError as error:
+        logger.warning("saved tools lists are not used: %s", error)
+        return SchemaLists()
 
 
 def _tail(path: Path) -> str:

@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     LEASE_EXPIRED = "lease_expired"
     LEASE_RENEWED = "lease_renewed"
     CLASS_CHANGED = "class_changed"
+    CLASS_CHECKED = "class_checked"
     SERVER_CHANGED = "server_changed"
     WARNING = "warning"
 

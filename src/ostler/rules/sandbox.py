@@ -4,6 +4,7 @@ Classes may come from an agent, so a template can neither reach Python's interna
 nor build something huge. The statements are `if`, `for` and `set`; there are no macros, imports or recursion.
 """
 
+import difflib
 import json
 import math
 import re
@@ -176,6 +177,8 @@ def check_statements(tree: nodes.Template) -> tuple[str, int] | None:
 def _first_refused(node: nodes.Node, loops: int) -> tuple[str, int] | None:
     for child in node.iter_child_nodes():
         depth = loops
+        if unknown := _unknown_function(child):
+            return unknown, child.lineno
         if isinstance(child, nodes.NSRef) or (isinstance(child, nodes.Stmt) and not isinstance(child, _STATEMENTS)):
             return f"{type(child).__name__.lower()!r} is not available in templates; use if, for and set", child.lineno
         if isinstance(child, nodes.For):
@@ -186,6 +189,19 @@ def _first_refused(node: nodes.Node, loops: int) -> tuple[str, int] | None:
                 return f"loops may be nested {MAX_LOOPS} deep at most", child.lineno
         if refused := _first_refused(child, depth):
             return refused
+    return None
+
+
+def _unknown_function(node: nodes.Node) -> str | None:
+    """Jinja2 itself leaves those in branches for the rendering, where it is too late."""
+    env = environment()
+    for kind, known, name in (
+        ("filter", env.filters, node.name if isinstance(node, nodes.Filter) else None),
+        ("test", env.tests, node.name if isinstance(node, nodes.Test) else None),
+    ):
+        if name is not None and name not in known:
+            close = difflib.get_close_matches(name, [other for other in known if not other.endswith("_")], n=1)
+            return f"there is no {kind} {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
     return None
 
 

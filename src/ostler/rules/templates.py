@@ -39,6 +39,14 @@ class _Compiled:
 
 
 @dataclass(frozen=True, slots=True)
+class ParsedTemplate:
+    """The syntax tree of a template, and its expression when it is nothing but `{{ expression }}`."""
+
+    tree: nodes.Template
+    expression: nodes.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Broken:
     message: str
     line: int
@@ -47,6 +55,15 @@ class _Broken:
 def is_template(text: str) -> bool:
     """Return whether `text` has anything for the template engine to do."""
     return "{{" in text or "{%" in text or "{#" in text
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str) -> ParsedTemplate | None:
+    """Return the template `text` as a syntax tree (to look at, not to change), or None when it does not parse."""
+    if isinstance(_compile(text), _Broken):
+        return None
+    env = environment()
+    return ParsedTemplate(env.parse(text), _lone_expression(env.parse(text.strip("\r\n"))))
 
 
 def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:

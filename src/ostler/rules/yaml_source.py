@@ -59,6 +59,7 @@ class _Node:
     size: int = 1
     height: int = 0
     literal: bool = False
+    last_line: int = 0
     children: dict[str, "_Node"] | list["_Node"] = field(default_factory=list["_Node"])
     keys: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
@@ -109,6 +110,14 @@ class Document:
             return node.line + 1 + line, 1
         return node.line + 1, node.column + 1
 
+    def unquoted_over_lines(self) -> Iterator[tuple[Path, str]]:
+        """Yield the (path, text) of each text without quotes that goes on over the next lines, as it was written."""
+        lines = self.text.splitlines()
+        for path, node in _leaves(self._root, ()):
+            if node.last_line > node.line:
+                first = node.line + 1 - self.line
+                yield path, "\n".join(lines[first : node.last_line + 2 - self.line])
+
     def _nearest(self, path: Sequence[str | int]) -> tuple[_Node, int]:
         node = self._root
         for depth, key in enumerate(path):
@@ -146,6 +155,17 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path
         return built
 
     return Document(value, document.file, document.text, document.line, made(value, (), ()))
+
+
+def _leaves(node: _Node, path: Path) -> Iterator[tuple[Path, _Node]]:
+    if isinstance(node.children, dict):
+        for key, child in node.children.items():
+            yield from _leaves(child, (*path, key))
+    elif node.children:
+        for index, child in enumerate(node.children):
+            yield from _leaves(child, (*path, index))
+    else:
+        yield path, node
 
 
 def load_documents(text: str, file: str = "<text>") -> list[Document]:
@@ -274,6 +294,8 @@ class _Builder:
         node = _Node(None, *_place(event))
         if isinstance(event, yaml.ScalarEvent):
             node.literal = event.style == "|"
+            if not event.style and event.end_mark is not None:
+                node.last_line = event.end_mark.line
             node.value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._check_tag(event, "seq")

@@ -151,6 +151,13 @@ def shipped_classes_dir() -> Path | None:
     return None
 
 
+def manifest_schema_file() -> Path | None:
+    """Return the JSON Schema of manifests that comes with Ostler, or None when the installation has none."""
+    shipped = shipped_classes_dir()
+    file = shipped / "schema" / "serviceclass.json" if shipped is not None else None
+    return file if file is not None and file.is_file() else None
+
+
 def class_files_in(folder: Path) -> list[Path]:
     """Return the manifest files directly in `folder`, by name; none when it is absent or cannot be read.
 

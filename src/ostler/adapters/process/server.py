@@ -103,7 +103,7 @@ def build_process_server(root: Path) -> Server[None]:
     """
     supervisor = Supervisor(root)
     tools: dict[str, Tool[Any, Any]] = {tool.name: tool for tool in _tools()}
-    listed = types.ListToolsResult(tools=[tool.listed() for tool in tools.values()])
+    listed = types.ListToolsResult(tools=listed_tools())
 
     @asynccontextmanager
     async def lifespan(_: Server[None]) -> AsyncGenerator[None]:
@@ -137,6 +137,11 @@ def build_process_server(root: Path) -> Server[None]:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+
+
+def listed_tools() -> list[types.Tool]:
+    """Return the tools as `tools/list` shows them."""
+    return [tool.listed() for tool in _tools()]
 
 
 SAVE_SECONDS = 5.0

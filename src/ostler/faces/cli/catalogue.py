@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ostler.faces.cli import checks
 from ostler.faces.cli.importing import known_tools
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
@@ -265,10 +266,21 @@ def _finding(found: Finding) -> JsonObject:
     return {name: getattr(found, name) for name in names if getattr(found, name)}
 
 
+def class_schema() -> None:
+    """Print the JSON Schema of a manifest, for editors."""
+    from ostler.adapters.config.paths import manifest_schema_file
+
+    file = manifest_schema_file()
+    if file is None:
+        fail("this installation has no schema file", ExitStatus.FAILED)
+    print(file.read_text(encoding="utf-8"), end="")
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (classes, validate, servers, tools, call, config):
+    for verb in (classes, validate, servers, call, config):
         app.command()(verb)
+    checks.add_to(app, tools)
     group = typer.Typer(help="Search, show, add and draft ServiceClasses.", no_args_is_help=True, rich_markup_mode=None)
     group.command("search")(class_search)
     group.command("show")(class_get)
@@ -276,4 +288,5 @@ def add_to(app: typer.Typer) -> None:
     group.command("add")(class_add)
     group.command("new")(class_new)
     group.command("draft")(class_draft)
+    group.command("schema")(class_schema)
     app.add_typer(group, name="class")

@@ -59,6 +59,8 @@ def _class_line(item: JsonObject) -> str:
         line += f" Args: {args}."
     if not item["available"]:
         line += f" Not available: {item.get('reason') or 'its tools are missing'}."
+    elif item.get("problems"):
+        line += f" serviceclass_check finds {item['problems']} in it."
     return line
 
 
@@ -101,11 +103,13 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
                 "missingServers": list(found.missing_servers),
                 "reason": found.reason,
                 "addToMcpJson": entries_for(found.missing_servers),
+                "findings": [finding_json(finding) for finding in found.findings],
             }
         ),
     }
     if found.available:
-        return Answer(structured, f"ServiceClass {args.name} is available")
+        note = "".join(f"\nbut {finding}" for finding in found.findings[:5])
+        return Answer(structured, f"ServiceClass {args.name} is available{note}")
     missing = f" (missing required tools: {', '.join(found.missing_tools)})" if found.missing_tools else ""
     text = f"ServiceClass {args.name} not available{missing}: {found.reason}"
     return Answer(structured, "\n".join(filter(None, (text, how_to_add(found.missing_servers)))))
@@ -146,7 +150,7 @@ async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Ca
     """Add a class."""
     del call
     entry = await app.create_class(args.manifest)
-    return _written(app, entry.name, f"ServiceClass {entry.name} was created")
+    return await _written(app, entry.name, f"ServiceClass {entry.name} was created")
 
 
 class ClassUpdateArgs(ClassNameArgs):
@@ -161,10 +165,10 @@ async def serviceclass_update(app: ApplicationLike, args: ClassUpdateArgs, call:
     entry = await app.update_class(args.name, args.manifest)
     instances = app.manager.instances_of(entry.name)
     note = f"; {', '.join(instances)} keep the version they were started with until restarted" if instances else ""
-    return _written(app, entry.name, f"ServiceClass {entry.name} was updated{note}")
+    return await _written(app, entry.name, f"ServiceClass {entry.name} was updated{note}")
 
 
-def _written(app: ApplicationLike, name: str, message: str) -> Answer:
+async def _written(app: ApplicationLike, name: str, message: str) -> Answer:
     found = app.classes.availability(name)
     structured: JsonObject = {
         "message": message,
@@ -172,7 +176,12 @@ def _written(app: ApplicationLike, name: str, message: str) -> Answer:
         "available": found.available,
         "missingTools": list(found.missing_tools),
     }
-    return Answer(structured, message if found.available else f"{message}. Not available yet: {found.reason}")
+    text = message if found.available else f"{message}. Not available yet: {found.reason}"
+    findings = (await app.review.check(name)).findings
+    if findings:
+        structured["findings"] = [finding_json(finding) for finding in findings]
+        text += "\n" + "\n".join(["but a check finds:", *map(str, findings[:5])])
+    return Answer(structured, text)
 
 
 class ClassDeleteArgs(ClassNameArgs):
@@ -189,7 +198,7 @@ async def serviceclass_delete(app: ApplicationLike, args: ClassDeleteArgs, call:
     return Answer({"message": message, "name": args.name}, message)
 
 
-_WRITTEN = answer({"message": TEXT, "name": TEXT}, {"available": FLAG, "missingTools": LIST})
+_WRITTEN = answer({"message": TEXT, "name": TEXT}, {"available": FLAG, "missingTools": LIST, "findings": LIST})
 
 CLASS_TOOLS = (
     ToolDefinition(

@@ -5,6 +5,7 @@ from typing import Protocol
 from ostler.engine.classes import ClassCatalogue, ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller, ToolDirectory
+from ostler.engine.review import ClassReview
 from ostler.model.json import JsonObject
 
 
@@ -26,6 +27,11 @@ class ApplicationLike(Protocol):
     @property
     def classes(self) -> ClassCatalogue:
         """The loaded ServiceClasses."""
+        ...
+
+    @property
+    def review(self) -> ClassReview:
+        """What checks classes against the listed tools."""
         ...
 
     @property

@@ -9,6 +9,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Pa
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp.answers import error_result, internal_error_result
 from ostler.faces.mcp.call_log import CallLog
+from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
 from ostler.faces.mcp.definitions import Call, ToolDefinition
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
@@ -33,6 +34,7 @@ TOOLS: tuple[AnyTool, ...] = (
     *EXPLAIN_TOOLS,
     *LIFECYCLE_TOOLS,
     *CLASS_TOOLS,
+    *CHECK_TOOLS,
     *DRAFTING_TOOLS,
     *DOWNSTREAM_TOOLS,
 )

@@ -1,0 +1,98 @@
+"""Saved tools lists of downstream servers: those that are shipped, and the user's, read for checks and written."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.model.errors import DefinitionError
+from ostler.model.json import JsonMapping
+from ostler.rules.checking.tool_lists import (
+    KnownTools,
+    ToolList,
+    samples_by_tool,
+    saved_text,
+    tool_list_from_json,
+    with_samples,
+)
+
+FOLDER = "tools"
+SAMPLES = "samples"
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+def saved_tools(paths: Paths) -> KnownTools:
+    """Return the saved lists: the user's (`tools/` in the config folder) before the shipped ones.
+
+    Raises:
+        DefinitionError: a file is no tools list.
+    """
+    shipped = shipped_classes_dir()
+    lists = {} if shipped is None else _in_folder(shipped / FOLDER)
+    return KnownTools({**lists, **_in_folder(paths.config_dir / FOLDER)})
+
+
+def shipped_tools() -> KnownTools:
+    """Return the lists that come with Ostler."""
+    shipped = shipped_classes_dir()
+    return KnownTools({} if shipped is None else _in_folder(shipped / FOLDER))
+
+
+def tools_from(places: Iterable[Path]) -> KnownTools:
+    """Return the lists in files (each named like its server) and folders of such files.
+
+    Raises:
+        DefinitionError: a place cannot be read, or is no tools list.
+    """
+    lists: dict[str, ToolList] = {}
+    for place in places:
+        if place.is_dir():
+            lists |= _in_folder(place)
+        else:
+            listed = _read(place)
+            lists[listed.server] = listed
+    return KnownTools(lists)
+
+
+def save_tools(paths: Paths, server: str, about: JsonMapping, tools: Sequence[JsonMapping]) -> Path:
+    """Write the tools list of `server` into the config folder and return the file.
+
+    Raises:
+        DefinitionError: it cannot be written.
+    """
+    file = paths.config_dir / FOLDER / f"{server}.json"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(saved_text(about, tools), encoding="utf-8")
+    except OSError as error:
+        raise DefinitionError(
+            f"the tools list of {server!r} cannot be written to {str(file)!r}: {error.strerror}",
+            next_actions=("make the folder writable", "or choose another config folder"),
+        ) from error
+    return file
+
+
+def _in_folder(folder: Path) -> dict[str, ToolList]:
+    return {file.stem: _read(file) for file in sorted(folder.glob("*.json"))}
+
+
+def _read(file: Path) -> ToolList:
+    listed = tool_list_from_json(_text(file), file.stem, str(file))
+    samples = file.parent / SAMPLES / file.name
+    if not samples.is_file():
+        return listed
+    try:
+        return with_samples(listed, samples_by_tool(json.loads(_text(samples))))
+    except ValueError as error:
+        raise DefinitionError(f"the recorded answers in {str(samples)!r} are not JSON: {error}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise DefinitionError(f"{str(file)!r} is larger than {_MAX_BYTES} bytes, too large for a tools list")
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DefinitionError(f"{str(file)!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{str(file)!r} is not UTF-8 text ({error.reason})") from error

@@ -1,0 +1,219 @@
+"""What `ostler check` and `ostler tools save` do: classes held against the tools they call, as listed or as saved."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from ostler.adapters.config.class_files import ClassFiles
+from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
+from ostler.adapters.config.tool_files import save_tools, saved_tools, tools_from
+from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
+from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.session import (
+    ExitStatus,
+    Session,
+    complain,
+    fail,
+    present,
+    print_json,
+    require,
+    usage_error,
+)
+from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoundError
+from ostler.model.json import JsonObject
+from ostler.model.manifest import ServiceClass
+from ostler.rules.checking.class_check import check_loaded
+from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
+from ostler.rules.manifests import LoadedClass, load_manifests
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_CONNECT_WAIT = "20s"
+
+
+@dataclass(slots=True)
+class _Targets:
+    """What is to be checked, every class that there is, and what is wrong with the files."""
+
+    loaded: list[LoadedClass] = field(default_factory=list[LoadedClass])
+    classes: dict[str, ServiceClass] = field(default_factory=dict[str, ServiceClass])
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+
+def check_classes(
+    session: Session, targets: Sequence[str], places: Sequence[Path], *, offline: bool, form: str
+) -> bool:
+    """Check what `targets` name, print what was found, and return whether that is nothing.
+
+    Args:
+        session: the folders in force.
+        targets: files, folders or names of classes; every class when there are none.
+        places: tools lists, and folders of them, that go before all others.
+        offline: ask no server.
+        form: `human`, `json` or `sarif`.
+    """
+    found = _gather(session, targets)
+    known = _known_tools(session, found.loaded, places, offline=offline)
+    findings = list(found.findings)
+    for item in found.loaded:
+        findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
+    findings.sort(key=lambda finding: (finding.file, finding.line, finding.column))
+    names = [item.service_class.name for item in found.loaded]
+    _print(form, findings, names, _told(known, found.loaded))
+    return not findings
+
+
+def _print(form: str, findings: Sequence[Finding], names: Sequence[str], tools: Mapping[str, str]) -> None:
+    match form:
+        case "json":
+            facts = [finding_facts(found) for found in findings]
+            print_json({"clean": not findings, "classes": list(names), "tools": dict(tools), "findings": facts})
+        case "sarif":
+            print_json(sarif_report(findings, version("ostler")))
+        case _:
+            told = ", ".join(f"{server} {state}" for server, state in tools.items())
+            print(human_report(findings, summary_of(findings, names, told)))
+
+
+# -- what to check -----------------------------------------------------------------------------------------
+
+
+def _gather(session: Session, targets: Sequence[str]) -> _Targets:
+    snapshot = ClassFiles(shipped_classes_dir(), session.paths.serviceclasses_dir).reload()
+    found = _Targets(classes={name: entry.loaded.service_class for name, entry in snapshot.entries.items()})
+    if not targets:
+        found.loaded = [entry.loaded for entry in snapshot.entries.values()]
+        found.findings = [finding for finding in snapshot.findings if finding.severity == "error"]
+        return found
+    for target in targets:
+        path = Path(target)
+        if path.is_dir():
+            for file in class_files_in(path):
+                _load(found, file)
+        elif is_test_file(path):
+            continue  # a shell's *.yaml takes the tests of the classes, too
+        elif path.exists() or path.suffix in _SUFFIXES or len(path.parts) > 1:
+            _load(found, path)
+        elif target in snapshot.entries:
+            found.loaded.append(snapshot.entries[target].loaded)
+        else:
+            missing = NotFoundError("ServiceClass", target, known=list(snapshot.entries))
+            fail(f"{missing}. Next: name a class, a file or a folder", ExitStatus.NOT_FOUND)
+    return found
+
+
+def _load(found: _Targets, file: Path) -> None:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        found.findings.append(Finding(f"cannot be read: {error.strerror or error}", str(file), rule="unreadable"))
+        return
+    except UnicodeDecodeError as error:
+        found.findings.append(Finding(f"is not UTF-8 text ({error.reason})", str(file), rule="encoding"))
+        return
+    try:
+        loaded = load_manifests(text, str(file))
+    except ManifestError as error:
+        found.findings += error.findings
+        return
+    found.loaded += loaded
+    found.classes |= {item.service_class.name: item.service_class for item in loaded}
+
+
+# -- what is known about tools -----------------------------------------------------------------------------
+
+
+def _known_tools(
+    session: Session, loaded: Sequence[LoadedClass], places: Sequence[Path], *, offline: bool
+) -> KnownTools:
+    try:
+        given, saved = tools_from(places), saved_tools(session.paths)
+    except DefinitionError as error:
+        usage_error(str(error))
+    known = given.over(saved)
+    if offline or not loaded:
+        return known
+    needed = {server for item in loaded for server in item.service_class.servers()}
+    with session.client() as client:
+        live = _live_tools(client, needed - set(given.lists))
+    return given.over(live).over(saved)
+
+
+def _live_tools(client: ServerClient, needed: Iterable[str]) -> KnownTools:
+    """Return what the servers that are needed list now; one that is just connecting is waited for."""
+    servers = {entry["name"] for entry in require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]}
+    lists: dict[str, ToolList] = {}
+    for server in sorted(set(needed) & servers):
+        described = describe_tools(client, server)
+        if described:
+            lists[server] = live_list(
+                server,
+                (
+                    tool_schema(tool["name"], tool["inputSchema"], tool.get("outputSchema"), tool.get("annotations"))
+                    for tool in described
+                ),
+            )
+        else:
+            complain(f"server {server!r} is not connected; its saved tools list is used, if there is one")
+    return KnownTools(lists, frozenset(servers))
+
+
+def describe_tools(client: ServerClient, server: str) -> list[JsonObject]:
+    """Return the tools of `server` as it lists them, in the form of `tools/list`; none when it is not connected."""
+    waited = client.call_tool("service_wait", {"name": server, "state": ["connected"], "timeout": _CONNECT_WAIT})
+    if waited.is_error:
+        return []
+    names: list[str] = []
+    cursor: str | None = None
+    while True:
+        facts = require(client.call_tool("tool_list", present({"server": server, "limit": 200, "cursor": cursor})))
+        names += [tool["name"] for tool in facts.structured["tools"]]
+        cursor = facts.structured.get("nextCursor")
+        if not cursor:
+            break
+    tools: list[JsonObject] = []
+    for name in names:
+        facts = require(client.call_tool("tool_describe", {"name": name})).structured
+        keys = ("title", "description", "inputSchema", "outputSchema", "annotations")
+        tools.append({"name": name.partition("/")[2], **{key: facts[key] for key in keys if facts.get(key)}})
+    return tools
+
+
+def _told(known: KnownTools, loaded: Sequence[LoadedClass]) -> dict[str, str]:
+    """Return, for each server that the classes call, what they were checked against."""
+    told: dict[str, str] = {}
+    for server in sorted({server for item in loaded for server in item.service_class.servers()}):
+        listed = known.of(server)
+        if listed is None:
+            told[server] = "unknown"
+        elif listed.source == "live":
+            told[server] = "as listed now"
+        else:
+            told[server] = f"as saved{f' from {listed.version}' if listed.version else ''}"
+    return told
+
+
+# -- ostler tools ------------------------------------------------------------------------------------------
+
+
+def save_lists(session: Session, servers: Sequence[str]) -> bool:
+    """Save the tools lists of `servers` (of all when there are none); return whether each could be had."""
+    failed = False
+    with session.client() as client:
+        entries = require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]
+        known: dict[str, JsonObject] = {entry["name"]: entry for entry in entries}
+        for server in servers or sorted(known):
+            if server not in known:
+                missing = NotFoundError("downstream server", server, known=list(known))
+                fail(f"{missing}. Next: ostler servers lists them", ExitStatus.NOT_FOUND)
+            tools = describe_tools(client, server)
+            if not tools:
+                complain(
+                    f"server {server!r} has listed no tool, so nothing was saved ({known[server].get('reason', '')})"
+                )
+                failed = True
+                continue
+            about = present({"name": known[server].get("serverName"), "version": known[server].get("serverVersion")})
+            file = save_tools(session.paths, server, {"server": about or {"name": server}}, tools)
+            print(f"{server}: {len(tools)} tools saved in {file}")
+    return not failed

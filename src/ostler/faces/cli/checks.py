@@ -1,0 +1,67 @@
+"""The verbs `ostler check` and `ostler tools`."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from ostler.faces.cli.session import ExitStatus, session_of
+
+
+class Format(StrEnum):
+    """How a check tells what it found."""
+
+    HUMAN = "human"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+def check(
+    context: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE|CLASS]...", help="Manifests, folders, or names; else all.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use saved tools lists; ask no server.")] = False,
+    tools: Annotated[
+        list[Path] | None,
+        typer.Option("--tools", metavar="FILE", help="A saved tools list, or a folder of them; repeatable."),
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print what was found.")] = Format.HUMAN,
+) -> None:
+    """Check classes against the tools they call, without calling one; exit status 1 when something is found."""
+    from ostler.faces.cli.checking import check_classes
+
+    if not check_classes(session_of(context), targets or [], tools or [], offline=offline, form=form.value):
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def save(
+    context: typer.Context,
+    servers: Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Whose; else all.")] = None,
+) -> None:
+    """Save the tools lists of downstream servers, for checks without them (ostler check --offline)."""
+    from ostler.faces.cli.checking import save_lists
+
+    if not save_lists(session_of(context), servers or []):
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+class _ToolsGroup(TyperGroup):
+    """`ostler tools [SERVER]` lists; `ostler tools save` saves."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def add_to(app: typer.Typer, list_tools: Callable[..., None]) -> None:
+    """Add the verbs to the command line; `list_tools` is what `ostler tools` alone does."""
+    app.command()(check)
+    group = typer.Typer(cls=_ToolsGroup, help="List or save the downstream tools.", rich_markup_mode=None)
+    group.command("list")(list_tools)
+    group.command("save")(save)
+    app.add_typer(group, name="tools")

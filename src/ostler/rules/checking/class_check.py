@@ -1,0 +1,118 @@
+"""The check of whole classes: everything that is known to be wrong before a tool is called."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ostler.model.errors import Finding, ManifestError
+from ostler.model.manifest import OutputSpec, ServiceClass
+from ostler.rules.checking.calls import CallCheck, problem_findings
+from ostler.rules.checking.dependencies import dependency_findings
+from ostler.rules.checking.effects import effect_findings
+from ostler.rules.checking.expressions import shape_of_value
+from ostler.rules.checking.paths import find_in_shape
+from ostler.rules.checking.scopes import ClassScopes
+from ostler.rules.checking.shapes import written_object
+from ostler.rules.checking.spelling import spelling_findings
+from ostler.rules.checking.timings import timing_findings
+from ostler.rules.checking.tool_lists import KnownTools
+from ostler.rules.class_checks import calls_with_paths
+from ostler.rules.manifests import LoadedClass, load_manifests
+from ostler.rules.name_checks import CONFIG
+from ostler.rules.templates import is_template
+from ostler.rules.yaml_source import Document
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check found.
+
+    Attributes:
+        findings: by file and place.
+        classes: the names of the classes that could be loaded and were checked.
+    """
+
+    findings: tuple[Finding, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors, not warnings."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+
+def check_loaded(
+    loaded: LoadedClass, tools: KnownTools, classes: Mapping[str, ServiceClass] | None = None
+) -> list[Finding]:
+    """Return everything that is wrong with a class that could be loaded, by place.
+
+    Args:
+        loaded: the class with the places of its parts.
+        tools: what is known about downstream servers.
+        classes: every class that there is, for dependencies; the class itself need not be among them.
+    """
+    service_class, document = loaded.service_class, loaded.document
+    known = {**(classes or {}), service_class.name: service_class}
+    scopes = ClassScopes(service_class, tools, known)
+    steps = [step for step, _ in service_class.tools.calls()]
+    calls = [(step, path, call) for step, (path, call) in zip(steps, calls_with_paths(service_class), strict=True)]
+    checker = CallCheck(document, scopes, tools)
+    findings = list(loaded.warnings)
+    for step, path, call in calls:
+        findings += checker.findings(step, path, call)
+    findings += _config_findings(document, service_class, scopes, checker)
+    findings += dependency_findings(document, service_class, scopes, known)
+    findings += timing_findings(document, service_class, calls)
+    findings += effect_findings(document, service_class, scopes, calls)
+    findings += spelling_findings(document, service_class, calls)
+    return _ordered(findings)
+
+
+def check_text(
+    text: str, file: str, tools: KnownTools, classes: Mapping[str, ServiceClass] | None = None
+) -> CheckResult:
+    """Check the manifests in `text`: what keeps them from being loaded, else all that is wrong with them."""
+    try:
+        loaded = load_manifests(text, file)
+    except ManifestError as error:
+        return CheckResult(tuple(error.findings), ())
+    return check_all(loaded, tools, classes)
+
+
+def check_all(
+    loaded: Sequence[LoadedClass], tools: KnownTools, classes: Mapping[str, ServiceClass] | None = None
+) -> CheckResult:
+    """Check classes that may depend on each other, and on `classes`."""
+    known = {**(classes or {}), **{item.service_class.name: item.service_class for item in loaded}}
+    findings = [finding for item in loaded for finding in check_loaded(item, tools, known)]
+    return CheckResult(tuple(findings), tuple(item.service_class.name for item in loaded))
+
+
+def _config_findings(
+    document: Document, service_class: ServiceClass, scopes: ClassScopes, checker: CallCheck
+) -> Iterator[Finding]:
+    config = service_class.config
+    if config.default_name is not None:
+        typed = shape_of_value(config.default_name, scopes.before_name)
+        yield from problem_findings(document, (*CONFIG, "defaultName"), typed.problems)
+    looked = service_class.tools.health_check or service_class.tools.status
+    if config.completed is not None and looked is not None:
+        yield from checker.completed((*CONFIG, "completed"), config.completed, looked, scopes.after_outputs)
+    names = scopes.service_outputs_scope
+    for name, source in config.outputs.items():
+        path = (*CONFIG, "outputs", name)
+        if isinstance(source, OutputSpec) and source.path is not None:
+            yield from checker.missed((*path, "path"), find_in_shape(source.path, written_object(names)).missed)
+        template = source.template if isinstance(source, OutputSpec) else source
+        if template is not None and is_template(template):
+            place = (*path, "template") if isinstance(source, OutputSpec) else path
+            yield from problem_findings(document, place, shape_of_value(template, names).problems)
+
+
+def _ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings by place, each once."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column, finding.rule))

@@ -1,0 +1,99 @@
+"""Classes that depend on each other: they are there, take these args, and do not go in circles."""
+
+from collections.abc import Iterator, Mapping
+
+from ostler.model.errors import Finding
+from ostler.model.manifest import DependencySpec, ServiceClass
+from ostler.rules.arguments import args_json_schema
+from ostler.rules.checking.calls import mismatch_findings, problem_findings
+from ostler.rules.checking.expressions import shape_of_value
+from ostler.rules.checking.fitting import near, object_mismatches
+from ostler.rules.checking.scopes import ClassScopes
+from ostler.rules.model_findings import finding_at
+from ostler.rules.name_checks import CONFIG
+from ostler.rules.yaml_source import Document, Path
+
+
+def dependency_findings(
+    document: Document, service_class: ServiceClass, scopes: ClassScopes, classes: Mapping[str, ServiceClass]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the dependencies of the class, given all classes there are."""
+    for index, dependency in enumerate(service_class.config.dependencies):
+        path: Path = (*CONFIG, "dependencies", index)
+        names = scopes.without_dependencies
+        if isinstance(dependency, str):
+            yield from problem_findings(document, path, shape_of_value(dependency, names).problems)
+            continue
+        for key, value in (("name", dependency.name), ("when", dependency.when)):
+            yield from problem_findings(document, (*path, key), shape_of_value(value, names).problems)
+        if dependency.service_class_name is not None:
+            yield from _class_findings(document, path, dependency, scopes, classes)
+    cycle = _cycle(service_class, classes)
+    if cycle:
+        message = f"the classes depend on each other in a circle: {' -> '.join(cycle)}"
+        place = (*CONFIG, "dependencies", _edge(service_class, cycle[1]))
+        yield finding_at(document, place, "dependency-cycle", message, "take one dependency out of it")
+
+
+def _class_findings(
+    document: Document,
+    path: Path,
+    dependency: DependencySpec,
+    scopes: ClassScopes,
+    classes: Mapping[str, ServiceClass],
+) -> Iterator[Finding]:
+    name = str(dependency.service_class_name)
+    target = classes.get(name)
+    typed = shape_of_value(dependency.args, scopes.without_dependencies)
+    yield from problem_findings(document, (*path, "args"), typed.problems)
+    if target is None:
+        close = near(name, list(classes))
+        fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
+        message = f"there is no ServiceClass {name!r}"
+        yield finding_at(document, (*path, "serviceClassName"), "unknown-class", message, fix)
+        return
+    if dependency.condition == "healthy" and not _is_checked(target):
+        message = f"class {name!r} has no health check, so its services never become healthy"
+        fix = "write 'condition: started', or give that class a healthCheck tool"
+        yield finding_at(document, (*path, "condition"), "never-true", message, fix)
+    if dependency.create:
+        found = object_mismatches(typed.shape, args_json_schema(target.spec.args), f"the args of class {name!r}")
+        place = (*path, "args") if "args" in dependency.model_fields_set else (*path, "serviceClassName")
+        yield from mismatch_findings(document, place, found)
+
+
+def _is_checked(service_class: ServiceClass) -> bool:
+    tools = service_class.tools
+    return service_class.config.health.enabled and (tools.health_check is not None or tools.status is not None)
+
+
+def _targets(service_class: ServiceClass) -> list[str]:
+    return [
+        dependency.service_class_name
+        for dependency in service_class.config.dependencies
+        if isinstance(dependency, DependencySpec) and dependency.service_class_name and dependency.when is None
+    ]
+
+
+def _cycle(service_class: ServiceClass, classes: Mapping[str, ServiceClass]) -> list[str]:
+    """Return the classes on a way from `service_class` back to itself, or nothing."""
+    start = service_class.name
+    pending: list[list[str]] = [[start, target] for target in _targets(service_class)]
+    seen: set[str] = set()
+    while pending:
+        way = pending.pop()
+        last = way[-1]
+        if last == start:
+            return way
+        if last in seen or last not in classes:
+            continue
+        seen.add(last)
+        pending += [[*way, target] for target in _targets(classes[last])]
+    return []
+
+
+def _edge(service_class: ServiceClass, target: str) -> int:
+    for index, dependency in enumerate(service_class.config.dependencies):
+        if isinstance(dependency, DependencySpec) and dependency.service_class_name == target:
+            return index
+    return 0

@@ -1,0 +1,224 @@
+"""What is known about the tools of downstream servers: as they list them now, or as a list was saved."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, cast
+
+from ostler.model.errors import DefinitionError
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.responses import ToolResponse
+from ostler.rules.checking.schemas import shape_of_sample, shape_of_schema
+from ostler.rules.checking.shapes import ANY, Shape, union
+from ostler.rules.responses import normalise
+
+Source: TypeAlias = Literal["live", "saved"]
+
+
+@dataclass(frozen=True)
+class ToolSchema:
+    """One tool as its server lists it, and what it answered when that was recorded.
+
+    Attributes:
+        name: its name on the server.
+        input_schema: JSON Schema of its arguments.
+        output_schema: JSON Schema of its structured content, if it has one.
+        annotations: what the server says about its effect.
+        samples: recorded answers that were not failures.
+    """
+
+    name: str
+    input_schema: JsonMapping
+    output_schema: JsonMapping | None = None
+    annotations: JsonMapping = field(default_factory=dict[str, JsonValue])
+    samples: tuple[ToolResponse, ...] = ()
+
+    @cached_property
+    def answer(self) -> Shape:
+        """The shape of its answer's value: by its output schema, else like the recorded answers, else anything."""
+        if self.output_schema is not None:
+            return shape_of_schema(self.output_schema)
+        return union(shape_of_sample(sample.value) for sample in self.samples) if self.samples else ANY
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of its arguments, where the schema lists them."""
+        listed = self.input_schema.get("properties")
+        return list(cast("JsonMapping", listed)) if isinstance(listed, Mapping) else []
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether one of its arguments chooses among things to do, so that its effect is not always the same."""
+        listed = self.input_schema.get("properties")
+        schemas = cast("JsonMapping", listed).values() if isinstance(listed, Mapping) else ()
+        return any(isinstance(schema, Mapping) and "enum" in schema for schema in schemas)
+
+    def says(self, hint: str) -> bool:
+        """Whether the server itself marked the tool so (`readOnlyHint`, `destructiveHint`)."""
+        return self.annotations.get(hint) is True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolList:
+    """The tools of one downstream server.
+
+    Attributes:
+        server: the server's name in manifests.
+        tools: by name.
+        source: `live` when the server itself has just listed them.
+        version: the server's version, if known.
+    """
+
+    server: str
+    tools: Mapping[str, ToolSchema]
+    source: Source = "saved"
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTools:
+    """Everything that a check knows about downstream servers.
+
+    Attributes:
+        lists: the tools lists, by server.
+        servers: the names of servers that are configured, listed or not.
+    """
+
+    lists: Mapping[str, ToolList] = field(default_factory=dict[str, ToolList])
+    servers: frozenset[str] = frozenset()
+
+    def of(self, server: str) -> ToolList | None:
+        """Return the tools list of `server`, or None when it is not known."""
+        return self.lists.get(server)
+
+    @property
+    def server_names(self) -> list[str]:
+        """Every server that is known by name."""
+        return sorted({*self.lists, *self.servers})
+
+    def over(self, others: "KnownTools") -> "KnownTools":
+        """Return these with those of `others` for the servers that are not among them."""
+        return KnownTools({**others.lists, **self.lists}, self.servers | others.servers)
+
+
+def tool_list_from_json(text: str, server: str, file: str = "<tools>") -> ToolList:
+    """Return the saved tools list in `text`: the answer of `tools/list`, or the file that `ostler tools save` wrote.
+
+    Args:
+        text: JSON: `{"tools": [{"name", "inputSchema", …}], "samples": [{"tool", "result"}]}`; samples may be absent.
+        server: what manifests call the server.
+        file: the name that errors carry.
+
+    Raises:
+        DefinitionError: it is no such list.
+    """
+    try:
+        value: JsonValue = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _not_a_list(file, f"it is not JSON ({error})") from None
+    if isinstance(value, Mapping) and isinstance(cast("JsonMapping", value).get("result"), Mapping):
+        value = cast("JsonMapping", value)["result"]  # the whole JSON-RPC answer of tools/list
+    if not isinstance(value, Mapping) or not isinstance(cast("JsonMapping", value).get("tools"), list):
+        raise _not_a_list(file, "it has no list 'tools'")
+    whole = cast("JsonMapping", value)
+    samples = samples_by_tool(whole.get("samples"))
+    tools: dict[str, ToolSchema] = {}
+    for item in cast("list[JsonValue]", whole["tools"]):
+        tool = _tool(item, samples)
+        if tool is None:
+            raise _not_a_list(file, f"a tool needs 'name' and 'inputSchema': {str(item)[:80]}")
+        tools[tool.name] = tool
+    about = whole.get("server")
+    version = str(cast("JsonMapping", about).get("version", "")) if isinstance(about, Mapping) else ""
+    return ToolList(server, tools, version=version)
+
+
+def with_samples(tools: ToolList, samples: Mapping[str, Sequence[ToolResponse]]) -> ToolList:
+    """Return the list with recorded answers put to its tools."""
+    return ToolList(
+        tools.server,
+        {
+            name: ToolSchema(
+                name, tool.input_schema, tool.output_schema, tool.annotations, (*tool.samples, *samples.get(name, ()))
+            )
+            for name, tool in tools.tools.items()
+        },
+        tools.source,
+        tools.version,
+    )
+
+
+def samples_by_tool(value: JsonValue) -> dict[str, list[ToolResponse]]:
+    """Return recorded calls (`[{"tool": …, "result": {"content": …}}]`) as answers; failed ones are left out."""
+    found: dict[str, list[ToolResponse]] = {}
+    for item in _list(value):
+        if not isinstance(item, Mapping):
+            continue
+        call = cast("JsonMapping", item)
+        result: Any = call.get("result")
+        if not isinstance(result, Mapping) or not isinstance(call.get("tool"), str):
+            continue
+        answer = cast("JsonObject", result)
+        if answer.get("isError"):
+            continue
+        blocks: list[JsonObject] = [
+            cast("JsonObject", block) for block in _list(answer.get("content")) if isinstance(block, dict)
+        ]
+        found.setdefault(call["tool"], []).append(normalise(blocks, answer.get("structuredContent")))
+    return found
+
+
+def tool_schema(
+    name: str,
+    input_schema: JsonMapping,
+    output_schema: JsonMapping | None = None,
+    annotations: JsonMapping | None = None,
+) -> ToolSchema:
+    """Return a tool as a live server lists it."""
+    return ToolSchema(name, input_schema, output_schema, annotations or {})
+
+
+def live_list(server: str, tools: Iterable[ToolSchema]) -> ToolList:
+    """Return the list that `server` gave just now."""
+    return ToolList(server, {tool.name: tool for tool in tools}, source="live")
+
+
+def _tool(item: JsonValue, samples: Mapping[str, Sequence[ToolResponse]]) -> ToolSchema | None:
+    if not isinstance(item, Mapping):
+        return None
+    tool = cast("JsonMapping", item)
+    name, schema = tool.get("name"), tool.get("inputSchema")
+    if not isinstance(name, str) or not isinstance(schema, Mapping):
+        return None
+    output, annotations = tool.get("outputSchema"), tool.get("annotations")
+    return ToolSchema(
+        name,
+        cast("JsonMapping", schema),
+        cast("JsonMapping", output) if isinstance(output, Mapping) else None,
+        cast("JsonMapping", annotations) if isinstance(annotations, Mapping) else {},
+        tuple(samples.get(name, ())),
+    )
+
+
+def _list(value: JsonValue) -> list[JsonValue]:
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []
+
+
+def _not_a_list(file: str, reason: str) -> DefinitionError:
+    return DefinitionError(
+        f"{file!r} is not a saved tools list: {reason}",
+        next_actions=("save one with 'ostler tools save SERVER'", "or give the answer of tools/list as it came"),
+    )
+
+
+def saved_text(about: JsonMapping, tools: Sequence[JsonMapping]) -> str:
+    """Return the text of a saved tools list, a tool a line, so that changes of a server can be read as a diff.
+
+    Args:
+        about: what else to write down: `server`, `protocol`, `capabilities`.
+        tools: the tools as `tools/list` gives them.
+    """
+    head = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in about.items()]
+    body = ",\n".join(f"  {json.dumps(tool, ensure_ascii=False)}" for tool in tools)
+    return "\n".join(["{", *head, ' "tools": [', body, " ]", "}", ""])

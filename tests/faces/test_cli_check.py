@@ -1,0 +1,127 @@
+"""`ostler check` and `ostler tools save` as people run them: what is printed, and the exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes.bridge_client import clean_place
+
+from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.app import run_command
+from ostler.faces.cli.session import ExitStatus
+
+pytestmark = pytest.mark.realtime
+
+FOLDER = Path(__file__).parents[2] / "serviceclasses"
+
+
+class CommandLine:
+    """`ostler` for one place, in this process; a server, where one is needed, is one of its own."""
+
+    def __init__(self, place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> None:
+        self.place = place
+        self._capsys = capsys
+        self.out = ""
+        self.err = ""
+
+    def run(self, *arguments: str) -> int:
+        folders = ["--config", self.place.config_dir, "--state", self.place.state_dir]
+        status = run_command([*folders, *arguments])
+        captured = self._capsys.readouterr()
+        self.out, self.err = captured.out, captured.err
+        return status
+
+
+@pytest.fixture
+def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    with clean_place(state_dir) as place:
+        yield CommandLine(place, capsys)
+
+
+BROKEN = """\
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: broken}
+spec:
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: process/strat}
+      stop: {tool: process/stop, args: {key: "{{ name }}"}}
+"""
+
+
+def test_check_finds_nothing_in_the_shipped_classes(alone: CommandLine) -> None:
+    assert alone.run("check", "--offline") == ExitStatus.OK, alone.out
+    assert "nothing found in" in alone.out
+    assert "process as saved" in alone.out
+    assert not Path(alone.place.state_dir, "ostler.lock").exists(), "--offline starts no server"
+
+
+def test_check_tells_every_finding_for_people_and_for_programs(alone: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert alone.out.splitlines() == [
+        f"{file}:7:21: error: server 'process' has no tool 'strat' [unknown-tool]",
+        "    did you mean 'process/start'?",
+        "1 error in 1 class (tools: process as saved)",
+    ]
+    assert alone.run("check", "--offline", str(file), "--format", "json") == ExitStatus.FAILED
+    facts = json.loads(alone.out)
+    assert (facts["clean"], facts["classes"], facts["tools"]) == (False, ["broken"], {"process": "as saved"})
+    assert facts["findings"][0]["rule"] == "unknown-tool"
+    assert alone.run("check", "--offline", str(file), "--format", "sarif") == ExitStatus.FAILED
+    run = json.loads(alone.out)["runs"][0]
+    (result,) = run["results"]
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "unknown-tool"
+    place = result["locations"][0]["physicalLocation"]
+    assert place["region"] == {"startLine": 7, "startColumn": 21}
+    assert place["artifactLocation"]["uri"] == file.as_uri()
+
+
+def test_check_of_names_folders_and_what_is_not_there(alone: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "ok.yaml").write_text(BROKEN.replace("strat}", 'start, args: {key: "{{ name }}", command: x}}'))
+    assert alone.run("check", "--offline", "command", str(tmp_path)) == ExitStatus.OK, alone.out
+    assert "in 2 classes" in alone.out
+    assert alone.run("check", "--offline", "comand") == ExitStatus.NOT_FOUND
+    assert "did you mean 'command'" in alone.err
+    assert alone.run("check", "--offline", "nothing.yaml") == ExitStatus.FAILED
+    assert "nothing.yaml: error: cannot be read" in alone.out
+    assert alone.run("check", "--offline", "--tools", str(tmp_path / "ok.yaml")) == ExitStatus.USAGE
+    assert "is not a saved tools list" in alone.err
+
+
+def test_check_against_the_live_server_and_against_the_list_that_it_saved(alone: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN)
+    assert alone.run("check", str(file)) == ExitStatus.FAILED, alone.err
+    assert "did you mean 'process/start'?" in alone.out
+    assert "(tools: process as listed now)" in alone.out
+    assert alone.run("tools", "save") == ExitStatus.OK, alone.err
+    saved = Path(alone.place.config_dir, "tools", "process.json")
+    assert f"6 tools saved in {saved}" in alone.out
+    shipped = json.loads((FOLDER / "tools" / "process.json").read_text(encoding="utf-8"))
+    assert by_name(json.loads(saved.read_text(encoding="utf-8"))) == by_name(shipped), "the shipped list is stale"
+    saved.write_text(saved.read_text(encoding="utf-8").replace('"name": "start"', '"name": "strat"'))
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert "missing-arg" in alone.out
+    saved.unlink()
+    assert alone.run("tools", "save", "proces") == ExitStatus.NOT_FOUND
+    assert alone.run("tools", "process") == ExitStatus.OK
+    assert "process/start" in alone.out
+
+
+def by_name(listed: Any) -> dict[str, Any]:
+    return {tool["name"]: tool for tool in listed["tools"]}
+
+
+def test_check_offline_imports_no_mcp() -> None:
+    code = (
+        "import sys; from ostler.faces.entry import main; main(['check', '--offline', 'command']); "
+        "sys.exit(any(name == 'mcp' or name.startswith(('mcp.', 'mcp_types', 'anyio')) for name in sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

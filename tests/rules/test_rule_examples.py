@@ -1,0 +1,104 @@
+"""docs/rules.md: every rule is explained, and its examples do what the page says."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostler.adapters.config.class_files import ClassFiles
+from ostler.adapters.config.paths import class_files_in
+from ostler.adapters.config.tool_files import shipped_tools
+from ostler.rules.checking.class_check import check_text
+from ostler.rules.checking.rule_table import RULES
+from ostler.rules.manifests import load_manifests
+from ostler.rules.yaml_source import MAX_TEXT, read_documents
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+TOOLS = shipped_tools()
+CLASSES = {
+    loaded.service_class.name: loaded.service_class
+    for file in class_files_in(ROOT / "serviceclasses")
+    for loaded in load_manifests(file.read_text(encoding="utf-8"))
+}
+OF_FILES = ("too-large", "unreadable", "encoding", "duplicate-class", "shadowed-class")
+"""Rules about whole files, which an example in a page cannot show; the last test breaks each."""
+
+
+def explained() -> list[str]:
+    return re.findall(r"^### ([\w-]+)$", PAGE, re.MULTILINE)
+
+
+def example(rule: str, which: str) -> str:
+    section = re.search(rf"^### {rule}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    assert section
+    found = re.search(rf"^{which}:\n\n```yaml\n(.*?)```", section[1], re.DOTALL | re.MULTILINE)
+    assert found, f"{rule} has no example that is {which.lower()}"
+    return found[1]
+
+
+def put_in(text: str) -> str:
+    """Return the whole class: `text` itself, or the page's class with `text` put in."""
+    documents, broken = read_documents(text)
+    if broken or len(documents) != 1 or {"apiVersion", "kind", "spec"} <= set(documents[0].value):
+        return text
+    base = re.search(r"<!-- base -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert base
+    return json.dumps(merged(read_documents(base[1])[0][0].value, documents[0].value), indent=1)
+
+
+def merged(base: Any, part: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(part, dict):
+        return part
+    return {**base, **{key: merged(base.get(key), item) for key, item in part.items()}}
+
+
+def findings(text: str) -> list[str]:
+    return [finding.rule for finding in check_text(text, "example.yaml", TOOLS, CLASSES).findings]
+
+
+def test_every_rule_is_explained_and_every_explanation_is_of_a_rule() -> None:
+    assert explained() == list(RULES)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule not in OF_FILES])
+def test_the_wrong_example_breaks_the_rule_and_the_right_one_breaks_none(rule: str) -> None:
+    assert rule in findings(put_in(example(rule, "Wrong")))
+    assert findings(put_in(example(rule, "Right"))) == []
+
+
+def test_a_finding_has_the_severity_of_its_rule_or_less() -> None:
+    for rule in RULES.values():
+        if rule.id in OF_FILES:
+            continue
+        found = check_text(put_in(example(rule.id, "Wrong")), "example.yaml", TOOLS, CLASSES).findings
+        severities = {finding.severity for finding in found if finding.rule == rule.id}
+        assert rule.severity in severities
+
+
+def test_rules_about_files(tmp_path: Path) -> None:
+    site = (ROOT / "serviceclasses" / "static-web-server.yaml").read_text(encoding="utf-8")
+    shipped, mine = tmp_path / "shipped", tmp_path / "mine"
+    for folder in (shipped, mine):
+        folder.mkdir()
+    (shipped / "site.yaml").write_text(site)
+    for name in ("a.yaml", "b.yaml"):
+        (mine / name).write_text(site)
+    (mine / "latin.yaml").write_bytes(b"# \xe9\n")
+    (mine / "folder.yaml").mkdir()
+    found = {finding.rule for finding in ClassFiles(shipped, mine).reload().findings}
+    found |= {finding.rule for finding in check_text("a" * (MAX_TEXT + 1), "big.yaml", TOOLS).findings}
+    assert found == set(OF_FILES)
+
+
+def test_no_rule_is_used_that_the_table_does_not_have() -> None:
+    used: set[str] = set()
+    for folder in ("rules", "adapters/config/class_files.py"):
+        place = ROOT / "src" / "ostler" / folder
+        for file in [place] if place.is_file() else place.rglob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            used |= set(re.findall(r'rule(?:: str)?="([a-z-]+)"', text))
+            used |= set(re.findall(r'finding_at\(\s*(?:self\.)?document, [^"]*?"([a-z]+-[a-z-]+)"', text))
+    assert used <= set(RULES)
