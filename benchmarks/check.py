@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figures import row, title
 from benchmarks.mutations import Subject, any_word, mutants
 from ostler.adapters.config.paths import class_files_in
-from ostler.adapters.config.tool_files import shipped_tools
+from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
 from ostler.model.manifest import ServiceClass
 from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.tool_lists import KnownTools
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "serviceclasses"
 
 def main(seeds: int = 1) -> None:
     """Run and print."""
-    tools = shipped_tools()
+    tools = shipped_tools().with_answers(answers_of_tests(FOLDER))
     texts = {file.stem: file.read_text(encoding="utf-8") for file in class_files_in(FOLDER)}
     classes = {item.service_class.name: item.service_class for text in texts.values() for item in load_manifests(text)}
     title(f"The {len(texts)} shipped classes as they are")

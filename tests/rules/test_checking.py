@@ -15,6 +15,7 @@ from ostler.rules.checking.expressions import shape_of_template
 from ostler.rules.checking.fitting import mismatches
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.schemas import shape_of_sample, shape_of_schema
+from ostler.rules.checking.scripted_answers import scripted_answers
 from ostler.rules.checking.shapes import (
     BOOLEAN,
     INTEGER,
@@ -494,6 +495,27 @@ def test_recorded_answers_say_what_a_tool_without_an_output_schema_gives() -> No
     tool = tool_list_from_json(json.dumps(saved), "x").tools["go"]
     assert len(tool.samples) == 1
     assert list(tool.answer.properties or ()) == ["id"]
+
+
+def test_answers_that_tests_script_count_as_recorded() -> None:
+    text = """
+apiVersion: ostler/v1
+kind: ServiceClassTest
+serviceClass: web
+tests:
+  - name: a
+    steps:
+      - do: create
+        calls:
+          - {tool: x/go, answer: {id: a}}
+          - {tool: x/go, fails: no such image}
+          - {tool: x/look, content: [{type: text, text: "[{\\"name\\": 1}]"}]}
+"""
+    tools = {name: tool_schema(name, {}) for name in ("go", "look")}
+    known = KnownTools({"x": ToolList("x", tools)}).with_answers(scripted_answers(text, "web.test.yaml"))
+    go, look = known.lists["x"].tools.values()
+    assert [sample.value for sample in (*go.samples, *look.samples)] == [{"id": "a"}, [{"name": 1}]]
+    assert find_in_shape("[0].nam", look.answer).missed[0].fix == "did you mean 'name'?"
 
 
 def test_live_lists_go_before_saved_ones() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.mutations import KINDS, TEXT_KINDS, mutants
 
 from ostler.adapters.config.paths import class_files_in
-from ostler.adapters.config.tool_files import shipped_tools
+from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
 from ostler.rules.checking.class_check import check_text
 from ostler.rules.manifests import load_manifests
 
@@ -23,7 +23,7 @@ PER_CLASS = 1
 
 
 def test_nearly_all_seeded_mistakes_are_found() -> None:
-    tools = shipped_tools()
+    tools = shipped_tools().with_answers(answers_of_tests(FOLDER))
     texts = [file.read_text(encoding="utf-8") for file in class_files_in(FOLDER)]
     loaded = [item.service_class for text in texts for item in load_manifests(text)]
     classes = {item.name: item for item in loaded}

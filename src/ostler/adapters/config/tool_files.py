@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.adapters.config.paths import Paths, class_test_files_in, shipped_classes_dir
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping
+from ostler.model.responses import ToolResponse
+from ostler.rules.checking.scripted_answers import scripted_answers
 from ostler.rules.checking.tool_lists import (
     KnownTools,
     ToolList,
@@ -52,6 +54,22 @@ def tools_from(places: Iterable[Path]) -> KnownTools:
             listed = _read(place)
             lists[listed.server] = listed
     return KnownTools(lists)
+
+
+def answers_of_tests(folder: Path) -> dict[str, list[ToolResponse]]:
+    """Return the answers, by `server/tool`, that the tests of the classes in `folder` script.
+
+    They say what a tool without an output schema gives. A file that cannot be read is told where the tests are run.
+    """
+    found: dict[str, list[ToolResponse]] = {}
+    for file in class_test_files_in(folder):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        for tool, answers in scripted_answers(text, str(file)).items():
+            found.setdefault(tool, []).extend(answers)
+    return found
 
 
 def save_tools(paths: Paths, server: str, about: JsonMapping, tools: Sequence[JsonMapping]) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
-from ostler.adapters.config.tool_files import save_tools, saved_tools, tools_from
+from ostler.adapters.config.tool_files import answers_of_tests, save_tools, saved_tools, tools_from
 from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import (
@@ -23,6 +23,7 @@ from ostler.faces.cli.session import (
 from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
+from ostler.model.responses import ToolResponse
 from ostler.rules.checking.class_check import check_loaded
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
 from ostler.rules.manifests import LoadedClass, load_manifests
@@ -53,7 +54,7 @@ def check_classes(
         form: `human`, `json` or `sarif`.
     """
     found = _gather(session, targets)
-    known = _known_tools(session, found.loaded, places, offline=offline)
+    known = _known_tools(session, found.loaded, places, offline=offline).with_answers(_tested(found.loaded))
     findings = list(found.findings)
     for item in found.loaded:
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
@@ -118,6 +119,14 @@ def _load(found: _Targets, file: Path) -> None:
         return
     found.loaded += loaded
     found.classes |= {item.service_class.name: item.service_class for item in loaded}
+
+
+def _tested(loaded: Sequence[LoadedClass]) -> dict[str, list[ToolResponse]]:
+    found: dict[str, list[ToolResponse]] = {}
+    for folder in sorted({Path(item.file).parent for item in loaded}):
+        for tool, answers in answers_of_tests(folder).items():
+            found.setdefault(tool, []).extend(answers)
+    return found
 
 
 # -- what is known about tools -----------------------------------------------------------------------------

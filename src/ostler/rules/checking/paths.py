@@ -39,6 +39,11 @@ class Missed:
     is_certain: bool = True
     rule: str = "unknown-path"
 
+    @property
+    def is_near(self) -> bool:
+        """Whether something of nearly that name is there."""
+        return self.fix.startswith("did you mean")
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -97,6 +97,18 @@ class KnownTools:
         """Every server that is known by name."""
         return sorted({*self.lists, *self.servers})
 
+    def with_answers(self, answers: Mapping[str, Sequence[ToolResponse]]) -> "KnownTools":
+        """Return these with answers, by `server/tool`, put to the tools that have no output schema."""
+        by_server: dict[str, dict[str, Sequence[ToolResponse]]] = {}
+        for tool, found in answers.items():
+            server, _, name = tool.partition("/")
+            by_server.setdefault(server, {})[name] = found
+        lists = {
+            server: with_samples(listed, by_server[server]) if server in by_server else listed
+            for server, listed in self.lists.items()
+        }
+        return KnownTools(lists, self.servers)
+
     def over(self, others: "KnownTools") -> "KnownTools":
         """Return these with those of `others` for the servers that are not among them."""
         return KnownTools({**others.lists, **self.lists}, self.servers | others.servers)
