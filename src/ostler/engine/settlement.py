@@ -302,12 +302,13 @@ class Settlement(Lifecycle):
             self._pin_stop_plan()
         except TemplateError as error:
             needed = {name.removeprefix("start."): "…" for name in error.missing if name.startswith("start.")}
+            blank = json.dumps(needed, ensure_ascii=False)
             raise OperationError(
                 f"service {instance.name!r} cannot be adopted yet: its stop tool needs what is not known: "
                 f"{', '.join(error.missing) or error.summary}",
                 service=instance.name,
                 step="adopt",
-                next_actions=(f"service_start {instance.name} with adopt={json.dumps(needed)}, the values filled in",),
+                next_actions=(f"service_start {instance.name} with adopt={blank}, the values filled in",),
             ) from error
         try:
             rendered = render_outputs(instance.service_class.config.outputs, instance.template_names())

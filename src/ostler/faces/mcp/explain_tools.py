@@ -53,7 +53,8 @@ def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
         **shapes.present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
     }
     lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {view.health.value}"]
-    lines += [f"- {clipped(cause, limit)}" for cause in found.causes[1:4]]
+    told = [cause for cause in found.causes[1:5] if not (found.question and found.question in cause)]
+    lines += [f"- {clipped(cause, limit)}" for cause in told[:3]]
     if found.question:
         lines.append(f"Question: {clipped(found.question, limit)}")
     lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
