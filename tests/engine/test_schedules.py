@@ -262,6 +262,8 @@ class Model:
                 if missing and (kind == "restart" or self.states[name] != "running"):
                     self.states[name] = "waiting"
                     return False
+                if kind == "restart":  # a stop and a start, which brings what it needs
+                    self.states[name] = "stopped"
                 self._start(name)
             case _:
                 raise AssertionError(kind)
