@@ -370,6 +370,17 @@ async def test_cleanup_waits_for_a_driving_server_that_is_just_away() -> None:
         assert world.resources == {}
 
 
+async def test_what_a_dying_server_started_is_looked_for_when_the_server_is_back() -> None:
+    world = World()
+    world.faults["w/start"].append(Lost(acts=True))
+    world.faults["w/find"].extend([Down(), Down(), Down()])
+    async with running(world) as manager:
+        with pytest.raises(OstlerError, match="cleaned up with w/stop"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert world.resources == {}
+        assert manager.views() == []
+
+
 async def test_a_looking_tool_that_fails_itself_proves_nothing_gone() -> None:
     world = World()
     async with running(world, manifest(lifecycleTools__find=None, lifecycleTools__healthCheck=None)) as manager:

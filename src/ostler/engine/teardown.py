@@ -136,7 +136,7 @@ class Teardown(Vitals):
         plan: Sequence[PlannedCall] | None = None
         try:
             with anyio.fail_after(limit):
-                plan = instance.record.stop_plan or await self._derive_stop_plan()
+                plan = instance.record.stop_plan or await self._derive_patiently(once=refused)
                 if plan is None:
                     return refused, "nothing was left to clean up" if refused else (
                         "what it may have started could not be found, so it could not be stopped"
@@ -166,6 +166,16 @@ class Teardown(Vitals):
                 problem, service=instance.name, step="stop", next_actions=("look for it by hand", way_out)
             )
         return plan
+
+    async def _derive_patiently(self, *, once: bool) -> Sequence[PlannedCall] | None:
+        """Derive the stop plan, waiting (unless `once`) for a driving server that is just away (it may have died)."""
+        while True:
+            try:
+                return await self._derive_stop_plan()
+            except ServerUnavailableError:
+                if once:
+                    raise
+                await anyio.sleep(_SERVER_AWAY_PAUSE)
 
     async def _derive_stop_plan(self) -> Sequence[PlannedCall] | None:
         """Find out how to stop what was started when no plan could be pinned.
