@@ -91,7 +91,7 @@ async def http_get(url: str) -> str:
     import urllib.request
 
     def fetch() -> str:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=30) as response:
             return response.read().decode()
 
     return await anyio.to_thread.run_sync(fetch)

@@ -68,7 +68,7 @@ async def test_start_waits_until_it_is_ready(state_dir: Path, ready: dict[str, o
     async with process_server(state_dir / "p") as server:
         started = await server.call("start", **serve_arguments("web", ready=ready))
         assert started["state"] == "running"
-        with socket.create_connection(("127.0.0.1", started["port"]), timeout=5):
+        with socket.create_connection(("127.0.0.1", started["port"]), timeout=30):
             pass
         assert (await server.call("status", key="web", ready=ready))["ready"] is True
         await server.call("stop", key="web")

@@ -92,7 +92,7 @@ async def test_postgresql_from_nothing_to_a_clean_stop_and_back(
         assert "it's \"50" not in argv
 
         # a client that stays connected does not hold up the stop, and the data is left clean
-        with socket.create_connection(("127.0.0.1", outputs["port"]), timeout=5):
+        with socket.create_connection(("127.0.0.1", outputs["port"]), timeout=30):
             await manager.stop_service("db")
         await until_gone([outputs["pid"]], within=0)
         assert "database system is shut down" in await logged(app, "db")

@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 def fetch(url: str) -> bytes:
-    with urlopen(url, timeout=5) as answer:
+    with urlopen(url, timeout=30) as answer:
         return answer.read()
 
 

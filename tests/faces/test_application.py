@@ -9,7 +9,7 @@ import pytest
 from ostler.adapters.config.paths import Paths
 from ostler.engine.views import CreateRequest
 from ostler.faces.application import open_application
-from ostler.model.errors import NotFoundError
+from ostler.model.errors import ClassUnavailableError, NotFoundError, ToolDeniedError
 from ostler.model.events import EventKind
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
@@ -42,6 +42,20 @@ async def test_what_is_wrong_with_class_files_is_told_at_the_start(state_dir: Pa
             NotFoundError, match=r"'bad' not found.*or mend a class file that could not be read: .*bad.yaml:1"
         ):
             app.classes.get("bad")
+
+
+async def test_what_could_not_be_stopped_is_not_started(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    paths.config_dir.mkdir()
+    paths.settings_file.write_text('[policy]\ndenyTools = ["process/stop"]\n')
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        assert not app.classes.availability("command").available
+        with pytest.raises(ClassUnavailableError, match="missing required tools: process/stop"):
+            await app.manager.create(CreateRequest("command", "job", {"command": "sleep 60"}))
+        with pytest.raises(ToolDeniedError, match="denied by the policy"):
+            await app.pool.call_tool("process/stop", {"key": "job"})
+        assert (await app.pool.call_tool("process/list", {})).value == {"processes": [], "total": 0}
 
 
 async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_dir: Path) -> None:

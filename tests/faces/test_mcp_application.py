@@ -28,7 +28,7 @@ from ostler.faces.mcp.server import build_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-WITHIN = 15.0
+WITHIN = 60.0
 
 
 @asynccontextmanager

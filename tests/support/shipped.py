@@ -75,7 +75,7 @@ async def until_restarted(manager: ServiceManager, name: str, within: float = 60
             await anyio.sleep(0.05)
 
 
-async def until_gone(pids: Iterable[int], within: float = 5) -> None:
+async def until_gone(pids: Iterable[int], within: float = 30) -> None:
     """Wait until none of the processes is there any more, and fail when one stays."""
     found: list[psutil.Process] = []
     for pid in pids:

@@ -141,7 +141,7 @@ class ClassCatalogue:
         for tool in missing_tools:
             server = tool.partition("/")[0]
             if server not in missing_servers and self._tools.server_status(server).tools_known:
-                reasons.append(f"server {server!r} has no tool {tool.partition('/')[2]!r}")
+                reasons.append(f"server {server!r} has no tool {tool.partition('/')[2]!r}, or a policy denies it")
         return Availability(
             service_class.name,
             available=not missing_tools and not missing_servers,

@@ -55,12 +55,15 @@ class PolicedPool:
         return self._pool.server_status(server)
 
     def find_tool(self, tool: str) -> ToolInfo | None:
-        """Return the tool `server/tool`, or None when it is not listed."""
-        return self._pool.find_tool(tool)
+        """Return the tool `server/tool`, or None when it is not listed or denied: what may not be called is not there.
+
+        So a class whose stop tool is denied is refused before it starts what it could not stop.
+        """
+        return self._pool.find_tool(tool) if self._policy.allows(tool) else None
 
     def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
-        """Return the listed tools, of one server or of all, by name."""
-        return self._pool.list_tools(server)
+        """Return the listed tools that may be called, of one server or of all, by name."""
+        return [tool for tool in self._pool.list_tools(server) if self._policy.allows(tool.qualified)]
 
     def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback(server)` when a server connects, is lost, or lists other tools."""
