@@ -337,7 +337,7 @@ async def test_a_stalled_api_server_holds_nobody_up(tmp_path: Path) -> None:
                 tasks.start_soon(start)
                 await service.wait_until(lambda status: status.state == "starting")
                 await until(lambda: len(cluster.requests) > 0)
-                with anyio.fail_after(20):
+                with anyio.fail_after(5):
                     await service.stop()
             assert service.state == "stopped"
 
