@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonObject
+from ostler.rules.checking.class_check import check_text
 from ostler.rules.drafting import draft_class, handle_pattern
 from ostler.rules.extraction import process_tool_outputs
 from ostler.rules.lifecycle_pairs import Tool, find_pairs
@@ -112,6 +114,47 @@ def test_every_draft_is_a_class_without_a_finding(server: str, start: str) -> No
     for number, question in enumerate(draft.questions, 1):
         assert f"#   {number}. {question[:40]}" in draft.manifest
         assert f"ASK {number}" in draft.manifest
+
+
+def test_every_draft_passes_the_check_against_the_tools_it_was_made_from() -> None:
+    known = shipped_tools()
+    assert set(PAIRS) | {"ostler", "process"} == set(known.lists)
+    for server, pairs in PAIRS.items():
+        for start, _, stop in (pair.partition(" / ") for pair in pairs):
+            manifest = draft_class(server, tools_of(server), start=start, stop=stop).manifest
+            result = check_text(manifest, f"{server} {start}", known)
+            assert result.findings == ()
+            assert len(result.classes) == 1
+
+
+@pytest.mark.parametrize("server", ["ostler", "process"])
+def test_drafts_from_the_servers_that_are_built_in_pass_the_check(server: str) -> None:
+    for pair in find_pairs(tools_of(server)):
+        manifest = draft_class(server, tools_of(server), start=str(pair.start)).manifest
+        assert check_text(manifest, f"{pair}", shipped_tools()).findings == ()
+
+
+def test_a_step_that_does_not_take_what_start_may_be_given_is_left_out() -> None:
+    start = tool("start_job", required=("kind",), kind={"enum": ["a", "b"]})
+    stop = tool("stop_job", required=("kind",), kind={"enum": ["a", "b"]})
+    for taken, found in ((["a"], "None"), (["a", "b", "c"], "job_logs")):
+        [pair] = find_pairs([start, stop, tool("job_logs", required=("kind",), kind={"enum": taken})])
+        assert str(pair.logs) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Process started with PID 4711.", "4711"),
+        ("## Pages\n1: about:blank\n2: Hello (http://127.0.0.1:18131/) [selected]", "2"),
+        ("### Result\n- 0: [a](about:blank)\n- 1: (current) [](about:blank)", "1"),
+        ("3", "3"),
+        ("2: not chosen", None),
+    ],
+)
+def test_the_guess_of_a_number_takes_digits_alone(text: str, number: str | None) -> None:
+    found = search(handle_pattern("pid", "page", is_number=True), text)
+    assert (found and found["value"]) == number
 
 
 def test_a_draft_passes_on_what_stopping_needs() -> None:

@@ -318,8 +318,9 @@ class _Writer:
                 taken = "" if name == taken else taken
         if taken:
             kind = arg_schema(self.pair.stop.tool.parameters().get(self.pair.handle)).get("type")
-            typed = ", type: integer" if kind in ("integer", "number") else ""
-            pattern = handle_pattern(self.pair.handle, self.pair.thing)
+            is_number = kind in ("integer", "number")
+            typed = ", type: integer" if is_number else ""
+            pattern = handle_pattern(self.pair.handle, self.pair.thing, is_number=is_number)
             asked = self._ask(f"where does the answer of {self.pair.start.tool.name} have {self.pair.handle!r}?")
             yield f"{taken}: {{regex: {quoted(pattern)}{typed}}}  {asked}: this takes what follows its name"
 
@@ -350,12 +351,13 @@ def _flag(value: object) -> str:
     return "true" if value else "false"
 
 
-def handle_pattern(handle: str, thing: str) -> str:
+def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
     """Return a regular expression that takes the value after its name, in JSON as in prose (`PID 4711`).
 
     Args:
         handle: the parameter's name, such as `branchId`.
         thing: what it is of, so that a bare `id` is found as `Branch ID` too.
+        is_number: it is a whole number; then the number of the chosen line of a list is taken too (`2: … [selected]`).
     """
     words = [re.escape(word) for word in _raw_words(handle)]
     short = words[-1]
@@ -365,6 +367,9 @@ def handle_pattern(handle: str, thing: str) -> str:
     elif len(words) > 1:
         # the short name alone only where it belongs to nothing else: "id", but not the one of "Project ID"
         name = f"(?:{name}|(?<![A-Za-z][ _-]){short})"
+    if is_number:
+        chosen = r"^[-*\s]*(?=\d+: .*[(\[](?:current|selected|active)[)\]])"
+        return rf"(?im)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z)|{chosen})(?P<value>\d+)"
     # or the value is the whole answer
     return rf"(?i)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z))(?P<value>\w[\w./:-]*)"
 

@@ -307,9 +307,18 @@ def _view(
         if not changes and about & _CHANGES - thing:
             continue
         fits = bool(about) and about <= thing if thing else not about and pair.start.words[0] in _PLAIN_STARTS
-        if fits and all(name in known for name in step.needed()):
+        if fits and all(name in known for name in step.needed()) and _takes_all(step, pair.start):
             found.append((len(thing - about), verbs.index(verb), str(step), step))
     return min(found, key=lambda item: item[:3])[3] if found else None
+
+
+def _takes_all(step: Step, start: Step) -> bool:
+    """Whether a step takes every value that the start may have had for the parameters that both have."""
+    for name in step.tool.parameters():
+        given, taken = (tool.parameter(name).get("enum") for tool in (start.tool, step.tool))
+        if name not in dict(start.fixed) and given and taken and not all(value in taken for value in given):
+            return False
+    return True
 
 
 _PLAIN_STARTS = ("start", "run", "create", "open", "launch")
