@@ -8,6 +8,7 @@ from tests.support.world import BASIC, Answer, Fail, Servers, World, manifest, r
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
+from ostler.engine.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.service import BaseService
 from ostler.engine.views import CreateRequest
@@ -279,6 +280,73 @@ async def test_templates_see_dependencies_after_a_restart_of_the_server() -> Non
         world.calls.clear()
         await until(lambda: manager.view("web").health is HealthStatus.HEALTHY, within=60)
         assert ("w/health", {"name": "web", "dsn": "ledger://r1/1"}) in world.calls
+
+
+def shown_of(manager: ServiceManager, name: str, *also: object) -> str:
+    """Return everything that events, the view and the plan of a stop show of a service, in one text."""
+    page = manager.events.read(service=name, limit=1000)
+    facts = [(event.message, event.data) for event in page.events]
+    return repr([facts, manager.view(name), manager.plans.operate(name, "stop"), also])
+
+
+async def test_secrets_of_a_dependency_are_masked_in_what_its_dependents_show() -> None:
+    world, store = World(), MemoryStore()
+    keeper = named("keeper", outputs={"password": {"template": "pw-{{ start.id }}-x@y", "secret": True}})
+    relay = named(
+        "relay",
+        dependencies=[{"name": "db"}],
+        outputs={"dsn": "ledger://u:{{ dependencies.db.outputs.password | urlencode }}@h"},
+    )
+    plan = {"id": "{{ start.id }}", "login": "{{ dependencies.relay.outputs.dsn }}"}
+    app = named(
+        "app",
+        dependencies=[{"name": "relay"}, {"name": "db"}],
+        lifecycleTools__start__args={"name": "{{ name }}", "password": "{{ dependencies.db.outputs.password }}"},
+        lifecycleTools__stop__args=plan,
+    )
+    secrets = ("pw-r1-x@y", "pw-r1-x%40y")
+    async with running(world, keeper, relay, app, store=store) as manager:
+        for class_name, name in (("keeper", "db"), ("relay", "relay"), ("app", "web")):
+            await manager.create(CreateRequest(class_name, name))
+        assert world.resources["r3"]["password"] == secrets[0]
+        history = await manager.history("web")
+        plans = [manager.plans.operate("web", "restart"), manager.plans.create(CreateRequest("app", "other"))]
+        shown = shown_of(manager, "web", history, manager.view("relay"), plans)
+        assert "'password': '***'" in shown
+        assert "ledger://u:***@h" in shown
+        assert not [secret for secret in secrets if secret in shown]
+        await manager.stop_service("relay")
+        await manager.delete("db")
+    async with running(world, keeper, relay, app, store=store) as manager:
+        await manager.recovered.wait()
+        world.faults["w/stop"].append(Fail(f"{secrets[0]} is not allowed to, nor {secrets[1]}"))
+        with pytest.raises(OstlerError, match=r"stop tool failed: \*\*\* is not allowed to, nor \*\*\*"):
+            await manager.stop_service("web")
+        assert ("w/stop", {"id": "r3", "login": f"ledger://u:{secrets[1]}@h"}) in world.calls
+        service, history = manager.registry.get("web"), await manager.history("web")
+        shown = shown_of(manager, "web", history, explain(service, manager.registry, None, history))
+        assert not [secret for secret in secrets if secret in shown]
+
+
+async def test_secrets_of_a_dependency_are_masked_when_the_dependent_was_adopted() -> None:
+    world, store = World(), MemoryStore()
+    app = named(
+        "app",
+        dependencies=[{"name": "db"}],
+        lifecycleTools__stop__args={"id": "{{ start.id }}", "login": "{{ dependencies.db.outputs.url }}"},
+    )
+    async with running(world, manifest(outputs={"url": "ledger://{{ password }}@h"}), app, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", {"password": "hunter2-hunter2"}))
+        await manager.create(CreateRequest("app", "web", start=False))
+        await manager.start_service("web", adopt={"id": "r9"})
+    async with running(world, app, store=store) as manager:
+        await manager.recovered.wait()
+        before = manager.plans.operate("web", "stop")
+        await manager.stop_service("web")
+        assert ("w/stop", {"id": "r9", "login": "ledger://hunter2-hunter2@h"}) in world.calls
+        shown = shown_of(manager, "web", before, await manager.history("web"))
+        assert "ledger://***@h" in shown
+        assert "hunter2" not in shown
 
 
 async def test_a_service_waits_for_the_server_that_drives_it() -> None:

@@ -55,7 +55,7 @@ class ServiceInstance(BaseService):
         self._created_at = record.created_at
         self._updated_at = record.updated_at
         self._arg_secrets = secret_strings(service_class.spec.args, record.args)
-        self.secrets: frozenset[str] = self._arg_secrets | output_secrets(self.service_class, self.record)
+        self.secrets: frozenset[str] = self._known_secrets()
         self.dependency_problems: dict[str, str] = {}
         self.interrupted: OperationRecord | None = None
         """What an earlier run was cut off in; open in the journal until an operation of this run takes over."""
@@ -130,9 +130,16 @@ class ServiceInstance(BaseService):
                 "startKey": record.start_key,
                 "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
             },
-            "dependencies": self.dependency_facts or self._runtime.dependency_facts(self),
+            "dependencies": self.dependency_facts or self._facts_now(),
             "env": dict(self._runtime.environment),
         }
+
+    def _facts_now(self) -> JsonObject:
+        """What is seen of the dependencies without a start, from now on keeping their secrets like its own."""
+        facts = self._runtime.dependency_facts(self)
+        if not facts.secrets <= self.secrets:
+            self.set_record(dependency_secrets=tuple(sorted(facts.secrets.union(self.record.dependency_secrets))))
+        return facts.names
 
     def masked(self, value: JsonValue) -> JsonValue:
         """Return `value` with this instance's secrets replaced."""
@@ -159,8 +166,12 @@ class ServiceInstance(BaseService):
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
         self.record = replace(self.record, **changes)  # pyright: ignore[reportArgumentType]
-        if "step_outputs" in changes or "outputs" in changes:
-            self.secrets = self._arg_secrets | output_secrets(self.service_class, self.record)
+        if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
+            self.secrets = self._known_secrets()
+
+    def _known_secrets(self) -> frozenset[str]:
+        own = self._arg_secrets | output_secrets(self.service_class, self.record)
+        return own.union(self.record.dependency_secrets)
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
         """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""

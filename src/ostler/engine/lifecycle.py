@@ -65,7 +65,7 @@ class Lifecycle(Teardown):
             if instance.service_class.config.dependencies and not operation.committed:
                 await instance.commit(operation)  # waiting may take long: what was accepted outlives a crash
             facts = await self._runtime.await_dependencies(instance, operation)
-            instance.set_record(dependency_facts=dict(facts))
+            instance.set_record(dependency_facts=facts.names, dependency_secrets=tuple(sorted(facts.secrets)))
             with self._deadline(operation, limit, key) as scope:
                 await self._start_steps(operation, scope)
 

@@ -30,6 +30,7 @@ class PlanDraft:
         problems: what would make it fail.
         started: the services that it starts, by name.
         outputs: their (outputs, what stands for unknown ones).
+        secrets: the texts that each of them must not show, those of its dependencies among them.
     """
 
     steps: list[PlannedStep] = field(default_factory=list[PlannedStep])
@@ -40,6 +41,7 @@ class PlanDraft:
     outputs: dict[str, tuple[JsonObject, dict[str, str]]] = field(
         default_factory=dict[str, tuple[JsonObject, dict[str, str]]]
     )
+    secrets: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     _classes: JsonObject = field(default_factory=dict[str, JsonValue])
     _states: JsonObject = field(default_factory=dict[str, JsonValue])
 

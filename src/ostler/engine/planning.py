@@ -18,6 +18,7 @@ from ostler.model.plans import Plan, PlanAction, PlanEffect, PlannedStep
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules import planner
 from ostler.rules.planner import Knowledge
+from ostler.rules.record_secrets import output_secrets
 from ostler.rules.unknowns import AFTER_START
 
 _AFTER_CREATION = "<known after creation>"
@@ -164,6 +165,7 @@ class Planner:
         knowledge = self._with_dependencies(draft, instance, new=effect == "create")
         service_class = instance.service_class
         draft.steps += planner.start_steps(instance.name, service_class, knowledge)
+        draft.secrets[instance.name] = frozenset(knowledge.secrets)
         after = knowledge.after("start")
         draft.outputs[instance.name] = planner.planned_outputs(service_class, after)
         draft.note_stop(instance, after)
@@ -257,12 +259,23 @@ class Planner:
             state=ServiceState.STOPPED,
         )
         facts: JsonObject = {}
+        secrets = blank.secrets
         unknown: dict[tuple[str, ...], str] = {}
         if new:
             unknown = {("service", key): _AFTER_CREATION for key in ("id", "metadata")}
         for dependency in self._graph.resolve(instance):
             facts[dependency.alias] = self._dependency(draft, instance, dependency, unknown)
-        return Knowledge({**blank.template_names(), "dependencies": facts}, unknown, blank.secrets)
+            secrets |= self._secrets_of(draft, dependency.name)
+        return Knowledge({**blank.template_names(), "dependencies": facts}, unknown, secrets)
+
+    def _secrets_of(self, draft: PlanDraft, name: str) -> frozenset[str]:
+        """Return the secrets of a dependency, as it is or as it is going to be, which its dependents keep too."""
+        service = draft.started.get(name) or self._registry.find(name)
+        if not isinstance(service, ServiceInstance):
+            return frozenset()
+        planned, _ = draft.outputs.get(name, (JsonObject(), {}))
+        held = draft.secrets.get(name, service.secrets)
+        return held | output_secrets(service.service_class, replace(service.record, outputs=planned))
 
     def _dependency(
         self,

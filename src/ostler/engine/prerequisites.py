@@ -11,7 +11,7 @@ from ostler.engine.dependencies import DependencyGraph, ResolvedDependency
 from ostler.engine.instance import ServiceInstance
 from ostler.engine.operations import Operation
 from ostler.engine.registry import ServiceRegistry
-from ostler.engine.runtime import Runtime
+from ostler.engine.runtime import DependencyFacts, Runtime
 from ostler.engine.service import BaseService, Service, StateUpdater
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
@@ -19,6 +19,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transition
+from ostler.rules.record_secrets import secrets_within
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Prerequisites:
 
     # -- before a start ------------------------------------------------------------------------------------
 
-    async def await_dependencies(self, instance: ServiceInstance, operation: Operation) -> Mapping[str, object]:
+    async def await_dependencies(self, instance: ServiceInstance, operation: Operation) -> DependencyFacts:
         """Start what `instance` depends on, wait until it is as far as demanded, and return what templates see.
 
         All of it happens side by side. An optional dependency that does not come is noted and left out.
@@ -108,10 +109,10 @@ class Prerequisites:
 
     async def _bring_all(
         self, instance: ServiceInstance, servers: Sequence[str], resolved: Sequence[ResolvedDependency]
-    ) -> tuple[dict[str, object], _Failures]:
+    ) -> tuple[DependencyFacts, _Failures]:
         """Bring what is needed, side by side; return what templates see of it, and what did not come."""
         failures: _Failures = {}
-        facts: dict[str, object] = {}
+        facts: dict[str, DependencyFacts] = {}
 
         async def bring(dependency: ResolvedDependency) -> None:
             try:
@@ -133,7 +134,7 @@ class Prerequisites:
                 group.start_soon(connect, server)
             for dependency in resolved:
                 group.start_soon(bring, dependency)
-        return facts, failures
+        return _together(facts), failures
 
     async def _begin_waiting(self, instance: ServiceInstance, operation: Operation, names: list[str]) -> None:
         """Show that the instance waits, and make its wish durable: a wait can be long."""
@@ -427,22 +428,30 @@ class Prerequisites:
         error = service.view().error
         return f"{name} is {state.value}" + (f": {error}" if error else "")
 
-    def facts_of(self, instance: ServiceInstance) -> Mapping[str, object]:
+    def facts_of(self, instance: ServiceInstance) -> DependencyFacts:
         """Return what templates see of the dependencies of an instance that was adopted, as they are now."""
-        facts: dict[str, object] = {}
+        facts: dict[str, DependencyFacts] = {}
         for dependency in self._resolved.get(instance.name, ()):
             service = self._registry.find(dependency.name)
             facts[dependency.alias] = _missing_facts(dependency) if service is None else _facts(service)
-        return facts
+        return _together(facts)
 
 
-def _facts(service: Service) -> Mapping[str, object]:
-    outputs = service.record.outputs if isinstance(service, ServiceInstance) else dict(service.view().outputs)
-    return {"name": service.name, "state": service.state.value, "outputs": outputs}
+def _facts(service: Service) -> DependencyFacts:
+    is_instance = isinstance(service, ServiceInstance)
+    outputs = service.record.outputs if is_instance else dict(service.view().outputs)
+    secrets = secrets_within(outputs, service.secrets) if is_instance else frozenset[str]()
+    return DependencyFacts({"name": service.name, "state": service.state.value, "outputs": outputs}, secrets)
 
 
-def _missing_facts(dependency: ResolvedDependency) -> JsonObject:
-    return {"name": dependency.name, "state": "missing", "outputs": {}}
+def _missing_facts(dependency: ResolvedDependency) -> DependencyFacts:
+    return DependencyFacts({"name": dependency.name, "state": "missing", "outputs": {}})
+
+
+def _together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
+    """Return the facts of every dependency, by alias, as one."""
+    names: JsonObject = {alias: fact.names for alias, fact in facts.items()}
+    return DependencyFacts(names, frozenset[str]().union(*(fact.secrets for fact in facts.values())))
 
 
 def _changed_outputs(seen: JsonMapping, outputs: JsonObject) -> list[str]:

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from ostler.engine.batches import BatchCalls
 from ostler.engine.events import EventLog
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
+from ostler.model.json import JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from ostler.engine.instance import ServiceInstance
@@ -22,12 +23,25 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
-async def _no_dependencies(_instance: "ServiceInstance", _operation: "Operation") -> Mapping[str, object]:
-    return {}
+@dataclass(frozen=True, slots=True)
+class DependencyFacts:
+    """What templates see of an instance's dependencies.
+
+    Attributes:
+        names: by alias, as `dependencies.*`.
+        secrets: the texts in it that must not be shown: they are secrets of the dependencies.
+    """
+
+    names: JsonObject = field(default_factory=dict[str, JsonValue])
+    secrets: frozenset[str] = frozenset()
 
 
-def _no_facts(_instance: "ServiceInstance") -> Mapping[str, object]:
-    return {}
+async def _no_dependencies(_instance: "ServiceInstance", _operation: "Operation") -> DependencyFacts:
+    return DependencyFacts()
+
+
+def _no_facts(_instance: "ServiceInstance") -> DependencyFacts:
+    return DependencyFacts()
 
 
 def _ignore(_instance: "ServiceInstance") -> None:
@@ -65,9 +79,9 @@ class Runtime:
     random: Random = field(default_factory=Random)
     batches: BatchCalls = field(default_factory=BatchCalls)
     task_group: TaskGroup | None = None
-    await_dependencies: Callable[["ServiceInstance", "Operation"], Awaitable[Mapping[str, object]]] = _no_dependencies
+    await_dependencies: Callable[["ServiceInstance", "Operation"], Awaitable[DependencyFacts]] = _no_dependencies
     instance_changed: Callable[["ServiceInstance"], None] = _ignore
     instance_removed: Callable[["ServiceInstance"], None] = _ignore
     operation_ended: Callable[["ServiceInstance"], None] = _ignore
-    dependency_facts: Callable[["ServiceInstance"], Mapping[str, object]] = _no_facts
+    dependency_facts: Callable[["ServiceInstance"], DependencyFacts] = _no_facts
     watch_health: Callable[["ServiceInstance"], None] = _ignore

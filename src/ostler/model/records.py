@@ -102,6 +102,8 @@ class ServiceRecord:
     """Idempotency key of the last start; a start that was cut off is done again under the same key."""
     dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
     """What templates saw of the dependencies at the last start, as `dependencies.*`."""
+    dependency_secrets: tuple[str, ...] = ()
+    """Texts among what templates saw of the dependencies that must not be shown: the dependencies' own secrets."""
     step_outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     """Outputs of lifecycle tools by step: `{"start": {...}}`."""
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])

@@ -1,10 +1,12 @@
 """Which texts of a stored service must not be shown, as its class says: secret args and secret outputs."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ostler.model.json import JsonValue
 from ostler.model.manifest import OutputSpec, ServiceClass
 from ostler.model.records import ServiceRecord
-from ostler.rules.masking import secret_strings
+from ostler.rules.masking import mask, secret_strings
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject
@@ -35,4 +37,10 @@ def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozen
 
 def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
     """Return every secret text that `record` holds."""
-    return secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
+    own = secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
+    return own.union(record.dependency_secrets)
+
+
+def secrets_within(value: JsonValue, secrets: Iterable[str]) -> frozenset[str]:
+    """Return those of `secrets` that would be masked in `value`."""
+    return frozenset(secret for secret in secrets if mask(value, (secret,)) != value)
