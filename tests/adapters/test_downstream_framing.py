@@ -56,7 +56,10 @@ def test_a_backoff_grows_to_its_cap_and_begins_again() -> None:
     delays = [backoff.next_delay() for _ in range(12)]
     assert 0.16 <= delays[0] <= 0.24
     assert all(delay <= 30 for delay in delays)
-    assert delays[-1] >= 24
+    assert delays[-1] >= 16
+    at_the_cap = [backoff.next_delay(at_most=4) for _ in range(50)]
+    assert all(2 < delay <= 4 for delay in at_the_cap)
+    assert len({round(delay, 2) for delay in at_the_cap}) > 20, "servers that died together come back apart"
     backoff.reset()
     assert backoff.next_delay() <= 0.24
 

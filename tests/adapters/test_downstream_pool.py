@@ -8,6 +8,7 @@ import mcp_types as types
 import pytest
 from mcp.server import Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.shared.exceptions import MCPError
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
@@ -84,6 +85,36 @@ async def test_a_built_in_server_can_be_stopped_and_its_calls_end(tmp_path: Path
             await pool.call_tool("clock/nap", {})
         pool.connect("clock")
         assert (await pool.call_tool("clock/nap", {})).text == "nap slept"
+
+
+@pytest.mark.virtual
+async def test_a_server_that_failed_for_long_is_back_in_service_within_seconds(tmp_path: Path) -> None:
+    server = clock_server(InMemorySubscriptionBus(), ["nap"])
+    healthy = server.get_request_handler("tools/list")
+    assert healthy is not None
+
+    async def refuse(ctx: Any, params: Any) -> types.ListToolsResult:
+        raise MCPError(-32603, "the database is away")
+
+    server.add_request_handler("tools/list", types.PaginatedRequestParams, refuse)
+    async with open_pool(tmp_path, builtin={"clock": server}) as pool:
+        await anyio.sleep(58)
+        assert "the database is away" in pool.server_status("clock").reason
+        assert 12 < pool.snapshot("clock").attempts < 30
+        server.add_request_handler("tools/list", healthy.params_type, healthy.handler)
+        with anyio.fail_after(5):
+            await pool.wait_until_connected("clock", 5)
+
+
+@pytest.mark.virtual
+async def test_a_program_that_never_answers_is_started_less_and_less_often(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, ServerEntry(name="gone", transport="stdio", command="no-such-program-here")) as pool:
+        await anyio.sleep(45)
+        early = pool.snapshot("gone").attempts
+        assert early > 10
+        while pool.snapshot("gone").attempts <= 21 or (pause := pool.snapshot("gone").next_attempt_in) is None:
+            await anyio.sleep(0.5)
+        assert pause > 15
 
 
 async def test_the_callers_cancellation_ends_the_call(tmp_path: Path) -> None:

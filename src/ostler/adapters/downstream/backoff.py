@@ -1,16 +1,23 @@
 """How long to wait between connection attempts."""
 
 import random
+from typing import Final
+
+QUICK_CAP: Final = 4.0
+"""Seconds between attempts at most, where one costs little: what is mended is in service again within five seconds."""
+
+SLOW_CAP: Final = 30.0
+"""Seconds between attempts at most, where each one starts a program in vain or is turned away by a door keeper."""
 
 
 class Backoff:
-    """Exponential delays with jitter: 0.2 s, 0.4 s … 30 s, each up to `jitter` of itself shorter or longer."""
+    """Exponential delays with jitter: 0.2 s, 0.4 s … up to a cap, each up to `jitter` of itself shorter or longer."""
 
     def __init__(
         self,
         *,
         initial: float = 0.2,
-        cap: float = 30.0,
+        cap: float = SLOW_CAP,
         multiplier: float = 2.0,
         jitter: float = 0.2,
         rng: random.Random | None = None,
@@ -22,10 +29,11 @@ class Backoff:
         self._rng = rng or random.Random()  # noqa: S311 (spreads retries, guards no secret)
         self._next = initial
 
-    def next_delay(self) -> float:
-        """Return the seconds to wait now, and lengthen the next wait."""
-        delay, self._next = self._next, min(self._cap, self._next * self._multiplier)
-        return min(self._cap, delay * self._rng.uniform(1 - self._jitter, 1 + self._jitter))
+    def next_delay(self, *, at_most: float = float("inf")) -> float:
+        """Return the seconds to wait now, not more than `at_most`, and lengthen the next wait."""
+        longest = min(self._cap, at_most) / (1 + self._jitter)  # so that what stands at the cap is spread as well
+        delay, self._next = min(self._next, longest), min(self._cap, self._next * self._multiplier)
+        return delay * self._rng.uniform(1 - self._jitter, 1 + self._jitter)
 
     def reset(self) -> None:
         """Begin again with the shortest delay."""

@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge, token_source
-from ostler.adapters.downstream.backoff import Backoff
+from ostler.adapters.downstream.backoff import QUICK_CAP, SLOW_CAP, Backoff
 from ostler.adapters.downstream.failures import ConnectFailure, failure_of
 from ostler.adapters.downstream.http import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link, tool_info
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 STABLE_AFTER: Final = 10.0
 """Seconds that a connection must have lasted for the back-off to begin anew."""
+
+_VAIN_STARTS: Final = 20
+"""Attempts in a row, about a minute's worth, after which a program that never answers is started less often."""
 
 _SETTLE: Final = 0.02
 """Seconds for answers already received to reach their callers, and for cancellations to go out, before leaving."""
@@ -328,7 +331,7 @@ class DownstreamConnection:
                 read.set()
 
     async def _pause(self, failure: ConnectFailure) -> None:
-        delay = self._backoff.next_delay()
+        delay = self._backoff.next_delay(at_most=self._longest_pause(failure))
         self._next_attempt = anyio.current_time() + delay
         self._publish(
             state=failure.state,
@@ -344,6 +347,11 @@ class DownstreamConnection:
                 await self._nudge.wait()
                 tasks.cancel_scope.cancel()
         self._next_attempt = None
+
+    def _longest_pause(self, failure: ConnectFailure) -> float:
+        """Return how long the next attempt may be put off: not long, unless attempts are dear."""
+        starts_in_vain = self._entry.transport == "stdio" and self._snapshot.attempts > _VAIN_STARTS
+        return SLOW_CAP if starts_in_vain or failure.state is ServiceState.AUTH_REQUIRED else QUICK_CAP
 
     # -- publishing --------------------------------------------------------------------------------------------
 
