@@ -15,7 +15,7 @@ from processes.bridge_client import clean_place
 from ostler.adapters.config.paths import class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
-from ostler.faces.cli.session import ExitStatus
+from ostler.faces.cli.session import ExitStatus, in_verbs
 
 pytestmark = pytest.mark.realtime
 
@@ -91,7 +91,7 @@ def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
 
 
 def test_a_plan_is_shown_and_kept(ostler: CommandLine, tmp_path: Path) -> None:
-    plan = ("plan", "static-web-server", "--name", "planned", "-a", f"directory={tmp_path}")
+    plan = ("plan", "static-web-server", "planned", "-a", f"directory={tmp_path}")
     assert ostler.run(*plan) == ExitStatus.OK, ostler.err
     assert "1. planned start: process/start" in ostler.out
     assert ostler.run("status", "planned") == ExitStatus.NOT_FOUND
@@ -104,6 +104,10 @@ def test_a_plan_is_shown_and_kept(ostler: CommandLine, tmp_path: Path) -> None:
     assert ostler.run("plan", "planned", "--action", "delete") == ExitStatus.OK
     assert "deleted: planned (static-web-server)" in ostler.out
     assert ostler.run("plan", "planned", "--action", "stop", "-a", "x=1") == ExitStatus.USAGE
+    assert ostler.run("plan", "planned", "other", "--action", "stop") == ExitStatus.USAGE
+    assert ostler.run(*plan, "--name", "other") == ExitStatus.USAGE
+    by_option = (*plan[:2], "--name", "by-option", *plan[3:])
+    assert ostler.json(*by_option, "--format", "json")["steps"][0]["service"] == "by-option"
     assert ostler.run("plan", "planned", "--abandon") == ExitStatus.USAGE
     assert ostler.run("plan", "nobody", "--action", "stop") == ExitStatus.NOT_FOUND
     assert ostler.run("delete", "planned") == ExitStatus.OK
@@ -123,6 +127,30 @@ def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None
     assert ostler.run("frobnicate") == ExitStatus.USAGE
     assert ostler.run("call", "process/frobnicate") == ExitStatus.NOT_FOUND
     assert ostler.run("call", "process/status", "--args-json", '{"id": "nobody"}') == ExitStatus.FAILED
+
+
+def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> None:
+    assert ostler.run("status", "nobody") == ExitStatus.NOT_FOUND
+    assert ostler.err.endswith("Next: ostler ps shows the names that there are\n")
+    assert ostler.run("create", "static-web-server", "x") == ExitStatus.FAILED
+    assert "Next: ostler class show static-web-server shows the arguments" in ostler.err
+    for verb in ("create", "plan"):
+        assert ostler.run(verb, "web.yaml") == ExitStatus.USAGE
+        assert "ostler class add web.yaml" in ostler.err
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("service_list failed", "service_list failed"),
+        ("no. Next: service_logs shows what it printed", "no. Next: ostler logs shows what it printed"),
+        ("no. Next: tool_list with server 'x' shows its tools", "no. Next: tool_list with server 'x' shows its tools"),
+        ('no. Next: service_get {"name": "x"} tells', 'no. Next: service_get {"name": "x"} tells'),
+        ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; service_stop x"),
+    ],
+)
+def test_a_tool_is_named_as_a_verb_only_where_that_is_the_same(told: str, shown: str) -> None:
+    assert in_verbs(told) == shown
 
 
 def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:

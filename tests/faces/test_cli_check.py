@@ -82,6 +82,13 @@ def test_check_tells_every_finding_for_people_and_for_programs(alone: CommandLin
     assert place["artifactLocation"]["uri"] == file.as_uri()
 
 
+def test_a_file_without_a_class_that_can_be_read_is_told_as_such(alone: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(BROKEN.replace("stop:", "stopp:"))
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert alone.out.endswith("; no class could be loaded\n")
+
+
 def test_check_of_names_folders_and_what_is_not_there(alone: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "ok.yaml").write_text(BROKEN.replace("strat}", 'start, args: {key: "{{ name }}", command: x}}'))
     assert alone.run("check", "--offline", "command", str(tmp_path)) == ExitStatus.OK, alone.out

@@ -63,6 +63,8 @@ def test_without_arguments_all_of_the_user_s_run_without_a_server(command: Comma
 
 
 def test_what_is_not_there_is_told(command: Command) -> None:
+    assert command.run(str(command.classes / "basic.yaml")) == ExitStatus.NOT_FOUND
+    assert f"{str(command.file)!r} not found. Next: write it" in command.err
     command.file.write_text(TESTS)
     assert command.run("bassic") == ExitStatus.NOT_FOUND
     assert "did you mean 'basic'?" in command.err

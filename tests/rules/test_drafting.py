@@ -134,6 +134,11 @@ def test_drafts_from_the_servers_that_are_built_in_pass_the_check(server: str) -
         assert check_text(manifest, f"{pair}", shipped_tools()).findings == ()
 
 
+def test_the_state_that_a_person_has_to_expect_is_called_as_the_tool_calls_it() -> None:
+    manifest = draft_class("process", tools_of("process")).manifest
+    assert "# expect: {jsonPath: {state: running}}" in manifest
+
+
 def test_a_step_that_does_not_take_what_start_may_be_given_is_left_out() -> None:
     start = tool("start_job", required=("kind",), kind={"enum": ["a", "b"]})
     stop = tool("stop_job", required=("kind",), kind={"enum": ["a", "b"]})

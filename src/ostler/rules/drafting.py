@@ -335,7 +335,7 @@ class _Writer:
         if pair.status is not None:
             text = f"what does the answer of {step.tool.name} have when it is well?"
             yield f"        {self._ask(text)}: until then every answer that is no error counts"
-            yield "        # expect: {jsonPath: {status: running}}"
+            yield f"        # expect: {{jsonPath: {{{_state_key(step)}: running}}}}"
         elif handle:
             kind = arg_schema(pair.stop.tool.parameters().get(pair.handle)).get("type")
             if kind in ("integer", "number"):
@@ -345,6 +345,12 @@ class _Writer:
                 yield f"        expect: {{contains: {scalar(handle)}}}"
         else:
             yield f"        {self._ask(f'which part of the answer of {step.tool.name} is about this one?')}"
+
+
+def _state_key(step: Step) -> str:
+    """Return what a tool calls the state in its answer, as far as it says so."""
+    listed: JsonObject = (step.tool.output_schema or {}).get("properties") or {}
+    return next((key for key in ("status", "state", "phase") if key in listed), "status")
 
 
 def _flag(value: object) -> str:

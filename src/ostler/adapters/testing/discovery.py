@@ -135,7 +135,11 @@ def _files_of(wanted: str, user_classes: Path) -> list[Path]:
             return [path]
         beside = _tests_beside(path.parent, path.stem)
         if beside is None:
-            raise NotFoundError("file of class tests", str(path.with_suffix(f".test{path.suffix}")))
+            raise NotFoundError(
+                "file of class tests",
+                str(path.with_suffix(f".test{path.suffix}")),
+                next_actions=("write it (docs/class-tests.md)", "or let 'ostler test --record' write it"),
+            )
         return [beside]
     folders = [folder for folder in (user_classes, shipped_classes_dir()) if folder is not None]
     if "/" not in wanted and "." not in wanted:

@@ -6,6 +6,7 @@ import typer
 
 from ostler.faces.cli.services import typed_args
 from ostler.faces.cli.session import (
+    class_named,
     parse_object,
     parse_pairs,
     present,
@@ -25,10 +26,13 @@ Format = Literal["human", "json"]
 def plan(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="CLASS|NAME", help="The ServiceClass, or the service for --action.")],
+    new_name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The new service's name; else the class's own.")
+    ] = None,
     action: Annotated[
         Action, typer.Option("--action", help="What to plan; others than create are of a service.")
     ] = "create",
-    name: Annotated[str | None, typer.Option("--name", help="The new service's name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
     abandon: Annotated[bool, typer.Option("--abandon", help="With --action delete: without stopping it.")] = False,
@@ -37,8 +41,13 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
     """Show the tool calls that creating (or starting, stopping …) a service would make, without making them."""
     given = parse_object("--args-json", args_json)
     pairs = parse_pairs("--arg", arg or [])
-    if action != "create" and (given or pairs or name):
-        usage_error(f"--name, --arg and --args-json have no effect with --action {action}")
+    if name and new_name:
+        usage_error("give the new service's name once: as NAME or by --name")
+    name = name or new_name
+    if action == "create":
+        class_named(what)
+    elif given or pairs or name:
+        usage_error(f"NAME, --name, --arg and --args-json have no effect with --action {action}")
     if action != "delete" and abandon:
         usage_error("--abandon has an effect with --action delete only")
     with session_of(context).client() as client:

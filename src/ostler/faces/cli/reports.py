@@ -32,6 +32,8 @@ def summary_of(findings: Iterable[Finding], classes: Sequence[str], tools: str) 
     severities = [found.severity for found in findings]
     counts = [(severities.count("error"), "error"), (severities.count("warning"), "warning")]
     told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    if told and not classes:
+        return f"{told}; no class could be loaded"
     checked = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
     return f"{told or 'nothing found'} in {checked}" + (f" (tools: {tools})" if tools else "")
 

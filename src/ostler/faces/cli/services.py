@@ -9,6 +9,7 @@ import typer
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import (
     ExitStatus,
+    class_named,
     complain,
     fail,
     parse_object,
@@ -94,6 +95,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     as_json: AsJson = False,
 ) -> None:
     """Create a service from a class, start it, and wait until it is ready."""
+    class_named(class_name)
     given = parse_object("--args-json", args_json)
     pairs = parse_pairs("--arg", arg or [])
     with session_of(context).client() as client:

@@ -1,6 +1,7 @@
 """What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
 
 import json
+import re
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,21 @@ class ExitStatus(IntEnum):
 
 
 _NOT_FOUND_CODES = ("not_found", "tool_not_found")
+_VERBS = {
+    "service_list": "ps",
+    "service_status": "status",
+    "service_get": "get",
+    "service_logs": "logs",
+    "service_explain": "explain",
+    "serviceclass_list": "classes",
+    "serviceclass_get": "class show",
+    "mcpserver_list": "servers",
+    "tool_list": "tools",
+}
+"""Tool that looks → the verb that does the same."""
+
+_LOOK = re.compile(rf"\b({'|'.join(_VERBS)})\b(?! (?:\{{|\S+=|with ))")
+"""Such a tool, where what follows is not written for the tool alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +93,23 @@ def present(args: Mapping[str, JsonValue]) -> JsonObject:
 def require(answer: ToolAnswer) -> ToolAnswer:
     """Return `answer`, or end the command with its message when the tool failed."""
     if answer.is_error:
-        fail(answer.text, ExitStatus.NOT_FOUND if answer.error_code in _NOT_FOUND_CODES else ExitStatus.FAILED)
+        fail(
+            in_verbs(answer.text), ExitStatus.NOT_FOUND if answer.error_code in _NOT_FOUND_CODES else ExitStatus.FAILED
+        )
     return answer
+
+
+def in_verbs(text: str) -> str:
+    """Return an error with the verbs of this command in place of the tools that its next steps name."""
+    said, mark, steps = text.rpartition(". Next: ")
+    return said + mark + _LOOK.sub(lambda match: f"ostler {_VERBS[match[1]]}", steps) if mark else text
+
+
+def class_named(what: str) -> str:
+    """Return the name of a class as it was given; a file in its place ends the command."""
+    if what.endswith((".yaml", ".yml", ".json")):
+        usage_error(f"{what!r} is a file, not the name of a class. Next: ostler class add {what}; then give its name")
+    return what
 
 
 def complain(text: str) -> None:
