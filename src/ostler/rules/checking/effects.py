@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import cast
 
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonValue
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.calls import warning
 from ostler.rules.checking.fitting import near
 from ostler.rules.checking.scopes import ClassScopes, mergeable
 from ostler.rules.checking.shapes import described
+from ostler.rules.checking.spelling import texts_in
 from ostler.rules.model_findings import finding_at
 from ostler.rules.name_checks import CONFIG, TOOLS
 from ostler.rules.templates import is_template, optional_names, referenced_names
@@ -141,7 +141,7 @@ def _call_value(call: ToolCallSpec) -> JsonValue:
 
 
 def _half_templates(document: Document) -> Iterator[Finding]:
-    for path, text in _texts(document.value):
+    for path, text in texts_in(document.value):
         if path[:2] != CONFIG or is_template(text):
             continue
         if ("}}" in text or "%}" in text) and text.count("{") < text.count("}"):
@@ -150,7 +150,7 @@ def _half_templates(document: Document) -> Iterator[Finding]:
 
 
 def _stray_quotes(document: Document) -> Iterator[Finding]:
-    for path, text in _texts(document.value):
+    for path, text in texts_in(document.value):
         if path[:2] != CONFIG or not {"args", "outputs"} & set(path) or path[-1] == "regex":
             continue
         if text.count('"') % 2 and (text.endswith('"') or text.startswith('"')):
@@ -165,17 +165,3 @@ def _swallowed_items(document: Document) -> Iterator[Finding]:
         if swallowed is not None and "description" not in path:
             message = f"{swallowed[:60]!r} is further in than the line before it, and so a part of its text"
             yield warning(finding_at(document, path, "swallowed-line", message, "indent it like the lines around it"))
-
-
-def _texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    match value:
-        case str():
-            yield path, value
-        case dict():
-            for key, item in cast("JsonObject", value).items():
-                yield from _texts(item, (*path, key))
-        case list():
-            for index, item in enumerate(cast("list[JsonValue]", value)):
-                yield from _texts(item, (*path, index))
-        case _:
-            return

@@ -38,7 +38,7 @@ def spelling_findings(
 ) -> Iterator[Finding]:
     """Yield the words of the class that look like a known one, and are not."""
     for _, path, call in calls:
-        for inner, text in _texts(call.args):
+        for inner, text in texts_in(call.args):
             place = (*path, "args", *inner)
             if call.server == "process":
                 yield from _placeholders(document, place, text)
@@ -121,15 +121,16 @@ def _miss(document: Document, path: Path, message: str, meant: str, *, at_key: b
     return warning(finding_at(document, path, RULE, message, f"did you mean {meant!r}?", at_key=at_key))
 
 
-def _texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def texts_in(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the texts in a value, each with its place below `path`."""
     match value:
         case str():
             yield path, value
         case dict():
             for key, item in cast("JsonObject", value).items():
-                yield from _texts(item, (*path, key))
+                yield from texts_in(item, (*path, key))
         case list():
             for index, item in enumerate(cast("list[JsonValue]", value)):
-                yield from _texts(item, (*path, index))
+                yield from texts_in(item, (*path, index))
         case _:
             return
