@@ -219,6 +219,18 @@ async def test_operations_are_newest_first_and_keep_their_place_when_they_end(re
         assert list(await store.operations("id-unknown")) == []
 
 
+async def test_a_request_is_found_by_its_key_and_the_name_also_after_its_service(reopen: Reopen) -> None:
+    keyed = {name: replace(operation(name, of="a", done=True), requests={"k1": name}) for name in ("op1", "op2")}
+    async with reopen() as store:
+        await store.commit([PutService(service("a")), PutOperation(operation("op0", done=True))])
+        await store.commit([PutOperation(keyed["op1"])])
+        await store.commit([PutOperation(keyed["op2"]), DropService("id-a")])
+        await store.commit([PutOperation(operation("op3", done=True))])
+    async with reopen() as store:
+        assert await store.find_request("a", "k1") == keyed["op2"]
+        assert [await store.find_request(*pair) for pair in (("a", "k2"), ("b", "k1"), ("\ud800", "k1"))] == [None] * 3
+
+
 async def test_history_is_bounded_and_never_drops_an_open_operation(reopen: Reopen) -> None:
     async with reopen(retention=SMALL) as store:
         await store.commit([PutOperation(operation("open"))])

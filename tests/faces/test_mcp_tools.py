@@ -317,6 +317,26 @@ async def test_lists_are_filtered_and_paged() -> None:
         )
 
 
+async def test_a_request_with_the_same_idempotency_key_is_done_once_and_answered_again() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one", start=False)
+        for tool, done in (
+            ("service_start", ["w/start"]),
+            ("service_restart", ["w/stop", "w/start"]),
+            ("service_stop", ["w/stop"]),
+            ("service_delete", []),
+        ):
+            world.calls.clear()
+            first = await call(client, tool, name="one", idempotencyKey=tool)
+            again = await call(client, tool, name="one", idempotencyKey=tool)
+            assert {**again, "service": None} == {**first, "service": None}
+            assert world.tools_called("w/start", "w/stop") == done
+        text, facts = await refusal(client, "service_delete", name="one", force=True, idempotencyKey="service_delete")
+        assert facts["code"] == "conflict"
+        assert "idempotency key 'service_delete' was used for service 'one' with other arguments" in text
+
+
 # -- waiting, progress, cancelling -------------------------------------------------------------------------
 
 

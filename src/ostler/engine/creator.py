@@ -11,6 +11,7 @@ from ostler.engine.instance import ServiceInstance, follow
 from ostler.engine.operations import Operation
 from ostler.engine.protocols import Progress
 from ostler.engine.registry import ServiceRegistry
+from ostler.engine.replays import Asked
 from ostler.engine.requests import Requests
 from ostler.engine.runtime import Runtime
 from ostler.engine.service import Service
@@ -152,7 +153,7 @@ class Creator:
     ) -> OperationResult:
         if request.start and not instance.state.is_up:
             result = await requests.carry_out(
-                instance, OperationKind.START, wait=wait, timeout=timeout, progress=progress
+                instance, Asked(OperationKind.START), wait=wait, timeout=timeout, progress=progress
             )
             message = f"service {instance.name} already exists with the same arguments; {result.message}"
             return OperationResult(

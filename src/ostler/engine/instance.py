@@ -234,6 +234,8 @@ class ServiceInstance(BaseService):
             changes.append(PutOperation(operation.record))
             ended = [*self._unrecorded, *self._taken_over(operation)]
             changes += [PutOperation(record) for record in ended]
+        if operation is not None:
+            operation.submitted = True
         await self._runtime.store.commit(changes)
         if operation is not None:
             operation.committed = True
@@ -364,7 +366,7 @@ class ServiceInstance(BaseService):
         resumes: bool = False,
         adopt: JsonObject | None = None,
     ) -> Operation:
-        return Operation(
+        operation = Operation(
             kind,
             operation_id=self._runtime.make_id(),
             service_id=self.id,
@@ -374,9 +376,20 @@ class ServiceInstance(BaseService):
             force=force,
             abandon=abandon,
             class_digest=self.record.class_digest,
+            class_name=self.record.class_name,
             resumes=resumes,
             adopt=adopt,
         )
+        if self.interrupted is not None and self.interrupted.kind is kind:  # it ends what those were promised
+            operation.add_requests(self.interrupted.requests)
+        return operation
+
+    def answering(self, key: str) -> Operation | OperationRecord | None:
+        """Return what answers the idempotency key `key`: an operation to come, or an end that is not stored yet."""
+        for operation in (self._pending, self._current):
+            if operation is not None and key in operation.record.requests:
+                return operation
+        return next((record for record in reversed(self._unrecorded) if key in record.requests), None)
 
     def cancel_operation(self, reason: str, *, grace: float) -> None:
         """Ask the operation under way to end early (for shutdown); drop one that has not begun."""
@@ -420,7 +433,7 @@ class ServiceInstance(BaseService):
 
     def _end_unbegun(self, operation: Operation, error: OstlerError) -> None:
         operation.end(OperationOutcome.CANCELLED, self._clock.now(), error=error)
-        if operation.committed:
+        if operation.submitted:
             self._unrecorded.append(operation.record)
         operation.release()
 
@@ -495,16 +508,16 @@ class ServiceInstance(BaseService):
         await self._finish(operation, outcome, error)
 
     async def _finish(self, operation: Operation, outcome: OperationOutcome, error: OstlerError | None) -> None:
-        operation.end(outcome, self._clock.now(), error=error)
         if not operation.message and error is None:
             operation.message = f"{operation.kind.value} of {self.name} done"
+        operation.end(outcome, self._clock.now(), error=error)
         try:
             with anyio.CancelScope(shield=True):
-                if operation.committed or operation.changed:
+                if operation.submitted or operation.changed:
                     await self.commit(operation, drop=self.removed)
         except StoreError as store_error:
             self.removed = False
-            if operation.committed:
+            if operation.submitted:
                 self._unrecorded.append(operation.record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error

@@ -25,6 +25,7 @@ from ostler.engine.prerequisites import Prerequisites
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
 from ostler.engine.recovery import Recovery
 from ostler.engine.registry import ServiceRegistry
+from ostler.engine.replays import Asked
 from ostler.engine.reporting import Reporting, StatusReporter
 from ostler.engine.requests import Requests
 from ostler.engine.restarts import RestartKeeper
@@ -105,7 +106,9 @@ class ServiceManager:
         self._needs = Prerequisites(self._runtime, self.registry, self._graph, self._create_dependency)
         self._restarts = RestartKeeper(self._runtime)
         self._leases = LeaseKeeper(self._runtime)
-        self._requests = Requests(self.registry, self._graph, self._needs, self._restarts, self._leases)
+        self._requests = Requests(
+            self._runtime, self.registry, self._graph, self._needs, restarts=self._restarts, leases=self._leases
+        )
         self._recovery = Recovery(self._runtime, self.health)
         self._runtime.await_dependencies = self._needs.await_dependencies
         self._runtime.dependency_facts = self._needs.facts_of
@@ -372,6 +375,7 @@ class ServiceManager:
         name: str,
         *,
         adopt: JsonObject | None = None,
+        idempotency_key: str = "",
         wait: bool = True,
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -382,24 +386,26 @@ class ServiceManager:
             name: which.
             adopt: it is known to run: take it for running without starting it, with these outputs of its start tool
                 (those that the journal or its `find` tool knows can be left out).
+            idempotency_key: the same key with the same arguments gives the earlier answer, and nothing is done.
             wait: wait for the end.
             timeout: seconds to wait at most.
             progress: told how far it is.
 
         Raises:
             NotFoundError: there is no such service.
+            ConflictError: the idempotency key was used for this service with other arguments.
             OstlerError: the start failed, or a later request took its place.
         """
         self._refuse_when_leaving()
-        return await self._requests.operate(
-            name, OperationKind.START, adopt=adopt, wait=wait, timeout=timeout, progress=progress
-        )
+        asked = Asked(OperationKind.START, idempotency_key, adopt=adopt)
+        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
 
     async def stop_service(
         self,
         name: str,
         *,
         dependents: bool = False,
+        idempotency_key: str = "",
         wait: bool = True,
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -409,6 +415,7 @@ class ServiceManager:
         Args:
             name: which.
             dependents: stop first what depends on it, directly or not; else that runs on, and the message names it.
+            idempotency_key: as for `start_service`.
             wait: wait for the end.
             timeout: seconds to wait at most.
             progress: told how far it is.
@@ -418,16 +425,22 @@ class ServiceManager:
             OstlerError: the stop failed, of the service itself or of a dependent.
         """
         self._refuse_when_leaving()
-        if dependents:
-            await self._requests.stop_dependents(name, timeout)
-        return await self._requests.operate(name, OperationKind.STOP, wait=wait, timeout=timeout, progress=progress)
+        asked = Asked(OperationKind.STOP, idempotency_key, dependents=dependents)
+        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
 
     async def restart_service(
-        self, name: str, *, wait: bool = True, timeout: float | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        *,
+        idempotency_key: str = "",
+        wait: bool = True,
+        timeout: float | None = None,
+        progress: Progress | None = None,
     ) -> OperationResult:
-        """Restart the service `name`."""
+        """Restart the service `name`; the arguments are those of `start_service`."""
         self._refuse_when_leaving()
-        return await self._requests.operate(name, OperationKind.RESTART, wait=wait, timeout=timeout, progress=progress)
+        asked = Asked(OperationKind.RESTART, idempotency_key)
+        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
 
     async def delete(
         self,
@@ -435,6 +448,7 @@ class ServiceManager:
         *,
         force: bool = False,
         abandon: bool = False,
+        idempotency_key: str = "",
         wait: bool = True,
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -445,6 +459,7 @@ class ServiceManager:
             name: which.
             force: forget it even when its stop tool fails.
             abandon: forget it without calling its stop tool.
+            idempotency_key: as for `start_service`; the answer stays when the service is gone.
             wait: wait for the end.
             timeout: seconds to wait at most.
             progress: told how far it is.
@@ -454,16 +469,8 @@ class ServiceManager:
             OstlerError: stopping failed; the service is kept.
         """
         self._refuse_when_leaving()
-        service = self.registry.get(name)
-        if not isinstance(service, ServiceInstance):
-            raise OperationError(
-                f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",
-                service=name,
-                next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {name}"),
-            )
-        return await self._requests.carry_out(
-            service, OperationKind.DELETE, force=force, abandon=abandon, wait=wait, timeout=timeout, progress=progress
-        )
+        asked = Asked(OperationKind.DELETE, idempotency_key, force=force, abandon=abandon)
+        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
 
     async def check_health(self, name: str) -> ServiceView:
         """Check the health of the service `name` now and return its snapshot.

@@ -30,6 +30,8 @@ class Operation:
         resumes: finishes what an earlier run of the server was cut off in.
         adopt: take the service for running, with these outputs of its start tool; None: start it.
         done_steps: steps of the operation that it resumes which need not be done again.
+        submitted: it was given to the store, so that its end has to be told as well.
+        committed: the store has it.
         changed: whether anything had to be done.
         message: one sentence about the end.
         error: why it failed.
@@ -47,6 +49,7 @@ class Operation:
         force: bool = False,
         abandon: bool = False,
         class_digest: str = "",
+        class_name: str = "",
         resumes: bool = False,
         adopt: JsonObject | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class Operation:
             idempotency_key=operation_id,
             force=force,
             abandon=abandon,
+            class_name=class_name,
         )
         self.step = ""
         self.last_miss = ""
@@ -73,7 +77,7 @@ class Operation:
         self.message = ""
         self.error: OstlerError | None = None
         self.cancel_reason = ""
-        self.committed = False
+        self.submitted = self.committed = False
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._critical: anyio.CancelScope | None = None
@@ -158,7 +162,13 @@ class Operation:
         """Note the end; waiters go on after `release`."""
         self.error = error
         self.record = replace(
-            self.record, finished_at=now, outcome=outcome, error=str(error) if error is not None else ""
+            self.record,
+            finished_at=now,
+            outcome=outcome,
+            error=str(error) if error is not None else "",
+            error_code=error.code if error is not None else "",
+            message=self.message,
+            changed=self.changed,
         )
 
     def release(self) -> None:
@@ -201,6 +211,10 @@ class Operation:
     def may_have_started(self) -> bool:
         """Whether a start or restart call of this operation (or of one that it resumes) may have acted."""
         return self.took_over_start or self.record.may_have_started
+
+    def add_requests(self, requests: JsonObject) -> None:
+        """Answer these requests too: idempotency keys, each with the digest of what was asked for."""
+        self.record = replace(self.record, requests={**self.record.requests, **requests})
 
     def set_key(self, key: str) -> None:
         """Take over the idempotency key of the operation that is done again."""

@@ -183,6 +183,10 @@ class Store(Protocol):
         """Return the newest operations of a service, newest first."""
         ...
 
+    async def find_request(self, service_name: str, key: str) -> OperationRecord | None:
+        """Return the newest operation of a service of this name, gone or not, that answers the idempotency key."""
+        ...
+
 
 StateChangeCallback: TypeAlias = Callable[[str, str, str, str, BaseException | None], None]
 """`callback(name, old, new, health, error)`: states and health by their values; must be quick, may not raise."""

@@ -5,16 +5,18 @@ import anyio
 from ostler.engine.dependencies import DependencyGraph
 from ostler.engine.instance import ServiceInstance, follow
 from ostler.engine.leases import LeaseKeeper
+from ostler.engine.operations import Operation
 from ostler.engine.ordering import stop_in_order
 from ostler.engine.prerequisites import Prerequisites
-from ostler.engine.protocols import Progress
+from ostler.engine.protocols import Progress, PutOperation
 from ostler.engine.registry import ServiceRegistry
+from ostler.engine.replays import Asked, Replays
 from ostler.engine.restarts import RestartKeeper
+from ostler.engine.runtime import Runtime
 from ostler.engine.service import Service
 from ostler.engine.views import OperationResult
 from ostler.model.errors import OperationError
-from ostler.model.json import JsonObject
-from ostler.model.records import OperationKind
+from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
 
 
@@ -23,37 +25,71 @@ class Requests:
 
     def __init__(
         self,
+        runtime: Runtime,
         registry: ServiceRegistry,
         graph: DependencyGraph,
         prerequisites: Prerequisites,
+        *,
         restarts: RestartKeeper,
         leases: LeaseKeeper,
     ) -> None:
+        self._runtime = runtime
         self._registry = registry
+        self._replays = Replays(runtime, registry)
         self._graph = graph
         self._needs = prerequisites
         self._restarts = restarts
         self._leases = leases
 
     async def operate(
-        self,
-        name: str,
-        kind: OperationKind,
-        *,
-        adopt: JsonObject | None = None,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
+        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
     ) -> OperationResult:
-        """Carry out `kind` on the service `name`, whatever sort of service it is."""
-        service = self._registry.get(name)
-        if isinstance(service, ServiceInstance):
-            return await self.carry_out(service, kind, adopt=adopt, wait=wait, timeout=timeout, progress=progress)
-        if adopt is not None:
-            raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
-        return await self._operate_static(service, kind, timeout=timeout)
+        """Carry out what is asked of the service `name`, whatever sort of service it is.
 
-    async def _operate_static(self, service: Service, kind: OperationKind, *, timeout: float | None) -> OperationResult:
+        An idempotency key that was used before gives the earlier answer, and nothing is done.
+        """
+        if asked.key:
+            return await self._operate_once(name, asked, wait=wait, timeout=timeout, progress=progress)
+        service = self._registry.get(name)
+        if not isinstance(service, ServiceInstance):
+            return await self._operate_static(service, asked, timeout=timeout)
+        if asked.dependents:
+            await self.stop_dependents(name, timeout)
+        return await self.carry_out(service, asked, wait=wait, timeout=timeout, progress=progress)
+
+    async def _operate_once(
+        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
+    ) -> OperationResult:
+        async with self._replays.turn(name, asked.key):
+            found = await self._replays.find(name, asked)
+            if isinstance(found, OperationRecord):
+                return self._replays.answer(found)
+            instance = self._registry.get(name)
+            if not isinstance(instance, ServiceInstance):
+                raise OperationError(
+                    f"service {name!r} is a configured {instance.service_type}, of which no requests are recorded: an "
+                    "idempotency key has no effect on it",
+                    service=name,
+                    next_actions=("ask without idempotencyKey",),
+                )
+            if found is None:
+                if asked.dependents:
+                    await self.stop_dependents(name, timeout)
+                found = await self._accept(instance, asked, is_durable=True)
+        return await self._follow(instance, found, wait=wait, timeout=timeout, progress=progress)
+
+    async def _operate_static(self, service: Service, asked: Asked, *, timeout: float | None) -> OperationResult:
+        kind, name = asked.kind, service.name
+        if asked.adopt is not None:
+            raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
+        if kind is OperationKind.DELETE:
+            raise OperationError(
+                f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",
+                service=name,
+                next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {name}"),
+            )
+        if asked.dependents:
+            await self.stop_dependents(name, timeout)
         was_up, was_stopped = service.state.is_up, service.state is ServiceState.STOPPED
         if kind is OperationKind.START and was_up:
             return OperationResult(service.view(), f"service {service.name} is already running", changed=False)
@@ -75,22 +111,43 @@ class Requests:
     async def carry_out(
         self,
         instance: ServiceInstance,
-        kind: OperationKind,
+        asked: Asked,
         *,
         wait: bool,
         timeout: float | None,
         progress: Progress | None,
-        force: bool = False,
-        abandon: bool = False,
-        adopt: JsonObject | None = None,
     ) -> OperationResult:
-        """Carry out `kind` on an instance, because a person asked for it."""
+        """Carry out what a person asked of an instance."""
+        operation = await self._accept(instance, asked, is_durable=not wait)
+        return await self._follow(instance, operation, wait=wait, timeout=timeout, progress=progress)
+
+    async def _accept(self, instance: ServiceInstance, asked: Asked, *, is_durable: bool) -> Operation:
+        """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
         self._restarts.forget(instance)
-        if kind in (OperationKind.START, OperationKind.RESTART):
+        if asked.kind in (OperationKind.START, OperationKind.RESTART):
             self._leases.begin_anew(instance)
-        operation = instance.request(kind, reason="requested", force=force, abandon=abandon, adopt=adopt)
-        if not wait and not operation.committed:
-            await instance.commit(operation)  # what is accepted outlives a crash
+        operation = instance.request(
+            asked.kind, reason="requested", force=asked.force, abandon=asked.abandon, adopt=asked.adopt
+        )
+        if asked.key:
+            operation.add_requests({asked.key: asked.digest})
+        if operation.record.finished_at is not None:  # it joined one whose end is just being recorded
+            if asked.key:
+                await self._runtime.store.commit([PutOperation(operation.record)])
+        elif is_durable and (asked.key or not operation.committed):
+            await instance.commit(operation)
+        return operation
+
+    async def _follow(
+        self,
+        instance: ServiceInstance,
+        operation: Operation,
+        *,
+        wait: bool,
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> OperationResult:
+        kind = operation.kind
         if wait:
             with anyio.move_on_after(timeout):
                 await follow(operation, progress)

@@ -150,6 +150,11 @@ class OperationRecord:
         idempotency_key: the same for an operation that is done again after a crash.
         force: a delete that goes on when its stop fails.
         abandon: a delete that does not stop anything.
+        requests: the idempotency keys of the requests that it answers, each with the digest of what was asked for.
+        class_name: the service's class, for an answer after the service is gone.
+        message: one sentence about how it went.
+        changed: False when nothing was to be done.
+        error_code: the code of the error that it ended with.
     """
 
     id: str
@@ -166,6 +171,11 @@ class OperationRecord:
     idempotency_key: str = ""
     force: bool = False
     abandon: bool = False
+    requests: JsonObject = field(default_factory=dict[str, JsonValue])
+    class_name: str = ""
+    message: str = ""
+    changed: bool = True
+    error_code: str = ""
 
     @property
     def may_have_started(self) -> bool:

@@ -130,6 +130,16 @@ class MemoryStore:
         found = reversed(self._by_service.get(service_id, {}).values())
         return [_record(stored) for stored in islice(found, limit)]
 
+    async def find_request(self, service_name: str, key: str) -> OperationRecord | None:
+        """Return the newest operation of a service of this name, gone or not, that answers the idempotency key."""
+        await anyio.lowlevel.checkpoint()
+        for stored in sorted(self._operations.values(), key=lambda each: each.seq, reverse=True):
+            if '"requests":{"' in stored.text:
+                record = _record(stored)
+                if record.service_name == service_name and key in record.requests:
+                    return record
+        return None
+
     def _keep(self, operation: OperationRecord, text: str) -> None:
         before = self._operations.get(operation.id)
         if before is None:

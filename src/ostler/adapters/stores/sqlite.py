@@ -183,6 +183,14 @@ class SqliteStore:
         """
         return await self._read(lambda: self._operations(service_id, limit))
 
+    async def find_request(self, service_name: str, key: str) -> OperationRecord | None:
+        """Return the newest operation of a service of this name, gone or not, that answers the idempotency key.
+
+        Raises:
+            StoreError: they cannot be read.
+        """
+        return await self._read(lambda: self._find_request(service_name, key))
+
     async def quick_check(self) -> Sequence[str]:
         """Return what SQLite's integrity check finds wrong, nothing when the file is sound.
 
@@ -232,6 +240,17 @@ class SqliteStore:
             "SELECT record FROM operations WHERE service_id = ? ORDER BY seq DESC LIMIT ?", (service_id, limit)
         )
         return [operation_from_json(decode(text, "operation")) for (text,) in rows]
+
+    def _find_request(self, service_name: str, key: str) -> OperationRecord | None:
+        rows = self._connection.execute(
+            """
+            SELECT record FROM operations
+            WHERE service_name = ? AND instr(record, '"requests":{"') ORDER BY seq DESC
+            """,
+            (service_name.encode("utf-8", "backslashreplace").decode(),),
+        )
+        records = (operation_from_json(decode(text, "operation")) for (text,) in rows)
+        return next((record for record in records if key in record.requests), None)
 
     # -- the writer task -----------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class ServiceCreateArgs(Args):
     name: str | None = Field(default=None, description="default: the class's, or a generated one")
     args: JsonArgs = Field(default_factory=dict, description="the class's arguments")
     persist: bool = True
-    auto_start: bool = Field(default=False, description="start again after a restart of the host")
+    auto_start: bool = Field(default=False, description="start again after a host restart")
     start: bool = True
     wait: bool = True
     lease: Seconds | None = Field(default=None, gt=0, description="stop it after this time, e.g. 2h")
@@ -81,10 +81,11 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
 
 
 class OperationArgs(Args):
-    """Arguments of service_stop and service_restart."""
+    """Arguments of service_restart, and of the other operations with more of their own."""
 
     name: Name
     wait: bool = True
+    idempotency_key: str | None = None
 
 
 class ServiceStartArgs(OperationArgs):
@@ -99,7 +100,12 @@ async def service_start(app: ApplicationLike, args: ServiceStartArgs, call: Call
     """Start a service."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.start_service(
-        args.name, adopt=args.adopt, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
+        args.name,
+        adopt=args.adopt,
+        idempotency_key=args.idempotency_key or "",
+        wait=args.wait,
+        timeout=MAX_OPERATION_WAIT,
+        progress=call.progress,
     )
     return _changed(result, "running", cursor)
 
@@ -116,6 +122,7 @@ async def service_stop(app: ApplicationLike, args: ServiceStopArgs, call: Call) 
     result = await app.manager.stop_service(
         args.name,
         dependents=args.dependents,
+        idempotency_key=args.idempotency_key or "",
         wait=args.wait,
         timeout=MAX_OPERATION_WAIT,
         progress=call.progress,
@@ -127,7 +134,11 @@ async def service_restart(app: ApplicationLike, args: OperationArgs, call: Call)
     """Restart a service."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.restart_service(
-        args.name, wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
+        args.name,
+        idempotency_key=args.idempotency_key or "",
+        wait=args.wait,
+        timeout=MAX_OPERATION_WAIT,
+        progress=call.progress,
     )
     return _changed(result, "running", cursor)
 
@@ -146,6 +157,7 @@ async def service_delete(app: ApplicationLike, args: ServiceDeleteArgs, call: Ca
         args.name,
         force=args.force,
         abandon=args.abandon,
+        idempotency_key=args.idempotency_key or "",
         wait=args.wait,
         timeout=MAX_OPERATION_WAIT,
         progress=call.progress,
@@ -289,8 +301,8 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_create",
         "Create a service",
-        "Create a service from a ServiceClass, start it and wait until it is ready. If finished is false it goes on "
-        "starting: use service_wait. Cancelling this call does not stop it; service_stop does.",
+        "Create a service from a ServiceClass, start it and wait until it is ready. If finished is false it goes on: "
+        "use service_wait. Cancelling this call does not stop it; service_stop does.",
         ServiceCreateArgs,
         _CHANGED,
         Effect.ADDS,
@@ -300,7 +312,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_start",
         "Start a service",
-        "Start a service, or connect a downstream server; nothing happens if it is running.",
+        "Start a service, or connect a downstream server; no-op if it runs.",
         ServiceStartArgs,
         _CHANGED,
         Effect.RUNS,
