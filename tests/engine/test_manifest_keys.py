@@ -13,7 +13,7 @@ from mcp.client import Client
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from tests.support.ledger_app import call, ledger, server_over
-from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Slow, World, manifest, running, until
+from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Fault, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
@@ -336,6 +336,20 @@ async def test_retry() -> None:
             else:
                 assert comes_up
         assert count(world, "w/start") == attempts
+
+
+async def test_a_start_that_may_have_acted_is_not_tried_again() -> None:
+    retry = {"attempts": 3, "delay": "1s"}
+    expect = {"jsonPath": {"state": "new"}}
+    cases: list[tuple[Fault, int]] = [(Answer({"id": "r1", "state": "old"}), 1), (Lost(), 1), (Fail("busy"), 3)]
+    for fault, sent in cases:
+        world = World()
+        world.always["w/start"] = fault
+        entry = manifest(lifecycleTools__start__retry=retry, lifecycleTools__start__expect=expect)
+        async with running(world, entry) as manager:
+            with pytest.raises(OstlerError):
+                await manager.create(CreateRequest("basic", "db"))
+        assert count(world, "w/start") == sent, fault
 
 
 @proves("RetrySpec.delay")

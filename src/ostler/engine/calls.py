@@ -151,6 +151,7 @@ class Caller:
             if not response.is_error and said and said not in why:
                 detail = f"{why}; it said: {said}"
             failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
+            failure.is_error = response.is_error
             failure.is_refusal = response.is_error and (expect is None or expect.success is None)
             raise failure
         outputs = process_tool_outputs(outputs_of(call), response, self._instance.template_names())
@@ -251,8 +252,7 @@ class Caller:
 
 
 def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
+    is_harmless = not call.step.startswith(_ONCE_STEPS)
     if isinstance(error, DownstreamError):
-        if error.delivery is Delivery.AMBIGUOUS:
-            return not call.step.startswith(_ONCE_STEPS)
-        return error.retryable
-    return isinstance(error, ToolFailedError)
+        return is_harmless if error.delivery is Delivery.AMBIGUOUS else error.retryable
+    return isinstance(error, ToolFailedError) and (is_harmless or error.is_error)

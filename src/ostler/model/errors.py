@@ -241,11 +241,13 @@ class ToolFailedError(OperationError):
     """A lifecycle tool answered with a failure, or its answer missed an expectation.
 
     Attributes:
-        is_refusal: the tool itself failed (`isError`) where the class expects nothing about its success. Such an
-            answer tells nothing about the service: it is no proof that the service is gone.
+        is_error: the tool itself said that it failed (`isError`).
+        is_refusal: so it did, where the class expects nothing about its success. Such an answer tells nothing about
+            the service: it is no proof that the service is gone.
     """
 
     code = "tool_failed"
+    is_error: bool = False
     is_refusal: bool = False
 
 
