@@ -9,6 +9,7 @@ from tests.support.world import EPOCH, Down, Fail, World, manifest, running, unt
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
+from ostler.engine.explanation import explain
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.views import CreateRequest
 from ostler.model.errors import OstlerError
@@ -169,6 +170,54 @@ async def test_restore_of_many_is_bounded_and_complete() -> None:
     async with running(world, store=store) as manager:
         await settle(manager)
         assert {view.state for view in manager.views()} == {ServiceState.RUNNING}
+
+
+@pytest.mark.parametrize("state", ["running", "stopped", "starting"])
+async def test_a_service_whose_class_cannot_be_read_is_shown_and_can_be_forgotten(state: str) -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store, args={"size": 7, "password": "hunter2-hunter2"})
+    [record] = (await store.load()).services
+    later = {**record.class_manifest, "apiVersion": "ostler/v9"}
+    changes: dict[str, Any] = {"state": ServiceState(state), "class_manifest": later}
+    if state == "stopped":
+        changes |= {"stop_plan": (), "desired": DesiredState.STOPPED}
+    record = replace(record, **changes)
+    await store.commit([PutService(record)])
+    if state == "starting":
+        sent = (CallRecord(0, "start", "w/start", {}, CallOutcome.AMBIGUOUS, EPOCH),)
+        cut_off = OperationRecord("op1", record.id, "db", OperationKind.START, EPOCH, calls=sent)
+        await store.commit([PutOperation(cut_off)])
+    world.calls.clear()
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        view = manager.view("db")
+        assert view.state is (ServiceState.STOPPED if state == "stopped" else ServiceState.UNKNOWN)
+        assert "'db' was stored by another version of Ostler and cannot be read" in (view.error or "")
+        assert view.args == {"size": 7, "password": "***"}
+        for act in (manager.start_service, manager.restart_service):
+            with pytest.raises(OstlerError, match=r"cannot be read.*service_delete db with abandon=true forgets it"):
+                await act("db")
+        assert world.calls == [], "nothing is stopped for a start that cannot be"
+        explanation = explain(manager.registry.get("db"), manager.registry, None, await manager.history("db"))
+        assert {"name": "db", "abandon": True} in [call.args for call in explanation.next_calls]
+        assert "service_start" not in [call.tool for call in explanation.next_calls]
+        await manager.delete("db", abandon=True)
+        assert manager.views() == []
+        assert world.calls == []
+    assert (await store.load()).services == []
+
+
+async def test_a_service_whose_class_cannot_be_read_is_stopped_by_its_pinned_plan() -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store)
+    [record] = (await store.load()).services
+    await store.commit([PutService(replace(record, class_manifest={"from": "another planet"}))])
+    async with running(world, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").args == {"size": "***", "password": ""}
+        await manager.delete("db")
+        assert world.resources == {}
+        assert manager.views() == []
 
 
 async def test_a_failure_of_an_earlier_run_is_told_until_it_is_overcome() -> None:

@@ -177,6 +177,11 @@ def _next_calls(
             yield NextCall("service_start", name, "to look again, and start it if it is not there")
     elif view.reason == NO_STOP_PLAN:
         yield _adopt(service, view, "with the values filled in, so that it can be stopped")
+    elif view.reason == UNREADABLE_CLASS:
+        if has_plan:
+            yield NextCall("service_stop", name, "to stop it by its pinned plan")
+        yield NextCall("service_delete", {**name, "abandon": True}, "to forget it, once you have looked")
+        return
     elif view.reason in ("stop-failed", "stop-interrupted"):
         yield NextCall("service_stop", name, "to try again")
         yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")

@@ -59,6 +59,8 @@ class ServiceInstance(BaseService):
         self.dependency_problems: dict[str, str] = {}
         self.interrupted: OperationRecord | None = None
         """What an earlier run was cut off in; open in the journal until an operation of this run takes over."""
+        self.unreadable: OstlerError | None = None
+        """Why the class that it was stored with cannot be read; another one stands in for it."""
         self.removed = False
         self.evidence = ""
         self.checked_at: datetime | None = None
@@ -291,8 +293,16 @@ class ServiceInstance(BaseService):
         """Note the names that the class's dependencies have for this instance."""
         self._dependencies = tuple(names)
 
-    def show_unreadable(self, error: OstlerError) -> None:
-        """Show that the stored class cannot be read; what a stop plan can stop can still be stopped."""
+    def show_unreadable(self, error: OstlerError, secrets: frozenset[str]) -> None:
+        """Show that the stored class cannot be read; what a stop plan can stop can still be stopped.
+
+        Args:
+            error: what to say, also to who wants to start it.
+            secrets: what is not to be shown, as the class cannot tell.
+        """
+        self.unreadable = error
+        self._arg_secrets |= secrets
+        self.secrets = self._known_secrets()
         self._status = replace(self._status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS)
 
     # -- requests ------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Lifecycle(Teardown):
             operation.changed = False
             operation.message = f"service {instance.name} is already running"
             return
+        self._refuse_unreadable()
         if instance.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
             await self.verify(operation)  # it may be running: what is not verified yet is not stopped first
             if instance.state.is_up:
@@ -147,8 +148,15 @@ class Lifecycle(Teardown):
             await operation.report_progress(attempts, None, f"waiting until ready: {operation.last_miss}"[:300])
             await anyio.sleep(spec.interval)
 
+    def _refuse_unreadable(self) -> None:
+        """Refuse to start, or to stop for a restart, what nothing is known of but its stop plan."""
+        error = self._instance.unreadable
+        if error is not None:
+            raise OperationError(error.summary, service=self._instance.name, next_actions=error.next_actions)
+
     def _check_tools(self) -> None:
         """Refuse before anything is sent when a tool is known to be missing."""
+        self._refuse_unreadable()
         instance, tools = self._instance, self._runtime.tools
         if tools is None:
             return
@@ -208,6 +216,7 @@ class Lifecycle(Teardown):
 
     async def restart(self, operation: Operation) -> None:
         """Restart with the class's restart tool when the service is up, else stop what is there and start."""
+        self._refuse_unreadable()
         instance = self._instance
         spec = instance.service_class.tools.restart
         instance.set_record(desired=DesiredState.RUNNING)

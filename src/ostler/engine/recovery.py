@@ -17,6 +17,7 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import ServiceState
 from ostler.rules.manifests import service_class_from_json
+from ostler.rules.record_secrets import possible_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -84,12 +85,15 @@ class Recovery:
             f"cannot be read: {cause.summary}",
             service=name,
             next_actions=(
-                f"service_stop {name} or service_delete {name} uses its pinned stop plan",
+                f"service_stop {name} or service_delete {name} uses its pinned stop plan"
+                if instance.record.stop_plan
+                else "look for it by hand, as no stop plan is pinned",
+                f"service_delete {name} with abandon=true forgets it",
                 "or use the version of Ostler that made it",
             ),
         )
         logger.error("%s", error)
-        instance.show_unreadable(error)
+        instance.show_unreadable(error, possible_secrets(instance.record))
 
     async def run(self) -> None:
         """Verify and resolve everything that was restored."""

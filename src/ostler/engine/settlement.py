@@ -43,6 +43,9 @@ class Settlement(Lifecycle):
             OperationError: it cannot be known, and the class says `hold`; the text is the question.
         """
         instance = self._instance
+        if instance.unreadable is not None:
+            operation.changed = False
+            self._refuse_unreadable()
         if not old.may_have_started and not instance.record.has_leftover:
             await self._begin_again(operation, old)
             return

@@ -182,6 +182,8 @@ class Teardown(Vitals):
 
         Returns the plan, empty when there is nothing to stop, None when it cannot be known.
         """
+        if self._instance.unreadable is not None:
+            return None
         found = await self.find()
         if found is False:
             return ()

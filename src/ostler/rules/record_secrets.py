@@ -1,15 +1,12 @@
 """Which texts of a stored service must not be shown, as its class says: secret args and secret outputs."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import cast
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import OutputSpec, ServiceClass
 from ostler.model.records import ServiceRecord
-from ostler.rules.masking import mask, secret_strings
-
-if TYPE_CHECKING:
-    from ostler.model.json import JsonObject
+from ostler.rules.masking import mask, secret_strings, strings_in
 
 
 def secret_output_names(service_class: ServiceClass) -> frozenset[str]:
@@ -39,6 +36,31 @@ def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozen
     """Return every secret text that `record` holds."""
     own = secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
     return own.union(record.dependency_secrets)
+
+
+def possible_secrets(record: ServiceRecord) -> frozenset[str]:
+    """Return every text of `record` that may be a secret when its class cannot be read.
+
+    That is what an arg or output holds, unless the manifest as it is stored describes it, and not as secret.
+    """
+    config = _part(record.class_manifest, "spec", "serviceConfig")
+    held = [(_part(record.class_manifest, "spec", "args"), record.args), (_part(config, "outputs"), record.outputs)]
+    for step, outputs in record.step_outputs.items():
+        held.append((_part(config, "lifecycleTools", step, "outputs"), outputs))
+    found = [value for specs, values in held for name, value in values.items() if _may_be_secret(specs.get(name))]
+    return strings_in(found)
+
+
+def _part(value: JsonValue, *path: str) -> JsonObject:
+    for key in path:
+        value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def _may_be_secret(spec: JsonValue) -> bool:
+    if isinstance(spec, dict):
+        return cast("JsonObject", spec).get("secret", False) is not False
+    return not isinstance(spec, str)
 
 
 def secrets_within(value: JsonValue, secrets: Iterable[str]) -> frozenset[str]:
