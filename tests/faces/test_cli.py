@@ -132,6 +132,11 @@ def test_failures_say_what_and_how_they_are_classed(ostler: CommandLine) -> None
 def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> None:
     assert ostler.run("status", "nobody") == ExitStatus.NOT_FOUND
     assert ostler.err.endswith("Next: ostler ps shows the names that there are\n")
+    for verb in ("stop", "delete"):
+        assert ostler.run(verb, "nobody") == ExitStatus.NOT_FOUND
+        assert "Next: ostler ps shows" in ostler.err
+    assert ostler.run("call", "process/strat") == ExitStatus.NOT_FOUND
+    assert "Next: ostler tools list process shows its tools" in ostler.err
     assert ostler.run("create", "static-web-server", "x") == ExitStatus.FAILED
     assert "Next: ostler class show static-web-server shows the arguments" in ostler.err
     for verb in ("create", "plan"):
@@ -144,7 +149,8 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
     [
         ("service_list failed", "service_list failed"),
         ("no. Next: service_logs shows what it printed", "no. Next: ostler logs shows what it printed"),
-        ("no. Next: tool_list with server 'x' shows its tools", "no. Next: tool_list with server 'x' shows its tools"),
+        ("no. Next: tool_list with server 'x' shows its tools", "no. Next: ostler tools list x shows its tools"),
+        ("no. Next: tool_list with more", "no. Next: tool_list with more"),
         ('no. Next: service_get {"name": "x"} tells', 'no. Next: service_get {"name": "x"} tells'),
         ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; service_stop x"),
     ],

@@ -14,6 +14,7 @@ from ostler.faces.cli.session import (
     Session,
     complain,
     fail,
+    in_verbs,
     parse_object,
     present,
     print_json,
@@ -245,7 +246,7 @@ def call(
         if answer.is_error:
             raise typer.Exit(int(_status_of(answer.error_code)))
     elif answer.is_error:
-        fail(answer.text, _status_of(answer.error_code))
+        fail(in_verbs(answer.text), _status_of(answer.error_code))
     else:
         print(answer.text)
 

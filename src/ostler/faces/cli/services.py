@@ -12,6 +12,7 @@ from ostler.faces.cli.session import (
     class_named,
     complain,
     fail,
+    in_verbs,
     parse_object,
     parse_pairs,
     parse_value,
@@ -238,7 +239,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
             args: JsonObject = {"name": name, **more, **({"wait": False} if no_wait else {})}
             answer = client.call_tool(tool, args, progress=_show_progress)
             if answer.is_error:
-                complain(answer.text)
+                complain(in_verbs(answer.text))
                 missing = answer.error_code == "not_found"
                 failure = failure or (ExitStatus.NOT_FOUND if missing else ExitStatus.FAILED)
             else:

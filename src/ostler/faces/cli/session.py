@@ -45,6 +45,8 @@ _VERBS = {
 _LOOK = re.compile(rf"\b({'|'.join(_VERBS)})\b(?! (?:\{{|\S+=|with ))")
 """Such a tool, where what follows is not written for the tool alone."""
 
+_TOOLS_OF = re.compile(r"\btool_list with server '([^'\s]+)'")
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -102,6 +104,7 @@ def require(answer: ToolAnswer) -> ToolAnswer:
 def in_verbs(text: str) -> str:
     """Return an error with the verbs of this command in place of the tools that its next steps name."""
     said, mark, steps = text.rpartition(". Next: ")
+    steps = _TOOLS_OF.sub(r"ostler tools list \1", steps)
     return said + mark + _LOOK.sub(lambda match: f"ostler {_VERBS[match[1]]}", steps) if mark else text
 
 
