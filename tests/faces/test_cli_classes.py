@@ -1,5 +1,7 @@
 """`ostler class`: searching, showing, adding and drafting, against the real server."""
 
+import json
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -12,11 +14,32 @@ from ostler.rules.manifests import load_manifests
 
 pytestmark = pytest.mark.realtime
 
+SCRIPTED = Path(__file__).parents[1] / "support" / "scripted_server.py"
+
 
 @pytest.fixture
 def ostler(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
     with clean_place(state_dir) as place:
         yield CommandLine(place, capsys)
+
+
+def test_a_server_that_is_just_starting_is_waited_for(ostler: CommandLine, tmp_path: Path) -> None:
+    config = Path(ostler.place.config_dir)
+    config.mkdir(parents=True, exist_ok=True)
+    script = f"import runpy, sys, time; time.sleep(1); sys.argv = [{str(SCRIPTED)!r}]"
+    slow = f"{script}; runpy.run_path(sys.argv[0], None, '__main__')"
+    entry = {"command": sys.executable, "args": ["-c", slow]}
+    (config / "mcp.json").write_text(json.dumps({"mcpServers": {"slow": entry}}), encoding="utf-8")
+    assert ostler.run("class", "new", "--from", "slow", "--start", "start", "--stop", "stop") == ExitStatus.OK, (
+        ostler.err
+    )
+    [loaded] = load_manifests(ostler.out, "draft")
+    assert loaded.service_class.tools.start.tool == "slow/start"
+    assert ostler.run("class", "new", "--from", "none") == ExitStatus.NOT_FOUND
+    empty = tmp_path / "empty.yaml"
+    empty.write_text("\n", encoding="utf-8")
+    assert ostler.run("class", "add", str(empty)) == ExitStatus.FAILED
+    assert f"there is no manifest in {empty}" in ostler.err
 
 
 def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path) -> None:

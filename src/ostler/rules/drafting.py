@@ -363,7 +363,8 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
     Args:
         handle: the parameter's name, such as `branchId`.
         thing: what it is of, so that a bare `id` is found as `Branch ID` too.
-        is_number: it is a whole number; then the number of the chosen line of a list is taken too (`2: … [selected]`).
+        is_number: it is a whole number; of pages and tabs, the number of the chosen line of a list is taken too
+            (`2: … [selected]`).
     """
     words = [re.escape(word) for word in _raw_words(handle)]
     short = words[-1]
@@ -374,8 +375,9 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
         # the short name alone only where it belongs to nothing else: "id", but not the one of "Project ID"
         name = f"(?:{name}|(?<![A-Za-z][ _-]){short})"
     if is_number:
-        chosen = r"^[-*\s]*(?=\d+: .*[(\[](?:current|selected|active)[)\]])"
-        return rf"(?im)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z)|{chosen})(?P<value>\d+)"
+        is_listed = {"page", "tab", "window"} & set(thing.split())
+        chosen = r"|^[-*\s]*(?=\d+: .*[(\[](?:current|selected|active)[)\]])" if is_listed else ""
+        return rf"(?im)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z){chosen})(?P<value>\d+)"
     # or the value is the whole answer
     return rf"(?i)(?:\b{name}\b\W{{1,6}}|\A\s*(?=\S+\s*\Z))(?P<value>\w[\w./:-]*)"
 

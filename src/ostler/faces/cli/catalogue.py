@@ -25,6 +25,7 @@ from ostler.faces.cli.tables import print_table
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 
+_CONNECT_WAIT = "20s"
 _SEARCH_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "DESCRIPTION": "description"}
 _CLASS_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "MISSING": "missingTools", "DESCRIPTION": "description"}
 _SERVER_COLUMNS = {"SERVER": "name", "STATE": "state", "TRANSPORT": "transport", "TOOLS": "tools", "REASON": "reason"}
@@ -106,6 +107,8 @@ def class_add(
     """
     session = session_of(context)
     text = _manifest_text(session, what)
+    if not text.strip():
+        fail(f"there is no manifest in {what}", ExitStatus.FAILED)
     answer = session.ask("serviceclass_create", {"manifest": text})
     name = str(answer.structured["name"])
     if as_json:
@@ -146,6 +149,10 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     """Draft a ServiceClass from the tools of a server that start and stop a thing."""
     session = session_of(context)
     wanted: JsonObject = {"server": server, "name": name, "start": start, "stop": stop}
+    # a server that is just being connected has listed no tools yet; what else is wrong is told by the draft
+    settled: JsonObject = {"name": server, "state": ["connected", "auth_required", "failed"], "timeout": _CONNECT_WAIT}
+    with session.client() as client:
+        client.call_tool("service_wait", settled)
     draft = session.ask("serviceclass_draft", wanted).structured
     if save:
         complain(str(session.ask("serviceclass_create", {"manifest": draft["manifest"]}).structured["message"]))

@@ -73,7 +73,10 @@ def _tools_of(app: ApplicationLike, server: str) -> list[ToolInfo]:
     if not tools:
         raise DefinitionError(
             f"server {server!r} has not listed any tools ({status.reason or 'it may still be connecting'})",
-            next_actions=(f"service_start {server}", "then draft again"),
+            next_actions=(
+                f'service_wait {{"name": "{server}", "state": ["connected"]}} while it is being connected',
+                f"service_start {server} when it is stopped; then draft again",
+            ),
         )
     return tools
 
