@@ -87,6 +87,32 @@ async def test_stop_on_exit_stops_all_and_they_come_back_wanted() -> None:
         assert manager.view("db").state is ServiceState.RUNNING
 
 
+@pytest.mark.parametrize("ending", ["crash", "exit"])
+@pytest.mark.parametrize("policy", ["on-failure", "always"])
+@pytest.mark.parametrize("trouble", ["gone", "start fails"])
+async def test_a_service_that_waited_for_its_next_restart_is_taken_up_again(
+    policy: str, ending: str, trouble: str
+) -> None:
+    world, store, crashed = World(), MemoryStore(), MemoryStore()
+    backoff = {"initial": "100s", "max": "100s", "jitter": 0}
+    entry = manifest(restartPolicy={"policy": policy, "backoff": backoff})
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        if trouble == "start fails":
+            world.faults["w/start"].append(Fail("no room"))
+            await until(lambda: len(world.tools_called("w/start")) == 2)
+            await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        await anyio.sleep(1)
+        state = await store.load()
+        await crashed.commit([*map(PutService, state.services), *map(PutOperation, state.open_operations)])
+    assert world.resources == {}
+    async with running(world, entry, store=crashed if ending == "crash" else store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert len(world.resources) == 1
+
+
 async def crashed_start(
     world: World,
     store: MemoryStore,

@@ -180,7 +180,8 @@ class Recovery:
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
         if instance.state is ServiceState.STOPPED and instance.is_wanted and wanted and instance.operation is None:
-            instance.request(OperationKind.START, reason="autoStart")
+            reason = "autoStart" if instance.record.auto_start else "it was to be started when the server ended"
+            instance.request(OperationKind.START, reason=reason)
 
     def _next_step(self, instance: ServiceInstance) -> Operation | None:
         """After a verification: go on with what waited for the driver."""

@@ -10,7 +10,7 @@ import anyio
 from ostler.engine.instance import ServiceInstance
 from ostler.engine.runtime import Runtime
 from ostler.model.durations import format_duration
-from ostler.model.errors import OperationError, OstlerError
+from ostler.model.errors import OperationError, OstlerError, StoreError
 from ostler.model.manifest import RestartPolicySpec
 from ostler.model.records import OperationKind
 from ostler.model.states import HealthStatus, ServiceState, Transition
@@ -70,6 +70,7 @@ class RestartKeeper:
             if instance.state is ServiceState.FAILED:  # it was unhealthy when the retry was planned; failed since
                 trouble.is_for_health = False
                 instance.report(Transition.RETRY_SCHEDULED, reason=RESTART_POLICY)
+                self._runtime.task_group.start_soon(self._record, instance)
             return
         now = anyio.current_time()
         self._forget_old(trouble, policy, now)
@@ -158,6 +159,7 @@ class RestartKeeper:
             instance.next_retry_at = self._runtime.clock.now() + timedelta(seconds=delay)
             if instance.state in (ServiceState.FAILED, ServiceState.STOPPED):
                 instance.report(Transition.RETRY_SCHEDULED, reason=RESTART_POLICY)
+                await self._record(instance)
             policy = instance.service_class.config.restart
             instance.note(
                 f"{reason}: restarting in {format_duration(round(delay, 1))} (restart {len(trouble.restarts)} of at "
@@ -171,6 +173,16 @@ class RestartKeeper:
             trouble.retry = None
             if instance.is_wanted and not instance.removed and not self._is_well(instance):
                 instance.request(OperationKind.RESTART, reason=f"restart policy: {reason}")
+
+    @staticmethod
+    async def _record(instance: ServiceInstance) -> None:
+        """Make durable that a restart is to come: it outlives the server."""
+        if instance.removed or instance.state is not ServiceState.RETRYING:
+            return
+        try:
+            await instance.commit()
+        except StoreError as error:
+            instance.note(f"that a restart is to come could not be recorded: {error.summary}")
 
     async def _pause(self, instance: ServiceInstance, trouble: _Trouble, delay: float) -> bool:
         """Wait out the backoff; True when a look meanwhile shows that the service is running again by itself."""
