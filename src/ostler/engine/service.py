@@ -170,8 +170,9 @@ class BaseService:
     def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
         """Call `callback(name, old, new, health, error)` after each change of state or health, in their order.
 
-        It should be quick. One that took long (0.1 s) is called from a thread of its own from then on, still in
-        order, so that it does not hold up the service.
+        It is called in the event loop and has to return quickly. One that took long (0.1 s) is called from a thread
+        of its own from then on, still in order, so that it does not hold up the service again. The first slow call
+        is waited for to its end, however long that is.
 
         Returns a function that ends the subscription.
         """
