@@ -5,11 +5,12 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import EPOCH, Down, Fail, World, manifest, running, until
+from tests.support.world import EPOCH, Down, Fail, Lost, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes import ClassEntry
 from ostler.engine.explanation import explain
+from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.views import CreateRequest
 from ostler.model.errors import OstlerError
@@ -272,3 +273,72 @@ async def test_a_failure_of_an_earlier_run_is_told_until_it_is_overcome() -> Non
         assert "never ready" in (manager.view("db").error or "")
         await manager.start_service("db")
         assert manager.view("db").error is None
+
+
+async def away(world: World, servers: Servers, manager: ServiceManager) -> None:
+    """Let the driving server go, and ask for a stop."""
+    world.is_dead = True
+    servers.set("w", connected=False)
+    told = r"'w' is not connected; the stop was not sent, so service 'db' may still run.*step 'stop', tool 'w/stop'"
+    with pytest.raises(OstlerError, match=told):
+        await manager.stop_service("db")
+    view = manager.view("db")
+    assert (view.state, view.reason, view.desired) == (ServiceState.UNREACHABLE, "stop-not-sent", DesiredState.STOPPED)
+    assert "may still run" in (view.error or "")
+
+
+def back(world: World, servers: Servers) -> None:
+    world.is_dead = False
+    servers.set("w", connected=True)
+
+
+@pytest.mark.parametrize("can_look", [True, False])
+async def test_a_stop_that_could_not_be_sent_is_carried_out_when_the_server_is_back(can_look: bool) -> None:
+    blind: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("status", "find", "healthCheck")}
+    entry = manifest() if can_look else manifest(**blind, healthCheck=None)
+    world, servers = World(), Servers()
+    async with running(world, entry, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await away(world, servers, manager)
+        assert len(world.resources) == 1
+        back(world, servers)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=30)
+        assert world.resources == {}
+        assert manager.view("db").error is None
+
+
+async def test_a_stop_that_could_not_be_sent_is_carried_out_after_a_restart() -> None:
+    world, servers, store = World(), Servers(), MemoryStore()
+    async with running(world, store=store, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await away(world, servers, manager)
+    async with running(world, store=store, tools=servers) as manager:
+        await settle(manager)
+        assert manager.view("db").state is ServiceState.UNREACHABLE
+        back(world, servers)
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=30)
+        assert world.resources == {}
+
+
+async def test_a_start_takes_back_a_stop_that_could_not_be_sent() -> None:
+    world, servers = World(), Servers()
+    async with running(world, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await away(world, servers, manager)
+        with pytest.raises(OstlerError, match="not connected"):
+            await manager.start_service("db")
+        back(world, servers)
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=30)
+        await anyio.sleep(60)
+        assert world.tools_called("w/start") == ["w/start"]
+        assert len(world.resources) == 1
+
+
+async def test_a_stop_that_may_have_arrived_is_a_failure() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__stop__retry={"attempts": 2, "delay": "1s"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].extend([Lost(), Down()])
+        with pytest.raises(OstlerError, match="not connected"):
+            await manager.stop_service("db")
+        assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "stop-failed")

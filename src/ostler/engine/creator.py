@@ -7,8 +7,8 @@ import anyio
 from ostler.engine.classes import ClassCatalogue
 from ostler.engine.creation import InstanceFactory, request_digest
 from ostler.engine.dependencies import CREATED_FOR, DependencyGraph
-from ostler.engine.instance import ServiceInstance, follow
-from ostler.engine.operations import Operation
+from ostler.engine.instance import ServiceInstance
+from ostler.engine.operations import Operation, follow
 from ostler.engine.protocols import Progress
 from ostler.engine.registry import ServiceRegistry
 from ostler.engine.replays import Asked

@@ -10,7 +10,7 @@ from ostler.engine.restarts import CRASH_LOOP
 from ostler.engine.service import Service
 from ostler.engine.settlement import missing_outputs
 from ostler.engine.views import ServiceView
-from ostler.engine.vitals import NO_STOP_PLAN, UNKNOWN_OUTCOME, UNREADABLE_CLASS
+from ostler.engine.vitals import NO_STOP_PLAN, NOT_VERIFIABLE, STOP_NOT_SENT, UNKNOWN_OUTCOME, UNREADABLE_CLASS
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, CallRecord, OperationRecord
@@ -23,8 +23,9 @@ _REASONS = {
     CRASH_LOOP: "it failed again and again, so its restart policy gave up",
     UNKNOWN_OUTCOME: "it is held: nothing can tell what came of its start, and nothing is done until somebody says",
     NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
-    "not-verifiable": "its class has no tool that could tell whether it runs",
+    NOT_VERIFIABLE: "its class has no tool that could tell whether it runs",
     "stop-failed": "its stop tool failed, so it may still be there",
+    STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
     "stop-interrupted": "its stop was interrupted, so it may still be there",
     "start-failed": "its start failed, and was cleaned up",
     "gone": "it was running, and is not there any more",
@@ -84,7 +85,7 @@ def explain(
     view = service.view()
     causes = list(dict.fromkeys(_causes(service, registry, tools, _DEPTH)))
     question = ""
-    if view.reason in (UNKNOWN_OUTCOME, NO_STOP_PLAN, "not-verifiable", "stop-failed"):
+    if view.reason in (UNKNOWN_OUTCOME, NO_STOP_PLAN, NOT_VERIFIABLE, "stop-failed"):
         question = _question(service, view)
     calls = tuple(PastCall(operation.kind.value, call) for operation in history for call in reversed(operation.calls))
     return Explanation(view, question, tuple(causes), calls, tuple(_next_calls(service, view, registry, tools)))
@@ -168,7 +169,7 @@ def _next_calls(
     )
     if view.operation is not None:
         yield NextCall("service_wait", {**name, "state": ["running", "stopped", "failed"]}, "to wait for its end")
-    if view.reason in (UNKNOWN_OUTCOME, "not-verifiable"):
+    if view.reason in (UNKNOWN_OUTCOME, NOT_VERIFIABLE):
         yield _adopt(service, view, "if it runs")
         if has_plan:
             yield NextCall("service_stop", name, "to stop it, whatever is there")
@@ -182,6 +183,9 @@ def _next_calls(
             yield NextCall("service_stop", name, "to stop it by its pinned plan")
         yield NextCall("service_delete", {**name, "abandon": True}, "to forget it, once you have looked")
         return
+    elif view.reason == STOP_NOT_SENT:
+        yield NextCall("service_stop", name, "to try again")
+        yield NextCall("service_start", name, "to keep it running after all")
     elif view.reason in ("stop-failed", "stop-interrupted"):
         yield NextCall("service_stop", name, "to try again")
         yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")

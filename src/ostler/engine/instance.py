@@ -13,7 +13,7 @@ import anyio
 
 from ostler.engine.instance_view import view_of
 from ostler.engine.operations import Operation
-from ostler.engine.protocols import DropService, Progress, PutOperation, PutService
+from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.engine.runtime import Runtime
 from ostler.engine.service import BaseService, ServiceStatus, error_text
 from ostler.engine.settlement import Settlement
@@ -591,19 +591,3 @@ class ServiceInstance(BaseService):
     def is_wanted(self) -> bool:
         """Whether it should be running."""
         return self.record.desired is DesiredState.RUNNING
-
-
-async def follow(operation: Operation, progress: Progress | None) -> None:
-    """Wait for `operation`, sending its progress to `progress`.
-
-    Raises:
-        OstlerError: it failed.
-    """
-    if progress is None:
-        await operation.wait()
-        return
-    operation.add_listener(progress)
-    try:
-        await operation.wait()
-    finally:
-        operation.remove_listener(progress)

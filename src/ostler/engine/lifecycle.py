@@ -45,6 +45,7 @@ class Lifecycle(Teardown):
                 instance.set_record(desired=DesiredState.RUNNING)
                 return
             operation.message = ""
+            instance.set_record(desired=DesiredState.RUNNING)  # also when nobody can be asked now
         if instance.record.has_leftover:
             self._check_tools()  # nothing is stopped for a start that cannot be
             await self._clear_leftover(operation)

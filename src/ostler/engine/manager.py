@@ -531,6 +531,7 @@ class ServiceManager:
         if not self._leaving:
             self._restarts.consider(instance)
             self._needs.operation_ended(instance)
+            self._recovery.operation_ended(instance)
 
     def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
         """A configured service changed: record it, and tell who depends on it."""

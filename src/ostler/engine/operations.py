@@ -219,3 +219,19 @@ class Operation:
     def set_key(self, key: str) -> None:
         """Take over the idempotency key of the operation that is done again."""
         self.record = replace(self.record, idempotency_key=key)
+
+
+async def follow(operation: Operation, progress: Progress | None) -> None:
+    """Wait for `operation`, sending its progress to `progress`.
+
+    Raises:
+        OstlerError: it failed.
+    """
+    if progress is None:
+        await operation.wait()
+        return
+    operation.add_listener(progress)
+    try:
+        await operation.wait()
+    finally:
+        operation.remove_listener(progress)

@@ -12,6 +12,8 @@ from ostler.engine.instance import ServiceInstance
 from ostler.engine.operations import Operation
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.engine.runtime import Runtime
+from ostler.engine.teardown import MISSED_STOP
+from ostler.engine.vitals import NOT_VERIFIABLE, STOP_NOT_SENT
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
@@ -128,6 +130,17 @@ class Recovery:
         )
         group.start_soon(self._after_verification, instance, operation.wait)
 
+    def operation_ended(self, instance: ServiceInstance) -> None:
+        """No operation of `instance` is under way any more: its server may have come back before it was missed."""
+        group = self._runtime.task_group
+        missed = instance.state is ServiceState.UNREACHABLE and instance.status.reason == STOP_NOT_SENT
+        if missed and group is not None and self._can_ask(instance):
+            group.start_soon(self._ask_again, instance)
+
+    async def _ask_again(self, instance: ServiceInstance) -> None:
+        await anyio.sleep(_ASK_AGAIN)
+        self.server_is_back(instance)
+
     async def _after_verification(self, instance: ServiceInstance, wait: Callable[[], Awaitable[None]]) -> None:
         try:
             await wait()
@@ -169,13 +182,15 @@ class Recovery:
             self._health.watch(instance, spread=True)
         if instance.state is ServiceState.UNREACHABLE:
             if self._can_ask(instance):  # it came back while the verification was being recorded
-                await anyio.sleep(_ASK_AGAIN)
-                self.server_is_back(instance)
+                await self._ask_again(instance)
             return
         if not instance.record.persist:
             if instance.state.is_up:
                 instance.note("not persisted and left over from an earlier run: stopping it")
             await instance.request(OperationKind.DELETE, reason="not persisted").wait()
+            return
+        if self._is_to_be_stopped(instance):
+            await instance.request(OperationKind.STOP, reason="its stop could not be sent before").wait()
             return
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
@@ -189,6 +204,15 @@ class Recovery:
         if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
             return None
         return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
+
+    @staticmethod
+    def _is_to_be_stopped(instance: ServiceInstance) -> bool:
+        """Whether a stop that never left is still wanted, and there may be something to stop."""
+        record = instance.record
+        if instance.is_wanted or not (record.counters.get(MISSED_STOP) and record.stop_plan) or instance.operation:
+            return False
+        is_blind = instance.state is ServiceState.UNKNOWN and instance.status.reason == NOT_VERIFIABLE
+        return instance.state.is_up or is_blind
 
     def _can_ask(self, instance: ServiceInstance) -> bool:
         tools = self._runtime.tools

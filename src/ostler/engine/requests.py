@@ -3,9 +3,9 @@
 import anyio
 
 from ostler.engine.dependencies import DependencyGraph
-from ostler.engine.instance import ServiceInstance, follow
+from ostler.engine.instance import ServiceInstance
 from ostler.engine.leases import LeaseKeeper
-from ostler.engine.operations import Operation
+from ostler.engine.operations import Operation, follow
 from ostler.engine.ordering import stop_in_order
 from ostler.engine.prerequisites import Prerequisites
 from ostler.engine.protocols import Progress, PutOperation

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import anyio
 
 from ostler.engine.operations import Operation
-from ostler.engine.vitals import Vitals
+from ostler.engine.vitals import STOP_NOT_SENT, Vitals
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     OperationError,
@@ -16,8 +16,11 @@ from ostler.model.errors import (
     TemplateError,
     ToolFailedError,
 )
-from ostler.model.records import CallOutcome, PlannedCall
-from ostler.model.states import ServiceState, Transition
+from ostler.model.records import CallOutcome, OperationKind, PlannedCall
+from ostler.model.states import Reachability, ServiceState, Transition
+
+MISSED_STOP = "missedStop"
+"""Counter of a record: 1 when a stop was asked for that could not be sent."""
 
 _SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries to clean up through a server that is not connected."""
@@ -30,6 +33,7 @@ class Teardown(Vitals):
         instance = self._instance
         if instance.state is not ServiceState.STOPPED:
             instance.report(Transition.STOP_REQUESTED)
+        self._note_missed(missed=False)
         try:
             with self._deadline(operation, instance.service_class.config.timeout.delete, "delete"):
                 plan = await self._known_stop_plan(
@@ -47,7 +51,7 @@ class Teardown(Vitals):
                 instance.note(f"the stop tool failed, but the service is gone: {error.summary}")
                 operation.message = f"service {instance.name} is stopped (it was already gone: {error.summary})"
             else:
-                self._say_stop_failed(error)
+                self._say_stop_failed(operation, error)
                 raise
         except anyio.get_cancelled_exc_class():
             if instance.state is ServiceState.STOPPING:
@@ -58,8 +62,29 @@ class Teardown(Vitals):
         if instance.state is ServiceState.STOPPING:
             instance.report(Transition.STOPPED)
 
-    def _say_stop_failed(self, error: OstlerError) -> None:
+    def _note_missed(self, *, missed: bool) -> None:
+        """Note whether a stop was asked for that never left, and is to be made up for."""
+        counters = self._instance.record.counters
+        if bool(counters.get(MISSED_STOP)) is not missed:
+            self._instance.set_record(counters={**counters, MISSED_STOP: int(missed)})
+
+    def _say_stop_failed(self, operation: Operation, error: OstlerError) -> None:
         instance = self._instance
+        never_left = all(call.outcome is CallOutcome.NOT_SENT for call in operation.calls("stop"))
+        if isinstance(error, ServerUnavailableError) and never_left and instance.state is ServiceState.STOPPING:
+            then = "goes on as it was" if instance.is_wanted else "is stopped by itself when the server is back"
+            error.summary += f"; the stop was not sent, so service {instance.name!r} may still run, and {then}"
+            self._note_missed(missed=not instance.is_wanted)
+            error.next_actions = (
+                *error.next_actions,
+                f"service_{operation.kind.value} {instance.name} tries again",
+                f"service_delete {instance.name} with force=true forgets it, whether it is stopped or not"
+                if operation.kind is OperationKind.DELETE
+                else f"service_start {instance.name} keeps it running after all",
+            )
+            instance.set_reachability(Reachability.UNREACHABLE)
+            instance.report(Transition.STOP_NOT_SENT, reason=STOP_NOT_SENT, error=error)
+            return
         if not error.next_actions:
             error.next_actions = (
                 f"service_stop {instance.name} tries again",

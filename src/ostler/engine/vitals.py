@@ -41,6 +41,12 @@ UNKNOWN_OUTCOME = "unknown-outcome"
 UNREADABLE_CLASS = "unreadable-class"
 """Reason of a service whose stored class this version of Ostler cannot read."""
 
+STOP_NOT_SENT = "stop-not-sent"
+"""Reason of a service whose stop never left, as the server that drives it is away."""
+
+NOT_VERIFIABLE = "not-verifiable"
+"""Reason of a service whose class has no tool that could tell whether it runs."""
+
 NO_STOP_PLAN = "no-stop-plan"
 """Reason of a service that runs, and whose stop tool needs what a crash lost: `service_start` with `adopt` tells it."""
 
@@ -121,7 +127,7 @@ class Vitals(Steps):
                 f"service_stop {instance.name} calls its stop tool in any case",
             ),
         )
-        instance.report(Transition.HELD, reason=UNKNOWN_OUTCOME if held else "not-verifiable", error=error)
+        instance.report(Transition.HELD, reason=UNKNOWN_OUTCOME if held else NOT_VERIFIABLE, error=error)
 
     async def _regain_outputs(self) -> None:
         """Look up what a start that was cut off by a crash could not tell any more."""

@@ -74,6 +74,7 @@ class Transition(StrEnum):
     STOP_REQUESTED = "stop_requested"
     STOPPED = "stopped"
     STOP_FAILED = "stop_failed"
+    STOP_NOT_SENT = "stop_not_sent"
     FAILED = "failed"
     RETRY_SCHEDULED = "retry_scheduled"
     ADOPTED = "adopted"
@@ -115,6 +116,7 @@ _TABLE: dict[Transition, tuple[tuple[ServiceState, ...], ServiceState]] = {
     Transition.STOP_REQUESTED: (_STOPPABLE, _S.STOPPING),
     Transition.STOPPED: ((_S.STOPPING,), _S.STOPPED),
     Transition.STOP_FAILED: ((_S.STOPPING,), _S.FAILED),
+    Transition.STOP_NOT_SENT: ((_S.STOPPING,), _S.UNREACHABLE),
     Transition.FAILED: (
         (_S.RUNNING, _S.RETRYING, _S.UNKNOWN, _S.UNREACHABLE, _S.CONNECTED, _S.STOPPED, _S.FAILED),
         _S.FAILED,
