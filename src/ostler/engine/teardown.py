@@ -71,10 +71,13 @@ class Teardown(Vitals):
     def _say_stop_failed(self, operation: Operation, error: OstlerError) -> None:
         instance = self._instance
         never_left = all(call.outcome is CallOutcome.NOT_SENT for call in operation.calls("stop"))
-        if isinstance(error, ServerUnavailableError) and never_left and instance.state is ServiceState.STOPPING:
-            then = "goes on as it was" if instance.is_wanted else "is stopped by itself when the server is back"
-            error.summary += f"; the stop was not sent, so service {instance.name!r} may still run, and {then}"
-            self._note_missed(missed=not instance.is_wanted)
+        is_missed = isinstance(error, ServerUnavailableError) and never_left and not instance.is_wanted
+        if is_missed and instance.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
+            error.summary += (
+                f"; the stop was not sent, so service {instance.name!r} may still run, and is stopped by itself when "
+                "the server is back"
+            )
+            self._note_missed(missed=True)
             error.next_actions = (
                 *error.next_actions,
                 f"service_{operation.kind.value} {instance.name} tries again",
