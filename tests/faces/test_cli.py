@@ -6,11 +6,11 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from processes.bridge_client import clean_place
+from processes.command_line import CommandLine
 
 from ostler.adapters.config.paths import class_files_in
 from ostler.faces.bridge.place import ServerPlace
@@ -18,27 +18,6 @@ from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus, in_verbs
 
 pytestmark = pytest.mark.realtime
-
-
-class CommandLine:
-    """`ostler` for one place, in this process; the server is one of its own."""
-
-    def __init__(self, place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> None:
-        self.place = place
-        self._capsys = capsys
-        self.out = ""
-        self.err = ""
-
-    def run(self, *arguments: str) -> int:
-        folders = ["--config", self.place.config_dir, "--state", self.place.state_dir]
-        status = run_command([*folders, *arguments])
-        captured = self._capsys.readouterr()
-        self.out, self.err = captured.out, captured.err
-        return status
-
-    def json(self, *arguments: str) -> Any:
-        assert self.run(*arguments) == ExitStatus.OK, self.err
-        return json.loads(self.out)
 
 
 @pytest.fixture(scope="module")

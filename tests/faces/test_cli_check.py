@@ -8,31 +8,13 @@ from typing import Any
 
 import pytest
 from processes.bridge_client import clean_place
+from processes.command_line import CommandLine
 
-from ostler.faces.bridge.place import ServerPlace
-from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
 
 pytestmark = pytest.mark.realtime
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
-
-
-class CommandLine:
-    """`ostler` for one place, in this process; a server, where one is needed, is one of its own."""
-
-    def __init__(self, place: ServerPlace, capsys: pytest.CaptureFixture[str]) -> None:
-        self.place = place
-        self._capsys = capsys
-        self.out = ""
-        self.err = ""
-
-    def run(self, *arguments: str) -> int:
-        folders = ["--config", self.place.config_dir, "--state", self.place.state_dir]
-        status = run_command([*folders, *arguments])
-        captured = self._capsys.readouterr()
-        self.out, self.err = captured.out, captured.err
-        return status
 
 
 @pytest.fixture
