@@ -13,7 +13,7 @@ from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
 from ostler.model.manifest import ServiceClass
 from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 
 FOLDER = Path(__file__).resolve().parent.parent / "serviceclasses"
 

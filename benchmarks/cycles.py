@@ -20,13 +20,13 @@ import psutil
 from benchmarks.figures import title
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.stores.sqlite import SqliteStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import SystemClock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.servers import ServerEntry
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "scripted_server.py"
 CLASS = """

@@ -11,13 +11,13 @@ import anyio
 from benchmarks.figures import title
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.stores.sqlite import SqliteStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Store
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.responses import ToolResponse
-from ostler.rules.manifests import load_manifests
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
+from ostler.rules.loading.manifests import load_manifests
 
 LAYERS, WIDTH, NEEDS = 10, 10, (0, 3, 7)
 CLASS = """

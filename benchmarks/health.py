@@ -14,17 +14,17 @@ import psutil
 from benchmarks.figures import row, title
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.stores.sqlite import SqliteStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import SystemClock
-from ostler.engine.events import EventLog
+from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Store
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.events import EventKind
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import ServerEntry
-from ostler.rules.manifests import load_manifests
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
+from ostler.rules.loading.manifests import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "list_server.py"
 EVENTS = 50

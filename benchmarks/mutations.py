@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.yaml_source import read_documents
+from ostler.rules.text.yaml_source import read_documents
 
 ItemT = TypeVar("ItemT")
 Path: TypeAlias = tuple[str | int, ...]

@@ -19,7 +19,7 @@ from ostler.model.json import JsonObject
 from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
 from ostler.rules.checking.rule_table import RULES
 from ostler.rules.checking.tool_lists import saved_text
-from ostler.rules.manifest_schema import manifest_json_schema
+from ostler.rules.loading.manifest_schema import manifest_json_schema
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

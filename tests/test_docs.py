@@ -25,8 +25,8 @@ from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.servers import ServerOptions
-from ostler.rules.manifests import load_manifests
-from ostler.rules.static_services import load_static_services
+from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.loading.static_services import load_static_services
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

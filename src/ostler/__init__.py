@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ostler.adapters.stores.memory import MemoryStore
     from ostler.adapters.stores.sqlite import SqliteStore
-    from ostler.engine.classes import ClassCatalogue, ClassEntry
-    from ostler.engine.events import EventLog
-    from ostler.engine.instance import ServiceInstance
+    from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+    from ostler.engine.events.log import EventLog
+    from ostler.engine.instances.instance import ServiceInstance
     from ostler.engine.manager import ServiceManager
     from ostler.engine.protocols import ServerStatus, StateChangeCallback, Store, ToolCaller, ToolDirectory, ToolInfo
-    from ostler.engine.registry import RegistryAdapter, ServiceRegistry
-    from ostler.engine.reporting import StatusReporter, StatusUpdate, StatusWord
-    from ostler.engine.service import BaseService, HealthChecker, Service, ServiceDataProvider, StateUpdater
-    from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
+    from ostler.engine.services.registry import RegistryAdapter, ServiceRegistry
+    from ostler.engine.services.reporting import StatusReporter, StatusUpdate, StatusWord
+    from ostler.engine.services.service import BaseService, HealthChecker, Service, ServiceDataProvider, StateUpdater
+    from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
     from ostler.model.errors import DownstreamError, OstlerError
     from ostler.model.events import Event, EventKind
     from ostler.model.records import OperationKind
     from ostler.model.responses import ToolResponse
     from ostler.model.states import HealthStatus, Reachability, ServiceState, Transition
-    from ostler.rules.expectations import evaluate_health_check_expectation
-    from ostler.rules.extraction import extract_from_response, process_tool_outputs
-    from ostler.rules.manifests import load_manifests
-    from ostler.rules.responses import normalise
+    from ostler.rules.answers.expectations import evaluate_health_check_expectation
+    from ostler.rules.answers.extraction import extract_from_response, process_tool_outputs
+    from ostler.rules.answers.responses import normalise
+    from ostler.rules.loading.manifests import load_manifests
 
 __all__ = [
     "BaseService",

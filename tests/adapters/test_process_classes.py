@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from ostler.model.manifest import ServiceClass, ToolCallSpec
-from ostler.rules.arguments import validate_args
-from ostler.rules.manifests import load_manifests
-from ostler.rules.templates import render
+from ostler.rules.calls.arguments import validate_args
+from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.templates.template import render
 from support.processes import (
     SERVE,
     ProcessClient,

@@ -14,7 +14,7 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.faces.application import Application
 from ostler.model.errors import OstlerError
 from support.shipped import create, open_ostler, program, until_gone, until_health, until_restarted

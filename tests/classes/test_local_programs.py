@@ -13,7 +13,7 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from support.shipped import create, jupyter_program, open_ostler, program, until_gone, until_health, until_restarted
 

@@ -9,7 +9,7 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from support.shipped import create, npm_program, open_ostler, until_gone, until_health
 

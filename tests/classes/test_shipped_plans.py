@@ -12,13 +12,13 @@ from ostler.adapters.testing.results import Outcome
 from ostler.adapters.testing.runner import TestRun
 from ostler.adapters.testing.scripted_caller import ScriptedCaller
 from ostler.adapters.testing.virtual_time import run_in_virtual_time
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest, OperationResult
+from ostler.engine.services.views import CreateRequest, OperationResult
 from ostler.model.class_tests import TestStep
 from ostler.model.responses import ToolResponse
-from ostler.rules.class_tests import LoadedTests, load_class_tests
-from ostler.rules.masking import mask
+from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
+from ostler.rules.secrets.masking import mask
 from support.plan_comparison import Watch, differences_from_plan
 from support.shipped import FOLDER
 

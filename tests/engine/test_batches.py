@@ -7,8 +7,8 @@ import pytest
 from tests.support.world import Answer, Down, Fail, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
-from ostler.engine.views import CreateRequest
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ManifestError
 from ostler.model.states import HealthStatus, ServiceState
 

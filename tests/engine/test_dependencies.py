@@ -7,11 +7,11 @@ import pytest
 from tests.support.world import BASIC, Answer, Fail, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
-from ostler.engine.explanation import explain
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
-from ostler.engine.service import BaseService
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.service import BaseService
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, DependencyError, OperationTimeoutError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState, Transition

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ostler.engine.classes import ClassEntry
-from ostler.engine.views import CreateRequest
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError
-from ostler.rules.call_drafts import ClassDraft, MadeCall, draft_from_calls
-from ostler.rules.manifests import load_manifests
+from ostler.rules.drafts.recorded_calls import ClassDraft, MadeCall, draft_from_calls
+from ostler.rules.loading.manifests import load_manifests
 from support.world import World, running
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostler.engine.events import EventLog
+from ostler.engine.events.log import EventLog
 from ostler.model.events import Event, EventKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

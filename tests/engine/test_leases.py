@@ -10,7 +10,7 @@ from tests.support.world import EPOCH, Fail, World, manifest, running, until
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, NotFoundError
 from ostler.model.events import EventKind
 from ostler.model.states import ServiceState

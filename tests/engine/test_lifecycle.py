@@ -4,7 +4,7 @@ import anyio
 import pytest
 from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
 
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import (
     AlreadyExistsError,
     ArgumentError,

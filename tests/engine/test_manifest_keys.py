@@ -16,10 +16,10 @@ from tests.support.ledger_app import call, ledger, server_over
 from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Fault, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
-from ostler.engine.views import CreateRequest, ServiceFilter
+from ostler.engine.services.views import CreateRequest, ServiceFilter
 from ostler.model import manifest as model
 from ostler.model.errors import (
     ArgumentError,
@@ -31,7 +31,7 @@ from ostler.model.errors import (
 )
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

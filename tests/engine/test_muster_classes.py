@@ -3,11 +3,11 @@
 import pytest
 from tests.support.world import Fail, World, running, until
 
-from ostler.engine.classes import ClassEntry
-from ostler.engine.views import CreateRequest
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import DependencyError, ToolFailedError
 from ostler.model.states import HealthStatus, ServiceState
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.muster.tool_names import KnownTools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]

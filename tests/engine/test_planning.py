@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from ostler.engine.classes import ClassEntry
-from ostler.engine.views import CreateRequest
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError, NotFoundError, OstlerError
 from ostler.model.plans import Plan
 from ostler.model.states import ServiceState
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 from support.plan_comparison import Recorder, Watch, differences_from_plan
 from support.world import BASIC, Down, Fail, Lost, World, manifest, running, until
 

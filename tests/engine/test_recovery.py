@@ -8,11 +8,11 @@ import pytest
 from tests.support.world import EPOCH, Down, Fail, Lost, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
-from ostler.engine.explanation import explain
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState

@@ -11,7 +11,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.stores.retention import Retention
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
-from ostler.engine.views import CreateRequest, OperationResult
+from ostler.engine.services.views import CreateRequest, OperationResult
 from ostler.model.errors import ConflictError, NotFoundError, OstlerError, SupersededError
 from ostler.model.states import ServiceState
 

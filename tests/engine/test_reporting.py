@@ -6,9 +6,9 @@ import anyio
 import pytest
 from tests.support.world import Fail, World, manifest, running, until
 
-from ostler.engine.reporting import StatusUpdate, StatusWord, status_word
-from ostler.engine.service import BaseService
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.reporting import StatusUpdate, StatusWord, status_word
+from ostler.engine.services.service import BaseService
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus, ServiceState, Transition
 

@@ -10,7 +10,7 @@ from tests.support.world import Answer, Down, Fail, Servers, World, manifest, ru
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ManifestError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind

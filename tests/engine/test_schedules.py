@@ -33,10 +33,10 @@ from tests.support.world import (
 from trio.testing import MockClock
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.events import Event, EventKind
 from ostler.model.states import DesiredState, ServiceState

@@ -11,10 +11,10 @@ from tests.support.world import EPOCH, Down, Slow, World, manifest, running, unt
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
-from ostler.engine.explanation import explain
+from ostler.engine.insight.explanation import explain
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, OperationError, OstlerError, StoreError
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
 from ostler.model.states import DesiredState, ServiceState

@@ -6,8 +6,8 @@ import anyio
 import pytest
 from tests.support.world import BASIC, Down, Fail, World, manifest, running, until
 
-from ostler.engine.classes import ClassEntry
-from ostler.engine.views import CreateRequest
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState

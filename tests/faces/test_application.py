@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ostler.adapters.config.paths import Paths
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.faces.application import open_application
 from ostler.model.errors import ClassUnavailableError, NotFoundError, ToolDeniedError
 from ostler.model.events import EventKind

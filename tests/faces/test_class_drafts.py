@@ -7,8 +7,8 @@ from mcp.client import Client
 from tests.support.ledger_app import call, ledger, quiet, refusal, server_over
 from tests.support.world import World
 
-from ostler.engine.classes import ClassEntry
-from ostler.rules.manifests import load_manifests
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.rules.loading.manifests import load_manifests
 
 pytestmark = pytest.mark.anyio
 

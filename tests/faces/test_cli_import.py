@@ -7,7 +7,7 @@ import pytest
 
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.muster.tool_names import KnownTools
 
 SHAPES = Path(__file__).parents[1] / "rules" / "data" / "muster"

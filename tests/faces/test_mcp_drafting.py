@@ -7,7 +7,7 @@ from tests.support.ledger_app import call, ledger, refusal, server_over
 from tests.support.world import Fail, World
 
 from ostler.faces.mcp.call_log import MAX_CALL, MAX_CALLS, MAX_CLIENTS, CallLog
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
 
 pytestmark = pytest.mark.anyio
 

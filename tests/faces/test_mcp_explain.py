@@ -13,7 +13,7 @@ from tests.support.world import EPOCH, Fail, World, manifest, until
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.records import CallOutcome
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]

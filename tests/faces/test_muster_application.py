@@ -13,7 +13,7 @@ from mcp.client import Client
 from tests.support.ledger_app import call
 
 from ostler.adapters.config.paths import Paths
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.faces.application import Application, open_application
 from ostler.faces.mcp.server import build_server
 from ostler.model.errors import OstlerError

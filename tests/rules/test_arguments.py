@@ -4,7 +4,7 @@ import pytest
 
 from ostler.model.errors import ArgumentError
 from ostler.model.manifest import ArgSpec
-from ostler.rules.arguments import args_json_schema, validate_args
+from ostler.rules.calls.arguments import args_json_schema, validate_args
 
 SPECS = {
     "port": ArgSpec(type="integer", required=True, minimum=1, maximum=65535),

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ostler.model.errors import ExtractionError, ToolFailedError
 from ostler.model.responses import ToolResponse
-from ostler.rules.batches import BatchAnswer
-from ostler.rules.equality import loosely_equal
+from ostler.rules.answers.batch_items import BatchAnswer
+from ostler.rules.text.equality import loosely_equal
 
 ITEMS = [{"name": "a", "port": 8080, "meta": {"id": 1}}, {"name": "b", "port": "9090", "meta": {"id": 2}}]
 

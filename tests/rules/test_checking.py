@@ -31,7 +31,7 @@ from ostler.rules.checking.shapes import (
     written_object,
 )
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, saved_text, tool_list_from_json, tool_schema
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 SHIPPED = class_files_in(FOLDER)

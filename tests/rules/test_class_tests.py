@@ -7,7 +7,7 @@ import yaml
 from ostler.model.class_tests import HealthName, ReachabilityName, StateName
 from ostler.model.errors import ManifestError
 from ostler.model.states import HealthStatus, Reachability, ServiceState
-from ostler.rules.class_tests import class_test_json_schema, load_class_tests
+from ostler.rules.loading.class_tests import class_test_json_schema, load_class_tests
 
 GOOD = """\
 apiVersion: ostler/v1

@@ -8,13 +8,13 @@ import pytest
 from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonObject
+from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.answers.responses import normalise
 from ostler.rules.checking.class_check import check_text
-from ostler.rules.drafting import draft_class, handle_pattern
-from ostler.rules.extraction import process_tool_outputs
-from ostler.rules.lifecycle_pairs import Tool, find_pairs
-from ostler.rules.manifests import load_manifests
-from ostler.rules.patterns import search
-from ostler.rules.responses import normalise
+from ostler.rules.drafts.drafting import draft_class, handle_pattern
+from ostler.rules.drafts.lifecycle_pairs import Tool, find_pairs
+from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.text.patterns import search
 
 LISTS = Path(__file__).parents[2] / "serviceclasses" / "tools"
 

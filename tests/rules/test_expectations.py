@@ -10,8 +10,8 @@ from tests.support.answers import answer, text_answer
 
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
-from ostler.rules.equality import loosely_equal
-from ostler.rules.expectations import Verdict, evaluate_health_check_expectation
+from ostler.rules.answers.expectations import Verdict, evaluate_health_check_expectation
+from ostler.rules.text.equality import loosely_equal
 
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 JSON = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))

@@ -9,7 +9,7 @@ from tests.support.answers import answer, text_answer
 
 from ostler.model.errors import ExtractionError, OstlerError
 from ostler.model.manifest import OutputSpec
-from ostler.rules.extraction import (
+from ostler.rules.answers.extraction import (
     coerce,
     extract_from_response,
     process_tool_outputs,

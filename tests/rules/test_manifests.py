@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from tests.support.answers import DATA
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.rules.manifests import (
+from ostler.rules.loading.manifests import (
     class_digest,
     load_manifests,
     manifest_json_schema,

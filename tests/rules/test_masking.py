@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.model.manifest import ArgSpec
-from ostler.rules.masking import MASK, mask, secret_strings, shorten
+from ostler.rules.secrets.masking import MASK, mask, secret_strings, shorten
 
 SECRET = st.text(alphabet=st.characters(exclude_characters="*", exclude_categories=["Cs"]), min_size=4, max_size=12)
 TEXT = st.text(max_size=30)

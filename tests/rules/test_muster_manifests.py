@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding, ManifestError
-from ostler.rules.manifests import LoadedClass, load_manifests, service_class_to_json
+from ostler.rules.loading.manifests import LoadedClass, load_manifests, service_class_to_json
 from ostler.rules.muster.manifest_text import manifest_text
 from ostler.rules.muster.tool_names import KnownTools
-from ostler.rules.yaml_source import read_documents
+from ostler.rules.text.yaml_source import read_documents
 
 FOLDER = Path(__file__).parent / "data" / "muster"
 KNOWN = KnownTools.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])

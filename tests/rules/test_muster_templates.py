@@ -11,7 +11,7 @@ from ostler.rules.muster.go_template import parse
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.scope import ManifestNames
-from ostler.rules.templates import render, template_syntax_errors
+from ostler.rules.templates.template import render, template_syntax_errors
 
 ARGS: Mapping[str, Mapping[str, Any]] = {
     "app": {"type": "string", "required": True},

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.answers import answer, text_answer
 
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
 
 
 def test_structured_content_comes_first() -> None:

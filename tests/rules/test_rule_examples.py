@@ -12,8 +12,8 @@ from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import shipped_tools
 from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.rule_table import RULES
-from ostler.rules.manifests import load_manifests
-from ostler.rules.yaml_source import MAX_TEXT, read_documents
+from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.text.yaml_source import MAX_TEXT, read_documents
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")

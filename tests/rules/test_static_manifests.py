@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from ostler.model.errors import ManifestError
 from ostler.model.statics import STATIC_KINDS, STATIC_MODELS, KubeConnection, PortForward
-from ostler.rules.manifests import load_manifests
-from ostler.rules.static_services import holds_static_services, load_static_services, static_json_schema
-from ostler.rules.yaml_source import load_documents
+from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.loading.static_services import holds_static_services, load_static_services, static_json_schema
+from ostler.rules.text.yaml_source import load_documents
 
 GOOD = """\
 # two of them in one file

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.model.errors import TemplateError
-from ostler.rules.templates import is_template, optional_names, referenced_names, render, template_syntax_errors
+from ostler.rules.templates.template import (
+    is_template,
+    optional_names,
+    referenced_names,
+    render,
+    template_syntax_errors,
+)
 
 NAMES: dict[str, Any] = {
     "port": 8080,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.model.errors import TemplateError
-from ostler.rules.templates import render
-from ostler.rules.unknowns import AFTER_START, render_partly
+from ostler.rules.templates.template import render
+from ostler.rules.templates.unknowns import AFTER_START, render_partly
 
 NAMES: dict[str, Any] = {
     "name": "web",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.model.errors import Finding, ManifestError
-from ostler.rules.yaml_source import load_documents, read_documents
+from ostler.rules.text.yaml_source import load_documents, read_documents
 
 KEYS = st.text(max_size=80)  # YAML takes a key of at most 1024 characters as written; JSON may write 12 for one
 

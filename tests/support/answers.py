@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ostler.model.responses import ToolResponse
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
 
 DATA = Path(__file__).parents[1] / "rules" / "data"
 

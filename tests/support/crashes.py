@@ -16,11 +16,11 @@ from tests.support.world import EPOCH, Down, Fail, Fault, Hang, Lost, World, man
 from trio.testing import MockClock
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Change
-from ostler.engine.views import CreateRequest, ServiceView
+from ostler.engine.services.views import CreateRequest, ServiceView
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.responses import ToolResponse
 from ostler.model.states import ServiceState, Transition

@@ -12,16 +12,16 @@ from mcp.client import Client
 from tests.support.world import EPOCH, World, manifest
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.review import ClassReview
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
-from ostler.engine.review import ClassReview
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
 from ostler.model.responses import ToolResponse
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 
 SCHEMA = {"type": "object", "properties": {"name": {}, "id": {}, "size": {}, "password": {}}}
 TOOLS = ("start", "stop", "restart", "status", "find", "health")

@@ -15,7 +15,7 @@ import pytest
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest, ServiceView
+from ostler.engine.services.views import CreateRequest, ServiceView
 from ostler.faces.application import Application, open_application
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"

@@ -14,14 +14,14 @@ from typing import Any
 import anyio
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
 from ostler.model.responses import ToolResponse
-from ostler.rules.manifests import load_manifests
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
+from ostler.rules.loading.manifests import load_manifests
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -9,29 +9,29 @@ from typing import Self
 
 import anyio
 
-from ostler.engine.classes import ClassCatalogue
+from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import SystemClock
-from ostler.engine.creation import InstanceFactory
-from ostler.engine.creator import Creator
-from ostler.engine.dependencies import DependencyGraph
-from ostler.engine.events import EventLog
-from ostler.engine.health import CONCURRENCY, HealthScheduler
-from ostler.engine.instance import ServiceInstance
-from ostler.engine.leases import LeaseKeeper
-from ostler.engine.operations import ANSWER_GRACE
-from ostler.engine.ordering import Failures, start_in_order, stop_in_order
-from ostler.engine.planning import Planner
-from ostler.engine.prerequisites import Prerequisites
+from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
+from ostler.engine.dependencies.prerequisites import Prerequisites
+from ostler.engine.events.log import EventLog
+from ostler.engine.insight.preview import Planner
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import ANSWER_GRACE
+from ostler.engine.instances.runtime import Runtime, new_id
+from ostler.engine.keepers.health import CONCURRENCY, HealthScheduler
+from ostler.engine.keepers.leases import LeaseKeeper
+from ostler.engine.keepers.recovery import Recovery
+from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
-from ostler.engine.recovery import Recovery
-from ostler.engine.registry import ServiceRegistry
-from ostler.engine.replays import Asked
-from ostler.engine.reporting import Reporting, StatusReporter
-from ostler.engine.requests import Requests
-from ostler.engine.restarts import RestartKeeper
-from ostler.engine.runtime import Runtime, new_id
-from ostler.engine.service import HealthChecker, Service
-from ostler.engine.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
+from ostler.engine.requests.commands import Requests
+from ostler.engine.requests.creator import Creator
+from ostler.engine.requests.idempotency import Asked
+from ostler.engine.requests.preparation import InstanceFactory
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.reporting import Reporting, StatusReporter
+from ostler.engine.services.service import HealthChecker, Service
+from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
 from ostler.model.errors import (
     ClassUnavailableError,
     OperationError,
@@ -40,7 +40,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState
-from ostler.rules.masking import mask, secret_strings
+from ostler.rules.secrets.masking import mask, secret_strings
 
 logger = logging.getLogger(__name__)
 

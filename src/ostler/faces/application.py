@@ -24,12 +24,12 @@ from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
-from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.review import ClassReview
 from ostler.engine.clock import SystemClock
-from ostler.engine.events import EventLog
-from ostler.engine.instance import ServiceInstance
+from ostler.engine.events.log import EventLog
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
-from ostler.engine.review import ClassReview
 from ostler.faces.own_tools import OwnTools
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -44,7 +44,7 @@ from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
 from ostler.rules.checking.tool_lists import KnownTools as SchemaLists
-from ostler.rules.manifests import LoadedClass
+from ostler.rules.loading.manifests import LoadedClass
 from ostler.rules.muster.tool_names import KnownTools
 
 logger = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.responses import normalise
 from ostler.rules.muster.tool_names import OWN_SERVER
-from ostler.rules.responses import normalise
 
 MAX_DEPTH = 4
 """How deep classes may drive one another through Ostler's own tools: one that creates itself ends there."""

@@ -1,6 +1,7 @@
 """A class's tests (docs/class-tests.md) as values: scripted answers, and what is expected of the class.
 
-Text becomes these models in `ostler.rules.class_tests`. Every key here has an effect; what is not here is refused.
+Text becomes these models in `ostler.rules.loading.class_tests`.
+Every key here has an effect; what is not here is refused.
 """
 
 from typing import Annotated, Any, Literal

@@ -1,6 +1,6 @@
 """The ServiceClass manifest (DESIGN.md section 3) as values.
 
-Text becomes these models in `ostler.rules.manifests`, which turns every pydantic error into a finding with line
+Text becomes these models in `ostler.rules.loading.manifests`, which turns every pydantic error into a finding with line
 and column. Every key here has an effect; what is not here is refused.
 """
 

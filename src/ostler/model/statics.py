@@ -1,6 +1,7 @@
 """Static services as `services/*.yaml` describes them: port forwards and Kubernetes connections.
 
-Text becomes these models in `ostler.rules.static_services`, which turns every problem into a finding with its line.
+Text becomes these models in `ostler.rules.loading.static_services`,
+which turns every problem into a finding with its line.
 """
 
 import ipaddress

@@ -17,7 +17,7 @@ from ostler.model.errors import (
     NotFoundError,
 )
 from ostler.model.manifest import validate_name
-from ostler.rules.manifests import LoadedClass, load_manifests
+from ostler.rules.loading.manifests import LoadedClass, load_manifests
 from ostler.rules.muster.identity import MUSTER_GROUP
 from ostler.rules.muster.tool_names import KnownTools
 

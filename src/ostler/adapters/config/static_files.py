@@ -7,7 +7,7 @@ from pathlib import Path
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import class_files_in
 from ostler.model.errors import Finding
-from ostler.rules.static_services import LoadedStatic, load_static_services
+from ostler.rules.loading.static_services import LoadedStatic, load_static_services
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.responses import ToolResponse
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
 
 _REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
 _MAX_ROUNDS: Final = 20

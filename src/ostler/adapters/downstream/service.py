@@ -7,7 +7,7 @@ from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refusals import auth_demanded
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import Clock
-from ostler.engine.service import BaseService
+from ostler.engine.services.service import BaseService
 from ostler.model.errors import NotFoundError, ServerUnavailableError
 from ostler.model.json import JsonObject
 from ostler.model.states import HealthStatus, Reachability, ServiceState

@@ -12,7 +12,7 @@ from ostler.adapters.kubernetes.streams import PortRefusedError
 from ostler.adapters.kubernetes.supervised import SupervisedService, World
 from ostler.adapters.kubernetes.targets import PodPort, find_pod_port
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
-from ostler.engine.views import ServiceView
+from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OperationError
 from ostler.model.json import JsonObject
 from ostler.model.states import HealthStatus, ServiceState

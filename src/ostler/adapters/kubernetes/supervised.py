@@ -14,8 +14,8 @@ from ostler.adapters.downstream.backoff import Backoff
 from ostler.adapters.downstream.loss import Nudge
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.protocols import Clock
-from ostler.engine.service import BaseService, ServiceStatus
-from ostler.engine.views import ServiceView
+from ostler.engine.services.service import BaseService, ServiceStatus
+from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OperationError
 from ostler.model.json import JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition

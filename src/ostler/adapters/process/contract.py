@@ -21,7 +21,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.patterns import compile_pattern
+from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
 MAX_ARGS = 1000

@@ -18,7 +18,7 @@ from typing import BinaryIO, TypeAlias
 
 from ostler.adapters.process.records import previous_part
 from ostler.model.errors import ArgumentError
-from ostler.rules.patterns import PatternError, compile_pattern, search
+from ostler.rules.text.patterns import PatternError, compile_pattern, search
 
 LineFilter: TypeAlias = Callable[[str], bool]
 

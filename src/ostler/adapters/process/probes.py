@@ -16,7 +16,7 @@ from anyio.abc import ByteStream
 from ostler.adapters.process.contract import Probe, bytes_of
 from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
 from ostler.model.errors import ArgumentError
-from ostler.rules.patterns import PatternError, compile_pattern, search
+from ostler.rules.text.patterns import PatternError, compile_pattern, search
 
 PROBE_SECONDS = 5.0
 """How long one look may take when nothing else is said."""

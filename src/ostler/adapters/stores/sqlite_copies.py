@@ -15,9 +15,9 @@ from ostler.adapters.stores.sqlite_faults import translate
 from ostler.adapters.stores.sqlite_schema import connect_reader, inspect, reading
 from ostler.model.errors import AlreadyExistsError, OstlerError, StoreCorruptError
 from ostler.model.json import JsonObject
-from ostler.rules.manifests import service_class_from_json
-from ostler.rules.masking import mask
-from ostler.rules.record_secrets import record_secrets
+from ostler.rules.loading.manifests import service_class_from_json
+from ostler.rules.secrets.masking import mask
+from ostler.rules.secrets.record_secrets import record_secrets
 
 _ROWS = 200
 """Rows read in one go while exporting."""

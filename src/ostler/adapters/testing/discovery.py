@@ -7,11 +7,11 @@ from pathlib import Path
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.testing.runner import TestResult, run_class_tests
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
-from ostler.rules.class_tests import LoadedTests, load_class_tests
-from ostler.rules.model_findings import finding_at
+from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
 from ostler.rules.muster.tool_names import KnownTools
+from ostler.rules.text.model_findings import finding_at
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ostler.adapters.testing.results import Outcome
 from ostler.adapters.testing.runner import TestRun
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.class_tests import ExpectedCall
@@ -19,9 +19,9 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.class_tests import load_class_tests
-from ostler.rules.manifest_text import flow
-from ostler.rules.masking import mask
+from ostler.rules.loading.class_tests import load_class_tests
+from ostler.rules.secrets.masking import mask
+from ostler.rules.text.manifest_text import flow
 
 if TYPE_CHECKING:
     from ostler.adapters.testing.scripted_caller import CallProblem

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ostler.engine.views import OperationResult
+from ostler.engine.services.views import OperationResult
 from ostler.model.class_tests import StepExpectation
 from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError

@@ -14,18 +14,18 @@ from ostler.adapters.testing.results import Failure, Outcome, TestResult
 from ostler.adapters.testing.scripted_caller import CallProblem, ScriptedCaller
 from ostler.adapters.testing.stand_ins import add_stand_in
 from ostler.adapters.testing.virtual_time import run_in_virtual_time
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller
-from ostler.engine.views import CreateRequest, OperationResult
+from ostler.engine.services.views import CreateRequest, OperationResult
 from ostler.model.class_tests import ClassTest, ExpectedCall, StepExpectation, TestStep
 from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.class_tests import LoadedTests
-from ostler.rules.differences import differences, shown
-from ostler.rules.yaml_source import Path
+from ostler.rules.loading.class_tests import LoadedTests
+from ostler.rules.text.differences import differences, shown
+from ostler.rules.text.yaml_source import Path
 
 SERVICE = "test"
 """The service's name when a test gives none."""

@@ -18,8 +18,8 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.differences import differences, shown
-from ostler.rules.responses import normalise
+from ostler.rules.answers.responses import normalise
+from ostler.rules.text.differences import differences, shown
 
 STAND_IN = "stand-in"
 """The server of the tools that drive the services which a test only supposes; their calls are not a matter of it."""

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from ostler.adapters.testing.scripted_caller import STAND_IN
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.class_tests import StandIn
-from ostler.rules.manifests import class_digest, service_class_from_json
+from ostler.rules.loading.manifests import class_digest, service_class_from_json
 
 if TYPE_CHECKING:
     from ostler.adapters.testing.runner import StepCaller

@@ -172,9 +172,9 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check manifests without a server; print each finding with its place."""
-    from ostler.rules.manifests import load_manifests
+    from ostler.rules.loading.manifests import load_manifests
+    from ostler.rules.loading.static_services import holds_static_services, load_static_services
     from ostler.rules.muster.identity import MUSTER_GROUP
-    from ostler.rules.static_services import holds_static_services, load_static_services
 
     findings: list[Finding] = []
     names: list[str] = []

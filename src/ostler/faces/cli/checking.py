@@ -26,7 +26,7 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.responses import ToolResponse
 from ostler.rules.checking.class_check import check_loaded
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
-from ostler.rules.manifests import LoadedClass, load_manifests
+from ostler.rules.loading.manifests import LoadedClass, load_manifests
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _CONNECT_WAIT = "20s"

@@ -84,10 +84,10 @@ def _translated(file: Path, known: "KnownTools") -> list[_Imported]:
     Raises:
         ManifestError: the file cannot be read or translated, or is not of muster.
     """
-    from ostler.rules.manifests import load_manifests
-    from ostler.rules.model_findings import finding_at
+    from ostler.rules.loading.manifests import load_manifests
     from ostler.rules.muster.identity import MUSTER_VERSION
     from ostler.rules.muster.manifest_text import manifest_text
+    from ostler.rules.text.model_findings import finding_at
 
     try:
         text = file.read_text(encoding="utf-8")

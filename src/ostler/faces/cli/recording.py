@@ -12,7 +12,7 @@ from ostler.faces.cli.session import ExitStatus, complain, fail, parse_value, se
 
 if TYPE_CHECKING:
     from ostler.adapters.testing.recording import RecordedTest
-    from ostler.engine.classes import ClassEntry
+    from ostler.engine.classes.catalogue import ClassEntry
     from ostler.engine.protocols import Progress
     from ostler.faces.cli.rpc import ServerClient
     from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -104,7 +104,7 @@ class LiveTools:
         import anyio.to_thread
 
         from ostler.model.errors import ServerUnavailableError, ToolRejectedError, ToolTimeoutError
-        from ostler.rules.responses import normalise
+        from ostler.rules.answers.responses import normalise
 
         del progress
         request: JsonObject = {"name": tool, "args": dict(args)}

@@ -12,8 +12,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of manifest, for editors."""
     from ostler.model.statics import STATIC_KINDS
-    from ostler.rules.manifest_schema import manifest_json_schema
-    from ostler.rules.static_services import static_json_schema
+    from ostler.rules.loading.manifest_schema import manifest_json_schema
+    from ostler.rules.loading.static_services import static_json_schema
 
     if kind == "ServiceClass":
         print_json(manifest_json_schema())

@@ -39,7 +39,7 @@ def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
 ) -> None:
     """Run the tests of ServiceClasses (NAME.test.yaml) on the real engine; no server, tool or time is needed."""
     if schema:
-        from ostler.rules.class_tests import class_test_json_schema
+        from ostler.rules.loading.class_tests import class_test_json_schema
 
         print_json(class_test_json_schema())
         return

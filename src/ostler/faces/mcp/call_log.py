@@ -10,8 +10,8 @@ from ostler.engine.protocols import ToolDirectory
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import MASK
-from ostler.rules.call_drafts import MadeCall
-from ostler.rules.masking import mask, strings_in
+from ostler.rules.drafts.recorded_calls import MadeCall
+from ostler.rules.secrets.masking import mask, strings_in
 
 MAX_CALLS = 50
 """Calls kept of one client."""

@@ -7,8 +7,8 @@ from typing import Self
 import anyio
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
 
-from ostler.engine.classes import ClassCatalogue
-from ostler.engine.events import EventLog
+from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.events.log import EventLog
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, class_uri, service_uri
 from ostler.model.events import Event, EventKind
 

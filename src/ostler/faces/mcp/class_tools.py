@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from ostler.adapters.config.known_servers import entries_for, how_to_add
-from ostler.engine.classes import ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer, finding_json
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
@@ -11,7 +11,7 @@ from ostler.faces.mcp.schemas import FLAG, LIST, NUMBER, OBJECT, TEXT, Args, Man
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
-from ostler.rules.manifests import load_manifests
+from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.muster.tool_names import KnownTools
 
 

@@ -11,9 +11,9 @@ from ostler.faces.mcp.schemas import LIST, TEXT, Args, answer
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.manifest import validate_name
-from ostler.rules.call_drafts import draft_from_calls
-from ostler.rules.drafting import draft_class
-from ostler.rules.lifecycle_pairs import Tool
+from ostler.rules.drafts.drafting import draft_class
+from ostler.rules.drafts.lifecycle_pairs import Tool
+from ostler.rules.drafts.recorded_calls import draft_from_calls
 
 
 class ServiceClassDraftArgs(Args):

@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from ostler.engine.explanation import Explanation, PastCall, explain, is_noteworthy
+from ostler.engine.insight.explanation import Explanation, PastCall, explain, is_noteworthy
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer, clipped
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
@@ -11,7 +11,7 @@ from ostler.faces.mcp.schemas import LIST, TEXT, answer
 from ostler.faces.mcp.service_tools import ServiceNameArgs
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
-from ostler.rules.masking import shorten
+from ostler.rules.secrets.masking import shorten
 
 MAX_BYTES = 3_200
 """Bytes of the whole answer, facts and text: 800 tokens."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import anyio
 from pydantic import Field
 
-from ostler.engine.views import CreateRequest, OperationResult, ServiceView
+from ostler.engine.services.views import CreateRequest, OperationResult, ServiceView
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, MAX_WAIT, Call, Effect, ToolDefinition

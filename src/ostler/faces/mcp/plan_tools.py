@@ -4,7 +4,7 @@ import json
 
 from pydantic import Field
 
-from ostler.engine.views import CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer, clipped
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from ostler.engine.protocols import Clock
-from ostler.engine.views import ServiceFilter
+from ostler.engine.services.views import ServiceFilter
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.answers import Answer, clipped
 from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from ostler.engine.classes import ClassCatalogue, ClassEntry
-from ostler.engine.views import OperationResult, OperationView, ServiceView
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.services.views import OperationResult, OperationView, ServiceView
 from ostler.faces.mcp.answers import clipped
 from ostler.model.durations import format_duration
 from ostler.model.events import Event

@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from ostler.engine.classes import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.review import ClassReview
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller, ToolDirectory
-from ostler.engine.review import ClassReview
 from ostler.model.json import JsonObject
 
 

@@ -1,1 +1,1 @@
-"""The static check of a class against the JSON Schemas of the tools it calls; no tool is called."""
+"""What can be known to be wrong before anything runs."""

@@ -12,11 +12,11 @@ from ostler.rules.checking.paths import Missed, find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import Shape, described, may_equal
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, ToolSchema
-from ostler.rules.equality import loosely_equal
-from ostler.rules.model_findings import finding_at
-from ostler.rules.patterns import PatternError, compile_pattern, search
-from ostler.rules.templates import is_template
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.templates.template import is_template
+from ostler.rules.text.equality import loosely_equal
+from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.patterns import PatternError, compile_pattern, search
+from ostler.rules.text.yaml_source import Document, Path
 
 _LOOKING = ("ready", "status", "healthCheck", "find", "logs")
 """Steps that only look, and are called again and again."""

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.manifest import OutputSpec, ServiceClass
 from ostler.rules.checking.calls import CallCheck, problem_findings
+from ostler.rules.checking.class_rules import calls_with_paths
 from ostler.rules.checking.dependencies import dependency_findings
 from ostler.rules.checking.effects import effect_findings
 from ostler.rules.checking.expressions import shape_of_value
+from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import written_object
 from ostler.rules.checking.spelling import spelling_findings
 from ostler.rules.checking.timings import timing_findings
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.class_checks import calls_with_paths
-from ostler.rules.manifests import LoadedClass, load_manifests
-from ostler.rules.name_checks import CONFIG
-from ostler.rules.templates import is_template
-from ostler.rules.yaml_source import Document
+from ostler.rules.loading.manifests import LoadedClass, load_manifests
+from ostler.rules.templates.template import is_template
+from ostler.rules.text.yaml_source import Document
 
 
 @dataclass(frozen=True, slots=True)

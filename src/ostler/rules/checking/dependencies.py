@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import DependencySpec, ServiceClass
-from ostler.rules.arguments import args_json_schema
+from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.calls import mismatch_findings, problem_findings
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
+from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.scopes import ClassScopes
-from ostler.rules.model_findings import finding_at
-from ostler.rules.name_checks import CONFIG
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.yaml_source import Document, Path
 
 
 def dependency_findings(

@@ -8,13 +8,13 @@ from ostler.model.json import JsonValue
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.calls import warning
 from ostler.rules.checking.fitting import near
+from ostler.rules.checking.names import CONFIG, TOOLS
 from ostler.rules.checking.scopes import ClassScopes, mergeable
 from ostler.rules.checking.shapes import described
 from ostler.rules.checking.spelling import texts_in
-from ostler.rules.model_findings import finding_at
-from ostler.rules.name_checks import CONFIG, TOOLS
-from ostler.rules.templates import is_template, optional_names, referenced_names
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.templates.template import is_template, optional_names, referenced_names
+from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.yaml_source import Document, Path
 
 Name = tuple[str, ...]
 Calls = list[tuple[str, Path, ToolCallSpec]]

@@ -24,8 +24,8 @@ from ostler.rules.checking.shapes import (
     written_list,
     written_object,
 )
-from ostler.rules.equality import loosely_equal
-from ostler.rules.templates import is_template, parsed
+from ostler.rules.templates.template import is_template, parsed
+from ostler.rules.text.equality import loosely_equal
 
 Names: TypeAlias = Mapping[str, Shape]
 

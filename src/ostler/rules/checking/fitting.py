@@ -11,7 +11,7 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.checking.formats import fits_format
 from ostler.rules.checking.schemas import kinds_of, resolved
 from ostler.rules.checking.shapes import NUMERIC, OBJECT, Shape, bounds, constant, described, kind_of
-from ostler.rules.patterns import PatternError, compile_pattern, search
+from ostler.rules.text.patterns import PatternError, compile_pattern, search
 
 Place: TypeAlias = tuple[str | int, ...]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 from ostler.model.errors import ExtractionError
+from ostler.rules.answers.extraction import compile_path
 from ostler.rules.checking.shapes import (
     ANY,
     ARRAY,
@@ -23,7 +24,6 @@ from ostler.rules.checking.shapes import (
     written_list,
     written_object,
 )
-from ostler.rules.extraction import compile_path
 
 Node: TypeAlias = Mapping[str, Any]
 

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from ostler.model.manifest import ArgSpec, DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.expressions import Names, shape_of_template
+from ostler.rules.checking.names import RESERVED_NAMES, dependency_alias
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.schemas import shape_of_schema
 from ostler.rules.checking.shapes import (
@@ -22,8 +23,7 @@ from ostler.rules.checking.shapes import (
     written_object,
 )
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.name_checks import RESERVED_NAMES, dependency_alias
-from ostler.rules.templates import is_template
+from ostler.rules.templates.template import is_template
 
 Classes = Mapping[str, ServiceClass]
 

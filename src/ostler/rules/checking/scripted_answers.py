@@ -6,8 +6,8 @@ from typing import cast
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.responses import normalise
-from ostler.rules.yaml_source import read_documents
+from ostler.rules.answers.responses import normalise
+from ostler.rules.text.yaml_source import read_documents
 
 _FAILURES = ("error", "fails", "isError")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from ostler.model.json import JsonMapping, JsonValue
-from ostler.rules.equality import loosely_equal
+from ostler.rules.text.equality import loosely_equal
 
 KINDS = frozenset({"string", "integer", "number", "boolean", "object", "array", "null"})
 NUMERIC = frozenset({"integer", "number"})

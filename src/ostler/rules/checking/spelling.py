@@ -9,9 +9,9 @@ from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.calls import warning
-from ostler.rules.model_findings import finding_at
-from ostler.rules.name_checks import CONFIG
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.checking.names import CONFIG
+from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.yaml_source import Document, Path
 
 RULE = "near-miss"
 

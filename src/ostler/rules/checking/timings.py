@@ -6,9 +6,9 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import Finding
 from ostler.model.manifest import ReadySpec, ServiceClass, ToolCallSpec
 from ostler.rules.checking.calls import warning
-from ostler.rules.model_findings import finding_at
-from ostler.rules.name_checks import CONFIG
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.checking.names import CONFIG
+from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.yaml_source import Document, Path
 
 RULE = "timeout-conflict"
 

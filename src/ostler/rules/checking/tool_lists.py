@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias, cast
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.responses import normalise
 from ostler.rules.checking.schemas import shape_of_sample, shape_of_schema
 from ostler.rules.checking.shapes import ANY, Shape, union
-from ostler.rules.responses import normalise
 
 Source: TypeAlias = Literal["live", "saved"]
 

@@ -5,7 +5,7 @@ import re
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping
 from ostler.rules.muster.tool_names import ToolNameError, resolve_tool
-from ostler.rules.yaml_source import Path
+from ostler.rules.text.yaml_source import Path
 
 _COMPARED = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")
 _PLAIN_PATH = re.compile(r"[\w.\-\[\]/]+")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.muster.sheet import CONFIG, Sheet, has_template, is_list, is_mapping
-from ostler.rules.yaml_source import Path
+from ostler.rules.text.yaml_source import Path
 
 _WAITS = {
     "started": "started", "running": "started", "ready": "started", "healthy": "healthy",

@@ -4,7 +4,7 @@ import re
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, has_template, is_mapping, mapping
-from ostler.rules.yaml_source import Path
+from ostler.rules.text.yaml_source import Path
 
 _CALL_KEYS = ("tool", "args", "outputs", "expect", "expectNot", "expect_not")
 """What belongs to the health check's tool when it is written under `healthCheck`, as the documentation does."""

@@ -43,8 +43,8 @@ from ostler.rules.muster.jinja_functions import (
     is_function,
     literal,
 )
-from ostler.rules.sandbox import MAX_LOOPS
-from ostler.rules.templates import is_template
+from ostler.rules.templates.sandbox import MAX_LOOPS
+from ostler.rules.templates.template import is_template
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _MARKS = re.compile(r"\{(?=[{%#])")

@@ -12,7 +12,7 @@ from ostler.rules.muster.health import translate_health, translate_timeouts
 from ostler.rules.muster.scope import ManifestNames
 from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
 from ostler.rules.muster.tool_names import KnownTools
-from ostler.rules.yaml_source import Document, Path, with_value
+from ostler.rules.text.yaml_source import Document, Path, with_value
 
 _OBJECT_KEYS = frozenset({
     "namespace", "annotations", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",

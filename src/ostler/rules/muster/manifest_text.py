@@ -8,8 +8,8 @@ from typing import cast
 import yaml
 
 from ostler.model.json import JsonMapping, JsonValue
-from ostler.rules.templates import is_template
-from ostler.rules.yaml_source import Document, Path, read_documents
+from ostler.rules.templates.template import is_template
+from ostler.rules.text.yaml_source import Document, Path, read_documents
 
 _AMBIGUOUS = re.compile(r"(?:[-+.\d][-+.:\d_xoa-f]*|~|true|false|null|yes|no|on|off|y|n)$", re.IGNORECASE)
 """Texts that one version of YAML or the other reads as something else."""

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ostler.model.json import JsonMapping
+from ostler.rules.checking.names import METADATA_KEYS, RESERVED_NAMES, STEPS
 from ostler.rules.muster.jinja import Name
-from ostler.rules.name_checks import METADATA_KEYS, RESERVED_NAMES, STEPS
 
 _MUSTERS = frozenset({"name", "serviceClassName", "args", "service", "start", "stop", "restart"})
 """Names that muster itself gave, over args of the same name."""

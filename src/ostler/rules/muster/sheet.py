@@ -7,13 +7,13 @@ from typing import Any, TypeGuard
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.model_findings import dotted, finding_at
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.scope import ManifestNames
 from ostler.rules.muster.tool_names import KnownTools
-from ostler.rules.templates import is_template
-from ostler.rules.yaml_source import Document, Path
+from ostler.rules.templates.template import is_template
+from ostler.rules.text.model_findings import dotted, finding_at
+from ostler.rules.text.yaml_source import Document, Path
 
 CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")

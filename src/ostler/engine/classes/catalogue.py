@@ -1,0 +1,166 @@
+"""The catalogue of loaded ServiceClasses: what `serviceclass_*` and create look up."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ostler.engine.protocols import ToolDirectory
+from ostler.engine.services.views import Availability
+from ostler.model.errors import Finding, NotFoundError
+from ostler.model.manifest import ServiceClass
+from ostler.rules.loading.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
+from ostler.rules.text.yaml_source import Document, read_documents
+
+
+@dataclass(frozen=True, slots=True)
+class ClassEntry:
+    """One loaded class.
+
+    Attributes:
+        service_class: the manifest's value.
+        digest: changes with the meaning of the manifest, not with its formatting.
+        text: the YAML as written.
+        translation: of a manifest of muster, the ostler/v1 YAML that it is read as; else empty.
+        origin: `shipped`, `user` or `library`.
+        path: the file it came from, as the user knows it.
+        line: the line of `path` at which its first key stands.
+        shadows: a user's class that takes the place of a shipped one of the same name.
+        text_line: the line of `path` at which `text` begins.
+    """
+
+    service_class: ServiceClass
+    digest: str
+    text: str = ""
+    origin: str = "library"
+    path: str = ""
+    shadows: bool = False
+    line: int = 1
+    text_line: int = 1
+    translation: str = ""
+
+    @property
+    def name(self) -> str:
+        """The class's name."""
+        return self.service_class.name
+
+
+class ClassCatalogue:
+    """Name → ClassEntry. Replaced as a whole when files change; readers see one consistent set."""
+
+    def __init__(self, tools: ToolDirectory | None = None) -> None:
+        self._tools = tools
+        self._entries: Mapping[str, ClassEntry] = {}
+        self._findings: tuple[Finding, ...] = ()
+        self._graph_findings: tuple[Finding, ...] = ()
+        self._standing: dict[str, tuple[Finding, ...]] = {}
+        self._callbacks: list[Callable[[frozenset[str]], None]] = []
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"ClassCatalogue({len(self._entries)} classes)"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Problems of the class files, and of the classes among each other.
+
+        A file with an error of its own is not loaded (its last good version stays in force). A class in a circle,
+        or with a dependency on a class that is not there, is loaded, and a create that would meet it is refused.
+        """
+        return (*self._findings, *self._graph_findings)
+
+    def standing_of(self, name: str) -> tuple[Finding, ...]:
+        """Return what the last check of the class `name` against the listed tools found."""
+        return self._standing.get(name, ())
+
+    def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
+        """Note what a check of the class `name` against the listed tools found."""
+        self._standing[name] = tuple(findings)
+
+    def replace(self, entries: Iterable[ClassEntry], findings: Iterable[Finding] = ()) -> frozenset[str]:
+        """Put `entries` in the place of all there were; return the names that were added, changed or removed."""
+        new = {entry.name: entry for entry in entries}
+        with self._lock:
+            old, self._entries = self._entries, new
+            self._findings = tuple(findings)
+            self._graph_findings = tuple(_graph_findings(new))
+        changed = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        if changed:
+            for callback in list(self._callbacks):
+                callback(changed)
+        return changed
+
+    def add(self, entry: ClassEntry) -> None:
+        """Add or replace one class (for library use)."""
+        self.replace([*(e for e in self._entries.values() if e.name != entry.name), entry], self._findings)
+
+    def get(self, name: str) -> ClassEntry:
+        """Return the class `name`.
+
+        Raises:
+            NotFoundError: there is none; the text suggests near names.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            actions = ["serviceclass_list shows what there is"]
+            if broken := [finding for finding in self._findings if finding.severity == "error"]:
+                more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+                actions.append(f"or mend a class file that could not be read: {broken[0]}{more}")
+            raise NotFoundError("ServiceClass", name, known=list(self._entries), next_actions=actions)
+        return entry
+
+    def get_all(self) -> list[ClassEntry]:
+        """Return every class, by name."""
+        return sorted(self._entries.values(), key=lambda entry: entry.name)
+
+    def on_change(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call `callback(names)` after classes changed; returns a function that ends the subscription."""
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def availability(self, name: str) -> Availability:
+        """Return whether the tools of class `name` are there, without asking any server."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return Availability(name, available=False, known=False, reason=f"ServiceClass {name!r} not found")
+        return self.availability_of(entry.service_class)
+
+    def availability_of(self, service_class: ServiceClass) -> Availability:
+        """Return whether the tools of `service_class` are there. Without a tool directory they are taken to be."""
+        if self._tools is None:
+            return Availability(service_class.name, available=True)
+        missing_servers: list[str] = []
+        reasons: list[str] = []
+        for server in service_class.servers():
+            status = self._tools.server_status(server)
+            if not status.known:
+                missing_servers.append(server)
+                reasons.append(f"no downstream server {server!r} is configured (mcp.json)")
+            elif not status.connected:
+                reasons.append(f"downstream server {server!r} is not connected: {status.reason or 'unknown reason'}")
+        missing_tools = [tool for tool in service_class.required_tools() if self._tools.find_tool(tool) is None]
+        for tool in missing_tools:
+            server = tool.partition("/")[0]
+            if server not in missing_servers and self._tools.server_status(server).tools_known:
+                reasons.append(f"server {server!r} has no tool {tool.partition('/')[2]!r}, or a policy denies it")
+        return Availability(
+            service_class.name,
+            available=not missing_tools and not missing_servers,
+            missing_tools=tuple(missing_tools),
+            missing_servers=tuple(missing_servers),
+            reason="; ".join(reasons),
+            findings=self.standing_of(service_class.name),
+        )
+
+
+def _graph_findings(entries: Mapping[str, ClassEntry]) -> Iterator[Finding]:
+    """Yield what is wrong with classes among each other, with places in their files."""
+    concerned: dict[str, tuple[ServiceClass, Document]] = {}
+    for name, entry in entries.items():
+        if has_class_dependencies(entry.service_class):
+            documents, _ = read_documents(entry.text, entry.path)
+            if documents and (shift := entry.line - documents[0].locate(())[0]) > 0:
+                documents, _ = read_documents("\n" * shift + entry.text, entry.path)
+            if documents:
+                concerned[name] = entry.service_class, documents[0]
+    yield from cycle_findings(concerned)
+    yield from missing_class_findings(concerned, entries)

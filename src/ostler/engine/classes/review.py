@@ -1,0 +1,158 @@
+"""Whether the loaded classes fit the tools that downstream servers list: checked again whenever either changes."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskStatus
+
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.events.log import EventLog
+from ostler.engine.protocols import ToolDirectory, ToolInfo
+from ostler.model.errors import Finding
+from ostler.model.events import EventKind
+from ostler.model.manifest import ServiceClass
+from ostler.rules.checking.class_check import CheckResult, check_text
+from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
+from ostler.rules.muster.tool_names import OWN_SERVER
+
+logger = logging.getLogger(__name__)
+
+_SETTLE = 0.05
+"""Seconds in which further changes join the ones that are about to be looked at."""
+
+_SHOWN = 5
+"""Findings that an event carries."""
+
+_NOT_STANDING = frozenset({"unknown-server", "unchecked-tool"})
+"""Rules about servers that are not there, which is a matter of availability and not of the class."""
+
+
+class ClassReview:
+    """Checks classes without calling a tool, and remembers what stands against each."""
+
+    def __init__(
+        self, catalogue: ClassCatalogue, tools: ToolDirectory, events: EventLog, saved: KnownTools | None = None
+    ) -> None:
+        """Watch `catalogue` and `tools` once `run`; `saved` lists stand in for servers that have listed nothing."""
+        self._catalogue = catalogue
+        self._tools = tools
+        self._events = events
+        self._saved = saved or KnownTools()
+        self._seen: dict[str, Sequence[ToolInfo]] = {}
+        self._servers: set[str] = set()
+        self._classes: set[str] = set()
+        self._wake = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"ClassReview({len(self._seen)} servers)"
+
+    def known_tools(self) -> KnownTools:
+        """Return what the servers list now, and saved lists of those that list nothing."""
+        by_server: dict[str, list[ToolInfo]] = {}
+        for tool in [*self._tools.list_tools(), *self._tools.list_tools(OWN_SERVER)]:
+            by_server.setdefault(tool.server, []).append(tool)
+        live = {server: live_list(server, map(_schema, tools)) for server, tools in by_server.items()}
+        named = {server for entry in self._catalogue.get_all() for server in entry.service_class.servers()}
+        configured = {server for server in named | set(by_server) if self._tools.server_status(server).known}
+        return KnownTools(live, frozenset(configured)).over(self._saved)
+
+    async def check(self, name: str) -> CheckResult:
+        """Check the class `name`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return await self._check(self._catalogue.get(name), self.known_tools())
+
+    async def check_text(self, text: str, file: str = "manifest") -> CheckResult:
+        """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
+        tools, classes = self.known_tools(), self._service_classes()
+        return await anyio.to_thread.run_sync(check_text, text, file, tools, classes)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Check again what changed, until cancelled: note the findings at the class, and tell when they are others."""
+        stop_tools = self._tools.on_change(self._server_changed)
+        stop_classes = self._catalogue.on_change(self._classes_changed)
+        try:
+            self._servers |= {tool.server for tool in self._tools.list_tools()}
+            task_status.started()
+            while True:
+                if not self._servers and not self._classes:
+                    await self._wake.wait()
+                await anyio.sleep(_SETTLE)
+                self._wake = anyio.Event()
+                servers, self._servers = self._servers, set()
+                classes, self._classes = self._classes, set()
+                await self._review(self._with_other_tools(servers), classes)
+        finally:
+            stop_tools()
+            stop_classes()
+
+    def _server_changed(self, server: str) -> None:
+        self._servers.add(server)
+        self._wake.set()
+
+    def _classes_changed(self, names: frozenset[str]) -> None:
+        self._classes |= names
+        self._wake.set()
+
+    def _with_other_tools(self, servers: Iterable[str]) -> set[str]:
+        """Return those of `servers` whose tools are not those of the last look."""
+        changed: set[str] = set()
+        for server in servers:
+            if not self._tools.server_status(server).tools_known:
+                continue
+            tools = list(self._tools.list_tools(server))
+            if self._seen.get(server) != tools:
+                self._seen[server] = tools
+                changed.add(server)
+        return changed
+
+    async def _review(self, servers: set[str], classes: set[str]) -> None:
+        tools = self.known_tools()
+        for entry in self._catalogue.get_all():
+            touched = servers & set(entry.service_class.servers())
+            if not touched and entry.name not in classes:
+                continue
+            try:
+                result = await self._check(entry, tools)
+            except Exception:  # boundary: a bug in the check of one class must not end the review of the others
+                logger.exception("the check of class %r failed unexpectedly", entry.name)
+                continue
+            self._conclude(entry.name, sorted(touched), result)
+
+    def _conclude(self, name: str, servers: Sequence[str], result: CheckResult) -> None:
+        findings = tuple(finding for finding in result.findings if finding.rule not in _NOT_STANDING)
+        before = self._catalogue.standing_of(name)
+        self._catalogue.note_standing(name, findings)
+        if [finding.message for finding in findings] == [finding.message for finding in before]:
+            return
+        where = f"the tools of {', '.join(servers)}" if servers else "the tools it calls"
+        if findings:
+            message = f"class {name} does not fit {where}: {_counted(findings)}; first: {findings[0]}"
+            message += ". Services that run keep the plan they were started with"
+        else:
+            message = f"class {name} fits {where} again"
+        data = {"class": name, "servers": list(servers), "findings": [str(found) for found in findings[:_SHOWN]]}
+        self._events.append(EventKind.CLASS_CHECKED, message=message, data=data)
+
+    async def _check(self, entry: ClassEntry, tools: KnownTools) -> CheckResult:
+        text = "\n" * (entry.text_line - 1) + entry.text
+        return await anyio.to_thread.run_sync(
+            check_text, text, entry.path or entry.name, tools, self._service_classes()
+        )
+
+    def _service_classes(self) -> Mapping[str, ServiceClass]:
+        return {entry.name: entry.service_class for entry in self._catalogue.get_all()}
+
+
+def _schema(tool: ToolInfo) -> ToolSchema:
+    return tool_schema(tool.name, tool.input_schema, tool.output_schema, tool.annotations)
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    errors = sum(finding.severity == "error" for finding in findings)
+    counts = [(errors, "error"), (len(findings) - errors, "warning")]
+    return " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)

@@ -1,0 +1,459 @@
+"""Waiting for dependencies: start them, wait for their condition, wake who waits, tell who lost one."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+import anyio
+
+from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.runtime import DependencyFacts, Runtime
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.service import BaseService, Service, StateUpdater
+from ostler.model.durations import format_duration
+from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
+from ostler.model.events import EventKind
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.records import OperationKind
+from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transition
+from ostler.rules.secrets.record_secrets import secrets_within
+
+logger = logging.getLogger(__name__)
+
+CreateDependency = Callable[[str, str, JsonObject, ServiceInstance], Awaitable[Service]]
+"""`await create(class_name, name, args, user)`: make an instance on demand, not started."""
+
+_Failures: TypeAlias = "dict[str, tuple[ResolvedDependency | None, OstlerError]]"
+"""Name → what was needed (None: a downstream server), and why it is not there."""
+
+REASON = "dependency"
+"""Reason of a service that waits for another one."""
+
+_CONNECT_WAIT = 35.0
+"""Seconds that a start waits for a downstream server that is connecting."""
+
+_STATIC_START = 600.0
+"""Seconds that the start of a configured service may take."""
+
+_LEAVING = (OperationKind.STOP, OperationKind.DELETE, OperationKind.RESTART)
+
+
+@dataclass(slots=True)
+class _Start:
+    """The start of a configured service that is under way."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    error: OstlerError | None = None
+
+
+class Prerequisites:
+    """Brings what a service needs, and reacts when that comes, goes or changes."""
+
+    def __init__(
+        self, runtime: Runtime, registry: ServiceRegistry, graph: DependencyGraph, create: CreateDependency
+    ) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._graph = graph
+        self._create = create
+        self._creating: dict[str, anyio.Event] = {}
+        self._starting: dict[str, _Start] = {}
+        self._blocked: dict[str, dict[str, ResolvedDependency | None]] = {}
+        """Service → what it waits for: a dependency, or (None) the downstream server of that name."""
+        self._resolved: dict[str, list[ResolvedDependency]] = {}
+
+    def register(self, service: Service) -> None:
+        """Take in a service: note what it depends on."""
+        if not isinstance(service, ServiceInstance):
+            self._graph.note(service)
+            return
+        try:
+            self._take(service)
+        except OstlerError as error:  # its class was accepted, but not with these args
+            self._graph.note(service, ())
+            service.note(f"its dependencies are not known: {error.summary}")
+
+    def _take(self, instance: ServiceInstance) -> list[ResolvedDependency]:
+        resolved = self._graph.resolve(instance)
+        self._resolved[instance.name] = resolved
+        self._graph.note(instance, [dependency.name for dependency in resolved])
+        return resolved
+
+    # -- before a start ------------------------------------------------------------------------------------
+
+    async def await_dependencies(self, instance: ServiceInstance, operation: Operation) -> DependencyFacts:
+        """Start what `instance` depends on, wait until it is as far as demanded, and return what templates see.
+
+        All of it happens side by side. An optional dependency that does not come is noted and left out.
+
+        Raises:
+            DependencyError: required ones are missing or failed; the instance waits and starts by itself later.
+        """
+        resolved = self._take(instance)
+        self._graph.refuse_cycle(instance, instance.dependencies)
+        instance.dependency_problems.clear()
+        self._blocked.pop(instance.name, None)
+        servers = [name for name in instance.service_class.servers() if self._server_trouble(name)]
+        absent = [dependency.name for dependency in resolved if not self._is_met(dependency)]
+        if servers or absent:
+            await self._begin_waiting(instance, operation, [*servers, *absent])
+        facts, failures = await self._bring_all(instance, servers, resolved)
+        if failures:
+            raise self._give_up(instance, failures)
+        if instance.state is ServiceState.WAITING:
+            instance.report(Transition.START_REQUESTED)
+        return facts
+
+    async def _bring_all(
+        self, instance: ServiceInstance, servers: Sequence[str], resolved: Sequence[ResolvedDependency]
+    ) -> tuple[DependencyFacts, _Failures]:
+        """Bring what is needed, side by side; return what templates see of it, and what did not come."""
+        failures: _Failures = {}
+        facts: dict[str, DependencyFacts] = {}
+
+        async def bring(dependency: ResolvedDependency) -> None:
+            try:
+                facts[dependency.alias] = _facts(await self._bring(instance, dependency))
+            except OstlerError as error:
+                facts[dependency.alias] = _missing_facts(dependency)
+                if dependency.spec.required:
+                    failures[dependency.name] = (dependency, error)
+                else:
+                    instance.note(f"optional dependency {dependency.name!r} is not there: {error.summary}")
+
+        async def connect(server: str) -> None:
+            error = await self._await_server(server)
+            if error is not None:
+                failures[server] = (None, error)
+
+        async with anyio.create_task_group() as group:
+            for server in servers:
+                group.start_soon(connect, server)
+            for dependency in resolved:
+                group.start_soon(bring, dependency)
+        return _together(facts), failures
+
+    async def _begin_waiting(self, instance: ServiceInstance, operation: Operation, names: list[str]) -> None:
+        """Show that the instance waits, and make its wish durable: a wait can be long."""
+        what = f"waiting for {', '.join(names)}"
+        if instance.state is ServiceState.STARTING:
+            instance.report(Transition.DEPENDENCY_MISSED, reason=REASON)
+        await instance.commit(operation)
+        await operation.report_progress(0, None, what)
+
+    def _give_up(self, instance: ServiceInstance, failures: _Failures) -> DependencyError:
+        name = min(failures)
+        dependency, cause = failures[name]
+        others = sorted(set(failures) - {name})
+        if dependency is None:
+            what = f"waits for downstream server {name!r}: {cause.summary}"
+        else:
+            what = f"waits for {name!r} (condition {dependency.spec.condition}): {cause.summary}"
+        error = DependencyError(
+            f"service {instance.name!r} {what}" + (f"; and for {', '.join(others)}" if others else ""),
+            service=instance.name,
+            step="dependencies",
+            next_actions=(
+                f"service_status {name} tells why" if cause.next_actions == () else cause.next_actions[0],
+                "it starts by itself when that is there",
+            ),
+        )
+        self._blocked[instance.name] = {key: failure[0] for key, failure in failures.items()}
+        if (instance.state, Transition.DEPENDENCY_MISSED) in TRANSITIONS:
+            instance.report(Transition.DEPENDENCY_MISSED, reason=REASON, error=error)
+        return error
+
+    async def _await_server(self, name: str) -> DependencyError | None:
+        """Wait for a downstream server that is connecting; return why it is not there."""
+        service = self._registry.find(name)
+        if isinstance(service, BaseService) and not isinstance(service, ServiceInstance):
+            with anyio.move_on_after(_CONNECT_WAIT):
+                await service.wait_until(lambda status: status.state is not ServiceState.STARTING)
+        trouble = self._server_trouble(name)
+        if not trouble:
+            return None
+        stopped = service is not None and service.state is ServiceState.STOPPED
+        action = f"service_start {name} connects it" if stopped else f"service_status {name} tells why"
+        return DependencyError("it is stopped" if stopped else trouble, next_actions=(action,))
+
+    def _server_trouble(self, name: str) -> str:
+        """Return why the downstream server `name` cannot be asked; empty when it can be, or when nobody knows."""
+        service = self._registry.find(name)
+        if isinstance(service, BaseService) and not isinstance(service, ServiceInstance):
+            return "" if service.state.is_up else service.view().error or f"it is {service.state.value}"
+        if self._runtime.tools is not None:
+            status = self._runtime.tools.server_status(name)
+            if status.known and not status.connected:
+                return status.reason or "it is not connected"
+        return ""
+
+    async def _bring(self, instance: ServiceInstance, dependency: ResolvedDependency) -> Service:
+        spec = dependency.spec
+        service = self._registry.find(dependency.name)
+        if service is None:
+            if not spec.create:
+                raise DependencyError(f"service {dependency.name!r} not found")
+            service = await self._make(instance, dependency)
+        if spec.condition == "completed":
+            return await self._completed(service, spec.timeout)
+        await self.start(service)
+        if spec.condition == "healthy":
+            await self._healthy(service, spec.timeout)
+        return service
+
+    async def _make(self, instance: ServiceInstance, dependency: ResolvedDependency) -> Service:
+        """Make a dependency on demand; two services that need the same one at once get the same one."""
+        name, class_name = dependency.name, dependency.spec.service_class_name
+        assert class_name is not None
+        if name in self._creating:
+            await self._creating[name].wait()
+            return self._registry.get(name)
+        self._creating[name] = anyio.Event()
+        try:
+            return await self._create(class_name, name, dependency.args, instance)
+        except AlreadyExistsError:  # a person made it at the same moment
+            return self._registry.get(name)
+        finally:
+            self._creating.pop(name).set()
+
+    async def start(self, service: Service, path: tuple[str, ...] = ()) -> None:
+        """Start `service` unless it is up and stays so; a configured one after what it depends on.
+
+        Raises:
+            OstlerError: it could not be started.
+        """
+        if isinstance(service, ServiceInstance):
+            operation = service.operation
+            if not service.state.is_up or (operation is not None and operation.kind in _LEAVING):
+                await service.start()
+            return
+        while not service.state.is_up:
+            under_way = self._starting.get(service.name)
+            if under_way is None:
+                await self._start_configured(service, (*path, service.name))
+                return
+            await under_way.done.wait()
+            if under_way.error is not None:
+                raise under_way.error
+
+    async def _start_configured(self, service: Service, path: tuple[str, ...]) -> None:
+        """Start a configured service after what it depends on; who asks meanwhile joins."""
+        start = self._starting[service.name] = _Start()
+        try:
+            await self._start_needed_by(service, path)
+            with anyio.fail_after(_STATIC_START):
+                await service.start()
+        except OstlerError as error:
+            start.error = error
+            raise
+        except TimeoutError:
+            start.error = DependencyError(
+                f"service {service.name!r} was not started within {format_duration(_STATIC_START)}",
+                service=service.name,
+            )
+            raise start.error from None
+        except Exception as bug:  # boundary: a library user's own service must not end the engine
+            logger.exception("the start of %r failed unexpectedly", service.name)
+            start.error = OperationError(
+                f"the start of service {service.name!r} failed: {type(bug).__name__}: {bug}", service=service.name
+            )
+            raise start.error from bug
+        finally:
+            del self._starting[service.name]
+            start.done.set()
+
+    async def _start_needed_by(self, service: Service, path: tuple[str, ...]) -> None:
+        self._graph.refuse_cycle(service, service.dependencies)
+        failures: list[tuple[str, OstlerError]] = []
+
+        async def bring(name: str) -> None:
+            try:
+                await self.start(self._registry.get(name), path)
+            except OstlerError as error:
+                failures.append((name, error))
+
+        async with anyio.create_task_group() as group:
+            for name in service.dependencies:
+                group.start_soon(bring, name)
+        if not failures:
+            return
+        name, cause = min(failures, key=lambda failure: failure[0])
+        error = DependencyError(
+            f"service {service.name!r} waits for {name!r}: {cause.summary}",
+            service=service.name,
+            step="dependencies",
+            next_actions=(f"service_status {name} tells why",),
+        )
+        if isinstance(service, StateUpdater) and (service.state, Transition.DEPENDENCY_MISSED) in TRANSITIONS:
+            service.report(Transition.DEPENDENCY_MISSED, reason=REASON, error=error)
+            self._blocked[service.name] = {name: None for name, _ in failures}
+        raise error
+
+    async def _healthy(self, service: Service, timeout: float) -> None:
+        if not isinstance(service, BaseService):
+            if service.health is not HealthStatus.HEALTHY:
+                raise DependencyError(f"service {service.name!r} is {service.health.value}, not healthy")
+            return
+        if isinstance(service, ServiceInstance) and not service.can_be_healthy:
+            raise DependencyError(
+                f"nothing can ever tell that service {service.name!r} is healthy: its class has no healthCheck and no "
+                "status tool, or checks are not enabled",
+                next_actions=("write 'condition: started'",),
+            )
+        with anyio.move_on_after(timeout):
+            await service.wait_until(lambda s: s.health is HealthStatus.HEALTHY or not s.state.is_up)
+        if not (service.state.is_up and service.health is HealthStatus.HEALTHY):
+            why = service.evidence if isinstance(service, ServiceInstance) else ""
+            raise DependencyError(
+                f"service {service.name!r} is {service.state.value} and {service.health.value}, not healthy, "
+                f"after {format_duration(timeout)}" + (f": {why}" if why else "")
+            )
+
+    async def _completed(self, service: Service, timeout: float) -> Service:
+        """Wait until a service that does its work and ends has ended well."""
+        if not isinstance(service, ServiceInstance) or service.service_class.config.completed is None:
+            raise DependencyError(
+                f"nothing can ever tell that service {service.name!r} has completed: its class has no 'completed'",
+                next_actions=("write serviceConfig.completed in its class",),
+            )
+        if not service.has_completed:
+            await self.start(service)
+        with anyio.move_on_after(timeout):
+            await service.wait_until(lambda status: service.has_completed or status.state is ServiceState.FAILED)
+        if not service.has_completed:
+            raise DependencyError(
+                f"service {service.name!r} is {service.state.value} and has not completed"
+                + (f": {service.view().error}" if service.last_error else f" after {format_duration(timeout)}")
+            )
+        return service
+
+    # -- reactions -----------------------------------------------------------------------------------------
+
+    def service_changed(self, service: Service) -> None:
+        """React to a change of `service`: start who waited for it, tell who runs without it."""
+        for user in self._graph.dependents(service.name):
+            if not isinstance(user, ServiceInstance) or user.state is ServiceState.WAITING:
+                self._wake(user, service.name)
+            elif user.state.is_up:
+                self._tell(user, service)
+
+    def server_came(self, server: str) -> None:
+        """The downstream server `server` is connected: start who waited for it."""
+        for user in self._graph.dependents(server):
+            self._wake(user, server)
+
+    def forget(self, service: Service) -> None:
+        """Drop a service that is gone."""
+        self._blocked.pop(service.name, None)
+        self._resolved.pop(service.name, None)
+
+    def operation_ended(self, instance: ServiceInstance) -> None:
+        """Look again whether what `instance` waits for has come while its start was still ending."""
+        for name in list(self._blocked.get(instance.name, ())):
+            self._wake(instance, name)
+
+    def _wake(self, user: Service, name: str) -> None:
+        blocked = self._blocked.get(user.name, {})
+        if name not in blocked or user.state is not ServiceState.WAITING:
+            return
+        if not all(self._is_there(key, dependency) for key, dependency in blocked.items()):
+            return
+        if isinstance(user, ServiceInstance):
+            if user.is_wanted and user.operation is None:
+                del self._blocked[user.name]
+                user.request(OperationKind.START, reason=f"{name} is there")
+        elif self._runtime.task_group is not None:
+            del self._blocked[user.name]
+            self._runtime.task_group.start_soon(self._start_again, user)
+
+    async def _start_again(self, service: Service) -> None:
+        try:
+            await self.start(service)
+        except OstlerError as error:  # nobody waits for it: the event log tells
+            self._runtime.events.append(EventKind.WARNING, service.name, f"could not be started: {error}")
+
+    def _is_there(self, name: str, dependency: ResolvedDependency | None) -> bool:
+        if dependency is not None:
+            return self._is_met(dependency)
+        service = self._registry.find(name)
+        if service is not None:
+            return service.state.is_up
+        return not self._server_trouble(name)
+
+    def _is_met(self, dependency: ResolvedDependency) -> bool:
+        service = self._registry.find(dependency.name)
+        if service is None:
+            return False
+        if dependency.spec.condition == "completed":
+            return isinstance(service, ServiceInstance) and service.has_completed
+        if isinstance(service, ServiceInstance) and service.operation and service.operation.kind in _LEAVING:
+            return False
+        if not service.state.is_up:
+            return False
+        return dependency.spec.condition == "started" or service.health is HealthStatus.HEALTHY
+
+    def _tell(self, user: ServiceInstance, service: Service) -> None:
+        """Say what the change of `service` means for `user`, which is up."""
+        dependency = next((d for d in self._resolved.get(user.name, ()) if d.name == service.name), None)
+        if dependency is None or not dependency.spec.required or dependency.spec.condition == "completed":
+            return
+        problems = user.dependency_problems
+        before = problems.get(service.name)
+        problem = self._problem(user, dependency, service)
+        if problem == before:
+            return
+        if problem is not None:
+            problems[service.name] = problem
+            user.note(f"it runs on, but its dependency {problem}")
+        elif before is not None and service.state.is_up:
+            del problems[service.name]
+            user.note(f"its dependency {service.name} is there again")
+
+    def _problem(self, user: ServiceInstance, dependency: ResolvedDependency, service: Service) -> str | None:
+        name, state = service.name, service.state
+        if state.is_up:
+            if dependency.spec.condition == "healthy" and service.health is HealthStatus.UNHEALTHY:
+                return f"{name} is unhealthy"
+            seen = user.dependency_facts.get(dependency.alias)
+            if isinstance(service, ServiceInstance) and isinstance(seen, Mapping):
+                changed = _changed_outputs(cast("JsonMapping", seen), service.record.outputs)
+                if changed:
+                    return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
+            return None
+        if not state.is_settled and state is not ServiceState.RETRYING:
+            return user.dependency_problems.get(name)  # on its way: nothing new is known yet
+        error = service.view().error
+        return f"{name} is {state.value}" + (f": {error}" if error else "")
+
+    def facts_of(self, instance: ServiceInstance) -> DependencyFacts:
+        """Return what templates see of the dependencies of an instance that was adopted, as they are now."""
+        facts: dict[str, DependencyFacts] = {}
+        for dependency in self._resolved.get(instance.name, ()):
+            service = self._registry.find(dependency.name)
+            facts[dependency.alias] = _missing_facts(dependency) if service is None else _facts(service)
+        return _together(facts)
+
+
+def _facts(service: Service) -> DependencyFacts:
+    is_instance = isinstance(service, ServiceInstance)
+    outputs = service.record.outputs if is_instance else dict(service.view().outputs)
+    secrets = secrets_within(outputs, service.secrets) if is_instance else frozenset[str]()
+    return DependencyFacts({"name": service.name, "state": service.state.value, "outputs": outputs}, secrets)
+
+
+def _missing_facts(dependency: ResolvedDependency) -> DependencyFacts:
+    return DependencyFacts({"name": dependency.name, "state": "missing", "outputs": {}})
+
+
+def _together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
+    """Return the facts of every dependency, by alias, as one."""
+    names: JsonObject = {alias: fact.names for alias, fact in facts.items()}
+    return DependencyFacts(names, frozenset[str]().union(*(fact.secrets for fact in facts.values())))
+
+
+def _changed_outputs(seen: JsonMapping, outputs: JsonObject) -> list[str]:
+    before = cast("JsonObject", seen.get("outputs") or {})
+    return sorted(key for key in {*before, *outputs} if before.get(key) != outputs.get(key))

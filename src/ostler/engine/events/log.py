@@ -1,0 +1,178 @@
+"""The event log: ordered facts with a cursor, bounded in memory, kept by the store, readable and awaitable."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+
+from ostler.engine.events.history import ServiceHistory
+from ostler.engine.protocols import Clock, Store
+from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENTS = 10_000
+"""Events held in memory for who reads those of all services."""
+
+MAX_EVENTS_PER_SERVICE = 50
+"""Events held in memory for who reads those of one service, apart from the others: a noisy one pushes none out."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events and how to go on.
+
+    Attributes:
+        events: oldest first.
+        next_cursor: pass it as `since` to read what comes after.
+        truncated: there is more right now; read again from `next_cursor`.
+        dropped: some of the events after `since` are gone (retention), or `since` is a cursor that was never given
+            out (the state folder was replaced), so that reading begins anew.
+    """
+
+    events: tuple[Event, ...]
+    next_cursor: int
+    truncated: bool = False
+    dropped: bool = False
+
+
+class EventLog:
+    """Appends facts in order and tells subscribers, each in the same order."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: Store | None = None,
+        *,
+        max_events: int = MAX_EVENTS,
+        max_per_service: int = MAX_EVENTS_PER_SERVICE,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._max_events = max_events
+        self._max_per_service = max_per_service
+        self._all: deque[Event] = deque()
+        self._by_service: dict[str, ServiceHistory] = {}
+        self._ended: dict[str, int] = {}
+        """Service → cursor of its deletion; what it did is kept as long as that event is."""
+        self._last_cursor = 0
+        self._dropped_until = 0
+        self._subscribers: list[Callable[[Event], None]] = []
+        self._waiters: list[anyio.Event] = []
+
+    def __repr__(self) -> str:
+        return f"EventLog(cursor={self._last_cursor})"
+
+    @property
+    def last_cursor(self) -> int:
+        """The cursor of the newest event."""
+        return self._last_cursor
+
+    def restore(self, events: Iterable[Event], last_cursor: int) -> None:
+        """Take over what the store kept from an earlier run; cursors go on from there."""
+        expected: int | None = None
+        for event in events:
+            if expected is None or event.cursor != expected:  # a gap: what was in it is gone
+                self._dropped_until = event.cursor - 1
+            expected = event.cursor + 1
+            self._keep(event)
+        if expected is None:
+            self._dropped_until = last_cursor
+        self._last_cursor = max(last_cursor, self._last_cursor)
+
+    def append(
+        self,
+        kind: EventKind,
+        service: str = "",
+        message: str = "",
+        data: JsonObject | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Event:
+        """Record a fact. Never blocks; a subscriber that raises is logged."""
+        self._last_cursor += 1
+        event = Event(self._last_cursor, at or self._clock.now(), kind, service, message, data or {})
+        self._keep(event)
+        if self._store is not None:
+            self._store.append_events((event,))
+        for waiter in self._waiters:
+            waiter.set()
+        for subscriber in list(self._subscribers):
+            try:
+                subscriber(event)
+            except Exception:  # boundary: a subscriber's fault must not disturb the engine or other subscribers
+                logger.exception("event subscriber failed")
+        return event
+
+    def read(
+        self, *, since: int = 0, service: str = "", kinds: Collection[EventKind] = (), limit: int = 100
+    ) -> EventPage:
+        """Return the events after cursor `since`, oldest first, at most `limit`."""
+        is_foreign = since > self._last_cursor
+        since = 0 if is_foreign else since
+        own = self._by_service.get(service) if service else None
+        source = iter(()) if service and own is None else own.newest_first() if own else reversed(self._all)
+        found: list[Event] = []
+        truncated = False
+        for event in source:
+            if event.cursor <= since:
+                break
+            if not kinds or event.kind in kinds:
+                found.append(event)
+        found.reverse()
+        if len(found) > limit:
+            found, truncated = found[:limit], True
+        return EventPage(
+            tuple(found),
+            next_cursor=found[-1].cursor if truncated else self._last_cursor,
+            truncated=truncated,
+            dropped=is_foreign or since < self._gone_until(service),
+        )
+
+    async def wait(
+        self, *, since: int, service: str = "", kinds: Collection[EventKind] = (), timeout: float
+    ) -> EventPage:
+        """Return the events after `since` as soon as there is one, or an empty page after `timeout` seconds."""
+        with anyio.move_on_after(timeout):
+            while True:
+                page = self.read(since=since, service=service, kinds=kinds)
+                if page.events:
+                    return page
+                waiter = anyio.Event()
+                self._waiters.append(waiter)
+                try:
+                    await waiter.wait()
+                finally:
+                    self._waiters.remove(waiter)
+        return self.read(since=since, service=service, kinds=kinds)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def _gone_until(self, service: str) -> int:
+        own = self._by_service.get(service)
+        return own.dropped_until if service and own is not None else self._dropped_until
+
+    def _keep(self, event: Event) -> None:
+        self._last_cursor = max(self._last_cursor, event.cursor)
+        self._all.append(event)
+        if event.service:
+            own = self._by_service.get(event.service)
+            if own is None:
+                own = self._by_service[event.service] = ServiceHistory(event.service, self._max_per_service)
+            own.add(event)
+            if event.kind is EventKind.SERVICE_DELETED:
+                self._ended[event.service] = event.cursor
+            else:
+                self._ended.pop(event.service, None)
+        if len(self._all) > self._max_events:
+            oldest = self._all.popleft()
+            self._dropped_until = oldest.cursor
+            if self._ended.get(oldest.service) == oldest.cursor:
+                del self._ended[oldest.service], self._by_service[oldest.service]

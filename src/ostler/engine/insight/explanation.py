@@ -1,0 +1,227 @@
+"""Why a service is as it is: the chain of causes, the last calls, and the tool calls that come next."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.settlement import missing_outputs
+from ostler.engine.instances.vitals import (
+    NO_STOP_PLAN,
+    NOT_VERIFIABLE,
+    STOP_NOT_SENT,
+    UNKNOWN_OUTCOME,
+    UNREADABLE_CLASS,
+)
+from ostler.engine.keepers.restarts import CRASH_LOOP
+from ostler.engine.protocols import ToolDirectory
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.service import Service
+from ostler.engine.services.views import ServiceView
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject
+from ostler.model.records import CallOutcome, CallRecord, OperationRecord
+from ostler.model.states import DesiredState, HealthStatus, ServiceState
+
+_DEPTH = 3
+"""How far the causes are followed through dependencies."""
+
+_REASONS = {
+    CRASH_LOOP: "it failed again and again, so its restart policy gave up",
+    UNKNOWN_OUTCOME: "it is held: nothing can tell what came of its start, and nothing is done until somebody says",
+    NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
+    NOT_VERIFIABLE: "its class has no tool that could tell whether it runs",
+    "stop-failed": "its stop tool failed, so it may still be there",
+    STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
+    "stop-interrupted": "its stop was interrupted, so it may still be there",
+    "start-failed": "its start failed, and was cleaned up",
+    "gone": "it was running, and is not there any more",
+    "driver-unreachable": "the server that drives it cannot be asked",
+    "adopted-unverified": "it is taken for running, as its class says (onUnknown: adopt); nothing has verified it",
+    UNREADABLE_CLASS: "its class was stored by another version of Ostler",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NextCall:
+    """A tool call that is ready to be sent, and when it is the right one."""
+
+    tool: str
+    args: JsonObject
+    when: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """One journaled tool call, redacted."""
+
+    operation: str
+    call: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that explains one service's state; masked.
+
+    Attributes:
+        view: the service now.
+        question: what only a person can answer, if there is such a thing.
+        causes: from the service itself down to what is behind it.
+        calls: the last tool calls, newest first.
+        next_calls: what to do, best first.
+    """
+
+    view: ServiceView
+    question: str = ""
+    causes: tuple[str, ...] = ()
+    calls: tuple[PastCall, ...] = ()
+    next_calls: tuple[NextCall, ...] = field(default=())
+
+
+def explain(
+    service: Service, registry: ServiceRegistry, tools: ToolDirectory | None, history: Sequence[OperationRecord]
+) -> Explanation:
+    """Explain `service`.
+
+    Args:
+        service: which.
+        registry: where its dependencies are.
+        tools: knows the downstream servers; None when nothing does.
+        history: its newest operations, newest first.
+    """
+    view = service.view()
+    causes = list(dict.fromkeys(_causes(service, registry, tools, _DEPTH)))
+    question = ""
+    if view.reason in (UNKNOWN_OUTCOME, NO_STOP_PLAN, NOT_VERIFIABLE, "stop-failed"):
+        question = _question(service, view)
+    calls = tuple(PastCall(operation.kind.value, call) for operation in history for call in reversed(operation.calls))
+    return Explanation(view, question, tuple(causes), calls, tuple(_next_calls(service, view, registry, tools)))
+
+
+def _question(service: Service, view: ServiceView) -> str:
+    text = view.error or ""
+    error = service.last_error
+    if isinstance(error, OstlerError):
+        text = error.summary
+    if view.reason == NO_STOP_PLAN:
+        return f"{view.name} runs. What are {', '.join(_needed(service)) or 'the outputs of its start tool'}?"
+    return text or f"does {view.name} run?"
+
+
+def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | None, depth: int) -> Iterator[str]:
+    view = service.view()
+    if view.operation is not None:
+        reason = f" ({view.operation.reason})" if view.operation.reason else ""
+        step = f", at {view.operation.step}" if view.operation.step else ""
+        yield f"{view.name}: a {view.operation.kind.value} is under way{reason}{step}"
+    yield f"{view.name} is {_state_words(view)}"
+    if view.error and not view.state.is_up:
+        yield f"{view.name}: {_own_error(service, view)}"
+    if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
+        yield f"{view.name}: {view.health_failures} health checks failed in a row: {view.evidence or view.error or '?'}"
+    for name in view.dependencies if depth and not view.state.is_up else ():
+        dependency = registry.find(name)
+        if dependency is None:
+            yield f"{view.name} depends on {name}, which does not exist"
+        elif not dependency.state.is_up:
+            yield from _causes(dependency, registry, tools, depth - 1)
+    for server, reason in _lost_servers(service, tools):
+        yield f"downstream server {server} is not connected: {reason}"
+
+
+def _lost_servers(service: Service, tools: ToolDirectory | None) -> Iterator[tuple[str, str]]:
+    """Yield the servers that drive `service` and are not connected, with the reason."""
+    if isinstance(service, ServiceInstance) and tools is not None:
+        for server in service.service_class.servers():
+            status = tools.server_status(server)
+            if not status.connected:
+                yield server, status.reason or "unknown reason"
+
+
+def _state_words(view: ServiceView) -> str:
+    words = view.state.value
+    if view.state.is_up and view.health is not HealthStatus.UNKNOWN:
+        words += f" and {view.health.value}"
+    why = _REASONS.get(view.reason, "")
+    if not why and view.state is ServiceState.STOPPED:
+        why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
+    if not why and view.state is ServiceState.WAITING:
+        why = "it starts by itself when what it needs is there"
+    return f"{words}: {why}" if why else words
+
+
+def _own_error(service: Service, view: ServiceView) -> str:
+    error = service.last_error
+    return error.summary if isinstance(error, OstlerError) else view.error or ""
+
+
+def _needed(service: Service) -> list[str]:
+    if not isinstance(service, ServiceInstance):
+        return []
+    return missing_outputs(service.service_class.tools.start.outputs, service.record.step_outputs.get("start") or {})
+
+
+def _adopt(service: Service, view: ServiceView, when: str) -> NextCall:
+    outputs: JsonObject = dict.fromkeys(_needed(service), "…")
+    return NextCall("service_start", {"name": view.name, "adopt": outputs}, when)
+
+
+def _next_calls(
+    service: Service, view: ServiceView, registry: ServiceRegistry, tools: ToolDirectory | None
+) -> Iterator[NextCall]:
+    name: JsonObject = {"name": view.name}
+    has_plan = isinstance(service, ServiceInstance) and bool(service.record.stop_plan)
+    can_look = isinstance(service, ServiceInstance) and bool(
+        service.service_class.tools.find or service.service_class.tools.status
+    )
+    if view.operation is not None:
+        yield NextCall("service_wait", {**name, "state": ["running", "stopped", "failed"]}, "to wait for its end")
+    if view.reason in (UNKNOWN_OUTCOME, NOT_VERIFIABLE):
+        yield _adopt(service, view, "if it runs")
+        if has_plan:
+            yield NextCall("service_stop", name, "to stop it, whatever is there")
+        yield NextCall("service_delete", {**name, "abandon": True}, "if it does not run, or you have removed it")
+        if can_look:
+            yield NextCall("service_start", name, "to look again, and start it if it is not there")
+    elif view.reason == NO_STOP_PLAN:
+        yield _adopt(service, view, "with the values filled in, so that it can be stopped")
+    elif view.reason == UNREADABLE_CLASS:
+        if has_plan:
+            yield NextCall("service_stop", name, "to stop it by its pinned plan")
+        yield NextCall("service_delete", {**name, "abandon": True}, "to forget it, once you have looked")
+        return
+    elif view.reason == STOP_NOT_SENT:
+        yield NextCall("service_stop", name, "to try again")
+        yield NextCall("service_start", name, "to keep it running after all")
+    elif view.reason in ("stop-failed", "stop-interrupted"):
+        yield NextCall("service_stop", name, "to try again")
+        yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")
+    yield from _after_the_cause(service, view, registry, tools)
+
+
+def _after_the_cause(
+    service: Service, view: ServiceView, registry: ServiceRegistry, tools: ToolDirectory | None
+) -> Iterator[NextCall]:
+    name: JsonObject = {"name": view.name}
+    for server, _ in _lost_servers(service, tools):
+        if registry.find(server) is not None:
+            yield NextCall("service_start", {"name": server}, "to connect the server that drives it")
+            yield NextCall("service_logs", {"name": server}, "to see why it does not connect")
+    for other in view.dependencies if not view.state.is_up else ():
+        dependency = registry.find(other)
+        if dependency is not None and not dependency.state.is_up:
+            yield NextCall("service_explain", {"name": other}, "why what it depends on is not there")
+    has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
+    troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
+    if troubled and has_logs:
+        yield NextCall("service_logs", name, "what it printed")
+    if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
+        yield NextCall("service_restart", name, "to restart it")
+    if view.state is ServiceState.FAILED and not view.reason.startswith(("stop-", UNKNOWN_OUTCOME)):
+        yield NextCall("service_start", name, "once the cause is mended")
+    if view.state is ServiceState.STOPPED:
+        yield NextCall("service_start", name, "to start it")
+
+
+def is_noteworthy(call: CallRecord) -> bool:
+    """Whether the arguments of a past call are worth showing: it failed, or nobody knows what it did."""
+    return call.outcome is not CallOutcome.ANSWERED or bool(call.error)

@@ -1,0 +1,237 @@
+"""One operation under way: who waits for it, how it is cancelled, and its journal record."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import anyio
+
+from ostler.engine.protocols import Progress
+from ostler.engine.services.views import OperationView
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
+
+ANSWER_GRACE = 5.0
+"""Seconds that a cancelled start still waits for the answer of a start call under way.
+
+The answer names what was started (a pid, an id), and without it the stop tool often cannot be called at all.
+"""
+
+
+class Operation:
+    """A start, stop, restart, delete or verification of one service.
+
+    Attributes:
+        kind: what it does.
+        record: the journal's view of it; replaced, never changed.
+        step: the lifecycle step that it is at, for people.
+        last_miss: why the last ready check did not pass.
+        resumes: finishes what an earlier run of the server was cut off in.
+        adopt: take the service for running, with these outputs of its start tool; None: start it.
+        done_steps: steps of the operation that it resumes which need not be done again.
+        submitted: it was given to the store, so that its end has to be told as well.
+        committed: the store has it.
+        changed: whether anything had to be done.
+        message: one sentence about the end.
+        error: why it failed.
+    """
+
+    def __init__(
+        self,
+        kind: OperationKind,
+        *,
+        operation_id: str,
+        service_id: str,
+        service_name: str,
+        now: datetime,
+        reason: str = "",
+        force: bool = False,
+        abandon: bool = False,
+        class_digest: str = "",
+        class_name: str = "",
+        resumes: bool = False,
+        adopt: JsonObject | None = None,
+    ) -> None:
+        self.kind = kind
+        self.record = OperationRecord(
+            operation_id,
+            service_id,
+            service_name,
+            kind,
+            now,
+            reason,
+            class_digest=class_digest,
+            idempotency_key=operation_id,
+            force=force,
+            abandon=abandon,
+            class_name=class_name,
+        )
+        self.step = ""
+        self.last_miss = ""
+        self.resumes = resumes
+        self.adopt = adopt
+        self.done_steps: frozenset[str] = frozenset()
+        self.took_over_start = False
+        self.changed = True
+        self.message = ""
+        self.error: OstlerError | None = None
+        self.cancel_reason = ""
+        self.submitted = self.committed = False
+        self._done = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._critical: anyio.CancelScope | None = None
+        self._listeners: list[Progress] = []
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.kind.value} of {self.record.service_name!r} {self.id} step={self.step!r}>"
+
+    @property
+    def id(self) -> str:
+        """The operation's id."""
+        return self.record.id
+
+    @property
+    def reason(self) -> str:
+        """Why it was begun."""
+        return self.record.reason
+
+    @property
+    def force(self) -> bool:
+        """Whether a delete goes on when its stop fails."""
+        return self.record.force
+
+    @property
+    def abandon(self) -> bool:
+        """Whether a delete stops nothing."""
+        return self.record.abandon
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+        return self._done.is_set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to end early."""
+        return bool(self.cancel_reason)
+
+    def view(self) -> OperationView:
+        """Return a snapshot."""
+        return OperationView(self.id, self.kind, self.record.started_at, self.step, self.reason)
+
+    async def wait(self) -> None:
+        """Wait for the end.
+
+        Raises:
+            OstlerError: the operation failed or was cancelled.
+        """
+        await self._done.wait()
+        if self.error is not None:
+            raise self.error
+
+    def cancel(self, reason: str, *, grace: float = ANSWER_GRACE) -> None:
+        """Ask the operation to end early; it still cleans up after itself."""
+        if self.cancel_reason or self._done.is_set():
+            return
+        self.cancel_reason = reason
+        if self._critical is not None:
+            self._critical.deadline = min(self._critical.deadline, anyio.current_time() + grace)
+        elif self._scope is not None:
+            self._scope.cancel()
+
+    def enter(self, scope: anyio.CancelScope) -> None:
+        """Take `scope` as the one that `cancel` ends."""
+        self._scope = scope
+        if self.cancel_reason:
+            scope.cancel()
+
+    def enter_critical(self, scope: anyio.CancelScope) -> None:
+        """A call whose answer is needed to clean up is under way in the shielded `scope`."""
+        self._critical = scope
+        if self.cancel_reason:
+            scope.deadline = min(scope.deadline, anyio.current_time() + ANSWER_GRACE)
+
+    def leave_critical(self) -> None:
+        """The critical call is over; a cancellation that came meanwhile takes effect now."""
+        self._critical = None
+        if self.cancel_reason and self._scope is not None:
+            self._scope.cancel()
+
+    def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
+        """Note the end; waiters go on after `release`."""
+        self.error = error
+        self.record = replace(
+            self.record,
+            finished_at=now,
+            outcome=outcome,
+            error=str(error) if error is not None else "",
+            error_code=error.code if error is not None else "",
+            message=self.message,
+            changed=self.changed,
+        )
+
+    def release(self) -> None:
+        """Let the waiters go on."""
+        self._done.set()
+
+    def add_listener(self, progress: Progress) -> None:
+        """Send progress to one more waiter."""
+        self._listeners.append(progress)
+
+    def remove_listener(self, progress: Progress) -> None:
+        """A waiter has gone."""
+        if progress in self._listeners:
+            self._listeners.remove(progress)
+
+    async def report_progress(self, done: float, total: float | None, message: str | None) -> None:
+        """Tell every waiter how far it is."""
+        for listener in list(self._listeners):
+            await listener(done, total, message)
+
+    def begin_call(self, step: str, tool: str, args: JsonObject, now: datetime) -> int:
+        """Add a call to the record as intended; return its sequence number."""
+        seq = len(self.record.calls)
+        call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
+        self.record = replace(self.record, calls=(*self.record.calls, call))
+        return seq
+
+    def end_call(
+        self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None
+    ) -> None:
+        """Note what came of a call."""
+        calls = list(self.record.calls)
+        calls[seq] = replace(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
+        self.record = replace(self.record, calls=tuple(calls))
+
+    def calls(self, step: str) -> Sequence[CallRecord]:
+        """Return the calls of one step."""
+        return [call for call in self.record.calls if call.step == step]
+
+    def may_have_started(self) -> bool:
+        """Whether a start or restart call of this operation (or of one that it resumes) may have acted."""
+        return self.took_over_start or self.record.may_have_started
+
+    def add_requests(self, requests: JsonObject) -> None:
+        """Answer these requests too: idempotency keys, each with the digest of what was asked for."""
+        self.record = replace(self.record, requests={**self.record.requests, **requests})
+
+    def set_key(self, key: str) -> None:
+        """Take over the idempotency key of the operation that is done again."""
+        self.record = replace(self.record, idempotency_key=key)
+
+
+async def follow(operation: Operation, progress: Progress | None) -> None:
+    """Wait for `operation`, sending its progress to `progress`.
+
+    Raises:
+        OstlerError: it failed.
+    """
+    if progress is None:
+        await operation.wait()
+        return
+    operation.add_listener(progress)
+    try:
+        await operation.wait()
+    finally:
+        operation.remove_listener(progress)

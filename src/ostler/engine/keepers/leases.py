@@ -1,0 +1,146 @@
+"""Leases: a service with a TTL is warned of before its end, then stopped by its pinned plan."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.runtime import Runtime
+from ostler.model.durations import format_duration
+from ostler.model.errors import ArgumentError
+from ostler.model.events import EventKind
+from ostler.model.records import OperationKind
+
+WARNING_SHARE = 0.1
+"""The warning comes when this share of the lease is left, at most `WARNING_MAX` seconds before its end."""
+
+WARNING_MAX = 300.0
+
+LEASE_EXPIRED = "lease expired"
+"""Reason of the stop operation."""
+
+_CHECK_EVERY = 5.0
+"""Seconds after which the wall clock is read again in any case: it may have jumped."""
+
+_RETRY_FIRST = 5.0
+_RETRY_MAX = 300.0
+
+
+@dataclass(slots=True)
+class _Lease:
+    """What was done about one instance's lease. `ends` is the end that the rest is about."""
+
+    instance: ServiceInstance
+    ends: datetime | None = None
+    is_warned: bool = False
+    is_expired: bool = False
+    attempts: int = 0
+    next_attempt: float = 0.0
+
+
+class LeaseKeeper:
+    """Looks at every lease from one task."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._leases: dict[str, _Lease] = {}
+        self._wake = anyio.Event()
+
+    def watch(self, instance: ServiceInstance) -> None:
+        """Keep the lease of `instance`, when it has one."""
+        if instance.record.lease_expires_at is not None:
+            self._leases.setdefault(instance.id, _Lease(instance))
+            self._wake.set()
+
+    def forget(self, instance: ServiceInstance) -> None:
+        """Drop a service that is gone."""
+        self._leases.pop(instance.id, None)
+
+    async def run(self) -> None:
+        """Keep the leases until cancelled."""
+        while True:
+            self._wake = anyio.Event()
+            pause = min((self._keep(lease) for lease in list(self._leases.values())), default=None)
+            with anyio.move_on_after(None if pause is None else min(max(pause, 0.05), _CHECK_EVERY)):
+                await self._wake.wait()
+
+    async def renew(self, instance: ServiceInstance, lease: float | None) -> None:
+        """Let the lease end `lease` seconds from now (None: its own length again); durable when this returns.
+
+        Raises:
+            ArgumentError: the length is not positive, or there is none.
+        """
+        length = instance.record.lease if lease is None else lease
+        if length is None:
+            raise ArgumentError(
+                ["lease is required: the service has none yet"],
+                service=instance.name,
+                next_actions=("give a duration, such as 2h",),
+            )
+        if length <= 0:
+            raise ArgumentError(["lease must be longer than 0s"], service=instance.name)
+        self._let_end_in(instance, length)
+        await instance.commit()
+        self._runtime.events.append(
+            EventKind.LEASE_RENEWED,
+            instance.name,
+            f"lease renewed for {format_duration(length)}",
+            {"expiresAt": _text(instance.record.lease_expires_at)},
+        )
+        self.watch(instance)
+        self._wake.set()
+
+    def begin_anew(self, instance: ServiceInstance) -> None:
+        """Somebody starts a service whose lease is over: it has its length again (durable with the start)."""
+        ends, length = instance.record.lease_expires_at, instance.record.lease
+        if ends is not None and length is not None and ends <= self._runtime.clock.now():
+            self._let_end_in(instance, length)
+            self._wake.set()
+
+    def _let_end_in(self, instance: ServiceInstance, length: float) -> None:
+        instance.set_record(lease=length, lease_expires_at=self._runtime.clock.now() + timedelta(seconds=length))
+
+    def _keep(self, lease: _Lease) -> float:
+        """Do what is due for one lease; return the seconds until something may be."""
+        instance, ends = lease.instance, lease.instance.record.lease_expires_at
+        if ends is None or instance.removed:
+            return _CHECK_EVERY
+        if lease.ends != ends:
+            lease.ends, lease.is_warned, lease.is_expired, lease.attempts = ends, False, False, 0
+        if not (instance.state.is_up or instance.is_wanted or (lease.is_expired and instance.record.has_leftover)):
+            return _CHECK_EVERY
+        left = (ends - self._runtime.clock.now()).total_seconds()
+        if left <= 0:
+            return self._expire(lease)
+        warn_before = min((instance.record.lease or 0.0) * WARNING_SHARE, WARNING_MAX)
+        if left > warn_before:
+            return left - warn_before
+        if not lease.is_warned:
+            lease.is_warned = True
+            self._runtime.events.append(
+                EventKind.LEASE_EXPIRING,
+                instance.name,
+                f"lease ends in {format_duration(round(left, 1))}; the service is stopped then, unless it is renewed",
+                {"expiresAt": _text(ends)},
+            )
+        return left
+
+    def _expire(self, lease: _Lease) -> float:
+        """Stop the service; when that fails, again after a growing pause."""
+        instance, now = lease.instance, anyio.current_time()
+        if not lease.is_expired:
+            lease.is_expired, lease.next_attempt = True, now
+            self._runtime.events.append(EventKind.LEASE_EXPIRED, instance.name, "lease ended; stopping")
+        operation = instance.operation
+        if operation is not None and operation.kind in (OperationKind.STOP, OperationKind.DELETE):
+            return _CHECK_EVERY
+        if now >= lease.next_attempt:
+            instance.request(OperationKind.STOP, reason=LEASE_EXPIRED)
+            lease.next_attempt = now + min(_RETRY_FIRST * 2**lease.attempts, _RETRY_MAX)
+            lease.attempts = min(lease.attempts + 1, 16)
+        return lease.next_attempt - now
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")

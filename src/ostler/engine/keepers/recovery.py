@@ -1,0 +1,252 @@
+"""After a restart: services come back as records, are verified before anything is claimed, then adopted or started."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import anyio
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.runtime import Runtime
+from ostler.engine.instances.teardown import MISSED_STOP
+from ostler.engine.instances.vitals import NOT_VERIFIABLE, STOP_NOT_SENT
+from ostler.engine.keepers.health import HealthScheduler
+from ostler.engine.protocols import PutOperation, StoredState
+from ostler.model.errors import OperationError, OstlerError
+from ostler.model.manifest import ServiceClass
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
+from ostler.model.states import ServiceState
+from ostler.rules.loading.manifests import service_class_from_json
+from ostler.rules.secrets.record_secrets import possible_secrets
+
+logger = logging.getLogger(__name__)
+
+VERIFY_CONCURRENCY = 32
+"""Services verified at once after a restart."""
+
+_ASK_AGAIN = 5.0
+"""Seconds until a server that is connected, but did not take the question, is asked again."""
+
+_PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
+"""States in which a start was to come by itself."""
+
+
+class Recovery:
+    """Brings the services of an earlier run back."""
+
+    def __init__(self, runtime: Runtime, health: HealthScheduler) -> None:
+        self._runtime = runtime
+        self._health = health
+        self._promised: set[str] = set()
+        self._restored: list[ServiceInstance] = []
+        self._orphaned: list[OperationRecord] = []
+        self.finished = anyio.Event()
+
+    def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
+        """Put every stored service into the registry, not yet verified."""
+        opened: dict[str, list[OperationRecord]] = defaultdict(list)
+        for operation in state.open_operations:
+            opened[operation.service_id].append(operation)
+        classes: dict[str, ServiceClass] = {}
+        for record in state.services:
+            instance = self._instance(record, opened.pop(record.id, []), classes)
+            register(instance)
+            self._restored.append(instance)
+        self._orphaned = [operation for operations in opened.values() for operation in operations]
+
+    def _instance(
+        self, record: ServiceRecord, opened: list[OperationRecord], classes: dict[str, ServiceClass]
+    ) -> ServiceInstance:
+        unreadable: OstlerError | None = None
+        service_class = classes.get(record.class_digest)
+        if service_class is None:
+            try:
+                service_class = classes[record.class_digest] = service_class_from_json(record.class_manifest)
+            except OstlerError as error:
+                unreadable, service_class = error, _stand_in(record)
+        settled = record.state in (ServiceState.STOPPED, ServiceState.FAILED) and not opened
+        nothing_left = settled and not record.has_leftover
+        keeps = nothing_left or (settled and record.state is ServiceState.FAILED)
+        state = record.state if keeps else ServiceState.UNKNOWN
+        instance = ServiceInstance(self._runtime, record, service_class, state=state)
+        if opened:
+            instance.take_interrupted(opened)
+        if record.state in _PROMISED:
+            self._promised.add(record.id)
+        if unreadable is not None:
+            self._show_unreadable(instance, unreadable)
+        return instance
+
+    def _show_unreadable(self, instance: ServiceInstance, cause: OstlerError) -> None:
+        """A service whose class this version cannot read stays in sight: it can still be stopped by its pinned plan."""
+        name = instance.name
+        error = OperationError(
+            f"the class {instance.record.class_name!r} of service {name!r} was stored by another version of Ostler and "
+            f"cannot be read: {cause.summary}",
+            service=name,
+            next_actions=(
+                f"service_stop {name} or service_delete {name} uses its pinned stop plan"
+                if instance.record.stop_plan
+                else "look for it by hand, as no stop plan is pinned",
+                f"service_delete {name} with abandon=true forgets it",
+                "or use the version of Ostler that made it",
+            ),
+        )
+        logger.error("%s", error)
+        instance.show_unreadable(error, possible_secrets(instance.record))
+
+    async def run(self) -> None:
+        """Verify and resolve everything that was restored."""
+        limit = anyio.CapacityLimiter(VERIFY_CONCURRENCY)
+
+        async def resolve(instance: ServiceInstance) -> None:
+            try:
+                async with limit:
+                    operation = self._first_step(instance)
+                    if operation is not None and operation.kind is OperationKind.VERIFY:
+                        await operation.wait()
+                if operation is not None:  # a start may wait for others: it must not keep them from their turn
+                    await operation.wait()
+                await self._follow_up(instance)
+            except OstlerError as error:
+                logger.warning("recovery of %r: %s", instance.name, error)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._close_orphaned)
+            for instance in self._restored:
+                group.start_soon(resolve, instance)
+        self._restored.clear()
+        self.finished.set()
+
+    def server_is_back(self, instance: ServiceInstance) -> None:
+        """The server that drives `instance` is connected again: verify what could not be."""
+        group = self._runtime.task_group
+        if instance.state is not ServiceState.UNREACHABLE or instance.operation is not None or group is None:
+            return
+        operation = self._first_step(instance) or instance.request(
+            OperationKind.VERIFY, reason="driving server is back"
+        )
+        group.start_soon(self._after_verification, instance, operation.wait)
+
+    def operation_ended(self, instance: ServiceInstance) -> None:
+        """No operation of `instance` is under way any more: its server may have come back before it was missed."""
+        group = self._runtime.task_group
+        missed = instance.state is ServiceState.UNREACHABLE and instance.status.reason == STOP_NOT_SENT
+        if missed and group is not None and self._can_ask(instance):
+            group.start_soon(self._ask_again, instance)
+
+    async def _ask_again(self, instance: ServiceInstance) -> None:
+        await anyio.sleep(_ASK_AGAIN)
+        self.server_is_back(instance)
+
+    async def _after_verification(self, instance: ServiceInstance, wait: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await wait()
+            await self._follow_up(instance)
+        except OstlerError as error:
+            logger.warning("verification of %r: %s", instance.name, error)
+
+    def _first_step(self, instance: ServiceInstance) -> Operation | None:
+        """Ask for what is to be done first about `instance`; None when its record says all."""
+        old = instance.interrupted
+        if instance.removed or instance.operation is not None:  # somebody was quicker and has decided
+            return instance.operation
+        if old is None or old.kind is OperationKind.VERIFY:
+            if old is None and instance.state not in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+                return None
+            return instance.request(OperationKind.VERIFY, reason="restored")
+        if self._waits_for_driver(instance, old.kind):
+            return instance.request(OperationKind.VERIFY, reason="restored")
+        return instance.request(
+            old.kind, reason="resumed after a crash", force=old.force, abandon=old.abandon, resumes=True
+        )
+
+    def _waits_for_driver(self, instance: ServiceInstance, kind: OperationKind) -> bool:
+        """Whether a stop has to wait until the server that carries it out is connected."""
+        tools = self._runtime.tools
+        if tools is None or kind not in (OperationKind.STOP, OperationKind.DELETE):
+            return False
+        calls = instance.record.stop_plan
+        servers = {call.tool.partition("/")[0] for call in calls} if calls else instance.service_class.servers()
+        return not all(tools.server_status(server).connected for server in servers)
+
+    async def _follow_up(self, instance: ServiceInstance) -> None:
+        """After the first step: watch what runs, stop what must not stay, start what was to start."""
+        while not instance.removed and (operation := self._next_step(instance)) is not None:
+            await operation.wait()
+        if instance.removed:
+            return
+        if instance.state.is_up:
+            self._health.watch(instance, spread=True)
+        if instance.state is ServiceState.UNREACHABLE:
+            if self._can_ask(instance):  # it came back while the verification was being recorded
+                await self._ask_again(instance)
+            return
+        if not instance.record.persist:
+            if instance.state.is_up:
+                instance.note("not persisted and left over from an earlier run: stopping it")
+            await instance.request(OperationKind.DELETE, reason="not persisted").wait()
+            return
+        if self._is_to_be_stopped(instance):
+            await instance.request(OperationKind.STOP, reason="its stop could not be sent before").wait()
+            return
+        wanted = instance.record.auto_start or instance.id in self._promised
+        self._promised.discard(instance.id)
+        if instance.state is ServiceState.STOPPED and instance.is_wanted and wanted and instance.operation is None:
+            reason = "autoStart" if instance.record.auto_start else "it was to be started when the server ended"
+            instance.request(OperationKind.START, reason=reason)
+
+    def _next_step(self, instance: ServiceInstance) -> Operation | None:
+        """After a verification: go on with what waited for the driver."""
+        old = instance.interrupted
+        if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
+            return None
+        return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
+
+    @staticmethod
+    def _is_to_be_stopped(instance: ServiceInstance) -> bool:
+        """Whether a stop that never left is still wanted, and there may be something to stop."""
+        record = instance.record
+        if instance.is_wanted or not (record.counters.get(MISSED_STOP) and record.stop_plan) or instance.operation:
+            return False
+        is_blind = instance.state is ServiceState.UNKNOWN and instance.status.reason == NOT_VERIFIABLE
+        return instance.state.is_up or is_blind
+
+    def _can_ask(self, instance: ServiceInstance) -> bool:
+        tools = self._runtime.tools
+        return tools is not None and all(
+            tools.server_status(server).connected for server in instance.service_class.servers()
+        )
+
+    async def _close_orphaned(self) -> None:
+        """Operations whose service is gone have nothing left to resolve."""
+        now = self._runtime.clock.now()
+        closed = [
+            PutOperation(
+                replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="its service is gone")
+            )
+            for old in self._orphaned
+        ]
+        self._orphaned = []
+        if closed:
+            try:
+                await self._runtime.store.commit(closed)
+            except OstlerError as error:
+                logger.warning("%s", error)
+
+
+def _stand_in(record: ServiceRecord) -> ServiceClass:
+    """Return a class in the place of one that cannot be read: it starts nothing, and its service can be stopped."""
+    stop = record.stop_plan[-1].tool if record.stop_plan else "unreadable/stop"
+    return service_class_from_json(
+        {
+            "apiVersion": "ostler/v1",
+            "kind": "ServiceClass",
+            "metadata": {"name": record.class_name},
+            "spec": {
+                "serviceConfig": {"lifecycleTools": {"start": {"tool": "unreadable/start"}, "stop": {"tool": stop}}}
+            },
+        }
+    )

@@ -1,0 +1,1 @@
+"""What a caller may ask for: create, start, stop, restart, delete, and its idempotency keys."""

@@ -1,0 +1,195 @@
+"""Requests to services: start, stop, restart, delete of one, with what they mean for its dependents and its lease."""
+
+import anyio
+
+from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.ordering import stop_in_order
+from ostler.engine.dependencies.prerequisites import Prerequisites
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import Operation, follow
+from ostler.engine.instances.runtime import Runtime
+from ostler.engine.keepers.leases import LeaseKeeper
+from ostler.engine.keepers.restarts import RestartKeeper
+from ostler.engine.protocols import Progress, PutOperation
+from ostler.engine.requests.idempotency import Asked, Replays
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.service import Service
+from ostler.engine.services.views import OperationResult
+from ostler.model.errors import OperationError
+from ostler.model.records import OperationKind, OperationRecord
+from ostler.model.states import ServiceState
+
+
+class Requests:
+    """Hands requests to services and says how they went."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        registry: ServiceRegistry,
+        graph: DependencyGraph,
+        prerequisites: Prerequisites,
+        *,
+        restarts: RestartKeeper,
+        leases: LeaseKeeper,
+    ) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._replays = Replays(runtime, registry)
+        self._graph = graph
+        self._needs = prerequisites
+        self._restarts = restarts
+        self._leases = leases
+
+    async def operate(
+        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
+    ) -> OperationResult:
+        """Carry out what is asked of the service `name`, whatever sort of service it is.
+
+        An idempotency key that was used before gives the earlier answer, and nothing is done.
+        """
+        if asked.key:
+            return await self._operate_once(name, asked, wait=wait, timeout=timeout, progress=progress)
+        service = self._registry.get(name)
+        if not isinstance(service, ServiceInstance):
+            return await self._operate_static(service, asked, timeout=timeout)
+        if asked.dependents:
+            await self.stop_dependents(name, timeout)
+        return await self.carry_out(service, asked, wait=wait, timeout=timeout, progress=progress)
+
+    async def _operate_once(
+        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
+    ) -> OperationResult:
+        async with self._replays.turn(name, asked.key):
+            found = await self._replays.find(name, asked)
+            if isinstance(found, OperationRecord):
+                return self._replays.answer(found)
+            instance = self._registry.get(name)
+            if not isinstance(instance, ServiceInstance):
+                raise OperationError(
+                    f"service {name!r} is a configured {instance.service_type}, of which no requests are recorded: an "
+                    "idempotency key has no effect on it",
+                    service=name,
+                    next_actions=("ask without idempotencyKey",),
+                )
+            if found is None:
+                if asked.dependents:
+                    await self.stop_dependents(name, timeout)
+                found = await self._accept(instance, asked, is_durable=True)
+        return await self._follow(instance, found, wait=wait, timeout=timeout, progress=progress)
+
+    async def _operate_static(self, service: Service, asked: Asked, *, timeout: float | None) -> OperationResult:
+        kind, name = asked.kind, service.name
+        if asked.adopt is not None:
+            raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
+        if kind is OperationKind.DELETE:
+            raise OperationError(
+                f"service {name!r} is a configured {service.service_type}; it cannot be deleted here",
+                service=name,
+                next_actions=("remove it from its file (mcp.json or services/)", f"or service_stop {name}"),
+            )
+        if asked.dependents:
+            await self.stop_dependents(name, timeout)
+        was_up, was_stopped = service.state.is_up, service.state is ServiceState.STOPPED
+        if kind is OperationKind.START and was_up:
+            return OperationResult(service.view(), f"service {service.name} is already running", changed=False)
+        if kind is OperationKind.STOP and was_stopped:
+            return OperationResult(service.view(), f"service {service.name} is already stopped", changed=False)
+        with anyio.move_on_after(timeout) as scope:
+            match kind:
+                case OperationKind.START:
+                    await self._needs.start(service)
+                case OperationKind.STOP:
+                    await service.stop()
+                case _:
+                    await service.restart()
+        done = not scope.cancelled_caught
+        words = {OperationKind.START: "started", OperationKind.STOP: "stopped"}.get(kind, "restarted")
+        message = f"service {service.name} was {words}" if done else f"service {service.name} is not there yet"
+        return OperationResult(service.view(), message, finished=done)
+
+    async def carry_out(
+        self,
+        instance: ServiceInstance,
+        asked: Asked,
+        *,
+        wait: bool,
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> OperationResult:
+        """Carry out what a person asked of an instance."""
+        operation = await self._accept(instance, asked, is_durable=not wait)
+        return await self._follow(instance, operation, wait=wait, timeout=timeout, progress=progress)
+
+    async def _accept(self, instance: ServiceInstance, asked: Asked, *, is_durable: bool) -> Operation:
+        """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
+        self._restarts.forget(instance)
+        if asked.kind in (OperationKind.START, OperationKind.RESTART):
+            self._leases.begin_anew(instance)
+        operation = instance.request(
+            asked.kind, reason="requested", force=asked.force, abandon=asked.abandon, adopt=asked.adopt
+        )
+        if asked.key:
+            operation.add_requests({asked.key: asked.digest})
+        if operation.record.finished_at is not None:  # it joined one whose end is just being recorded
+            if asked.key:
+                await self._runtime.store.commit([PutOperation(operation.record)])
+        elif is_durable and (asked.key or not operation.committed):
+            await instance.commit(operation)
+        return operation
+
+    async def _follow(
+        self,
+        instance: ServiceInstance,
+        operation: Operation,
+        *,
+        wait: bool,
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> OperationResult:
+        kind = operation.kind
+        if wait:
+            with anyio.move_on_after(timeout):
+                await follow(operation, progress)
+                message = operation.message + self._still_using(instance, kind)
+                return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
+        return OperationResult(
+            instance.view(),
+            f"{kind.value} of service {instance.name} is under way",
+            finished=False,
+            operation_id=operation.id,
+        )
+
+    def _still_using(self, instance: ServiceInstance, kind: OperationKind) -> str:
+        """Say which running services depend on one that was just taken away."""
+        if kind not in (OperationKind.STOP, OperationKind.DELETE):
+            return ""
+        users = [dependent.name for dependent in self._graph.dependents(instance.name) if dependent.state.is_up]
+        return f"; still running and depending on it: {', '.join(users)}" if users else ""
+
+    async def stop_dependents(self, name: str, timeout: float | None) -> None:
+        """Stop what depends on the service `name`, directly or not.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OperationError: one of them could not be stopped.
+        """
+        service = self._registry.get(name)
+        running = [user for user in self._graph.all_dependents(service.name) if user.state is not ServiceState.STOPPED]
+        failures = await stop_in_order(running, self._graph, self.stop, timeout=timeout)
+        if failures:
+            raise OperationError(
+                f"service {service.name!r} was not stopped, because stopping what depends on it failed: "
+                + "; ".join(f"{name}: {error.summary}" for name, error in sorted(failures.items())),
+                service=service.name,
+                next_actions=(f"service_status {min(failures)} shows it", "or stop it without its dependents"),
+            )
+
+    async def stop(self, service: Service) -> None:
+        """Stop `service`, because a person asked for it; raises OstlerError when it cannot be."""
+        if not isinstance(service, ServiceInstance):
+            if service.state is not ServiceState.STOPPED:
+                await service.stop()
+            return
+        self._restarts.forget(service)
+        await service.request(OperationKind.STOP, reason="requested").wait()

@@ -1,0 +1,131 @@
+"""Idempotency keys: what was asked for under a key, what answered it, and that answer told again."""
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.runtime import Runtime
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.views import OperationResult, ServiceView
+from ostler.model.errors import ConflictError, OperationError, OstlerError
+from ostler.model.json import JsonObject
+from ostler.model.records import OperationKind, OperationRecord
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks of a service; how long its caller waits is not part of it.
+
+    Attributes:
+        kind: what to do.
+        key: the idempotency key, empty without one.
+        adopt: a start takes the service for running, with these outputs of its start tool.
+        dependents: a stop first stops what depends on the service.
+        force: a delete goes on when its stop fails.
+        abandon: a delete stops nothing.
+    """
+
+    kind: OperationKind
+    key: str = ""
+    adopt: JsonObject | None = None
+    dependents: bool = False
+    force: bool = False
+    abandon: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What two equal requests share."""
+        facts = [self.kind.value, self.adopt, self.dependents, self.force, self.abandon]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Replays:
+    """Finds what an earlier request with the same key led to."""
+
+    def __init__(self, runtime: Runtime, registry: ServiceRegistry) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._turns: dict[tuple[str, str], anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def turn(self, name: str, key: str) -> AsyncGenerator[None]:
+        """Let requests with the same key in one by one, each until it is accepted."""
+        lock = self._turns.setdefault((name, key), anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._turns.pop((name, key), None)
+
+    async def find(self, name: str, asked: Asked) -> Operation | OperationRecord | None:
+        """Return the operation under way, or the one that has ended, that answers the key; None when it is new.
+
+        Raises:
+            ConflictError: the key was used for something else.
+            StoreError: the records cannot be read.
+        """
+        service = self._registry.find(name)
+        found = service.answering(asked.key) if isinstance(service, ServiceInstance) else None
+        if found is None:
+            found = await self._runtime.store.find_request(name, asked.key)
+        if found is None:
+            return None
+        record = found.record if isinstance(found, Operation) else found
+        if record.requests[asked.key] != asked.digest:
+            raise ConflictError(
+                f"idempotency key {asked.key!r} was used for service {name!r} with other arguments "
+                f"({record.kind.value} at {record.started_at.isoformat(timespec='seconds')})",
+                service=name,
+                next_actions=("use a new key for a new request",),
+            )
+        if isinstance(found, OperationRecord) and found.outcome is None:
+            return None  # cut off by the server's end, and not taken up yet: this request does that
+        return found
+
+    def answer(self, record: OperationRecord) -> OperationResult:
+        """Return how the operation went.
+
+        Raises:
+            OstlerError: it failed.
+        """
+        if record.error:
+            kind = next((kind for kind in _errors() if kind.code == record.error_code), OperationError)
+            raise kind(record.error, service=record.service_name)
+        service = self._registry.find(record.service_name)
+        view = service.view() if service is not None else _gone(record)
+        return OperationResult(view, record.message, changed=record.changed, operation_id=record.id)
+
+
+def _errors(base: type[OstlerError] = OstlerError) -> Iterator[type[OstlerError]]:
+    """Yield the kinds of errors that are made of a text alone."""
+    for kind in base.__subclasses__():
+        if kind.__init__ is OstlerError.__init__:
+            yield kind
+        yield from _errors(kind)
+
+
+def _gone(record: OperationRecord) -> ServiceView:
+    """Return what is still known of a deleted service."""
+    ended = record.finished_at or record.started_at
+    return ServiceView(
+        id=record.service_id,
+        name=record.service_name,
+        service_type=record.class_name,
+        class_name=record.class_name,
+        state=ServiceState.STOPPED,
+        health=HealthStatus.UNKNOWN,
+        reachability=Reachability.UNKNOWN,
+        desired=DesiredState.STOPPED,
+        state_since=ended,
+        created_at=ended,
+        updated_at=ended,
+        class_digest=record.class_digest,
+    )

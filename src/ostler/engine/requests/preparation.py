@@ -1,0 +1,174 @@
+"""Making instances: effective args, names, idempotent replays, the first record."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.runtime import Runtime
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.views import CreateRequest
+from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
+from ostler.model.json import JsonObject
+from ostler.model.manifest import validate_name
+from ostler.model.records import ServiceRecord
+from ostler.model.states import DesiredState, ServiceState
+from ostler.rules.calls.arguments import validate_args
+from ostler.rules.loading.manifests import service_class_to_json
+from ostler.rules.templates.template import render
+
+
+class InstanceFactory:
+    """Turns create requests into instances, or finds the instance that an equal request made before."""
+
+    def __init__(self, runtime: Runtime, registry: ServiceRegistry) -> None:
+        self._runtime = runtime
+        self._registry = registry
+        self._manifests: dict[str, JsonObject] = {}
+        """By digest: the instances of a class share its manifest."""
+
+    def _manifest_of(self, entry: ClassEntry) -> JsonObject:
+        manifest = self._manifests.get(entry.digest)
+        if manifest is None:
+            manifest = self._manifests[entry.digest] = service_class_to_json(entry.service_class)
+        return manifest
+
+    def check_request(self, request: CreateRequest) -> None:
+        """Refuse what no class allows.
+
+        Raises:
+            ArgumentError: a label takes a name of Ostler's own, or the lease is not positive.
+        """
+        problems = [
+            f"label {label!r}: names that begin with 'ostler/' are Ostler's own"
+            for label in request.labels
+            if label.startswith("ostler/")
+        ]
+        if request.lease is not None and request.lease <= 0:
+            problems.append("lease must be longer than 0s")
+        if problems:
+            raise ArgumentError(problems, service=request.name or None)
+
+    def effective_args(self, entry: ClassEntry, args: JsonObject, name: str) -> JsonObject:
+        """Return `args` with defaults applied; an empty `name` is not checked.
+
+        Raises:
+            ArgumentError: args or name do not fit; all problems at once.
+        """
+        problems: list[str] = []
+        if name:
+            try:
+                validate_name(name)
+            except ValueError as error:
+                problems.append(f"name: {error}")
+        try:
+            effective = validate_args(entry.service_class.spec.args, args)
+        except ArgumentError as error:
+            problems.extend(error.problems)
+            effective = {}
+        if problems:
+            raise ArgumentError(
+                problems, next_actions=(f"serviceclass_get {entry.name} shows the arguments that it takes",)
+            )
+        return effective
+
+    def default_name(self, entry: ClassEntry, args: JsonObject) -> str:
+        """Return the class's `defaultName` for `args`, or a generated name.
+
+        Raises:
+            ArgumentError: the template gives no valid name.
+        """
+        template = entry.service_class.config.default_name
+        if template is None:
+            return f"{entry.name[:58].rstrip('-')}-{self._runtime.make_id()[:4]}"
+        names = {**args, "args": args, "env": dict(self._runtime.environment)}
+        name = str(render(template, names))
+        try:
+            return validate_name(name)
+        except ValueError as error:
+            raise ArgumentError(
+                [f"defaultName of class {entry.name!r} gives {name!r}: {error}"], next_actions=("give a name yourself",)
+            ) from None
+
+    def make(
+        self, entry: ClassEntry, request: CreateRequest, name: str, args: JsonObject, digest: str
+    ) -> ServiceInstance:
+        """Return a new instance with its first record; it is neither stored nor registered yet."""
+        now = self._runtime.clock.now()
+        record = ServiceRecord(
+            id=self._runtime.make_id(),
+            name=name,
+            class_name=entry.name,
+            class_digest=entry.digest,
+            class_manifest=self._manifest_of(entry),
+            args=args,
+            created_at=now,
+            updated_at=now,
+            desired=DesiredState.RUNNING if request.start else DesiredState.STOPPED,
+            state=ServiceState.STOPPED,
+            persist=request.persist,
+            auto_start=request.auto_start,
+            labels=dict(request.labels),
+            owner=request.owner,
+            purpose=request.purpose,
+            lease=request.lease,
+            lease_expires_at=now + timedelta(seconds=request.lease) if request.lease is not None else None,
+            idempotency_key=request.idempotency_key,
+            request_digest=digest,
+        )
+        return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
+
+    def replayed(
+        self, request: CreateRequest, name: str, digest: str, instances: Iterable[ServiceInstance]
+    ) -> ServiceInstance | None:
+        """Return the instance that an equal request made before, or None when the way is free.
+
+        Raises:
+            ConflictError: the idempotency key was used with other arguments.
+            AlreadyExistsError: the name is taken by something else.
+        """
+        if request.idempotency_key:
+            for instance in instances:
+                if instance.record.idempotency_key == request.idempotency_key:
+                    if instance.record.request_digest != digest or (request.name and request.name != instance.name):
+                        raise ConflictError(
+                            f"idempotency key {request.idempotency_key!r} was used for service {instance.name!r} with "
+                            "other arguments",
+                            service=instance.name,
+                            next_actions=("use a new key for a new service",),
+                        )
+                    return instance
+        service = self._registry.find(name)
+        if service is None:
+            return None
+        if (
+            isinstance(service, ServiceInstance)
+            and not request.idempotency_key
+            and service.record.class_name == request.class_name
+            and service.record.request_digest == digest
+        ):
+            return service
+        raise AlreadyExistsError(
+            f"service {name!r} already exists"
+            + (
+                f" (class {service.record.class_name!r}) with other arguments"
+                if isinstance(service, ServiceInstance)
+                else f" as a {service.service_type}"
+            ),
+            service=name,
+            next_actions=(f"service_get {name} shows it", "choose another name, or delete it first"),
+        )
+
+    def may_come(self, tool: str) -> bool:
+        """Whether a missing tool's server is only not connected yet, so that the call itself will tell."""
+        assert self._runtime.tools is not None
+        status = self._runtime.tools.server_status(tool.partition("/")[0])
+        return status.known and not status.tools_known
+
+
+def request_digest(class_name: str, args: JsonObject) -> str:
+    """Return what two equal requests share."""
+    text = json.dumps([class_name, args], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,113 @@
+"""Name → Service, safe to use from several threads."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ostler.engine.services.service import Service
+from ostler.model.errors import AlreadyExistsError, NotFoundError
+
+
+class RegistryAdapter(Protocol):
+    """The read-only view of a registry."""
+
+    def get(self, name: str) -> Service:
+        """Return the service `name`; NotFoundError when there is none."""
+        ...
+
+    def get_all(self) -> Sequence[Service]:
+        """Return every service, by name."""
+        ...
+
+    def get_by_type(self, service_type: str) -> Sequence[Service]:
+        """Return the services of one type, by name."""
+        ...
+
+
+class ServiceRegistry:
+    """The one place where services are known by name."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, Service] = {}
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[Service, bool], None]] = []
+
+    def __repr__(self) -> str:
+        return f"ServiceRegistry({len(self._services)} services)"
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._services
+
+    def register(self, service: Service) -> None:
+        """Add `service`.
+
+        Raises:
+            AlreadyExistsError: the name is taken.
+        """
+        with self._lock:
+            if service.name in self._services:
+                raise AlreadyExistsError(
+                    f"service {service.name!r} already exists",
+                    next_actions=(f"service_get {service.name} shows it", "choose another name"),
+                )
+            self._services[service.name] = service
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback(service, True)
+
+    def unregister(self, name: str) -> Service:
+        """Remove and return the service `name`.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        with self._lock:
+            service = self._services.pop(name, None)
+            known = list(self._services)
+            callbacks = list(self._callbacks)
+        if service is None:
+            raise NotFoundError("service", name, known=known)
+        for callback in callbacks:
+            callback(service, False)
+        return service
+
+    def subscribe(self, callback: Callable[[Service, bool], None]) -> Callable[[], None]:
+        """Call `callback(service, is_registered)` after each change, in the thread that made it.
+
+        Returns a function that ends the subscription.
+        """
+        with self._lock:
+            self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def find(self, name: str) -> Service | None:
+        """Return the service `name`, or None."""
+        return self._services.get(name)
+
+    def get(self, name: str) -> Service:
+        """Return the service `name`.
+
+        Raises:
+            NotFoundError: there is none; the text suggests near names.
+        """
+        service = self._services.get(name)
+        if service is None:
+            with self._lock:
+                known = list(self._services)
+            raise NotFoundError(
+                "service", name, known=known, next_actions=("service_list shows the names that there are",)
+            )
+        return service
+
+    def get_all(self) -> list[Service]:
+        """Return every service, by name."""
+        with self._lock:
+            services = list(self._services.values())
+        return sorted(services, key=lambda service: service.name)
+
+    def get_by_type(self, service_type: str) -> list[Service]:
+        """Return the services of one type, by name."""
+        return [service for service in self.get_all() if service.service_type == service_type]

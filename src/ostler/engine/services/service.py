@@ -1,0 +1,285 @@
+"""What every service is: the `Service` protocol, and `BaseService`, whose one value changes only by the table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+import anyio
+
+from ostler.engine.clock import SystemClock
+from ostler.engine.protocols import Clock, StateChangeCallback
+from ostler.engine.services.callbacks import Callbacks
+from ostler.engine.services.views import ServiceView
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """The one value that says how a service is. `error` stays until the next success."""
+
+    state: ServiceState
+    health: HealthStatus
+    reachability: Reachability
+    since: datetime
+    health_at: datetime | None = None
+    reachability_at: datetime | None = None
+    error: BaseException | None = None
+    error_at: datetime | None = None
+    reason: str = ""
+
+
+@runtime_checkable
+class Service(Protocol):
+    """Anything in the registry. Properties never block; start, stop and restart raise OstlerError when they fail."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def service_type(self) -> str: ...
+    @property
+    def state(self) -> ServiceState: ...
+    @property
+    def health(self) -> HealthStatus: ...
+    @property
+    def last_error(self) -> BaseException | None: ...
+    @property
+    def dependencies(self) -> Sequence[str]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def restart(self) -> None: ...
+    def view(self) -> ServiceView: ...
+    def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]: ...
+
+
+@runtime_checkable
+class HealthChecker(Protocol):
+    """A service that can be asked how it is."""
+
+    async def check_health(self) -> HealthStatus:
+        """Check now and return the verdict; a check that cannot be made leaves the health as it was."""
+        ...
+
+
+@runtime_checkable
+class ServiceDataProvider(Protocol):
+    """A service with facts of its own."""
+
+    def service_data(self) -> JsonObject:
+        """Return facts of the service's type, masked, for service_get."""
+        ...
+
+
+@runtime_checkable
+class StateUpdater(Protocol):
+    """A service whose state others may report, such as a dependency that went away."""
+
+    def report(self, transition: Transition, *, reason: str = "", error: BaseException | None = None) -> None:
+        """Report a fact; the transition table decides what follows."""
+        ...
+
+
+class BaseService:
+    """State, health, last error, callbacks and waiting; subclasses supply start, stop and restart.
+
+    Callbacks are called in the order of the changes, each with (name, old, new, health, error). One that raises is
+    logged and does not disturb the others or the service.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service_type: str,
+        *,
+        dependencies: Sequence[str] = (),
+        clock: Clock | None = None,
+        state: ServiceState = ServiceState.UNKNOWN,
+    ) -> None:
+        self._name = name
+        self._service_type = service_type
+        self._dependencies = tuple(dependencies)
+        self._clock: Clock = clock or SystemClock()
+        now = self._clock.now()
+        self._created_at = now
+        self._updated_at = now
+        self._status = ServiceStatus(state, HealthStatus.UNKNOWN, Reachability.UNKNOWN, since=now)
+        self._callbacks = Callbacks()
+        self._waiters: list[tuple[Callable[[ServiceStatus], bool], anyio.Event]] = []
+        self._changes: list[tuple[ServiceStatus, ServiceStatus]] = []
+        self._delivering = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name!r} {self._status.state.value}/{self._status.health.value}>"
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return self._name
+
+    @property
+    def service_type(self) -> str:
+        """The kind of service."""
+        return self._service_type
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """Names of the services that must be there first."""
+        return self._dependencies
+
+    @property
+    def status(self) -> ServiceStatus:
+        """The whole status value."""
+        return self._status
+
+    @property
+    def state(self) -> ServiceState:
+        """The lifecycle state."""
+        return self._status.state
+
+    @property
+    def health(self) -> HealthStatus:
+        """The health."""
+        return self._status.health
+
+    @property
+    def reachability(self) -> Reachability:
+        """Whether the server that drives this service can be asked."""
+        return self._status.reachability
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """The last failure, kept until the next success."""
+        return self._status.error
+
+    async def start(self) -> None:
+        """Start the service; returns when it is up. Raises OstlerError when it cannot be."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Stop the service; returns when it is down. Raises OstlerError when it cannot be."""
+        raise NotImplementedError
+
+    async def restart(self) -> None:
+        """Stop the service if it is up, and start it."""
+        if self.state.is_up:
+            await self.stop()
+        await self.start()
+
+    def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
+        """Call `callback(name, old, new, health, error)` after each change of state or health, in their order.
+
+        It is called in the event loop and has to return quickly. One that took long (0.1 s) is called from a thread
+        of its own from then on, still in order, so that it does not hold up the service again. The first slow call
+        is waited for to its end, however long that is.
+
+        Returns a function that ends the subscription.
+        """
+        return self._callbacks.add(callback)
+
+    async def wait_until(self, predicate: Callable[[ServiceStatus], bool]) -> ServiceStatus:
+        """Return the first status for which `predicate` holds (now or after a change)."""
+        while not predicate(self._status):
+            waiter = (predicate, anyio.Event())
+            self._waiters.append(waiter)
+            try:
+                await waiter[1].wait()
+            finally:
+                self._waiters.remove(waiter)
+        return self._status
+
+    def report(self, transition: Transition, *, reason: str = "", error: BaseException | None = None) -> None:
+        """Move the state by the table. An error is kept until a transition that means success.
+
+        Raises:
+            IllegalTransitionError: the table has no such change; a bug.
+        """
+        old = self._status
+        state = next_state(self._name, old.state, transition)
+        now = self._clock.now()
+        new = replace(old, state=state, reason=reason, since=now if state is not old.state else old.since)
+        if error is not None:
+            new = replace(new, error=error, error_at=now)
+        elif transition in (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED):
+            new = replace(new, error=None, error_at=None)
+        if transition in (Transition.START_REQUESTED, Transition.STOPPED, Transition.FOUND_STOPPED, Transition.ADOPTED):
+            new = replace(new, health=HealthStatus.UNKNOWN, health_at=None)
+        self._replace_status(new)
+
+    def set_health(self, health: HealthStatus, *, error: BaseException | None = None) -> None:
+        """Report what a health check found; the time is kept."""
+        now = self._clock.now()
+        new = replace(self._status, health=health, health_at=now)
+        if error is not None:
+            new = replace(new, error=error, error_at=now)
+        elif health is HealthStatus.HEALTHY and self._status.health is HealthStatus.UNHEALTHY:
+            new = replace(new, error=None, error_at=None)
+        self._replace_status(new)
+
+    def set_reachability(self, reachability: Reachability) -> None:
+        """Report whether the driving server can be asked."""
+        if reachability is not self._status.reachability:
+            self._replace_status(replace(self._status, reachability=reachability, reachability_at=self._clock.now()))
+
+    def view(self) -> ServiceView:
+        """Return a snapshot for lists, status and resources."""
+        status = self._status
+        return ServiceView(
+            id=self._name,
+            name=self._name,
+            service_type=self._service_type,
+            class_name="",
+            state=status.state,
+            health=status.health,
+            reachability=status.reachability,
+            desired=DesiredState.RUNNING if status.state is not ServiceState.STOPPED else DesiredState.STOPPED,
+            state_since=status.since,
+            created_at=self._created_at,
+            updated_at=self._updated_at,
+            error=error_text(status.error),
+            error_at=status.error_at,
+            reason=status.reason,
+            dependencies=self._dependencies,
+            checked_at=status.health_at,
+            reachability_at=status.reachability_at,
+            service_data=self.service_data(),
+        )
+
+    def service_data(self) -> JsonObject:
+        """Return facts of the service's type; none by default."""
+        return {}
+
+    def _replace_status(self, new: ServiceStatus) -> None:
+        old, self._status = self._status, new
+        self._updated_at = self._clock.now()
+        for predicate, event in list(self._waiters):
+            if predicate(new):
+                event.set()
+        self._changes.append((old, new))
+        if self._delivering:  # a callback caused this change: it is delivered after the one under way
+            return
+        self._delivering = True
+        try:
+            while self._changes:
+                self._deliver(*self._changes.pop(0))
+        finally:
+            self._delivering = False
+
+    def _deliver(self, old: ServiceStatus, new: ServiceStatus) -> None:
+        self._status_changed(old, new)
+        if old.state is new.state and old.health is new.health:
+            return
+        self._callbacks.tell(self._name, old.state.value, new.state.value, new.health.value, new.error)
+
+    def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
+        """Hook for subclasses, called for every change before the callbacks."""
+
+
+def error_text(error: BaseException | None) -> str | None:
+    """Return an error in words, or None."""
+    if error is None:
+        return None
+    if isinstance(error, OstlerError):
+        return str(error)
+    return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What a tool answered: normalised, values taken out of it, expectations checked."""

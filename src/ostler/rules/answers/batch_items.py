@@ -1,0 +1,96 @@
+"""One answer for many services: the items of a list-style answer, found by what each service looks for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from jmespath.exceptions import JMESPathError
+
+from ostler.model.errors import ExtractionError, ToolFailedError
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.extraction import compile_path, find_in_response
+from ostler.rules.secrets.masking import shorten
+from ostler.rules.text.equality import loosely_equal
+
+_SHOWN = 120
+
+
+class BatchAnswer:
+    """A list-style tool's answer, indexed once for each set of paths that somebody matches by."""
+
+    def __init__(self, response: ToolResponse) -> None:
+        self.response = response
+        self._items: dict[str, list[JsonValue]] = {}
+        self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[JsonValue]]] = {}
+
+    def find(self, batch: JsonMapping) -> ToolResponse:
+        """Return the item that `batch` (`{"items", "match"}`, rendered) looks for, as an answer of its own.
+
+        An answer that is a failure is returned as it is.
+
+        Raises:
+            ExtractionError: there is no list at `items`.
+            ToolFailedError: no item matches: the service is not there.
+        """
+        if self.response.is_error:
+            return self.response
+        path = str(batch.get("items", "@"))
+        match = cast("Mapping[str, JsonValue]", batch["match"])
+        items = self._items_at(path)
+        for item in self._candidates(path, items, match):
+            if all(loosely_equal(_value(item, key), wanted) for key, wanted in match.items()):
+                return ToolResponse(item, duration=self.response.duration)
+        looked_for = ", ".join(f"{key}={wanted!r}" for key, wanted in match.items())
+        raise ToolFailedError(f"none of the {len(items)} items of the answer has {looked_for}")
+
+    def _items_at(self, path: str) -> list[JsonValue]:
+        if path not in self._items:
+            found = find_in_response(self.response, path)
+            if found is None and path == "@":
+                found = []
+            if not isinstance(found, list):
+                raise ExtractionError(
+                    f"batch.items {path!r} is no list; the answer was {shorten(self.response.value, _SHOWN)}"
+                )
+            self._items[path] = cast("list[JsonValue]", found)
+        return self._items[path]
+
+    def _candidates(self, path: str, items: Sequence[JsonValue], match: Mapping[str, JsonValue]) -> Iterable[JsonValue]:
+        paths = tuple(match)
+        index = self._indexes.get((path, paths))
+        if index is None:
+            index = self._indexes[path, paths] = {}
+            for item in items:
+                index.setdefault(tuple(_key(_value(item, key)) for key in paths), []).append(item)
+        return index.get(tuple(_key(wanted) for wanted in match.values()), ())
+
+
+def _value(item: JsonValue, path: str) -> JsonValue:
+    if isinstance(item, Mapping) and path.isidentifier():  # the usual case, a hundred times faster
+        return cast("JsonMapping", item).get(path)
+    try:
+        return compile_path(path).search(item)
+    except (JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError):
+        return None
+
+
+def _key(value: JsonValue) -> str:
+    """Return the same text for all values that are loosely equal; others may share it too."""
+    if isinstance(value, str):
+        text = value.strip().lower()
+        try:
+            return repr(float(text))
+        except ValueError:
+            return text
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        return repr(float(value))
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def batch_key(tool: str, args: JsonObject) -> str:
+    """Return what calls have in common that one answer can serve."""
+    import json  # noqa: PLC0415 (the module's one use)
+
+    return f"{tool} {json.dumps(args, sort_keys=True, default=str)}"

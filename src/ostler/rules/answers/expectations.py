@@ -1,0 +1,139 @@
+"""Holding an answer against `expect` and `expectNot`."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ostler.model.errors import ExtractionError
+from ostler.model.json import JsonValue
+from ostler.model.manifest import Expectation
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.extraction import find_in_response
+from ostler.rules.secrets.masking import shorten
+from ostler.rules.text.equality import loosely_equal
+from ostler.rules.text.patterns import PatternError, search
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer is as expected, and the evidence in words, such as `state was "exited", expected "running"`."""
+
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    holds: bool
+    found: str
+    """What the answer shows, as a clause: `state was "exited"`."""
+    wanted: str
+    """What was looked for, as it reads after 'expected': `"running"`."""
+    is_judged: bool = True
+    """False when it could not be evaluated, which fails `expect` and `expectNot` alike."""
+
+
+def evaluate_health_check_expectation(
+    response: ToolResponse, expect: Expectation | None, expect_not: Expectation | None
+) -> Verdict:
+    """Return whether the answer is as expected.
+
+    - Every condition of `expect` must hold, and none of `expectNot` may hold.
+    - A tool that failed (`isError`) does not pass, unless `success` is written in one of the two:
+      `expect: {success: false}` passes when the tool failed.
+    - `jsonPath` compares loosely, as people write YAML: "8080" equals 8080, "true" equals true. A path that finds
+      nothing equals nothing but null: it fails an `expect` and satisfies an `expectNot`.
+      What cannot be evaluated at all (a function that does not fit the value) fails both.
+    - `jmespath` holds when its result is true in JMESPath's sense (not false, null, empty text, list or object).
+    - `contains` and `matches` look at the answer's text, or at its JSON when it has none; of a list, each entry is
+      a condition of its own.
+    - Without any expectation every answer passes that is not a failure.
+    """
+    explicit = any(part is not None and part.success is not None for part in (expect, expect_not))
+    if response.is_error and not explicit:
+        return Verdict(passed=False, reason=f"the tool failed: {_said(response)}")
+    held: list[str] = []
+    missed: list[str] = []
+    for condition in _conditions(response, expect):
+        if condition.holds:
+            held.append(condition.found)
+        else:
+            missed.append(f"{condition.found}, expected {condition.wanted}")
+    for condition in _conditions(response, expect_not):
+        if not condition.is_judged:
+            missed.append(condition.found)
+        elif condition.holds:
+            missed.append(f"{condition.found}, which expectNot rules out")
+        else:
+            held.append(condition.found)
+    if missed:
+        return Verdict(passed=False, reason="; ".join(missed))
+    return Verdict(passed=True, reason="; ".join(held) or "the tool succeeded")
+
+
+def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iterator[_Condition]:
+    if expectation is None:
+        return
+    if expectation.success is not None:
+        found = f"the tool failed: {_said(response)}" if response.is_error else "the tool succeeded"
+        wanted = "it to succeed" if expectation.success else "it to fail"
+        yield _Condition(expectation.success is not response.is_error, found, wanted)
+    for path, wanted in (expectation.json_path or {}).items():
+        yield _path_condition(response, path, wanted)
+    for expression in _listed(expectation.jmespath):
+        yield _expression_condition(response, expression)
+    text = response.text or ("" if response.value is None else json.dumps(response.value, ensure_ascii=False))
+    for part in _listed(expectation.contains):
+        found = f"the answer contains {_json(part)}" if part in text else f"the answer was {_json(text)}"
+        yield _Condition(part in text, found, f"it to contain {_json(part)}")
+    for pattern in _listed(expectation.matches):
+        yield _match_condition(text, pattern)
+
+
+def _path_condition(response: ToolResponse, path: str, wanted: JsonValue) -> _Condition:
+    try:
+        found = find_in_response(response, path)
+    except ExtractionError as error:
+        return _Condition(holds=False, found=error.summary, wanted=_json(wanted), is_judged=False)
+    if found is None:
+        clause = f"{path} was not there (the answer was {_said(response)})"
+        return _Condition(loosely_equal(None, wanted), clause, _json(wanted))
+    return _Condition(loosely_equal(found, wanted), f"{path} was {_json(found)}", _json(wanted))
+
+
+def _expression_condition(response: ToolResponse, expression: str) -> _Condition:
+    wanted = "it to be true"
+    try:
+        found = find_in_response(response, expression)
+    except ExtractionError as error:
+        return _Condition(holds=False, found=error.summary, wanted=wanted, is_judged=False)
+    holds = bool(found) or type(found) in (int, float)
+    return _Condition(holds, f"{expression} was {_json(found)}", wanted)
+
+
+def _match_condition(text: str, pattern: str) -> _Condition:
+    try:
+        holds = search(pattern, text) is not None
+    except PatternError as error:
+        return _Condition(holds=False, found=str(error), wanted=f"it to match {_json(pattern)}", is_judged=False)
+    found = f"the answer matches {_json(pattern)}" if holds else f"the answer was {_json(text)}"
+    return _Condition(holds, found, f"it to match {_json(pattern)}")
+
+
+def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else value
+
+
+def _said(response: ToolResponse) -> str:
+    return _json(response.value if response.value is not None else response.text)
+
+
+def _json(value: JsonValue) -> str:
+    shown = shorten(value, _SHOWN)
+    if isinstance(shown, str) and not isinstance(value, str):
+        return shown
+    return json.dumps(shown, ensure_ascii=False)

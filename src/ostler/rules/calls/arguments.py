@@ -1,0 +1,157 @@
+"""Arguments of a service against the args that its class declares."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from ostler.model.errors import ArgumentError
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.manifest import ArgSpec
+from ostler.rules.secrets.masking import shorten
+from ostler.rules.text.patterns import PatternError, search
+
+_SHOWN = 60
+_TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+
+
+def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject:
+    """Return `args` with the defaults filled in.
+
+    An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
+    integer where one is asked for; nothing else is converted.
+
+    Raises:
+        ArgumentError: with every problem at once; values of secret args are never in it.
+    """
+    problems = [_unknown(name, specs) for name in args if name not in specs]
+    complete: JsonObject = {}
+    for name, spec in specs.items():
+        if name in args:
+            value = args[name]
+            found = list(value_problems(name, spec, value))
+            problems += found
+            complete[name] = _whole(value) if spec.type == "integer" and not found else value
+        elif spec.has_default:
+            complete[name] = spec.default
+        elif spec.required:
+            problems.append(f"missing required argument '{name}'")
+    if problems:
+        raise ArgumentError(problems)
+    return complete
+
+
+def args_json_schema(specs: Mapping[str, ArgSpec]) -> JsonObject:
+    """Return the JSON Schema (draft 2020-12) of a class's arguments."""
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {name: spec.json_schema() for name, spec in specs.items()},
+        "additionalProperties": False,
+    }
+    required = [name for name, spec in specs.items() if spec.required and not spec.has_default]
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
+    """Yield what is wrong with `value` for the argument `name`, in words that name no secret."""
+    schema = {key: part for key, part in spec.json_schema().items() if key not in ("description", "default")}
+    validator = _validator_class()(schema, registry=Registry[Any]())
+    try:
+        errors = cast("list[ValidationError]", list(validator.iter_errors(value)))  # pyright: ignore[reportUnknownMemberType]
+        mistyped = [error.path for error in errors if error.validator == "type"]
+        errors = [error for error in errors if error.validator == "type" or error.path not in mistyped]
+        for error in sorted(errors, key=lambda error: [str(part) for part in error.path]):
+            yield _problem(name, spec, error)
+    except Unresolvable as error:
+        yield f"argument '{name}': the class's schema refers to {error.ref!r}, which does not exist"
+    except (RecursionError, ArithmeticError) as error:
+        yield f"argument '{name}' cannot be checked ({type(error).__name__})"
+
+
+def _problem(name: str, spec: ArgSpec, error: ValidationError) -> str:
+    label = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path)
+    value: JsonValue = error.instance
+    shown = "it" if spec.secret else _shown(value)
+    limit: JsonValue = error.validator_value
+    match error.validator:
+        case "type":
+            return f"invalid type for argument '{label}': expected {_expected(limit)}, got {_got(value, spec.secret)}"
+        case "enum":
+            allowed = ", ".join(_shown(item) for item in limit)
+            text = f"argument '{label}': {shown} is not one of {allowed}"
+        case "pattern":
+            text = f"argument '{label}': {shown} does not match the pattern {limit!r}"
+        case "minimum":
+            text = f"argument '{label}': {shown} is less than the minimum of {_number(limit)}"
+        case "maximum":
+            text = f"argument '{label}': {shown} is greater than the maximum of {_number(limit)}"
+        case _ if spec.secret:
+            text = f"argument '{label}' does not satisfy {error.validator!r} of its schema"
+        case _:
+            text = f"argument '{label}': {error.message[:300]}"
+    return text
+
+
+def _unknown(name: str, specs: Mapping[str, ArgSpec]) -> str:
+    close = difflib.get_close_matches(name, list(specs), n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    known = f"known: {', '.join(specs)}" if specs else "the class takes no arguments"
+    return f"unknown argument '{name}'{hint} ({known})"
+
+
+def _whole(value: JsonValue) -> JsonValue:
+    return int(value) if isinstance(value, float) else value
+
+
+def _expected(kind: JsonValue) -> str:
+    return " or ".join(map(str, cast("list[JsonValue]", kind))) if isinstance(kind, list) else str(kind)
+
+
+def _got(value: JsonValue, secret: bool) -> str:
+    kind = next((word for kind, word in _TYPES.items() if type(value) is kind), "something else")
+    return kind if secret or value is None else f"{kind} {_shown(value)}"
+
+
+def _shown(value: JsonValue) -> str:
+    shown = shorten(value, _SHOWN)
+    if isinstance(shown, str) and not isinstance(value, str):
+        return shown
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _bounded_pattern(_validator: Validator, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
+    """The `pattern` keyword, with the time limit of every search."""
+    if not isinstance(value, str):
+        return
+    try:
+        if search(pattern, value) is None:
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
+    except PatternError as error:
+        yield ValidationError(str(error), validator="pattern limit")
+
+
+@lru_cache(maxsize=1)
+def _validator_class() -> type[Draft202012Validator]:
+    return cast("type[Draft202012Validator]", extend(Draft202012Validator, {"pattern": _bounded_pattern}))

@@ -1,0 +1,134 @@
+"""From a class and names to the exact calls: rendered, pinned, in their order."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from ostler.model.errors import TemplateError
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.manifest import Expectation, OutputSpec, ServiceClass, ToolCallSpec
+from ostler.model.records import PlannedCall
+from ostler.rules.templates.sandbox import plain_text
+from ostler.rules.templates.template import render
+
+
+def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeout: float) -> PlannedCall:
+    """Return the call with its args and the values of its expectations rendered; outputs stay as written.
+
+    Args:
+        step: the step's name, such as `start` or `preStop[0]`.
+        spec: the call as the class has it.
+        names: what templates may name.
+        timeout: seconds the call may take when the class does not say.
+
+    Raises:
+        TemplateError: templates fail or name what is not there; all missing names of the call are in `missing`.
+    """
+    parts: JsonObject = {
+        "args": spec.args,
+        "expect": _expectation_json(spec.expect),
+        "expectNot": _expectation_json(spec.expect_not),
+        "match": spec.batch.match if spec.batch is not None else None,
+    }
+    try:
+        rendered: JsonObject = render(parts, names)
+        expect, expect_not = (_checked(rendered[key], key) for key in ("expect", "expectNot"))
+    except TemplateError as error:
+        error.located(step=step, tool=spec.tool)
+        raise
+    return PlannedCall(
+        step=step,
+        tool=spec.tool,
+        args=rendered["args"],
+        timeout=timeout if spec.timeout is None else spec.timeout,
+        expect=expect,
+        expect_not=expect_not,
+        outputs=_outputs_json(spec.outputs),
+        retry_attempts=spec.retry.attempts if spec.retry else 1,
+        retry_delay=spec.retry.delay if spec.retry else 1.0,
+        batch={"items": spec.batch.items, "match": rendered["match"]} if spec.batch is not None else None,
+    )
+
+
+def expectation_of(call: PlannedCall) -> tuple[Expectation | None, Expectation | None]:
+    """Return the pinned call's `expect` and `expectNot` as values."""
+    return (
+        None if call.expect is None else Expectation.model_validate(call.expect),
+        None if call.expect_not is None else Expectation.model_validate(call.expect_not),
+    )
+
+
+def outputs_of(call: PlannedCall) -> Mapping[str, str | OutputSpec]:
+    """Return the pinned call's outputs as values."""
+    return {
+        name: source if isinstance(source, str) else OutputSpec.model_validate(source)
+        for name, source in call.outputs.items()
+    }
+
+
+def stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[PlannedCall, ...]:
+    """Return what stops a service: its preStop calls, then its stop call.
+
+    Args:
+        service_class: the class that the service was started from.
+        names: what templates may name; the outputs of the start tool are among them, as `start`.
+
+    Raises:
+        TemplateError: a call cannot be rendered; missing names of all calls are listed.
+    """
+    tools = service_class.tools
+    limit = service_class.config.timeout.delete
+    planned: list[PlannedCall] = []
+    failed: list[TemplateError] = []
+    for step, spec in [(f"preStop[{index}]", spec) for index, spec in enumerate(tools.pre_stop)] + [
+        ("stop", tools.stop)
+    ]:
+        try:
+            planned.append(plan_call(step, spec, names, timeout=limit))
+        except TemplateError as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise TemplateError(
+            "; ".join(f"{error.step}: {error.summary}" for error in failed),
+            missing=[name for error in failed for name in error.missing],
+            step="stop",
+        )
+    return tuple(planned)
+
+
+def _expectation_json(expectation: Expectation | None) -> JsonObject | None:
+    if expectation is None:
+        return None
+    return expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _outputs_json(outputs: Mapping[str, str | OutputSpec]) -> JsonObject:
+    return {
+        name: source if isinstance(source, str) else source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        for name, source in outputs.items()
+    }
+
+
+def _checked(rendered: JsonValue, key: str) -> JsonObject | None:
+    """Return a rendered expectation whose texts are texts again, checked so that it can be pinned."""
+    if rendered is None:
+        return None
+    expectation: JsonObject = dict(cast("JsonMapping", rendered))
+    for name in ("jmespath", "contains", "matches"):
+        if name in expectation:
+            expectation[name] = _texts(expectation[name])
+    try:
+        Expectation.model_validate(expectation)
+    except ValidationError as error:
+        raise TemplateError(f"{key} is not valid after rendering: {json.dumps(error.errors()[0]['msg'])}") from None
+    return expectation
+
+
+def _texts(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [plain_text(item) for item in cast("list[JsonValue]", value)]
+    return plain_text(value)

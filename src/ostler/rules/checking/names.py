@@ -1,0 +1,230 @@
+"""Which names a class's templates may use where, and which of those they use are not there."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from ostler.model.errors import Finding
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
+from ostler.rules.answers.responses import RESPONSE_KEYS
+from ostler.rules.templates.template import (
+    is_template,
+    optional_names,
+    referenced_names,
+    template_syntax_errors,
+    template_texts,
+)
+from ostler.rules.text.model_findings import dotted, finding_at
+from ostler.rules.text.yaml_source import Document, Path
+
+CONFIG: Path = ("spec", "serviceConfig")
+TOOLS: Path = (*CONFIG, "lifecycleTools")
+
+STEPS = ("start", "stop", "ready", "restart", "status", "healthCheck", "find", "logs")
+_BEFORE_START = ("start", "find")
+_WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "preStop")
+"""Steps that are planned before the service's outputs are made."""
+
+RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
+"""Names with a meaning of their own, which an arg of the same name does not take."""
+
+_SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
+METADATA_KEYS = ("labels", "owner", "purpose")
+
+Keys: TypeAlias = "Mapping[str, Keys | None]"
+"""What is below a name: its keys, or None for anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The names at one place.
+
+    `unsure` are there only after the step of that name has run, `optional_args` only when the caller gives them.
+    """
+
+    names: Keys
+    unsure: frozenset[str] = frozenset()
+    optional_args: frozenset[str] = frozenset()
+
+
+def check_names(service_class: ServiceClass, document: Document) -> Iterator[Finding]:
+    """Yield a finding for each template that does not parse, and each name that is not there where it is used."""
+    scopes = _Scopes(service_class)
+    config = service_class.config
+    yield from _shadowed(service_class, document)
+    place: Path = (*CONFIG, "defaultName")
+    yield from _check(document, place, config.default_name, scopes.before_name())
+    for index, dependency in enumerate(config.dependencies):
+        place = (*CONFIG, "dependencies", index)
+        value: JsonValue = dependency
+        if isinstance(dependency, DependencySpec):
+            value = {"name": dependency.name, "when": dependency.when, "args": dependency.args}
+        yield from _check(document, place, value, scopes.base(with_dependencies=False))
+    for step, call in service_class.tools.calls():
+        name, _, index_text = step.rstrip("]").partition("[")
+        place = (*TOOLS, name, *((int(index_text),) if index_text else ()))
+        yield from _check_call(document, place, call, scopes.step(name))
+    if config.completed is not None:
+        completed: JsonObject = config.completed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        yield from _check(document, (*CONFIG, "completed"), completed, scopes.step("status"))
+    for name, source in config.outputs.items():
+        template = source.template if isinstance(source, OutputSpec) else source
+        place = (*CONFIG, "outputs", name, *(("template",) if isinstance(source, OutputSpec) else ()))
+        yield from _check(document, place, template, scopes.service_outputs())
+
+
+def _check_call(document: Document, path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Finding]:
+    values: JsonObject = {"args": call.args}
+    for key, expectation in (("expect", call.expect), ("expectNot", call.expect_not)):
+        if expectation is not None:
+            values[key] = expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if call.batch is not None:
+        values["batch"] = {"match": call.batch.match}
+    yield from _check(document, path, values, scope)
+    answered = replace(scope, names={**scope.names, "response": dict.fromkeys(RESPONSE_KEYS)})
+    for name, source in call.outputs.items():
+        if isinstance(source, OutputSpec):
+            yield from _check(document, (*path, "outputs", name, "template"), source.template, answered)
+        elif is_template(source):
+            yield from _check(document, (*path, "outputs", name), source, answered)
+
+
+def _check(document: Document, path: Path, value: JsonValue, scope: _Scope) -> Iterator[Finding]:
+    for inner, message, line in template_syntax_errors(value):
+        row, column = document.locate_line((*path, *inner), line)
+        place = (*path, *inner)
+        text = f"the template does not parse: {message}"
+        yield Finding(text, document.file, row, column, "template-syntax", dotted(place), _syntax_fix(message))
+    for inner, text in template_texts(value):
+        needed, possible = referenced_names(text), optional_names(text)
+        for name in sorted(needed | possible):
+            found = _name_problem(name, scope, is_optional=name in possible)
+            if found:
+                line = next((n for n, part in enumerate(text.splitlines(), 1) if name[-1] in part), 1)
+                row, column = document.locate_line((*path, *inner), line)
+                place = dotted((*path, *inner))
+                yield Finding(found[0], document.file, row, column, "unknown-name", place, found[1])
+            elif name in needed and (arg := _argument(name, scope)):
+                message = f"the arg {arg!r} may be left out, and then this template fails"
+                fix = f"write '{'.'.join(name)} | default(…)', or give the arg a default or 'required: true'"
+                finding = finding_at(document, (*path, *inner), "maybe-undefined", message, fix)
+                yield replace(finding, severity="warning")
+
+
+def _name_problem(name: tuple[str, ...], scope: _Scope, *, is_optional: bool) -> tuple[str, str] | None:
+    if name[0] in scope.unsure and not is_optional:
+        shown = ".".join(name)
+        return (
+            f"{shown!r} is only there after {name[0]} has run",
+            f"write '{shown} | default(…)'",
+        )
+    keys: Keys | None = scope.names
+    for depth, part in enumerate(name):
+        if keys is None:
+            return None
+        if part not in keys:
+            return _unknown(name[: depth + 1], keys)
+        keys = keys[part]
+    return None
+
+
+def _argument(name: tuple[str, ...], scope: _Scope) -> str | None:
+    """Return the optional arg that `name` reaches for, if it is one."""
+    root, *below = name
+    arg = below[0] if root == "args" and below else root
+    is_hidden = root != "args" and root in RESERVED_NAMES
+    return arg if arg in scope.optional_args and not is_hidden else None
+
+
+def _unknown(name: tuple[str, ...], keys: Keys) -> tuple[str, str]:
+    shown, parent = ".".join(name), ".".join(name[:-1])
+    what = f"{shown!r} is not known here"
+    if name[0] in (*STEPS, "outputs") and len(name) == 1:
+        return what, "it is made by a later step, or its tool is not in the class"
+    close = difflib.get_close_matches(name[-1], list(keys), n=1)
+    if close:
+        return what, f"did you mean {'.'.join((*name[:-1], close[0]))!r}?"
+    if name[0] == "response":
+        return what, f"write 'response.value.{name[-1]}'"
+    if parent in STEPS:
+        return what, f"declare it under {parent}.outputs" + (f", which has: {', '.join(keys)}" if keys else "")
+    return what, f"known{f' under {parent}' if parent else ''}: {', '.join(keys) or 'nothing'}"
+
+
+def _syntax_fix(message: str) -> str:
+    if "unexpected '.'" in message:
+        return "write names without the leading dot, as in {{ port }}"
+    return ""
+
+
+def _shadowed(service_class: ServiceClass, document: Document) -> Iterator[Finding]:
+    for arg in service_class.spec.args:
+        if arg in RESERVED_NAMES:
+            message = f"the arg {arg!r} is only reachable as 'args.{arg}', because {arg!r} has a meaning of its own"
+            finding = finding_at(document, ("spec", "args", arg), "shadowed-name", message, at_key=True)
+            yield replace(finding, severity="warning")
+
+
+class _Scopes:
+    """The names of one class at every place."""
+
+    def __init__(self, service_class: ServiceClass) -> None:
+        specs = service_class.spec.args
+        args: Keys = dict.fromkeys(specs)
+        self._optional = frozenset(arg for arg, spec in specs.items() if not spec.required and not spec.has_default)
+        self._before_name: Keys = {**args, "args": args, "env": None}
+        metadata: Keys = dict.fromkeys(METADATA_KEYS)
+        service: Keys = {**dict.fromkeys(_SERVICE_KEYS), "metadata": metadata}
+        self._base: Keys = {**self._before_name, "name": None, "service": service}
+        self._dependencies = _dependency_keys(service_class)
+        self._steps: dict[str, Keys] = {
+            step: dict.fromkeys(call.outputs) for step, call in service_class.tools.calls() if "[" not in step
+        }
+        self._outputs: Keys = dict.fromkeys(service_class.config.outputs)
+
+    def before_name(self) -> _Scope:
+        return self._scope(self._before_name)
+
+    def base(self, *, with_dependencies: bool) -> _Scope:
+        return self._scope({**self._base, "dependencies": self._dependencies} if with_dependencies else self._base)
+
+    def step(self, step: str) -> _Scope:
+        names = self.base(with_dependencies=True).names
+        if step in _BEFORE_START:
+            return self._scope(names)
+        if step not in _WITHOUT_OUTPUTS:
+            names = {**names, "outputs": self._outputs}
+        return self._after_start(names, "ready" if step == "postStart" else "")
+
+    def service_outputs(self) -> _Scope:
+        return self._after_start(self.base(with_dependencies=True).names, "ready")
+
+    def _after_start(self, names: Keys, done: str) -> _Scope:
+        unsure = frozenset(self._steps) - {"start", done}
+        return _Scope({**names, **self._steps}, unsure, self._optional)
+
+    def _scope(self, names: Keys) -> _Scope:
+        return _Scope(names, optional_args=self._optional)
+
+
+def _dependency_keys(service_class: ServiceClass) -> "Keys | None":
+    keys: dict[str, Keys | None] = {}
+    for dependency in service_class.config.dependencies:
+        alias = dependency_alias(dependency)
+        if alias is None:
+            return None
+        keys[alias] = None
+    return keys
+
+
+def dependency_alias(dependency: str | DependencySpec) -> str | None:
+    """Return how templates call the dependency, or None when that is only known at run time."""
+    if isinstance(dependency, str):
+        alias = dependency
+    elif dependency.alias:
+        return dependency.alias
+    else:
+        alias = dependency.service_class_name or dependency.name or ""
+    return None if is_template(alias) else alias.replace("-", "_")

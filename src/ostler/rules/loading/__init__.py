@@ -1,0 +1,1 @@
+"""From the text of a file to classes, static services and class tests, with all findings."""

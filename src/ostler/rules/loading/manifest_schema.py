@@ -1,0 +1,26 @@
+"""The manifest's JSON Schema, for editors and for finding out which keys are possible where."""
+
+from functools import lru_cache
+
+from ostler.model.json import JsonObject
+from ostler.model.manifest import ServiceClass
+from ostler.rules.text.schema_shape import SchemaShape
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def manifest_json_schema() -> JsonObject:
+    """Return the JSON Schema (draft 2020-12) of a ServiceClass manifest, made from the models.
+
+    Editors use it through a first line `# yaml-language-server: $schema=…` in the manifest.
+    """
+    schema: JsonObject = ServiceClass.model_json_schema(by_alias=True, mode="validation")
+    policy = schema["$defs"]["ServiceConfig"]["properties"]["restartPolicy"]
+    policy["anyOf"] = [{"enum": ["never", "on-failure", "always"], "type": "string"}, *policy["anyOf"]]
+    return {"$schema": DIALECT, **schema, "title": "Ostler ServiceClass"}
+
+
+@lru_cache(maxsize=1)
+def manifest_shape() -> SchemaShape:
+    """Return what keys a manifest may have where."""
+    return SchemaShape(manifest_json_schema(), "the manifest")

@@ -1,0 +1,68 @@
+"""Which texts of a stored service must not be shown, as its class says: secret args and secret outputs."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import OutputSpec, ServiceClass
+from ostler.model.records import ServiceRecord
+from ostler.rules.secrets.masking import mask, secret_strings, strings_in
+
+
+def secret_output_names(service_class: ServiceClass) -> frozenset[str]:
+    """Return the names of the service's outputs that are secret."""
+    outputs = service_class.config.outputs
+    return frozenset(name for name, spec in outputs.items() if isinstance(spec, OutputSpec) and spec.secret)
+
+
+def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
+    """Return the values of secret outputs: of the service, and of its lifecycle tools."""
+    found = {
+        str(record.outputs[name])
+        for name in secret_output_names(service_class)
+        if record.outputs.get(name) not in (None, "")
+    }
+    for step, call in service_class.tools.calls():
+        held: JsonObject = record.step_outputs.get(step) or {}
+        found |= {
+            str(held[name])
+            for name, spec in call.outputs.items()
+            if isinstance(spec, OutputSpec) and spec.secret and held.get(name) not in (None, "")
+        }
+    return frozenset(found)
+
+
+def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
+    """Return every secret text that `record` holds."""
+    own = secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
+    return own.union(record.dependency_secrets)
+
+
+def possible_secrets(record: ServiceRecord) -> frozenset[str]:
+    """Return every text of `record` that may be a secret when its class cannot be read.
+
+    That is what an arg or output holds, unless the manifest as it is stored describes it, and not as secret.
+    """
+    config = _part(record.class_manifest, "spec", "serviceConfig")
+    held = [(_part(record.class_manifest, "spec", "args"), record.args), (_part(config, "outputs"), record.outputs)]
+    for step, outputs in record.step_outputs.items():
+        held.append((_part(config, "lifecycleTools", step, "outputs"), outputs))
+    found = [value for specs, values in held for name, value in values.items() if _may_be_secret(specs.get(name))]
+    return strings_in(found)
+
+
+def _part(value: JsonValue, *path: str) -> JsonObject:
+    for key in path:
+        value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def _may_be_secret(spec: JsonValue) -> bool:
+    if isinstance(spec, dict):
+        return cast("JsonObject", spec).get("secret", False) is not False
+    return not isinstance(spec, str)
+
+
+def secrets_within(value: JsonValue, secrets: Iterable[str]) -> frozenset[str]:
+    """Return those of `secrets` that would be masked in `value`."""
+    return frozenset(secret for secret in secrets if mask(value, (secret,)) != value)

@@ -1,0 +1,268 @@
+"""Templates in manifests: Jinja2 in a sandbox, strict about undefined names, keeping the type of a lone expression.
+
+`"{{ port }}"` stays an integer, `"http://{{ host }}:{{ port }}"` is a text. A value that came out of a template is
+never looked at again. In the middle of a text, booleans are `true` and `false`, null is nothing, and lists and
+objects are JSON. Surrounding line breaks (of YAML block text) do not make a lone expression a text.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias, cast
+
+from jinja2 import Template, nodes
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
+
+from ostler.model.errors import TemplateError
+from ostler.model.json import JsonMapping, JsonValue
+from ostler.rules.templates.references import References, references_of
+from ostler.rules.templates.sandbox import (
+    MAX_OUTPUT,
+    MAX_SOURCE,
+    TooLargeError,
+    bound,
+    check_statements,
+    environment,
+    to_json,
+)
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    template: Template
+    is_expression: bool
+    references: References
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTemplate:
+    """The syntax tree of a template, and its expression when it is nothing but `{{ expression }}`."""
+
+    tree: nodes.Template
+    expression: nodes.Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    message: str
+    line: int
+
+
+def is_template(text: str) -> bool:
+    """Return whether `text` has anything for the template engine to do."""
+    return "{{" in text or "{%" in text or "{#" in text
+
+
+@lru_cache(maxsize=4096)
+def parsed(text: str) -> ParsedTemplate | None:
+    """Return the template `text` as a syntax tree (to look at, not to change), or None when it does not parse."""
+    if isinstance(_compile(text), _Broken):
+        return None
+    env = environment()
+    return ParsedTemplate(env.parse(text), _lone_expression(env.parse(text.strip("\r\n"))))
+
+
+def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
+    """Return `value` with every template in it rendered: in lists and in the values (not keys) of objects.
+
+    Args:
+        value: any JSON value; text without template marks is returned as it is.
+        names: what the templates may name.
+
+    Raises:
+        TemplateError: a template cannot be parsed, fails, or names what is not there; all missing names of all
+            templates in `value` are in `missing`.
+    """
+    missing: dict[str, None] = {}
+    rendered = _rendered(value, names, missing)
+    if missing:
+        raise undefined_names(list(missing), names)
+    return rendered
+
+
+def render_rewritten(
+    text: str,
+    rewrite: Callable[[nodes.Template], nodes.Template],
+    names: Mapping[str, Any],
+    missing: dict[str, None],
+) -> JsonValue:
+    """Render one text whose parsed form goes through `rewrite` first; names that are not there go into `missing`.
+
+    Raises:
+        TemplateError: it cannot be parsed, or fails.
+    """
+    return _render_compiled(text, _compile_rewritten(text, rewrite), names, missing)
+
+
+def undefined_names(missing: Sequence[str], names: Mapping[str, Any]) -> TemplateError:
+    """Return the error that tells of the names in `missing`, and what there is among `names`."""
+    listed = ", ".join(repr(name) for name in missing)
+    verb = "is" if len(missing) == 1 else "are"
+    return TemplateError(
+        f"{listed} {verb} undefined here; available: {_available(names, missing)}",
+        missing=missing,
+        next_actions=("give the missing value, or write `| default(…)` in the template",),
+    )
+
+
+def referenced_names(value: JsonValue) -> set[tuple[str, ...]]:
+    """Return every dotted name that templates in `value` need, such as `("start", "pid")`.
+
+    Names that are only used with `default` or tested with `is defined` are in `optional_names` instead.
+    """
+    return {name for compiled in _templates(value) for name in compiled.references.required}
+
+
+def optional_names(value: JsonValue) -> set[tuple[str, ...]]:
+    """Return every dotted name that templates in `value` use but can do without."""
+    required = referenced_names(value)
+    return {name for compiled in _templates(value) for name in compiled.references.optional} - required
+
+
+def template_syntax_errors(value: JsonValue) -> list[tuple[Path, str, int]]:
+    """Return (path inside `value`, message, 1-based line inside the text) for every template that does not parse."""
+    return [
+        (path, compiled.message, compiled.line)
+        for path, text in template_texts(value)
+        if isinstance(compiled := _compile(text), _Broken)
+    ]
+
+
+def template_texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield (path, text) of every template in `value`."""
+    if isinstance(value, str):
+        if is_template(value):
+            yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in cast("JsonMapping", value).items():
+            yield from template_texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[JsonValue]", value)):
+            yield from template_texts(item, (*path, index))
+
+
+def _templates(value: JsonValue) -> Iterator[_Compiled]:
+    for _, text in template_texts(value):
+        if isinstance(compiled := _compile(text), _Compiled):
+            yield compiled
+
+
+def _rendered(value: JsonValue, names: Mapping[str, Any], missing: dict[str, None]) -> JsonValue:
+    if isinstance(value, str):
+        return _render_text(value, names, missing) if is_template(value) else value
+    if isinstance(value, Mapping):
+        return {key: _rendered(item, names, missing) for key, item in cast("JsonMapping", value).items()}
+    if isinstance(value, list):
+        return [_rendered(item, names, missing) for item in cast("list[JsonValue]", value)]
+    return value
+
+
+def _render_text(text: str, names: Mapping[str, Any], missing: dict[str, None]) -> JsonValue:
+    return _render_compiled(text, _compile(text), names, missing)
+
+
+def _render_compiled(
+    text: str, compiled: _Compiled | _Broken, names: Mapping[str, Any], missing: dict[str, None]
+) -> JsonValue:
+    if isinstance(compiled, _Broken):
+        raise TemplateError(f"template {_short(text)} does not parse: {compiled.message}")
+    try:
+        return _run(compiled, names)
+    except UndefinedError as error:
+        absent = [".".join(name) for name in sorted(compiled.references.required) if not _is_there(name, names)]
+        missing.update(dict.fromkeys(absent or [_undefined_name(error)]))
+        return None
+    except TooLargeError as error:
+        raise TemplateError(f"template {_short(text)} {error}") from None
+    except TemplateError:
+        raise
+    except Exception as error:  # noqa: BLE001 (the template author's mistake: any operation on any value may fail)
+        raise TemplateError(f"template {_short(text)} failed: {type(error).__name__}: {_short(str(error))}") from None
+
+
+def _run(compiled: _Compiled, names: Mapping[str, Any]) -> JsonValue:
+    template = compiled.template
+    context = template.new_context(dict(names))
+    chunks: list[str] = []
+    size = 0
+    for chunk in template.root_render_func(context):
+        size += len(chunk)
+        if size > MAX_OUTPUT:
+            raise TooLargeError(f"makes more than {MAX_OUTPUT} characters")
+        chunks.append(chunk)
+    if compiled.is_expression:
+        return to_json(context.vars["result"])
+    return "".join(chunks)
+
+
+@lru_cache(maxsize=4096)
+def _compile(text: str) -> _Compiled | _Broken:
+    return _compile_rewritten(text, lambda tree: tree)
+
+
+def _compile_rewritten(text: str, rewrite: Callable[[nodes.Template], nodes.Template]) -> _Compiled | _Broken:
+    if len(text) > MAX_SOURCE:
+        return _Broken(f"it has {len(text)} characters, more than {MAX_SOURCE}", 1)
+    env = environment()
+    try:
+        tree = env.parse(text)
+        refused = check_statements(tree)
+        if refused:
+            return _Broken(*refused)
+        tree = rewrite(tree)
+        references = references_of(tree, env.globals)
+        lone = _lone_expression(rewrite(env.parse(text.strip("\r\n"))))
+        if lone is not None:
+            result = nodes.Assign(nodes.Name("result", "store", lineno=1), lone, lineno=1)
+            tree = nodes.Template([result], lineno=1)
+        template = env.from_string(bound(tree, env))
+    except TemplateSyntaxError as error:
+        return _Broken(error.message or "syntax error", error.lineno)
+    except (RecursionError, MemoryError, SyntaxError, OverflowError, ValueError) as error:
+        return _Broken(f"it is too complicated ({type(error).__name__})", 1)
+    return _Compiled(template, lone is not None, references)
+
+
+def _lone_expression(tree: nodes.Template) -> nodes.Expr | None:
+    """Return the expression of a template that is nothing but `{{ expression }}`."""
+    if len(tree.body) != 1 or not isinstance(output := tree.body[0], nodes.Output) or len(output.nodes) != 1:
+        return None
+    expression = output.nodes[0]
+    return None if isinstance(expression, nodes.TemplateData) else expression
+
+
+def _is_there(name: tuple[str, ...], names: Mapping[str, Any]) -> bool:
+    value: Any = names
+    for key in name:
+        if isinstance(value, Mapping) and key in value:
+            value = cast("JsonMapping", value)[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(cast("list[Any]", value)):
+            value = cast("list[Any]", value)[int(key)]
+        else:
+            return False
+    return True
+
+
+def _available(names: Mapping[str, Any], missing: Iterable[str]) -> str:
+    listed = sorted(names)
+    for parent in sorted({name.rpartition(".")[0] for name in missing} - {""}):
+        value: Any = names
+        for key in parent.split("."):
+            value = cast("JsonMapping", value).get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping):
+            listed += [f"{parent}.{key}" for key in sorted(cast("JsonMapping", value))]
+    return ", ".join(listed) if listed else "nothing"
+
+
+def _undefined_name(error: UndefinedError) -> str:
+    text = str(error)
+    parts = text.split("'")
+    return parts[-2] if len(parts) > 2 else text
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
