@@ -92,7 +92,12 @@ def test_a_missing_variable_is_named_with_its_place_and_takes_only_its_entry_dow
         ('{"command": "x", "args": "-v"}', "bad-value", 'write ["-v"]'),
         ('{"command": "x", "env": ["A=1"]}', "bad-value", "object of texts"),
         ('{"command": "x", "env": {"A": {}}}', "bad-value", "not a text"),
-        ('{"command": "x", "disabled": "yes"}', "bad-value", "true or false"),
+        ('{"command": "x", "disabled": "yes"}', "limit", "true or false"),
+        ('{"command": "x", "enabled": "false"}', "limit", "true or false"),
+        ('{"command": "x", "disabledTools": "drop"}', "limit", "list of tool names"),
+        ('{"command": "x", "includeTools": [1]}', "limit", "list of tool names"),
+        ('{"command": "x", "sandbox": {"network": {}}}', "limit", "confines the server's program"),
+        ('{"command": "x", "sandboxEnabled": true}', "limit", "confines the server's program"),
         ('{"command": "x", "args": ["${input:key}"]}', "missing-variable", "prompt of VS Code"),
         ('"npx"', "not-an-object", "must be an object"),
     ],
@@ -190,3 +195,38 @@ def test_a_policy_is_globs_and_deny_wins() -> None:
         entry('{"command": "x", "ostler": {"allowTools": ["get_*"], "denyTools": ["*_all"]}}').entries["a"].options
     )
     assert [options.permits(tool) for tool in ("get_one", "get_all", "set_one")] == [True, False, False]
+
+
+@pytest.mark.parametrize("switch", ['"disabled": true', '"enabled": false', '"isActive": false'])
+def test_a_switched_off_entry_is_disabled(switch: str) -> None:
+    loaded = entry(f'{{"command": "x", {switch}}}')
+    assert loaded.findings == ()
+    assert loaded.entries["a"].disabled
+
+
+@pytest.mark.parametrize(
+    "switch", ['"disabled": false', '"enabled": true', '"isActive": true', '"sandboxEnabled": false']
+)
+def test_an_entry_that_is_switched_on_is_not_disabled(switch: str) -> None:
+    assert not entry(f'{{"command": "x", {switch}}}').entries["a"].disabled
+
+
+@pytest.mark.parametrize(
+    ("limits", "permitted"),
+    [
+        ('"disabledTools": ["drop"]', {"get", "get_all", "put*"}),
+        ('"excludeTools": ["put*"]', {"get", "drop", "get_all"}),
+        ('"disabledTools": ["*"]', set()),
+        ('"tools": ["get"]', {"get"}),
+        ('"tools": ["*"]', {"get", "drop", "get_all", "put*"}),
+        ('"tools": []', set()),
+        ('"includeTools": ["get", "drop"], "excludeTools": ["drop"]', {"get"}),
+        ('"tools": ["get", "drop"], "ostler": {"allowTools": ["get*"]}', {"get"}),
+        ('"disabledTools": ["get"], "ostler": {"denyTools": ["put*"]}', {"drop", "get_all"}),
+    ],
+)
+def test_lists_of_tools_are_obeyed(limits: str, permitted: set[str]) -> None:
+    loaded = entry(f'{{"command": "x", {limits}}}')
+    assert loaded.findings == ()
+    options = loaded.entries["a"].options
+    assert {tool for tool in ("get", "drop", "get_all", "put*") if options.permits(tool)} == permitted

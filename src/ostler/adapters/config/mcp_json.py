@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from ostler.adapters.config.entry_limits import ALLOW_KEYS, DENY_KEYS, is_sandbox, read_limits
 from ostler.adapters.config.jsonc import JsoncDocument, JsoncError, KeyPath, parse_jsonc
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
@@ -24,12 +25,15 @@ from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
 SERVER_KEYS = ("mcpServers", "servers")
 """Where the entries stand: `mcpServers` (most clients) or `servers` (VS Code)."""
 
-ENTRY_KEYS = ("type", "transport", "command", "args", "env", "cwd", "url", "headers", "disabled", "ostler")
+ENTRY_KEYS = (
+    "type", "transport", "command", "args", "env", "cwd", "url", "headers", "disabled", "enabled", "ostler",
+    *ALLOW_KEYS, *DENY_KEYS,
+)  # fmt: skip
 """The keys of an entry that mean something to Ostler."""
 
 TOLERATED_KEYS = frozenset({
-    "alwaysAllow", "autoApprove", "autoStart", "description", "dev", "disabledTools", "enabled", "gallery", "icon",
-    "id", "initTimeout", "instructions", "name", "oauth", "timeout", "title", "tools", "trust", "version",
+    "alwaysAllow", "autoApprove", "autoStart", "description", "dev", "gallery", "icon", "id", "initTimeout",
+    "instructions", "isActive", "name", "oauth", "timeout", "title", "trust", "version",
 })  # fmt: skip
 """Keys that other clients put into entries. They say how that client treats the server, and are passed over."""
 
@@ -154,7 +158,8 @@ class _Loader:
             raise _BrokenEntryError
         self._check_keys(raw, path)
         reader = _Values(self._env, lambda at, message, rule, fix: self._find((*path, *at), message, rule, fix=fix))
-        disabled = reader.boolean(raw, "disabled")
+        limits = read_limits(raw, lambda key, message, fix: self._find((*path, key), message, "limit", fix=fix))
+        disabled = limits.disabled
         transport = self._transport(name, raw, path, disabled=disabled)
         return ServerEntry(
             name=name,
@@ -166,7 +171,7 @@ class _Loader:
             url=self._checked_url(reader.text(raw, "url"), path),
             headers=reader.mapping(raw, "headers"),
             disabled=disabled,
-            options=self._options(raw.get("ostler", {}), (*path, "ostler")),
+            options=limits.narrow(self._options(raw.get("ostler", {}), (*path, "ostler"))),
             secret_parts=tuple(sorted(reader.secret_parts)),
         )
 
@@ -186,7 +191,7 @@ class _Loader:
 
     def _check_keys(self, raw: JsonObject, path: KeyPath) -> None:
         for key in raw:
-            if key in ENTRY_KEYS or key in TOLERATED_KEYS:
+            if key in ENTRY_KEYS or key in TOLERATED_KEYS or is_sandbox(key):
                 continue
             if key == "envFile":
                 message = "'envFile' is not read by Ostler; the server will miss the variables in it"
@@ -280,13 +285,6 @@ class _Values:
         self._env = env
         self._find = find
         self.secret_parts: set[str] = set()
-
-    def boolean(self, raw: JsonObject, key: str) -> bool:
-        value = raw.get(key, False)
-        if not isinstance(value, bool):
-            self._find((key,), f"{key!r} must be true or false", "bad-value", "")
-            return False
-        return value
 
     def text(self, raw: JsonObject, key: str) -> str:
         value = raw.get(key, "")
