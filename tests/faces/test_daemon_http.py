@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -11,13 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import anyio
+import anyio.abc
+import anyio.to_thread
+import psutil
 import pytest
+from mcp.server.lowlevel import Server
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, scripted
 
+from ostler.adapters.kubernetes.listener import bind
 from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
-from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address
+from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address, serving_http
+from ostler.faces.daemon.listening import listening
 
 TOKEN = "a-secret-of-some-length"
 
@@ -89,6 +98,64 @@ def test_http_and_socket_reach_the_same_server_and_strangers_are_refused(place: 
         assert post(url, origin="http://localhost:3000").status == 200
         health = request("GET", url.replace("/mcp", "/healthz"))
         assert json.loads(health.text) == {"status": "ok", "version": "0.1.0"}
+
+
+def sends_at_once(port: int) -> set[bool]:
+    """Return whether the connections that this process holds at its own `port` are without Nagle's delay."""
+    accepted = [
+        connection.fd
+        for connection in psutil.Process().net_connections("tcp")
+        if connection.raddr and connection.laddr.port == port
+    ]
+    found: set[bool] = set()
+    for descriptor in accepted:
+        with socket.socket(fileno=os.dup(descriptor)) as taken:
+            found.add(bool(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+    return found
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_http_answers_leave_at_once() -> None:
+    async with serving_http(Server[Any]("delays"), HttpSettings("127.0.0.1", 0), version="1") as url:
+        port = urlsplit(url).port
+        assert port
+        async with await anyio.connect_tcp("127.0.0.1", port) as client:
+            await client.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            assert (await client.receive()).startswith(b"HTTP/1.1 200")
+            assert sends_at_once(port) == {True}
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_tunnels_and_the_loopback_socket_send_at_once(
+    place: ServerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tunnel, port = await bind("127.0.0.1", None, wanted="a test")
+    async with tunnel, await anyio.connect_tcp("127.0.0.1", port), anyio.create_task_group() as tasks:
+
+        async def look(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                assert sends_at_once(port) == {True}
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(tunnel.serve, look)
+    monkeypatch.setenv("OSTLER_TRANSPORT", "loopback")
+    place.paths.create_state()
+    async with listening(place) as (listener, _), anyio.create_task_group() as tasks:
+
+        async def look_twice(stream: anyio.abc.SocketStream) -> None:
+            async with stream:
+                endpoint = place.read_endpoint()
+                assert endpoint
+                assert sends_at_once(endpoint.port) == {True}
+                assert dialled.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            tasks.cancel_scope.cancel()
+
+        dialled, _secret = await anyio.to_thread.run_sync(place.dial)
+        with dialled:
+            tasks.start_soon(listener.serve, look_twice)
+            await anyio.sleep_forever()
 
 
 @pytest.mark.realtime

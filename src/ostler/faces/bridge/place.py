@@ -103,4 +103,6 @@ class ServerPlace:
         endpoint = self.read_endpoint()
         if endpoint is None:
             raise FileNotFoundError(f"no server listens in {self.state_dir}")
-        return socket.create_connection(("127.0.0.1", endpoint.port), timeout=CONNECT_TIMEOUT), endpoint.secret
+        connection = socket.create_connection(("127.0.0.1", endpoint.port), timeout=CONNECT_TIMEOUT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, endpoint.secret
