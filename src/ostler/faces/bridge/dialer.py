@@ -14,6 +14,7 @@ from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describ
 from ostler.faces.bridge.lines import split_lines
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION, version_order
+from ostler.faces.client_facts import own_facts
 from ostler.model.errors import StoreError
 
 START_TIMEOUT: Final = 30.0
@@ -189,7 +190,7 @@ class Dialer:
     def _greet(self) -> Link | None:
         connection, secret = self._place.dial()
         try:
-            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind)
+            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind, **own_facts())
         except BaseException:
             connection.close()
             raise

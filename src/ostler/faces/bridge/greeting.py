@@ -2,7 +2,7 @@
 
 Each is one line of JSON whose first key is `ostler`; no JSON-RPC message has that key. A connection opens with
 
-    → {"ostler": "hello", "protocol": 1, "version": "0.1.0", "nonce": …, "proof": …}
+    → {"ostler": "hello", "protocol": 1, "version": "0.1.0", "directory": "/home/ann/shop", "nonce": …, "proof": …}
     ← {"ostler": "welcome", "protocol": 1, "version": "0.1.0", "pid": 4711, "proof": …}
 
 and carries MCP from there on, or with a request (`status`, `stop`, `handover`), which is answered by one line.

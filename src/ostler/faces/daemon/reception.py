@@ -12,6 +12,7 @@ from anyio.abc import SocketAttribute, SocketStream
 
 from ostler.faces.bridge.greeting import ANSWER_TIMEOUT, LINE_LIMIT, PROTOCOL, decode_line, encode_line, proof, proves
 from ostler.faces.bridge.lines import LineTooLongError
+from ostler.faces.client_facts import client_of
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 
@@ -132,7 +133,8 @@ class Reception:
                 if self._ending:
                     outgoing.finish(encode_line("bye", reason=self._ending))
                 try:
-                    await server.run(incoming, outgoing, options)
+                    with client_of(hello):
+                        await server.run(incoming, outgoing, options)
                 finally:
                     del self._open[outgoing]
         logger.info("a %s left", hello.get("client", "client"))
