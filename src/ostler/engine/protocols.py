@@ -41,7 +41,7 @@ class ToolCaller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolInfo:
-    """One downstream tool as its server lists it."""
+    """One downstream tool as its server lists it; `note` says what of it does not follow the protocol."""
 
     server: str
     name: str
@@ -50,6 +50,7 @@ class ToolInfo:
     output_schema: JsonObject | None = None
     annotations: JsonObject | None = None
     title: str = ""
+    note: str = ""
 
     @property
     def qualified(self) -> str:

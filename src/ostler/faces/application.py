@@ -247,6 +247,7 @@ class Application:
             "lastError": snapshot.last_error,
             "stderrLog": str(snapshot.stderr_log) if snapshot.stderr_log else None,
             "attempts": snapshot.attempts or None,
+            "leftOut": list(snapshot.left_out),
         }
         return shown | {key: value for key, value in optional.items() if value}
 

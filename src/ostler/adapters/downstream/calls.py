@@ -12,8 +12,10 @@ from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
 from ostler.adapters.downstream.authorization import advice
+from ostler.adapters.downstream.failures import first_problem
 from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
+from ostler.adapters.downstream.tool_lists import structured_of
 from ostler.engine.protocols import Progress
 from ostler.model.errors import (
     BadResponseError,
@@ -77,7 +79,7 @@ async def _send(
         raise _error(error, link, server, qualified) from error
     except ValidationError as error:
         raise BadResponseError(
-            f"server {server!r} answered with something that is not a tool result: {_first(error)}",
+            f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
             tool=qualified,
             next_actions=("report it to the server's author", "check what the tool did before calling it again"),
         ) from error
@@ -91,7 +93,7 @@ async def _send(
     content = cast("list[JsonObject]", result.get("content") or [])
     return normalise(
         content,
-        result.get("structuredContent"),
+        structured_of(result),
         is_error=bool(result.get("isError")),
         duration=anyio.current_time() - started,
     )
@@ -215,11 +217,3 @@ def _too_large(text: str, server: str, tool: str) -> ResponseTooLargeError:
             f"raise 'maxResponseBytes' under 'ostler' of {server!r} in mcp.json",
         ),
     )
-
-
-def _first(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False)
-    if not problems:
-        return "it cannot be read"
-    place = ".".join(str(part) for part in problems[0]["loc"])
-    return f"{place}: {problems[0]['msg']}" if place else problems[0]["msg"]

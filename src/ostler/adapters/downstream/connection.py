@@ -326,7 +326,7 @@ class DownstreamConnection:
                 self._publish(last_error=f"the tools list could not be read again: {text}")
                 link.suspect.give()
             else:
-                self._list(tools)
+                self._list(link, tools)
             for read in self._readers:
                 read.set()
 
@@ -359,7 +359,7 @@ class DownstreamConnection:
         self._link = link
         self._legacy = not link.modern
         server = link.client.server_info
-        self._tools = {tool.name: tool_info(self._entry.name, tool) for tool in tools}
+        self._tools = self._infos(link, tools)
         self._publish(
             state=ServiceState.CONNECTED,
             reason="",
@@ -368,8 +368,9 @@ class DownstreamConnection:
             protocol_version=link.client.protocol_version,
             server_name=server.name if server else "",
             server_version=server.version if server else "",
-            tools=len(tools),
+            tools=len(self._tools),
             tools_known=True,
+            left_out=tuple(link.repair.left_out),
             connections=self._snapshot.connections + 1,
         )
         self._on_change(self._entry.name)
@@ -384,12 +385,16 @@ class DownstreamConnection:
         self._publish(**changes)
         self._on_change(self._entry.name)
 
-    def _list(self, tools: list[types.Tool]) -> None:
-        listed = {tool.name: tool_info(self._entry.name, tool) for tool in tools}
+    def _infos(self, link: Link, tools: list[types.Tool]) -> dict[str, ToolInfo]:
+        notes = link.repair.notes
+        return {tool.name: tool_info(self._entry.name, tool, notes.get(tool.name, "")) for tool in tools}
+
+    def _list(self, link: Link, tools: list[types.Tool]) -> None:
+        listed = self._infos(link, tools)
+        self._publish(tools=len(listed), left_out=tuple(link.repair.left_out))
         if listed == self._tools:
             return
         self._tools = listed
-        self._publish(tools=len(listed))
         self._on_change(self._entry.name)
 
     def _publish(self, **changes: Any) -> None:

@@ -49,12 +49,21 @@ def _of_other(leaf: BaseException) -> ConnectFailure:
             text = "it closed the connection during the handshake" if closed else f"it refused: {leaf.message}"
             return ConnectFailure(text)
         case ValidationError():
-            return ConnectFailure("its answer to the handshake or its tools list does not follow the protocol")
+            return ConnectFailure(f"its answer to the handshake does not follow the protocol: {first_problem(leaf)}")
         case httpx2.TransportError():
             refused = isinstance(leaf, httpx2.ConnectError)
             return ConnectFailure(f"the connection failed: {leaf or type(leaf).__name__}", refused=refused)
         case _:
             return ConnectFailure(f"{type(leaf).__name__}: {leaf}")
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return where an answer breaks the protocol first, and how."""
+    problems = error.errors(include_url=False, include_input=False)
+    if not problems:
+        return "it cannot be read"
+    place = ".".join(str(part) for part in problems[0]["loc"])
+    return f"{place}: {problems[0]['msg']}" if place else problems[0]["msg"]
 
 
 def _of_fault(fault: Fault, text: str) -> ConnectFailure:

@@ -21,6 +21,7 @@ from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
+from ostler.adapters.downstream.tool_lists import ToolListRepair
 from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry, ServerTransport
@@ -63,6 +64,7 @@ class Link:
     stale: Nudge
     suspect: Nudge
     child: ChildFacts | None = None
+    repair: ToolListRepair = field(default_factory=ToolListRepair)
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
     """Calls answered since the last look of the liveness probe."""
@@ -93,6 +95,7 @@ class Link:
             return []
         tools: list[types.Tool] = []
         cursor: str | None = None
+        self.repair.begin()
         for _ in range(_MAX_PAGES):
             params = types.PaginatedRequestParams(cursor=cursor) if cursor is not None else None
             try:
@@ -192,15 +195,20 @@ async def open_link(
         if isinstance(message, types.ToolListChangedNotification):
             stale.give()
 
+    repair = ToolListRepair()
     client = Client(
-        builtin if builtin is not None else _transport(entry, transport, around, watch=watch, loss=loss, facts=facts),
+        builtin
+        if builtin is not None
+        else repair.around(_transport(entry, transport, around, watch=watch, loss=loss, facts=facts)),
         mode="legacy" if legacy else "auto",
         cache=None,
         client_info=types.Implementation(name="ostler", version=around.version),
         message_handler=on_message,
     )
     async with client:
-        yield Link(client, entry, transport, loss, stale, suspect, child=facts if transport == "stdio" else None)
+        repair.version = client.protocol_version
+        child = facts if transport == "stdio" else None
+        yield Link(client, entry, transport, loss, stale, suspect, child=child, repair=repair)
 
 
 def _transport(
@@ -230,8 +238,8 @@ def _transport(
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
 
 
-def tool_info(server: str, tool: types.Tool) -> ToolInfo:
-    """Return `tool` as the engine knows it."""
+def tool_info(server: str, tool: types.Tool, note: str = "") -> ToolInfo:
+    """Return `tool` as the engine knows it; `note` says what was odd about it."""
 
     def plain(value: Any) -> JsonObject | None:
         return None if value is None else value.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -244,4 +252,5 @@ def tool_info(server: str, tool: types.Tool) -> ToolInfo:
         output_schema=dict(tool.output_schema) if tool.output_schema is not None else None,
         annotations=plain(tool.annotations),
         title=tool.title or (tool.annotations.title if tool.annotations else None) or "",
+        note=note,
     )

@@ -27,6 +27,7 @@ class ConnectionSnapshot:
         server_version: its version, as it says.
         tools: how many tools it lists (before the allow/deny policy).
         tools_known: its tools list has been read at least once.
+        left_out: tools of its list that could not be kept, and why.
         last_error: the last fault, kept after it was overcome.
         stderr_log: where its stderr goes (stdio).
         connections: how often it has been connected.
@@ -46,6 +47,7 @@ class ConnectionSnapshot:
     server_version: str = ""
     tools: int = 0
     tools_known: bool = False
+    left_out: tuple[str, ...] = ()
     last_error: str = ""
     stderr_log: Path | None = None
     connections: int = 0

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import cast
 
 from mcp_types import ContentBlock, TextContent
 from pydantic import Field, TypeAdapter, ValidationError
@@ -56,10 +57,17 @@ async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) 
     """Show one downstream server."""
     del call
     entry = app.server_entry(args.name)
-    tools = [tool.name for tool in app.pool.list_tools(args.name)]
+    listed = app.pool.list_tools(args.name)
+    tools = [tool.name for tool in listed]
     structured: JsonObject = {**entry, "name": args.name, "toolNames": tools}
-    listed = f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known"
-    return Answer(structured, f"{_server_line(structured)}\n{clipped(listed, 1000)}")
+    lines = [_server_line(structured)]
+    lines.append(clipped(f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known", 1000))
+    odd: JsonObject = {tool.name: tool.note for tool in listed if tool.note}
+    if odd:
+        structured["toolNotes"] = odd
+        lines += [clipped(f"{name}: {note}", 300) for name, note in odd.items()]
+    lines += [clipped(reason, 300) for reason in cast("list[str]", entry.get("leftOut") or [])]
+    return Answer(structured, "\n".join(lines))
 
 
 class ToolListArgs(Args):
@@ -116,10 +124,17 @@ async def tool_describe(app: ApplicationLike, args: ToolNameArgs, call: Call) ->
         "description": tool.description,
         "inputSchema": tool.input_schema,
         **shapes.present(
-            {"title": tool.title, "outputSchema": tool.output_schema, "annotations": tool.annotations},
+            {
+                "title": tool.title,
+                "outputSchema": tool.output_schema,
+                "annotations": tool.annotations,
+                "note": tool.note,
+            },
         ),
     }
     text = f"{tool.qualified}: {tool.description}\ninput: {clipped(json.dumps(tool.input_schema), 4000)}"
+    if tool.note:
+        text += f"\nnote: {tool.note}"
     return Answer(structured, text)
 
 

@@ -1,0 +1,281 @@
+"""Tools lists and answers that do not quite follow the protocol, made to: one odd tool must not cost its server.
+
+The SDK checks a whole list at once and refuses all of it for one tool. So each tool is checked alone before the SDK
+sees the list: what is wrong with it is left out or replaced, and said; a tool that has no usable name is left out.
+"""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self, TypeGuard, cast
+
+import anyio
+import mcp_types as types
+from mcp.shared.message import SessionMessage
+from mcp_types.methods import validate_server_result
+from pydantic import ValidationError
+
+from ostler.model.json import JsonObject, JsonValue
+
+STRUCTURED_MARK: Final = "ostler/structuredContent"
+"""Key in a tool result's `_meta`: a structured answer that the older protocol, which wants an object, forbids."""
+
+_EMPTY_LIST: Final[JsonObject] = {"tools": [], "resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+_ANY_OBJECT: Final[JsonObject] = {"type": "object"}
+_MAX_REPAIRS: Final = 12
+_SHOWN: Final = 80
+
+
+class ToolListRepair:
+    """Repairs what one connection's server answers to tools/list and tools/call.
+
+    Attributes:
+        version: the protocol version in force, once the handshake is over.
+        notes: what was odd, by the tool's name.
+        left_out: what was wrong with the tools that could not be kept.
+    """
+
+    def __init__(self) -> None:
+        self.version = "2025-11-25"
+        self.notes: dict[str, str] = {}
+        self.left_out: list[str] = []
+        self._asked: dict[str | int, str] = {}
+
+    @asynccontextmanager
+    async def around(self, transport: AbstractAsyncContextManager[Any]) -> AsyncGenerator[tuple[Any, Any]]:
+        """Yield the streams of `transport`, with this in between."""
+        async with transport as (reads, writes):
+            yield _Reads(reads, self), _Writes(writes, self)
+
+    def begin(self) -> None:
+        """Forget what an earlier list had."""
+        self.notes = {}
+        self.left_out = []
+
+    def sent(self, message: SessionMessage) -> None:
+        """Remember which request `message` is."""
+        request = message.message
+        if isinstance(request, types.JSONRPCRequest) and request.method in ("tools/list", "tools/call"):
+            self._asked[request.id] = request.method
+
+    def received(self, message: SessionMessage) -> SessionMessage:
+        """Return `message`, repaired when it answers such a request."""
+        answer = message.message
+        if not isinstance(answer, types.JSONRPCResponse | types.JSONRPCError) or answer.id is None:
+            return message
+        method = self._asked.pop(answer.id, None)
+        if method is None or isinstance(answer, types.JSONRPCError):
+            return message
+        result = self._list(answer.result) if method == "tools/list" else self._call_result(answer.result)
+        if result is answer.result:
+            return message
+        return SessionMessage(answer.model_copy(update={"result": result}), message.metadata)
+
+    # -- lists -------------------------------------------------------------------------------------------------
+
+    def _list(self, result: JsonObject) -> JsonObject:
+        tools = result.get("tools")
+        listed = cast("list[JsonValue]", tools) if isinstance(tools, list) else []
+        if _is_object(tools):  # by name, as some write them
+            listed = [{"name": name, **tool} for name, tool in tools.items() if _is_object(tool)]
+        kept: list[JsonValue] = []
+        for index, tool in enumerate(listed):
+            repaired = self._tool(tool, index)
+            if repaired is not None:
+                kept.append(repaired)
+        cursor = result.get("nextCursor")
+        fine = {key: value for key, value in result.items() if key in ("ttlMs", "cacheScope", "resultType")}
+        whole = _EMPTY_LIST | fine | {"tools": kept}
+        if _complaint(self.version, whole) is not None:
+            whole = _EMPTY_LIST | {"tools": kept}
+        return whole | ({"nextCursor": cursor} if isinstance(cursor, str) and cursor else {})
+
+    def _tool(self, tool: JsonValue, index: int) -> JsonObject | None:
+        if not _is_object(tool) or not isinstance(tool.get("name"), str) or not tool["name"]:
+            self.left_out.append(f"tool {index + 1} of its list has no name and was left out")
+            return None
+        name = cast("str", tool["name"])
+        repaired = dict(tool)
+        notes = _plain_schemas(repaired)
+        for _ in range(_MAX_REPAIRS):
+            complaint = _complaint(self.version, _EMPTY_LIST | {"tools": [repaired]})
+            if complaint is None:
+                if notes:
+                    self.notes[name] = "; ".join(notes)
+                return repaired
+            place, message = complaint
+            if not place or place[0] == "name":
+                break
+            notes.append(_without(repaired, place, message))
+        self.left_out.append(f"tool {name!r} was left out: it does not follow the protocol")
+        return None
+
+    # -- answers -----------------------------------------------------------------------------------------------
+
+    def _call_result(self, result: JsonObject) -> JsonObject:
+        structured = result.get("structuredContent")
+        changed = dict(result)
+        if structured is not None and not _is_object(structured) and self.version < "2026":
+            del changed["structuredContent"]
+            meta = changed.get("_meta")
+            changed["_meta"] = {**(meta if _is_object(meta) else {}), STRUCTURED_MARK: structured}
+        if changed.get("content") is None and ("content" in changed or structured is not None):
+            changed["content"] = []
+        return changed if changed != result else result
+
+
+def structured_of(result: JsonObject) -> JsonValue:
+    """Return the structured answer in `result`, as the server wrote it."""
+    meta = result.get("_meta")
+    if _is_object(meta) and STRUCTURED_MARK in meta:
+        return meta[STRUCTURED_MARK]
+    return result.get("structuredContent")
+
+
+def _complaint(version: str, result: JsonObject) -> tuple[tuple[str, ...], str] | None:
+    """Return where in its (first) tool `result` breaks the protocol, and how; None when it does not."""
+    try:
+        validate_server_result("tools/list", version, result)
+        types.ListToolsResult.model_validate(result, by_name=False)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return tuple(str(part) for part in problem["loc"][2:]), problem["msg"]
+    except (KeyError, ValueError):  # a version that the SDK negotiated and does not check
+        return None
+    return None
+
+
+def _plain_schemas(tool: JsonObject) -> list[str]:
+    """Take out of the schemas what every reader of a JSON Schema relies on and the newer protocol lets through."""
+    notes: list[str] = []
+    for field in ("inputSchema", "outputSchema"):
+        schema = tool.get(field)
+        if not _is_object(schema):
+            continue
+        properties, required = schema.get("properties"), schema.get("required")
+        wrong = {
+            "properties": properties is not None and not _is_object(properties),
+            "required": required is not None
+            and not (
+                isinstance(required, list) and all(isinstance(one, str) for one in cast("list[JsonValue]", required))
+            ),
+        }
+        for key in [key for key, is_wrong in wrong.items() if is_wrong]:
+            schema = {name: value for name, value in schema.items() if name != key}
+            notes.append(f"'{key}' of its {field} is {_kind(tool[field][key])} and is left out")
+        tool[field] = schema
+    return notes
+
+
+def _without(tool: JsonObject, place: tuple[str, ...], message: str) -> str:
+    """Take out of `tool` what is wrong at `place`; return what was done."""
+    field = place[0]
+    value = tool.get(field)
+    if field != "inputSchema":
+        del tool[field]
+        return f"its {field} does not follow the protocol ({_words(place[1:], message)}) and is left out"
+    if not _is_object(value):
+        tool[field] = dict(_ANY_OBJECT)
+        return f"its inputSchema is {_kind(value)}; any object is taken"
+    if len(place) > 1 and place[1] == "type":
+        kind = value.get("type")
+        if not kind or (isinstance(kind, list) and "object" in cast("list[JsonValue]", kind)):
+            tool[field] = {**value, "type": "object"}
+            return 'its inputSchema has no "type": "object", which is taken as meant'
+        tool[field] = dict(_ANY_OBJECT)
+        return f"its inputSchema is of type {json.dumps(kind)[:_SHOWN]}, not object; any object is taken"
+    if len(place) > 1 and place[1] in value:
+        tool[field] = {key: item for key, item in value.items() if key != place[1]}
+        return f"'{place[1]}' of its inputSchema is wrong ({_words(place[2:], message)}) and is left out"
+    tool[field] = dict(_ANY_OBJECT)
+    return "its inputSchema does not follow the protocol; any object is taken"
+
+
+def _words(place: tuple[str, ...], message: str) -> str:
+    at = ".".join(place)
+    return f"{at}: {message}"[:_SHOWN] if at else message[:_SHOWN]
+
+
+def _kind(value: JsonValue) -> str:
+    match value:
+        case None:
+            return "missing"
+        case bool():
+            return str(value).lower()
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case str():
+            return "a text"
+        case _:
+            return "a number"
+
+
+def _is_object(value: JsonValue) -> TypeGuard[JsonObject]:
+    return isinstance(value, dict)
+
+
+class _Reads:
+    def __init__(self, inner: Any, repair: ToolListRepair) -> None:
+        self._inner = inner
+        self._repair = repair
+
+    @property
+    def last_context(self) -> Any:
+        """The context that the SDK's streams pass along with each message."""
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        message = await self._inner.receive()
+        return self._repair.received(message) if isinstance(message, SessionMessage) else message
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+
+
+class _Writes:
+    def __init__(self, inner: Any, repair: ToolListRepair) -> None:
+        self._inner = inner
+        self._repair = repair
+
+    async def send(self, message: SessionMessage) -> None:
+        self._repair.sent(message)
+        await self._inner.send(message)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
