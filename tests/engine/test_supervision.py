@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import BASIC, Down, Fail, World, manifest, running, until
+from tests.support.world import BASIC, Answer, Down, Fail, World, manifest, running, until
 
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import CreateRequest
@@ -230,3 +230,55 @@ async def test_stopping_what_others_use_says_so() -> None:
         await manager.create(CreateRequest("app", "web"))
         result = await manager.stop_service("db")
         assert "still running and depending on it: web" in result.message
+
+
+async def test_what_a_tool_proves_gone_has_failed_at_the_first_check() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        view = await manager.check_health("db")
+        assert (view.state, view.health, view.reason) == (ServiceState.FAILED, HealthStatus.UNHEALTHY, "gone")
+        assert "absent" in (view.error or "")
+
+
+async def test_a_find_tool_alone_proves_it_too() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__status=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.healthy = False
+        view = await manager.check_health("db")
+        assert view.state is ServiceState.RUNNING, "it is found, so it is there, and unhealthy at most"
+        world.resources.clear()
+        assert (await manager.check_health("db")).state is ServiceState.FAILED
+
+
+async def test_what_may_come_back_is_left_to_the_threshold() -> None:
+    world = World()
+    entry = manifest(lifecycleTools__healthCheck=None)
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/status"] = Answer({"state": "restarting"})
+        for _ in range(2):
+            assert (await manager.check_health("db")).state is ServiceState.RUNNING
+        world.always["w/status"] = Fail("the daemon is busy")
+        assert (await manager.check_health("db")).state is ServiceState.RUNNING
+
+
+async def test_an_adapter_that_hears_of_a_change_has_the_services_checked() -> None:
+    world = World()
+    entry = manifest(healthCheck__interval="1h", restartPolicy={"policy": "on-failure", "backoff": {"initial": "1s"}})
+    async with running(world, entry) as manager:
+        for name in ("db", "other"):
+            await manager.create(CreateRequest("basic", name))
+        await until(lambda: all(view.health is HealthStatus.HEALTHY for view in manager.views()))
+        calls = len(world.calls)
+        manager.recheck("w", {"name": "nobody"})
+        manager.recheck("elsewhere", {"name": "db"})
+        await anyio.sleep(5)
+        assert len(world.calls) == calls
+        world.resources.clear()
+        manager.recheck("w", {"name": "db"})
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING, within=0.5)
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=3)
+        assert manager.view("other").state is ServiceState.RUNNING

@@ -37,7 +37,7 @@ from ostler.model.errors import (
     OperationError,
 )
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState
 from ostler.rules.secrets.masking import mask, secret_strings
@@ -484,6 +484,31 @@ class ServiceManager:
         if isinstance(service, HealthChecker):
             await service.check_health()
         return service.view()
+
+    def recheck(self, server: str, about: JsonMapping) -> None:
+        """Check now the services that `server` drives and that are checked with the arguments `about`.
+
+        For adapters that hear of a change by themselves, such as the exit of a process: what they heard is no more
+        than a reason to look, so a false or late word does no harm. Never blocks.
+
+        Args:
+            server: the downstream server's name.
+            about: arguments that the services' health checks have, such as `{"key": "db"}`.
+        """
+        group = self._runtime.task_group
+        if group is None or self._leaving:
+            return
+        for instance in self._instances():
+            if instance.lifecycle.is_checked_by(server, about):
+                group.start_soon(self._check_now, instance, name=f"ostler-recheck-{instance.name}")
+
+    @staticmethod
+    async def _check_now(instance: ServiceInstance) -> None:
+        await instance.wait_idle()
+        try:
+            await instance.lifecycle.check_health()
+        except Exception:  # boundary: a bug in one check must not end the manager
+            logger.exception("check of %r failed unexpectedly", instance.name)
 
     async def renew(self, name: str, lease: float | None = None) -> ServiceView:
         """Let the lease of the service `name` end `lease` seconds from now (None: its own length again).

@@ -340,7 +340,15 @@ async def open_application(
     )
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteStore.open(paths.database, retention=retention))
-        builtin = {PROCESS_SERVER: build_process_server(paths.process_dir)} if settings.process.enabled else {}
+
+        def process_exited(key: str) -> None:
+            manager.recheck(PROCESS_SERVER, {"key": key})
+
+        builtin = (
+            {PROCESS_SERVER: build_process_server(paths.process_dir, on_exit=process_exited)}
+            if settings.process.enabled
+            else {}
+        )
         downstream = DownstreamPool(
             entries,
             builtin=builtin,

@@ -244,11 +244,13 @@ class ToolFailedError(OperationError):
         is_error: the tool itself said that it failed (`isError`).
         is_refusal: so it did, where the class expects nothing about its success. Such an answer tells nothing about
             the service: it is no proof that the service is gone.
+        is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
     """
 
     code = "tool_failed"
     is_error: bool = False
     is_refusal: bool = False
+    is_absence: bool = False
 
 
 class OperationTimeoutError(OperationError):

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -34,6 +34,7 @@ class Entry:
         process: the process when it was adopted, alive, from an earlier Ostler.
         dirty: `record` has facts that are not on disk yet.
         sampled: monotonic time and CPU seconds of the last detailed look.
+        ended: called once, in the event loop, when its end is noticed.
     """
 
     record: ProcessRecord
@@ -41,6 +42,7 @@ class Entry:
     process: psutil.Process | None = None
     dirty: bool = False
     sampled: tuple[float, float] | None = field(default=None, repr=False)
+    ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
 
     @property
     def adopted(self) -> bool:
@@ -77,6 +79,8 @@ class Entry:
             exit_code=code if code is not None and code >= 0 else None,
             exit_signal=signal_name(-code) if code is not None and code < 0 else None,
         )
+        if self.ended is not None:
+            self.ended(self)
 
     def refresh(self) -> ProcessState:
         """Look, take it in, and return the state."""

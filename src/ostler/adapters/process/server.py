@@ -92,7 +92,7 @@ class Tool(Generic[RequestT, ResultT]):
         )
 
 
-def build_process_server(root: Path) -> Server[None]:
+def build_process_server(root: Path, *, on_exit: Callable[[str], None] | None = None) -> Server[None]:
     """Return the MCP server that runs local processes; connect it in-process with `mcp.Client(server)`.
 
     Nothing is touched until a client connects: then the folder is read and processes that still run are adopted. One
@@ -100,8 +100,9 @@ def build_process_server(root: Path) -> Server[None]:
 
     Args:
         root: the folder for records and logs, made with mode 0700.
+        on_exit: called with its key, in the event loop and at once, when a process has ended.
     """
-    supervisor = Supervisor(root)
+    supervisor = Supervisor(root, on_exit)
     tools: dict[str, Tool[Any, Any]] = {tool.name: tool for tool in _tools()}
     listed = types.ListToolsResult(tools=listed_tools())
 

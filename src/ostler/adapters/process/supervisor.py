@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import psutil
 from ostler.adapters.process.contract import Probe, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.endings import end_tree
 from ostler.adapters.process.entries import Entry, Observation
+from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.launch import Child, Launch, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log, rotate
 from ostler.adapters.process.ports import PortBook
@@ -34,7 +35,7 @@ from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 
 LOOK_SECONDS = 1.0
-"""How often exits of own children are noticed and logs measured, when nobody asks."""
+"""How often logs are measured, and exits of own children noticed where the system does not tell of them."""
 
 LOOKS_PER_ADOPTED = 5
 """An adopted process is looked at this many times less often: it costs more, and every question looks anew."""
@@ -50,9 +51,15 @@ class Supervisor:
     """The processes of one folder, by key. Async methods belong to one event loop at a time.
 
     Starting and stopping one key are serial; waiting until it is ready is not part of that, so a stop goes through.
+
+    Args:
+        root: the folder.
+        on_exit: called with the key, in the event loop, when the end of a process is noticed.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None) -> None:
+        self._on_exit = on_exit
+        self._exits: ExitWatch | None = None
         self.folder = RecordFolder(root)
         self.ports = PortBook()
         self.entries: dict[str, Entry] = {}
@@ -74,6 +81,8 @@ class Supervisor:
             if not self._opened:
                 self.entries = await anyio.to_thread.run_sync(self._load)
                 self._opened = True
+                for entry in self.entries.values():
+                    entry.ended = self._ended
 
     async def start(self, request: StartRequest, progress: Progress | None = None) -> StartResult:
         """Start a process, or find it running; see the tool `start`.
@@ -145,13 +154,40 @@ class Supervisor:
 
         Of several callers one does the work, the others stand by.
         """
-        looks = 0
-        async with self._keeping:
-            while True:
-                await anyio.sleep(LOOK_SECONDS)
-                if self.entries:
-                    looks += 1
-                    await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
+        async with self._keeping, anyio.create_task_group() as group:
+            self._exits = exit_watch()
+            try:
+                if self._exits is not None:
+                    for entry in self.entries.values():
+                        self._watch(entry)
+                    group.start_soon(self._hear_exits, self._exits)
+                looks = 0
+                while True:
+                    await anyio.sleep(LOOK_SECONDS)
+                    if self.entries:
+                        looks += 1
+                        await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
+            finally:
+                exits, self._exits = self._exits, None
+                if exits is not None:
+                    exits.close()
+
+    def _watch(self, entry: Entry) -> None:
+        """Hear at once of the end of `entry`; where that cannot be, the next look notices it."""
+        pid = entry.record.pid
+        if self._exits is not None and pid is not None and entry.state == "running":
+            self._exits.watch(pid)
+
+    async def _hear_exits(self, exits: ExitWatch) -> None:
+        while True:
+            ended = await exits.wait()
+            for entry in list(self.entries.values()):
+                if entry.record.pid in ended:
+                    entry.refresh()
+
+    def _ended(self, entry: Entry) -> None:
+        if self._on_exit is not None and self.entries.get(entry.record.key) is entry:
+            self._on_exit(entry.record.key)
 
     async def save(self) -> None:
         """Write down what is not on disk yet; a disk that refuses is tried again later."""
@@ -203,7 +239,8 @@ class Supervisor:
                 child, record = await anyio.to_thread.run_sync(
                     self._spawn, launch, record, earlier.record if earlier else None
                 )
-                self.entries[request.key] = Entry(record, child=child)
+                entry = self.entries[request.key] = Entry(record, child=child, ended=self._ended)
+                self._watch(entry)
         except BaseException:
             if port is not None and self.entries.get(request.key) is earlier:
                 self.ports.release(port)

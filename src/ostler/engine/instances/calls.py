@@ -23,6 +23,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.absence import proves_absence
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.calls.rendering import expectation_of, outputs_of
@@ -131,7 +132,9 @@ class Caller:
         group = self._runtime.task_group
         assert group is not None, "only a running ServiceManager makes calls"
         since = anyio.current_time() if not_before is None else not_before
-        shared = await self._runtime.batches.answer(call, lambda: self._send(call, None), group, not_before=since)
+        shared = await self._runtime.batches.answer(
+            call, lambda: self._send(call, None), group, not_before=since, after=self._instance.calls_before
+        )
         self._instance.driver_answered()
         return shared.find(call.batch)
 
@@ -153,6 +156,7 @@ class Caller:
             failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
             failure.is_error = response.is_error
             failure.is_refusal = response.is_error and (expect is None or expect.success is None)
+            failure.is_absence = proves_absence(response, expect)
             raise failure
         outputs = process_tool_outputs(outputs_of(call), response, self._instance.template_names())
         self._instance.keep_outputs(call.step, outputs)

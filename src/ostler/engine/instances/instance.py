@@ -68,6 +68,8 @@ class ServiceInstance(BaseService):
         self.next_retry_at: datetime | None = None
         self.failures = 0
         self.successes = 0
+        self.calls_before = 0
+        """Serial of the last shared call that was begun before it came up, and so shows nothing about it."""
         self.lifecycle = Settlement(self, runtime)
         self._unrecorded: list[OperationRecord] = []
         self._current: Operation | None = None
@@ -563,6 +565,8 @@ class ServiceInstance(BaseService):
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         events = self._runtime.events
         if old.state is not new.state:
+            if new.state.is_up:
+                self.calls_before = self._runtime.batches.begun
             data: JsonObject = {"from": old.state.value, "to": new.state.value}
             if new.reason:
                 data["reason"] = new.reason

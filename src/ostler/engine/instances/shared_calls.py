@@ -25,6 +25,7 @@ class _Shared:
     """One call under way or answered."""
 
     begun_at: float
+    serial: int
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: BatchAnswer | None = None
     error: OstlerError | None = None
@@ -35,9 +36,17 @@ class BatchCalls:
 
     def __init__(self) -> None:
         self._shared: dict[str, _Shared] = {}
+        self.begun = 0
+        """Calls made so far: the serial of the last one."""
 
     async def answer(
-        self, call: PlannedCall, send: Callable[[], Awaitable[ToolResponse]], group: TaskGroup, *, not_before: float
+        self,
+        call: PlannedCall,
+        send: Callable[[], Awaitable[ToolResponse]],
+        group: TaskGroup,
+        *,
+        not_before: float,
+        after: int = 0,
     ) -> BatchAnswer:
         """Return an answer of `call` that was asked for at `not_before` (by anyio's clock) or later.
 
@@ -46,14 +55,16 @@ class BatchCalls:
             send: makes the call when nobody else has.
             group: where it is made, so that it does not end with the first who asked.
             not_before: older answers are not good enough.
+            after: nor are those of calls up to this serial, begun before the service came up that is asked about.
 
         Raises:
             DownstreamError: there was no answer.
         """
         key = batch_key(call.tool, call.args)
         shared = self._shared.get(key)
-        if shared is None or shared.begun_at < not_before or shared.error is not None:
-            shared = _Shared(anyio.current_time())
+        if shared is None or shared.begun_at < not_before or shared.serial <= after or shared.error is not None:
+            self.begun += 1
+            shared = _Shared(anyio.current_time(), self.begun)
             self._shared.pop(key, None)
             self._shared[key] = shared
             if len(self._shared) > _KEPT:

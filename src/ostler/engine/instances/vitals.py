@@ -27,7 +27,7 @@ from ostler.rules.secrets.masking import shorten
 
 if TYPE_CHECKING:
     from ostler.engine.instances.instance import ServiceInstance
-    from ostler.model.json import JsonObject, JsonValue
+    from ostler.model.json import JsonMapping, JsonObject, JsonValue
 
 _FRESH = 2.0
 """Seconds that an answer for many services may be old when one of them is verified."""
@@ -268,8 +268,20 @@ class Vitals(Steps):
         instance.checked_at = self._runtime.clock.now()
         instance.evidence = instance.mask_text(evidence)
         self._apply_health(passed=failure is None, failure=failure)
-        if failure is not None and instance.state.is_up and instance.health is HealthStatus.UNHEALTHY:
+        if failure is not None and instance.state.is_up:
             await self._look_whether_gone(failure, was_status=step == "status")
+
+    def is_checked_by(self, server: str, about: "JsonMapping") -> bool:
+        """Whether the health check asks `server` with all the arguments of `about` (`{"key": "db"}`)."""
+        tools, settings = self._instance.service_class.tools, self._instance.service_class.config.health
+        step, spec = ("healthCheck", tools.health_check) if tools.health_check else ("status", tools.status)
+        if spec is None or spec.server != server:
+            return False
+        try:
+            args = self._health_call(step, spec, settings.timeout).args
+        except TemplateError:
+            return False
+        return all(args.get(key) == value for key, value in about.items())
 
     def _health_call(self, step: str, spec: ToolCallSpec, timeout: float) -> PlannedCall:
         """Return the rendered check, made anew only when what its templates see has changed."""
@@ -306,25 +318,40 @@ class Vitals(Steps):
             instance.note(f"that it has completed could not be recorded: {error.summary}")
 
     async def _look_whether_gone(self, failure: OstlerError, *, was_status: bool) -> None:
-        """An unhealthy service whose `status` tool says that it is not there has failed."""
+        """Report what is not there as failed: at once when an answer proves it, else when it is unhealthy."""
         instance = self._instance
-        spec = instance.service_class.tools.status
         since = instance.status.since
-        error: OstlerError | None = failure if was_status else None
-        if spec is not None and not was_status:
+        is_unhealthy = instance.health is HealthStatus.UNHEALTHY
+        proof = failure if isinstance(failure, ToolFailedError) and (was_status or failure.is_absence) else None
+        if not was_status and (is_unhealthy or isinstance(failure, ToolFailedError)):
             try:
-                await self._caller.probe(self._plan("status", spec, instance.service_class.config.health.timeout))
-            except ToolFailedError as gone:
-                error = gone
+                proof = await self._ask_whether_gone() or proof
             except OstlerError:
                 return
-        if (
-            isinstance(error, ToolFailedError)
-            and not error.is_refusal
-            and instance.state.is_up
-            and instance.status.since == since
-        ):
-            instance.report(Transition.FAILED, reason="gone", error=error)
+        if proof is None or proof.is_refusal or not (is_unhealthy or proof.is_absence):
+            return
+        if instance.state.is_up and instance.status.since == since:
+            instance.report(Transition.FAILED, reason="gone", error=proof)
+
+    async def _ask_whether_gone(self) -> ToolFailedError | None:
+        """Return what the `status` tool (else `find`) says when it does not find the service; None: nothing proven.
+
+        Raises:
+            OstlerError: it could not tell.
+        """
+        instance = self._instance
+        spec = instance.service_class.tools.status
+        if spec is None:
+            if await self.find() is not False:
+                return None
+            gone = ToolFailedError(f"the find tool does not find service {instance.name!r}")
+            gone.is_absence = True
+            return gone
+        try:
+            await self._caller.probe(self._plan("status", spec, instance.service_class.config.health.timeout))
+        except ToolFailedError as gone:
+            return gone
+        return None
 
     def _apply_health(self, *, passed: bool, failure: OstlerError | None) -> None:
         """Count a result; below its threshold it does not change a verdict, and shows that there is none yet."""

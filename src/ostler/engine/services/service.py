@@ -205,6 +205,8 @@ class BaseService:
             new = replace(new, error=None, error_at=None)
         if transition in (Transition.START_REQUESTED, Transition.STOPPED, Transition.FOUND_STOPPED, Transition.ADOPTED):
             new = replace(new, health=HealthStatus.UNKNOWN, health_at=None)
+        elif transition is Transition.FAILED and old.health is not HealthStatus.UNKNOWN:
+            new = replace(new, health=HealthStatus.UNHEALTHY, health_at=now)
         self._replace_status(new)
 
     def set_health(self, health: HealthStatus, *, error: BaseException | None = None) -> None:

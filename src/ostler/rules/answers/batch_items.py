@@ -41,7 +41,9 @@ class BatchAnswer:
             if all(loosely_equal(_value(item, key), wanted) for key, wanted in match.items()):
                 return ToolResponse(item, duration=self.response.duration)
         looked_for = ", ".join(f"{key}={wanted!r}" for key, wanted in match.items())
-        raise ToolFailedError(f"none of the {len(items)} items of the answer has {looked_for}")
+        failure = ToolFailedError(f"none of the {len(items)} items of the answer has {looked_for}")
+        failure.is_absence = True
+        raise failure
 
     def _items_at(self, path: str) -> list[JsonValue]:
         if path not in self._items:

@@ -1,0 +1,53 @@
+"""Whether an answer that misses its expectation proves that the thing is not there: a fact, not a failed probe."""
+
+import re
+
+from ostler.model.errors import ExtractionError
+from ostler.model.json import JsonValue
+from ostler.model.manifest import Expectation
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.extraction import find_in_response
+from ostler.rules.text.equality import loosely_equal
+
+_GONE = frozenset(
+    {
+        "absent", "closed", "completed", "crashed", "dead", "deleted", "destroyed", "does not exist", "ended", "exited",
+        "expired", "finished", "gone", "inactive", "killed", "missing", "no such container", "not found", "not running",
+        "removed", "shut down", "shutdown", "stopped", "terminated",
+    }
+)  # fmt: skip
+"""States, in many servers' words, of what does not run any more. What may come back without a start (`restarting`,
+`paused`, `unhealthy`) is not among them."""
+
+_PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
+"""Paths whose `false` says that there is nothing."""
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
+    """Return whether an answer that misses `expect` says that what was asked about is not there.
+
+    - A tool that failed proves it only where the class says what its success means (`expect: {success: …}`).
+    - A value at a missed `jsonPath` proves it when it is a word for an end, such as `exited` or `not_found`, or the
+      `false` of a path such as `running` or `exists`.
+    - A text that misses `contains` or `matches` proves it when all of it is such a word.
+
+    Everything else may be a passing trouble, which thresholds are for.
+    """
+    if response.is_error:
+        return expect is not None and expect.success is not None
+    if expect is None:
+        return False
+    for path, wanted in (expect.json_path or {}).items():
+        try:
+            found = find_in_response(response, path)
+        except ExtractionError:
+            continue
+        if not loosely_equal(found, wanted) and (_is_end(found) or (found is False and _PRESENCE.search(path))):
+            return True
+    return bool(expect.contains or expect.matches) and _is_end(response.text)
+
+
+def _is_end(value: JsonValue) -> bool:
+    return isinstance(value, str) and _SEPARATORS.sub(" ", value.strip().rstrip(".!").lower()) in _GONE

@@ -1,0 +1,68 @@
+"""The end of a process is told at once, also of one that an earlier Ostler started; the engine acts on it."""
+
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+
+from ostler.adapters.config.paths import Paths
+from ostler.adapters.process import build_process_server
+from ostler.engine.services.views import CreateRequest
+from ostler.faces.application import open_application
+from ostler.model.states import HealthStatus, ServiceState
+from support.processes import SLEEP, ProcessClient, process_server
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
+
+SOON = 3.0
+"""Seconds: 1 is promised, on a machine that is not busy; looks at adopted processes and health checks come later."""
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_an_exit_is_told_without_being_asked_for(state_dir: Path, adopted: bool) -> None:
+    send, receive = anyio.create_memory_object_stream[str](10)
+    async with process_server(state_dir) as server:
+        pid = (await server.start("job", SLEEP))["pid"]
+        await server.start("other", SLEEP)
+        if not adopted:
+            os.kill(pid, signal.SIGKILL)
+            await server.until("job", lambda answer: answer.get("signal") == "SIGKILL")
+    async with Client(build_process_server(state_dir, on_exit=send.send_nowait)) as client, send, receive:
+        server = ProcessClient(client)
+        if adopted:
+            os.kill(pid, signal.SIGKILL)
+        else:
+            pid = (await server.start("job", SLEEP))["pid"]
+            os.kill(pid, signal.SIGKILL)
+        with anyio.fail_after(SOON):
+            assert await receive.receive() == "job"
+        await server.call("stop", key="other")
+
+
+async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next_check(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        manager = app.manager
+        await manager.create(CreateRequest("static-web-server", "site", {"directory": str(tmp_path)}))
+        await manager.create(CreateRequest("command", "job", {"command": "sleep 300"}))
+        service = manager.registry.get("job")
+        os.kill(int(str(manager.view("job").outputs["pid"])), signal.SIGKILL)
+        with anyio.fail_after(SOON):
+            await service.wait_until(lambda status: status.state is ServiceState.FAILED)
+        view = manager.view("job")
+        assert view.health is not HealthStatus.HEALTHY
+        assert "exited" in (view.error or "")
+        os.kill(int(str(manager.view("site").outputs["pid"])), signal.SIGKILL)
+        service = manager.registry.get("site")
+        with anyio.fail_after(SOON):
+            await service.wait_until(lambda status: status.state is ServiceState.RETRYING)
+        with anyio.fail_after(10):
+            await service.wait_until(lambda status: status.state is ServiceState.RUNNING)
+        await manager.delete("site")

@@ -1,0 +1,48 @@
+"""Which answers prove that a thing is not there, and which may be a passing trouble."""
+
+from typing import Any
+
+import pytest
+
+from ostler.model.manifest import Expectation
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.absence import proves_absence
+
+
+@pytest.mark.parametrize(
+    ("value", "expect", "proves"),
+    [
+        ({"state": "exited"}, {"jsonPath": {"state": "running"}}, True),
+        ({"state": "not_found"}, {"jsonPath": {"state": "running"}}, True),
+        ({"state": "Not-Running"}, {"jsonPath": {"state": "running"}}, True),
+        ({"state": "Terminated."}, {"jsonPath": {"state": "running"}}, True),
+        ({"state": "restarting"}, {"jsonPath": {"state": "running"}}, False),
+        ({"state": "unhealthy"}, {"jsonPath": {"state": "running"}}, False),
+        ({"state": None}, {"jsonPath": {"state": "running"}}, False),
+        ({"state": "exited"}, {"jsonPath": {"state": "exited", "ok": True}}, False),
+        ({"state": "running", "previous": "exited"}, {"jsonPath": {"state": "up"}}, False),
+        ({"State": {"Running": False}}, {"jsonPath": {"State.Running": True}}, True),
+        ({"exists": False}, {"jsonPath": {"exists": True}}, True),
+        ({"isAlive": False}, {"jsonPath": {"isAlive": True}}, True),
+        ({"is_alive": False}, {"jsonPath": {"is_alive": True}}, True),
+        ({"ready": False}, {"jsonPath": {"ready": True}}, False),
+        ({"state": "exited"}, None, False),
+    ],
+)
+def test_values_at_the_paths_that_are_missed(value: Any, expect: dict[str, Any] | None, proves: bool) -> None:
+    expectation = None if expect is None else Expectation.model_validate(expect)
+    assert proves_absence(ToolResponse(value), expectation) is proves
+
+
+@pytest.mark.parametrize(
+    ("text", "proves"), [("Not found.", True), ("stopped", True), ("the cache was stopped; all is well", False)]
+)
+def test_texts_that_are_nothing_else(text: str, proves: bool) -> None:
+    assert proves_absence(ToolResponse(None, text=text), Expectation(contains="running")) is proves
+
+
+def test_a_failure_proves_it_only_where_the_class_says_what_success_means() -> None:
+    failed = ToolResponse(None, text="no such thing", is_error=True)
+    assert not proves_absence(failed, None)
+    assert not proves_absence(failed, Expectation(contains="running"))
+    assert proves_absence(failed, Expectation(success=True))
