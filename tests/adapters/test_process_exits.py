@@ -10,6 +10,7 @@ from mcp import Client
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process import build_process_server
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.application import open_application
 from ostler.model.states import HealthStatus, ServiceState
@@ -53,6 +54,7 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         await manager.create(CreateRequest("static-web-server", "site", {"directory": str(tmp_path)}))
         await manager.create(CreateRequest("command", "job", {"command": "sleep 300"}))
         service = manager.registry.get("job")
+        assert isinstance(service, ServiceInstance)
         os.kill(int(str(manager.view("job").outputs["pid"])), signal.SIGKILL)
         with anyio.fail_after(SOON):
             await service.wait_until(lambda status: status.state is ServiceState.FAILED)
@@ -61,6 +63,7 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         assert "exited" in (view.error or "")
         os.kill(int(str(manager.view("site").outputs["pid"])), signal.SIGKILL)
         service = manager.registry.get("site")
+        assert isinstance(service, ServiceInstance)
         with anyio.fail_after(SOON):
             await service.wait_until(lambda status: status.state is ServiceState.RETRYING)
         with anyio.fail_after(10):
