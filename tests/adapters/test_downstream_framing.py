@@ -70,9 +70,9 @@ def test_the_stderr_log_is_bounded_and_knows_its_last_lines(tmp_path: Path) -> N
         for number in range(100):
             log.write(f"line {number} {'.' * 20}\n".encode())
         log.write(b"unfinished")
-        assert log.tail().endswith("| unfinished")
-        assert "line 99" in log.tail()
-        assert "line 90" not in log.tail()
+        assert log.last_words().endswith("| unfinished")
+        assert "line 99" in log.last_words()
+        assert "line 90" not in log.last_words()
     older = path.with_name("s.stderr.log.1")
     assert path.stat().st_size <= 1000
     assert older.stat().st_size <= 1000

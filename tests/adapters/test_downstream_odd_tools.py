@@ -1,53 +1,18 @@
 """Tools lists that do not follow the protocol: what is odd is marked, and the server's other tools work."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from ostler.model.servers import ServerEntry
 from support.canned_server import DISCOVERY
-from support.downstream import http_entry, open_pool
+from support.downstream import canned_entry, canned_http, http_entry, open_pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-PROGRAM = Path(__file__).parent.parent / "support" / "canned_server.py"
 GOOD = {"name": "good", "inputSchema": {"type": "object", "properties": {}}}
 CALLS = {"good": {"content": [{"type": "text", "text": "fine"}]}, "odd": {"content": [{"type": "text", "text": "so"}]}}
-
-
-def canned_entry(folder: Path, answers: Mapping[str, Any], **ostler: Any) -> ServerEntry:
-    file = folder / "answers.json"
-    file.write_text(json.dumps(answers))
-    return ServerEntry.model_validate(
-        {
-            "name": "s",
-            "transport": "stdio",
-            "command": sys.executable,
-            "args": ("-S", str(PROGRAM), str(file)),
-            "options": ostler,
-        }
-    )
-
-
-@contextmanager
-def canned_http(folder: Path, answers: Mapping[str, Any]) -> Generator[int]:
-    file, port_file = folder / "answers.json", folder / "port"
-    file.write_text(json.dumps(answers))
-    process = subprocess.Popen([sys.executable, "-S", str(PROGRAM), str(file), "--http", str(port_file)])
-    try:
-        while not port_file.exists():
-            assert process.poll() is None
-        yield int(port_file.read_text())
-    finally:
-        process.kill()
-        process.wait()
 
 
 ODD_TOOLS = [

@@ -181,7 +181,7 @@ def test_secrets_are_known_and_never_shown() -> None:
         "type": "stdio",
         "command": "x",
         "args": ["--token=***", "/home/ada"],
-        "env": {"KEY": "***", "DEBUG": "***"},
+        "env": {"KEY": "***", "DEBUG": "1"},
     }
     assert set(b.secret_strings()) == {"Bearer abcdefgh", "abcdefgh", "pa55word", "query-secret"}
     assert b.masked() == {"type": "http", "url": "https://u:***@h/mcp?key=***", "headers": {"Authorization": "***"}}

@@ -1,5 +1,6 @@
 """Real downstream servers for tests: the scripted server over stdio and HTTP, and a pool over them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from ostler.model.servers import ServerEntry
 
 PROGRAM = Path(__file__).with_name("scripted_server.py")
 """The scripted server; its head says what it can do."""
+
+CANNED = Path(__file__).with_name("canned_server.py")
 
 
 def stdio_entry(name: str, *options: object, ostler: Mapping[str, Any] | None = None, **more: Any) -> ServerEntry:
@@ -45,6 +48,36 @@ def http_entry(
             **more,
         }
     )
+
+
+def canned_entry(folder: Path, answers: Mapping[str, Any], **ostler: Any) -> ServerEntry:
+    """An entry `s` for a server that answers as `answers` say (support/canned_server.py); `ostler` are its options."""
+    file = folder / "answers.json"
+    file.write_text(json.dumps(answers))
+    return ServerEntry.model_validate(
+        {
+            "name": "s",
+            "transport": "stdio",
+            "command": sys.executable,
+            "args": ("-S", str(CANNED), str(file)),
+            "options": ostler,
+        }
+    )
+
+
+@contextmanager
+def canned_http(folder: Path, answers: Mapping[str, Any]) -> Generator[int]:
+    """The same over HTTP; gives its port."""
+    file, port_file = folder / "answers.json", folder / "port"
+    file.write_text(json.dumps(answers))
+    process = subprocess.Popen([sys.executable, "-S", str(CANNED), str(file), "--http", str(port_file)])
+    try:
+        while not port_file.exists():
+            assert process.poll() is None
+        yield int(port_file.read_text())
+    finally:
+        process.kill()
+        process.wait()
 
 
 @asynccontextmanager

@@ -7,11 +7,17 @@ a finding with its line.
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from ostler.model.credentials import (
+    is_secret_name,
+    secrets_in_arguments,
+    secrets_in_environment,
+    secrets_in_headers,
+    secrets_in_url,
+)
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject
 
@@ -23,6 +29,13 @@ MIN_SECRET_LENGTH = 6
 
 ServerTransport = Literal["stdio", "http", "sse", "builtin"]
 """How a server is reached. `http` is streamable HTTP; `builtin` runs inside Ostler."""
+
+
+ProtocolChoice = Literal["auto", "2025", "2026"]
+"""The era of MCP to speak with a server; `auto` asks for the newer one first."""
+
+CONNECT_SECONDS = 30.0
+"""Seconds that a connection attempt may take without a sign of work, unless the entry says otherwise."""
 
 
 class _Model(BaseModel):
@@ -37,7 +50,9 @@ class ServerOptions(_Model):
     Attributes:
         auto_start: connect when Ostler starts.
         timeout: seconds a tool call may take when the caller sets no time.
-        connect_timeout: seconds until a connection attempt (spawn, handshake, tools list) is given up.
+        connect_timeout: seconds until a connection attempt (spawn, handshake, tools list) is given up. None: 30, and
+            longer for a stdio server that is at work, as one that is being installed.
+        protocol: which era of MCP to speak: `2025` (handshake and session), `2026` (stateless), or `auto`.
         concurrency: how many calls may be under way at once.
         allow_tools: globs of the tools that may be called; None means all.
         deny_tools: globs of the tools that may not be called; wins over `allow_tools`.
@@ -47,12 +62,18 @@ class ServerOptions(_Model):
 
     auto_start: bool = True
     timeout: Annotated[Duration, Field(gt=0)] = 60.0
-    connect_timeout: Annotated[Duration, Field(gt=0)] = 30.0
+    connect_timeout: Annotated[Duration, Field(gt=0)] | None = None
+    protocol: ProtocolChoice = "auto"
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 16
     allow_tools: tuple[str, ...] | None = None
     deny_tools: tuple[str, ...] = ()
     inherit_env: bool | tuple[str, ...] = ()
     max_response_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+
+    @property
+    def connect_seconds(self) -> float:
+        """How long to wait for a connection before saying that it is not there yet."""
+        return self.connect_timeout if self.connect_timeout is not None else CONNECT_SECONDS
 
     def permits(self, tool: str) -> bool:
         """Whether the policy lets `tool` (without its server's name) be called."""
@@ -69,7 +90,7 @@ class ServerEntry(_Model):
         transport: how it is reached.
         command: the program to run (stdio).
         args: its arguments (stdio).
-        env: environment variables set for it (stdio); values are secrets.
+        env: environment variables set for it (stdio); some values are secrets.
         cwd: the folder it runs in (stdio); None means Ostler's own.
         url: the endpoint (http, sse).
         headers: HTTP headers sent with every request; values are secrets.
@@ -98,14 +119,11 @@ class ServerEntry(_Model):
     def secret_strings(self) -> tuple[str, ...]:
         """Return the texts that must never be shown, longest first.
 
-        Environment and header values (for `Bearer x` also `x` alone), the URL's password and query values, and
-        secret-looking variables expanded elsewhere; values below `MIN_SECRET_LENGTH` characters are left out.
+        Header values (for `Bearer x` also `x` alone), the URL's password and query values, the environment's values
+        and the arguments that are credentials (`ostler.model.credentials`), and secret-looking variables expanded
+        anywhere; values below `MIN_SECRET_LENGTH` characters are left out.
         """
-        found = {*self.env.values(), *self.headers.values(), *self.secret_parts, *_url_secrets(self.url)}
-        for value in self.headers.values():
-            scheme, _, credentials = value.partition(" ")
-            if credentials and scheme.isalpha():
-                found.add(credentials.strip())
+        found = self._secrets()
         return tuple(sorted((text for text in found if len(text) >= MIN_SECRET_LENGTH), key=len, reverse=True))
 
     def mask_text(self, text: str) -> str:
@@ -123,10 +141,13 @@ class ServerEntry(_Model):
         if self.cwd is not None:
             shown["cwd"] = self._mask(self.cwd)
         if self.url:
-            shown["url"] = self._mask(self.url, also=_url_secrets(self.url))
-        for key, values in (("env", self.env), ("headers", self.headers)):
-            if values:
-                shown[key] = dict.fromkeys(values, MASK)
+            shown["url"] = self._mask(self.url)
+        if self.env:
+            shown["env"] = {
+                name: MASK if value and is_secret_name(name) else self._mask(value) for name, value in self.env.items()
+            }
+        if self.headers:
+            shown["headers"] = dict.fromkeys(self.headers, MASK)
         if self.disabled:
             shown["disabled"] = True
         options = self.options.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -138,34 +159,33 @@ class ServerEntry(_Model):
         """Whether `other` is reached in the same way, so that only limits and policy differ, if anything does."""
         return _connection_facts(self) == _connection_facts(other)
 
-    def _mask(self, text: str, *, also: Iterable[str] = ()) -> str:
-        # In the entry itself short values are masked too: what they stand for is known here.
-        for secret in sorted({*self.secret_strings(), *self.secret_parts, *also}, key=len, reverse=True):
-            if secret:
+    def _secrets(self) -> set[str]:
+        return {
+            *self.secret_parts,
+            *secrets_in_environment(self.env),
+            *secrets_in_headers(self.headers),
+            *secrets_in_arguments(self.args),
+            *secrets_in_url(self.url),
+        }
+
+    def _mask(self, text: str) -> str:
+        # In the entry itself short values are masked too, where they are all that a value says.
+        found = sorted(filter(None, self._secrets()), key=len, reverse=True)
+        here = set(secrets_in_url(text))
+        for secret in found:
+            if len(secret) >= MIN_SECRET_LENGTH or secret in self.secret_parts or secret in here:
                 text = text.replace(secret, MASK)
+            elif text == secret or text.endswith((f"={secret}", f":{secret}", f" {secret}")):
+                text = text.removesuffix(secret) + MASK
         return text
 
 
 def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
     return (
         entry.transport, entry.command, entry.args, entry.env, entry.cwd, entry.url, entry.headers,
-        entry.options.inherit_env, entry.options.max_response_bytes,
+        entry.options.inherit_env, entry.options.max_response_bytes, entry.options.protocol,
     )  # fmt: skip
 
 
 def _matches(tool: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(tool, glob) for glob in globs)
-
-
-def _url_secrets(url: str) -> set[str]:
-    if not url:
-        return set()
-    try:
-        parts = urlsplit(url)
-        secrets = {value for _, value in parse_qsl(parts.query)}
-        secrets |= {pair.partition("=")[2] for pair in parts.query.split("&")} - {""}  # as written, percent-encoded
-        if parts.password:
-            secrets.add(parts.password)
-    except ValueError:  # not a URL at all; the loader has reported it
-        return set()
-    return secrets

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from ostler.adapters.config.entry_limits import ALLOW_KEYS, DENY_KEYS, is_sandbox, read_limits
 from ostler.adapters.config.jsonc import JsoncDocument, JsoncError, KeyPath, parse_jsonc
+from ostler.model.credentials import is_secret_name
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
@@ -45,7 +46,6 @@ RESERVED_NAME = "ostler"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[^}:]*)(?::(?P<rest>[^}]*))?\}")
-_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _TYPES: Mapping[str, ServerTransport] = {
     "stdio": "stdio", "http": "http", "streamable-http": "http", "streamableHttp": "http", "streamable_http": "http",
     "sse": "sse",
@@ -308,17 +308,17 @@ class _Values:
         if value is None:
             self._find((key,), f"{key!r} must be an object of texts by name", "bad-value", "")
             return {}
-        return {name: self._scalar(item, (key, name), keep=False) for name, item in value.items() if item is not None}
+        return {name: self._scalar(item, (key, name)) for name, item in value.items() if item is not None}
 
     def home(self, path: str) -> str:
         """Return `path` with a leading `~/` replaced by the user's home."""
         home = self._env.get("HOME") or self._env.get("USERPROFILE")
         return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
 
-    def _scalar(self, value: JsonValue, at: KeyPath, *, keep: bool = True) -> str:
+    def _scalar(self, value: JsonValue, at: KeyPath) -> str:
         match value:
             case str():
-                return self._expand(value, at, keep=keep)
+                return self._expand(value, at)
             case bool():
                 return "true" if value else "false"
             case int() | float():  # people write ports and levels without quotes
@@ -327,15 +327,15 @@ class _Values:
                 self._find(at, f"{at[0]!r} holds a value that is not a text", "bad-value", "write it in double quotes")
                 return ""
 
-    def _expand(self, text: str, at: KeyPath, *, keep: bool = True) -> str:
+    def _expand(self, text: str, at: KeyPath) -> str:
         def replaced(match: re.Match[str]) -> str:
             if match["escaped"]:
                 return "${"
-            return self._variable(match, at, keep=keep)
+            return self._variable(match, at)
 
         return _VARIABLE.sub(replaced, text)
 
-    def _variable(self, match: re.Match[str], at: KeyPath, *, keep: bool) -> str:
+    def _variable(self, match: re.Match[str], at: KeyPath) -> str:
         name, rest = match["name"], match["rest"]
         default = None
         if name == "input":
@@ -355,6 +355,6 @@ class _Values:
                 message = f"the environment variable {name!r} is not set"
                 self._find(at, message, "missing-variable", f"set {name}, or write ${{{name}:-default}}")
             value = default if default is not None else (value or "")
-        if keep and value and _SECRET_NAME.search(name):
+        if value and is_secret_name(name):
             self.secret_parts.add(value)
         return value

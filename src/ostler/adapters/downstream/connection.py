@@ -4,8 +4,8 @@ The owner is level-triggered: `connect`, `disconnect`, `restart` and `update` on
 """
 
 import logging
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -18,16 +18,18 @@ from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge, token_source
 from ostler.adapters.downstream.backoff import QUICK_CAP, SLOW_CAP, Backoff
+from ostler.adapters.downstream.dialling import Dial
 from ostler.adapters.downstream.failures import ConnectFailure, failure_of
-from ostler.adapters.downstream.http import HttpWatch
-from ostler.adapters.downstream.links import Link, Surroundings, open_link, tool_info
+from ostler.adapters.downstream.links import Link, Surroundings, tool_info
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_liveness
-from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
+from ostler.adapters.downstream.loss import ConnectFailedError, Nudge
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
-from ostler.adapters.downstream.stdio import ChildFacts
+from ostler.adapters.downstream.starts import Attempt, StartLimits
+from ostler.adapters.downstream.stdio import said_last
 from ostler.engine.protocols import Clock, ToolInfo
-from ostler.model.servers import ServerEntry, ServerTransport
+from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
+from ostler.rules.text.last_words import without_control
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +41,6 @@ _VAIN_STARTS: Final = 20
 
 _SETTLE: Final = 0.02
 """Seconds for answers already received to reach their callers, and for cancellations to go out, before leaving."""
-
-_NOT_STREAMABLE: Final = frozenset({400, 404, 405, 406, 415})
-"""HTTP statuses of a POST by which a server that only speaks the older SSE transport gives itself away."""
 
 
 class DownstreamConnection:
@@ -232,35 +231,52 @@ class DownstreamConnection:
     async def _attempt(self) -> ConnectFailure:
         """Connect, and stay until the connection is lost or no more wanted; return why it is over."""
         self._publish(attempts=self._snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
-        limit = self._entry.options.connect_timeout
-        facts = ChildFacts()
-        loss = LossSignal()
-        began = anyio.current_time()
-        scope = self._attempt_scope = anyio.CancelScope(deadline=began + limit)
+        attempt = Attempt(StartLimits.of(self._entry))
+        self._attempt_scope = attempt.scope
         failure: ConnectFailure | None = None
         try:
-            with scope:
-                await self._connect(scope, loss, facts)
+            with attempt.scope:
+                async with self._turn(attempt), anyio.create_task_group() as tasks:
+                    attempt.begin()
+                    if self._entry.transport == "stdio":
+                        tasks.start_soon(attempt.watch, self._show_start)
+                    await self._connect(attempt)
+                    tasks.cancel_scope.cancel()
         except Exception as error:  # boundary: whatever a server or its transport does must stay its own affair
-            failure = failure_of(error, loss)
+            failure = failure_of(error, attempt.loss)
             logger.debug("connection to server %r ended", self._entry.name, exc_info=True)
         finally:
             self._attempt_scope = None
-        if scope.deadline == math.inf:  # it was connected
-            if anyio.current_time() - began >= STABLE_AFTER:
+        if attempt.connected:
+            if attempt.elapsed >= STABLE_AFTER:
                 self._backoff.reset()
-            reason = loss.reason or (failure.reason if failure else "the connection ended")
-            return await self._explained(ConnectFailure(reason, loss.state))
+            reason = attempt.loss.reason or (failure.reason if failure else "the connection ended")
+            return await self._explained(ConnectFailure(reason, attempt.loss.state))
         self._legacy = (
             not self._legacy and self._entry.transport == "stdio"
         )  # some old servers cannot bear the question
+        noise = attempt.facts.noise.describe()
         if failure is None:
-            reason = f"it was not ready within {limit:g} s (connectTimeout)"
-            details = [facts.noise.describe(), f"its last stderr: {facts.log.tail()}" if facts.log else ""]
-            failure = ConnectFailure("; ".join([reason, *(text for text in details if text)]))
-        elif facts.noise.count:
-            failure = replace(failure, reason=f"{failure.reason}; {facts.noise.describe()}")
+            log = attempt.facts.log
+            details = [attempt.limits.explain(self._entry, attempt.elapsed), noise, said_last(log) if log else ""]
+            failure = ConnectFailure("; ".join(filter(None, details)))
+        elif noise:
+            failure = replace(failure, reason=f"{failure.reason}; {noise}")
         return await self._explained(failure)
+
+    @asynccontextmanager
+    async def _turn(self, attempt: Attempt) -> AsyncGenerator[None]:
+        if self._entry.transport != "stdio":
+            yield
+            return
+        if self._around.turns.is_full:
+            self._show_start("other servers are being started first")
+        async with self._around.turns.turn() as attempt.give_back:
+            yield
+
+    def _show_start(self, text: str) -> None:
+        if self._snapshot.state is ServiceState.STARTING:
+            self._publish(reason=text)
 
     async def _explained(self, failure: ConnectFailure) -> ConnectFailure:
         """Add where tokens come from to the failure of a server that demands one."""
@@ -269,32 +285,14 @@ class DownstreamConnection:
         source = await token_source(self._challenge, self._entry.url)
         return replace(failure, reason=f"{failure.reason}; {source}") if source else failure
 
-    async def _connect(self, scope: anyio.CancelScope, loss: LossSignal, facts: ChildFacts) -> None:
-        entry = self._entry
-        candidates: tuple[ServerTransport, ...] = ("http", "sse") if entry.transport == "http" else (entry.transport,)
-        first: ConnectFailure | None = None
-        for transport in candidates:
-            stale, suspect = Nudge(), Nudge()
-            watch = HttpWatch(on_trouble=suspect.give)
-            try:
-                async with open_link(
-                    entry, transport, self._around, builtin=self._builtin, legacy=self._legacy, watch=watch,
-                    loss=loss, facts=facts, stale=stale, suspect=suspect,
-                ) as link:  # fmt: skip
-                    tools = await link.read_tools()
-                    scope.deadline = math.inf
-                    await self._supervise(link, tools)
-                    return
-            except Exception as error:
-                failure = failure_of(error, loss)
-                if scope.deadline == math.inf or transport != "http" or watch.rejected not in _NOT_STREAMABLE:
-                    if first is not None:  # the older transport failed as well: the first reason says more
-                        raise ConnectFailedError(first.reason, state=first.state) from error
-                    raise
-                first = failure
-                loss = LossSignal()
-            finally:
-                self._challenge = watch.challenge
+    async def _connect(self, attempt: Attempt) -> None:
+        dial = Dial(
+            self._entry, self._around, self._builtin, attempt=attempt, legacy=self._legacy, stay=self._supervise
+        )
+        try:
+            await dial.connect()
+        finally:
+            self._challenge = dial.challenge
 
     async def _supervise(self, link: Link, tools: list[types.Tool]) -> None:
         self._connected(link, tools)
@@ -319,7 +317,7 @@ class DownstreamConnection:
         while True:
             await link.stale.wait()
             try:
-                with anyio.fail_after(self._entry.options.connect_timeout):
+                with anyio.fail_after(self._entry.options.connect_seconds):
                     tools = await link.read_tools()
             except (MCPError, ValidationError, TimeoutError, ConnectFailedError) as error:
                 text = str(error) or "no answer in time"
@@ -401,7 +399,7 @@ class DownstreamConnection:
         old = self._snapshot
         for key in ("reason", "last_error"):
             if changes.get(key):
-                changes[key] = self._entry.mask_text(changes[key])
+                changes[key] = self._entry.mask_text(without_control(changes[key]))
         new = replace(old, **changes)
         if new.state is not old.state:
             new = replace(new, since=self._clock.now())

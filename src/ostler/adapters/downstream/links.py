@@ -20,6 +20,7 @@ from ostler.adapters.downstream.faults import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
+from ostler.adapters.downstream.starts import StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.adapters.downstream.tool_lists import ToolListRepair
 from ostler.engine.protocols import ToolInfo
@@ -41,12 +42,14 @@ class Surroundings:
         environment: variables that stdio servers may inherit.
         records: the children's records.
         version: Ostler's version, told to servers.
+        turns: limits how many stdio servers are started at once.
     """
 
     log_dir: Path
     environment: Mapping[str, str]
     records: ChildRecords
     version: str
+    turns: StartTurns = field(default_factory=StartTurns)
 
     def stderr_log(self, server: str) -> Path:
         """Return the stderr log's path of `server`."""
@@ -109,6 +112,14 @@ class Link:
                 return tools
             cursor = page.next_cursor
         raise ConnectFailedError(f"its tools list has more than {_MAX_PAGES} pages")
+
+    @property
+    def hides_its_tools(self) -> bool:
+        """Whether to ask again in the older protocol should the list be empty: it says that it has tools.
+
+        A proxy that speaks the newer protocol in front of a server that does not lists none.
+        """
+        return self.modern and self.transport != "builtin" and self.client.server_capabilities.tools is not None
 
     async def follow_tools(self) -> None:
         """Keep a subscription to tools-list changes open (2026 protocol; older servers send them by themselves)."""

@@ -132,7 +132,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             raise denied(tool)
         limit = options.timeout if timeout is None else timeout
         deadline = anyio.current_time() + limit
-        await self._await_first_connection(connection, min(limit, options.connect_timeout))
+        await self._await_first_connection(connection, min(limit, options.connect_seconds))
         self._live_link(connection, tool)
         if name not in connection.tools:
             await self._look_again(connection, tool, deadline)

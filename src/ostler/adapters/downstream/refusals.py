@@ -31,7 +31,7 @@ def unavailable(
             text = f"server {name!r} is stopped{reason}"
             actions = (f"service_start {name}",)
         case ServiceState.STARTING:
-            text = f"server {name!r} is still being connected"
+            text = f"server {name!r} is still being connected{reason}"
             actions = ("try again in a few seconds", *log)
         case ServiceState.AUTH_REQUIRED:
             return auth_demanded(snapshot, tool)

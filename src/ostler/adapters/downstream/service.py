@@ -73,7 +73,7 @@ class McpServerService(BaseService):
         return {key: value for key, value in data.items() if value not in (None, "")}
 
     async def _await_connection(self) -> None:
-        timeout = self._pool.entry(self.name).options.connect_timeout
+        timeout = self._pool.entry(self.name).options.connect_seconds
         await self._pool.wait_until_connected(self.name, timeout + 1, through_failures=False)
 
     def _follow(self, snapshot: ConnectionSnapshot) -> None:

@@ -5,11 +5,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
+from ostler.rules.text.last_words import last_words
+
 MAX_LOG_BYTES: Final = 1024 * 1024
 """Beyond this the file becomes `<name>.1` (replacing an older one) and a new one begins."""
 
-_TAIL_LINES: Final = 5
-_TAIL_LINE_BYTES: Final = 400
+_TAIL_LINES: Final = 120
+"""Enough for the stack under the message that says what went wrong."""
+
+_TAIL_LINE_BYTES: Final = 1000
 
 
 class StderrLog:
@@ -22,6 +26,8 @@ class StderrLog:
         self._size = 0
         self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
         self._partial = b""
+        self.written = 0
+        """Bytes of this run, also those that did not get into the file."""
 
     def __enter__(self) -> Self:
         self._open()
@@ -36,6 +42,7 @@ class StderrLog:
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
+        self.written += len(data)
         *lines, rest = (self._partial + data).split(b"\n")
         self._tail.extend(line[:_TAIL_LINE_BYTES] for line in lines[-_TAIL_LINES:] if line.strip())
         self._partial = rest[:_TAIL_LINE_BYTES]
@@ -50,10 +57,14 @@ class StderrLog:
             self._file = None
         self._size += len(data)
 
-    def tail(self) -> str:
-        """Return the last lines in one, or the empty text."""
+    def lines(self) -> list[str]:
+        """Return the last lines of this run."""
         lines = [*self._tail, *([self._partial] if self._partial.strip() else [])]
-        return " | ".join(line.decode("utf-8", "replace").strip() for line in lines[-_TAIL_LINES:])
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def last_words(self) -> str:
+        """Return the line that says what went wrong, or the empty text."""
+        return last_words(self.lines())
 
     def _open(self) -> None:
         try:

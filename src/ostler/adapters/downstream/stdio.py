@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
 from ostler.adapters.downstream.faults import Fault
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise
+from ostler.adapters.downstream.installers import broken_cache
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
 from ostler.model.servers import ServerEntry
@@ -100,9 +101,10 @@ async def stdio_transport(
         ConnectFailedError: the program cannot be started.
     """
     with StderrLog(stderr_log) as log:
-        process = await _spawn(entry, child_environment(entry, environment))
+        env = child_environment(entry, environment)
+        process = await _spawn(entry, env)
         # No await before the shielded end below is armed: a cancellation in between would leak the process.
-        child = _Child(entry, process, log=log, records=records, loss=loss, facts=facts)
+        child = _Child(entry, process, env, log=log, records=records, loss=loss, facts=facts)
         async with anyio.create_task_group() as tasks:
             for work in (child.watch_exit, child.read_stdout, child.read_stderr, child.write_stdin):
                 tasks.start_soon(child.outlive, work)
@@ -132,11 +134,18 @@ async def _spawn(entry: ServerEntry, env: Mapping[str, str]) -> Process:
         raise ConnectFailedError(f"the command {entry.command!r} could not be started: {reason}") from error
 
 
+def said_last(log: StderrLog) -> str:
+    """Return what the child said last on stderr, and where the rest is."""
+    words = log.last_words()
+    return f"its last stderr: {words} (all of it: {log.path})" if words else "it wrote nothing to stderr"
+
+
 class _Child:
     def __init__(
         self,
         entry: ServerEntry,
         process: Process,
+        environment: Mapping[str, str],
         *,
         log: StderrLog,
         records: ChildRecords,
@@ -145,6 +154,7 @@ class _Child:
     ) -> None:
         self._entry = entry
         self._process = process
+        self._environment = environment
         self._log = log
         self._records = records
         self._loss = loss
@@ -265,8 +275,8 @@ class _Child:
         return self._with_tail(text)
 
     def _with_tail(self, text: str) -> str:
-        tail = self._log.tail()
-        return f"{text}; its last stderr: {tail}" if tail else text
+        advice = broken_cache(self._log.lines(), self._entry, self._environment)
+        return "; ".join(filter(None, (text, said_last(self._log), advice)))
 
     # -- ending it ---------------------------------------------------------------------------------------------
 

@@ -28,7 +28,14 @@ from ostler.model.json import JsonObject
 _CONNECT_WAIT = "20s"
 _SEARCH_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "DESCRIPTION": "description"}
 _CLASS_COLUMNS = {"CLASS": "name", "AVAILABLE": "available", "MISSING": "missingTools", "DESCRIPTION": "description"}
-_SERVER_COLUMNS = {"SERVER": "name", "STATE": "state", "TRANSPORT": "transport", "TOOLS": "tools", "REASON": "reason"}
+_SERVER_COLUMNS = {
+    "SERVER": "name",
+    "STATE": "state",
+    "TRANSPORT": "transport",
+    "PROTOCOL": "protocolVersion",
+    "TOOLS": "tools",
+    "REASON": "reason",
+}
 _TOOL_COLUMNS = {"TOOL": "name", "DESCRIPTION": "description"}
 
 

@@ -43,6 +43,8 @@ async def mcpserver_list(app: ApplicationLike, args: NoArgs, call: Call) -> Answ
 
 def _server_line(entry: JsonObject) -> str:
     line = f"{entry.get('name', '?')} {entry.get('state', 'unknown')}"
+    if entry.get("protocolVersion"):
+        line += f", speaks {entry['protocolVersion']}"
     reason = entry.get("reason") or entry.get("error")
     return f"{line}: {clipped(str(reason), 300)}" if reason else line
 

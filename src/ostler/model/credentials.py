@@ -1,0 +1,138 @@
+"""Which texts are credentials, told by the names they go by and by their looks.
+
+A path, a host or a level is shown: an entry of which everything is hidden explains nothing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_SECRET_WORDS: Final = frozenset({
+    "auth", "authorization", "bearer", "cookie", "credential", "credentials", "creds", "dsn", "jwt", "key", "keys",
+    "pass", "passphrase", "passwd", "password", "passwords", "pat", "pin", "pw", "pwd", "secret", "secrets", "sid",
+    "signature", "token", "tokens",
+})  # fmt: skip
+_SECRET_PART: Final = re.compile(r"token|secret|passw|apikey|api_key|credential|privatekey|accesskey", re.IGNORECASE)
+_HARMLESS_ENDS: Final = frozenset({
+    "algorithm", "dir", "directory", "enabled", "endpoint", "env", "expiry", "file", "filename", "folder", "header",
+    "helper", "home", "host", "id", "issuer", "length", "limit", "method", "mode", "name", "path", "port", "provider",
+    "scheme", "size", "timeout", "ttl", "type", "uri", "url", "var",
+})  # fmt: skip
+"""Last words of names whose value is not the secret itself: `TOKEN_FILE`, `AUTH_TYPE`, `KEY_ID`, `--token-env`."""
+
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_KNOWN_LOOKS: Final = re.compile(
+    r"(?:sk|pk|rk)[-_][A-Za-z0-9_-]{12,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
+    r"|xox[abposr]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|(?:ntn|lin_api|pat|npm|hf|dop_v1|shpat|sq0[a-z]{3})[_-][A-Za-z0-9_-]{16,}"
+)
+_RANDOM: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9])[A-Za-z0-9+/_=-]{20,}")
+_UUID_OR_HASH: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
+_PAIR: Final = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
+_HEADER: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<value>\S.*)", re.DOTALL)
+_SCHEME: Final = re.compile(r"(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>\S+)", re.IGNORECASE)
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
+_PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null", ""})
+_MOST_ARGS: Final = 1000
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what goes by `name` (a variable, an option, a header, a query key) is a secret."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if not words or words[-1] in _HARMLESS_ENDS or name == "PWD":
+        return False
+    return bool(_SECRET_WORDS.intersection(words) or _SECRET_PART.search(name))
+
+
+def looks_secret(value: str) -> bool:
+    """Whether `value` is a credential by its looks: a known prefix, or a long run of letters and digits by chance."""
+    if _KNOWN_LOOKS.search(value):
+        return True
+    return bool(_RANDOM.fullmatch(value)) and not _PATH.match(value) and not _UUID_OR_HASH.fullmatch(value)
+
+
+def secrets_in_environment(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield the secret values of `environment`, whole, and the passwords in its URLs."""
+    for name, value in environment.items():
+        yield from _of_pair(name, value)
+
+
+def secrets_in_arguments(args: Sequence[str]) -> Iterator[str]:
+    """Yield the credentials in a program's arguments.
+
+    `--token X`, `--api-key=X`, `NAME=X` (as after `docker run -e`), `Authorization: Bearer X` and other headers of
+    secret names, passwords and secret queries of URLs, and what looks like a key wherever it stands.
+    """
+    previous = ""
+    for arg in args[:_MOST_ARGS]:
+        if previous.startswith("-") and "=" not in previous and not arg.startswith("-") and is_secret_name(previous):
+            yield from _of_pair(previous, arg)
+        previous = arg
+        if pair := _PAIR.fullmatch(arg):
+            yield from _of_pair(pair["name"], pair["value"])
+        text = pair["value"] if pair else arg
+        if (header := _HEADER.fullmatch(text)) and not header["value"].startswith("//"):
+            yield from _of_header(header["name"], header["value"])
+        if scheme := _SCHEME.search(text):
+            yield scheme["rest"]
+        yield from _in_text(text)
+
+
+def secrets_in_headers(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield the values of `headers`, and of `Bearer x` also `x` alone."""
+    for value in headers.values():
+        yield value
+        scheme, _, credentials = value.partition(" ")
+        if credentials and scheme.isalpha():
+            yield credentials.strip()
+
+
+def secrets_in_url(url: str, *, every_query: bool = True) -> Iterator[str]:
+    """Yield the password, the user where there is no password, and query values of `url`, as written and decoded.
+
+    Args:
+        url: any text; what is no URL has no secrets.
+        every_query: all query values, not only those of secret names.
+    """
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        password, user = parts.password, parts.username
+    except ValueError:  # not a URL at all; the loader has reported it
+        return
+    for pair in parts.query.split("&"):
+        name, _, value = pair.partition("=")
+        if value and (every_query or is_secret_name(name) or looks_secret(value)):
+            yield value
+            yield from (decoded for _, decoded in parse_qsl(pair))
+    for text in (password, user if user and password is None and looks_secret(user) else None):
+        if text:
+            yield text
+            yield unquote(text)
+
+
+def _of_pair(name: str, value: str) -> Iterator[str]:
+    if is_secret_name(name) and value.lower() not in _PLAIN:
+        yield value
+        if scheme := _SCHEME.fullmatch(value):
+            yield scheme["rest"]
+    else:
+        yield from _in_text(value)
+
+
+def _of_header(name: str, value: str) -> Iterator[str]:
+    if is_secret_name(name):
+        yield value
+        if scheme := _SCHEME.fullmatch(value):
+            yield scheme["rest"]
+
+
+def _in_text(text: str) -> Iterable[str]:
+    for url in _URL.findall(text):
+        yield from secrets_in_url(url, every_query=False)
+    if looks_secret(text):
+        yield text
+    yield from _KNOWN_LOOKS.findall(text)

@@ -1,0 +1,96 @@
+"""What a program that died said last: of its last lines, the ones that say what went wrong."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_CONTROL: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\x00-\x08\x0b-\x1f\x7f]"
+)
+_GROUP: Final = re.compile(r"^\s*(?:\| ?|\+-\+-+.*|\+-{4,}.*)+")
+_NAMED: Final = re.compile(
+    r"^(?:Uncaught |Unhandled |Fatal |\[?[Ee]rror\]?:? )*"
+    r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$]*(?:Error|Exception|Exit|Interrupt|Warning|Failure|Fault)"
+    r"(?: \[[A-Z_]+\])?(?::|$)"
+)
+_FRAME: Final = re.compile(
+    r"^\s+at |^\s*File \"|^node:|^Node\.js v\d|^\s*\^+\s*$|^\s*\.\.\. \d+ (?:more|lines)|^goroutine \d|^\t"
+    r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\[process exited|^\s*[~^]+\s*$"
+)
+_NOISE: Final = re.compile(
+    r"^npm (?:notice|warn|error|ERR!)\s*$|^npm notice|A complete log of this run can be found"
+    r"|^npm (?:error|ERR!)\s+/\S+\.log|^\(Use `node --trace|^\s*[{}\]]+,?\s*$|^For (?:more )?help, see"
+    r"|^Need to install the following"
+)
+_DETAIL: Final = re.compile(
+    r"^\s+(?:code|errno|syscall|path|requireStack|\[cause\]|port|address|url|\[stack\])['\"]?: "
+)
+_CAUSE: Final = re.compile(
+    r"^Caused by: |^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
+)
+
+SHOWN_LINES: Final = 3
+"""Lines that are kept of what is not a stack of calls."""
+
+SHOWN_CHARS: Final = 600
+"""The longest answer; its end is kept."""
+
+
+def without_control(text: str) -> str:
+    """Return `text` without ANSI sequences and control characters, tabs and line ends excepted."""
+    return _CONTROL.sub("", text)
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """Return the lines of `lines` that say what went wrong, in one; the empty text when there is none.
+
+    Of a stack of calls (Python, Node, Java, Rust, Go) that is the message, not the calls; else the last lines, without
+    those that say nothing. Whatever a terminal would make colours of is left out.
+    """
+    plain = [cleaned for line in lines if (cleaned := _plain(line)).strip()]
+    chosen = _message_of_stack(plain) or _last(plain) or [line.strip() for line in plain[-SHOWN_LINES:]]
+    text = " | ".join(chosen)
+    return text if len(text) <= SHOWN_CHARS else f"…{text[1 - SHOWN_CHARS :]}"
+
+
+def _plain(line: str) -> str:
+    line = without_control(line.rsplit("\r", 1)[-1] if not line.endswith("\r") else line[:-1]).rstrip()
+    bare = _GROUP.sub("", line)  # the drawing around Python's exception groups
+    return bare if bare != line else line
+
+
+def _message_of_stack(lines: Sequence[str]) -> list[str]:
+    """Return the message of the last stack of calls; nothing when the lines end with something else."""
+    framed = [number for number, line in enumerate(lines) if _FRAME.search(line)]
+    if not framed:
+        return []
+    messages = [number for number in range(len(lines)) if _begins_message(lines, number)]
+    if not messages:
+        return []
+    last = messages[-1]
+    end = next((n for n in range(last + 1, len(lines)) if _FRAME.search(lines[n]) or _DETAIL.search(lines[n])), None)
+    if end is None:
+        end = len(lines)
+    message = [line.strip() for line in lines[last : min(end, last + SHOWN_LINES)] if not _NOISE.search(line)]
+    after = [line for line in lines[max(end, framed[-1]) :] if not _says_nothing(line)]
+    return [*message, *(line.strip() for line in after[-1:])] if end < len(lines) else message
+
+
+def _begins_message(lines: Sequence[str], number: int) -> bool:
+    line = lines[number]
+    if line.startswith("Traceback ("):
+        return False
+    if _CAUSE.search(line):
+        return True
+    if not _NAMED.search(line.strip()) or _FRAME.search(line) or _DETAIL.search(line):
+        return False
+    before, after = lines[number - 1] if number else "", lines[number + 1] if number + 1 < len(lines) else ""
+    return bool(before.startswith((" ", "\t")) or _FRAME.search(before) or _FRAME.search(after) or _NAMED.search(line))
+
+
+def _last(lines: Sequence[str]) -> list[str]:
+    return [line.strip() for line in lines if not _says_nothing(line)][-SHOWN_LINES:]
+
+
+def _says_nothing(line: str) -> bool:
+    return bool(_FRAME.search(line) or _NOISE.search(line) or _DETAIL.search(line))

@@ -1,0 +1,86 @@
+"""Which texts of an entry are credentials: masked wherever they are shown, and nothing else is."""
+
+import pytest
+
+from ostler.model.credentials import is_secret_name
+from ostler.model.servers import MASK, ServerEntry
+
+
+def entry(**more: object) -> ServerEntry:
+    return ServerEntry.model_validate({"name": "s", "transport": "stdio", "command": "npx", **more})
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("API_KEY", True), ("OPENAI_API_KEY", True), ("githubToken", True), ("GITHUBTOKEN", True), ("DB_PWD", True),
+        ("--password", True), ("X-Api-Key", True), ("Authorization", True), ("PGPASSWORD", True), ("GITLAB_PAT", True),
+        ("AWS_SECRET_ACCESS_KEY", True), ("SENTRY_DSN", True), ("clientSecret", True),
+        ("PATH", False), ("PWD", False), ("MEMORY_FILE_PATH", False), ("GOOGLE_APPLICATION_CREDENTIALS_FILE", False),
+        ("MONKEY", False), ("KEYBOARD", False), ("AUTHOR", False), ("TOKEN_LIMIT", False), ("AUTH_TYPE", False),
+        ("PASSENGERS", False), ("NODE_ENV", False), ("--key-file", False), ("KUBECONFIG", False), ("COMPASS", False),
+    ],
+)  # fmt: skip
+def test_names_of_secrets(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+@pytest.mark.parametrize(
+    ("args", "shown"),
+    [
+        (["--token", "abcdef"], ["--token", MASK]),
+        (["--token", "--verbose"], ["--token", "--verbose"]),
+        (["--api-key=abcdef"], [f"--api-key={MASK}"]),
+        (["--apiKey", "x1"], ["--apiKey", MASK]),
+        (["-H", "Authorization: Bearer abc.def"], ["-H", f"Authorization: {MASK}"]),
+        (["--header", "X-Api-Key:abcdefg"], ["--header", f"X-Api-Key:{MASK}"]),
+        (["--header=Authorization: Basic dTpw"], [f"--header=Authorization: {MASK}"]),
+        (["postgres://app:hunter22@db/app"], [f"postgres://app:{MASK}@db/app"]),
+        (["postgres://app:p%40ss@db/app"], [f"postgres://app:{MASK}@db/app"]),
+        (["https://h/mcp?token=abcdef&page=2"], [f"https://h/mcp?token={MASK}&page=2"]),
+        (["-e", "GITHUB_TOKEN=abcdef", "-e", "MODE=fast"], ["-e", f"GITHUB_TOKEN={MASK}", "-e", "MODE=fast"]),
+        (["-y", "mcp-remote", "ghp_0123456789abcdefghijABCDEFGHIJ"], ["-y", "mcp-remote", MASK]),
+    ],
+)  # fmt: skip
+def test_credentials_in_arguments_are_masked(args: list[str], shown: list[str]) -> None:
+    assert entry(args=args).masked()["args"] == shown
+
+
+def test_other_arguments_are_shown() -> None:
+    args = [
+        "-y",
+        "@modelcontextprotocol/server-filesystem@2025.8.21",
+        "/home/me/notes",
+        "--root=/srv/x",
+        "--port",
+        "8080",
+    ]
+    assert entry(args=args).masked()["args"] == args
+
+
+def test_only_secret_values_of_the_environment_are_masked() -> None:
+    one = entry(
+        env={
+            "API_KEY": "k",
+            "NOTES": "/home/me/notes",
+            "LEVEL": "debug",
+            "DATABASE": "mysql://root:hunter22@db/x",
+            "BRAVE": "BSAq1w2e3r4t5y6u7i8o9p0a",
+            "CREDENTIALS_FILE": "/etc/creds.json",
+            "RUN": "2f1c6e3a-9d1b-4f7e-8a7d-0123456789ab",
+        }
+    )
+    assert one.masked()["env"] == {
+        "API_KEY": MASK,
+        "NOTES": "/home/me/notes",
+        "LEVEL": "debug",
+        "DATABASE": f"mysql://root:{MASK}@db/x",
+        "BRAVE": MASK,
+        "CREDENTIALS_FILE": "/etc/creds.json",
+        "RUN": "2f1c6e3a-9d1b-4f7e-8a7d-0123456789ab",
+    }
+
+
+def test_what_a_server_says_of_its_arguments_is_masked() -> None:
+    one = entry(args=["--token", "abcdef", "--dir", "/srv"], env={"HOME_DIR": "/home/me"})
+    assert one.mask_text("bad token abcdef in /srv of /home/me") == f"bad token {MASK} in /srv of /home/me"

@@ -1,0 +1,150 @@
+"""What a program that died said last: the line that matters, whatever language wrote it."""
+
+import subprocess
+import sys
+from textwrap import dedent
+
+import pytest
+
+from ostler.rules.text.last_words import SHOWN_CHARS, last_words
+
+PYTHON = """
+    INFO starting
+    Traceback (most recent call last):
+      File "/srv/app/server.py", line 3, in <module>
+        main()
+        ~~~~^^
+      File "/srv/app/server.py", line 2, in main
+        raise RuntimeError("DATABASE_URL is missing")
+    RuntimeError: DATABASE_URL is missing
+"""
+CHAINED = """
+    Traceback (most recent call last):
+      File "a.py", line 2, in <module>
+        {}["x"]
+    KeyError: 'x'
+
+    During handling of the above exception, another exception occurred:
+
+    Traceback (most recent call last):
+      File "a.py", line 4, in <module>
+        raise SystemError("no settings") from None
+    app.errors.ConfigError: no settings
+"""
+GROUP = """
+      + Exception Group Traceback (most recent call last):
+      |   File "a.py", line 9, in <module>
+      |     anyio.run(main)
+      | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+      +-+---------------- 1 ----------------
+        | Traceback (most recent call last):
+        |   File "a.py", line 5, in main
+        |     connect()
+        | ConnectionRefusedError: [Errno 111] Connection refused
+        +------------------------------------
+"""
+NODE = """
+    node:internal/modules/cjs/loader:1228
+      throw err;
+      ^
+
+    Error: Cannot find module '/srv/dist/index.js'
+        at Module._resolveFilename (node:internal/modules/cjs/loader:1225:15)
+        at node:internal/main/run_main_module:28:49 {
+      code: 'MODULE_NOT_FOUND',
+      requireStack: []
+    }
+
+    Node.js v20.19.0
+"""
+NODE_PLAIN = """
+    /srv/index.js:12
+        throw new Error("API_KEY is required");
+        ^
+
+    Error: API_KEY is required
+        at Object.<anonymous> (/srv/index.js:12:11)
+        at Module._compile (node:internal/modules/cjs/loader:1554:14)
+
+    Node.js v22.1.0
+"""
+NODE_CODE = """
+    Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /srv/x.mjs
+        at packageResolve (node:internal/modules/esm/resolve:854:9)
+"""
+SYNTAX = """
+      File "/srv/app.py", line 1
+        def x(
+             ^
+    SyntaxError: '(' was never closed
+"""
+RUST = """
+    thread 'main' panicked at src/main.rs:4:5:
+    no configuration at /etc/x.toml
+    note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+"""
+GO = """
+    panic: runtime error: index out of range [3] with length 3
+
+    goroutine 1 [running]:
+    main.main()
+    \t/srv/main.go:7 +0x1d
+    exit status 2
+"""
+JAVA = """
+    Exception in thread "main" java.lang.IllegalStateException: cannot start
+    \tat com.acme.Main.main(Main.java:9)
+    Caused by: java.net.BindException: Address already in use
+    \tat java.base/sun.nio.ch.Net.bind0(Native Method)
+    \t... 3 more
+"""
+NPM = """
+    npm error code E404
+    npm error 404 Not Found - GET https://npm.example/x
+    npm error 404 sorry
+    npm notice
+    npm notice New major version of npm available!
+    npm error A complete log of this run can be found in: /home/u/.npm/_logs/x.log
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (PYTHON, "RuntimeError: DATABASE_URL is missing"),
+        (CHAINED, "app.errors.ConfigError: no settings"),
+        (GROUP, "ConnectionRefusedError: [Errno 111] Connection refused"),
+        (NODE, "Error: Cannot find module '/srv/dist/index.js'"),
+        (NODE_PLAIN, "Error: API_KEY is required"),
+        (NODE_CODE, "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'zod' imported from /srv/x.mjs"),
+        (SYNTAX, "SyntaxError: '(' was never closed"),
+        (RUST, "thread 'main' panicked at src/main.rs:4:5: | no configuration at /etc/x.toml"),
+        (GO, "panic: runtime error: index out of range [3] with length 3"),
+        (JAVA, "Caused by: java.net.BindException: Address already in use"),
+        (
+            NPM,
+            "npm error code E404 | npm error 404 Not Found - GET https://npm.example/x | npm error 404 sorry",
+        ),
+        ("\x1b[31m\x1b[1merror\x1b[0m: no \x1b]8;;http://x\x07token\x1b]8;;\x07", "error: no token"),
+        ("10 %\r50 %\r100 %\ndone", "100 % | done"),
+        ("", ""),
+        ("\n  \n\x1b[0m\n", ""),
+        ("sh: 1: mcp-server-x: not found", "sh: 1: mcp-server-x: not found"),
+        ("one\ntwo\nthree\nfour", "two | three | four"),
+        ("ValueError: old\nstarting again\nno port is free", "ValueError: old | starting again | no port is free"),
+    ],
+)
+def test_the_line_that_says_what_went_wrong(text: str, words: str) -> None:
+    assert last_words(dedent(text).split("\n")) == words
+
+
+def test_the_end_of_a_long_message_is_kept() -> None:
+    said = last_words(["x" * 2000 + " the end"])
+    assert len(said) == SHOWN_CHARS
+    assert said.endswith("x the end")
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit('no key')", "import nothing_of_this_name", "1/0"])
+def test_what_pythons_own_interpreter_writes(program: str) -> None:
+    died = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert last_words(died.stderr.splitlines()) == died.stderr.splitlines()[-1]
