@@ -306,6 +306,15 @@ class ServiceManager:
         masked: JsonObject = mask(effective, secret_strings(entry.service_class.spec.args, effective))
         return masked
 
+    def difference(self, request: CreateRequest) -> str:
+        """Return in words how the service of that name differs from what `request` makes; empty when it does not.
+
+        Raises:
+            NotFoundError: there is no such service, or no such class.
+            ArgumentError: the args do not fit.
+        """
+        return self._creator.difference(request)
+
     async def create(
         self,
         request: CreateRequest,

@@ -18,6 +18,9 @@ API_VERSION = "ostler/v1"
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 label: what a class or service may be called."""
 
+MAX_SERVICE_NAME = 120
+"""Characters of a service's name, its project's labels included."""
+
 TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
 """`server/tool`."""
 
@@ -39,6 +42,22 @@ def validate_name(value: str) -> str:
             f"{value!r} is not a valid name: use lower-case letters, digits and '-', at most 63 characters, "
             "starting and ending with a letter or digit (RFC 1123 label)"
         )
+    return value
+
+
+def validate_service_name(value: str) -> str:
+    """Return `value` when it may name a service: a label, in a project with the project's labels: `web.fix-ui.shop`.
+
+    Raises:
+        ValueError: it may not.
+    """
+    if len(value) > MAX_SERVICE_NAME or value.count(".") > 2:
+        raise ValueError(
+            f"{value!r} is not a valid name of a service: at most {MAX_SERVICE_NAME} characters, and at most "
+            "three parts (service.worktree.project)"
+        )
+    for label in value.split("."):
+        validate_name(label)
     return value
 
 

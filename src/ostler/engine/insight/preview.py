@@ -66,6 +66,8 @@ class Planner:
         args = self._factory.effective_args(entry, request.args, request.name)
         digest = request_digest(request.class_name, args)
         name = request.name or self._chosen_name(entry, args, digest)
+        if request.project is not None and "." not in name:
+            name = request.project.full_name(name)
         instances = [s for s in self._registry.get_all() if isinstance(s, ServiceInstance)]
         existing = self._factory.replayed(request, name, digest, instances)
         draft = PlanDraft()

@@ -4,7 +4,7 @@ import logging
 
 import anyio
 
-from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation, follow
@@ -21,6 +21,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
+from ostler.rules.calls.overrides import overridden_args
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,9 @@ class Creator:
         progress: Progress | None = None,
     ) -> OperationResult:
         """Carry out `request`; see `ServiceManager.create`."""
-        entry = self._classes.get(request.class_name)
-        args = self._factory.effective_args(entry, request.args, request.name)
-        digest = request_digest(request.class_name, args)
-        name = request.name or self._factory.default_name(entry, args)
+        entry, args = self._prepared(request)
+        digest = request_digest(request.class_name, args, request.overrides)
+        name = self._factory.name_of(request, entry, args)
         existing = self._factory.replayed(
             request, name, digest, [s for s in self._registry.get_all() if isinstance(s, ServiceInstance)]
         )
@@ -73,6 +73,36 @@ class Creator:
         if operation is None:
             return OperationResult(instance.view(), f"service {name} was created (not started)")
         return await self._settle_create(instance, operation, wait=wait, timeout=timeout, progress=progress)
+
+    def difference(self, request: CreateRequest) -> str:
+        """Return what keeps the service of that name from being what `request` makes; empty when nothing does.
+
+        Raises:
+            NotFoundError: there is no such service, or no such class.
+            ArgumentError: the args do not fit.
+        """
+        entry, args = self._prepared(request)
+        instance = self._registry.get(self._factory.name_of(request, entry, args))
+        if not isinstance(instance, ServiceInstance):
+            return f"it is a {instance.service_type}"
+        record = instance.record
+        if record.class_name != request.class_name:
+            return f"its class is {record.class_name}"
+        if record.args != args:
+            names = sorted(key for key in {*record.args, *args} if record.args.get(key) != args.get(key))
+            return f"args {', '.join(names)}"
+        if record.request_digest != request_digest(request.class_name, args, request.overrides):
+            return "its overrides"
+        return "" if record.class_digest == entry.digest else "its class is another version"
+
+    def _prepared(self, request: CreateRequest) -> tuple[ClassEntry, JsonObject]:
+        """Return the class and the args of `request`, with its overrides in both."""
+        entry = self._classes.get(request.class_name)
+        given = request.args
+        if request.overrides is not None:
+            given = overridden_args(entry.service_class, request.overrides, given)
+            entry = self._factory.changed(entry, request.overrides)
+        return entry, self._factory.effective_args(entry, given, request.name)
 
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""

@@ -3,20 +3,23 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import MANAGED_LABEL, CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.json import JsonObject
-from ostler.model.manifest import validate_name
+from ostler.model.manifest import validate_service_name
+from ostler.model.projects import Overrides
 from ostler.model.records import ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.calls.arguments import validate_args
-from ostler.rules.loading.manifests import service_class_to_json
+from ostler.rules.calls.overrides import overridden
+from ostler.rules.loading.manifests import class_digest, service_class_to_json
 from ostler.rules.templates.template import render
 
 
@@ -34,6 +37,18 @@ class InstanceFactory:
         if manifest is None:
             manifest = self._manifests[entry.digest] = service_class_to_json(entry.service_class)
         return manifest
+
+    @staticmethod
+    def changed(entry: ClassEntry, overrides: Overrides) -> ClassEntry:
+        """Return the class as one instance uses it.
+
+        Raises:
+            ArgumentError: the class has no place for one of the changes.
+        """
+        if overrides.is_empty:
+            return entry
+        service_class = overridden(entry.service_class, overrides)
+        return replace(entry, service_class=service_class, digest=class_digest(service_class))
 
     def check_request(self, request: CreateRequest) -> None:
         """Refuse what no class allows.
@@ -60,7 +75,7 @@ class InstanceFactory:
         problems: list[str] = []
         if name:
             try:
-                validate_name(name)
+                validate_service_name(name)
             except ValueError as error:
                 problems.append(f"name: {error}")
         try:
@@ -74,6 +89,15 @@ class InstanceFactory:
             )
         return effective
 
+    def name_of(self, request: CreateRequest, entry: ClassEntry, args: JsonObject) -> str:
+        """Return the full name of what `request` makes: as asked, the class's `defaultName`, or a generated one.
+
+        Raises:
+            ArgumentError: the template of `defaultName` gives no valid name.
+        """
+        name = request.name or self.default_name(entry, args)
+        return name if request.project is None or "." in name else request.project.full_name(name)
+
     def default_name(self, entry: ClassEntry, args: JsonObject) -> str:
         """Return the class's `defaultName` for `args`, or a generated name.
 
@@ -86,7 +110,7 @@ class InstanceFactory:
         names = {**args, "args": args, "env": dict(self._runtime.environment)}
         name = str(render(template, names))
         try:
-            return validate_name(name)
+            return validate_service_name(name)
         except ValueError as error:
             raise ArgumentError(
                 [f"defaultName of class {entry.name!r} gives {name!r}: {error}"], next_actions=("give a name yourself",)
@@ -110,7 +134,7 @@ class InstanceFactory:
             state=ServiceState.STOPPED,
             persist=request.persist,
             auto_start=request.auto_start,
-            labels=dict(request.labels),
+            labels={**request.labels, **_own_labels(request)},
             owner=request.owner,
             purpose=request.purpose,
             lease=request.lease,
@@ -132,7 +156,7 @@ class InstanceFactory:
         if request.idempotency_key:
             for instance in instances:
                 if instance.record.idempotency_key == request.idempotency_key:
-                    if instance.record.request_digest != digest or (request.name and request.name != instance.name):
+                    if instance.record.request_digest != digest or (request.name and name != instance.name):
                         raise ConflictError(
                             f"idempotency key {request.idempotency_key!r} was used for service {instance.name!r} with "
                             "other arguments",
@@ -168,7 +192,14 @@ class InstanceFactory:
         return status.known and not status.tools_known
 
 
-def request_digest(class_name: str, args: JsonObject) -> str:
+def _own_labels(request: CreateRequest) -> JsonObject:
+    if request.project is None:
+        return {}
+    return {**request.project.labels, **({MANAGED_LABEL: "ostler.yaml"} if request.managed else {})}
+
+
+def request_digest(class_name: str, args: JsonObject, overrides: Overrides | None = None) -> str:
     """Return what two equal requests share."""
-    text = json.dumps([class_name, args], sort_keys=True, default=str)
+    changes = [] if overrides is None or overrides.is_empty else [overrides.model_dump(mode="json", by_alias=True)]
+    text = json.dumps([class_name, args, *changes], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.projects import Overrides
 from ostler.model.records import OperationKind
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
@@ -78,6 +79,39 @@ class ServiceView:
     operation: OperationView | None = None
 
 
+PROJECT_LABEL = "ostler/project"
+"""Label of a service of a project: the project's id."""
+
+DIRECTORY_LABEL = "ostler/directory"
+"""Label of a service of a project: the project's folder."""
+
+
+MANAGED_LABEL = "ostler/managed"
+"""Label of a service that was made from its project's file, and goes when it leaves the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRef:
+    """A project, as its services know it.
+
+    Attributes:
+        id: `shop`, or `fix-ui.shop` for a worktree: what follows the short name in a full one.
+        directory: its folder, absolute.
+    """
+
+    id: str
+    directory: str
+
+    @property
+    def labels(self) -> JsonObject:
+        """The labels that its services carry."""
+        return {PROJECT_LABEL: self.id, DIRECTORY_LABEL: self.directory}
+
+    def full_name(self, name: str) -> str:
+        """Return the full name of the service that is called `name` in the project."""
+        return f"{name}.{self.id}"
+
+
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
     """What to create. `lease` is in seconds; an empty name asks for the class's `defaultName` or a generated one.
@@ -97,6 +131,12 @@ class CreateRequest:
     purpose: str = ""
     idempotency_key: str = ""
     plan_id: str = ""
+    overrides: Overrides | None = None
+    """What the instance changes of its class."""
+    project: ProjectRef | None = None
+    """The project that it belongs to."""
+    managed: bool = False
+    """Made from the project's file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Projects on disk: their folders, worktrees and files. What to do with their services belongs to the engine."""

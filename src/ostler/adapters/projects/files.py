@@ -1,0 +1,77 @@
+"""A project's files: `ostler.yaml`, and the files of variables that its services name."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio.to_thread
+from dotenv import dotenv_values
+
+from ostler.adapters.projects.folders import ProjectFolder
+from ostler.engine.projects.scope import ProjectScope
+from ostler.model.errors import Finding, ManifestError
+from ostler.rules.loading.projects import LoadedProject, load_project
+from ostler.rules.text.yaml_source import MAX_TEXT
+
+_MAX_ENV_FILE = 262_144
+"""Bytes of one file of variables."""
+
+
+async def read_scope(folder: ProjectFolder, known: Mapping[str, str], environment: Mapping[str, str]) -> ProjectScope:
+    """Read the project in `folder`.
+
+    Args:
+        folder: where it is.
+        known: the projects that have services: id → folder.
+        environment: what templates see as `env`.
+
+    Raises:
+        ManifestError: `ostler.yaml` or a file of variables cannot be read, or has findings.
+    """
+    loaded, env_files = await anyio.to_thread.run_sync(_read_files, folder)
+    ref, main = folder.refs(loaded.project.name, known)
+    return ProjectScope(ref, main, loaded, env_files, environment)
+
+
+def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:
+    loaded = load_project(_read_text(folder.file, MAX_TEXT), str(folder.file))
+    variables: dict[str, dict[str, str]] = {}
+    findings: list[Finding] = []
+    for name, spec in loaded.project.services.items():
+        for index, path in enumerate(spec.env_file):
+            try:
+                text = _read_text(folder.directory / Path(path).expanduser(), _MAX_ENV_FILE)
+            except ManifestError as error:
+                line, column = loaded.document.locate(("services", name, "envFile", index))
+                message = error.findings[0].message
+                findings.append(Finding(message, loaded.file, line, column, "unreadable", f"services.{name}.envFile"))
+                continue
+            found = dotenv_values(stream=io.StringIO(text), interpolate=False)
+            variables.setdefault(name, {}).update({key: value for key, value in found.items() if value is not None})
+    if findings:
+        raise ManifestError(findings, what=loaded.file)
+    return loaded, variables
+
+
+def _read_text(file: Path, limit: int) -> str:
+    """Return the text of a regular file.
+
+    Raises:
+        ManifestError: it cannot be read, is too large, or is not UTF-8.
+    """
+    problem, rule = "", "unreadable"
+    text = ""
+    try:
+        if not file.is_file():
+            problem = "there is no such file" if not file.exists() else "it is no regular file"
+        elif file.stat().st_size > limit:
+            problem, rule = f"it is larger than {limit} bytes", "too-large"
+        else:
+            text = file.read_bytes()[: limit + 1].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        problem, rule = "it is not UTF-8 text", "encoding"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise ManifestError([Finding(f"{file}: {problem}", str(file), 1, 1, rule)], what=str(file))
+    return text

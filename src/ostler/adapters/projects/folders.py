@@ -1,0 +1,156 @@
+"""Which project a folder belongs to: the nearest `ostler.yaml`, and the main checkout where it is a git worktree.
+
+Git is not called: a worktree says in its `.git` file where the repository is (gitrepository-layout(5)), and reading
+two small files works where git is not installed.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostler.engine.services.views import ProjectRef
+from ostler.model.errors import NotFoundError
+from ostler.model.projects import PROJECT_FILE
+
+_GITDIR = "gitdir:"
+_SMALL = 4096
+"""Bytes of git's pointer files that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A working tree of git.
+
+    Attributes:
+        root: its folder.
+        main: the folder of the repository's main working tree; the same for the main one itself, and for a worktree
+            of a bare repository.
+    """
+
+    root: Path
+    main: Path
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is a worktree beside the main one."""
+        return self.root != self.main
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFolder:
+    """A folder with an `ostler.yaml`.
+
+    Attributes:
+        directory: the folder, absolute, links resolved.
+        main: the same folder in the main checkout.
+        worktree: the name of the worktree; empty in the main checkout and outside of git.
+    """
+
+    directory: Path
+    main: Path
+    worktree: str = ""
+
+    @property
+    def file(self) -> Path:
+        """Its `ostler.yaml`."""
+        return self.directory / PROJECT_FILE
+
+    def refs(self, name: str, known: Mapping[str, str]) -> tuple[ProjectRef, ProjectRef]:
+        """Return the project and that of its main checkout.
+
+        Args:
+            name: the name in the file; empty takes the folder's.
+            known: the projects that have services: id → folder. One of the same name elsewhere gets no namesake.
+        """
+        base = _free_id(name or label_of(self.main.name), str(self.main), known)
+        main = ProjectRef(base, str(self.main))
+        if not self.worktree:
+            return main, main
+        own = _free_id(f"{label_of(self.worktree)}.{base}", str(self.directory), known)
+        return ProjectRef(own, str(self.directory)), main
+
+
+def find_project(start: Path) -> ProjectFolder | None:
+    """Return the project that `start` lies in, or None when no folder above it has an `ostler.yaml`."""
+    start = start.expanduser().resolve()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return project_at(folder)
+    return None
+
+
+def require_project(start: Path) -> ProjectFolder:
+    """Return the project that `start` lies in.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if found := find_project(start):
+        return found
+    raise NotFoundError(
+        "project",
+        str(start),
+        next_actions=(f"ostler project init writes an {PROJECT_FILE} from what the folder has", "or name the folder"),
+    )
+
+
+def project_at(folder: Path) -> ProjectFolder:
+    """Return the project whose `ostler.yaml` is (or would be) in `folder`."""
+    folder = folder.expanduser().resolve()
+    checkout = find_checkout(folder)
+    if checkout is None or not checkout.is_linked:
+        return ProjectFolder(folder, folder)
+    return ProjectFolder(folder, checkout.main / folder.relative_to(checkout.root), checkout.root.name)
+
+
+def find_checkout(start: Path) -> Checkout | None:
+    """Return the git working tree that `start` lies in, or None."""
+    for folder in (start, *start.parents):
+        mark = folder / ".git"
+        if mark.is_dir():
+            return Checkout(folder, folder)
+        if mark.is_file():
+            return Checkout(folder, _main_of(folder, mark))
+    return None
+
+
+def _main_of(root: Path, mark: Path) -> Path:
+    """Return the main working tree of the worktree `root`; a submodule or a broken pointer is its own."""
+    text = _read(mark)
+    if not text.startswith(_GITDIR):
+        return root
+    git_dir = (root / text.removeprefix(_GITDIR).strip()).resolve()
+    common = _read(git_dir / "commondir").strip()
+    if not common:  # a submodule has a folder of its own below .git/modules, without commondir
+        return root
+    common_dir = (git_dir / common).resolve()
+    return common_dir.parent if common_dir.name == ".git" else root
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(_SMALL)
+    except OSError:
+        return ""
+
+
+def label_of(text: str) -> str:
+    """Return `text` as a label of a service's name: lower-case letters, digits and '-'."""
+    label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-")
+    return label or "project"
+
+
+def _free_id(wanted: str, directory: str, known: Mapping[str, str]) -> str:
+    """Return the id of the project in `directory`: the one that it has, or `wanted`, or that with a mark of its own."""
+    marked = _marked(wanted, directory)
+    if known.get(marked) == directory or known.get(wanted, directory) != directory:
+        return marked
+    return wanted
+
+
+def _marked(wanted: str, directory: str) -> str:
+    head, dot, rest = wanted.partition(".")
+    return f"{head}-{hashlib.sha256(directory.encode()).hexdigest()[:4]}{dot}{rest}"

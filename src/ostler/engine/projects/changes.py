@@ -1,0 +1,91 @@
+"""What differs between a project's file and what runs: one change for each service, found out without doing any."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.services.views import MANAGED_LABEL, PROJECT_LABEL
+from ostler.model.errors import NotFoundError, TemplateError
+
+
+class ChangeKind(StrEnum):
+    """What `up` does to a service."""
+
+    CREATE = "create"
+    START = "start"
+    REPLACE = "replace"
+    """It is stopped and made again: its args, class or overrides changed."""
+    KEEP = "keep"
+    REMOVE = "remove"
+    """It left the file."""
+    UNKNOWN = "unknown"
+    """It is seen once what it needs is up: its args take outputs of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What `up` does to one service, and why."""
+
+    name: str
+    full_name: str
+    kind: ChangeKind
+    reason: str = ""
+
+
+def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change:
+    """Return what has to be done for service `name` of the file now."""
+    full = scope.full_name(name)
+    service = manager.registry.find(full)
+    if service is None:
+        return Change(name, full, ChangeKind.CREATE)
+    try:
+        difference = manager.difference(scope.request(name, manager))
+    except TemplateError as error:
+        return Change(name, full, ChangeKind.UNKNOWN, error.summary)
+    if difference:
+        return Change(name, full, ChangeKind.REPLACE, f"changed: {difference}")
+    if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
+        return Change(name, full, ChangeKind.KEEP)
+    return Change(name, full, ChangeKind.START, f"it is {service.state.value}")
+
+
+def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:
+    """Return what `up` of `names` would do, in order; what left the file comes last."""
+    return [*(change_of(scope, name, manager) for name in names), *removals_of(scope, manager)]
+
+
+def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:
+    """Return the services that `up` made earlier and that the file has no more."""
+    kept = {scope.full_name(name) for name in scope.services}
+    return [
+        Change(service.name.partition(".")[0], service.name, ChangeKind.REMOVE, "it left ostler.yaml")
+        for service in members_of(scope.ref.id, manager)
+        if service.name not in kept and MANAGED_LABEL in service.record.labels
+    ]
+
+
+def members_of(project_id: str, manager: ServiceManager) -> list[ServiceInstance]:
+    """Return the services of a project, by name."""
+    return [
+        service
+        for service in manager.registry.get_all()
+        if isinstance(service, ServiceInstance) and service.record.labels.get(PROJECT_LABEL) == project_id
+    ]
+
+
+def named_services(scope: ProjectScope, names: Sequence[str]) -> list[str]:
+    """Return the services that `up` is about: `names` with what they need, or all that are enabled.
+
+    Raises:
+        NotFoundError: the file has no such service.
+    """
+    for name in names:
+        if name not in scope.services:
+            raise NotFoundError(
+                "service", name, known=list(scope.services), next_actions=(f"{scope.loaded.file} lists the services",)
+            )
+    wanted = list(names) or [name for name, spec in scope.services.items() if spec.enabled]
+    return scope.closure(wanted)

@@ -1,0 +1,69 @@
+"""Which projects have services, and the full name that a short one means to a client in a folder."""
+
+from pathlib import PurePath
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.service import Service
+from ostler.engine.services.views import DIRECTORY_LABEL, PROJECT_LABEL
+
+
+class ProjectDirectory:
+    """Follows the registry: project id → folder, for as long as a project has services."""
+
+    def __init__(self, registry: ServiceRegistry) -> None:
+        self._registry = registry
+        self._members: dict[str, set[str]] = {}
+        self._folders: dict[str, str] = {}
+        for service in registry.get_all():
+            self._changed(service, True)
+        registry.subscribe(self._changed)
+
+    def __repr__(self) -> str:
+        return f"ProjectDirectory({len(self._folders)} projects)"
+
+    def _changed(self, service: Service, is_registered: bool) -> None:
+        if not isinstance(service, ServiceInstance):
+            return
+        project = service.record.labels.get(PROJECT_LABEL)
+        if not project:
+            return
+        members = self._members.setdefault(project, set())
+        if is_registered:
+            members.add(service.name)
+            self._folders[project] = str(service.record.labels.get(DIRECTORY_LABEL, ""))
+            return
+        members.discard(service.name)
+        if not members:
+            self._members.pop(project, None)
+            self._folders.pop(project, None)
+
+    def folders(self) -> dict[str, str]:
+        """Return the projects that have services: id → folder."""
+        return dict(self._folders)
+
+    def members(self, project: str) -> list[ServiceInstance]:
+        """Return the services of a project, by name."""
+        found = [self._registry.find(name) for name in sorted(self._members.get(project, ()))]
+        return [service for service in found if isinstance(service, ServiceInstance)]
+
+    def project_of(self, folder: str) -> str:
+        """Return the id of the innermost project that has services and that `folder` lies in, or an empty text."""
+        if not folder or not self._folders:
+            return ""
+        inside = PurePath(folder)
+        found = [(len(place), project) for project, place in self._folders.items() if inside.is_relative_to(place)]
+        return max(found)[1] if found else ""
+
+    def full_name(self, name: str, folder: str) -> str:
+        """Return what `name` means to a client that works in `folder`: the service of its project, else `name`.
+
+        A name that is shared with all worktrees is found in the main checkout's project, too.
+        """
+        project = self.project_of(folder)
+        while project:
+            scoped = f"{name}.{project}"
+            if self._registry.find(scoped) is not None:
+                return scoped
+            _, _, project = project.partition(".")
+        return name

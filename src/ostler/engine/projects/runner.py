@@ -1,0 +1,183 @@
+"""Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.changes import Change, ChangeKind, change_of, members_of, named_services, removals_of
+from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.protocols import Progress
+from ostler.engine.services.service import Service
+from ostler.model.errors import DependencyError, NotFoundError, OstlerError
+
+
+@dataclass(slots=True)
+class ProjectReport:
+    """How an `up` or `down` went.
+
+    Attributes:
+        changes: what was done, by short name, in the order in which it ended.
+        failures: what went wrong, by short name; what waited for it in vain is in `skipped`.
+        skipped: short name → the service that it needs and that failed.
+        unfinished: what still went on when the wait was over.
+    """
+
+    changes: dict[str, Change] = field(default_factory=dict[str, Change])
+    failures: dict[str, OstlerError] = field(default_factory=dict[str, OstlerError])
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
+    unfinished: list[str] = field(default_factory=list[str])
+
+    def has_ended(self, name: str) -> bool:
+        """Whether the service called `name` is done with, well or not."""
+        return name in self.changes or name in self.failures or name in self.skipped
+
+    @property
+    def is_good(self) -> bool:
+        """Whether everything is as the file says."""
+        return not (self.failures or self.skipped or self.unfinished)
+
+
+class ProjectRunner:
+    """Carries out `up` and `down` of projects. Who calls sees to it that one project has one `up` at a time."""
+
+    def __init__(self, manager: ServiceManager) -> None:
+        self._manager = manager
+
+    async def up(
+        self,
+        scope: ProjectScope,
+        names: Sequence[str] = (),
+        *,
+        report: ProjectReport | None = None,
+        progress: Progress | None = None,
+    ) -> ProjectReport:
+        """Bring services of the project up, with what they need; what is right stays untouched.
+
+        Args:
+            scope: the project.
+            names: short names; none means all that are enabled, and what left the file is removed.
+            report: filled as services end, for those who look at it meanwhile.
+            progress: told how far it is, by the number of services done.
+
+        Raises:
+            NotFoundError: the file has no such service.
+        """
+        wanted = named_services(scope, names)
+        report = report or ProjectReport()
+        await self._raise_all(scope, wanted, report, progress)
+        if not names:
+            await self._remove([change.full_name for change in removals_of(scope, self._manager)], report)
+        return report
+
+    async def _raise_all(
+        self, scope: ProjectScope, wanted: Sequence[str], report: ProjectReport, progress: Progress | None
+    ) -> None:
+        done = {name: anyio.Event() for name in wanted}
+
+        async def bring(name: str) -> None:
+            try:
+                for needed in scope.needs(name):
+                    await done[needed].wait()
+                failed = next((n for n in scope.needs(name) if n in report.failures or n in report.skipped), None)
+                if failed is not None and _is_required(scope, name, failed):
+                    report.skipped[name] = report.skipped.get(failed, failed)
+                    return
+                report.changes[name] = await self._bring(scope, name)
+            except OstlerError as error:
+                report.failures[name] = error
+            finally:
+                done[name].set()
+            if progress is not None:
+                ended = len(report.changes) + len(report.failures) + len(report.skipped)
+                await progress(float(ended), float(len(wanted)), _progress_text(name, report))
+
+        async with anyio.create_task_group() as group:
+            for name in wanted:
+                group.start_soon(bring, name)
+
+    async def _bring(self, scope: ProjectScope, name: str) -> Change:
+        """Do what `change_of` says of one service whose needs are up."""
+        change = change_of(scope, name, self._manager)
+        match change.kind:
+            case ChangeKind.KEEP:
+                pass
+            case ChangeKind.START:
+                await self._manager.start_service(change.full_name)
+            case ChangeKind.REPLACE:
+                request = scope.request(name, self._manager)
+                await self._manager.delete(change.full_name)
+                await self._manager.create(request)
+            case _:  # a template that still names what is not there raises here, with the name
+                await self._manager.create(scope.request(name, self._manager))
+        return change
+
+    async def down(self, project_id: str, names: Sequence[str] = (), *, timeout: float | None = None) -> ProjectReport:
+        """Stop and remove services of a project, dependents first; what other projects use is kept and named.
+
+        Args:
+            project_id: which project, `shop` or `fix-ui.shop`.
+            names: short names; none means all of the project, those that were created by hand included.
+            timeout: seconds to wait.
+
+        Raises:
+            NotFoundError: the project has no such service.
+        """
+        report = ProjectReport()
+        members = [service.name for service in members_of(project_id, self._manager)]
+        wanted = [f"{name}.{project_id}" for name in names] or members
+        for full in wanted:
+            if full not in members:
+                known = [member.partition(".")[0] for member in members]
+                raise NotFoundError("service", full.partition(".")[0], known=known)
+        with anyio.move_on_after(timeout):
+            await self._remove(wanted, report)
+        report.unfinished = [name for full in wanted if not report.has_ended(name := full.partition(".")[0])]
+        return report
+
+    async def _remove(self, full_names: Sequence[str], report: ProjectReport) -> None:
+        """Delete services, dependents before what they need."""
+        services = [service for name in full_names if (service := self._manager.registry.find(name)) is not None]
+        gone = {service.name: anyio.Event() for service in services}
+
+        async def remove(service: Service) -> None:
+            short = service.name.partition(".")[0]
+            try:
+                for other in services:
+                    if service.name in other.dependencies:
+                        await gone[other.name].wait()
+                if users := self._users_elsewhere(service, gone):
+                    raise DependencyError(
+                        f"service {service.name!r} is kept: {', '.join(users)} use it",
+                        service=service.name,
+                        next_actions=("take those projects down first", f"or service_stop {service.name}"),
+                    )
+                await self._manager.delete(service.name)
+                report.changes[short] = Change(short, service.name, ChangeKind.REMOVE)
+            except OstlerError as error:
+                report.failures[short] = error
+            finally:
+                gone[service.name].set()
+
+        async with anyio.create_task_group() as group:
+            for service in services:
+                group.start_soon(remove, service)
+
+    def _users_elsewhere(self, service: Service, going: dict[str, anyio.Event]) -> list[str]:
+        return [
+            other.name
+            for other in self._manager.registry.get_all()
+            if service.name in other.dependencies and other.name not in going and other.state.is_up
+        ]
+
+
+def _is_required(scope: ProjectScope, name: str, needed: str) -> bool:
+    need = scope.services[name].depends_on.get(needed)
+    return need is None or need.required
+
+
+def _progress_text(name: str, report: ProjectReport) -> str:
+    if name in report.failures:
+        return f"{name} failed"
+    return f"{name} skipped" if name in report.skipped else f"{name} is up"

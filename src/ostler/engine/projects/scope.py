@@ -1,0 +1,111 @@
+"""A project's services by their full names, with what each needs, and the requests that make them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ostler.engine.manager import ServiceManager
+from ostler.engine.services.views import CreateRequest, ProjectRef
+from ostler.model.errors import TemplateError
+from ostler.model.json import JsonObject
+from ostler.model.projects import NeedSpec, Overrides, ProjectServiceSpec
+from ostler.rules.loading.projects import LoadedProject
+from ostler.rules.templates.template import render
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectScope:
+    """One project at one moment.
+
+    Attributes:
+        ref: the project.
+        main: the project of the main checkout, which has the shared services; the same for the main checkout itself.
+        loaded: its file.
+        env_files: by service, the variables of its `envFile`.
+        environment: what templates see as `env`.
+    """
+
+    ref: ProjectRef
+    main: ProjectRef
+    loaded: LoadedProject
+    env_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def services(self) -> Mapping[str, ProjectServiceSpec]:
+        """The services of the file, by short name."""
+        return self.loaded.project.services
+
+    def owner_of(self, name: str) -> ProjectRef:
+        """Return the project that the service called `name` belongs to."""
+        return self.main if self.services[name].shared else self.ref
+
+    def full_name(self, name: str) -> str:
+        """Return the full name of the service that the file calls `name`."""
+        return self.owner_of(name).full_name(name)
+
+    def needs(self, name: str) -> list[str]:
+        """Return the short names of what service `name` needs."""
+        return list(self.loaded.needs(name))
+
+    def closure(self, names: list[str]) -> list[str]:
+        """Return `names` and all that they need, in an order in which they can be made."""
+        wanted: set[str] = set()
+        rest = list(names)
+        while rest:
+            name = rest.pop()
+            if name not in wanted:
+                wanted.add(name)
+                rest += self.needs(name)
+        return [name for name in self.loaded.order if name in wanted]
+
+    def request(self, name: str, manager: ServiceManager) -> CreateRequest:
+        """Return the request that makes service `name`, with the outputs of other services as they are now.
+
+        Raises:
+            TemplateError: an output is not known (yet).
+        """
+        spec = self.services[name]
+        owner = self.owner_of(name)
+        seen = {other: self._outputs(other, manager) for other in self.needs(name)}
+        names: JsonObject = {
+            "services": seen,
+            "project": {"name": self.main.id, "id": owner.id, "directory": owner.directory},
+            "env": dict(self.environment),
+        }
+        try:
+            args: JsonObject = render(spec.args, names)
+            env: JsonObject = render({**self.env_files.get(name, {}), **spec.env}, names)
+        except TemplateError as error:
+            error.service = self.full_name(name)
+            error.step = "ostler.yaml"
+            raise
+        overrides = Overrides.model_construct(
+            depends_on={self.full_name(other): spec.depends_on.get(other) or NeedSpec() for other in self.needs(name)},
+            restart_policy=spec.restart_policy,
+            health_check=spec.health_check,
+            env={key: _variable(value) for key, value in env.items()},
+        )
+        return CreateRequest(
+            spec.class_name,
+            self.full_name(name),
+            args,
+            auto_start=spec.auto_start,
+            lease=spec.lease,
+            purpose=spec.purpose,
+            overrides=overrides,
+            project=owner,
+            managed=True,
+        )
+
+    def _outputs(self, name: str, manager: ServiceManager) -> JsonObject:
+        full = self.full_name(name)
+        if manager.registry.find(full) is None:
+            return {"outputs": {}}
+        _, outputs = manager.reveal(full)
+        return {"outputs": outputs, "name": full}
+
+
+def _variable(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,175 @@
+"""A project as `ostler.yaml` describes it: the services of a checkout, and what each changes of its class.
+
+Text becomes these models in `ostler.rules.loading.projects`. Every key here has an effect; what is not here is refused.
+"""
+
+import re
+from pathlib import PurePath
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from ostler.model.durations import Duration
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec, validate_name
+
+PROJECT_KIND = "Project"
+PROJECT_FILE = "ostler.yaml"
+"""The file that makes a folder a project."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
+    )
+
+
+def _as_text(value: Any) -> Any:
+    """Return a YAML value as a variable holds it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+EnvironmentValue: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
+"""A variable's value, as text; None takes the variable away."""
+
+
+class NeedSpec(_Model):
+    """One entry of `dependsOn`: what has to be true of that service first."""
+
+    condition: Literal["started", "healthy", "completed"] = "started"
+    required: bool = True
+
+
+class Overrides(_Model):
+    """What an instance changes of its class.
+
+    Attributes:
+        depends_on: services that must be there first, by name.
+        restart_policy: in place of the class's.
+        health_check: in place of the class's settings.
+        env: environment variables for what the start tool runs; None takes one away from `env_file`.
+    """
+
+    depends_on: dict[str, NeedSpec] = Field(default_factory=dict[str, NeedSpec])
+    restart_policy: RestartPolicySpec | None = None
+    health_check: HealthCheckSpec | None = None
+    env: dict[str, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
+
+    @field_validator("depends_on", mode="before")
+    @classmethod
+    def _short_needs(cls, value: Any) -> Any:
+        """`db`, `[db, cache]` and `{db: healthy}` are short for the mapping."""
+        if isinstance(value, str):
+            return {value: {}}
+        if isinstance(value, list):
+            return {name: {} for name in value}  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(value, dict):
+            needs: dict[Any, Any] = {}
+            for name, need in value.items():  # pyright: ignore[reportUnknownVariableType]
+                needs[name] = {"condition": need} if isinstance(need, str) else {} if need is None else need
+            return needs
+        return value  # pyright: ignore[reportUnknownVariableType]
+
+    @field_validator("restart_policy", mode="before")
+    @classmethod
+    def _short_policy(cls, value: Any) -> Any:
+        return {"policy": value} if isinstance(value, str) else value
+
+    @field_validator("env")
+    @classmethod
+    def _variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for name in value:
+            if not _VARIABLE.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of an environment variable: letters, digits and '_' only")
+        return value
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the class is used as it is."""
+        return not (self.depends_on or self.restart_policy or self.health_check or self.env)
+
+
+class ProjectServiceSpec(Overrides):
+    """One service of a project.
+
+    Attributes:
+        class_name: the ServiceClass that it is made from (`class` in the file).
+        args: the class's args; templates see `services.NAME.outputs`, `project`, `port` and `env`.
+        env_file: files of variables, relative to the project's folder; `env` goes over them.
+        shared: it belongs to the main checkout, and all worktrees use the one.
+        lease: seconds after which it is stopped unless renewed.
+        auto_start: start it again with the server.
+        watch: globs, relative to the project's folder; a change of such a file restarts it.
+        enabled: False leaves it out of `up` unless it is named.
+    """
+
+    class_name: str = Field(alias="class")
+    args: JsonObject = Field(default_factory=dict)
+    env_file: tuple[str, ...] = ()
+    shared: bool = False
+    lease: Annotated[Duration, Field(gt=0)] | None = None
+    auto_start: bool = False
+    watch: tuple[str, ...] = ()
+    enabled: bool = True
+    purpose: str = ""
+
+    @field_validator("env_file", "watch", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return (value,)
+        return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+    @field_validator("watch")
+    @classmethod
+    def _relative(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
+                raise ValueError(f"{pattern!r} leads out of the project's folder")
+        return value
+
+    @model_validator(mode="after")
+    def _name_of_class(self) -> "ProjectServiceSpec":
+        validate_name(self.class_name)
+        return self
+
+    @property
+    def overrides(self) -> Overrides:
+        """What it changes of its class."""
+        return Overrides.model_construct(
+            depends_on=self.depends_on,
+            restart_policy=self.restart_policy,
+            health_check=self.health_check,
+            env=self.env,
+        )
+
+
+class Project(_Model):
+    """`ostler.yaml`: the services of one checkout.
+
+    Attributes:
+        name: the project's name; empty takes the name of the main checkout's folder.
+        services: by their short names.
+    """
+
+    api_version: Literal["ostler/v1"] = "ostler/v1"
+    kind: Literal["Project"] = "Project"
+    name: str = ""
+    services: dict[str, ProjectServiceSpec] = Field(default_factory=dict[str, ProjectServiceSpec])
+
+    @field_validator("name")
+    @classmethod
+    def _project_name(cls, value: str) -> str:
+        return validate_name(value) if value else value
+
+    @field_validator("services")
+    @classmethod
+    def _service_names(cls, value: dict[str, ProjectServiceSpec]) -> dict[str, ProjectServiceSpec]:
+        for name in value:
+            validate_name(name)
+        return value

@@ -1,0 +1,76 @@
+"""Which project a folder belongs to, with real checkouts and worktrees of git."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ostler.adapters.projects.folders import find_project, label_of, require_project
+from ostler.model.errors import NotFoundError
+
+pytestmark = pytest.mark.realtime
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A repository with a project at its top and one below, and a worktree beside it."""
+    root = tmp_path / "shop"
+    (root / "admin" / "src").mkdir(parents=True)
+    for folder in (root, root / "admin"):
+        (folder / "ostler.yaml").write_text("services: {}\n")
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    git(root, "worktree", "add", "-q", "../Fix_UI")
+    return root.resolve()
+
+
+def ids(folder: Path, name: str = "", known: dict[str, str] | None = None) -> tuple[str, str]:
+    found = require_project(folder)
+    own, main = found.refs(name, known or {})
+    return own.id, main.id
+
+
+def test_a_worktree_is_a_project_of_its_own_beside_the_main_checkout(shop: Path) -> None:
+    worktree = shop.parent / "Fix_UI"
+    assert ids(shop) == ("shop", "shop")
+    assert ids(worktree) == ("fix-ui.shop", "shop")
+    assert ids(worktree / "admin" / "src") == ("fix-ui.admin", "admin")
+    found = find_project(worktree / "admin" / "src")
+    assert found is not None
+    assert (found.directory, found.main) == (worktree / "admin", shop / "admin")
+    assert ids(worktree, "named") == ("fix-ui.named", "named")
+
+
+def test_projects_of_one_name_in_two_places_keep_apart_and_each_keeps_its_own(shop: Path) -> None:
+    first, _ = ids(shop, known={"shop": "/home/ann/other/shop"})
+    assert first != "shop"
+    assert first.startswith("shop-")
+    assert ids(shop, known={"shop": "/home/ann/other/shop", first: str(shop)})[0] == first
+    assert ids(shop, known={first: str(shop)})[0] == first, "it keeps its id when the other is gone"
+    assert ids(shop, known={"shop": str(shop)})[0] == "shop"
+
+
+def test_a_folder_outside_of_any_project_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    assert find_project(tmp_path) is None
+    with pytest.raises(NotFoundError, match="project"):
+        require_project(tmp_path)
+
+
+def test_broken_pointers_of_git_make_no_main_checkout(tmp_path: Path) -> None:
+    for index, pointer in enumerate(["", "gitdir: /nowhere/at/all", "nonsense", "gitdir: "]):
+        folder = tmp_path / f"p{index}"
+        folder.mkdir()
+        (folder / ".git").write_text(pointer)
+        (folder / "ostler.yaml").write_text("services: {}\n")
+        assert ids(folder) == (f"p{index}", f"p{index}")
+
+
+@pytest.mark.parametrize(("text", "label"), [("Fix_UI (2)", "fix-ui-2"), ("ümlaut", "mlaut"), ("---", "project")])
+def test_any_folder_gives_a_label(text: str, label: str) -> None:
+    assert label_of(text) == label
