@@ -10,6 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ostler.adapters.config.dialects.clients import ANY, CLIENTS
+from ostler.adapters.config.dialects.files import PLACES
+from ostler.adapters.config.dialects.keys import KEYS, Key
+from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
 from ostler.faces.mcp.definitions import Effect
 from ostler.faces.mcp.resources import TEMPLATES
@@ -75,6 +79,41 @@ def connection_diagram() -> str:
     """What a downstream server goes through."""
     s = ServiceState
     return transition_diagram([s.STARTING, s.CONNECTED, s.DISCONNECTED, s.UNREACHABLE, s.AUTH_REQUIRED])
+
+
+def client_names(ids: frozenset[str]) -> str:
+    """The clients' names."""
+    return "most clients" if ids == ANY else ", ".join(name for client, name in CLIENTS.items() if client in ids)
+
+
+def client_keys() -> str:
+    """Every key of an entry, whose it is, what it means there, and what Ostler does."""
+
+    def does(key: Key) -> str:
+        if key.outcome in ("taken", "limit obeyed") and key.becomes:
+            body = json.dumps(key.becomes, ensure_ascii=False)[1:-1]
+            return f"{key.outcome}: `{json.dumps(key.example, ensure_ascii=False)}` becomes `{body}`"
+        return key.outcome
+
+    ordered = sorted(KEYS, key=lambda key: (key.name.lower().replace("_", ""), key.clients == ANY))
+    rows = ((f"`{key.name}`", client_names(key.clients), key.meaning, does(key)) for key in ordered)
+    return table(["key", "clients", "meaning there", "what Ostler does"], rows)
+
+
+def client_variables() -> str:
+    """Every form of a variable."""
+    rows = ((f"`{row.form}`", client_names(row.clients), row.meaning, row.does) for row in VARIABLES)
+    return table(["form", "clients", "meaning there", "what Ostler does"], rows)
+
+
+def client_places() -> str:
+    """Where entries stand."""
+    shared = max((clients for _, clients in PLACES), key=len)
+    rows = (
+        (f"`{' → '.join(map(str, path))}`", "the other clients" if clients == shared else client_names(clients))
+        for path, clients in PLACES
+    )
+    return table(["place", "clients"], rows)
 
 
 def state_list() -> str:
@@ -195,6 +234,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "tool-arguments": tool_sections,
     "resources": resource_table,
     "rules": rule_table,
+    "client-keys": client_keys,
+    "client-variables": client_variables,
+    "client-places": client_places,
 }
 
 

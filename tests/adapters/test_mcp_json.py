@@ -32,7 +32,9 @@ def test_entries_of_common_clients_load_without_a_word() -> None:
         }
         """
     )
-    assert loaded.findings == ()
+    assert {(finding.severity, finding.path) for finding in loaded.findings} == {
+        ("note", "mcpServers.cline.autoApprove")  # Ostler approves nothing, which is worth knowing
+    }
     assert {name: one.transport for name, one in loaded.entries.items()} == {
         "filesystem": "stdio", "cursor": "http", "cline": "stdio", "code": "http", "old": "sse",
     }  # fmt: skip
@@ -58,6 +60,7 @@ def test_vscode_calls_them_servers() -> None:
         ("${userHome}/x", "/home/ada/x"),
         ("$${TOKEN}", "${TOKEN}"),
         ("$TOKEN", "$TOKEN"),
+        ("${env:TOKEN}-${/}", "s3cret-token-/"),
     ],
 )
 def test_variables_expand(written: str, value: str) -> None:
@@ -111,24 +114,16 @@ def test_a_broken_entry_says_what_is_wrong(body: str, rule: str, words: str) -> 
     assert words in str(finding)
 
 
-@pytest.mark.parametrize("name", ["my server", "a/b", "-x", ""])
-def test_a_name_that_cannot_be_called_is_refused_with_a_better_one(name: str) -> None:
-    (finding,) = entry('{"command": "x"}', name).errors
-    assert finding.rule == "bad-name"
-    assert finding.fix.startswith("call it ")
-
-
 def test_ostlers_own_name_is_reserved() -> None:
     assert [finding.rule for finding in entry('{"command": "x"}', "ostler").errors] == ["reserved-name"]
 
 
 def test_an_unknown_key_warns_and_loads() -> None:
-    loaded = entry('{"comand": "y", "command": "x", "concurrency": 3, "envFile": ".env"}')
+    loaded = entry('{"comand": "y", "command": "x", "concurrency": 3}')
     assert list(loaded.entries) == ["a"]
     assert [(finding.severity, finding.fix) for finding in loaded.findings] == [
         ("warning", "did you mean 'command'?"),
         ("warning", "did you mean 'concurrency' under 'ostler'?"),
-        ("warning", "write them under 'env'"),
     ]
 
 

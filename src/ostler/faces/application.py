@@ -307,6 +307,8 @@ class Application:
 
     def _tell(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
+            if finding.severity == "note":
+                continue
             logger.warning("%s", finding)
             self.manager.events.append(EventKind.WARNING, message=str(finding))
 

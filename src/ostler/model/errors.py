@@ -34,7 +34,7 @@ class Finding:
         rule: the rule's id, such as `unknown-key`.
         path: the key path inside the document, such as `spec.args.port`.
         fix: what to write instead, if known.
-        severity: `error` or `warning`.
+        severity: `error`, `warning`, or `note` for what is worth knowing and wants nothing done.
     """
 
     message: str

@@ -1,42 +1,33 @@
-"""`mcp.json`: downstream servers in the `mcpServers` format that MCP clients share.
+"""`mcp.json`: downstream servers, in the dialects of all MCP clients, so that an entry can be pasted as it is.
 
-An entry can be pasted from Claude Desktop, Cursor, VS Code and others. Comments and trailing commas are accepted.
-`${VAR}`, `${VAR:-default}` and `${env:VAR}` expand in command, args, env, cwd, url and headers (`$${` is a literal
-`${`). One broken entry is left out, with a finding; the others load.
+What each client's keys, variables and files mean is in `dialects`. This module reads a file, expands variables and
+checks the entries in Ostler's own keys. One broken entry is left out, with a finding; the others load.
 """
 
 import json
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ostler.adapters.config.entry_limits import ALLOW_KEYS, DENY_KEYS, is_sandbox, read_limits
-from ostler.adapters.config.jsonc import JsoncDocument, JsoncError, KeyPath, parse_jsonc
-from ostler.model.credentials import is_secret_name
+from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.draft import Draft
+from ostler.adapters.config.dialects.files import FileLimits, Found, entries_in, is_bare, limits_in, places_in
+from ostler.adapters.config.dialects.keys import translate, writers
+from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.sources import Source, SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.variables import Surroundings
+from ostler.adapters.config.entry_values import EntryValues
+from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
 
 SERVER_KEYS = ("mcpServers", "servers")
-"""Where the entries stand: `mcpServers` (most clients) or `servers` (VS Code)."""
-
-ENTRY_KEYS = (
-    "type", "transport", "command", "args", "env", "cwd", "url", "headers", "disabled", "enabled", "ostler",
-    *ALLOW_KEYS, *DENY_KEYS,
-)  # fmt: skip
-"""The keys of an entry that mean something to Ostler."""
-
-TOLERATED_KEYS = frozenset({
-    "alwaysAllow", "autoApprove", "autoStart", "description", "dev", "gallery", "icon", "id", "initTimeout",
-    "instructions", "isActive", "name", "oauth", "timeout", "title", "trust", "version",
-})  # fmt: skip
-"""Keys that other clients put into entries. They say how that client treats the server, and are passed over."""
+"""Where the entries stand in most clients' files; `dialects.files` has them all."""
 
 BUILTIN_NAMES = frozenset({"process"})
 """Servers inside Ostler; an entry of that name without command or url sets their options, or disables them."""
@@ -44,21 +35,24 @@ BUILTIN_NAMES = frozenset({"process"})
 RESERVED_NAME = "ostler"
 """Ostler's own tools are called `ostler/tool`, so no server may have this name."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_VARIABLE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<name>[^}:]*)(?::(?P<rest>[^}]*))?\}")
-_TYPES: Mapping[str, ServerTransport] = {
-    "stdio": "stdio", "http": "http", "streamable-http": "http", "streamableHttp": "http", "streamable_http": "http",
-    "sse": "sse",
-}  # fmt: skip
-_MAX_FILE_BYTES = 4 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class McpJson:
-    """What a file held: the entries that are good, by name, and what is wrong with the rest."""
+    """What a file held.
+
+    Attributes:
+        entries: the entries that are good, by name.
+        findings: what is wrong with the rest, and what is worth knowing about the good ones.
+        refused: the errors of each entry that did not load, by the name that it would go by.
+        written: what the file calls the servers, by the name that they go by, where the two differ.
+        drafts: every entry in Ostler's own keys before variables were expanded, by name, refused ones included.
+    """
 
     entries: Mapping[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
     findings: tuple[Finding, ...] = ()
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict[str, tuple[Finding, ...]])
+    written: Mapping[str, str] = field(default_factory=dict[str, str])
+    drafts: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -72,33 +66,32 @@ def load_mcp_json(
     *,
     file: str = "",
     builtin_names: Collection[str] = BUILTIN_NAMES,
+    clients: frozenset[str] = ANY,
+    workspace: Path | None = None,
 ) -> McpJson:
-    """Read an `mcp.json`.
+    """Read an `mcp.json`, or any client's file.
 
     Args:
         source: a path, or the text itself.
         env: the variables that `${VAR}` may name.
         file: the file's name in findings; default: the path.
         builtin_names: servers inside Ostler that an entry may configure.
+        clients: whose file it is, by id, when that is known.
+        workspace: the project that the file belongs to.
     """
-    if isinstance(source, Path):
-        file = file or str(source)
-        try:
-            if source.stat().st_size > _MAX_FILE_BYTES:
-                return McpJson(findings=(Finding("the file is larger than 4 MiB", file=file, rule="too-large"),))
-            text = source.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            return McpJson(findings=(Finding(f"the file cannot be read: {reason}", file=file, rule="unreadable"),))
-    else:
-        text = source
-    if not text.strip():
-        return McpJson()
+    folder = source.parent if isinstance(source, Path) else None
     try:
-        document = parse_jsonc(text, file)
-    except JsoncError as error:
+        if isinstance(source, Path):
+            file = file or str(source)
+            text = read_text(source, file)
+        else:
+            text = source
+        if not text.strip("\ufeff \t\r\n"):
+            return McpJson()
+        parsed = parse_source(text, file)
+    except SourceError as error:
         return McpJson(findings=(error.finding,))
-    return _Loader(document, env, file, builtin_names).load()
+    return _Loader(parsed, Surroundings(env, folder, workspace), builtin_names, clients).load()
 
 
 class _BrokenEntryError(Exception):
@@ -107,254 +100,204 @@ class _BrokenEntryError(Exception):
 
 class _Loader:
     def __init__(
-        self, document: JsoncDocument, env: Mapping[str, str], file: str, builtin_names: Collection[str]
+        self, source: Source, around: Surroundings, builtin_names: Collection[str], clients: frozenset[str]
     ) -> None:
-        self._document = document
-        self._env = env
-        self._file = file
+        self._source = source
+        self._around = around
         self._builtin_names = builtin_names
+        self._clients = clients
         self._findings: list[Finding] = []
 
     def load(self) -> McpJson:
-        entries: dict[str, ServerEntry] = {}
-        for path in self._document.duplicates:
+        for path in self._source.duplicates:
             self._find(path, f"the key {path[-1]!r} is written twice; the last one counts", "duplicate-key")
-        for name, raw, path in self._raw_entries():
-            if name in entries:
-                self._find(path, f"the server {name!r} is defined under both {' and '.join(SERVER_KEYS)}", "duplicate")
+        root = self._root()
+        found = [] if root is None else list(entries_in(root, self._clients))
+        projects = [one for one in found if one.project]
+        if projects and len(projects) < len(found):
+            message = "the servers of single projects are not read from here"
+            fix = "'ostler servers import' takes them"
+            self._find(("projects",), message, "projects", fix=fix, severity="warning")
+            found = [one for one in found if not one.project]
+        limits = limits_in(root or {})
+        names = server_names(one.name for one in found)
+        entries: dict[str, ServerEntry] = {}
+        refused: dict[str, tuple[Finding, ...]] = {}
+        drafts: dict[str, JsonObject] = {}
+        for one in found:
+            name = names[one.name]
+            if name in entries or name in refused:
+                message = f"the server {one.name!r} is defined twice; the first one counts"
+                self._find(one.path, message, "duplicate")
                 continue
             before = len(self._findings)
             try:
-                entry = self._entry(name, raw, path)
+                entry = self._entry(name, one, limits, drafts)
             except _BrokenEntryError:
-                continue
-            if not any(finding.severity == "error" for finding in self._findings[before:]):
+                entry = None
+            errors = tuple(finding for finding in self._findings[before:] if finding.severity == "error")
+            if entry is None or errors:
+                refused[name] = errors
+            else:
                 entries[name] = entry
-        return McpJson(entries, tuple(sorted(self._findings, key=lambda finding: (finding.line, finding.column))))
+        findings = tuple(sorted(self._findings, key=lambda finding: (finding.line, finding.column)))
+        written = {names[one.name]: one.name for one in found if names[one.name] != one.name}
+        return McpJson(entries, findings, refused, written, drafts)
 
-    def _raw_entries(self) -> Iterator[tuple[str, JsonValue, KeyPath]]:
-        root = _object_in(self._document.value)
+    def _root(self) -> JsonObject | None:
+        root = _object_in(self._source.value)
         if root is None:
             self._find((), "the file must hold an object with 'mcpServers'", "not-an-object")
-            return
-        present = [key for key in SERVER_KEYS if key in root]
-        if not present and root:
+            return None
+        places = places_in(root)
+        for path in places:
+            value: JsonValue = root
+            for key in path:
+                value = cast("JsonObject", value)[cast("str", key)]
+            if not isinstance(value, dict | list):
+                message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
+                self._find(path, message, "not-an-object")
+        if root and not places and not is_bare(root) and "projects" not in root:
             close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
             hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
             self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)
-        for key in present:
-            servers = _object_in(root[key])
-            if servers is None:
-                self._find((key,), f"{key!r} must be an object of servers by name", "not-an-object")
-                continue
-            for name, raw in servers.items():
-                yield name, raw, (key, name)
+        return root
 
-    def _entry(self, name: str, value: JsonValue, path: KeyPath) -> ServerEntry:
-        self._check_name(name, path)
-        raw = _object_in(value)
+    def _entry(self, name: str, found: Found, limits: FileLimits, drafts: dict[str, JsonObject]) -> ServerEntry:
+        self._check_name(name, found)
+        raw = _object_in(found.raw)
         if raw is None:
-            self._find(path, f"server {name!r} must be an object", "not-an-object")
+            self._find(found.path, f"server {found.name!r} must be an object", "not-an-object")
             raise _BrokenEntryError
-        self._check_keys(raw, path)
-        reader = _Values(self._env, lambda at, message, rule, fix: self._find((*path, *at), message, rule, fix=fix))
-        limits = read_limits(raw, lambda key, message, fix: self._find((*path, key), message, "limit", fix=fix))
-        disabled = limits.disabled
-        transport = self._transport(name, raw, path, disabled=disabled)
-        return ServerEntry(
-            name=name,
-            transport=transport,
-            command=reader.home(reader.text(raw, "command")),
-            args=reader.texts(raw, "args"),
-            env=reader.mapping(raw, "env"),
-            cwd=reader.home(reader.text(raw, "cwd")) or None,
-            url=self._checked_url(reader.text(raw, "url"), path),
-            headers=reader.mapping(raw, "headers"),
-            disabled=disabled,
-            options=limits.narrow(self._options(raw.get("ostler", {}), (*path, "ostler"))),
-            secret_parts=tuple(sorted(reader.secret_parts)),
-        )
+        owners = writers(raw, found.clients)
+        if raw.keys() & {"httpUrl", "trust"}:
+            owners = owners & frozenset({"gemini"}) or owners
+        draft = Draft(raw, owners, _below(self._find, found.path))
+        before = len(self._findings)
+        translate(draft)
+        self._obey(limits, found, draft)
+        entry = drafts[name] = draft.finish()
+        refused = any(finding.severity == "error" for finding in self._findings[before:])
+        report = _below(self._find, found.path, draft.origins)
+        values = EntryValues(entry, self._around, owners, report)
+        disabled = entry.get("disabled") is True
+        transport = self._transport(name, entry, found.path, disabled=disabled, refused=refused)
+        return values.server(name, transport, disabled=disabled, options=self._options(entry, report))
 
-    def _check_name(self, name: str, path: KeyPath) -> None:
+    def _check_name(self, name: str, found: Found) -> None:
         if name == RESERVED_NAME:
-            self._find(path, f"a server cannot be called {name!r}: that is Ostler itself", "reserved-name")
+            message = f"a server cannot be called {name!r}: that is Ostler itself"
+            self._find(found.path, message, "reserved-name")
             raise _BrokenEntryError
-        if not _NAME.fullmatch(name):
-            better = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "server"
-            self._find(
-                path,
-                f"{name!r} cannot be a server's name: use letters, digits, '.', '_' and '-' (at most 64)",
-                "bad-name",
-                fix=f"call it {better!r}",
-            )
-            raise _BrokenEntryError
+        if name != found.name:
+            message = f"{found.name!r} goes by the name {name!r} here, and its tools by '{name}/TOOL'"
+            fix = f"write {name!r} to say so yourself"
+            self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
-    def _check_keys(self, raw: JsonObject, path: KeyPath) -> None:
-        for key in raw:
-            if key in ENTRY_KEYS or key in TOLERATED_KEYS or is_sandbox(key):
-                continue
-            if key == "envFile":
-                message = "'envFile' is not read by Ostler; the server will miss the variables in it"
-                self._find((*path, key), message, "unknown-key", fix="write them under 'env'", severity="warning")
-                continue
-            close = get_close_matches(key, (*ENTRY_KEYS, *ServerOptions.model_json_schema()["properties"]), n=1)
-            fix = ""
-            if close:
-                place = "" if close[0] in ENTRY_KEYS else " under 'ostler'"
-                fix = f"did you mean {close[0]!r}{place}?"
-            self._find((*path, key), f"unknown key {key!r} is ignored", "unknown-key", fix=fix, severity="warning")
+    def _obey(self, limits: FileLimits, found: Found, draft: Draft) -> None:
+        for reason, path in limits.refused:
+            where = ".".join(map(str, path))
+            message = f"{where!r} beside the servers limits them, so {found.name!r} is not used: {reason}"
+            self._find(path, message, "limit", fix="remove it if the servers may be used without")
+        if limits.switches_off(found.name):
+            draft.disable()
+        draft.deny(limits.denied_tools(found.name))
+        if (only := limits.allowed_tools(found.name)) is not None:
+            draft.allow_only(only, found.path)
 
-    def _transport(self, name: str, raw: JsonObject, path: KeyPath, *, disabled: bool) -> ServerTransport:
-        given = raw.get("type", raw.get("transport"))
-        kind: ServerTransport | None = None
-        if given is not None:
-            kind = _TYPES.get(given) if isinstance(given, str) else None
-            if kind is None:
-                key = "type" if "type" in raw else "transport"
-                known = "'stdio', 'http' (streamable HTTP) or 'sse'"
-                self._find((*path, key), f"unknown type {given!r}; it can be {known}", "unknown-type")
-                raise _BrokenEntryError
-        if "command" in raw and "url" in raw:
+    def _transport(
+        self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool
+    ) -> ServerTransport:
+        given = cast("ServerTransport | None", entry.get("type"))
+        has_command, has_url = entry.get("command") is not None, entry.get("url") is not None
+        if has_command and has_url:
             self._find(path, "an entry has either 'command' or 'url', not both", "command-and-url")
             raise _BrokenEntryError
-        if "command" not in raw and "url" not in raw:
-            if name in self._builtin_names and kind is None:
+        if not has_command and not has_url:
+            if name in self._builtin_names and given is None:
                 return "builtin"
             if disabled:
-                return kind or "stdio"
-            self._find(path, f"server {name!r} needs a 'command' or a 'url'", "no-command")
+                return given or "stdio"
+            if not refused:
+                self._find(path, f"server {name!r} needs a 'command' or a 'url'", "no-command")
             raise _BrokenEntryError
-        if kind is None:
-            kind = "stdio" if "command" in raw else "http"
+        kind = given or ("stdio" if has_command else _kind_of(entry["url"]))
         needed, other = ("command", "url") if kind == "stdio" else ("url", "command")
-        if needed not in raw:
+        if entry.get(needed) is None:
             self._find(path, f"type {kind!r} needs {needed!r}, but the entry has {other!r}", "wrong-type")
             raise _BrokenEntryError
         return kind
 
-    def _checked_url(self, url: str, path: KeyPath) -> str:
-        if not url:
-            return url
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            good = False
-        if not good:  # the url itself may hold a secret, so it is not quoted
-            self._find((*path, "url"), "'url' must be an http:// or https:// address", "bad-url")
-        return url
-
-    def _options(self, raw: JsonValue, path: KeyPath) -> ServerOptions:
+    def _options(self, entry: JsonObject, report: "_Report") -> ServerOptions:
+        raw = entry.get("ostler", {})
         if not isinstance(raw, dict):
-            self._find(path, "'ostler' must be an object", "not-an-object")
+            report(("ostler",), "'ostler' must be an object", "not-an-object")
             raise _BrokenEntryError
         try:
             return ServerOptions.model_validate(raw, by_alias=True, by_name=False)
         except ValidationError as error:
             known = list(ServerOptions.model_json_schema()["properties"])
             for problem in error.errors(include_url=False, include_input=False):
-                at: KeyPath = (*path, *problem["loc"])
+                at: KeyPath = ("ostler", *problem["loc"])
                 if problem["type"] == "extra_forbidden":
                     key = str(problem["loc"][-1])
                     close = get_close_matches(key, known, n=1)
                     fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-                    self._find(at, f"unknown key {key!r} under 'ostler'", "unknown-key", fix=fix)
+                    report(at, f"unknown key {key!r} under 'ostler'", "unknown-key", fix=fix)
                 else:
                     message = problem["msg"].removeprefix("Value error, ")
-                    self._find(at, f"{problem['loc'][0]!r} is wrong: {message}", "bad-value")
+                    report(at, f"{problem['loc'][0]!r} is wrong: {message}", "bad-value")
             raise _BrokenEntryError from None
 
     def _find(self, path: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
-        line, column = self._document.locate(path)
-        where = ".".join(str(part) for part in path)
+        line, column = self._source.locate(path)
         self._findings.append(
             Finding(
-                message, file=self._file, line=line, column=column, rule=rule, path=where, fix=fix, severity=severity
+                message,
+                file=self._source.file,
+                line=line,
+                column=column,
+                rule=rule,
+                path=".".join(str(part) for part in path),
+                fix=fix,
+                severity=severity,
             )
         )
+
+
+class _Report:
+    """Reports findings about an entry at the place where the entry, as written, has what they are about."""
+
+    def __init__(self, find: Callable[..., None], path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> None:
+        self._find = find
+        self._path = path
+        self._origins = origins
+
+    def __call__(self, at: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
+        self._find((*self._path, *self._written(at)), message, rule, fix=fix, severity=severity)
+
+    def _written(self, at: KeyPath) -> KeyPath:
+        for length in range(len(at), 0, -1):
+            origin = self._origins.get(at[:length])
+            if origin is not None:
+                return (*origin, *at[length:])
+        return at
+
+
+def _below(find: Callable[..., None], path: KeyPath, origins: Mapping[KeyPath, KeyPath] | None = None) -> _Report:
+    return _Report(find, path, origins or {})
+
+
+def _kind_of(url: JsonValue) -> ServerTransport:
+    """Return the transport of an address without a type: SSE where it ends as those of old servers do."""
+    path = url.partition("?")[0].rstrip("/") if isinstance(url, str) else ""
+    return "sse" if path.endswith("/sse") else "http"
 
 
 def _object_in(value: JsonValue) -> JsonObject | None:
     return cast("JsonObject", value) if isinstance(value, dict) else None
 
 
-class _Values:
-    """Reads an entry's values: checks their types and expands variables."""
-
-    def __init__(self, env: Mapping[str, str], find: Callable[[KeyPath, str, str, str], None]) -> None:
-        self._env = env
-        self._find = find
-        self.secret_parts: set[str] = set()
-
-    def text(self, raw: JsonObject, key: str) -> str:
-        value = raw.get(key, "")
-        if value is None:
-            return ""
-        if not isinstance(value, str) or (key in raw and not value.strip()):
-            self._find((key,), f"{key!r} must be a text that is not empty", "bad-value", "")
-            return ""
-        return self._expand(value, (key,))
-
-    def texts(self, raw: JsonObject, key: str) -> tuple[str, ...]:
-        value: JsonValue = raw.get(key) or []
-        if not isinstance(value, list):
-            self._find((key,), f"{key!r} must be a list of texts", "bad-value", f"write [{json.dumps(value)}]")
-            return ()
-        items = cast("list[JsonValue]", value)
-        return tuple(self._scalar(item, (key, index)) for index, item in enumerate(items))
-
-    def mapping(self, raw: JsonObject, key: str) -> dict[str, str]:
-        value = _object_in(raw.get(key) or {})
-        if value is None:
-            self._find((key,), f"{key!r} must be an object of texts by name", "bad-value", "")
-            return {}
-        return {name: self._scalar(item, (key, name)) for name, item in value.items() if item is not None}
-
-    def home(self, path: str) -> str:
-        """Return `path` with a leading `~/` replaced by the user's home."""
-        home = self._env.get("HOME") or self._env.get("USERPROFILE")
-        return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
-
-    def _scalar(self, value: JsonValue, at: KeyPath) -> str:
-        match value:
-            case str():
-                return self._expand(value, at)
-            case bool():
-                return "true" if value else "false"
-            case int() | float():  # people write ports and levels without quotes
-                return str(value)
-            case _:
-                self._find(at, f"{at[0]!r} holds a value that is not a text", "bad-value", "write it in double quotes")
-                return ""
-
-    def _expand(self, text: str, at: KeyPath) -> str:
-        def replaced(match: re.Match[str]) -> str:
-            if match["escaped"]:
-                return "${"
-            return self._variable(match, at)
-
-        return _VARIABLE.sub(replaced, text)
-
-    def _variable(self, match: re.Match[str], at: KeyPath) -> str:
-        name, rest = match["name"], match["rest"]
-        default = None
-        if name == "input":
-            message = f"{match[0]} is a prompt of VS Code, which Ostler does not have"
-            self._find(at, message, "missing-variable", "use ${VAR} and set the variable in the environment")
-            return ""
-        if name == "env" and rest is not None and not rest.startswith("-"):
-            name, _, after = rest.partition(":")
-            default = after[1:] if after.startswith("-") else None
-        elif rest is not None and rest.startswith("-"):
-            default = rest[1:]
-        elif name == "userHome":
-            name = "HOME"
-        value = self._env.get(name)
-        if not value:
-            if default is None and value is None:
-                message = f"the environment variable {name!r} is not set"
-                self._find(at, message, "missing-variable", f"set {name}, or write ${{{name}:-default}}")
-            value = default if default is not None else (value or "")
-        if value and is_secret_name(name):
-            self.secret_parts.add(value)
-        return value
+def entry_text(name: str, entry: JsonObject) -> str:
+    """Return an entry as a line of `mcpServers`."""
+    return f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(entry, ensure_ascii=False)}"

@@ -1,0 +1,144 @@
+"""An entry on its way from a client's keys to Ostler's own."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Protocol, cast
+
+from ostler.adapters.config.jsonc import KeyPath
+from ostler.model.json import JsonObject, JsonValue
+
+
+class Report(Protocol):
+    """Takes a finding about an entry: where (below the entry, as written), what, its rule, the fix, how severe."""
+
+    def __call__(self, at: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
+        """Record the finding."""
+        ...
+
+
+@dataclass(slots=True)
+class Draft:
+    """An entry being rewritten into Ostler's own keys.
+
+    Those are `type`, `command`, `args`, `env`, `envFile`, `cwd`, `url`, `headers`, `disabled` and `ostler`.
+
+    Attributes:
+        raw: the entry as written.
+        clients: the clients that may have written it.
+        report: takes what is wrong.
+        entry: what it becomes.
+        origins: for paths of `entry` that have another name in `raw`, that name.
+        allowed: globs of the only tools that may be called; None when nothing limits them.
+        denied: globs of the tools that may not be called.
+    """
+
+    raw: JsonObject
+    clients: frozenset[str]
+    report: Report
+    entry: JsonObject = field(default_factory=dict[str, JsonValue])
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict[KeyPath, KeyPath])
+    allowed: tuple[str, ...] | None = None
+    denied: tuple[str, ...] = ()
+
+    def take(self, target: str, value: JsonValue, origin: KeyPath) -> None:
+        """Set Ostler's key `target`; the first one counts when two keys of the entry say the same."""
+        if target in self.entry and self.entry[target] not in (None, value):
+            first = self.origins.get((target,), (target,))
+            name = ".".join(str(part) for part in first)
+            self.report(origin, f"{origin[-1]!r} says something else than {name!r}", "contradiction")
+            return
+        self.entry[target] = value
+        if origin != (target,):
+            self.origins[target,] = origin
+
+    def merge(self, target: str, values: JsonObject, origin: KeyPath) -> None:
+        """Add to the mapping `target` (`env`, `headers`) what it does not have yet."""
+        present = _mapping(self.entry.get(target))
+        for name, value in values.items():
+            if name not in present:
+                present[name] = value
+                if origin != (target,):
+                    self.origins[target, name] = (*origin, name)
+        self.entry[target] = present
+
+    def set_option(self, option: str, value: JsonValue, origin: KeyPath) -> None:
+        """Set an option of Ostler's own, unless the entry's `ostler` already has it."""
+        options = _mapping(self.entry.get("ostler"))
+        if option not in options:
+            options[option] = value
+            self.origins["ostler", option] = origin
+        self.entry["ostler"] = options
+
+    def disable(self) -> None:
+        """Switch the server off."""
+        self.entry["disabled"] = True
+
+    def allow_only(self, globs: Sequence[str], origin: KeyPath) -> None:
+        """Let only the tools that match one of `globs` be called, in addition to what already limits them."""
+        self.allowed = tuple(globs) if self.allowed is None else self._both(self.allowed, globs, origin)
+
+    def deny(self, globs: Sequence[str]) -> None:
+        """Forbid the tools that match one of `globs`."""
+        self.denied = tuple(dict.fromkeys((*self.denied, *globs)))
+
+    def finish(self) -> JsonObject:
+        """Return the entry, its limits merged with those that its own `ostler` has: both must permit a tool."""
+        if self.allowed is None and not self.denied:
+            return self.entry
+        options = _mapping(self.entry.get("ostler"))
+        own_allowed, own_denied = options.get("allowTools"), options.get("denyTools")
+        if self.allowed is not None and (own_allowed is None or _is_texts(own_allowed)):
+            own = cast("list[str] | None", own_allowed)
+            at = ("ostler", "allowTools")
+            options["allowTools"] = list(self.allowed if own is None else self._both(self.allowed, own, at))
+        if self.denied and (own_denied is None or _is_texts(own_denied)):
+            options["denyTools"] = [*cast("list[str]", own_denied or []), *self.denied]
+        self.entry["ostler"] = options
+        return self.entry
+
+    def _both(self, one: Sequence[str], other: Sequence[str], origin: KeyPath) -> tuple[str, ...]:
+        found: list[str] = []
+        for first in one:
+            for second in other:
+                if first == second or _covers(second, first):
+                    found.append(first)
+                elif _covers(first, second):
+                    found.append(second)
+                elif not (_name_in(first) or _name_in(second)):
+                    self.report(
+                        origin,
+                        f"which tools both {first!r} and {second!r} allow cannot be written as one list",
+                        "limit",
+                        fix="keep one of the two lists",
+                    )
+        return tuple(dict.fromkeys(found))
+
+
+Reading = Callable[[Draft, str, JsonValue], None]
+"""Reads one key of an entry into the draft."""
+
+
+def exactly(name: str) -> str:
+    """Return the glob that matches the tool `name` alone; `*` stays, it means all tools."""
+    return name if name == "*" else "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def _mapping(value: JsonValue) -> JsonObject:
+    return dict(cast("JsonObject", value)) if isinstance(value, dict) else {}
+
+
+def _is_texts(value: JsonValue) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in cast("list[JsonValue]", value))
+
+
+def _name_in(glob: str) -> str | None:
+    """Return the one name that `glob` matches; None when it may match more."""
+    name = re.sub(r"\[([*?[])\]", "\0\\1", glob)
+    return None if re.search(r"(?<!\0)[*?[]", name) else name.replace("\0", "")
+
+
+def _covers(glob: str, other: str) -> bool:
+    name = _name_in(other)
+    return glob == "*" or (name is not None and fnmatchcase(name, glob))

@@ -1,0 +1,397 @@
+"""The table of keys: what each key of an entry means in each client, and what Ostler does with it.
+
+Keys that no row has are refused when their name speaks of a limit, and otherwise reported and left out.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final, Literal
+
+from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.draft import Draft, Reading
+from ostler.adapters.config.dialects.readings import (
+    address,
+    allowed,
+    approvals,
+    arguments,
+    auto_start,
+    bearer_token,
+    bearer_variable,
+    command,
+    default_approval,
+    denied,
+    environment_names,
+    header_variables,
+    merged,
+    milliseconds,
+    noted,
+    passed,
+    refused,
+    request_options,
+    same,
+    seconds,
+    switch,
+    transport,
+    unknown_unit,
+)
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.servers import ServerOptions
+
+Outcome = Literal["taken", "limit obeyed", "entry refused", "reported", "passed over"]
+"""What becomes of a key: it is taken over, obeyed as a limit, refused with its entry, left out with a finding, or
+passed over because it changes nothing that Ostler does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of an entry, in the meaning that some clients give it.
+
+    Attributes:
+        name: the key.
+        clients: the ids of the clients that mean this by it; `ANY` for what most of them share.
+        example: a value as people write it.
+        meaning: what it says there.
+        outcome: what becomes of it here.
+        becomes: the entry in Ostler's keys that the example makes, with what the key alone decides.
+        read: reads it.
+    """
+
+    name: str
+    clients: frozenset[str]
+    example: JsonValue
+    meaning: str
+    outcome: Outcome
+    becomes: JsonObject
+    read: Reading
+
+
+def _ids(text: str) -> frozenset[str]:
+    return frozenset(text.split()) if text != "*" else ANY
+
+
+def _taken(  # noqa: PLR0917 (a row of the table)
+    name: str, clients: str, example: JsonValue, meaning: str, becomes: JsonObject, read: Reading
+) -> Key:
+    return Key(name, _ids(clients), example, meaning, "taken", becomes, read)
+
+
+def _limit(  # noqa: PLR0917 (a row of the table)
+    name: str, clients: str, example: JsonValue, meaning: str, becomes: JsonObject, read: Reading
+) -> Key:
+    return Key(name, _ids(clients), example, meaning, "limit obeyed", becomes, read)
+
+
+def _refused(name: str, clients: str, example: JsonValue, meaning: str, read: Reading) -> Key:
+    return Key(name, _ids(clients), example, meaning, "entry refused", {}, read)
+
+
+def _reported(name: str, clients: str, example: JsonValue, meaning: str, read: Reading) -> Key:
+    return Key(name, _ids(clients), example, meaning, "reported", {}, read)
+
+
+def _passed(name: str, clients: str, example: JsonValue, meaning: str) -> Key:
+    return Key(name, _ids(clients), example, meaning, "passed over", {}, passed)
+
+
+_OFF: Final[JsonObject] = {"disabled": True}
+_ONLY_GET: Final[JsonObject] = {"ostler": {"allowTools": ["get"]}}
+_NO_DROP: Final[JsonObject] = {"ostler": {"denyTools": ["drop"]}}
+_MINUTE: Final[JsonObject] = {"ostler": {"timeout": "60s"}}
+_CONNECT: Final[JsonObject] = {"ostler": {"connectTimeout": "20s"}}
+_A: Final[JsonObject] = {"env": {"A": "1"}}
+_URL: Final[JsonObject] = {"url": "https://example.com/mcp"}
+_X: Final[JsonObject] = {"headers": {"X": "1"}}
+
+_APPROVAL = noted(
+    "{key!r} has no effect: Ostler approves nothing, the client that asks Ostler does",
+    "approve in that client, and limit with 'allowTools' under 'ostler'",
+    severity="note",
+)
+_OAUTH = noted(
+    "{key!r} is not used: Ostler finds out by itself how the server wants its clients to sign in",
+    "send a token that does not expire under 'headers' if it cannot",
+    unless=(False, {}),
+)
+_SANDBOX = refused(
+    "{key!r} confines the server's program, which Ostler cannot do, so the entry is not used",
+    "remove {key!r} if the program may run unconfined, or start it in a container",
+    unless=(False, {}),
+)
+_CLIENT_ONLY = noted("{key!r} has no effect in Ostler", severity="note", unless=(False, {}, []))
+_FOREIGN_SIGN_IN = noted(
+    "{key!r} is a way to sign in that Ostler does not have; the server will refuse it",
+    "put a token under 'headers'",
+    unless=("none", "dynamic_discovery", {}, False),
+)
+
+KEYS: Final[tuple[Key, ...]] = (
+    # What is started or connected to.
+    _taken("type", "*", "stdio", "the transport", {"type": "stdio"}, transport),
+    _taken("transport", "*", "stdio", "the transport, in some clients' words", {"type": "stdio"}, transport),
+    _taken("transportType", "cline", "stdio", "the transport, in old entries", {"type": "stdio"}, transport),
+    _taken("command", "*", "npx", "the program", {"command": "npx"}, command),
+    _taken("command", "opencode", ["npx", "-y", "x"], "the program and its arguments",
+           {"command": "npx", "args": ["-y", "x"]}, command),
+    _taken("command", "zed", {"path": "npx", "args": ["x"], "env": {"A": "1"}}, "program, arguments, environment",
+           {"command": "npx", "args": ["x"], **_A}, command),
+    _taken("cmd", "goose", "npx", "the program", {"command": "npx"}, command),
+    _taken("args", "*", ["-y", "x"], "the arguments", {"args": ["-y", "x"]}, arguments),
+    _taken("arguments", "*", ["-y", "x"], "the arguments, in some clients' words", {"args": ["-y", "x"]}, arguments),
+    _taken("env", "*", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    _taken("environment", "opencode", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    _taken("envs", "goose", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    _taken("envVars", "copilot", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    _taken("envFile", "vscode cursor continue", ".env", "a file of variables", {"envFile": ".env"}, same("envFile")),
+    _taken("env_file", "*", ".env", "a file of variables, in some clients' words", {"envFile": ".env"},
+           same("envFile")),
+    _taken("env_vars", "codex", ["HOME", {"name": "TOKEN"}], "variables that the program inherits",
+           {"env": {"HOME": "${env:HOME}", "TOKEN": "${env:TOKEN}"}}, environment_names),
+    _taken("env_keys", "goose", ["TOKEN"], "variables that come from the keyring or the environment",
+           {"env": {"TOKEN": "${env:TOKEN}"}}, environment_names),
+    _taken("cwd", "*", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    _taken("workingDirectory", "junie", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    _taken("working_directory", "warp", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    _taken("url", "*", "https://example.com/mcp", "the address", _URL, address()),
+    _taken("url", "gemini", "https://example.com/mcp", "the address of an SSE server", {**_URL, "type": "sse"},
+           address("sse")),
+    _taken("url", "mcpo cline", "https://example.com/mcp", "without a type, the address of an SSE server",
+           {**_URL, "type": "sse"}, address("sse")),
+    _taken("httpUrl", "gemini", "https://example.com/mcp", "the address of a streamable HTTP server",
+           {**_URL, "type": "http"}, address("http")),
+    _taken("serverUrl", "windsurf antigravity", "https://example.com/mcp", "the address", _URL, address()),
+    _taken("server_url", "warp", "https://example.com/mcp", "the address", _URL, address()),
+    _taken("baseUrl", "cherry", "https://example.com/mcp", "the address", _URL, address()),
+    _taken("uri", "goose", "https://example.com/mcp", "the address", _URL, address()),
+    _taken("headers", "*", {"X": "1"}, "headers of every request", _X, merged("headers")),
+    _taken("http_headers", "codex", {"X": "1"}, "headers of every request", _X, merged("headers")),
+    _taken("env_http_headers", "codex", {"X": "TOKEN"}, "headers whose values are in variables",
+           {"headers": {"X": "${env:TOKEN}"}}, header_variables),
+    _taken("bearer_token_env_var", "codex", "TOKEN", "the variable that holds the bearer token",
+           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
+    _taken("bearer_token", "codex", "secret", "the bearer token",
+           {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
+    _taken("requestOptions", "continue", {"headers": {"X": "1"}}, "headers, timeout and proxy of the requests", _X,
+           request_options),
+    _taken("requestInit", "*", {"headers": {"X": "1"}}, "headers, as the TypeScript SDK takes them", _X,
+           request_options),
+    _taken("ostler", "*", {"concurrency": 3}, "Ostler's own settings of the server", {"ostler": {"concurrency": 3}},
+           merged("ostler")),
+    # Limits.
+    _limit("disabled", "*", True, "the server is switched off", _OFF, switch(off=True)),
+    _limit("enabled", "*", False, "the server is switched off", _OFF, switch(off=False)),
+    _limit("isActive", "cherry", False, "the server is switched off", _OFF, switch(off=False)),
+    _limit("active", "*", False, "the server is switched off, in some clients' words", _OFF, switch(off=False)),
+    _limit("disabledTools", "roo cline kiro amazon-q windsurf antigravity mcpo cherry", ["drop"],
+           "tools that may not be called", _NO_DROP, denied()),
+    _limit("disabled_tools", "codex crush mcpo", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("excludeTools", "gemini amp", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("excludedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("exclude_tools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("deniedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("blockedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    _limit("tools", "copilot mcphub", ["get"], "the only tools that may be called; `*` means all", _ONLY_GET,
+           allowed()),
+    _limit("tools", "codex", {"drop": {"approval_mode": "prompt"}}, "tools that a person must approve: they are denied",
+           _NO_DROP, approvals),
+    _limit("tools", "*", ["get"], "the only tools that may be called, or an object of modes by tool", _ONLY_GET,
+           lambda draft, key, value: (approvals if isinstance(value, dict) else allowed())(draft, key, value)),
+    _limit("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
+           default_approval),
+    _limit("includeTools", "gemini", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("includeTools", "amp", ["get*"], "globs of the only tools that may be called",
+           {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
+    _limit("includeTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("include_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("enabledTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("allowedTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("allowed_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("allowTools", "*", ["get*"], "globs of the only tools that may be called, as under `ostler`",
+           {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
+    _limit("denyTools", "*", ["drop"], "globs of the tools that may not be called, as under `ostler`", _NO_DROP,
+           denied(globs=True)),
+    _limit("available_tools", "goose", ["get"], "the only tools that may be called; an empty list means all",
+           _ONLY_GET, allowed(empty_means_all=True)),
+    _limit("startup", "librechat", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
+    _limit("start_on_launch", "warp", False, "not connected at the start", {"ostler": {"autoStart": False}},
+           auto_start),
+    _limit("autoStart", "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
+    _refused("sandbox", "vscode", {"network": {}, "filesystem": {}}, "what the program may reach", _SANDBOX),
+    _refused("sandboxEnabled", "vscode", True, "the program is confined", _SANDBOX),
+    _refused("remote", "zed", True, "the program runs on the other machine of a remote session",
+             refused("{key!r} starts the program on another machine, which Ostler cannot do",
+                     "remove it if the program may run here", unless=(False,))),
+    _refused("experimental_environment", "codex", "remote", "the program runs in another environment",
+             refused("{key!r} starts the program somewhere else, which Ostler cannot do",
+                     "remove it if the program may run here", unless=("local",))),
+    _refused("client_header_forwarding", "mcpo", {"enabled": True}, "which of the caller's headers are passed on",
+             refused("{key!r} decides which headers are passed on, which Ostler does not do", "remove it",
+                     unless=(False, {}, {"enabled": False}))),
+    # Times.
+    _taken("timeout", "claude-code gemini opencode librechat kiro amazon-q copilot lm-studio", 60000,
+           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
+    _taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
+    _taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
+    _taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
+           unknown_unit),
+    _taken("tool_timeout_sec", "codex", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
+    _taken("startup_timeout_sec", "codex", 20, "seconds that connecting may take", _CONNECT,
+           seconds("connectTimeout")),
+    _taken("startup_timeout_ms", "codex", 20000, "milliseconds that connecting may take", _CONNECT,
+           milliseconds("connectTimeout")),
+    _taken("initTimeout", "librechat", 20000, "milliseconds that connecting may take", _CONNECT,
+           milliseconds("connectTimeout")),
+    _taken("connectionTimeout", "continue", 20000, "milliseconds that connecting may take", _CONNECT,
+           milliseconds("connectTimeout")),
+    _taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
+           milliseconds("timeout")),
+    # What lets a client call without asking, which is no affair of Ostler's.
+    _reported("autoApprove", "cline kiro amazon-q", ["get"], "tools that are called without asking", _APPROVAL),
+    _reported("alwaysAllow", "roo windsurf", ["get"], "tools that are called without asking", _APPROVAL),
+    _reported("trust", "gemini", True, "all tools are called without asking", _APPROVAL),
+    _reported("disabledAutoApproveTools", "cherry", ["get"], "tools that are not called without asking", _APPROVAL),
+    # Signing in.
+    _reported("oauth", "claude-code copilot gemini opencode kiro codex librechat mcpo zed crush",
+              {"clientId": "x"}, "how the client signs in", _OAUTH),
+    _reported("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", _OAUTH),
+    _reported("scopes", "codex", ["read"], "what the client asks for when it signs in", _OAUTH),
+    _reported("oauth_resource", "codex", "https://example.com", "what the client signs in to", _OAUTH),
+    _reported("oauthClientId", "copilot", "x", "how the client signs in", _OAUTH),
+    _reported("oauthPublicClient", "copilot", True, "how the client signs in", _OAUTH),
+    _reported("oauth_client_id", "crush", "x", "how the client signs in", _OAUTH),
+    _reported("oauth_client_secret", "crush", "x", "how the client signs in", _OAUTH),
+    _reported("oauth_callback_port", "crush", 1234, "how the client signs in", _OAUTH),
+    _reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
+    _reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
+    _reported("headersHelper", "claude-code", "get-headers.sh", "a program that prints headers",
+              noted("{key!r} is not run by Ostler; the server will not get its headers",
+                    "write the headers under 'headers', with ${VAR} for a token in a variable")),
+    _reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
+              _FOREIGN_SIGN_IN),
+    _reported("targetAudience", "gemini", "x.apps.example.com", "for whom the client's token is", _FOREIGN_SIGN_IN),
+    _reported("targetServiceAccount", "gemini", "x@example.com", "as whom the client signs in", _FOREIGN_SIGN_IN),
+    _reported("apiKey", "librechat", {"source": "user"}, "a key that is sent", _FOREIGN_SIGN_IN),
+    _reported("obo", "librechat", {"scopes": "x"}, "a token of the client's user that is exchanged",
+              _FOREIGN_SIGN_IN),
+    _reported("customUserVars", "librechat", {"KEY": {"title": "Key"}}, "values that each user of the client gives",
+              noted("{key!r} asks each user for values, which Ostler does not", "write ${VAR} in their place",
+                    unless=({},))),
+    # What is an affair of the client alone, and would be missed.
+    _reported("dev", "vscode", {"watch": "src/**"}, "restart when files change, and debugging", _CLIENT_ONLY),
+    _reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
+    _reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
+              noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
+    _reported("supports_parallel_tool_calls", "codex", True, "calls may run side by side",
+              noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
+                    severity="note", unless=(False,))),
+    _reported("sseReadTimeout", "librechat", 300000, "how long an SSE stream may be silent", _CLIENT_ONLY),
+    _reported("required", "codex", True, "the client does not start without the server", _CLIENT_ONLY),
+    _reported("channel_enabled", "crush", True, "the server may start turns of the client", _CLIENT_ONLY),
+    _reported("channel_reply", "crush", {"user": {}}, "how turns that the server started are answered",
+              noted("{key!r} has no effect in Ostler", severity="note")),
+    _reported("settings", "zed", {"key": "x"}, "settings of a Zed extension, which starts the server itself",
+              noted("{key!r} are settings of a Zed extension, which Ostler does not have",
+                    "write the 'command' that starts the server", unless=({},))),
+    # What describes the entry, or is what Ostler does anyway.
+    *(
+        _passed(name, clients, example, meaning)
+        for name, clients, example, meaning in (
+            ("name", "*", "Files", "a name for people"),
+            ("title", "*", "Files", "a name for people"),
+            ("displayName", "*", "Files", "a name for people"),
+            ("display_name", "goose", "Files", "a name for people"),
+            ("serverName", "continue", "Files", "a name for people"),
+            ("description", "*", "Files", "a description for people"),
+            ("version", "*", "1.0.0", "the version that a gallery knew"),
+            ("gallery", "vscode", "https://example.com", "where the entry came from"),
+            ("registryUrl", "cherry", "https://example.com", "where its package comes from"),
+            ("source", "*", "custom", "where the entry came from"),
+            ("sourceFile", "continue", "x.yaml", "where the entry came from"),
+            ("provider", "cherry", "x", "who made it"),
+            ("providerUrl", "cherry", "https://example.com", "who made it"),
+            ("logoUrl", "cherry", "https://example.com/x.png", "a picture"),
+            ("faviconUrl", "continue", "https://example.com/x.png", "a picture"),
+            ("iconPath", "librechat", "x.png", "a picture"),
+            ("icon", "*", "x", "a picture"),
+            ("tags", "*", ["x"], "words to find it by"),
+            ("id", "*", "x", "the client's own number of the entry"),
+            ("bundled", "goose", True, "it came with the client"),
+            ("extensionName", "gemini", "x", "it came with an extension"),
+            ("alwaysLoad", "claude-code", True, "its tools are always shown to the model"),
+            ("discoveryCache", "claude-code", True, "its tools are remembered between sessions"),
+            ("isDefaultServer", "copilot", True, "it came with the client"),
+            ("instructions", "*", "Use it well.", "what the client tells its model"),
+            ("serverInstructions", "librechat", True, "what the client tells its model"),
+            ("chatMenu", "librechat", False, "whether a menu shows it"),
+            ("stderr", "librechat", "inherit", "where the client puts stderr; Ostler keeps it in a log"),
+            ("sessionless", "crush", True, "the server has no sessions, which Ostler finds out"),
+            ("longRunning", "cherry", True, "its calls may take long, which Ostler allows with progress"),
+            ("installSource", "cherry", "x", "how it was installed"),
+            ("isTrusted", "cherry", True, "the person has seen the entry"),
+            ("metadata", "*", {"x": 1}, "notes of a program"),
+            ("_target", "amp", "workspace", "which file the client keeps it in"),
+            ("$schema", "*", "https://example.com", "the schema of the file"),
+        )
+    ),
+)  # fmt: skip
+"""Every key that some client writes into an entry."""
+
+LIMITING: Final = re.compile(
+    r"allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|sandbox|permission|read_?only|approv|polic|list$"
+    r"|forbid|isolat|confine|scope|filter|guard|safe|trust|limit|secur|profile|capabilit",
+    re.IGNORECASE,
+)
+"""Words that speak of a limit: an unknown key with one of them refuses its entry."""
+
+_BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
+    name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
+}
+_ORDER: Final = ("ostler", "type", "transport", "command", "args")
+"""Keys that others depend on come first; the rest as written."""
+
+
+def key_for(name: str, clients: frozenset[str]) -> Key | None:
+    """Return the row of the key `name` in an entry that one of `clients` wrote; None when no client writes it."""
+    rows = _BY_NAME.get(name, ())
+    fitting = [row for row in rows if clients <= row.clients] or [row for row in rows if clients & row.clients]
+    return min(fitting or rows, key=lambda row: len(row.clients), default=None)
+
+
+def writers(raw: JsonObject, clients: frozenset[str]) -> frozenset[str]:
+    """Return those of `clients` that can have written the entry `raw`: who use each of its keys, as far as it shows."""
+    for name in raw:
+        known = frozenset[str]().union(*(row.clients for row in _BY_NAME.get(name, ())))
+        clients = (clients & known) or clients
+    return clients
+
+
+def known_keys() -> tuple[str, ...]:
+    """Return the names of all keys."""
+    return tuple(_BY_NAME)
+
+
+def translate(draft: Draft) -> None:
+    """Read every key of the entry into the draft."""
+    ordered = sorted(draft.raw, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    for name in ordered:
+        value = draft.raw[name]
+        row = key_for(name, draft.clients)
+        if row is not None:
+            row.read(draft, name, value)
+        else:
+            _unknown(draft, name, value)
+
+
+def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
+    options = list(ServerOptions.model_json_schema()["properties"])
+    close = get_close_matches(name, (*_BY_NAME, *options), n=1)
+    place = " under 'ostler'" if close and close[0] in options and close[0] not in _BY_NAME else ""
+    fix = f"did you mean {close[0]!r}{place}?" if close else ""
+    if LIMITING.search(name) and value not in (None, [], {}):
+        message = f"{name!r} may limit the server in a way that Ostler does not know, so the entry is not used"
+        fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
+        draft.report((name,), message, "limit", fix=fix)
+    else:
+        draft.report((name,), f"unknown key {name!r} is ignored", "unknown-key", fix=fix, severity="warning")

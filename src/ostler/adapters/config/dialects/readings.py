@@ -1,0 +1,429 @@
+"""How one key of an entry is read: the functions that the table of keys names."""
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import PurePath
+from typing import Final, cast
+
+from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
+from ostler.model.json import JsonObject, JsonValue
+
+TYPES: Final[Mapping[str, str]] = {
+    "stdio": "stdio", "local": "stdio", "command": "stdio",
+    "http": "http", "streamable-http": "http", "streamablehttp": "http", "streamable_http": "http", "remote": "http",
+    "http-streamable": "http", "streamable http": "http", "streaming-http": "http",
+    "sse": "sse",
+}  # fmt: skip
+"""What clients call the transports, in lower case, and what Ostler calls them."""
+
+_FOREIGN_TYPES: Final[Mapping[str, str]] = {
+    "ws": "a WebSocket, which MCP does not define; ask the server's authors for its HTTP address",
+    "websocket": "a WebSocket, which MCP does not define; ask the server's authors for its HTTP address",
+    "sdk": "a server inside the client's own process, which nothing else can reach",
+    "builtin": "a part of the client itself, which nothing else can reach",
+    "platform": "a part of the client itself, which nothing else can reach",
+    "frontend": "tools of the client's own window, which nothing else can reach",
+    "inline_python": "a program inside the entry; save it as a file and write 'command' and 'args'",
+}
+
+_SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
+_LONGEST_SECONDS: Final = 3600
+_SHORTEST_MILLISECONDS: Final = 1000
+
+
+def same(target: str) -> Reading:
+    """The value is Ostler's key `target`."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        draft.take(target, value, (key,))
+
+    return read
+
+
+def merged(target: str) -> Reading:
+    """The mapping is added to Ostler's key `target`."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if isinstance(value, dict):
+            draft.merge(target, cast("JsonObject", value), (key,))
+        else:
+            draft.take(target, value, (key,))  # the reader of Ostler's own keys says what is wrong with it
+
+    return read
+
+
+def passed(draft: Draft, key: str, value: JsonValue) -> None:
+    """The key describes the entry to people or to its client, and changes nothing that Ostler does."""
+    del draft, key, value
+
+
+def noted(message: str, fix: str = "", *, severity: str = "warning", unless: Sequence[JsonValue] = ()) -> Reading:
+    """The key has no effect here, which is said; `{key!r}` in the texts is the key."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if not any(_same(value, silent) for silent in (None, *unless)):
+            draft.report((key,), _with_key(message, key), "no-effect", fix=_with_key(fix, key), severity=severity)
+
+    return read
+
+
+def refused(message: str, fix: str, *, unless: Sequence[JsonValue] = ()) -> Reading:
+    """The key limits the server in a way that Ostler cannot obey, so the entry is refused."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if not any(_same(value, harmless) for harmless in (None, *unless)):
+            draft.report((key,), _with_key(message, key), "limit", fix=_with_key(fix, key))
+
+    return read
+
+
+def switch(*, off: bool) -> Reading:
+    """The value `off` switches the server off."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if value is not None and not isinstance(value, bool):
+            draft.report((key,), f"{key!r} must be true or false", "limit")
+        elif value is off:
+            draft.disable()
+
+    return read
+
+
+def allowed(*, globs: bool = False, empty_means_all: bool = False) -> Reading:
+    """The list names the only tools that may be called; `*` means all."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        names = _names(draft, key, value)
+        if names is None or "*" in names or (empty_means_all and not names):
+            return
+        draft.allow_only([name if globs else exactly(name) for name in names], (key,))
+
+    return read
+
+
+def denied(*, globs: bool = False) -> Reading:
+    """The list names tools that may not be called."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        names = _names(draft, key, value) or ()
+        draft.deny([name if globs or name == "*" else exactly(_tool(name)) for name in names])
+
+    return read
+
+
+def approvals(draft: Draft, key: str, value: JsonValue) -> None:
+    """Codex's `tools.NAME.approval_mode`: a tool that a person must approve is forbidden, since Ostler cannot ask."""
+    if not isinstance(value, dict):
+        if value is not None:
+            draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
+        return
+    for name, settings in cast("JsonObject", value).items():
+        fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
+        for field, setting in fields.items():
+            if field == "approval_mode" and setting in ("prompt", "writes"):
+                draft.deny([exactly(name)])
+                draft.report(
+                    (key, name, field),
+                    f"tool {name!r} is to be approved by a person each time, which Ostler cannot ask for; it is denied",
+                    "approval",
+                    fix=f'set {field} to "auto" if it may be called without',
+                    severity="warning",
+                )
+            elif (field == "enabled" and setting is False) or (field == "disabled" and setting is True):
+                draft.deny([exactly(name)])
+            elif field not in ("approval_mode", "enabled", "disabled") or setting not in (
+                "auto",
+                "approve",
+                True,
+                False,
+            ):
+                draft.report((key, name, field), f"what {field!r} limits is not known", "limit", fix="remove it")
+
+
+def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
+    """Codex's `default_tools_approval_mode`: `prompt` leaves only the tools with a mode of their own."""
+    if value in (None, "auto", "approve"):
+        return
+    draft.report(
+        (key,),
+        f"{key!r} wants a person to approve every call, which Ostler cannot ask for, so the entry is not used",
+        "limit",
+        fix='set it to "auto" if the tools may be called without, or name them in enabled_tools',
+    )
+
+
+def seconds(option: str) -> Reading:
+    """A number of seconds that becomes one of Ostler's options."""
+    return _duration(option, lambda number: number)
+
+
+def milliseconds(option: str) -> Reading:
+    """A number of milliseconds that becomes one of Ostler's options."""
+    return _duration(option, lambda number: number / 1000)
+
+
+def unknown_unit(draft: Draft, key: str, value: JsonValue) -> None:
+    """A time whose unit depends on the client, which the entry does not give away: seconds, unless it is too large."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if number is not None and number > _LONGEST_SECONDS:
+        milliseconds("timeout")(draft, key, value)
+        return
+    seconds("timeout")(draft, key, value)
+    if number is not None and number >= _SHORTEST_MILLISECONDS:
+        draft.report(
+            (key,),
+            f"{key!r} is read as {number} seconds; some clients write milliseconds",
+            "ambiguous-unit",
+            fix=f'write "ostler": {{"timeout": "{number / 1000:g}s"}} if that is meant',
+            severity="warning",
+        )
+
+
+def _duration(option: str, in_seconds: Callable[[float], float]) -> Reading:
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if isinstance(value, str) or value is None:
+            number = _number(value or "")
+        else:
+            number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if value is None or number == 0:  # 0 is written for "no limit of its own"
+            return
+        if number is None or number < 0:
+            draft.report((key,), f"{key!r} must be a number", "bad-value", severity="warning")
+            return
+        draft.set_option(option, f"{in_seconds(number):g}s", (key,))
+
+    return read
+
+
+def auto_start(draft: Draft, key: str, value: JsonValue) -> None:
+    """Whether the server is connected when the client starts."""
+    if isinstance(value, bool):
+        draft.set_option("autoStart", value, (key,))
+    elif value is not None:
+        draft.report((key,), f"{key!r} must be true or false", "bad-value")
+
+
+def transport(draft: Draft, key: str, value: JsonValue) -> None:
+    """What the client calls the transport."""
+    if value is None:
+        return
+    kind = TYPES.get(value.strip().lower()) if isinstance(value, str) else None
+    if kind is not None:
+        draft.take("type", kind, (key,))
+        return
+    known = "'stdio', 'http' (streamable HTTP) or 'sse'"
+    what = _FOREIGN_TYPES.get(value.lower()) if isinstance(value, str) else None
+    if what is not None:
+        draft.report((key,), f"{key} {value!r} is {what}", "unknown-type")
+        return
+    close = get_close_matches(value.lower(), TYPES, n=1) if isinstance(value, str) else []
+    fix = f"did you mean {close[0]!r}?" if close else ""
+    draft.report((key,), f"unknown {key} {value!r}; it can be {known}", "unknown-type", fix=fix)
+
+
+def address(kind: str = "") -> Reading:
+    """The address of a server; `kind` is its transport where the key says it."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        if value is None:
+            return
+        draft.take("url", value, (key,))
+        if kind and "type" not in draft.raw:
+            draft.entry.setdefault("type", kind)
+
+    return read
+
+
+def command(draft: Draft, key: str, value: JsonValue) -> None:
+    """A program: a text, a text with its arguments in it, a list, or an object with `path`, `args` and `env`."""
+    if value is None:
+        return
+    if isinstance(value, list):
+        _command_list(draft, key, cast("list[JsonValue]", value))
+    elif isinstance(value, dict):
+        _command_object(draft, key, cast("JsonObject", value))
+    elif isinstance(value, str) and _is_line(value):
+        _split(draft, key, value)
+    else:
+        draft.take("command", value, (key,))
+
+
+def _command_list(draft: Draft, key: str, words: Sequence[JsonValue]) -> None:
+    if not words:
+        draft.report((key,), f"{key!r} must name a program", "bad-value")
+        return
+    draft.take("command", words[0], (key, 0))
+    _prepend(draft, words[1:], [(key, index) for index in range(1, len(words))])
+
+
+def _command_object(draft: Draft, key: str, fields: JsonObject) -> None:
+    for field, part in fields.items():
+        match field:
+            case "path" | "command":
+                draft.take("command", part, (key, field))
+            case "args" if isinstance(part, list):
+                inner = cast("list[JsonValue]", part)
+                _prepend(draft, inner, [(key, field, index) for index in range(len(inner))])
+            case "env" if isinstance(part, dict):
+                draft.merge("env", cast("JsonObject", part), (key, field))
+            case _ if part is not None:
+                draft.report((key, field), f"{field!r} under {key!r} is not read", "unknown-key", severity="warning")
+            case _:
+                pass
+
+
+def _is_line(text: str) -> bool:
+    """Whether `text` is a command with its arguments, rather than the path of a program with a space in it."""
+    words = text.split()
+    if len(words) < 2:
+        return False
+    first = text.strip().partition(" ")[0]
+    if first[0] in "\"'":
+        return True
+    if "/" not in first and "\\" not in first:
+        return True
+    # A path: "/opt/My App/run" has its last separator behind the space, "/usr/bin/npx -y x" before it.
+    rest = text.strip()[len(first) :]
+    return not PurePath(first).is_absolute() or rest.lstrip().startswith("-")
+
+
+def _split(draft: Draft, key: str, text: str) -> None:
+    if _SHELL.search(text):
+        fix = 'write "command": "sh", "args": ["-c", …], with the line as it is in place of …'
+        draft.report((key,), f"{key!r} is a line for a shell, and no shell reads it", "shell-line", fix=fix)
+        return
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        fix = "write the program under 'command' and each argument of its own under 'args'"
+        draft.report((key,), f"{key!r} has a quote that is not closed", "bad-value", fix=fix)
+        return
+    draft.take("command", words[0], (key,))
+    _prepend(draft, list(words[1:]), [(key,)] * (len(words) - 1))
+
+
+def arguments(draft: Draft, key: str, value: JsonValue) -> None:
+    """The arguments; behind those that the command brought along."""
+    if value is None:
+        return
+    if isinstance(value, list) and isinstance(draft.entry.get("args"), list):
+        before = cast("list[JsonValue]", draft.entry["args"])
+        for index in range(len(cast("list[JsonValue]", value))):
+            draft.origins["args", len(before) + index] = (key, index)
+        draft.entry["args"] = [*before, *cast("list[JsonValue]", value)]
+    else:
+        draft.take("args", value, (key,))
+
+
+def _prepend(draft: Draft, words: Sequence[JsonValue], places: Sequence[tuple[str | int, ...]]) -> None:
+    later = draft.entry.get("args")
+    rest = cast("list[JsonValue]", later) if isinstance(later, list) else []
+    draft.entry["args"] = [*words, *rest]
+    for index in range(len(rest)):
+        draft.origins["args", len(words) + index] = ("args", index)
+    for index, place in enumerate(places):
+        draft.origins["args", index] = place
+
+
+def environment_names(draft: Draft, key: str, value: JsonValue) -> None:
+    """Names of variables that the server inherits; one that is not set is left out."""
+    if value is None:
+        return
+    nothing: list[JsonValue] = [None]
+    items = cast("list[JsonValue]", value) if isinstance(value, list) else nothing
+    for index, item in enumerate(items):
+        fields = cast("JsonObject", item) if isinstance(item, dict) else {"name": item}
+        name = fields.get("name")
+        if not isinstance(name, str) or not name:
+            draft.report((key,), f"{key!r} must be a list of variables' names", "bad-value")
+            return
+        if fields.get("source") not in (None, "local"):
+            draft.report(
+                (key, index),
+                f"the variable {name!r} is to come from another machine, which Ostler cannot do",
+                "no-effect",
+                severity="warning",
+            )
+            continue
+        draft.merge("env", {name: f"${{env:{name}}}"}, (key,))
+        draft.origins["env", name] = (key, index)
+
+
+def bearer_variable(draft: Draft, key: str, value: JsonValue) -> None:
+    """The variable whose value is sent as a bearer token."""
+    if isinstance(value, str) and value:
+        draft.merge("headers", {"Authorization": f"Bearer ${{{value}}}"}, (key,))
+        draft.origins["headers", "Authorization"] = (key,)
+    elif value is not None:
+        draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
+
+
+def bearer_token(draft: Draft, key: str, value: JsonValue) -> None:
+    """A bearer token as it is."""
+    if isinstance(value, str) and value:
+        draft.merge("headers", {"Authorization": f"Bearer {value}"}, (key,))
+        draft.origins["headers", "Authorization"] = (key,)
+
+
+def header_variables(draft: Draft, key: str, value: JsonValue) -> None:
+    """Headers whose values are in variables; one that is not set is left out."""
+    if not isinstance(value, dict):
+        if value is not None:
+            draft.report((key,), f"{key!r} must be an object of variables' names by header", "bad-value")
+        return
+    headers = {name: f"${{env:{variable}}}" for name, variable in cast("JsonObject", value).items()}
+    draft.merge("headers", headers, (key,))
+
+
+def request_options(draft: Draft, key: str, value: JsonValue) -> None:
+    """Continue's `requestOptions`: its headers are sent, the rest is not known here."""
+    fields = cast("JsonObject", value) if isinstance(value, dict) else {}
+    for field, part in fields.items():
+        if field == "headers" and isinstance(part, dict):
+            draft.merge("headers", cast("JsonObject", part), (key, field))
+        elif field == "timeout":
+            _nested_milliseconds(draft, key, field, part)
+        elif part:
+            draft.report(
+                (key, field), f"{key}.{field} has no effect in Ostler", "no-effect",
+                fix="Ostler takes proxies and certificates from the environment: HTTPS_PROXY, SSL_CERT_FILE",
+                severity="warning",
+            )  # fmt: skip
+
+
+def _nested_milliseconds(draft: Draft, key: str, field: str, part: JsonValue) -> None:
+    milliseconds("timeout")(draft, field, part)
+    if ("ostler", "timeout") in draft.origins:
+        draft.origins["ostler", "timeout"] = (key, field)
+
+
+def _names(draft: Draft, key: str, value: JsonValue) -> Sequence[str] | None:
+    if value is None:
+        return None
+    items = cast("list[JsonValue]", value) if isinstance(value, list) else [None]
+    names = [item for item in items if isinstance(item, str)]
+    if len(names) != len(items):
+        draft.report((key,), f"{key!r} must be a list of tool names", "limit")
+    return names
+
+
+def _tool(name: str) -> str:
+    """Return the tool's name alone: Gemini CLI writes `tool(arguments)` too."""
+    return name.partition("(")[0].strip() if name.endswith(")") else name
+
+
+def _with_key(text: str, key: str) -> str:
+    return text.replace("{key!r}", repr(key))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _same(value: JsonValue, other: JsonValue) -> bool:
+    return type(value) is type(other) and value == other

@@ -1,0 +1,149 @@
+"""The text of a client's configuration file: read within bounds, and parsed as JSON with comments, TOML or YAML."""
+
+import re
+import stat
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ostler.adapters.config.jsonc import JsoncError, KeyPath, line_and_column, parse_jsonc
+from ostler.model.errors import Finding
+from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.text.yaml_source import read_documents
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""The largest file that is read."""
+
+_READINGS: Final = 3
+_BOMS: Final = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_TABLE: Final = re.compile(r"^\s*\[+\s*(?P<name>[^\]]+?)\s*\]+")
+_KEY: Final = re.compile(r"""^\s*(?P<key>[A-Za-z0-9_-]+|"[^"]*"|'[^']*')\s*(?:=|\.)""")
+_PART: Final = re.compile(r""""([^"]*)"|'([^']*)'|([A-Za-z0-9_-]+)""")
+
+
+class SourceError(ValueError):
+    """The file cannot be read or parsed. `finding` says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(str(finding))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A parsed file.
+
+    Attributes:
+        value: what it holds.
+        file: its name in findings.
+        locate: returns the line and column of a key path, or of its nearest parent that is there.
+        duplicates: key paths that were written more than once; the last one won.
+    """
+
+    value: JsonValue
+    file: str
+    locate: Callable[[KeyPath], tuple[int, int]] = field(repr=False)
+    duplicates: tuple[KeyPath, ...] = ()
+
+
+def read_text(path: Path, file: str) -> str:
+    """Return the text of `path`, which must be a regular file of bounded size that does not change meanwhile.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        for _ in range(_READINGS):
+            before = path.stat()
+            if not stat.S_ISREG(before.st_mode):
+                raise SourceError(Finding("it is not a regular file", file=file, rule="unreadable"))
+            if before.st_size > MAX_BYTES:
+                raise SourceError(Finding("the file is larger than 4 MiB", file=file, rule="too-large"))
+            with path.open("rb") as opened:
+                data = opened.read(MAX_BYTES + 1)
+            after = path.stat()
+            if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, len(data)):
+                break
+        else:
+            raise SourceError(Finding("the file changes while it is read; try again", file=file, rule="unreadable"))
+        encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8-sig")
+        return data.decode(encoding)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SourceError(Finding(f"the file cannot be read: {reason}", file=file, rule="unreadable")) from None
+    except UnicodeDecodeError:
+        message = "the file cannot be read: it is not UTF-8 text"
+        raise SourceError(Finding(message, file=file, rule="unreadable")) from None
+
+
+def parse_source(text: str, file: str) -> Source:
+    """Return what `text` holds, in the format that the name `file` ends with; JSON with comments by default.
+
+    Raises:
+        SourceError: it is not written as it must be.
+    """
+    text = text.removeprefix("\ufeff")
+    if file.endswith(".toml"):
+        return _toml(text, file)
+    if file.endswith((".yaml", ".yml")):
+        return _yaml(text, file)
+    try:
+        document = parse_jsonc(text, file)
+    except JsoncError as error:
+        raise SourceError(error.finding) from None
+    return Source(document.value, file, document.locate, document.duplicates)
+
+
+def _toml(text: str, file: str) -> Source:
+    try:
+        value: JsonObject = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        line, column = (int(place[1]), int(place[2])) if place else (0, 0)
+        message = f"not valid TOML: {str(error).partition(' (at')[0]}"
+        raise SourceError(Finding(message, file=file, line=line, column=column, rule="toml-syntax")) from None
+    except RecursionError:
+        raise SourceError(Finding("the document is nested too deeply", file=file, rule="toml-syntax")) from None
+    positions = _toml_positions(text)
+
+    def locate(path: KeyPath) -> tuple[int, int]:
+        while path and path not in positions:
+            path = path[:-1]
+        return line_and_column(text, positions.get(path, 0))
+
+    return Source(value, file, locate)
+
+
+def _toml_positions(text: str) -> dict[KeyPath, int]:
+    """Return where tables and keys begin; keys inside inline tables and of multi-line values are not there."""
+    positions: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    offset = 0
+    for line in text.splitlines(keepends=True):
+        start = offset + len(line) - len(line.lstrip())
+        if header := _TABLE.match(line):
+            table = _parts(header["name"])
+            positions.setdefault(table, start)
+            for depth in range(1, len(table)):
+                positions.setdefault(table[:depth], start)
+        elif _KEY.match(line):
+            name = line.partition("=")[0]
+            positions.setdefault((*table, *_parts(name)), start)
+        offset += len(line)
+    return positions
+
+
+def _parts(name: str) -> KeyPath:
+    return tuple(next(part for part in match.groups() if part is not None) for match in _PART.finditer(name))
+
+
+def _yaml(text: str, file: str) -> Source:
+    documents, findings = read_documents(text, file)
+    if findings:
+        raise SourceError(findings[0])
+    if not documents:
+        return Source({}, file, lambda _: (1, 1))
+    document = documents[0]
+    return Source(document.value, file, document.locate_key)

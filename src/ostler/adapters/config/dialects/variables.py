@@ -1,0 +1,235 @@
+"""The table of variables: what `${…}` and its relatives mean in each client, and what Ostler does with them."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from ostler.adapters.config.dialects.clients import ANY
+
+Outcome = Literal["value", "literal", "optional", "required", "not here"]
+"""What an occurrence comes to: a value; the text as it is; a value that may be missing; one that must not be missing;
+or something that Ostler does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where an entry stands.
+
+    Attributes:
+        environment: the variables that entries may name.
+        folder: the folder of the file; None when the text came from nowhere.
+        workspace: the project that the file belongs to; None when it belongs to none.
+    """
+
+    environment: Mapping[str, str]
+    folder: Path | None = None
+    workspace: Path | None = None
+
+    @property
+    def home(self) -> str | None:
+        """The user's home."""
+        return self.environment.get("HOME") or self.environment.get("USERPROFILE") or None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What one occurrence comes to.
+
+    Attributes:
+        text: the text that takes its place.
+        name: the variable of the environment that it names, if it names one.
+        problem: why there is no value, in one sentence; empty when there is one.
+        fix: what to write.
+        optional: the client takes nothing in its place, so what it stands in may be left out.
+    """
+
+    text: str = ""
+    name: str = ""
+    problem: str = ""
+    fix: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One form.
+
+    Attributes:
+        form: as people write it.
+        pattern: matches it, as a whole.
+        clients: whose form it is.
+        meaning: what it stands for there.
+        does: what Ostler does.
+        resolve: returns what an occurrence comes to.
+    """
+
+    form: str
+    pattern: re.Pattern[str]
+    clients: frozenset[str]
+    meaning: str
+    does: str
+    resolve: Callable[[re.Match[str], Surroundings], Resolved] = field(repr=False)
+
+
+def _escaped(match: re.Match[str], around: Surroundings) -> Resolved:
+    del match, around
+    return Resolved("${")
+
+
+def _environment(match: re.Match[str], around: Surroundings, *, optional: bool) -> Resolved:
+    name, default = match["name"], match.groupdict().get("default")
+    value = around.environment.get(name)
+    if value or (value is not None and default is None):
+        return Resolved(value or "", name)
+    if default is not None:
+        return Resolved(default, name)
+    again = f"${{{name}:-default}}"
+    problem = f"the environment variable {name!r} is not set"
+    return Resolved("", name, problem, f"set {name}, or write {again}", optional)
+
+
+def _required(match: re.Match[str], around: Surroundings) -> Resolved:
+    return _environment(match, around, optional=False)
+
+
+def _optional(match: re.Match[str], around: Surroundings) -> Resolved:
+    return _environment(match, around, optional=True)
+
+
+def _workspace(match: re.Match[str], around: Surroundings) -> Resolved:
+    if around.environment.get("CLAUDE_PROJECT_DIR") and "CLAUDE" in match[0]:
+        return Resolved(around.environment["CLAUDE_PROJECT_DIR"])
+    if around.workspace is None:
+        whose = "Claude Code's name for its project" if "CLAUDE" in match[0] else "an editor's name for its open folder"
+        return Resolved(
+            problem=f"{match[0]} is {whose}, which Ostler does not have", fix="write the whole path in its place"
+        )
+    name = match[0].lower()
+    return Resolved(around.workspace.name if "basename" in name else str(around.workspace))
+
+
+def _home(match: re.Match[str], around: Surroundings) -> Resolved:
+    del match
+    if around.home is None:
+        return Resolved(problem="the home folder is not known", fix="write the whole path")
+    return Resolved(around.home)
+
+
+def _separator(match: re.Match[str], around: Surroundings) -> Resolved:
+    del match, around
+    return Resolved(os.sep)
+
+
+def _working_folder(match: re.Match[str], around: Surroundings) -> Resolved:
+    if around.folder is None:
+        return _not_here("the client's working folder", "write the whole path in its place")(match, around)
+    return Resolved(str(around.workspace or around.folder))
+
+
+def _shell(match: re.Match[str], around: Surroundings) -> Resolved:
+    value = around.environment.get(match["name"])
+    return Resolved(match[0] if value is None else value, match["name"])
+
+
+def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Resolved]:
+    def resolve(match: re.Match[str], around: Surroundings) -> Resolved:
+        del around
+        return Resolved(problem=f"{match[0]} is {what}, which Ostler does not have", fix=fix)
+
+    return resolve
+
+
+def _row(  # noqa: PLR0917 (a row of the table)
+    form: str, pattern: str, clients: str, meaning: str, does: str,
+    resolve: Callable[[re.Match[str], Surroundings], Resolved],
+) -> Variable:  # fmt: skip
+    ids = ANY if clients == "*" else frozenset(clients.split())
+    return Variable(form, re.compile(pattern), ids, meaning, does, resolve)
+
+
+_VAR: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+_PROMPT: Final = "use ${VAR} and set the variable in the environment"
+
+VARIABLES: Final[tuple[Variable, ...]] = (
+    _row("$${…}", r"\$\$\{", "*", "the text `${…}` itself", "writes `${…}`", _escaped),
+    _row("${input:id}", r"\$\{input:[^}]*\}", "vscode", "a question to the person", "refuses the entry",
+         _not_here("a prompt of VS Code", _PROMPT)),
+    _row("${command:id}", r"\$\{command:[^}]*\}", "vscode", "the answer of an editor's command", "refuses the entry",
+         _not_here("a command of VS Code", _PROMPT)),
+    _row("${config:id}", r"\$\{config:[^}]*\}", "vscode", "a setting of the editor", "refuses the entry",
+         _not_here("a setting of VS Code", _PROMPT)),
+    _row("${env:VAR}", rf"\$\{{env:(?P<name>{_VAR})(?::?-(?P<default>[^}}]*))?\}}", "vscode cursor windsurf roo",
+         "a variable; nothing when it is not set",
+         "the variable; where it is not set, the variable or header it stands in is left out, and any other entry "
+         "refused", _optional),
+    _row("{env:VAR}", rf"\{{env:(?P<name>{_VAR})\}}", "opencode", "a variable; nothing when it is not set",
+         "as `${env:VAR}`", _optional),
+    _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
+         _not_here("opencode's form for what a file holds", _PROMPT)),
+    _row("${workspaceFolder}", r"\$\{workspace(Folder|Root)(Basename)?(:[^}]*)?\}", "vscode cursor zed",
+         "the open folder, or its name", "the project that the file belongs to; elsewhere the entry is refused",
+         _workspace),
+    _row("${CLAUDE_PROJECT_DIR}", r"\$\{CLAUDE_PROJECT_DIR(:-[^}]*)?\}", "claude-code", "the project's folder",
+         "the project that the file belongs to; elsewhere the entry is refused", _workspace),
+    _row("${CLAUDE_PLUGIN_ROOT}", r"\$\{CLAUDE_PLUGIN_(ROOT|DATA)\}", "claude-code", "the folder of a plugin",
+         "refuses the entry", _not_here("the folder of a plugin of Claude Code", "write the whole path")),
+    _row("${userHome}", r"\$\{userHome\}", "vscode cursor", "the home folder", "the home folder", _home),
+    _row("${/}", r"\$\{(/|pathSeparator)\}", "vscode cursor", "the separator of paths", "the separator", _separator),
+    _row("${cwd}", r"\$\{cwd\}", "vscode", "the folder that the editor was started in", "the file's own folder",
+         _working_folder),
+    _row("${{ secrets.X }}", r"\$\{\{[^}]*\}\}", "continue", "a secret that the client keeps", "refuses the entry",
+         _not_here("a secret that Continue keeps", _PROMPT)),
+    _row("{{VAR}}", r"\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}", "librechat", "what a user of the client gave",
+         "refuses the entry", _not_here("a value that each user of LibreChat gives", _PROMPT)),
+    _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>[^}}]*)\}}", "*",
+         "a variable, or the default when it is not set or empty", "the same", _required),
+    _row("${VAR}", r"\$\{(?P<name>[^}:]*)\}", "*", "a variable",
+         "the variable; the entry is refused when it is not set", _required),
+    _row("${other:…}", r"\$\{[^}]*\}", "*", "what only the client knows", "refuses the entry",
+         _not_here("a form of some client", "write ${VAR}, ${VAR:-default} or the value in its place")),
+    _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush", "a variable",
+         "the variable in an entry that shows whose it is; elsewhere the text as it is, with a finding", _shell),
+    _row("$(command)", r"\$\([^)]*\)", "crush", "what a command prints", "refuses the entry of a file of Crush",
+         _not_here("what a command prints, in a file of Crush", _PROMPT)),
+)  # fmt: skip
+"""Every form, in the order in which they are looked for."""
+
+_ONLY_WHERE: Final = frozenset({"$VAR", "$(command)", "{{VAR}}", "{file:path}"})
+"""Forms that are ordinary text in every client but those that have them."""
+
+
+def expand(
+    text: str, around: Surroundings, clients: frozenset[str], report: Callable[[Resolved, str], None]
+) -> tuple[str, tuple[Resolved, ...]]:
+    """Return `text` with every variable replaced, and what each one came to.
+
+    Args:
+        text: the text.
+        around: what the variables mean.
+        clients: whose text it may be.
+        report: takes each occurrence that came to nothing, with its text.
+    """
+    forms = [row for row in VARIABLES if row.form not in _ONLY_WHERE or clients <= row.clients]
+    every = re.compile("|".join(f"(?:{_unnamed(row.pattern.pattern)})" for row in forms))
+    found: list[Resolved] = []
+
+    def replaced(match: re.Match[str]) -> str:
+        row, inner = next((row, inner) for row in forms if (inner := row.pattern.fullmatch(match[0])))
+        resolved = row.resolve(inner, around)
+        found.append(resolved)
+        if resolved.problem:
+            report(resolved, match[0])
+        return resolved.text
+
+    return every.sub(replaced, text), tuple(found)
+
+
+def _unnamed(pattern: str) -> str:
+    return re.sub(r"\(\?P<\w+>", "(?:", pattern)
+
+
+LONE_SHELL_VARIABLE: Final = re.compile(r"\$[A-Z_][A-Z0-9_]*")
+"""A value that is `$VAR` as a whole: a variable in Gemini CLI and Crush, plain text in the others."""

@@ -1,0 +1,183 @@
+"""The values of an entry in Ostler's own keys: their types checked, variables expanded, paths made whole."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from ostler.adapters.config.dialects.draft import Report
+from ostler.adapters.config.dialects.sources import SourceError, read_text
+from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
+from ostler.adapters.config.jsonc import KeyPath
+from ostler.model.credentials import is_secret_name
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
+
+_ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
+
+
+class EntryValues:
+    """Reads one entry's values."""
+
+    def __init__(self, entry: JsonObject, around: Surroundings, clients: frozenset[str], report: Report) -> None:
+        self._entry = entry
+        self._around = around
+        self._clients = clients
+        self._report = report
+        self._secret_parts: set[str] = set()
+        self._quiet = entry.get("disabled") is True
+
+    def server(self, name: str, transport: ServerTransport, *, disabled: bool, options: ServerOptions) -> ServerEntry:
+        """Return the server that the entry describes; what is wrong with it is reported."""
+        local = transport in ("stdio", "builtin")
+        cwd = self._folder()
+        command = self._program(cwd)
+        args = self._texts("args")
+        if local and cwd is None and any(arg.startswith(("./", "../")) for arg in args):
+            cwd = self._own_folder(args)
+        file_variables = self._env_file(cwd) if local else {}
+        return ServerEntry(
+            name=name,
+            transport=transport,
+            command=command,
+            args=args,
+            env=file_variables | self._mapping("env"),
+            cwd=cwd,
+            url=self._url(),
+            headers=self._mapping("headers"),
+            disabled=disabled,
+            options=options,
+            secret_parts=tuple(sorted(self._secret_parts)),
+        )
+
+    def _folder(self) -> str | None:
+        cwd = self._home(self._text("cwd"))
+        base = self._around.workspace or self._around.folder
+        return str(base / cwd) if cwd and base is not None else cwd or None
+
+    def _own_folder(self, args: tuple[str, ...]) -> str | None:
+        """Return the file's folder when a path among `args` is found from there."""
+        base = self._around.workspace or self._around.folder
+        if base is None:
+            return None
+        for index, arg in enumerate(args):
+            if arg.startswith(("./", "../")) and not (base / arg).exists():
+                message = f"there is no {arg!r} in {base}, the folder of the file"
+                self._report(("args", index), message, "no-file", fix="write the whole path", severity="warning")
+        return str(base)
+
+    def _program(self, cwd: str | None) -> str:
+        command = self._home(self._text("command"))
+        base = Path(cwd) if cwd else self._around.workspace or self._around.folder
+        relative = command.startswith(("./", "../")) or ("/" in command and not command.startswith("/"))
+        return str(base / command) if base is not None and relative and (base / command).exists() else command
+
+    def _url(self) -> str:
+        url = self._text("url")
+        if not url:
+            return url
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            good = False
+        if not good:  # the url itself may hold a secret, so it is not quoted
+            self._report(("url",), "'url' must be an http:// or https:// address", "bad-url")
+        return url
+
+    def _env_file(self, cwd: str | None) -> dict[str, str]:
+        written = self._home(self._text("envFile"))
+        if not written:
+            return {}
+        base = self._around.workspace or (Path(cwd) if cwd else self._around.folder)
+        path = base / written if base is not None else Path(written)
+        try:
+            return read_env_file(read_text(path, str(path)))
+        except SourceError as error:
+            message = f"the variables of 'envFile' are missing: {error.finding.message} ({path})"
+            self._report(("envFile",), message, "no-file", fix="write the whole path", severity="warning")
+            return {}
+
+    def _text(self, key: str) -> str:
+        value = self._entry.get(key)
+        if value is None:
+            return ""
+        if not isinstance(value, str) or not value.strip():
+            self._report((key,), f"{key!r} must be a text that is not empty", "bad-value")
+            return ""
+        return self._expand(value, (key,))
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        value: JsonValue = self._entry.get(key) or []
+        if not isinstance(value, list):
+            self._report((key,), f"{key!r} must be a list of texts", "bad-value", fix=f"write [{json.dumps(value)}]")
+            return ()
+        items = cast("list[JsonValue]", value)
+        return tuple(self._scalar(item, (key, index)) or "" for index, item in enumerate(items))
+
+    def _mapping(self, key: str) -> dict[str, str]:
+        value: JsonValue = self._entry.get(key) or {}
+        if not isinstance(value, dict):
+            self._report((key,), f"{key!r} must be an object of texts by name", "bad-value")
+            return {}
+        fields = cast("JsonObject", value)
+        items = ((name, self._scalar(item, (key, name))) for name, item in fields.items() if item is not None)
+        return {name: text for name, text in items if text is not None}
+
+    def _home(self, path: str) -> str:
+        home = self._around.home
+        return home + path[1:] if home and (path == "~" or path.startswith("~/")) else path
+
+    def _scalar(self, value: JsonValue, at: KeyPath) -> str | None:
+        match value:
+            case str():
+                return self._expanded(value, at)
+            case bool():
+                return "true" if value else "false"
+            case int() | float():  # people write ports and levels without quotes
+                return str(value)
+            case _:
+                fix = "write it in double quotes"
+                self._report(at, f"{at[0]!r} holds a value that is not a text", "bad-value", fix=fix)
+                return ""
+
+    def _expand(self, text: str, at: KeyPath) -> str:
+        return self._expanded(text, at) or ""
+
+    def _expanded(self, text: str, at: KeyPath) -> str | None:
+        """Return `text` with its variables replaced; None where an optional one is missing, so that it is left out."""
+        missing: list[Resolved] = []
+        expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one))
+        optional = at[0] in ("env", "headers")
+        for one in missing:
+            left_out = one.optional and optional
+            said = f"{one.problem}, so {at[-1]!r} is left out" if left_out else one.problem
+            severity = "warning" if left_out or self._quiet else "error"
+            self._report(at, said, "missing-variable", fix=one.fix, severity=severity)
+        self._secret_parts.update(one.text for one in found if one.text and is_secret_name(one.name))
+        if optional and LONE_SHELL_VARIABLE.fullmatch(text) and expanded == text:
+            fix = f"write ${{{text[1:]}}} if the variable is meant"
+            self._report(at, f"{text!r} is passed on as it is", "shell-variable", fix=fix, severity="warning")
+        return None if missing and optional and all(one.optional for one in missing) else expanded
+
+
+def read_env_file(text: str) -> dict[str, str]:
+    """Return the variables of an env file: lines `NAME=value`, with `export`, quotes, and comments behind a space."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _ENV_LINE.fullmatch(line)
+        if match and not line.lstrip().startswith("#"):
+            found[match["name"]] = _unquoted(match["value"])
+    return found
+
+
+_ESCAPES: Final[Mapping[str, str]] = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def _unquoted(value: str) -> str:
+    if value[:1] in ("'", '"') and (end := value.rfind(value[0])) > 0:
+        inner = value[1:end]
+        return inner if value[0] == "'" else re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), inner)
+    return re.sub(r"\s+#.*$", "", value)

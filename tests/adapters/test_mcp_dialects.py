@@ -1,0 +1,394 @@
+"""Entries of every MCP client: each key and variable in its client's meaning, by the tables that the reader uses."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostler.adapters.config.dialects.clients import ANY, CLIENTS
+from ostler.adapters.config.dialects.files import PLACES
+from ostler.adapters.config.dialects.keys import KEYS, Key
+from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.variables import VARIABLES
+from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
+
+ENV = {"HOME": "/home/ada", "TOKEN": "s3cret-token", "EMPTY": ""}
+TOOLS = ("get", "get_all", "drop", "put*")
+
+
+def load(root: Any, client: str = "", **given: Any) -> McpJson:
+    clients = frozenset({client}) if client else ANY
+    return load_mcp_json(json.dumps(root), ENV, file="mcp.json", clients=clients, **given)
+
+
+def entry(body: dict[str, Any], client: str = "", **given: Any) -> McpJson:
+    return load({"mcpServers": {"a": body}}, client, **given)
+
+
+def as_written_by(client: str, body: dict[str, Any], **given: Any) -> McpJson:
+    """Load `body` from where the client keeps its entries."""
+    path = next(path for path, writers in PLACES if client in writers)
+    root: Any = {"a": body}
+    for key in reversed(path):
+        root = {key: root}
+    return load(root, client, **given)
+
+
+def permitted(loaded: McpJson) -> set[str]:
+    return {tool for tool in TOOLS if loaded.entries["a"].options.permits(tool)}
+
+
+CELLS = [
+    pytest.param(key, client, id=f"{client}-{key.name}-{index}")
+    for index, key in enumerate(KEYS)
+    for client in (sorted(key.clients) if key.clients != ANY else ["claude-desktop"])
+]
+
+
+@pytest.mark.parametrize(("key", "client"), CELLS)
+def test_every_key_means_what_its_client_means(key: Key, client: str) -> None:
+    remote = {"url": "https://h.example/mcp"} if "url" in key.becomes or "headers" in key.becomes else {"command": "x"}
+    base = {} if {"url", "command"} & key.becomes.keys() else remote
+    loaded = as_written_by(client, {**base, key.name: key.example})
+    at_key = [finding for finding in loaded.findings if f"a.{key.name}" in finding.path]
+    assert loaded.findings == tuple(at_key), "nothing else is found"
+    match key.outcome:
+        case "entry refused":
+            assert [finding.severity for finding in at_key] == ["error"]
+            assert list(loaded.refused) == ["a"]
+            assert loaded.entries == {}
+            assert at_key[0].fix
+        case "reported":
+            assert {finding.severity for finding in at_key} <= {"warning", "note"}
+            assert at_key
+            assert "a" in loaded.entries
+        case "passed over":
+            assert loaded.findings == ()
+            assert loaded.entries == as_written_by(client, base).entries
+        case "limit obeyed" | "taken":
+            assert {finding.severity for finding in at_key} <= {"warning"}
+            assert loaded.drafts["a"] == {**base, **key.becomes}
+            assert loaded.entries["a"].transport
+
+
+def test_the_table_has_every_client_and_says_something_of_each_key() -> None:
+    assert {client for key in KEYS for client in key.clients} == set(CLIENTS)
+    assert len({(key.name, key.clients, key.meaning) for key in KEYS}) == len(KEYS)
+    assert all(key.meaning for key in KEYS)
+
+
+@pytest.mark.parametrize(
+    ("limits", "tools"),
+    [
+        ({"disabledTools": ["drop"]}, {"get", "get_all", "put*"}),
+        ({"excludeTools": ["put*"]}, {"get", "get_all", "drop"}),
+        ({"excludeTools": ["drop(now)"]}, {"get", "get_all", "put*"}),
+        ({"tools": []}, set()),
+        ({"available_tools": []}, set(TOOLS)),
+        ({"tools": ["*"], "disabledTools": ["get"]}, {"get_all", "drop", "put*"}),
+        ({"includeTools": ["get", "drop"], "excludeTools": ["drop"]}, {"get"}),
+        ({"enabledTools": ["get", "drop"], "tools": ["get"]}, {"get"}),
+        ({"tools": ["get", "drop"], "ostler": {"allowTools": ["get*"]}}, {"get"}),
+        ({"allowTools": ["get*"], "ostler": {"allowTools": ["*"]}}, {"get", "get_all"}),
+        ({"disabledTools": ["get"], "ostler": {"denyTools": ["put*"]}}, {"get_all", "drop"}),
+    ],
+)
+def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, Any], tools: set[str]) -> None:
+    assert permitted(entry({"command": "x", **limits})) == tools
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"enabled": "false"},
+        {"disabledTools": "drop"},
+        {"includeTools": [1]},
+        {"tools": {"drop": {"mode": "never"}}},
+        {"allowTools": ["get*"], "ostler": {"allowTools": ["*_all"]}},
+        {"blockedOperations": ["drop"]},
+        {"readOnly": True},
+        {"toolPermissions": {"drop": "deny"}},
+        {"networkPolicy": "none"},
+        {"default_tools_approval_mode": "prompt"},
+    ],
+)
+def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -> None:
+    loaded = entry({"command": "x", **body})
+    assert loaded.entries == {}
+    assert [finding.rule for finding in loaded.refused["a"]] == ["limit"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "tools"),
+    [
+        ({"mcp": {"excluded": ["a"]}}, None),
+        ({"mcp": {"allowed": ["b"]}}, None),
+        ({"disabledMcpServers": ["a"]}, None),
+        ({"deniedMcpServers": [{"serverName": "a"}]}, None),
+        ({"permissions": {"deny": ["mcp__a"]}}, set()),
+        ({"permissions": {"deny": ["mcp__a__drop", "Bash"]}}, {"get", "get_all", "put*"}),
+        ({"amp.tools.disable": ["mcp__a__get*", "builtin"]}, {"drop", "put*"}),
+        ({"tools": {"a_drop": False, "b_get": False}}, {"get", "get_all", "put*"}),
+        ({"tools": {"a*": False}}, set()),
+        ({"permission": {"*_drop": "ask"}}, {"get", "get_all", "put*"}),
+        ({"tools": ["@a/get", "fs_read"]}, {"get"}),
+        ({"tools": ["@b"]}, None),
+        ({"tools": ["*"]}, set(TOOLS)),
+        ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
+    ],
+)
+def test_what_a_file_says_beside_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
+    loaded = load({"mcpServers": {"a": {"command": "x"}}, **beside})
+    assert loaded.findings == ()
+    assert loaded.entries["a"].disabled == (tools is None)
+    if tools is not None:
+        assert permitted(loaded) == tools
+
+
+@pytest.mark.parametrize("beside", [{"blockedServers": ["a"]}, {"amp.mcpPermissions": [{"action": "reject"}]}])
+def test_a_limit_beside_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
+    loaded = load({"mcpServers": {"a": {"command": "x"}}, **beside})
+    assert loaded.entries == {}
+    assert [finding.rule for finding in loaded.refused["a"]] == ["limit"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("acme/page-reader", "acme-page-reader"),
+        ("io.github.acme/reader", "io.github.acme-reader"),
+        ("@scope/pkg", "scope-pkg"),
+        ("My Server (local)", "My-Server-local"),
+        ("Café", "Cafe"),
+        ("-x", "x"),
+        ("good.name_1-2", "good.name_1-2"),
+    ],
+)
+def test_a_name_that_tools_cannot_carry_becomes_one_that_they_can(written: str, name: str) -> None:
+    loaded = load({"servers": {written: {"command": "x"}}})
+    assert list(loaded.entries) == [name]
+    assert [finding.rule for finding in loaded.findings] == (["other-name"] if written != name else [])
+    assert loaded.written == ({name: written} if written != name else {})
+
+
+def test_names_stay_apart_and_do_not_depend_on_their_order() -> None:
+    names = ["a b", "a/b", "日本語", "服务器", "x" * 80, "c-d", "c d", ""]
+    mapped = server_names(names)
+    assert len(set(mapped.values())) == len(names)
+    assert mapped == server_names(reversed(names))
+    assert mapped["c-d"] == "c-d"
+    assert all(len(name) <= 64 for name in mapped.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "program", "args"),
+    [
+        ("npx -y @acme/x", "npx", ("-y", "@acme/x", "last")),
+        (["npx", "-y", "x"], "npx", ("-y", "x", "last")),
+        ({"path": "npx", "args": ["-y"]}, "npx", ("-y", "last")),
+        ("'/opt/My App/run' --fast", "/opt/My App/run", ("--fast", "last")),
+        ("/opt/My App/run", "/opt/My App/run", ("last",)),
+        ("/usr/bin/npx -y x", "/usr/bin/npx", ("-y", "x", "last")),
+    ],
+)
+def test_a_command_may_bring_its_arguments_along(command: Any, program: str, args: tuple[str, ...]) -> None:
+    for body in ({"command": command, "args": ["last"]}, {"args": ["last"], "command": command}):
+        loaded = entry(body)
+        assert loaded.findings == ()
+        assert (loaded.entries["a"].command, loaded.entries["a"].args) == (program, args)
+
+
+def test_a_line_for_a_shell_is_refused_with_how_to_write_it() -> None:
+    (finding,) = entry({"command": "cd /x && node ."}).refused["a"]
+    assert finding.rule == "shell-line"
+    assert '"sh", "args": ["-c"' in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"url": "http://h/mcp"}, "http"),
+        ({"url": "http://h/sse"}, "sse"),
+        ({"url": "http://h/mcp", "trust": True}, "sse"),
+        ({"httpUrl": "http://h/sse"}, "http"),
+        ({"type": "remote", "url": "http://h/mcp"}, "http"),
+        ({"type": "local", "command": "x", "tools": ["*"]}, "stdio"),
+        ({"type": "streamableHttp", "url": "http://h/mcp"}, "http"),
+        ({"type": "SSE", "url": "http://h/mcp"}, "sse"),
+        ({"command": None, "url": "http://h/mcp"}, "http"),
+    ],
+)
+def test_the_transport_is_what_the_client_means(body: dict[str, Any], kind: str) -> None:
+    assert entry(body).entries["a"].transport == kind
+
+
+@pytest.mark.parametrize("kind", ["ws", "websocket", "sdk", "builtin", "inline_python"])
+def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> None:
+    (finding,) = entry({"type": kind, "url": "ws://h"}).refused["a"][:1]
+    assert finding.rule == "unknown-type"
+    assert "is a" in finding.message or "tools of" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("body", "client", "timeout"),
+    [
+        ({"timeout": 60}, "", 60),
+        ({"timeout": 60000}, "", 60),
+        ({"timeout": 2000}, "", 2000),
+        ({"timeout": 2000}, "claude-code", 2),
+        ({"timeout": 2000}, "roo", 2000),
+        ({"timeout": 2000, "trust": True}, "", 2),
+        ({"timeout": 2000, "alwaysAllow": [], "watchPaths": []}, "", 2000),
+        ({"timeout": "30"}, "zed", 30),
+        ({"timeout": 0}, "", 60),
+        ({"timeout": 30, "ostler": {"timeout": "5s"}}, "", 5),
+    ],
+)
+def test_a_time_has_the_unit_of_its_client(body: dict[str, Any], client: str, timeout: float) -> None:
+    loaded = entry({"command": "x", **body}, client)
+    assert loaded.entries["a"].options.timeout == timeout
+    ambiguous = [finding.rule for finding in loaded.findings if finding.rule == "ambiguous-unit"]
+    assert bool(ambiguous) == (body == {"timeout": 2000} and not client)
+
+
+EXAMPLES = {
+    "$${…}": "$${X}", "${input:id}": "${input:key}", "${command:id}": "${command:x}", "${config:id}": "${config:x}",
+    "${env:VAR}": "${env:TOKEN}", "{env:VAR}": "{env:TOKEN}", "{file:path}": "{file:~/key}",
+    "${workspaceFolder}": "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}": "${CLAUDE_PROJECT_DIR:-.}",
+    "${CLAUDE_PLUGIN_ROOT}": "${CLAUDE_PLUGIN_ROOT}", "${userHome}": "${userHome}", "${/}": "${/}",
+    "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.X }}", "{{VAR}}": "{{ KEY }}",
+    "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
+    "$(command)": "$(date)",
+}  # fmt: skip
+VALUES = {
+    "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/work/shop",
+    "${CLAUDE_PROJECT_DIR}": "/work/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
+    "${VAR}": "s3cret-token", "$VAR": "s3cret-token",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [row.form for row in VARIABLES])
+def test_every_variable_means_what_its_client_means(form: str) -> None:
+    row = next(row for row in VARIABLES if row.form == form)
+    client = min(row.clients) if row.clients != ANY else "claude-desktop"
+    loaded = as_written_by(client, {"command": "x", "args": [EXAMPLES[form]]}, workspace=Path("/work/shop"))
+    if form in VALUES:
+        assert loaded.errors == ()
+        assert loaded.entries["a"].args == (VALUES[form],)
+    else:
+        (finding,) = loaded.refused["a"]
+        assert finding.rule == "missing-variable"
+        assert EXAMPLES[form] in finding.message
+        assert finding.fix
+
+
+@pytest.mark.parametrize("form", ["$TOKEN", "$(date)", "{{ x }}", "{file:x}"])
+def test_what_only_one_client_reads_is_plain_text_elsewhere(form: str) -> None:
+    assert entry({"command": "x", "args": [form]}).entries["a"].args == (form,)
+
+
+def test_a_folder_of_an_editor_is_not_called_an_environment_variable() -> None:
+    (finding,) = entry({"command": "x", "args": ["${workspaceFolder}/server.py"]}).refused["a"]
+    assert "environment variable" not in str(finding)
+    assert "whole path" in finding.fix
+
+
+def test_a_missing_variable_in_an_optional_place_is_left_out() -> None:
+    loaded = entry({"command": "x", "env": {"A": "${env:NOPE}", "B": "b"}, "env_vars": ["NOPE2"]})
+    assert loaded.entries["a"].env == {"B": "b"}
+    assert {finding.severity for finding in loaded.findings} == {"warning"}
+    assert entry({"command": "x", "args": ["${env:NOPE}"]}).entries == {}
+    assert entry({"command": "x", "env": {"A": "${NOPE}"}}).entries == {}
+    assert entry({"command": "x", "disabled": True, "env": {"A": "${NOPE}"}}).entries["a"].disabled
+
+
+def test_a_variable_of_the_shell_is_passed_on_with_a_word() -> None:
+    (finding,) = entry({"command": "x", "env": {"A": "$TOKEN"}}).findings
+    assert (finding.rule, finding.fix) == ("shell-variable", "write ${TOKEN} if the variable is meant")
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "server.py").touch()
+    (tmp_path / "run").touch()
+    (tmp_path / ".env").write_text("# c\nexport A='1 2'\nB=\"x\\ny\" # c\nC=3 # c\n\nbroken\n")
+    file = tmp_path / "mcp.json"
+    servers = {
+        "args": {"command": "python3", "args": ["./server.py"]},
+        "program": {"command": "./run"},
+        "folder": {"command": "x", "cwd": "sub"},
+        "variables": {"command": "x", "envFile": ".env", "env": {"C": "own"}},
+        "lost": {"command": "x", "args": ["./none.py"], "envFile": "none.env"},
+    }
+    file.write_text(json.dumps({"mcpServers": servers}))
+    loaded = load_mcp_json(file, ENV)
+    assert loaded.entries["args"].cwd == str(tmp_path)
+    assert loaded.entries["program"].command == str(tmp_path / "run")
+    assert loaded.entries["folder"].cwd == str(tmp_path / "sub")
+    assert loaded.entries["variables"].env == {"A": "1 2", "B": "x\ny", "C": "own"}
+    assert {finding.path for finding in loaded.findings} == {"mcpServers.lost.args.0", "mcpServers.lost.envFile"}
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        {"mcpServers": {"a": {"command": "x"}}},
+        {"servers": {"a": {"command": "x"}}, "inputs": []},
+        {"mcp": {"servers": {"a": {"command": "x"}}}, "editor.fontSize": 12},
+        {"mcp.servers": {"a": {"command": "x"}}},
+        {"context_servers": {"a": {"command": "x"}}},
+        {"mcp": {"a": {"type": "local", "command": ["x"]}}},
+        {"amp.mcpServers": {"a": {"command": "x"}}},
+        {"extensions": {"a": {"type": "stdio", "cmd": "x"}}},
+        {"mcpServers": [{"name": "a", "command": "x"}]},
+        {"a": {"command": "x", "working_directory": None}},
+        {"projects": {"/work/shop": {"mcpServers": {"a": {"command": "x"}}}}},
+    ],
+)
+def test_entries_are_found_where_each_client_keeps_them(root: Any) -> None:
+    loaded = load(root)
+    assert loaded.findings == ()
+    assert loaded.entries["a"].command == "x"
+
+
+def test_other_formats_are_read_with_their_lines() -> None:
+    toml = (
+        '[mcp_servers.a]\ncommand = "x"\nenabled_tools = ["get"]\n\n[mcp_servers.b]\nurl = "http://h/mcp"\nwhat = 1\n'
+    )
+    loaded = load_mcp_json(toml, ENV, file="config.toml")
+    assert permitted(loaded) == {"get"}
+    assert [(finding.line, finding.path) for finding in loaded.findings] == [(7, "mcp_servers.b.what")]
+    yaml = "mcpServers:\n  - name: a\n    command: x\n    what: 1\n"
+    loaded = load_mcp_json(yaml, ENV, file="config.yaml")
+    assert [(finding.line, finding.path) for finding in loaded.findings] == [(4, "mcpServers.0.what")]
+    assert list(loaded.entries) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rule"),
+    [
+        ("a.json", b"{", "json-syntax"),
+        ("a.toml", b"[x", "toml-syntax"),
+        ("a.yaml", b"a: [", "yaml-syntax"),
+        ("a.json", b'{"a": "\xe4"}', "unreadable"),
+        ("a.json", b'{"a": "' + b"x" * (4 * 1024 * 1024) + b'"}', "too-large"),
+    ],
+)
+def test_a_broken_file_is_one_finding(tmp_path: Path, name: str, data: bytes, rule: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    loaded = load_mcp_json(tmp_path / name, ENV)
+    assert not loaded.entries
+    assert [finding.rule for finding in loaded.findings] == [rule]
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mcp.json")
+    (finding,) = load_mcp_json(tmp_path / "mcp.json", ENV).findings
+    assert "not a regular file" in str(finding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_obeyed(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mcp.json").write_bytes('{"mcpServers": {"ä": {"command": "x"}}}'.encode(encoding))
+    assert list(load_mcp_json(tmp_path / "mcp.json", ENV).entries) == ["a"]
