@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import check, crash, cycles, graph, health, latency, recovery, simulate, startup
+from benchmarks import check, crash, cycles, graph, health, latency, recovery, simulate, startup, store
 
 SHORT = {
     "latency": "start and stop",
@@ -10,6 +10,7 @@ SHORT = {
     "graph": "a parallel start",
     "health": "many checks",
     "recovery": "after kill -9",
+    "store": "durable commits and idempotency keys",
     "check": "mistakes put into the shipped classes",
 }
 LONG = {"simulate": "every crash there is, simulated", "crash": "kill -9 of real servers", "cycles": "reconnections"}
@@ -43,6 +44,8 @@ def _run(name: str, options: argparse.Namespace) -> None:
             graph.main()
         case "health":
             health.main(options.supervised, options.interval)
+        case "store":
+            store.main(options.rounds or 3000)
         case "check":
             check.main(options.seeds)
         case "recovery":

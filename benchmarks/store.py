@@ -1,4 +1,4 @@
-"""Commit latency of the SQLite store beside raw sqlite3, in one run: `python benchmarks/store.py [COMMITS]`.
+"""Commit latency of the SQLite store beside raw sqlite3, and idempotency keys looked up in histories of every size.
 
 Each commit writes one service and one operation and is durable when it returns, in both. Raw sqlite3 runs one
 transaction for each commit on one connection with the same pragmas, in the calling thread, as a floor.
@@ -6,20 +6,29 @@ transaction for each commit on one connection with the same pragmas, in the call
 
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 
 from ostler.adapters.stores.records_json import encode, operation_to_json, service_to_json
+from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import PutOperation, PutService
-from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord, PlannedCall, ServiceRecord
+from ostler.model.records import (
+    CallOutcome,
+    CallRecord,
+    OperationKind,
+    OperationOutcome,
+    OperationRecord,
+    PlannedCall,
+    ServiceRecord,
+)
 from ostler.model.states import DesiredState, ServiceState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -85,6 +94,35 @@ async def store_commits(folder: Path, count: int, committers: int) -> list[float
     return times
 
 
+async def key_lookups(folder: Path, history: int, count: int) -> list[float]:
+    """Return the seconds of each of `count` look-ups of an idempotency key among `history` operations of a name."""
+    times: list[float] = []
+    retention = Retention(operations=history, operations_per_service=history)
+    async with SqliteStore.open(folder / f"keys{history}.db", retention=retention) as store:
+        for first in range(0, history, 1000):
+            made = [records(number)[1] for number in range(first, min(first + 1000, history))]
+            await store.commit(
+                [
+                    PutOperation(
+                        replace(
+                            each,
+                            service_id="one",
+                            service_name="one",
+                            requests={f"key-{each.id}": "digest"},
+                            outcome=OperationOutcome.SUCCEEDED,
+                        )
+                    )
+                    for each in made
+                ]
+            )
+        for number in range(count):
+            began = time.perf_counter()
+            found = await store.find_request("one", f"key-op-{number * 7919 % history:08}")
+            times.append(time.perf_counter() - began)
+            assert found is not None
+    return times
+
+
 def row(name: str, times: Sequence[float], took: float) -> str:
     """Return one line of the table."""
     cuts = statistics.quantiles(times, n=100)
@@ -92,9 +130,8 @@ def row(name: str, times: Sequence[float], took: float) -> str:
     return f"{name:<34}{p50:>9.2f}{p99:>9.2f}{max(times) * 1000:>9.2f}{len(times) / took:>11.0f}"
 
 
-def main() -> None:
-    """Print the table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+def main(count: int) -> None:
+    """Print the tables."""
     print(f"{count} durable commits each\n{'':<34}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'commits/s':>11}")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
@@ -106,7 +143,7 @@ def main() -> None:
             times = anyio.run(store_commits, folder, count, committers)
             label = f"SqliteStore, {committers} committer{'s' if committers > 1 else ''}"
             print(row(label, times, time.perf_counter() - began))
-
-
-if __name__ == "__main__":
-    main()
+        print(f"\nan idempotency key looked up\n{'':<34}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'look-ups/s':>11}")
+        for history in (100, 1_000, 10_000, 100_000):
+            times = anyio.run(key_lookups, folder, history, 300)
+            print(row(f"among {history:,} operations", times, sum(times)))

@@ -17,7 +17,8 @@ from typing import Any
 import anyio
 import pytest
 
-from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.records_json import encode, operation_to_json
+from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
 from ostler.adapters.stores.sqlite_schema import (
     APPLICATION_ID,
@@ -32,7 +33,7 @@ from ostler.adapters.stores.sqlite_writes import CURSOR_RESERVE
 from ostler.engine.protocols import DropService, PutService
 from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
 from ostler.model.events import Event, EventKind
-from ostler.model.records import ServiceRecord
+from ostler.model.records import OperationKind, OperationRecord, ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -243,7 +244,7 @@ async def test_a_newer_database_is_left_untouched(path: Path) -> None:
     assert await names(path) == []
     with closing(sqlite3.connect(path)) as newer:
         newer.execute("PRAGMA user_version=99")
-    await _refused(path, StoreNewerError, "has schema version 99, and this Ostler knows 1")
+    await _refused(path, StoreNewerError, "has schema version 99, and this Ostler knows 2")
 
 
 async def test_a_record_of_the_wrong_shape_is_named(path: Path) -> None:
@@ -389,15 +390,38 @@ async def test_an_older_database_is_migrated_and_keeps_its_data(path: Path) -> N
         await names(path)
 
 
+async def test_requests_stored_before_they_had_a_table_are_found_by_their_keys(path: Path) -> None:
+    asked = OperationRecord(
+        "op1", "id-a", "a", OperationKind.STOP, datetime(2026, 1, 1, tzinfo=UTC), requests={"kéy": "digest", "k2": "x"}
+    )
+    with closing(open_database(path, MIGRATIONS[:1])) as older:
+        row = (asked.id, asked.service_id, asked.service_name, "stop", "2026-01-01", encode(operation_to_json(asked)))
+        older.execute(
+            "INSERT INTO operations (id, service_id, service_name, kind, started_at, record) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    async with SqliteStore.open(path) as store:
+        assert [await store.find_request("a", key) for key in ("kéy", "k2")] == [asked, asked]
+        assert await store.find_request("a", "k3") is None
+
+
+async def test_a_key_is_looked_up_without_reading_the_other_operations(path: Path) -> None:
+    await names(path)
+    with closing(sqlite3.connect(path)) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {FIND_REQUEST}", ("a", "k1")).fetchall()
+    assert [row[3].split()[0] for row in plan] == ["SEARCH", "SEARCH"], plan
+
+
 async def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     assert await names(path) == []
+    newest = len(MIGRATIONS)
     steps = (
-        Migration(2, ("ALTER TABLE services ADD COLUMN colour TEXT",)),
-        Migration(3, ("CREATE TABLE half (x)", "CREATE TABLE events (x)")),
+        Migration(newest + 1, ("ALTER TABLE services ADD COLUMN colour TEXT",)),
+        Migration(newest + 2, ("CREATE TABLE half (x)", "CREATE TABLE events (x)")),
     )
     with pytest.raises(StoreError, match="could not be opened"):
         open_database(path, (*MIGRATIONS, *steps))
-    assert _version(path) == 2
+    assert _version(path) == newest + 1
     with closing(sqlite3.connect(path)) as connection:
         tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     assert "half" not in tables
@@ -442,7 +466,7 @@ async def test_an_export_is_everything_as_of_one_moment(path: Path) -> None:
             if not lines:
                 await store.commit([put("later")])
             lines.append(line)
-    assert lines[0] == {"type": "header", "format": "ostler-export", "schemaVersion": 1}
+    assert lines[0] == {"type": "header", "format": "ostler-export", "schemaVersion": len(MIGRATIONS)}
     assert [line["type"] for line in lines[1:]] == ["service"] * 450 + ["event"]
     assert lines[1]["record"]["className"] == "c"
     assert lines[-1]["record"]["message"] == "hello"

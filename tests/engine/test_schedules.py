@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 import trio
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 from tests.support.world import (
     BASIC,
@@ -65,7 +65,7 @@ SERVICES = {"a": "plain", "b": "needy", "c": "picky", "d": "maker", "e": "batch"
 NEEDS: Mapping[str, tuple[str, ...]] = {"a": (), "b": ("a",), "c": ("b",), "d": ("d-own",), "e": ("d",), "d-own": ()}
 NAMES = st.sampled_from(["a", "a", "b", "b", "c", "d", "e"])
 FAULTS = st.sampled_from(
-    [Fail(), Hang(acts=True), Hang(acts=False), Lost(acts=True), Lost(acts=False), Down(), Slow(3.0)]
+    [Fail(), Hang(acts=True), Hang(acts=False), Lost(acts=True), Lost(acts=False), Down(), Slow(3.0), Slow(25.0)]
 )
 TOOLS = st.sampled_from(["w/start", "w/start", "w/start", "w/stop", "w/status", "w/health", "w/find", "w/list"])
 REQUESTS = st.sampled_from(["create", "start", "start", "start", "stop", "restart", "delete"])
@@ -82,6 +82,9 @@ SCHEDULES = st.lists(st.tuples(GAPS, ACTIONS, st.booleans()), min_size=1, max_si
 SCRIPTS = st.lists(st.tuples(REQUESTS, NAMES), max_size=14)
 STEP_LIMIT = 1500.0
 """Virtual seconds after which a wait that has not ended is a deadlock."""
+
+INTERVAL = 10.0
+"""Virtual seconds from one health check of a service to the next."""
 
 SETTLING = 4000.0
 """Virtual seconds after which nothing moves by itself any more."""
@@ -133,6 +136,8 @@ class Run:
                             await self.do(manager, action, target)
                         else:
                             group.start_soon(self.do, manager, action, target)
+                if not rest:
+                    await self.check_checks(manager)
         self.world.faults.clear()
         self.heal()
         async with self.manager() as manager:
@@ -201,6 +206,21 @@ class Run:
                     assert view.error, where
                 case _:
                     raise AssertionError(where)
+
+    async def check_checks(self, manager: ServiceManager) -> None:
+        """Without faults, what runs all the while is checked once an interval: not twice, and not never."""
+        self.world.faults.clear()
+        self.heal()
+        await anyio.sleep(5 * INTERVAL)
+        since = {view.name: view.state_since for view in manager.views() if view.state is ServiceState.RUNNING}
+        before = len(self.world.calls)
+        await anyio.sleep(10 * INTERVAL)
+        calls = self.world.calls[before:]
+        for view in manager.views():
+            if since.get(view.name) == view.state_since:
+                tool, names = ("w/list", ({},)) if view.name == "e" else ("w/health", ({"name": view.name},))
+                checks = sum(each == tool and args in names for each, args in calls)
+                assert 9 <= checks <= 11, f"{view.name} was checked {checks} times in 10 intervals"
 
     async def clear(self, manager: ServiceManager) -> None:
         """Without faults, each delete must succeed, and leave nothing."""
@@ -359,6 +379,16 @@ def check_events(events: list[Event]) -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(SCHEDULES, SCRIPTS)
+@example(  # a slow check of an earlier run comes back after two others were watched and forgotten
+    [
+        (0.0, ("fault", ("w/health", Slow(3.0))), True),
+        (0.0, ("start", "a"), True),
+        (0.1, ("stop", "a"), True),
+        *((gap, (kind, "a"), True) for _ in range(2) for gap, kind in ((0.0, "start"), (0.0, "stop"))),
+        (1.0, ("start", "a"), True),
+    ],
+    [],
+)
 def test_any_schedule_ends_with_nothing_lost_doubled_or_left(schedule: list[Any], script: list[Any]) -> None:
     run = Run()
 

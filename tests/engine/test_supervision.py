@@ -1,14 +1,17 @@
 """What happens by itself: restart policy, dependencies, leases, downstream servers that come and go."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import BASIC, Answer, Down, Fail, World, manifest, running, until
+from tests.support.world import BASIC, Answer, Down, Fail, Slow, World, manifest, running, until
 
+from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.protocols import Change, PutService
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import DependencyError, OstlerError
+from ostler.model.errors import DependencyError, OstlerError, StoreError
 from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState
 
@@ -282,3 +285,78 @@ async def test_an_adapter_that_hears_of_a_change_has_the_services_checked() -> N
         await until(lambda: manager.view("db").state is ServiceState.RETRYING, within=0.5)
         await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=3)
         assert manager.view("other").state is ServiceState.RUNNING
+
+
+async def test_a_slow_check_of_an_earlier_run_does_not_double_the_checks() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/health"].append(Slow(9.0))
+        await until(lambda: not world.faults["w/health"])
+        for _ in range(2):  # the check that was due at once finds the service down, the slow one has not ended
+            await manager.stop_service("db")
+            await manager.start_service("db")
+            await manager.stop_service("db")
+            await anyio.sleep(1)
+            await manager.start_service("db")
+        await anyio.sleep(60)
+        before = len(world.tools_called("w/health"))
+        await anyio.sleep(100)
+        assert 9 <= len(world.tools_called("w/health")) - before <= 11
+
+
+class FullDisk(MemoryStore):
+    """A store that has no room for the service `shared`, and takes a moment to find out."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        if any(isinstance(change, PutService) and change.record.name == "shared" for change in changes):
+            await anyio.sleep(1)
+            raise StoreError("the disk is full")
+        await super().commit(changes)
+
+
+async def test_who_waits_for_the_same_dependency_on_demand_gets_its_cause() -> None:
+    world = World()
+    maker = named("maker", dependencies=[{"serviceClassName": "basic", "name": "shared", "create": True}])
+    async with running(world, maker, manifest(), store=FullDisk()) as manager:
+        causes: list[str] = []
+
+        async def create(name: str) -> None:
+            with pytest.raises(DependencyError) as caught:
+                await manager.create(CreateRequest("maker", name))
+            causes.append(caught.value.summary)
+
+        async with anyio.create_task_group() as group:
+            for name in ("one", "two"):
+                group.start_soon(create, name)
+        assert len(causes) == 2
+        assert all("waits for 'shared' (condition started): the disk is full" in cause for cause in causes), causes
+
+
+async def test_what_one_waiter_adds_to_an_error_is_not_in_the_error_of_another_nor_in_the_service() -> None:
+    world = World()
+    world.always["w/start"] = Fail("no space")
+    store = MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        raised: list[OstlerError] = []
+
+        async def start(addition: str) -> None:
+            with pytest.raises(OstlerError) as caught:
+                await manager.start_service("db")
+            raised.append(caught.value)
+            caught.value.summary += addition
+            caught.value.next_actions = (addition,)
+
+        async with anyio.create_task_group() as group:
+            for addition in ("; one", "; two"):
+                group.start_soon(start, addition)
+        assert [error.summary[-5:] for error in raised] == ["; one", "; two"]
+        assert "; two" not in str(raised[0])
+        assert "; one" not in str(raised[1])
+        shown = manager.view("db").error
+        assert shown is not None
+        assert "; one" not in shown
+        stored = (await store.load()).services[0].error
+        assert stored is not None
+        assert stored["message"] == shown

@@ -8,7 +8,7 @@ something else), `OperationError` (look at the service), `DownstreamError` (a to
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Delivery(StrEnum):
@@ -103,6 +103,14 @@ class OstlerError(Exception):
         self.step = self.step or step
         self.tool = self.tool or tool
         return self
+
+    def fresh(self) -> Self:
+        """Return an equal error that was never raised: whoever adds to it changes nobody else's."""
+        copy = type(self).__new__(type(self), *self.args)
+        copy.args = self.args
+        copy.__dict__.update(self.__dict__)
+        copy.__cause__, copy.__suppress_context__ = self.__cause__, True
+        return copy
 
 
 # -- definitions -------------------------------------------------------------------------------------------

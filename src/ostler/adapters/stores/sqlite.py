@@ -19,7 +19,14 @@ from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
 from ostler.adapters.stores.sqlite_faults import translate
 from ostler.adapters.stores.sqlite_schema import open_database
-from ostler.adapters.stores.sqlite_writes import CommitWrite, EventWrite, Writes, encode_commit, encode_event
+from ostler.adapters.stores.sqlite_writes import (
+    CommitWrite,
+    EventWrite,
+    Writes,
+    column,
+    encode_commit,
+    encode_event,
+)
 from ostler.engine.protocols import Change, StoredState
 from ostler.model.errors import StoreError
 from ostler.model.events import Event
@@ -29,6 +36,12 @@ from ostler.model.records import OperationRecord
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+FIND_REQUEST = """
+SELECT operations.record FROM requests JOIN operations ON operations.seq = requests.operation
+WHERE requests.service_name = ? AND requests.key = ? ORDER BY requests.operation DESC
+"""
+"""Statement that finds the operations that answer an idempotency key, newest first."""
 
 _MAX_BATCH = 256
 """Commits in one transaction."""
@@ -242,13 +255,7 @@ class SqliteStore:
         return [operation_from_json(decode(text, "operation")) for (text,) in rows]
 
     def _find_request(self, service_name: str, key: str) -> OperationRecord | None:
-        rows = self._connection.execute(
-            """
-            SELECT record FROM operations
-            WHERE service_name = ? AND instr(record, '"requests":{"') ORDER BY seq DESC
-            """,
-            (service_name.encode("utf-8", "backslashreplace").decode(),),
-        )
+        rows = self._connection.execute(FIND_REQUEST, (column(service_name), column(key)))
         records = (operation_from_json(decode(text, "operation")) for (text,) in rows)
         return next((record for record in records if key in record.requests), None)
 

@@ -79,6 +79,27 @@ MIGRATIONS: tuple[Migration, ...] = (
             "INSERT INTO marks (id, cursor) VALUES (1, 0)",
         ),
     ),
+    Migration(
+        2,
+        (
+            # Which operations answer an idempotency key; the digest of what was asked for is in the operation.
+            """
+            CREATE TABLE requests (
+                service_name TEXT NOT NULL,
+                key TEXT NOT NULL,
+                operation INTEGER NOT NULL REFERENCES operations (seq) ON DELETE CASCADE,
+                PRIMARY KEY (service_name, key, operation)
+            ) WITHOUT ROWID
+            """,
+            "CREATE INDEX requests_of_operation ON requests (operation)",
+            """
+            INSERT OR IGNORE INTO requests (service_name, key, operation)
+            SELECT operations.service_name, asked.key, operations.seq
+            FROM operations, json_each(operations.record, '$.requests') AS asked
+            WHERE instr(operations.record, '"requests":{"')
+            """,
+        ),
+    ),
 )
 
 

@@ -39,6 +39,10 @@ ON CONFLICT (id) DO UPDATE SET service_id = excluded.service_id, service_name = 
     kind = excluded.kind, started_at = excluded.started_at, finished_at = excluded.finished_at,
     outcome = excluded.outcome, record = excluded.record
 """
+_PUT_REQUEST = """
+INSERT OR IGNORE INTO requests (service_name, key, operation)
+    SELECT service_name, ?, seq FROM operations WHERE id = ?
+"""
 _PUT_EVENT = "INSERT OR IGNORE INTO events (cursor, at, kind, service, record) VALUES (?, ?, ?, ?, ?)"
 _TRIM_SERVICE_EVENTS = """
 DELETE FROM events WHERE service = ?1 AND cursor <=
@@ -87,18 +91,18 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
     """
     statements: list[Statement] = []
     operations_of: set[str] = set()
-    names = [change.record.name if isinstance(change, PutService) else "" for change in changes]
+    names: list[str] = []
     for change in changes:
         match change:
             case PutService(record):
-                key = (_column(record.id), _column(record.name), _column(record.class_name))
+                key = (column(record.id), column(record.name), column(record.class_name))
                 facts = (record.state.value, record.desired.value, format_time(record.updated_at))
                 statements.append((_PUT_SERVICE, (*key, *facts, encode(service_to_json(record)))))
             case DropService(service_id):
-                statements.append((_DROP_SERVICE, (_column(service_id),)))
+                statements.append((_DROP_SERVICE, (column(service_id),)))
             case PutOperation(operation):
-                operations_of.add(_column(operation.service_id))
-                key = (_column(operation.id), _column(operation.service_id), _column(operation.service_name))
+                operations_of.add(column(operation.service_id))
+                key = (column(operation.id), column(operation.service_id), column(operation.service_name))
                 facts = (
                     operation.kind.value,
                     format_time(operation.started_at),
@@ -106,8 +110,11 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                     operation.outcome and operation.outcome.value,
                 )
                 statements.append((_PUT_OPERATION, (*key, *facts, encode(operation_to_json(operation)))))
+                statements += [(_PUT_REQUEST, (column(asked), column(operation.id))) for asked in operation.requests]
             case _:
                 assert_never(change)
+        name = change.record.name if isinstance(change, PutService) else ""
+        names += [name] * (len(statements) - len(names))
     return CommitWrite(tuple(statements), frozenset(operations_of), tuple(names))
 
 
@@ -117,13 +124,13 @@ def encode_event(event: Event) -> EventWrite:
     Raises:
         StoreError: its data is not JSON.
     """
-    service = _column(event.service)
+    service = column(event.service)
     row = (event.cursor, format_time(event.at), event.kind.value, service, encode(event_to_json(event)))
     return EventWrite(event.cursor, service, row)
 
 
-def _column(text: str) -> str:
-    """Return `text` as SQLite can hold it: a lone surrogate is written out. The record itself keeps the original."""
+def column(text: str) -> str:
+    """Return `text` as SQLite can store it: a lone surrogate is written out. The record itself keeps the original."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

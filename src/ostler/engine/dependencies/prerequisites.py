@@ -42,8 +42,8 @@ _LEAVING = (OperationKind.STOP, OperationKind.DELETE, OperationKind.RESTART)
 
 
 @dataclass(slots=True)
-class _Start:
-    """The start of a configured service that is under way."""
+class _Attempt:
+    """Something that is under way for all who need it: a creation on demand, the start of a configured service."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     error: OstlerError | None = None
@@ -59,8 +59,8 @@ class Prerequisites:
         self._registry = registry
         self._graph = graph
         self._create = create
-        self._creating: dict[str, anyio.Event] = {}
-        self._starting: dict[str, _Start] = {}
+        self._creating: dict[str, _Attempt] = {}
+        self._starting: dict[str, _Attempt] = {}
         self._blocked: dict[str, dict[str, ResolvedDependency | None]] = {}
         """Service → what it waits for: a dependency, or (None) the downstream server of that name."""
         self._resolved: dict[str, list[ResolvedDependency]] = {}
@@ -208,16 +208,23 @@ class Prerequisites:
         """Make a dependency on demand; two services that need the same one at once get the same one."""
         name, class_name = dependency.name, dependency.spec.service_class_name
         assert class_name is not None
-        if name in self._creating:
-            await self._creating[name].wait()
-            return self._registry.get(name)
-        self._creating[name] = anyio.Event()
+        while (under_way := self._creating.get(name)) is not None:
+            await under_way.done.wait()
+            if under_way.error is not None:
+                raise under_way.error.fresh()
+            if (service := self._registry.find(name)) is not None:
+                return service
+        attempt = self._creating[name] = _Attempt()
         try:
             return await self._create(class_name, name, dependency.args, instance)
         except AlreadyExistsError:  # a person made it at the same moment
             return self._registry.get(name)
+        except OstlerError as error:
+            attempt.error = error.fresh()
+            raise
         finally:
-            self._creating.pop(name).set()
+            del self._creating[name]
+            attempt.done.set()
 
     async def start(self, service: Service, path: tuple[str, ...] = ()) -> None:
         """Start `service` unless it is up and stays so; a configured one after what it depends on.
@@ -237,30 +244,32 @@ class Prerequisites:
                 return
             await under_way.done.wait()
             if under_way.error is not None:
-                raise under_way.error
+                raise under_way.error.fresh()
 
     async def _start_configured(self, service: Service, path: tuple[str, ...]) -> None:
         """Start a configured service after what it depends on; who asks meanwhile joins."""
-        start = self._starting[service.name] = _Start()
+        start = self._starting[service.name] = _Attempt()
         try:
             await self._start_needed_by(service, path)
             with anyio.fail_after(_STATIC_START):
                 await service.start()
         except OstlerError as error:
-            start.error = error
+            start.error = error.fresh()
             raise
         except TimeoutError:
-            start.error = DependencyError(
+            late = DependencyError(
                 f"service {service.name!r} was not started within {format_duration(_STATIC_START)}",
                 service=service.name,
             )
-            raise start.error from None
+            start.error = late.fresh()
+            raise late from None
         except Exception as bug:  # boundary: a library user's own service must not end the engine
             logger.exception("the start of %r failed unexpectedly", service.name)
-            start.error = OperationError(
+            failure = OperationError(
                 f"the start of service {service.name!r} failed: {type(bug).__name__}: {bug}", service=service.name
             )
-            raise start.error from bug
+            start.error = failure.fresh()
+            raise failure from bug
         finally:
             del self._starting[service.name]
             start.done.set()

@@ -34,7 +34,7 @@ class Operation:
         committed: the store has it.
         changed: whether anything had to be done.
         message: one sentence about the end.
-        error: why it failed.
+        error: why it failed; each who waits gets an error of their own, equal to it.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Operation:
         """
         await self._done.wait()
         if self.error is not None:
-            raise self.error
+            raise self.error.fresh()
 
     def cancel(self, reason: str, *, grace: float = ANSWER_GRACE) -> None:
         """Ask the operation to end early; it still cleans up after itself."""
@@ -160,7 +160,7 @@ class Operation:
 
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
         """Note the end; waiters go on after `release`."""
-        self.error = error
+        self.error = error.fresh() if error is not None else None
         self.record = replace(
             self.record,
             finished_at=now,

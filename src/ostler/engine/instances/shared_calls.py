@@ -1,6 +1,5 @@
 """Calls that serve many services at once: who looks for something in the same list shares one call."""
 
-import copy
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ class BatchCalls:
         with anyio.move_on_after(call.timeout + 1.0):
             await shared.done.wait()
         if shared.error is not None:
-            raise copy.copy(shared.error)  # each who waits adds to it where it happened
+            raise shared.error.fresh()  # each who waits adds to it where it happened
         if shared.answer is None:
             raise ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")
         return shared.answer

@@ -81,6 +81,7 @@ class HealthScheduler:
         self._per_server = per_server
         self._heap: list[tuple[float, int, ServiceInstance | _Group, int]] = []
         self._epochs: dict[str, int] = {}
+        """Which of its watches is the current one, by instance; a number is never used again."""
         self._bunched: set[str] = set()
         """Ids of instances whose first check was not put at a point of its own yet."""
         self._groups: dict[tuple[str, float], _Group] = {}
@@ -103,8 +104,7 @@ class HealthScheduler:
             return
         settings = instance.service_class.config.health
         delay = settings.initial_delay + (self._rng.random() * settings.interval if spread else 0.0)
-        epoch = self._epochs.get(instance.id, 0) + 1
-        self._epochs[instance.id] = epoch
+        epoch = self._epochs[instance.id] = next(self._counter)
         if not spread:
             self._bunched.add(instance.id)
         due = anyio.current_time() + delay

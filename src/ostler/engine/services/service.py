@@ -200,7 +200,7 @@ class BaseService:
         now = self._clock.now()
         new = replace(old, state=state, reason=reason, since=now if state is not old.state else old.since)
         if error is not None:
-            new = replace(new, error=error, error_at=now)
+            new = replace(new, error=_kept(error), error_at=now)
         elif transition in (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED):
             new = replace(new, error=None, error_at=None)
         if transition in (Transition.START_REQUESTED, Transition.STOPPED, Transition.FOUND_STOPPED, Transition.ADOPTED):
@@ -214,7 +214,7 @@ class BaseService:
         now = self._clock.now()
         new = replace(self._status, health=health, health_at=now)
         if error is not None:
-            new = replace(new, error=error, error_at=now)
+            new = replace(new, error=_kept(error), error_at=now)
         elif health is HealthStatus.HEALTHY and self._status.health is HealthStatus.UNHEALTHY:
             new = replace(new, error=None, error_at=None)
         self._replace_status(new)
@@ -276,6 +276,11 @@ class BaseService:
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
         """Hook for subclasses, called for every change before the callbacks."""
+
+
+def _kept(error: BaseException) -> BaseException:
+    """Return `error` as a status keeps it: what is added to the raised one later is not about this change."""
+    return error.fresh() if isinstance(error, OstlerError) else error
 
 
 def error_text(error: BaseException | None) -> str | None:
