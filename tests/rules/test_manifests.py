@@ -359,3 +359,18 @@ def test_any_value_anywhere_loads_or_is_a_manifest_error(value: Any, path: tuple
     assert all(finding.message and finding.line for finding in findings)
     for one in loaded:
         assert service_class_from_json(service_class_to_json(one.service_class)) == one.service_class
+
+
+@pytest.mark.parametrize(
+    ("text", "subscripted"),
+    [
+        ("{{ cluster-name }}", "args['cluster-name']"),
+        ("{{ args.cluster-name }}", "args['cluster-name']"),
+        ("{{ my-port | int }}", "args['my-port']"),
+    ],
+)
+def test_a_name_with_a_dash_is_told_how_it_is_written(text: str, subscripted: str) -> None:
+    args = {"cluster-name": {"type": "string", "required": True}, "my-port": {"type": "string", "required": True}}
+    findings = findings_of(manifest(args=args, start={"tool": "a/start", "args": {"a": text}}))
+    assert {finding.rule for finding in findings} == {"unknown-name"}
+    assert all(f"{{{{ {subscripted} }}}}" in finding.fix for finding in findings)

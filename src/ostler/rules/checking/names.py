@@ -1,6 +1,7 @@
 """Which names a class's templates may use where, and which of those they use are not there."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -105,7 +106,8 @@ def _check(document: Document, path: Path, value: JsonValue, scope: _Scope) -> I
                 line = next((n for n, part in enumerate(text.splitlines(), 1) if name[-1] in part), 1)
                 row, column = document.locate_line((*path, *inner), line)
                 place = dotted((*path, *inner))
-                yield Finding(found[0], document.file, row, column, "unknown-name", place, found[1])
+                fix = _subscript(name, scope, text) or found[1]
+                yield Finding(found[0], document.file, row, column, "unknown-name", place, fix)
             elif name in needed and (arg := _argument(name, scope)):
                 message = f"the arg {arg!r} may be left out, and then this template fails"
                 fix = f"write '{'.'.join(name)} | default(…)', or give the arg a default or 'required: true'"
@@ -128,6 +130,24 @@ def _name_problem(name: tuple[str, ...], scope: _Scope, *, is_optional: bool) ->
             return _unknown(name[: depth + 1], keys)
         keys = keys[part]
     return None
+
+
+def _subscript(name: tuple[str, ...], scope: _Scope, text: str) -> str:
+    """Return how to write a name with a dash in it, of which Jinja2 reads only a part; empty when `text` has none."""
+    keys: Keys | None = scope.names
+    for depth, part in enumerate(name):
+        if keys is None:
+            return ""
+        if part not in keys:
+            parent = ".".join(name[:depth]) or "args"
+            within: Keys = keys if depth else (scope.names.get("args") or {})
+            for key in within:
+                if not key.isidentifier() and part in re.split(r"\W+", key) and key in text:
+                    subscripted = f"{parent}['{key}']"
+                    return f"'-' subtracts in a template: write {{{{ {subscripted} }}}}, or choose a name with '_'"
+            return ""
+        keys = keys[part]
+    return ""
 
 
 def _argument(name: tuple[str, ...], scope: _Scope) -> str | None:
