@@ -21,7 +21,7 @@ from ostler.model.errors import (
     ToolTimeoutError,
 )
 from ostler.model.servers import ServerEntry
-from support.downstream import http_entry, http_program, open_pool, stdio_entry
+from support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -220,3 +220,86 @@ async def test_an_old_server_that_dies_of_the_new_handshake_is_asked_the_old_way
     async with open_pool(tmp_path, stdio_entry("s", "--die-on-discover")) as pool:
         await pool.wait_until_connected("s", 20)
         assert pool.snapshot("s").protocol_version == "2025-11-25"
+
+
+TOOLS = {"tools": [{"name": "good", "inputSchema": {"type": "object"}}]}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"content": [], "isError": True},
+        {"content": [{"type": "text", "text": ""}], "isError": True},
+        {"content": [{"type": "text", "text": " \n"}], "structuredContent": {}, "isError": True},
+    ],
+)
+async def test_a_failure_without_a_reason_says_so(tmp_path: Path, result: dict[str, Any]) -> None:
+    async with open_pool(
+        tmp_path, canned_entry(tmp_path, {"tools/list": TOOLS, "tools/call": {"good": result}})
+    ) as pool:
+        answer = await pool.call_tool("s/good", {})
+        assert answer.is_error
+        assert answer.is_silent
+        assert answer.text.startswith("'s/good' failed and gave no reason; ")
+        assert "`service_restart s`" in answer.text
+        await anyio.sleep(0.1)
+        assert pool.snapshot("s").connected  # its tools can be listed: nothing is known against it
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+async def test_a_proxy_whose_server_is_gone_is_found_out(tmp_path: Path, transport: str) -> None:
+    gone = {"error": {"code": 0, "message": ""}}
+    answers = {
+        "tools/list": [TOOLS, gone],
+        "tools/call": {"good": {"content": [{"type": "text", "text": ""}], "isError": True}},
+    }
+    if transport == "stdio":
+        async with open_pool(tmp_path, canned_entry(tmp_path, answers)) as pool:
+            await check_found_out(pool, "s")
+    else:
+        with canned_http(tmp_path, answers) as port:
+            async with open_pool(tmp_path, http_entry("s", port)) as pool:
+                await check_found_out(pool, "s")
+
+
+async def check_found_out(pool: DownstreamPool, name: str) -> None:
+    assert (await pool.call_tool(f"{name}/good", {})).is_silent
+    with anyio.fail_after(20):
+        while not pool.snapshot(name).last_error:
+            await anyio.sleep(0.01)
+    assert pool.snapshot(name).last_error == (
+        "its tools failed without a reason, and its tools list cannot be read any more: an error without a message"
+    )
+
+
+async def test_an_error_without_a_message_is_no_empty_sentence(tmp_path: Path) -> None:
+    answers = {"tools/list": TOOLS, "tools/call": {"good": {"error": {"code": -32603, "message": ""}}}}
+    async with open_pool(tmp_path, canned_entry(tmp_path, answers)) as pool:
+        assert str(await failure(pool, "s/good")).startswith(
+            "server 's' refused 's/good' (JSON-RPC error -32603): it gave no reason"
+        )
+
+
+async def test_advice_to_raise_a_limit_names_the_one_in_force(tmp_path: Path) -> None:
+    written = stdio_entry("w", ostler={"timeout": "300ms", "concurrency": 1, "maxResponseBytes": 100_000})
+    capped = stdio_entry("c", ostler={"timeout": 20}, responseCap=50_000)
+    async with open_pool(tmp_path, written, capped) as pool:
+        late = await pool_failure(pool, "w/hang")
+        assert "raise 'timeout' under 'ostler' of 'w' in mcp.json (0.3 s)" in late
+        given = await failure(pool, "w/hang", timeout=0.2)
+        assert "raise what the caller allows it (0.2 s)" in " ".join(given.next_actions)
+        large = await pool_failure(pool, "w/big", {"bytes": 200_000})
+        assert "raise 'maxResponseBytes' under 'ostler' of 'w' in mcp.json (100000 bytes)" in large
+        large = await pool_failure(pool, "c/big", {"bytes": 200_000})
+        assert large.endswith("raise limits.maxResponseBytes in ostler.toml (50000 bytes)")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(failure, pool, "w/hang", {}, 0.6)
+            await anyio.sleep(0.2)
+            assert "raise 'concurrency' under 'ostler' of 'w' in mcp.json (1)" in await pool_failure(pool, "w/echo")
+
+
+async def pool_failure(pool: DownstreamPool, tool: str, args: dict[str, Any] | None = None) -> str:
+    """The next steps of a call that fails with the server's own limits in force."""
+    with pytest.raises(DownstreamError) as caught:
+        await pool.call_tool(tool, args or {})
+    return " ".join(caught.value.next_actions)

@@ -410,17 +410,8 @@ def _read_servers(
     if not paths.mcp_json.exists():
         return {}, ()
     loaded = load_mcp_json(paths.mcp_json, environment)
-    limit = settings.limits.max_response_bytes
-    entries = {
-        name: entry.model_copy(
-            update={
-                "options": entry.options.model_copy(
-                    update={"max_response_bytes": min(entry.options.max_response_bytes, limit)}
-                )
-            }
-        )
-        for name, entry in loaded.entries.items()
-    }
+    cap = settings.limits.max_response_bytes
+    entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
     return entries, loaded.findings
 
 

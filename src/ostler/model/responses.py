@@ -17,6 +17,7 @@ class ToolResponse:
         content: the content blocks as JSON objects, in order; embedded resources and links are kept.
         structured: structuredContent as it came, if any.
         duration: seconds from sending the request to the answer.
+        is_silent: it failed and said nothing about why; `text` then says that it did not. It proves nothing.
     """
 
     value: JsonValue
@@ -25,3 +26,4 @@ class ToolResponse:
     content: tuple[JsonObject, ...] = field(default=(), repr=False)
     structured: JsonValue = field(default=None, repr=False)
     duration: float = 0.0
+    is_silent: bool = False

@@ -96,6 +96,7 @@ class ServerEntry(_Model):
         headers: HTTP headers sent with every request; values are secrets.
         disabled: the entry is kept but the server is not to be connected.
         options: Ostler's own settings.
+        response_cap: the largest answer that ostler.toml allows any server, in bytes.
         secret_parts: values of variables with secret-looking names that were expanded into command, args, cwd or url.
     """
 
@@ -109,12 +110,24 @@ class ServerEntry(_Model):
     headers: dict[str, str] = Field(default_factory=dict)
     disabled: bool = False
     options: ServerOptions = Field(default_factory=ServerOptions)
+    response_cap: int | None = None
     secret_parts: tuple[str, ...] = Field(default=(), repr=False)
 
     def __repr__(self) -> str:
         return f"ServerEntry({self.name!r}, {self.transport!r})"
 
     __str__ = __repr__
+
+    @property
+    def max_response_bytes(self) -> int:
+        """The largest answer that is kept, in bytes."""
+        own = self.options.max_response_bytes
+        return own if self.response_cap is None else min(own, self.response_cap)
+
+    def setting(self, key: str, value: str) -> str:
+        """Return where the limit `key` of this server is set, with the `value` in force."""
+        written = any(name == key or to_camel(name) == key for name in self.options.model_fields_set)
+        return f"{key!r} under 'ostler' of {self.name!r} in mcp.json ({value}{'' if written else ', the default'})"
 
     def secret_strings(self) -> tuple[str, ...]:
         """Return the texts that must never be shown, longest first.
@@ -183,7 +196,7 @@ class ServerEntry(_Model):
 def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
     return (
         entry.transport, entry.command, entry.args, entry.env, entry.cwd, entry.url, entry.headers,
-        entry.options.inherit_env, entry.options.max_response_bytes, entry.options.protocol,
+        entry.options.inherit_env, entry.max_response_bytes, entry.options.protocol,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.responses import normalise
+from ostler.rules.answers.responses import normalise, without_reason
 
 _REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
 _MAX_ROUNDS: Final = 20
@@ -42,7 +42,14 @@ class _RawResult(RootModel[dict[str, Any]]):
 
 
 async def send_call(
-    link: Link, qualified: str, args: JsonMapping, *, deadline: float, timeout: float, progress: Progress | None
+    link: Link,
+    qualified: str,
+    args: JsonMapping,
+    *,
+    deadline: float,
+    timeout: float,
+    is_default: bool = False,
+    progress: Progress | None,
 ) -> ToolResponse:
     """Call `qualified` (`server/tool`) over `link` and return its answer.
 
@@ -51,21 +58,31 @@ async def send_call(
         qualified: the tool.
         args: its arguments.
         deadline: when to give up, in anyio's time.
-        timeout: the seconds that the caller gave, for the error's text.
+        timeout: the seconds that the call may take, for the error's text.
+        is_default: they are the server's, since the caller gave none.
         progress: called for each progress notification.
 
     Raises:
         DownstreamError: there was no answer; see its `delivery`. Secrets of the server's entry are masked in it.
     """
     try:
-        return await _send(link, qualified, args, deadline=deadline, timeout=timeout, progress=progress)
+        return await _send(
+            link, qualified, args, deadline=deadline, timeout=timeout, is_default=is_default, progress=progress
+        )
     except DownstreamError as error:  # a server may have written its own key to stderr, or into its refusal
         error.summary = link.entry.mask_text(error.summary)
         raise
 
 
 async def _send(
-    link: Link, qualified: str, args: JsonMapping, *, deadline: float, timeout: float, progress: Progress | None
+    link: Link,
+    qualified: str,
+    args: JsonMapping,
+    *,
+    deadline: float,
+    timeout: float,
+    is_default: bool,
+    progress: Progress | None,
 ) -> ToolResponse:
     server, _, name = qualified.partition("/")
     started = anyio.current_time()
@@ -88,15 +105,21 @@ async def _send(
     if result is None:
         if link.loss.is_lost:
             raise _lost(link.loss.reason, server, qualified)
-        raise timed_out(link, server, qualified, timeout)
+        raise timed_out(link, qualified, timeout, is_default=is_default)
     link.active += 1
     content = cast("list[JsonObject]", result.get("content") or [])
-    return normalise(
-        content,
-        structured_of(result),
-        is_error=bool(result.get("isError")),
-        duration=anyio.current_time() - started,
+    response = without_reason(
+        normalise(
+            content,
+            structured_of(result),
+            is_error=bool(result.get("isError")),
+            duration=anyio.current_time() - started,
+        ),
+        qualified,
     )
+    if response.is_silent:
+        link.doubt()
+    return response
 
 
 async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
@@ -136,17 +159,15 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
     raise MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
 
 
-def timed_out(link: Link, server: str, tool: str, timeout: float) -> ToolTimeoutError:
+def timed_out(link: Link, tool: str, timeout: float, *, is_default: bool) -> ToolTimeoutError:
     """Return the error of a call that got no answer in time."""
     noise = link.noise.describe()
+    seconds = f"{round(timeout, 2):g} s"
+    limit = link.entry.setting("timeout", seconds) if is_default else f"what the caller allows it ({seconds})"
     return ToolTimeoutError(
-        f"no answer from {tool!r} within {round(timeout, 2):g} s; the call was cancelled"
-        + (f"; {noise}" if noise else ""),
+        f"no answer from {tool!r} within {seconds}; the call was cancelled" + (f"; {noise}" if noise else ""),
         tool=tool,
-        next_actions=(
-            "check what the tool did before calling it again",
-            f"raise the timeout if it needs longer (server {server!r}: 'ostler': {{'timeout': …}} in mcp.json)",
-        ),
+        next_actions=("check what the tool did before calling it again", f"if it needs longer, raise {limit}"),
     )
 
 
@@ -159,10 +180,10 @@ def _lost(reason: str, server: str, tool: str) -> ConnectionLostError:
 
 
 def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamError:
-    text = error.message[:_SHOWN_CHARS]
+    text = error.message.strip()[:_SHOWN_CHARS] or "it gave no reason"
     match fault_of(error):
         case Fault.TOO_LARGE:
-            return _too_large(text, server, tool)
+            return _too_large(text, link, tool)
         case Fault.NOT_SENT | Fault.SESSION_GONE | Fault.AUTH_REQUIRED as fault:
             actions = advice(server) if fault is Fault.AUTH_REQUIRED else ("try again in a few seconds",)
             return ServerUnavailableError(
@@ -179,7 +200,7 @@ def _error(error: MCPError, link: Link, server: str, tool: str) -> DownstreamErr
 def _foreign_error(error: MCPError, text: str, link: Link, server: str, tool: str) -> DownstreamError:
     text = text.removeprefix("Failed to parse JSON response: ")  # the SDK's words around ours
     if TOO_LARGE_MARK in text or ("exceeded the" in text and "byte limit" in text):
-        return _too_large(text, server, tool)
+        return _too_large(text, link, tool)
     if link.loss.is_lost:
         return _lost(link.loss.reason, server, tool)
     if error.code == types.CONNECTION_CLOSED and (text == "Connection closed" or text.startswith("SSE stream")):
@@ -208,12 +229,14 @@ def _rejected(text: str, server: str, tool: str, delivery: Delivery, *, code: in
     return error
 
 
-def _too_large(text: str, server: str, tool: str) -> ResponseTooLargeError:
+def _too_large(text: str, link: Link, tool: str) -> ResponseTooLargeError:
+    entry = link.entry
+    own, cap = entry.options.max_response_bytes, entry.response_cap
+    limits = [f"limits.maxResponseBytes in ostler.toml ({cap} bytes)"] if cap is not None and cap <= own else []
+    if cap is None or own <= cap:
+        limits.append(entry.setting("maxResponseBytes", f"{own} bytes"))
     return ResponseTooLargeError(
         f"the answer of {tool!r} was dropped: {text}",
         tool=tool,
-        next_actions=(
-            "ask for less (a filter, a page, a range)",
-            f"raise 'maxResponseBytes' under 'ostler' of {server!r} in mcp.json",
-        ),
+        next_actions=("ask for less (a filter, a page, a range)", f"raise {' and '.join(limits)}"),
     )

@@ -21,7 +21,7 @@ from ostler.adapters.downstream.backoff import QUICK_CAP, SLOW_CAP, Backoff
 from ostler.adapters.downstream.dialling import Dial
 from ostler.adapters.downstream.failures import ConnectFailure, failure_of
 from ostler.adapters.downstream.links import Link, Surroundings, tool_info
-from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_liveness
+from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
 from ostler.adapters.downstream.loss import ConnectFailedError, Nudge
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
@@ -300,8 +300,7 @@ class DownstreamConnection:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_tools, link)
                 tasks.start_soon(link.follow_tools)
-                if link.transport in ("http", "sse"):
-                    tasks.start_soon(watch_liveness, link)
+                tasks.start_soon(watch_liveness if link.transport in ("http", "sse") else watch_doubts, link)
                 await link.loss.wait()
                 self._disconnected(link)
                 await anyio.sleep(_SETTLE)

@@ -46,7 +46,11 @@ def _of_other(leaf: BaseException) -> ConnectFailure:
     match leaf:
         case MCPError():
             closed = leaf.code == types.CONNECTION_CLOSED
-            text = "it closed the connection during the handshake" if closed else f"it refused: {leaf.message}"
+            text = (
+                "it closed the connection during the handshake"
+                if closed
+                else f"it refused: {leaf.message.strip() or 'an error without a message'}"
+            )
             return ConnectFailure(text)
         case ValidationError():
             return ConnectFailure(f"its answer to the handshake does not follow the protocol: {first_problem(leaf)}")

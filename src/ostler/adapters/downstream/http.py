@@ -48,7 +48,7 @@ class HttpWatch:
 @asynccontextmanager
 async def http_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of a streamable HTTP connection."""
-    limit = entry.options.max_response_bytes
+    limit = entry.max_response_bytes
     async with (
         GuardedClient(watch, limit=limit, headers=entry.headers) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=limit) as (read, write),
@@ -65,7 +65,7 @@ async def sse_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) 
         timeout: httpx2.Timeout | None = None,  # noqa: ARG001 (the guarded client has its own)
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return GuardedClient(watch, limit=entry.options.max_response_bytes, headers=headers or {}, auth=auth)
+        return GuardedClient(watch, limit=entry.max_response_bytes, headers=headers or {}, auth=auth)
 
     async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as (read, write):
         reads: ReadStream[SessionMessage | Exception] = read

@@ -71,6 +71,8 @@ class Link:
     scopes: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     active: int = 0
     """Calls answered since the last look of the liveness probe."""
+    is_doubted: bool = False
+    """A tool failed without a reason: a sign of life alone does not prove that the server is of use."""
 
     @property
     def session(self) -> ClientSession:
@@ -139,6 +141,11 @@ class Link:
                 self.suspect.give()
             await anyio.sleep(_RELISTEN_PAUSE)
 
+    def doubt(self) -> None:
+        """Have the tools list read to see whether the server is of use."""
+        self.is_doubted = True
+        self.suspect.give()
+
     async def probe(self) -> ConnectFailedError | None:
         """Ask the server for a sign of life; return why the connection is of no use any more, or None.
 
@@ -147,8 +154,9 @@ class Link:
         """
         try:
             with anyio.fail_after(_PROBE_TIMEOUT):
-                if self.modern:
+                if self.modern or self.is_doubted:
                     await self.session.list_tools()
+                    self.is_doubted = False
                 else:
                     await self.session.send_request(types.PingRequest(), types.EmptyResult)
         except TimeoutError:
@@ -162,10 +170,17 @@ class Link:
                 case Fault.AUTH_REQUIRED:
                     return ConnectFailedError(error.message, state=ServiceState.AUTH_REQUIRED)
                 case None if error.code != types.CONNECTION_CLOSED:
-                    return None
+                    return self._useless(error) if self.is_doubted else None
                 case _:
                     return ConnectFailedError(error.message, state=ServiceState.DISCONNECTED)
         return None
+
+    def _useless(self, error: MCPError) -> ConnectFailedError | None:
+        if error.code == types.METHOD_NOT_FOUND:  # it never had a list to read
+            return None
+        said = error.message.strip() or "an error without a message"
+        reason = f"its tools failed without a reason, and its tools list cannot be read any more: {said}"
+        return ConnectFailedError(reason, state=ServiceState.DISCONNECTED)
 
     def end_calls(self) -> None:
         """End the calls under way; each reports the loss to its caller."""

@@ -33,6 +33,18 @@ async def watch_liveness(link: Link) -> None:
             return
 
 
+async def watch_doubts(link: Link) -> None:
+    """Report the loss of `link`, whose process lives, when its tools fail without a reason and cannot be listed."""
+    while True:
+        await link.suspect.wait()
+        if not link.is_doubted:
+            continue
+        trouble = await link.probe()
+        if trouble is not None:
+            link.loss.report(trouble.reason, trouble.state)
+            return
+
+
 async def hurry_when_port_accepts(url: str, hurry: Callable[[], None]) -> None:
     """Call `hurry` once somebody listens at `url` again, so that a long back-off does not delay the recovery."""
     address = urlsplit(url)

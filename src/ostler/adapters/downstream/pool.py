@@ -142,7 +142,9 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         await self._take_slot(connection, slots, tool, deadline, limit)
         try:
             link = self._live_link(connection, tool)
-            return await send_call(link, tool, args, deadline=deadline, timeout=limit, progress=progress)
+            return await send_call(
+                link, tool, args, deadline=deadline, timeout=limit, is_default=timeout is None, progress=progress
+            )
         finally:
             slots.release()
 
@@ -363,7 +365,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         with anyio.CancelScope(deadline=deadline):
             await slots.acquire()
             return
-        raise no_slot(tool, connection.entry.options.concurrency, limit)
+        raise no_slot(tool, connection.entry, limit)
 
     def _live_link(self, connection: DownstreamConnection, tool: str) -> Link:
         link = connection.link

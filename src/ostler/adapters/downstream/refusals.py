@@ -14,6 +14,7 @@ from ostler.model.errors import (
     ToolNotFoundError,
     ToolTimeoutError,
 )
+from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
 
 _SHOWN_TOOLS: Final = 12
@@ -89,14 +90,14 @@ def denied(tool: str) -> ToolDeniedError:
     )
 
 
-def no_slot(tool: str, concurrency: int, seconds: float) -> ToolTimeoutError:
+def no_slot(tool: str, entry: ServerEntry, seconds: float) -> ToolTimeoutError:
     """Return the error of a call that waited its whole time for others to the same server to end."""
-    server = tool.partition("/")[0]
+    concurrency = entry.options.concurrency
     calls = "1 call" if concurrency == 1 else f"{concurrency} calls"
     error = ToolTimeoutError(
-        f"{tool!r} was not sent within {seconds:g} s: {calls} to server {server!r} under way, its limit",
+        f"{tool!r} was not sent within {seconds:g} s: {calls} to server {entry.name!r} under way, its limit",
         tool=tool,
-        next_actions=("try again", f"raise 'concurrency' under 'ostler' of {server!r} in mcp.json"),
+        next_actions=("try again", f"raise {entry.setting('concurrency', str(concurrency))}"),
     )
     error.delivery = Delivery.NOT_SENT
     return error

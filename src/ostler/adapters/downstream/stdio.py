@@ -190,7 +190,7 @@ class _Child:
     async def read_stdout(self) -> None:
         """Pass the server's messages on; once the client is gone, read on so that the server can flush and exit."""
         assert self._process.stdout is not None, "the process is spawned with pipes"
-        splitter = LineSplitter(self._entry.options.max_response_bytes)
+        splitter = LineSplitter(self._entry.max_response_bytes)
         listening = True
         try:
             async for chunk in self._process.stdout:
@@ -248,7 +248,7 @@ class _Child:
         request_id = line.fields.get("id")
         if not isinstance(request_id, int | str) or isinstance(request_id, bool) or "method" in line.fields:
             return None
-        limit = self._entry.options.max_response_bytes
+        limit = self._entry.max_response_bytes
         size = f"{line.size} bytes" if line.complete else f"more than {limit} bytes"
         error = types.ErrorData(
             code=types.INTERNAL_ERROR,

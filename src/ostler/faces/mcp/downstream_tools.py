@@ -184,6 +184,8 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
     else:
         structured["result"] = result
     text = response.text or shapes.value_text(result)
+    if response.is_silent:
+        content = [TextContent(type="text", text=response.text)]
     return Answer(structured, clipped(text, MAX_TOOL_ANSWER), content=content, is_error=response.is_error)
 
 

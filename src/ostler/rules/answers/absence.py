@@ -28,7 +28,8 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
     """Return whether an answer that misses `expect` says that what was asked about is not there.
 
-    - A tool that failed proves it only where the class says what its success means (`expect: {success: …}`).
+    - A tool that failed proves it only where the class says what its success means (`expect: {success: …}`), and
+      gave a reason: a proxy whose server is gone fails without one.
     - A value at a missed `jsonPath` proves it when it is a word for an end, such as `exited` or `not_found`, or the
       `false` of a path such as `running` or `exists`.
     - A text that misses `contains` or `matches` proves it when all of it is such a word.
@@ -36,7 +37,7 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
     Everything else may be a passing trouble, which thresholds are for.
     """
     if response.is_error:
-        return expect is not None and expect.success is not None
+        return expect is not None and expect.success is not None and not response.is_silent
     if expect is None:
         return False
     for path, wanted in (expect.json_path or {}).items():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
@@ -44,6 +45,20 @@ def normalise(
         structured=structured,
         duration=duration,
     )
+
+
+def without_reason(response: ToolResponse, tool: str) -> ToolResponse:
+    """Return `response` with words of ours, when its tool failed and said nothing at all."""
+    if not response.is_error or response.text.strip() or response.value not in (None, "", [], {}):
+        return response
+    if any(block.get("type") != "text" for block in response.content):
+        return response
+    server = tool.partition("/")[0]
+    text = (
+        f"{tool!r} failed and gave no reason; what is behind its server may be gone: `service_restart {server}` if it"
+        " fails again"
+    )
+    return replace(response, text=text, is_silent=True)
 
 
 def response_names(response: ToolResponse) -> JsonObject:
