@@ -75,6 +75,57 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         await call(client, "service_delete", name="site")
 
 
+def write_servers(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config" / "mcp.json").write_text(text)
+
+
+async def test_a_refused_entry_is_seen_where_people_look(state_dir: Path, tmp_path: Path) -> None:
+    write_servers(
+        tmp_path, '{"mcpServers": {\n"worse": {"command": "python3", "env": {"TOKEN": "${SURELY_NOT_SET}"}}}}'
+    )
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        [refused] = [one for one in (await call(client, "mcpserver_list"))["mcpServers"] if one["name"] == "worse"]
+        assert refused["state"] == "refused"
+        assert "mcp.json:2:" in refused["reason"]
+        assert "'SURELY_NOT_SET' is not set" in refused["reason"]
+        got = await call(client, "mcpserver_get", name="worse")
+        assert got["findings"] == [text for text in refused["findings"] if "SURELY_NOT_SET" in text]
+        for tool, args in (
+            ("tool_call", {"name": "worse/read"}),
+            ("tool_describe", {"name": "worse/read"}),
+            ("tool_list", {"server": "worse"}),
+        ):
+            assert "'SURELY_NOT_SET' is not set" in (await refusal(client, tool, **args))[0]
+        write_servers(tmp_path, '{"mcpServers": {}}')
+        await app.reload_servers()
+        assert [one["name"] for one in (await call(client, "mcpserver_list"))["mcpServers"]] == ["process"]
+
+
+async def test_a_broken_file_is_seen_where_people_look(state_dir: Path, tmp_path: Path) -> None:
+    write_servers(tmp_path, '{"mcpServers": {\n"a": {"command": "python3"\n"b": {}}}')
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        [fault] = (await call(client, "mcpserver_list"))["findings"]
+        assert "mcp.json:3:" in fault
+        assert (
+            "mcp.json has an error, and what follows it is not read: "
+            in (await refusal(client, "tool_call", name="a/read"))[0]
+        )
+        write_servers(tmp_path, '{"mcpServers": {}}')
+        await app.reload_servers()
+        assert "findings" not in await call(client, "mcpserver_list")
+
+
+async def test_a_refused_edit_keeps_the_entry_in_force_and_says_so(state_dir: Path, tmp_path: Path) -> None:
+    write_servers(tmp_path, '{"mcpServers": {"a": {"command": "python3", "disabled": true}}}')
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}}}')
+        await app.reload_servers()
+        shown = await call(client, "mcpserver_get", name="a")
+        assert shown["state"] == "stopped"
+        assert "an earlier version of its entry is in force; its entry was refused: " in shown["reason"]
+
+
 async def test_the_tools_of_configuration_and_downstream_servers(state_dir: Path, tmp_path: Path) -> None:
     async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
         servers = await call(client, "mcpserver_list")

@@ -2,11 +2,11 @@
 
     python tests/support/canned_server.py ANSWERS [--http PORT_FILE]
 
-ANSWERS is a JSON file: {"initialize": …, "server/discover": …, "tools/list": …, "tools/call": {TOOL: …}}. Each value is
-a result, or a list of results to give one after another (the last one stays). {"error": {"code": …, "message": …}} is a
-JSON-RPC error; null is no answer at all. A method that is not in it gets "Method not found"; `initialize` and `ping` have
-answers of their own unless given. "modern/tools/list" answers those that speak the 2026 protocol. With `--http` it serves
-POST /mcp.
+ANSWERS is a JSON file: {"initialize": …, "server/discover": …, "tools/list": …, "tools/call": {TOOL: …}}. Each value
+is a result, or a list of results to give one after another (the last one stays). {"error": {"code": …, "message": …}}
+is a JSON-RPC error; null is no answer at all. A method that is not in it gets "Method not found"; `initialize` and
+`ping` have answers of their own unless given. "modern/tools/list" answers those that speak the 2026 protocol. With
+`--http` it serves POST /mcp.
 """
 
 import json

@@ -104,6 +104,9 @@ class LedgerApplication:
     def server_entries(self) -> list[dict[str, Any]]:
         return [self.server_entry("w")]
 
+    def server_file_findings(self) -> list[str]:
+        return []
+
     def server_entry(self, name: str) -> dict[str, Any]:
         if name != "w":
             raise NotFoundError("downstream server", name, known=["w"])

@@ -12,13 +12,14 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
-from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.settings_file import load_settings
 from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
@@ -31,12 +32,12 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.faces.own_tools import OwnTools
+from ostler.faces.server_entries import server_entries, server_entry
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
     DefinitionError,
     Finding,
-    NotFoundError,
     OperationError,
 )
 from ostler.model.events import EventKind
@@ -186,7 +187,9 @@ class Application:
             await self._reload_servers()
 
     async def _reload_servers(self) -> None:
-        entries, findings = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self._environment)
+        entries, loaded = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self._environment)
+        findings = loaded.findings
+        self.downstream.refused = _refused(loaded)
         broken = any(finding.severity == "error" for finding in findings)
         known = set(self.downstream.names())
         if broken:  # a broken file proves nothing about what is missing from it
@@ -221,35 +224,16 @@ class Application:
             service.close()
 
     def server_entries(self) -> list[JsonObject]:
-        """Return every downstream server's entry with its state, masked."""
-        return [self.server_entry(name) for name in sorted(self.downstream.names())]
+        """Return every downstream server's entry with its state, masked, and the entries that were refused."""
+        return server_entries(self.downstream)
 
     def server_entry(self, name: str) -> JsonObject:
         """Return one downstream server's entry with its state, masked; NotFoundError when there is none."""
-        names = list(self.downstream.names())
-        if name not in names:
-            raise NotFoundError("downstream server", name, known=names, next_actions=("mcpserver_list shows them",))
-        snapshot = self.downstream.snapshot(name)
-        shown: JsonObject = {
-            "name": name,
-            "transport": snapshot.transport,
-            "state": snapshot.state.value,
-            "tools": snapshot.tools,
-            "since": snapshot.since.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "entry": self.downstream.entry(name).masked(),
-        }
-        optional: JsonObject = {
-            "reason": snapshot.reason,
-            "pid": snapshot.pid,
-            "protocolVersion": snapshot.protocol_version,
-            "serverName": snapshot.server_name,
-            "serverVersion": snapshot.server_version,
-            "lastError": snapshot.last_error,
-            "stderrLog": str(snapshot.stderr_log) if snapshot.stderr_log else None,
-            "attempts": snapshot.attempts or None,
-            "leftOut": list(snapshot.left_out),
-        }
-        return shown | {key: value for key, value in optional.items() if value}
+        return server_entry(self.downstream, name)
+
+    def server_file_findings(self) -> list[str]:
+        """Return the faults of mcp.json that belong to no entry, such as a syntax error."""
+        return [str(finding) for finding in self.downstream.refused.of_file]
 
     # -- the rest ------------------------------------------------------------------------------------------
 
@@ -261,7 +245,7 @@ class Application:
             "stateDir": str(self.paths.state_dir),
             "settings": self.settings.to_public_json(),
             "restartNeeded": self._settings_changed,
-            "servers": {entry["name"]: entry["entry"] for entry in self.server_entries()},
+            "servers": {entry["name"]: entry["entry"] for entry in self.server_entries() if "entry" in entry},
             "classes": {entry.name: entry.path for entry in self.classes.get_all()},
             "services": self.statics.places(),
             "findings": [str(finding) for finding in findings],
@@ -331,7 +315,7 @@ async def open_application(
     environment = os.environ if environment is None else environment
     settings = load_settings(paths.settings_file)
     paths.create_state()
-    entries, findings = await anyio.to_thread.run_sync(_read_servers, paths, settings, environment)
+    entries, loaded = await anyio.to_thread.run_sync(_read_servers, paths, settings, environment)
     clock = SystemClock()
     limits = settings.limits
     retention = Retention(
@@ -359,6 +343,7 @@ async def open_application(
             clock=clock,
             children_dir=paths.children_dir,
         )
+        downstream.refused = _refused(loaded)
         own_tools = OwnTools(downstream, clock)
         pool = PolicedPool(own_tools, settings.policy, max_args_bytes=limits.max_args_bytes)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
@@ -391,7 +376,7 @@ async def open_application(
         await stack.enter_async_context(manager)
         app.register_servers()
         await app.statics.apply(statics)
-        app.note_server_findings(findings)
+        app.note_server_findings(loaded.findings)
         async with anyio.create_task_group() as group:
             await group.start(watch_config, paths, app.configuration_changed)
             await group.start(app.follow_tools)
@@ -406,13 +391,17 @@ async def open_application(
 
 def _read_servers(
     paths: Paths, settings: Settings, environment: Mapping[str, str]
-) -> tuple[dict[str, ServerEntry], tuple[Finding, ...]]:
+) -> tuple[dict[str, ServerEntry], McpJson]:
     if not paths.mcp_json.exists():
-        return {}, ()
+        return {}, McpJson()
     loaded = load_mcp_json(paths.mcp_json, environment)
     cap = settings.limits.max_response_bytes
     entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
-    return entries, loaded.findings
+    return entries, loaded
+
+
+def _refused(loaded: McpJson) -> RefusedEntries:
+    return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written)
 
 
 def _entry(source: ClassSource) -> ClassEntry:

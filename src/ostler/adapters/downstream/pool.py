@@ -21,6 +21,7 @@ from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.connection import DownstreamConnection
 from ostler.adapters.downstream.links import Link, Surroundings
 from ostler.adapters.downstream.refusals import denied, no_slot, unavailable, unknown_server, unknown_tool
+from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError
@@ -78,6 +79,8 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         self._snapshot_callbacks: list[Callable[[ConnectionSnapshot], None]] = []
         self._looked_again: dict[str, float] = {}
         self._connections: dict[str, DownstreamConnection] = {}
+        self.refused = RefusedEntries()
+        """What of the configuration could not be taken; calls on such a server say so."""
         for name in self._builtin:
             self._connections[name] = self._new(entries.get(name) or builtin_entry(name))
         for name, entry in entries.items():
@@ -126,7 +129,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         server, _, name = tool.partition("/")
         connection = self._connections.get(server)
         if connection is None or not name:
-            raise unknown_server(tool, self.names(), self.list_tools())
+            raise unknown_server(tool, self.names(), self.list_tools(), self.refused)
         options = connection.entry.options
         if not options.permits(name):
             raise denied(tool)
@@ -154,7 +157,8 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         """Return what is known about `server`; never blocks."""
         connection = self._connections.get(server)
         if connection is None:
-            return ServerStatus(known=False, connected=False, reason=f"there is no server {server!r} in mcp.json")
+            reason = self.refused.reason(server) or f"there is no server {server!r} in mcp.json"
+            return ServerStatus(known=False, connected=False, reason=reason)
         snapshot = connection.snapshot
         reason = snapshot.reason or ("it is being connected" if not snapshot.connected else "")
         return ServerStatus(

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from ostler.adapters.downstream.authorization import advice
+from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.errors import (
@@ -50,13 +51,19 @@ def auth_demanded(snapshot: ConnectionSnapshot, tool: str | None = None) -> Serv
     return ServerUnavailableError(text, tool=tool, next_actions=advice(snapshot.name))
 
 
-def unknown_server(tool: str, servers: Sequence[str], tools: Sequence[ToolInfo]) -> ToolNotFoundError:
+def unknown_server(
+    tool: str, servers: Sequence[str], tools: Sequence[ToolInfo], refused: RefusedEntries
+) -> ToolNotFoundError:
     """Return the error of a tool name whose server is not there, or that names no server at all."""
     server, _, name = tool.partition("/")
+    reason = refused.reason(server)
+    if name and refused.name_of(server) is not None:
+        text = f"server {server!r} is not there: {reason}"
+        return ToolNotFoundError(text, tool=tool, next_actions=("correct its entry in mcp.json; it is read at once",))
     if name:
         close = get_close_matches(server, servers, n=3)
         hint = f"did you mean {_either(close)}?" if close else f"servers: {', '.join(servers) or 'none'}"
-        text = f"server {server!r} not found; {hint}"
+        text = f"server {server!r} not found; {reason or hint}"
     else:
         owners = [info.qualified for info in tools if info.name == server]
         hint = f"; did you mean {_either(owners[:3])}?" if owners else ""

@@ -222,6 +222,8 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
         _SERVER_COLUMNS,
         empty="There are no downstream servers: write them in mcp.json.",
     )
+    for fault in answer.structured.get("findings", []):
+        complain(fault)
 
 
 def tools(

@@ -36,8 +36,12 @@ async def mcpserver_list(app: ApplicationLike, args: NoArgs, call: Call) -> Answ
     del args, call
     entries = app.server_entries()
     structured: JsonObject = {"mcpServers": entries, "total": len(entries)}
+    faults = app.server_file_findings()
     lines = [f"{len(entries)} MCP server{'' if len(entries) == 1 else 's'}" + (":" if entries else "")]
     lines += [_server_line(entry) for entry in entries]
+    if faults:
+        structured["findings"] = faults
+        lines += [f"error: {clipped(fault, 300)}" for fault in faults]
     return Answer(structured, "\n".join(lines))
 
 
@@ -86,7 +90,9 @@ async def tool_list(app: ApplicationLike, args: ToolListArgs, call: Call) -> Ans
     del call
     if args.server and not app.pool.server_status(args.server).known:
         known = sorted({tool.server for tool in app.pool.list_tools()})
-        raise NotFoundError("MCP server", args.server, known=known, next_actions=("mcpserver_list shows the servers",))
+        missing = NotFoundError("MCP server", args.server, known=known, next_actions=("mcpserver_list shows them all",))
+        missing.summary += f": {app.pool.server_status(args.server).reason}"
+        raise missing
     words = (args.search or "").lower().split()
     tools = sorted(
         (
@@ -158,6 +164,10 @@ def find_tool(app: ApplicationLike, name: str) -> ToolInfo:
             tool=name,
             next_actions=(f"service_start {server}",),
         )
+    if slash and not status.known:
+        near_by = near(name, [item.qualified for item in app.pool.list_tools()])
+        text = f"tool {name!r} not found: {status.reason}{near_by}"
+        raise ToolNotFoundError(text, tool=name, next_actions=("mcpserver_list shows the servers",))
     known = [item.qualified for item in app.pool.list_tools()]
     by_tool = [item for item in known if item.partition("/")[2] == name]
     hint = f"; did you mean {by_tool[0]!r}?" if by_tool else near(name, known)

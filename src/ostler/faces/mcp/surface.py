@@ -55,6 +55,10 @@ class ApplicationLike(Protocol):
         """Return every downstream server's entry with its state, masked."""
         ...
 
+    def server_file_findings(self) -> list[str]:
+        """Return the faults of mcp.json that belong to no entry, such as a syntax error."""
+        ...
+
     def server_entry(self, name: str) -> JsonObject:
         """Return one downstream server's entry with its state, masked. Raises NotFoundError."""
         ...
