@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
+from ostler.adapters.asking import without_own
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
@@ -21,6 +23,7 @@ from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.service import McpServerService
+from ostler.adapters.environments import Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
 from ostler.adapters.stores.retention import Retention
@@ -31,6 +34,7 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
+from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.model.errors import (
@@ -68,7 +72,7 @@ class Application:
         class_files: ClassFiles,
         downstream: DownstreamPool,
         pool: PolicedPool,
-        environment: Mapping[str, str],
+        variables: LiveEnvironment,
         saved: SchemaLists,
     ) -> None:
         self.paths = paths
@@ -77,9 +81,10 @@ class Application:
         self.class_files = class_files
         self.downstream = downstream
         self.pool = pool
+        downstream.environments.refresh = partial(take_asker_variables, self)
         self.review = ClassReview(manager.classes, pool, manager.events, saved)
-        self._environment = environment
-        self.statics = ConfiguredServices(paths.services_dir, manager, environment, SystemClock(), tell=self._tell)
+        self.variables = variables
+        self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
         self._settings_changed = False
@@ -187,7 +192,7 @@ class Application:
             await self._reload_servers()
 
     async def _reload_servers(self) -> None:
-        entries, loaded = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self._environment)
+        entries, loaded = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self.variables)
         findings = loaded.findings
         self.downstream.refused = _refused(loaded)
         broken = any(finding.severity == "error" for finding in findings)
@@ -299,23 +304,30 @@ class Application:
 
 @asynccontextmanager
 async def open_application(
-    paths: Paths, *, stop_on_exit: bool = False, environment: Mapping[str, str] | None = None
+    paths: Paths,
+    *,
+    stop_on_exit: bool = False,
+    environment: Mapping[str, str] | None = None,
+    programs: LoginShell | None = None,
 ) -> AsyncGenerator[Application]:
     """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
 
     Args:
         paths: the configuration and the state folder.
         stop_on_exit: stop every service when leaving.
-        environment: variables for `${VAR}` in mcp.json, `env.*` in templates and inherited by stdio servers.
+        environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that nobody asks for.
+        programs: says what those programs get, in place of `environment`.
 
     Raises:
         ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).
         StoreError: the state folder cannot be used.
     """
     environment = os.environ if environment is None else environment
+    variables = LiveEnvironment(environment)
+    environments = Environments(programs or without_own(environment))
     settings = load_settings(paths.settings_file)
     paths.create_state()
-    entries, loaded = await anyio.to_thread.run_sync(_read_servers, paths, settings, environment)
+    entries, loaded = await anyio.to_thread.run_sync(_read_servers, paths, settings, variables)
     clock = SystemClock()
     limits = settings.limits
     retention = Retention(
@@ -331,7 +343,7 @@ async def open_application(
             manager.recheck(PROCESS_SERVER, {"key": key})
 
         builtin = (
-            {PROCESS_SERVER: build_process_server(paths.process_dir, on_exit=process_exited)}
+            {PROCESS_SERVER: build_process_server(paths.process_dir, on_exit=process_exited, environments=environments)}
             if settings.process.enabled
             else {}
         )
@@ -339,7 +351,7 @@ async def open_application(
             entries,
             builtin=builtin,
             log_dir=paths.logs_dir,
-            environment=environment,
+            environment=environments,
             clock=clock,
             children_dir=paths.children_dir,
         )
@@ -365,7 +377,7 @@ async def open_application(
             class_files=ClassFiles(shipped_classes_dir(), paths.serviceclasses_dir),
             downstream=downstream,
             pool=pool,
-            environment=environment,
+            variables=variables,
             saved=await anyio.to_thread.run_sync(_saved_tools, paths),
         )
         own_tools.serve(app)
@@ -390,11 +402,12 @@ async def open_application(
 
 
 def _read_servers(
-    paths: Paths, settings: Settings, environment: Mapping[str, str]
+    paths: Paths, settings: Settings, variables: LiveEnvironment
 ) -> tuple[dict[str, ServerEntry], McpJson]:
+    variables.begin()
     if not paths.mcp_json.exists():
         return {}, McpJson()
-    loaded = load_mcp_json(paths.mcp_json, environment)
+    loaded = load_mcp_json(paths.mcp_json, variables)
     cap = settings.limits.max_response_bytes
     entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
     return entries, loaded

@@ -1,16 +1,18 @@
 """What the process at the other end of a local connection says of itself, for the calls that come over it.
 
-A bridge or a command line names its folder with its hello; what it says is in force for every call of its connection.
-Calls over HTTP come without it.
+A bridge or a command line names its folder with its hello, and sends its environment; what it says is in force for
+every call of its connection. Calls over HTTP come without it.
 """
 
 import os
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from ostler.adapters.asking import asked_with, sendable, without_own
 
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 """Where a client says which folder its user works in; else it is the folder that the process was started in."""
@@ -22,9 +24,11 @@ class ClientFacts:
 
     Attributes:
         directory: the folder that its user works in, absolute; empty when it is not known.
+        environment: its environment, without what is Ostler's own; None when it is not known.
     """
 
     directory: str = ""
+    environment: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 _facts: ContextVar[ClientFacts] = ContextVar("facts of the connection", default=ClientFacts())  # noqa: B039 (frozen)
@@ -36,20 +40,30 @@ def current_client() -> ClientFacts:
 
 
 @contextmanager
-def client_of(hello: Mapping[str, Any]) -> Generator[None]:
+def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
     """Let calls of tasks that are begun inside see what `hello` says."""
     directory = hello.get("directory")
     known = isinstance(directory, str) and Path(directory).is_absolute()
-    token = _facts.set(ClientFacts(directory=str(directory) if known else ""))
+    facts = ClientFacts(str(directory) if known else "", _environment_in(hello))
+    token = _facts.set(facts)
     try:
-        yield
+        with asked_with(facts.environment):
+            yield facts
     finally:
         _facts.reset(token)
 
 
-def own_facts() -> dict[str, str]:
+def own_facts() -> dict[str, object]:
     """Return what this process says of itself in its hello."""
-    try:
-        return {"directory": os.environ.get(PROJECT_VARIABLE) or str(Path.cwd())}
-    except OSError:  # the folder was removed under it
-        return {}
+    facts: dict[str, object] = {"environment": sendable(without_own(os.environ))}
+    with suppress(OSError):  # the folder was removed under it
+        facts["directory"] = os.environ.get(PROJECT_VARIABLE) or str(Path.cwd())
+    return facts
+
+
+def _environment_in(hello: Mapping[str, Any]) -> Mapping[str, str] | None:
+    found: object = hello.get("environment")
+    if not isinstance(found, dict):
+        return None
+    pairs = cast("dict[str, object]", found).items()
+    return {name: value for name, value in pairs if isinstance(value, str) and "\0" not in value and "=" not in name}

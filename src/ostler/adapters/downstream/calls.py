@@ -11,6 +11,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
+from ostler.adapters.asking import META_KEY, asker_environment
 from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.failures import first_problem
 from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
@@ -134,7 +135,7 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
     state: str | None = None
     for _ in range(_MAX_ROUNDS):
         request = types.CallToolRequest(
-            params=types.CallToolRequestParams(name=name, arguments=dict(args), request_state=state)
+            params=types.CallToolRequestParams(name=name, arguments=dict(args), request_state=state, _meta=_meta(link))
         )
         try:
             result = await send(request)
@@ -157,6 +158,12 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
         state = result.get("requestState")
         await anyio.sleep(_ROUND_PAUSE)
     raise MCPError(types.INTERNAL_ERROR, f"the tool put its answer off more than {_MAX_ROUNDS} times")
+
+
+def _meta(link: Link) -> types.RequestParamsMeta | None:
+    """Return what a server inside this process is told beside the arguments: the environment of the one who asks."""
+    asker = asker_environment() if link.transport == "builtin" else None
+    return None if asker is None else cast("types.RequestParamsMeta", {META_KEY: dict(asker)})
 
 
 def timed_out(link: Link, tool: str, timeout: float, *, is_default: bool) -> ToolTimeoutError:

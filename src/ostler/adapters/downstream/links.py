@@ -1,6 +1,6 @@
 """One established connection: the SDK's session, its tools, and the signals around it."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudg
 from ostler.adapters.downstream.starts import StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.adapters.downstream.tool_lists import ToolListRepair
+from ostler.adapters.environments import Environments
 from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry, ServerTransport
@@ -39,14 +40,14 @@ class Surroundings:
 
     Attributes:
         log_dir: where stderr logs go.
-        environment: variables that stdio servers may inherit.
+        environments: variables that stdio servers may inherit.
         records: the children's records.
         version: Ostler's version, told to servers.
         turns: limits how many stdio servers are started at once.
     """
 
     log_dir: Path
-    environment: Mapping[str, str]
+    environments: Environments
     records: ChildRecords
     version: str
     turns: StartTurns = field(default_factory=StartTurns)
@@ -250,7 +251,7 @@ def _transport(
         case "stdio":
             return stdio_transport(
                 entry,
-                environment=around.environment,
+                environments=around.environments,
                 stderr_log=around.stderr_log(entry.name),
                 records=around.records,
                 loss=loss,

@@ -23,6 +23,7 @@ from ostler.adapters.downstream.links import Link, Surroundings
 from ostler.adapters.downstream.refusals import denied, no_slot, unavailable, unknown_server, unknown_tool
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.environments import Environments
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError
 from ostler.model.json import JsonMapping
@@ -56,7 +57,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         *,
         builtin: Mapping[str, Server[Any]] = MappingProxyType({}),
         log_dir: Path,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | Environments,
         clock: Clock,
         children_dir: Path | None = None,
     ) -> None:
@@ -66,13 +67,14 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             entries: the configured servers by name; one of transport `builtin` sets the options of a built-in one.
             builtin: servers inside this process by name.
             log_dir: where the servers' stderr logs go.
-            environment: variables that stdio servers may inherit.
+            environment: variables that stdio servers may inherit, or who says which.
             clock: wall time for the snapshots.
             children_dir: where records of child processes are kept; default: `children` beside `log_dir`.
         """
         self._builtin = dict(builtin)
         self._records = ChildRecords(children_dir or log_dir.parent / "children")
-        self._around = Surroundings(log_dir, environment, self._records, _own_version())
+        self.environments = environment if isinstance(environment, Environments) else Environments(environment)
+        self._around = Surroundings(log_dir, self.environments, self._records, _own_version())
         self._clock = clock
         self._tasks: anyio.abc.TaskGroup | None = None
         self._change_callbacks: list[Callable[[str], None]] = []
@@ -227,6 +229,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             raise ConflictError(
                 f"server {name!r} is disabled in mcp.json", next_actions=("remove 'disabled' from its entry",)
             )
+        self.environments.remember(name)
         connection.connect()
 
     def probe_now(self, name: str) -> None:

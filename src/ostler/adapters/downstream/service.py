@@ -38,6 +38,7 @@ class McpServerService(BaseService):
             ServerUnavailableError: the attempt failed; Ostler goes on trying.
             ConflictError: the server is disabled in mcp.json.
         """
+        await self._refresh()
         self._pool.connect(self.name)
         await self._await_connection()
 
@@ -47,6 +48,7 @@ class McpServerService(BaseService):
 
     async def restart(self) -> None:
         """Connect anew, and return when connected. Raises as `start` does."""
+        await self._refresh()
         self._pool.restart(self.name)
         await self._await_connection()
 
@@ -71,6 +73,10 @@ class McpServerService(BaseService):
             "config": entry.masked(),
         }
         return {key: value for key, value in data.items() if value not in (None, "")}
+
+    async def _refresh(self) -> None:
+        if (refresh := self._pool.environments.refresh) is not None:
+            await refresh()
 
     async def _await_connection(self) -> None:
         timeout = self._pool.entry(self.name).options.connect_seconds

@@ -24,12 +24,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
+from ostler.adapters.asking import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
 from ostler.adapters.downstream.faults import Fault
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise
 from ostler.adapters.downstream.installers import broken_cache
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
+from ostler.adapters.environments import Environments, find_program, searched
 from ostler.model.servers import ServerEntry
 
 SAFE_ENVIRONMENT: Final = (
@@ -85,7 +87,7 @@ def child_environment(entry: ServerEntry, environment: Mapping[str, str]) -> dic
 async def stdio_transport(
     entry: ServerEntry,
     *,
-    environment: Mapping[str, str],
+    environments: Environments,
     stderr_log: Path,
     records: ChildRecords,
     loss: LossSignal,
@@ -101,8 +103,9 @@ async def stdio_transport(
         ConnectFailedError: the program cannot be started.
     """
     with StderrLog(stderr_log) as log:
-        env = child_environment(entry, environment)
-        process = await _spawn(entry, env)
+        env = child_environment(entry, without_own(await environments.of(entry.name)))
+        program, env = await _found(entry, env, environments)
+        process = await _spawn(entry, program, env)
         # No await before the shielded end below is armed: a cancellation in between would leak the process.
         child = _Child(entry, process, env, log=log, records=records, loss=loss, facts=facts)
         async with anyio.create_task_group() as tasks:
@@ -115,16 +118,24 @@ async def stdio_transport(
                     await child.end()
 
 
-async def _spawn(entry: ServerEntry, env: Mapping[str, str]) -> Process:
+async def _found(entry: ServerEntry, env: dict[str, str], environments: Environments) -> tuple[str, dict[str, str]]:
     if entry.cwd is not None and not await anyio.Path(entry.cwd).is_dir():
         raise ConnectFailedError(f"its folder (cwd) {entry.cwd!r} does not exist")
-    program = shutil.which(entry.command, path=env.get("PATH"))
+    fallback = None if "PATH" in entry.env else await environments.base()
+    program, found_env = find_program(entry.command, env, fallback)
     if program is None and entry.cwd is not None:
         program = shutil.which(str(Path(entry.cwd) / entry.command))
     if program is None:
+        environments.lacking[entry.name] = entry.command
         raise ConnectFailedError(
-            f"the command {entry.command!r} was not found; install it, or give its full path in mcp.json"
+            f"the command {entry.command!r} was not found; install it, or give its full path in mcp.json, or start "
+            f"the server from where it is found ({searched(env)})"
         )
+    environments.lacking.pop(entry.name, None)
+    return program, found_env
+
+
+async def _spawn(entry: ServerEntry, program: str, env: Mapping[str, str]) -> Process:
     try:
         return await anyio.open_process(
             [program, *entry.args], env=dict(env), cwd=entry.cwd, start_new_session=sys.platform != "win32"

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ostler.adapters.asking import without_own
+from ostler.adapters.environments import find_program, searched
 from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest
 from ostler.adapters.process.trees import KEY_VARIABLE, TOKEN_VARIABLE
@@ -19,10 +20,6 @@ from ostler.model.errors import ArgumentError, OperationError
 
 PORT_PLACEHOLDER = "{port}"
 PYTHON_PLACEHOLDER = "{python}"
-
-_OWN_PREFIX = "OSTLER_"
-_OWN_VARIABLES = ("PYTHONHOME", "__PYVENV_LAUNCHER__")
-"""Set for Ostler's own interpreter; another Python breaks with them."""
 
 
 class Child(subprocess.Popen[bytes]):
@@ -46,13 +43,21 @@ class Launch:
         return f"Launch({self.label!r}, cwd={str(self.cwd)!r})"
 
     @classmethod
-    def of(cls, request: StartRequest, *, port: int | None, inherited: Mapping[str, str]) -> "Launch":
+    def of(
+        cls,
+        request: StartRequest,
+        *,
+        port: int | None,
+        inherited: Mapping[str, str],
+        fallback: Mapping[str, str] | None = None,
+    ) -> "Launch":
         """Return what `request` means on this machine.
 
         Args:
             request: the arguments of `start`.
             port: replaces `{port}`; None leaves it as it is.
-            inherited: Ostler's own environment.
+            inherited: the environment that the request's own variables come on top of.
+            fallback: has the PATH in which a program is looked for that `inherited` does not have.
 
         Raises:
             ArgumentError: the command is empty or cannot be split, or cwd is not absolute.
@@ -60,11 +65,7 @@ class Launch:
         """
         account = None if request.user is None else account_of(request.user)
         cwd = _working_folder(request, account)
-        env = {
-            name: value
-            for name, value in inherited.items()
-            if not name.startswith(_OWN_PREFIX) and name not in _OWN_VARIABLES
-        }
+        env = without_own(inherited)
         if account is not None:
             env.update(account.variables)
         if port is not None:
@@ -78,7 +79,7 @@ class Launch:
             return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account)
         words = _words(request)
         argv = [with_port(word, port) for word in words]
-        argv[0] = _program(argv[0], cwd, env)
+        argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account)
 
     def spawn(self, log: BinaryIO, *, key: str, token: str) -> Child:
@@ -207,10 +208,12 @@ def _working_folder(request: StartRequest, account: Account | None) -> Path:
     return cwd
 
 
-def _program(word: str, cwd: Path, env: Mapping[str, str]) -> str:
-    """Return the path of the program `word`, looked up as the child itself would."""
+def _program(
+    word: str, cwd: Path, env: dict[str, str], fallback: Mapping[str, str] | None
+) -> tuple[str, dict[str, str]]:
+    """Return the path of the program `word`, looked up as the child itself would, and the environment to run it in."""
     if word == PYTHON_PLACEHOLDER:
-        return sys.executable
+        return sys.executable, env
     expanded = Path(word).expanduser() if word.startswith("~") else Path(word)
     if expanded.name != word:
         path = cwd / expanded
@@ -221,15 +224,15 @@ def _program(word: str, cwd: Path, env: Mapping[str, str]) -> str:
                 f"command {str(path)!r} is not executable",
                 next_actions=("make it executable, or name its interpreter",),
             )
-        return str(path)
-    found = shutil.which(word, path=env.get("PATH", os.defpath))
+        return str(path), env
+    found, extended = find_program(word, env, fallback)
     if found is not None:
         # A PATH with relative folders gives a relative answer, which means the child's folder.
-        return str(cwd / found)
+        return str(cwd / found), extended
     if word in ("python", "python3"):
-        return sys.executable
+        return sys.executable, env
     raise OperationError(
-        f"command not found: {word!r} is in no folder of PATH",
+        f"command not found: {word!r} is in no folder of PATH; {searched(env)}",
         next_actions=("install it, give its whole path, or set PATH in env",),
     )
 

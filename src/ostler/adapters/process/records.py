@@ -42,6 +42,7 @@ class ProcessRecord(BaseModel):
         exited_at: when the exit was noticed; None while it runs.
         exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
+        environment: what it was started in, without what the request set; for a start again that nobody asks for.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,6 +69,7 @@ class ProcessRecord(BaseModel):
     exit_signal: str | None = None
     exit_known: bool = False
     swept: bool = False
+    environment: Annotated[Mapping[str, str] | None, Field(repr=False)] = None
 
 
 class RecordFolder:

@@ -1,11 +1,12 @@
 """The process server as an MCP server: its tools, their schemas, and errors as tool results."""
 
 import difflib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import anyio
 import mcp_types as types
@@ -13,6 +14,8 @@ from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from pydantic import BaseModel, ValidationError
 
+from ostler.adapters.asking import META_KEY, without_own
+from ostler.adapters.environments import Environments
 from ostler.adapters.process import queries
 from ostler.adapters.process.contract import (
     FreePortRequest,
@@ -48,6 +51,19 @@ ResultT = TypeVar("ResultT", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What comes with a call beside its arguments.
+
+    Attributes:
+        progress: told what is waited for.
+        environment: that of the one who asks, when Ostler knows it.
+    """
+
+    progress: Progress
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tool(Generic[RequestT, ResultT]):
     """One tool: what it is called, takes, does and gives; `text` tells its result to people."""
 
@@ -56,7 +72,7 @@ class Tool(Generic[RequestT, ResultT]):
     description: str
     request: type[RequestT]
     result: type[ResultT]
-    run: Callable[[Supervisor, RequestT, Progress], Awaitable[ResultT]]
+    run: Callable[[Supervisor, RequestT, Asked], Awaitable[ResultT]]
     text: Callable[[ResultT], str]
     read_only: bool = False
     destructive: bool = False
@@ -79,20 +95,22 @@ class Tool(Generic[RequestT, ResultT]):
             ),
         )
 
-    async def call(self, supervisor: Supervisor, arguments: JsonMapping, progress: Progress) -> types.CallToolResult:
+    async def call(self, supervisor: Supervisor, arguments: JsonMapping, asked: Asked) -> types.CallToolResult:
         """Check `arguments`, run the tool, and return its result as structure and as text.
 
         Raises:
             OstlerError: the tool's own, or ArgumentError naming every argument that does not fit.
         """
-        result = await self.run(supervisor, _validated(self.request, arguments), progress)
+        result = await self.run(supervisor, _validated(self.request, arguments), asked)
         return types.CallToolResult(
             content=[types.TextContent(type="text", text=self.text(result))],
             structured_content=result.model_dump(mode="json", by_alias=True, exclude_none=True),
         )
 
 
-def build_process_server(root: Path, *, on_exit: Callable[[str], None] | None = None) -> Server[None]:
+def build_process_server(
+    root: Path, *, on_exit: Callable[[str], None] | None = None, environments: Environments | None = None
+) -> Server[None]:
     """Return the MCP server that runs local processes; connect it in-process with `mcp.Client(server)`.
 
     Nothing is touched until a client connects: then the folder is read and processes that still run are adopted. One
@@ -101,8 +119,9 @@ def build_process_server(root: Path, *, on_exit: Callable[[str], None] | None = 
     Args:
         root: the folder for records and logs, made with mode 0700.
         on_exit: called with its key, in the event loop and at once, when a process has ended.
+        environments: what a process is started in when its caller sends no environment; default: this process's.
     """
-    supervisor = Supervisor(root, on_exit)
+    supervisor = Supervisor(root, on_exit, environments=environments or Environments(without_own(os.environ)))
     tools: dict[str, Tool[Any, Any]] = {tool.name: tool for tool in _tools()}
     listed = types.ListToolsResult(tools=listed_tools())
 
@@ -126,7 +145,8 @@ def build_process_server(root: Path, *, on_exit: Callable[[str], None] | None = 
             tool = tools.get(params.name)
             if tool is None:
                 raise NotFoundError("tool", params.name, known=list(tools))
-            return await tool.call(supervisor, params.arguments or {}, context.session.report_progress)
+            asked = Asked(context.session.report_progress, _environment_in(params.meta))
+            return await tool.call(supervisor, params.arguments or {}, asked)
         except OstlerError as error:
             return types.CallToolResult(content=[types.TextContent(type="text", text=str(error))], is_error=True)
 
@@ -150,22 +170,22 @@ SAVE_SECONDS = 5.0
 
 
 def _tools() -> tuple[Tool[Any, Any], ...]:
-    async def start(supervisor: Supervisor, request: StartRequest, progress: Progress) -> StartResult:
-        return await supervisor.start(request, progress)
+    async def start(supervisor: Supervisor, request: StartRequest, asked: Asked) -> StartResult:
+        return await supervisor.start(request, asked.progress, environment=asked.environment)
 
-    async def stop(supervisor: Supervisor, request: StopRequest, _: Progress) -> StopResult:
+    async def stop(supervisor: Supervisor, request: StopRequest, _: Asked) -> StopResult:
         return await supervisor.stop(request)
 
-    async def status(supervisor: Supervisor, request: StatusRequest, _: Progress) -> StatusResult:
+    async def status(supervisor: Supervisor, request: StatusRequest, _: Asked) -> StatusResult:
         return await queries.status(supervisor, request)
 
-    async def logs(supervisor: Supervisor, request: LogsRequest, _: Progress) -> LogsResult:
+    async def logs(supervisor: Supervisor, request: LogsRequest, _: Asked) -> LogsResult:
         return await queries.logs(supervisor, request)
 
-    async def list_(supervisor: Supervisor, request: ListRequest, _: Progress) -> ListResult:
+    async def list_(supervisor: Supervisor, request: ListRequest, _: Asked) -> ListResult:
         return await queries.list_processes(supervisor, request)
 
-    async def free_port(supervisor: Supervisor, request: FreePortRequest, _: Progress) -> FreePortResult:
+    async def free_port(supervisor: Supervisor, request: FreePortRequest, _: Asked) -> FreePortResult:
         return await queries.free_port(supervisor, request)
 
     return (
@@ -255,6 +275,11 @@ def _list_text(result: ListResult) -> str:
     lines = [f"{len(result.processes)} of {result.total} processes"]
     lines += [f"{process.key}: {process.state}, pid {process.pid}" for process in result.processes]
     return "\n".join(lines)
+
+
+def _environment_in(meta: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    found: object = (meta or {}).get(META_KEY)
+    return cast("Mapping[str, str]", found) if isinstance(found, dict) else None
 
 
 def _validated(model: type[RequestT], arguments: JsonMapping) -> RequestT:

@@ -1,8 +1,7 @@
 """Starts, ends and looks after the processes of one folder; takes over those of an earlier Ostler."""
 
-import os
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
+from ostler.adapters.environments import Environments
 from ostler.adapters.process.contract import Probe, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.endings import end_tree
 from ostler.adapters.process.entries import Entry, Observation
@@ -55,10 +55,12 @@ class Supervisor:
     Args:
         root: the folder.
         on_exit: called with the key, in the event loop, when the end of a process is noticed.
+        environments: what a process is started in that nobody asks for.
     """
 
-    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None) -> None:
+    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None, *, environments: Environments) -> None:
         self._on_exit = on_exit
+        self._environments = environments
         self._exits: ExitWatch | None = None
         self.folder = RecordFolder(root)
         self.ports = PortBook()
@@ -84,8 +86,19 @@ class Supervisor:
                 for entry in self.entries.values():
                     entry.ended = self._ended
 
-    async def start(self, request: StartRequest, progress: Progress | None = None) -> StartResult:
+    async def start(
+        self,
+        request: StartRequest,
+        progress: Progress | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> StartResult:
         """Start a process, or find it running; see the tool `start`.
+
+        Args:
+            request: what to start.
+            progress: told what is waited for.
+            environment: that of the one who asks; None: as the key was started before, else that of a login shell.
 
         Raises:
             ArgumentError: the request contradicts itself.
@@ -95,7 +108,7 @@ class Supervisor:
         """
         _check(request)
         async with self._exclusive(request.key):
-            entry, already = await self._start_or_join(request)
+            entry, already = await self._start_or_join(request, environment)
         if request.ready is not None and not request.ready.is_empty:
             probe = probe_with_port(request.ready, entry.record.port)
             log_path = self.folder.log_path(request.key)
@@ -199,7 +212,7 @@ class Supervisor:
 
     # -- start ---------------------------------------------------------------------------------------------
 
-    async def _start_or_join(self, request: StartRequest) -> tuple[Entry, bool]:
+    async def _start_or_join(self, request: StartRequest, environment: Mapping[str, str] | None) -> tuple[Entry, bool]:
         earlier = self.entries.get(request.key)
         if earlier is not None:
             match earlier.refresh():
@@ -218,8 +231,11 @@ class Supervisor:
                         await self._end(earlier, graceful_signal(earlier.record.stop_signal), FAILED_START_GRACE)
         port = await self._choose_port(request, earlier)
         try:
+            base = await self._environments.base()
+            kept = environment if environment is not None else earlier.record.environment if earlier else None
+            inherited = base if kept is None else kept
             launch = await anyio.to_thread.run_sync(
-                lambda: Launch.of(request, port=port, inherited=os.environ), abandon_on_cancel=True
+                lambda: Launch.of(request, port=port, inherited=inherited, fallback=base), abandon_on_cancel=True
             )
             token = secrets.token_hex(16)
             record = ProcessRecord(
@@ -233,6 +249,7 @@ class Supervisor:
                 log_max_bytes=request.log_max_bytes,
                 host=request.host,
                 port=port,
+                environment=kept,
             )
             # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
             with anyio.CancelScope(shield=True):

@@ -2,7 +2,7 @@
 
 Each is one line of JSON whose first key is `ostler`; no JSON-RPC message has that key. A connection opens with
 
-    → {"ostler": "hello", "protocol": 1, "version": "0.1.0", "directory": "/home/ann/shop", "nonce": …, "proof": …}
+    → {"ostler": "hello", "protocol": 1, "version": "0.1.0", "directory": …, "environment": {…}, "nonce": …, "proof": …}
     ← {"ostler": "welcome", "protocol": 1, "version": "0.1.0", "pid": 4711, "proof": …}
 
 and carries MCP from there on, or with a request (`status`, `stop`, `handover`), which is answered by one line.
@@ -24,6 +24,9 @@ PREFIX: Final = b'{"ostler":'
 
 LINE_LIMIT: Final = 16 * 1024
 """Bytes of one line of ours; longer ones come from something that is not Ostler."""
+
+GREETING_LIMIT: Final = 1024 * 1024
+"""Bytes of the line that opens a connection, which carries the client's environment."""
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds for a server to answer a hello or a request; it does so without waiting for anything but its own turn."""

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ostler.model.durations import parse_duration
 
     idle_exit = None if options.idle_exit is None else parse_duration(options.idle_exit)
-    source = application_source(place.paths, toolset=options.toolset)
+    source = application_source(place.paths, toolset=options.toolset, background=True)
     return run_server(place, lock, source, background=True, idle_exit=idle_exit)
 
 

@@ -1,32 +1,42 @@
 """The real application as the server process hosts it."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.environments import LoginShell
 from ostler.faces.application import open_application
+from ostler.faces.client_environment import client_joined
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import Toolset
 
 
-def application_source(paths: Paths, *, toolset: Toolset = "full", stop_on_exit: bool = False) -> HostedSource:
+def application_source(
+    paths: Paths, *, toolset: Toolset = "full", stop_on_exit: bool = False, background: bool = False
+) -> HostedSource:
     """Return what opens Ostler's application over the folders in `paths`.
 
     Args:
         paths: the configuration and the state folder.
         toolset: which of Ostler's tools clients see.
         stop_on_exit: stop every service when the server ends, in place of leaving persisted ones running.
+        background: whoever needed the server first has started it: what nobody asks for gets a login shell's
+            environment in place of theirs.
     """
 
     @asynccontextmanager
     async def open_hosted() -> AsyncGenerator[Hosted]:
-        async with open_application(paths, stop_on_exit=stop_on_exit) as app:
+        login = LoginShell(os.environ) if background else None
+        async with open_application(paths, stop_on_exit=stop_on_exit, programs=login) as app:
             yield Hosted(
                 build_server(app, toolset),
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
+                joined=partial(client_joined, app),
             )
 
     return open_hosted

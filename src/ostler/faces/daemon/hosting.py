@@ -1,6 +1,6 @@
 """What a server process serves: the seam between the process and the application in it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -25,6 +25,7 @@ class Hosted:
             quick, called now and then.
         idle_exit: seconds without client and work until the process ends; None never ends it.
         shutdown_timeout: seconds that closing the application takes at most.
+        joined: called with the environment of each client that comes (None: not known) before it is served.
         initialization_options: what `initialize` is answered with; None takes the server's own.
     """
 
@@ -32,6 +33,7 @@ class Hosted:
     has_work: Callable[[], bool]
     idle_exit: float | None = IDLE_EXIT
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
+    joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     initialization_options: InitializationOptions | None = None
 
 

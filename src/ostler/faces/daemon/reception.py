@@ -10,7 +10,16 @@ from typing import Any, Final
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
 
-from ostler.faces.bridge.greeting import ANSWER_TIMEOUT, LINE_LIMIT, PROTOCOL, decode_line, encode_line, proof, proves
+from ostler.faces.bridge.greeting import (
+    ANSWER_TIMEOUT,
+    GREETING_LIMIT,
+    LINE_LIMIT,
+    PROTOCOL,
+    decode_line,
+    encode_line,
+    proof,
+    proves,
+)
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.client_facts import client_of
 from ostler.faces.daemon.hosting import Hosted
@@ -133,7 +142,9 @@ class Reception:
                 if self._ending:
                     outgoing.finish(encode_line("bye", reason=self._ending))
                 try:
-                    with client_of(hello):
+                    with client_of(hello) as client:
+                        if self._hosted.joined is not None:
+                            await self._hosted.joined(client.environment)
                         await server.run(incoming, outgoing, options)
                 finally:
                     del self._open[outgoing]
@@ -171,7 +182,7 @@ async def _read_line(stream: SocketStream) -> tuple[bytes, bytes]:
     """Return the first line, and what was read behind it."""
     received = b""
     with suppress(anyio.EndOfStream):
-        while b"\n" not in received and len(received) < LINE_LIMIT:
+        while b"\n" not in received and len(received) < GREETING_LIMIT:
             received += await stream.receive(LINE_LIMIT)
     line, _, rest = received.partition(b"\n")
     return line, rest

@@ -1,0 +1,232 @@
+"""Whose environment a program gets: that of the one who asks for it, else that of a login shell, never Ostler's own.
+
+A bridge and the command line send their environment with their greeting; it is in force for the calls of their
+connection, and kept for what they start.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.asking import asker_environment, without_own
+
+_SESSION: Final = (
+    "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TMPDIR", "TZ", "DISPLAY", "WAYLAND_DISPLAY",
+    "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+    "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_SESSION_TYPE", "SYSTEMROOT",
+)  # fmt: skip
+_DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INTERACTIVE: Final = frozenset({"bash", "zsh"})
+_SHELLS: Final = frozenset({"bash", "zsh", "sh", "dash", "ksh", "fish"})
+_SHELL_SECONDS: Final = 5.0
+_FRESH_SECONDS: Final = 30.0
+_MARK: Final = "__ostler_environment__"
+_SHOWN_PATH: Final = 400
+
+
+class LoginShell:
+    """What a fresh login of the user would have in its environment; read when it is needed, and again when it is old.
+
+    Args:
+        inherited: this process's environment: says who the user is, and is used where the shell does not answer.
+    """
+
+    def __init__(self, inherited: Mapping[str, str]) -> None:
+        self._inherited = inherited
+        self._known: Mapping[str, str] | None = None
+        self._read_at = 0.0
+        self._reading = anyio.Lock()
+
+    async def read(self) -> Mapping[str, str]:
+        """Return the environment; takes as long as the user's shell takes to start, at most five seconds."""
+        async with self._reading:
+            if self._known is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
+                found = await anyio.to_thread.run_sync(login_environment, self._inherited)
+                self._known = found or self._known or without_own(self._inherited)
+                self._read_at = time.monotonic()
+            return self._known
+
+
+def login_environment(inherited: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what the user's login shell has in its environment; None when it does not answer. Blocks."""
+    if os.name != "posix":
+        return None
+    shell = _shell(inherited)
+    name = Path(shell).name
+    script = "import json,os,sys;m=sys.argv[1];print(m+json.dumps(dict(os.environ))+m)"
+    line = f"'{sys.executable}' -I -c '{script}' {_MARK}"
+    if "'" in sys.executable:
+        return None
+    flags = ["-i", "-l", "-c"] if name in _INTERACTIVE else ["-l", "-c"]
+    clean = {key: inherited[key] for key in _SESSION if key in inherited}
+    clean |= {key: value for key, value in inherited.items() if key.startswith("LC_")}
+    clean |= {"SHELL": shell, "TERM": "dumb", "PATH": _DEFAULT_PATH}
+    said = _output_of([shell, *flags, line], clean)
+    _, mark, rest = said.partition(_MARK)
+    text, end, _ = rest.partition(_MARK)
+    if not mark or not end:
+        return None
+    with suppress(ValueError):
+        found: dict[str, str] = json.loads(text)
+        for passing in ("_", "SHLVL", "OLDPWD", "PWD", "TERM"):
+            found.pop(passing, None)
+        return without_own(found)
+    return None
+
+
+def _output_of(command: list[str], environment: Mapping[str, str]) -> str:
+    try:
+        process = subprocess.Popen(  # noqa: S603 (the user's own shell, with a line of ours)
+            command,
+            env=dict(environment),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return ""
+    with process:
+        try:
+            said, _ = process.communicate(timeout=_SHELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+    return said.decode("utf-8", "replace")
+
+
+def _shell(inherited: Mapping[str, str]) -> str:
+    shell = inherited.get("SHELL", "")
+    if not shell:
+        import pwd  # noqa: PLC0415 (not there on Windows)
+
+        with suppress(KeyError):
+            shell = pwd.getpwuid(os.getuid()).pw_shell
+    return shell if Path(shell).name in _SHELLS and os.access(shell, os.X_OK) else "/bin/sh"
+
+
+class Environments:
+    """Which variables each downstream server is started with.
+
+    Args:
+        base: what a server gets that nobody asked for: a mapping, or a login shell.
+
+    Attributes:
+        lacking: the programs that were not found, by server.
+        refresh: called before a server is started that somebody asks for, to take their variables for its entry.
+    """
+
+    def __init__(self, base: Mapping[str, str] | LoginShell) -> None:
+        self._base = base
+        self._asked: dict[str, Mapping[str, str]] = {}
+        self.lacking: dict[str, str] = {}
+        self.refresh: Callable[[], Awaitable[None]] | None = None
+
+    async def base(self) -> Mapping[str, str]:
+        """Return what is used where nobody asks."""
+        return await self._base.read() if isinstance(self._base, LoginShell) else self._base
+
+    def remember(self, server: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start `server` with `environment` from now on, or with that of the one who asks now, if one does."""
+        asked = asker_environment() if environment is None else environment
+        if asked is not None:
+            self._asked[server] = asked
+
+    def forget(self, server: str) -> None:
+        """Forget who asked for `server`."""
+        self._asked.pop(server, None)
+
+    async def of(self, server: str) -> Mapping[str, str]:
+        """Return what `server` is started with."""
+        asked = self._asked.get(server)
+        return await self.base() if asked is None else asked
+
+
+def find_program(
+    word: str, environment: Mapping[str, str], fallback: Mapping[str, str] | None = None
+) -> tuple[str | None, dict[str, str]]:
+    """Return the path of the program `word` and the environment to run it in.
+
+    A program that only the PATH of `fallback` has is run with its folders behind those of `environment`: a desktop
+    program's PATH has none of the folders that a login shell adds.
+    """
+    found = shutil.which(word, path=environment.get("PATH", os.defpath))
+    if found is not None or fallback is None:
+        return found, dict(environment)
+    found = shutil.which(word, path=fallback.get("PATH", os.defpath))
+    if found is None:
+        return None, dict(environment)
+    folders = environment.get("PATH", "").split(os.pathsep)
+    more = [part for part in fallback.get("PATH", "").split(os.pathsep) if part not in folders]
+    return found, {**environment, "PATH": os.pathsep.join(filter(None, [*folders, *more]))}
+
+
+def searched(environment: Mapping[str, str]) -> str:
+    """Return in words which PATH was searched, shortened."""
+    path = environment.get("PATH", os.defpath)
+    shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
+    return f"the PATH that was searched is {shown!r}"
+
+
+class LiveEnvironment(Mapping[str, str]):
+    """The variables that `mcp.json` may name: this process's, and over them those of the ones who ask.
+
+    Attributes:
+        named: the variables that were looked up since `begin`.
+        missing: those of them that are not set.
+    """
+
+    def __init__(self, base: Mapping[str, str]) -> None:
+        self._base = base
+        self._taken: dict[str, str] = {}
+        self.named: set[str] = set()
+        self.missing: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.named.add(name)
+        if name in self._taken:
+            return self._taken[name]
+        try:
+            return self._base[name]
+        except KeyError:
+            self.missing.add(name)
+            raise
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._base, **self._taken})
+
+    def __len__(self) -> int:
+        return len({**self._base, **self._taken})
+
+    def begin(self) -> None:
+        """Forget what was looked up: the file is read anew."""
+        self.named.clear()
+        self.missing.clear()
+
+    def take_missing(self, environment: Mapping[str, str]) -> bool:
+        """Take from `environment` what is not set here; return whether there was anything."""
+        return self._take(environment, self.missing)
+
+    def take_changed(self, environment: Mapping[str, str]) -> bool:
+        """Take from `environment` what has another value there; return whether there was anything."""
+        return self._take(environment, self.named)
+
+    def _take(self, environment: Mapping[str, str], names: set[str]) -> bool:
+        known = {**self._base, **self._taken}
+        found = {name: environment[name] for name in names if name in environment}
+        found = {name: value for name, value in found.items() if known.get(name) != value}
+        self._taken |= found
+        return bool(found)
