@@ -7,6 +7,7 @@ import pytest
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import proves_absence
+from ostler.rules.answers.responses import without_reason
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,10 @@ def test_a_failure_proves_it_only_where_the_class_says_what_success_means() -> N
     assert not proves_absence(failed, None)
     assert not proves_absence(failed, Expectation(contains="running"))
     assert proves_absence(failed, Expectation(success=True))
+
+
+def test_a_failure_without_a_reason_proves_nothing() -> None:
+    expectation = Expectation(success=True)
+    assert proves_absence(ToolResponse(None, text="no such kernel", is_error=True), expectation)
+    silent = without_reason(ToolResponse(None, is_error=True), "s/status")
+    assert not proves_absence(silent, expectation)

@@ -90,3 +90,44 @@ def test_the_json_schema_asks_for_what_has_no_default() -> None:
     assert schema["required"] == ["port"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["port"] == {"type": "integer", "minimum": 1, "maximum": 65535}
+
+
+SENT_AS_TEXT: list[tuple[dict[str, object], object, object]] = [
+    ({"type": "integer"}, "5173", 5173),
+    ({"type": "integer"}, "-1", -1),
+    ({"type": "number"}, "0.5", 0.5),
+    ({"type": "number"}, "1e3", 1000.0),
+    ({"type": "boolean"}, "true", True),
+    ({"type": "boolean"}, "False", False),
+    ({"type": "array"}, '["a", 1]', ["a", 1]),
+    ({"type": "array", "items": {"type": "integer"}}, ["1", 2], [1, 2]),
+    ({"type": "array", "items": {"type": "integer"}}, '["1", "2"]', [1, 2]),
+    ({"type": "object"}, '{"a": "b"}', {"a": "b"}),
+    ({"type": "string"}, "5173", "5173"),
+]
+
+
+@pytest.mark.parametrize(("spec", "sent", "taken"), SENT_AS_TEXT)
+def test_a_text_that_stands_for_one_value_is_that_value(spec: dict[str, object], sent: object, taken: object) -> None:
+    made = validate_args({"a": ArgSpec.model_validate(spec)}, {"a": sent})["a"]
+    assert made == taken
+    assert type(made) is type(taken)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        ("integer", ""), ("integer", "0x10"), ("integer", "010"), ("integer", "1_000"), ("integer", "80 80"),
+        ("integer", "five"), ("integer", True), ("number", "NaN"), ("number", "1e999"), ("number", ".5"),
+        ("boolean", "yes"), ("boolean", "1"), ("boolean", 1), ("boolean", ""),
+        ("array", "a, b"), ("array", "[1,"), ("array", "{}"), ("object", "[]"), ("object", ""),
+    ],
+)  # fmt: skip
+def test_a_text_that_stands_for_nothing_is_refused(kind: str, sent: object) -> None:
+    with pytest.raises(ArgumentError, match=f"expected {kind}"):
+        validate_args({"a": ArgSpec.model_validate({"type": kind})}, {"a": sent})
+
+
+def test_a_number_sent_as_text_is_still_held_against_its_limits() -> None:
+    with pytest.raises(ArgumentError, match="greater than the maximum of 10"):
+        validate_args({"a": ArgSpec(type="integer", maximum=10)}, {"a": "11"})

@@ -9,8 +9,10 @@ from tests.support.answers import answer, text_answer
 
 from ostler.model.errors import ExtractionError, OstlerError
 from ostler.model.manifest import OutputSpec
+from ostler.model.responses import ToolResponse
 from ostler.rules.answers.extraction import (
     coerce,
+    compile_path,
     extract_from_response,
     process_tool_outputs,
     render_outputs,
@@ -178,3 +180,32 @@ def test_any_path_finds_something_or_is_an_extraction_error(path: str) -> None:
     except OstlerError as error:
         summary = error.summary
         assert "path" in summary or "JMESPath" in summary
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("split(logFile, '/')", "there is no function 'split'; take it with a 'regex' or a template instead"),
+        ("items[?starts_wth(name, 'a')]", "there is no function 'starts_wth'; did you mean 'starts_with'?"),
+        ("length(a, b)", "function 'length' takes 1 argument, not 2"),
+        ("{a: merge()}", "function 'merge' takes at least 1 argument, not 0"),
+        ("[&name]", "'&' stands only before an argument of a function"),
+    ],
+)
+def test_functions_of_jmespath_are_known_beforehand(path: str, problem: str) -> None:
+    with pytest.raises(ExtractionError) as caught:
+        compile_path(path)
+    assert problem in caught.value.summary
+
+
+@pytest.mark.parametrize(
+    "path", ["sort_by(items, &name)[0].id", "not_null(a, b, c)", "max_by(a, &b) | @.c", "length(@)"]
+)
+def test_functions_of_jmespath_that_are_there_compile(path: str) -> None:
+    compile_path(path)
+
+
+def test_a_regex_searches_the_json_of_an_answer_without_text() -> None:
+    response = ToolResponse(value={"url": "http://127.0.0.1:8080/"}, structured={"url": "http://127.0.0.1:8080/"})
+    taken = process_tool_outputs({"port": output(regex=r":(\d+)/", type="integer")}, response, {})
+    assert taken == {"port": 8080}

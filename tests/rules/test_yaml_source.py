@@ -141,3 +141,18 @@ def test_any_text_is_read_or_refused_with_findings(text: str) -> None:
     for document in documents:
         json.dumps(document.value)
     assert all(finding.message for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("written", "again"),
+    [("3.10", "3.1"), ("1e3", "1000"), ("0x1F", "31"), ("1.0", "1"), ("+1", "1"), ("1.", "1"), ("0o17", "15")],
+)
+def test_a_number_that_is_written_otherwise_again_is_known(written: str, again: str) -> None:
+    [document] = load_documents(f"a: [{{b: {written}}}]")
+    assert list(document.rewritten_numbers()) == [(("a", 0, "b"), written, again)]
+
+
+@pytest.mark.parametrize("written", ["3", "-3", "3.1", "0", '"3.10"', "3.10.1", "v1.0", "true", "1_000"])
+def test_what_is_written_alike_again_is_not(written: str) -> None:
+    [document] = load_documents(f"a: {written}")
+    assert list(document.rewritten_numbers()) == []

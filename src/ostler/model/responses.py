@@ -1,5 +1,6 @@
 """What a tool answered, normalised once for everything that looks at it."""
 
+import json
 from dataclasses import dataclass, field
 
 from ostler.model.json import JsonObject, JsonValue
@@ -27,3 +28,10 @@ class ToolResponse:
     structured: JsonValue = field(default=None, repr=False)
     duration: float = 0.0
     is_silent: bool = False
+
+    @property
+    def readable(self) -> str:
+        """What regular expressions and `contains` search: the text, and the value as JSON when there is none."""
+        if self.text.strip() or self.value is None:
+            return self.text
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=str)

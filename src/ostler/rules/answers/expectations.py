@@ -84,7 +84,7 @@ def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iter
         yield _path_condition(response, path, wanted)
     for expression in _listed(expectation.jmespath):
         yield _expression_condition(response, expression)
-    text = response.text or ("" if response.value is None else json.dumps(response.value, ensure_ascii=False))
+    text = response.readable
     for part in _listed(expectation.contains):
         found = f"the answer contains {_json(part)}" if part in text else f"the answer was {_json(text)}"
         yield _Condition(part in text, found, f"it to contain {_json(part)}")

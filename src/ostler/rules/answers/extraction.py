@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, cast
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 from jmespath.parser import ParsedResult
 
 from ostler.model.errors import ExtractionError, TemplateError
@@ -36,11 +38,41 @@ def compile_path(path: str) -> ParsedResult:
         ExtractionError: it is not JMESPath; the text says where and what to write instead.
     """
     try:
-        return jmespath.compile(_LITERAL.sub(_as_json_literal, path))
+        compiled = jmespath.compile(_LITERAL.sub(_as_json_literal, path))
+        problem = _function_problem(compiled.parsed)
     except (JMESPathError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else "the expression is empty"
         hint = "; write it without the leading '$'" if path.startswith("$") else ""
         raise ExtractionError(f"{path!r} is not a JMESPath expression: {reason}{hint}") from None
+    if problem:
+        raise ExtractionError(f"{path!r} is not a JMESPath expression: {problem}")
+    return compiled
+
+
+def _function_problem(node: Mapping[str, Any], *, is_argument: bool = False) -> str:
+    """Return what is wrong with the functions in a parsed expression; the empty text when nothing is."""
+    kind, children = node["type"], cast("list[Any]", node.get("children") or [])
+    if kind == "expref" and not is_argument:
+        return "'&' stands only before an argument of a function, as in sort_by(items, &name)"
+    if kind == "function_expression" and (problem := _call_problem(node["value"], len(children))):
+        return problem
+    parts = [cast("Mapping[str, Any]", child) for child in children if isinstance(child, Mapping)]
+    found = (_function_problem(part, is_argument=kind == "function_expression") for part in parts)
+    return next(filter(None, found), "")
+
+
+def _call_problem(name: str, given: int) -> str:
+    table = cast("Mapping[str, Mapping[str, Any]]", Functions.FUNCTION_TABLE)
+    if name not in table:
+        close = get_close_matches(name, table, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "take it with a 'regex' or a template instead"
+        return f"there is no function {name!r}; {hint}"
+    signature = cast("list[Mapping[str, Any]]", table[name]["signature"])
+    is_open = bool(signature) and bool(signature[-1].get("variadic"))
+    if given == len(signature) or (is_open and given > len(signature)):
+        return ""
+    wanted = f"{len(signature)} argument{'' if len(signature) == 1 else 's'}"
+    return f"function {name!r} takes {'at least ' if is_open else ''}{wanted}, not {given}"
 
 
 def _as_json_literal(match: re.Match[str]) -> str:
@@ -101,7 +133,8 @@ def process_tool_outputs(
 
     A text is a JMESPath expression over the answer's value, or a template when it has `{{`. Templates see the
     answer as `response.{value,text,isError,content,structured}` beside `names`. A regular expression searches the
-    answer's text; its value is the group named like the output, else `value`, else its only group, else the match.
+    answer's text (its JSON, when it has no text); its value is the group named like the output, else `value`, else its
+    only group, else the match.
     What finds nothing takes its default, or null when it is not required.
 
     Raises:
@@ -190,7 +223,7 @@ def _take(name: str, spec: OutputSpec, response: ToolResponse, names: Mapping[st
     if spec.path is not None:
         value = _required(response, spec.path)
     elif spec.regex is not None:
-        match = search(spec.regex, response.text)
+        match = search(spec.regex, response.readable)
         found = match.group(value_group(spec.regex, name)) if match else None
         if found is None:
             raise ExtractionError(f"regex {spec.regex!r} finds nothing")

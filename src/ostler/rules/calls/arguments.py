@@ -1,8 +1,11 @@
 """Arguments of a service against the args that its class declares."""
 
+import contextlib
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -20,6 +23,12 @@ from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.patterns import PatternError, search
 
 _SHOWN = 60
+_MAX_DEPTH = 4
+_MAX_TEXT = 65_536
+_PLAIN_NUMBER = {
+    "integer": re.compile(r"-?(?:0|[1-9][0-9]{0,17})"),
+    "number": re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE][-+]?[0-9]{1,3})?"),
+}
 _TYPES = {
     bool: "boolean",
     int: "integer",
@@ -35,7 +44,8 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject
     """Return `args` with the defaults filled in.
 
     An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
-    integer where one is asked for; nothing else is converted.
+    integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
+    the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
 
     Raises:
         ArgumentError: with every problem at once; values of secret args are never in it.
@@ -44,7 +54,7 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject
     complete: JsonObject = {}
     for name, spec in specs.items():
         if name in args:
-            value = args[name]
+            value = as_meant(spec, args[name])
             found = list(value_problems(name, spec, value))
             problems += found
             complete[name] = _whole(value) if spec.type == "integer" and not found else value
@@ -70,12 +80,58 @@ def args_json_schema(specs: Mapping[str, ArgSpec]) -> JsonObject:
     return schema
 
 
+def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
+    """Return `value` with each text that stands for a value of the type asked for in its place as that value."""
+    for _ in range(_MAX_DEPTH):  # a list written as text may hold numbers written as text
+        try:
+            misread = [error for error in _errors(spec, value) if error.validator == "type"]
+        except (Unresolvable, RecursionError, ArithmeticError):  # what cannot be checked is told by value_problems
+            return value
+        changed = False
+        for error in misread:
+            meant = _meant(error.instance, error.validator_value)
+            if meant is not None:
+                value = _replaced(value, list(error.path), meant)
+                changed = True
+        if not changed:
+            return value
+    return value
+
+
+def _meant(value: JsonValue, kinds: JsonValue) -> JsonValue:
+    """Return the one value of the type `kinds` that the text `value` stands for, or None."""
+    if not isinstance(value, str) or len(value) > _MAX_TEXT:
+        return None
+    text = value.strip()
+    for kind in cast("list[JsonValue]", kinds) if isinstance(kinds, list) else [kinds]:
+        meant: JsonValue = None
+        if kind == "boolean":
+            meant = {"true": True, "false": False}.get(text.lower())
+        elif kind in ("integer", "number") and _PLAIN_NUMBER[kind].fullmatch(text):
+            meant = int(text) if _PLAIN_NUMBER["integer"].fullmatch(text) else float(text)
+        elif kind in ("array", "object") and text[:1] == {"array": "[", "object": "{"}[kind]:
+            with contextlib.suppress(ValueError, RecursionError):
+                meant = json.loads(text)
+        if meant is not None and not (isinstance(meant, float) and not math.isfinite(meant)):
+            return meant
+    return None
+
+
+def _replaced(value: JsonValue, path: Sequence[str | int], meant: JsonValue) -> JsonValue:
+    if not path:
+        return meant
+    first, rest = path[0], path[1:]
+    if isinstance(value, list):
+        items = cast("list[JsonValue]", value)
+        return [_replaced(item, rest, meant) if index == first else item for index, item in enumerate(items)]
+    parts = cast("JsonMapping", value)
+    return {key: _replaced(item, rest, meant) if key == first else item for key, item in parts.items()}
+
+
 def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
     """Yield what is wrong with `value` for the argument `name`, in words that name no secret."""
-    schema = {key: part for key, part in spec.json_schema().items() if key not in ("description", "default")}
-    validator = _validator_class()(schema, registry=Registry[Any]())
     try:
-        errors = cast("list[ValidationError]", list(validator.iter_errors(value)))  # pyright: ignore[reportUnknownMemberType]
+        errors = _errors(spec, value)
         mistyped = [error.path for error in errors if error.validator == "type"]
         errors = [error for error in errors if error.validator == "type" or error.path not in mistyped]
         for error in sorted(errors, key=lambda error: [str(part) for part in error.path]):
@@ -84,6 +140,12 @@ def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
         yield f"argument '{name}': the class's schema refers to {error.ref!r}, which does not exist"
     except (RecursionError, ArithmeticError) as error:
         yield f"argument '{name}' cannot be checked ({type(error).__name__})"
+
+
+def _errors(spec: ArgSpec, value: JsonValue) -> list[ValidationError]:
+    schema = {key: part for key, part in spec.json_schema().items() if key not in ("description", "default")}
+    validator = _validator_class()(schema, registry=Registry[Any]())
+    return cast("list[ValidationError]", list(validator.iter_errors(value)))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _problem(name: str, spec: ArgSpec, error: ValidationError) -> str:

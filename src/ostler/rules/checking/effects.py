@@ -30,6 +30,7 @@ def effect_findings(
     yield from _find_findings(document, service_class, scopes, calls)
     yield from _half_templates(document)
     yield from _stray_quotes(document)
+    yield from _rewritten_numbers(document)
     yield from _swallowed_items(document)
 
 
@@ -156,6 +157,14 @@ def _stray_quotes(document: Document) -> Iterator[Finding]:
         if text.count('"') % 2 and (text.endswith('"') or text.startswith('"')):
             message = f"{text[:60]!r} has one quote without its other, which is taken as a part of the text"
             yield warning(finding_at(document, path, "stray-quote", message, "put the whole value in quotes"))
+
+
+def _rewritten_numbers(document: Document) -> Iterator[Finding]:
+    for path, written, again in document.rewritten_numbers():
+        if path[:2] == CONFIG and "args" in path:
+            message = f"{written} without quotes is the number {again}"
+            fix = f'write "{written}" if the text is meant, and {again} if the number is'
+            yield warning(finding_at(document, path, "rewritten-number", message, fix))
 
 
 def _swallowed_items(document: Document) -> Iterator[Finding]:

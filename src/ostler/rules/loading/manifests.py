@@ -177,7 +177,7 @@ def _identity_findings(document: Document) -> list[Finding]:
     if "kind" in manifest and kind != "ServiceClass":
         close = difflib.get_close_matches(str(kind), ["ServiceClass"], cutoff=0.5)
         fix = "did you mean 'ServiceClass'?" if close else "write 'kind: ServiceClass'"
-        if version == MUSTER_VERSION and kind in _OTHER_KINDS:
+        if version == MUSTER_VERSION and str(kind) in _OTHER_KINDS:
             fix = _OTHER_KINDS[str(kind)]
             if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
                 fix = f"write it in mcp.json, under 'mcpServers': {entry}"

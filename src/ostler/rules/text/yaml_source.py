@@ -5,7 +5,6 @@ the two versions of YAML read differently as numbers (`010`) is refused with an 
 keys, merge keys, own tags and values that JSON cannot hold. Keys are always text, as written.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,13 @@ import yaml
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.rules.text.yaml_numbers import NOT_FINITE, json_number, plain_number
 
 MAX_TEXT = 1_048_576
 """The largest text that is read, in characters."""
 
 MAX_NODES = 100_000
 """The most values one document may hold once its aliases are expanded."""
-
-MAX_DIGITS = 400
-"""The longest number that is read, in characters."""
 
 MAX_DEPTH = 64
 """The deepest nesting that is read."""
@@ -34,12 +31,10 @@ MAX_KEY = 1024
 Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indexes from the root."""
 
-_INT = re.compile(r"[-+]?[0-9]+")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _WORDS: Mapping[str, JsonValue] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -60,6 +55,7 @@ class _Node:
     height: int = 0
     literal: bool = False
     last_line: int = 0
+    written: str = ""
     children: dict[str, "_Node"] | list["_Node"] = field(default_factory=list["_Node"])
     keys: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
@@ -117,6 +113,12 @@ class Document:
             if node.last_line > node.line:
                 first = node.line + 1 - self.line
                 yield path, "\n".join(lines[first : node.last_line + 2 - self.line])
+
+    def rewritten_numbers(self) -> Iterator[tuple[Path, str, str]]:
+        """Yield each number that is another text when it is written again (`3.10`): path, as written, and again."""
+        for path, node in _leaves(self._root, ()):
+            if node.written:
+                yield path, node.written, plain_number(node.value)
 
     def _nearest(self, path: Sequence[str | int]) -> tuple[_Node, int]:
         node = self._root
@@ -293,10 +295,7 @@ class _Builder:
             self._anchors[anchor] = None
         node = _Node(None, *_place(event))
         if isinstance(event, yaml.ScalarEvent):
-            node.literal = event.style == "|"
-            if not event.style and event.end_mark is not None:
-                node.last_line = event.end_mark.line
-            node.value = self._scalar(event)
+            self._plain(node, event)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._check_tag(event, "seq")
             self._sequence(node, events, depth)
@@ -308,6 +307,14 @@ class _Builder:
         if anchor is not None:
             self._anchors[anchor] = node
         return node
+
+    def _plain(self, node: _Node, event: yaml.ScalarEvent) -> None:
+        node.literal = event.style == "|"
+        if not event.style and event.end_mark is not None:
+            node.last_line = event.end_mark.line
+        node.value = self._scalar(event)
+        if type(node.value) in (int, float) and plain_number(node.value) != event.value:
+            node.written = str(event.value)
 
     def _alias(self, event: yaml.AliasEvent, depth: int) -> _Node:
         name = str(event.anchor)
@@ -426,21 +433,12 @@ class _Builder:
                 "or the number without its leading zero",
             )
             return text
-        if not (_FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text)):
+        if not (_FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text)):
             bases = [base for pattern, base in ((_OCTAL, 8), (_HEX, 16)) if pattern.fullmatch(text)]
             return int(text, bases[0]) if bases else text
-        number = _number(text)
+        number = json_number(text)
         if number is None:
             self._refuse(
                 event, f"{text[:40]} is not a number that JSON can hold", rule="bad-value", fix="write it in quotes"
             )
         return text if number is None else number
-
-
-def _number(text: str) -> int | float | None:
-    if len(text) > MAX_DIGITS or _NOT_FINITE.fullmatch(text):
-        return None
-    if _INT.fullmatch(text):
-        return int(text)
-    number = float(text)
-    return number if math.isfinite(number) else None
