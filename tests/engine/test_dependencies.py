@@ -15,6 +15,7 @@ from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, DependencyError, OperationTimeoutError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.states import HealthStatus, ServiceState, Transition
+from ostler.rules.templates.dependency_use import uses_output
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -233,7 +234,7 @@ async def test_a_circle_that_comes_about_later_is_refused_and_nobody_hangs() -> 
 
 async def test_a_lost_dependency_is_told_while_the_dependent_runs_on() -> None:
     world = World()
-    app = named("app", dependencies=["db"])
+    app = named("app", dependencies=["db"], outputs={"db": "{{ dependencies.db.outputs.url }}"})
     async with running(world, manifest(), app) as manager:
         await manager.create(CreateRequest("basic", "db"))
         await manager.create(CreateRequest("app", "web"))
@@ -249,6 +250,51 @@ async def test_a_lost_dependency_is_told_while_the_dependent_runs_on() -> None:
         assert "db was started anew with other outputs (url)" in problem
         await manager.restart_service("web")
         assert manager.view("web").dependency_problems == ()
+
+
+async def test_a_dependency_that_fails_meanwhile_is_not_said_to_have_taken_its_whole_time() -> None:
+    world = World(healthy=False)
+    app = named("app", dependencies=[{"name": "db", "condition": "healthy", "timeout": "20s"}])
+    async with running(world, manifest(), app) as manager, anyio.create_task_group() as tasks:
+        await manager.create(CreateRequest("basic", "db"))
+
+        async def create() -> None:
+            with pytest.raises(DependencyError, match="not healthy: ") as caught:
+                await manager.create(CreateRequest("app", "web"))
+            assert "after 20s" not in str(caught.value)
+
+        tasks.start_soon(create)
+        await anyio.sleep(2)
+        world.resources.clear()
+
+
+async def test_outputs_of_a_dependency_that_are_not_used_may_change() -> None:
+    app = named("app", dependencies=["db"], outputs={"db": "{{ dependencies.db.name }}"})
+    async with running(World(), manifest(), app) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.create(CreateRequest("app", "web"))
+        before = manager.view("db").outputs["url"]
+        await manager.restart_service("db")
+        assert manager.view("db").outputs["url"] != before
+        assert manager.view("web").dependency_problems == ()
+
+
+@pytest.mark.parametrize(
+    ("used", "is_used"),
+    [
+        ("{{ dependencies.db.outputs.url }}", True),
+        ("{{ dependencies['db']['outputs']['url'] }}", True),
+        ("{{ dependencies.db.outputs | tojson }}", True),
+        ("{% for one in dependencies.values() %}{{ one.outputs }}{% endfor %}", True),
+        ("{{ dependencies.db.outputs.url | default('none') }}", True),
+        ({"path": "dependencies.db.outputs.url"}, True),
+        ("{{ dependencies.db.outputs.pid }}", False),
+        ({"path": "start.url"}, False),
+    ],
+)
+def test_what_a_class_uses_of_a_dependency_is_known(used: Any, is_used: bool) -> None:
+    entry = named("app", dependencies=[{"name": "db", "alias": "db"}], outputs={"o": used})
+    assert uses_output(entry.service_class, "db", "url") is is_used
 
 
 async def test_a_waiting_service_is_not_woken_by_a_dependency_that_is_not_the_cause() -> None:

@@ -7,6 +7,7 @@ from typing import TypeAlias, cast
 
 import anyio
 
+from ostler.engine.dependencies.facts import changed_outputs, facts_of, missing_facts, together
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
@@ -19,7 +20,6 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transition
-from ostler.rules.secrets.record_secrets import secrets_within
 
 logger = logging.getLogger(__name__)
 
@@ -116,9 +116,9 @@ class Prerequisites:
 
         async def bring(dependency: ResolvedDependency) -> None:
             try:
-                facts[dependency.alias] = _facts(await self._bring(instance, dependency))
+                facts[dependency.alias] = facts_of(await self._bring(instance, dependency))
             except OstlerError as error:
-                facts[dependency.alias] = _missing_facts(dependency)
+                facts[dependency.alias] = missing_facts(dependency)
                 if dependency.spec.required:
                     failures[dependency.name] = (dependency, error)
                 else:
@@ -134,7 +134,7 @@ class Prerequisites:
                 group.start_soon(connect, server)
             for dependency in resolved:
                 group.start_soon(bring, dependency)
-        return _together(facts), failures
+        return together(facts), failures
 
     async def _begin_waiting(self, instance: ServiceInstance, operation: Operation, names: list[str]) -> None:
         """Show that the instance waits, and make its wish durable: a wait can be long."""
@@ -312,13 +312,15 @@ class Prerequisites:
                 "status tool, or checks are not enabled",
                 next_actions=("write 'condition: started'",),
             )
-        with anyio.move_on_after(timeout):
+        with anyio.move_on_after(timeout) as waiting:
             await service.wait_until(lambda s: s.health is HealthStatus.HEALTHY or not s.state.is_up)
         if not (service.state.is_up and service.health is HealthStatus.HEALTHY):
-            why = service.evidence if isinstance(service, ServiceInstance) else ""
+            evidence = service.evidence if isinstance(service, ServiceInstance) else ""
+            why = evidence if service.state.is_up else (service.view().error or evidence)
             raise DependencyError(
-                f"service {service.name!r} is {service.state.value} and {service.health.value}, not healthy, "
-                f"after {format_duration(timeout)}" + (f": {why}" if why else "")
+                f"service {service.name!r} is {service.state.value} and {service.health.value}, not healthy"
+                + (f", after {format_duration(timeout)}" if waiting.cancelled_caught else "")
+                + (f": {why}" if why else "")
             )
 
     async def _completed(self, service: Service, timeout: float) -> Service:
@@ -330,12 +332,13 @@ class Prerequisites:
             )
         if not service.has_completed:
             await self.start(service)
-        with anyio.move_on_after(timeout):
+        with anyio.move_on_after(timeout) as waiting:
             await service.wait_until(lambda status: service.has_completed or status.state is ServiceState.FAILED)
         if not service.has_completed:
             raise DependencyError(
                 f"service {service.name!r} is {service.state.value} and has not completed"
-                + (f": {service.view().error}" if service.last_error else f" after {format_duration(timeout)}")
+                + (f" after {format_duration(timeout)}" if waiting.cancelled_caught else "")
+                + (f": {service.view().error}" if service.last_error else "")
             )
         return service
 
@@ -428,7 +431,7 @@ class Prerequisites:
                 return f"{name} is unhealthy"
             seen = user.dependency_facts.get(dependency.alias)
             if isinstance(service, ServiceInstance) and isinstance(seen, Mapping):
-                changed = _changed_outputs(cast("JsonMapping", seen), service.record.outputs)
+                changed = changed_outputs(user, dependency.alias, cast("JsonMapping", seen), service.record.outputs)
                 if changed:
                     return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
             return None
@@ -442,27 +445,5 @@ class Prerequisites:
         facts: dict[str, DependencyFacts] = {}
         for dependency in self._resolved.get(instance.name, ()):
             service = self._registry.find(dependency.name)
-            facts[dependency.alias] = _missing_facts(dependency) if service is None else _facts(service)
-        return _together(facts)
-
-
-def _facts(service: Service) -> DependencyFacts:
-    is_instance = isinstance(service, ServiceInstance)
-    outputs = service.record.outputs if is_instance else dict(service.view().outputs)
-    secrets = secrets_within(outputs, service.secrets) if is_instance else frozenset[str]()
-    return DependencyFacts({"name": service.name, "state": service.state.value, "outputs": outputs}, secrets)
-
-
-def _missing_facts(dependency: ResolvedDependency) -> DependencyFacts:
-    return DependencyFacts({"name": dependency.name, "state": "missing", "outputs": {}})
-
-
-def _together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
-    """Return the facts of every dependency, by alias, as one."""
-    names: JsonObject = {alias: fact.names for alias, fact in facts.items()}
-    return DependencyFacts(names, frozenset[str]().union(*(fact.secrets for fact in facts.values())))
-
-
-def _changed_outputs(seen: JsonMapping, outputs: JsonObject) -> list[str]:
-    before = cast("JsonObject", seen.get("outputs") or {})
-    return sorted(key for key in {*before, *outputs} if before.get(key) != outputs.get(key))
+            facts[dependency.alias] = missing_facts(dependency) if service is None else facts_of(service)
+        return together(facts)

@@ -1,0 +1,45 @@
+"""What templates see of dependencies, and what of it has changed since."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from ostler.engine.dependencies.graph import ResolvedDependency
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.runtime import DependencyFacts
+from ostler.engine.services.service import Service
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.rules.secrets.record_secrets import secrets_within
+from ostler.rules.templates.dependency_use import uses_output
+
+
+def facts_of(service: Service) -> DependencyFacts:
+    """Return what templates see of `service`."""
+    is_instance = isinstance(service, ServiceInstance)
+    outputs = service.record.outputs if is_instance else dict(service.view().outputs)
+    secrets = secrets_within(outputs, service.secrets) if is_instance else frozenset[str]()
+    return DependencyFacts({"name": service.name, "state": service.state.value, "outputs": outputs}, secrets)
+
+
+def missing_facts(dependency: ResolvedDependency) -> DependencyFacts:
+    """Return what templates see of a dependency that is not there."""
+    return DependencyFacts({"name": dependency.name, "state": "missing", "outputs": {}})
+
+
+def together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
+    """Return the facts of every dependency, by alias, as one."""
+    names: JsonObject = {alias: fact.names for alias, fact in facts.items()}
+    return DependencyFacts(names, frozenset[str]().union(*(fact.secrets for fact in facts.values())))
+
+
+def changed_outputs(user: ServiceInstance, alias: str, seen: JsonMapping, outputs: JsonObject) -> list[str]:
+    """Return the outputs of the dependency `alias` that `user` uses and started with other values of.
+
+    Args:
+        user: the dependent.
+        alias: what its templates call the dependency.
+        seen: what they saw of it.
+        outputs: its outputs now.
+    """
+    before = cast("JsonObject", seen.get("outputs") or {})
+    changed = sorted(key for key in {*before, *outputs} if before.get(key) != outputs.get(key))
+    return [key for key in changed if uses_output(user.service_class, alias, key)]
