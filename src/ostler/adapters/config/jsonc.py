@@ -29,6 +29,7 @@ class JsoncDocument:
     Attributes:
         value: the document's value.
         positions: for every key path the offset of its key (for array items: of the value).
+        spans: for every key path the offsets between which its value stands.
         duplicates: key paths that were written more than once; the last one won.
     """
 
@@ -36,6 +37,7 @@ class JsoncDocument:
     text: str = field(repr=False)
     positions: dict[KeyPath, int] = field(repr=False)
     duplicates: tuple[KeyPath, ...] = ()
+    spans: dict[KeyPath, tuple[int, int]] = field(default_factory=dict[KeyPath, tuple[int, int]], repr=False)
 
     def locate(self, path: KeyPath) -> tuple[int, int]:
         """Return the 1-based line and column of `path`, or of its nearest parent that is there."""
@@ -58,7 +60,7 @@ def parse_jsonc(text: str, file: str = "") -> JsoncDocument:
     """
     parser = _Parser(text, file)
     value = parser.document()
-    return JsoncDocument(value, text, parser.positions, tuple(parser.duplicates))
+    return JsoncDocument(value, text, parser.positions, tuple(parser.duplicates), parser.spans)
 
 
 class _Parser:
@@ -69,6 +71,7 @@ class _Parser:
         self._decoder = json.JSONDecoder()
         self.positions: dict[KeyPath, int] = {}
         self.duplicates: list[KeyPath] = []
+        self.spans: dict[KeyPath, tuple[int, int]] = {}
 
     def document(self) -> JsonValue:
         self._skip()
@@ -79,6 +82,12 @@ class _Parser:
         return value
 
     def _value(self, path: KeyPath) -> JsonValue:
+        start = self._at
+        value = self._any_value(path)
+        self.spans[path] = (start, self._at)
+        return value
+
+    def _any_value(self, path: KeyPath) -> JsonValue:
         if len(path) > _MAX_DEPTH:
             raise self._error(f"the document is nested more than {_MAX_DEPTH} levels deep")
         match self._text[self._at : self._at + 1]:

@@ -68,6 +68,7 @@ def load_mcp_json(
     builtin_names: Collection[str] = BUILTIN_NAMES,
     clients: frozenset[str] = ANY,
     workspace: Path | None = None,
+    project: str = "",
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 
@@ -78,6 +79,7 @@ def load_mcp_json(
         builtin_names: servers inside Ostler that an entry may configure.
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
+        project: read only the servers that the file has for this project of its own.
     """
     folder = source.parent if isinstance(source, Path) else None
     try:
@@ -91,7 +93,7 @@ def load_mcp_json(
         parsed = parse_source(text, file)
     except SourceError as error:
         return McpJson(findings=(error.finding,))
-    return _Loader(parsed, Surroundings(env, folder, workspace), builtin_names, clients).load()
+    return _Loader(parsed, Surroundings(env, folder, workspace), builtin_names, clients).load(project)
 
 
 class _BrokenEntryError(Exception):
@@ -108,13 +110,15 @@ class _Loader:
         self._clients = clients
         self._findings: list[Finding] = []
 
-    def load(self) -> McpJson:
+    def load(self, project: str = "") -> McpJson:
         for path in self._source.duplicates:
             self._find(path, f"the key {path[-1]!r} is written twice; the last one counts", "duplicate-key")
         root = self._root()
         found = [] if root is None else list(entries_in(root, self._clients))
         projects = [one for one in found if one.project]
-        if projects and len(projects) < len(found):
+        if project:
+            found = [one for one in found if one.project == project]
+        elif projects and len(projects) < len(found):
             message = "the servers of single projects are not read from here"
             fix = "'ostler servers import' takes them"
             self._find(("projects",), message, "projects", fix=fix, severity="warning")

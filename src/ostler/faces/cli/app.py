@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
-from ostler.faces.cli import catalogue, importing, planning, processes, schemas, services, testing
+from ostler.faces.cli import catalogue, clients, importing, planning, processes, schemas, services, testing
 from ostler.faces.cli.session import ExitStatus, Session, complain
 from ostler.model.errors import OstlerError
 
@@ -32,6 +32,7 @@ def build_app() -> typer.Typer:
     processes.add_to(app)
     services.add_to(app)
     catalogue.add_to(app)
+    clients.add_to(app)
     importing.add_to(app)
     planning.add_to(app)
     testing.add_to(app)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ostler.faces.cli import checks
+from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import known_tools
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
@@ -212,7 +213,9 @@ def validate(
 
 
 def servers(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the downstream MCP servers."""
+    """List the downstream MCP servers, or import those of other clients."""
+    if context.invoked_subcommand is not None:
+        return
     answer = session_of(context).ask("mcpserver_list")
     if as_json:
         print_json(answer.structured)
@@ -295,8 +298,12 @@ def class_schema() -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (classes, validate, servers, call, config):
+    for verb in (classes, validate, call, config):
         app.command()(verb)
+    group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+    group.callback()(servers)
+    group.command("import")(import_servers)
+    app.add_typer(group, name="servers")
     checks.add_to(app, tools)
     group = typer.Typer(help="Search, show, add and draft ServiceClasses.", no_args_is_help=True, rich_markup_mode=None)
     group.command("search")(class_search)

@@ -227,6 +227,23 @@ def expand(
     return every.sub(replaced, text), tuple(found)
 
 
+_PLACES: Final = frozenset({"${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${cwd}", "${/}"})
+"""Forms whose value depends on where the file stands."""
+
+
+def expand_places(text: str, around: Surroundings) -> str:
+    """Return `text` with the folders that depend on the file's place written out, and every other variable as it is."""
+
+    def replaced(match: re.Match[str], row: Variable) -> str:
+        resolved = row.resolve(match, around)
+        return match[0] if resolved.problem else resolved.text
+
+    for row in VARIABLES:
+        if row.form in _PLACES:
+            text = row.pattern.sub(lambda match, row=row: replaced(match, row), text)
+    return text
+
+
 def _unnamed(pattern: str) -> str:
     return re.sub(r"\(\?P<\w+>", "(?:", pattern)
 

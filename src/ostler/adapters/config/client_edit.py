@@ -1,0 +1,226 @@
+"""Ostler's entry in a client's file: added or removed with everything else in the file kept, and a backup beside it."""
+
+import difflib
+import json
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import cast
+
+from ostler.adapters.asking import without_own
+from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.config.dialects.locations import ClientFile
+from ostler.adapters.config.dialects.sources import SourceError, parse_source, read_text
+from ostler.adapters.config.jsonc import JsoncError
+from ostler.adapters.config.jsonc_edit import remove_member, set_member
+from ostler.model.errors import ConflictError, Finding, ManifestError
+from ostler.model.json import JsonObject
+
+OSTLER = "ostler"
+"""The name of Ostler's entry."""
+
+_TOML_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change to a client's file that has not been made yet.
+
+    Attributes:
+        file: the file.
+        before: its text; empty when it is not there.
+        after: the text that it gets.
+    """
+
+    file: ClientFile
+    before: str
+    after: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return self.before != self.after
+
+    def diff(self) -> str:
+        """Return the change as a unified diff."""
+        name = str(self.file.path)
+        lines = difflib.unified_diff(
+            self.before.splitlines(), self.after.splitlines(), name if self.before else "/dev/null", name, lineterm=""
+        )
+        return "\n".join(lines)
+
+    def apply(self) -> Path | None:
+        """Make the change; return the backup of what was there, if anything was.
+
+        Raises:
+            ConflictError: the file has changed meanwhile; nothing was written.
+            StoreError: it cannot be written.
+        """
+        path = self.file.path.resolve()
+        if not path.exists():
+            try:
+                write_new(path, self.after)
+            except FileExistsError:
+                raise _changed(self.file.path) from None
+            return None
+        if _text_of(path) != self.before:
+            raise _changed(self.file.path)
+        backup = _backup_name(path)
+        shutil.copy2(path, backup)
+        replace(path, self.after)
+        return backup
+
+
+def addition(file: ClientFile, command: Sequence[str]) -> Edit:
+    """Return the change that adds Ostler to a client's file, run by `command`.
+
+    Raises:
+        ManifestError: the file cannot be read, or is of a form that Ostler does not write.
+    """
+    before = _text_of(file.path) if file.path.exists() else ""
+    entry = file.location.entry(command)
+    path = (*file.location.place, OSTLER)
+    match file.path.suffix:
+        case ".toml":
+            after = _toml_with(before, file, cast("JsonObject", entry))
+        case ".yaml" | ".yml":
+            raise _by_hand(file, entry)
+        case _:
+            try:
+                after = set_member(before, path, entry)
+            except (JsoncError, ValueError) as error:
+                raise _broken(file, error) from None
+    return Edit(file, before, after)
+
+
+def removal(file: ClientFile) -> Edit:
+    """Return the change that takes Ostler out of a client's file.
+
+    Raises:
+        ManifestError: as for `addition`.
+    """
+    if not file.path.exists():
+        return Edit(file, "", "")
+    before = _text_of(file.path)
+    match file.path.suffix:
+        case ".toml":
+            after = _toml_without(before, file)
+        case ".yaml" | ".yml":
+            after = before
+            if re.search(rf"(?m)^\s+-?\s*(name:\s*)?{OSTLER}\s*:?\s*$", before):
+                raise _by_hand(file, None)
+        case _:
+            try:
+                after = remove_member(before, (*file.location.place, OSTLER))
+            except JsoncError as error:
+                raise _broken(file, error) from None
+    return Edit(file, before, after)
+
+
+def own_command(environment: Mapping[str, str], folders: Sequence[str] = ()) -> list[str]:
+    """Return the command that starts Ostler's bridge on this machine, in the form that goes on working.
+
+    Args:
+        environment: where programs are found.
+        folders: options for the folders, when they are not the usual ones.
+    """
+    if _is_passing(Path(sys.prefix)):
+        source = _source()
+        return ["uvx", *(["--from", source] if source else []), OSTLER, *folders, "serve"]
+    found = shutil.which(OSTLER, path=without_own(environment).get("PATH", ""))
+    own = Path(sys.prefix) / ("Scripts" if sys.platform == "win32" else "bin") / OSTLER
+    return [found or (str(own) if own.exists() else OSTLER), *folders, "serve"]
+
+
+def _is_passing(prefix: Path) -> bool:
+    """Whether this environment was made by uvx for one run, and may be gone tomorrow."""
+    return any(part in ("archive-v0", "environments-v2") for part in prefix.resolve().parts)
+
+
+def _source() -> str:
+    """Return where this Ostler was installed from, when that is no index."""
+    try:
+        text = distribution(OSTLER).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return ""
+    facts = cast("JsonObject", json.loads(text)) if text else {}
+    url = str(facts.get("url", ""))
+    return url.removeprefix("file://")
+
+
+def _toml_with(before: str, file: ClientFile, entry: JsonObject) -> str:
+    values = "\n".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
+    without = _toml_without(before, file)
+    table = f"[{file.location.place[0]}.{OSTLER}]\n{values}\n"
+    after = f"{without.rstrip()}\n\n{table}" if without.strip() else table
+    servers = _parsed_toml(after, file).get(cast("str", file.location.place[0]))
+    if not isinstance(servers, dict) or cast("JsonObject", servers).get(OSTLER) != entry:
+        raise _by_hand(file, entry)
+    return after
+
+
+def _toml_without(before: str, file: ClientFile) -> str:
+    """Return the text without the table of Ostler and its subtables."""
+    _parsed_toml(before, file)
+    place = re.escape(str(file.location.place[0]))
+    header = re.compile(rf"""\s*\[{place}\.(?:{OSTLER}|"{OSTLER}")(?:\.[^\]]+)?\]""")
+    kept: list[str] = []
+    inside = False
+    for line in before.splitlines(keepends=True):
+        if line.lstrip().startswith("["):
+            inside = header.match(line) is not None
+        if not inside:
+            kept.append(line)
+    after = "".join(kept)
+    servers = _parsed_toml(after, file).get(cast("str", file.location.place[0]))
+    if isinstance(servers, dict) and OSTLER in servers:
+        raise _by_hand(file, None)
+    return after if after.strip() or not before.strip() else ""
+
+
+def _parsed_toml(text: str, file: ClientFile) -> JsonObject:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _broken(file, error) from None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, str(path))
+    except SourceError as error:
+        raise ManifestError([error.finding], what=str(path)) from None
+
+
+def _backup_name(path: Path) -> Path:
+    number = 1
+    while (backup := path.with_name(f"{path.name}.ostler-backup{'' if number == 1 else f'-{number}'}")).exists():
+        number += 1
+    return backup
+
+
+def _changed(path: Path) -> ConflictError:
+    return ConflictError(f"{path} changed meanwhile; nothing was written", next_actions=("run the command again",))
+
+
+def _broken(file: ClientFile, error: Exception) -> ManifestError:
+    try:
+        parse_source(_text_of(file.path), str(file.path))
+    except SourceError as source:
+        return ManifestError([source.finding], what=str(file.path))
+    return ManifestError([Finding(str(error), str(file.path), rule="not-an-object")], what=str(file.path))
+
+
+def _by_hand(file: ClientFile, entry: object) -> ManifestError:
+    if entry is None:
+        message = "Ostler's entry is written in a form that is not edited here"
+        fix = f"remove {OSTLER!r} under {file.location.place[0]!r}"
+    else:
+        message = "a file of this form is not edited here"
+        fix = f"add under {file.location.place[0]!r}: {json.dumps({OSTLER: entry}, ensure_ascii=False)}"
+    return ManifestError([Finding(message, str(file.path), rule="by-hand", fix=fix)], what=str(file.path))

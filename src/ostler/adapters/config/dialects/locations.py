@@ -1,0 +1,177 @@
+"""The table of locations: where each client keeps its configuration, and how Ostler is written there."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ostler.adapters.config.dialects.clients import CLIENTS
+from ostler.adapters.config.jsonc import KeyPath
+from ostler.model.json import JsonObject, JsonValue
+
+Writer = Callable[[Sequence[str]], JsonValue]
+"""Makes a client's entry of a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where one client looks.
+
+    Attributes:
+        client: its id.
+        paths: files below the user's home, `{config}` and `{data}` standing for the platform's folders; the first one
+            that is there counts, and is made if none is.
+        place: where the entries stand.
+        project: the same below a project's folder; empty when it has none.
+        entry: writes Ostler's entry.
+        markers: folders that show that the client is there though its file is not; default: the file's own.
+    """
+
+    client: str
+    paths: tuple[str, ...]
+    place: KeyPath = ("mcpServers",)
+    project: str = ""
+    entry: Writer = field(default=lambda command: {"command": command[0], "args": list(command[1:])}, repr=False)
+    markers: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The client's name."""
+        return CLIENTS[self.client]
+
+
+def _typed(kind: str) -> Writer:
+    return lambda command: {"type": kind, "command": command[0], "args": list(command[1:])}
+
+
+def _copilot(command: Sequence[str]) -> JsonObject:
+    return {"type": "local", "command": command[0], "args": list(command[1:]), "tools": ["*"]}
+
+
+def _opencode(command: Sequence[str]) -> JsonObject:
+    return {"type": "local", "command": list(command), "enabled": True}
+
+
+def _zed(command: Sequence[str]) -> JsonObject:
+    return {"source": "custom", "command": command[0], "args": list(command[1:]), "env": {}}
+
+
+_CODE: Final = "{config}/Code/User"
+
+LOCATIONS: Final[tuple[Location, ...]] = (
+    Location("claude-desktop", ("{config}/Claude/claude_desktop_config.json",)),
+    Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",)),
+    Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json"),
+    Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio")),
+    Location("windsurf", (".codeium/windsurf/mcp_config.json",)),
+    Location("antigravity", (".gemini/antigravity/mcp_config.json",)),
+    Location("zed", (".config/zed/settings.json",), ("context_servers",), ".zed/settings.json", _zed),
+    Location("cline", (f"{_CODE}/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",)),
+    Location("roo", (f"{_CODE}/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json",),
+             project=".roo/mcp.json"),
+    Location("gemini", (".gemini/settings.json", ".qwen/settings.json"), project=".gemini/settings.json"),
+    Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml"),
+    Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
+             "opencode.json", _opencode),
+    Location("continue", (".continue/config.yaml",)),
+    Location("goose", (".config/goose/config.yaml",), ("extensions",)),
+    Location("librechat", (), project="librechat.yaml"),
+    Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",)),
+    Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
+    Location("lm-studio", (".lmstudio/mcp.json",)),
+    Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",)),
+    Location("warp", (".warp/.mcp.json",), project=".warp/.mcp.json"),
+    Location("copilot", (".copilot/mcp-config.json",), entry=_copilot),
+    Location("crush", (".config/crush/crush.json",), ("mcp",), "crush.json", _typed("stdio")),
+    Location("amp", (".config/amp/settings.json",), ("amp.mcpServers",), ".amp/settings.json"),
+)  # fmt: skip
+"""Every client that has a file of its own."""
+
+_FURTHER: Final[Mapping[str, tuple[str, ...]]] = {"vscode": (f"{_CODE}/settings.json",)}
+"""Files that are read for entries, and never written."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A file of a client on this machine; it need not be there.
+
+    Attributes:
+        location: whose it is.
+        path: the file.
+        workspace: the project that it belongs to; None for one of the user.
+    """
+
+    location: Location
+    path: Path
+    workspace: Path | None = None
+
+
+class Machine:
+    """Where the clients' files are.
+
+    Args:
+        environment: says where the home and the platform's folders are, and where clients were told to look.
+        platform: as `sys.platform`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], platform: str = sys.platform) -> None:
+        self._environment = environment
+        self._home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
+        self._platform = platform
+
+    def file_of(self, client: str) -> ClientFile | None:
+        """Return the user's file of a client, whether it is there or not; None when it has only projects' ones."""
+        location = next(location for location in LOCATIONS if location.client == client)
+        paths = [self._resolve(path, client) for path in location.paths]
+        return ClientFile(location, next(filter(Path.exists, paths), paths[0])) if paths else None
+
+    def is_there(self, file: ClientFile) -> bool:
+        """Whether the client is on this machine: its file is there, or its folder."""
+        folder = file.path.parent
+        has_folder = folder != self._home and folder.is_dir()
+        return has_folder or file.path.exists() or any((self._home / mark).exists() for mark in file.location.markers)
+
+    def files(self, project: Path | None = None) -> Iterator[ClientFile]:
+        """Yield every file that is there: those of the user, and those of `project`."""
+        for location in LOCATIONS:
+            for path in (*location.paths, *_FURTHER.get(location.client, ())):
+                found = self._resolve(path, location.client)
+                if found.is_file():
+                    yield ClientFile(location, found)
+            if project is not None and location.project and (project / location.project).is_file():
+                yield ClientFile(location, project / location.project, project)
+
+    def _resolve(self, path: str, client: str) -> Path:
+        if client == "codex" and (home := self._environment.get("CODEX_HOME")):
+            return Path(home) / Path(path).name
+        if client == "claude-code" and (home := self._environment.get("CLAUDE_CONFIG_DIR")):
+            return Path(home) / path
+        if path.startswith(".config/") and self._platform != "win32":
+            base = self._environment.get("XDG_CONFIG_HOME")
+            if base and self._platform == "linux":
+                return Path(base) / path.removeprefix(".config/")
+        if path.startswith("{config}/"):
+            return self._config_folder() / path.removeprefix("{config}/")
+        if path.startswith(".config/zed/") and self._platform == "win32":
+            return self._config_folder() / "Zed" / "settings.json"
+        return self._home / path
+
+    def _config_folder(self) -> Path:
+        if self._platform == "darwin":
+            return self._home / "Library" / "Application Support"
+        if self._platform == "win32":
+            return Path(self._environment.get("APPDATA") or self._home / "AppData" / "Roaming")
+        return Path(self._environment.get("XDG_CONFIG_HOME") or self._home / ".config")
+
+
+def workspace_of(path: Path) -> Path | None:
+    """Return the project that a file belongs to by its place in it, as `.vscode/mcp.json` does; None for no project."""
+    for location in LOCATIONS:
+        parts = Path(location.project).parts if location.project else ()
+        is_own = any(path.parts[-len(Path(own).parts) :] == Path(own).parts for own in location.paths if own[0] == ".")
+        if parts and path.parts[-len(parts) :] == parts:
+            folder = path.parents[len(parts) - 1]
+            return None if is_own and folder == Path(os.path.expanduser("~")) else folder  # noqa: PTH111 (never fails)
+    return None

@@ -1,0 +1,164 @@
+"""Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, cast
+
+from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.files import places_in
+from ostler.adapters.config.dialects.sources import SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.variables import Surroundings, expand_places
+from ostler.adapters.config.jsonc_edit import set_member
+from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json
+from ostler.model.errors import Finding
+from ostler.model.json import JsonObject, JsonValue
+
+_PATHS: Final = ("cwd", "envFile")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry that may be taken over.
+
+    Attributes:
+        name: what it would go by.
+        source: the file that it is in.
+        client: whose file that is, for people.
+        project: the project that it is for; empty for none.
+        entry: the entry in Ostler's own keys, variables as they are written.
+        shown: the same with secrets masked; empty when it is refused.
+        findings: what is worth knowing about it; an error refuses it.
+    """
+
+    name: str
+    source: Path
+    client: str
+    project: str
+    entry: JsonObject = field(repr=False)
+    shown: JsonObject
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it cannot be taken over as it is."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+
+def candidates_in(
+    path: Path,
+    environment: Mapping[str, str],
+    *,
+    client: str = "",
+    label: str = "",
+    workspace: Path | None = None,
+) -> tuple[list[Candidate], list[Finding]]:
+    """Return the entries of a client's file, and what is wrong with the file itself.
+
+    Args:
+        path: the file.
+        environment: the variables that it may name.
+        client: whose file it is, by id; empty when that is not known.
+        label: the client's name for people.
+        workspace: the project that the file belongs to.
+    """
+    clients = frozenset({client}) if client else ANY
+    found: list[Candidate] = []
+    loaded = load_mcp_json(path, environment, clients=clients, workspace=workspace)
+    around = Surroundings(environment, path.parent, workspace)
+    projects, has_others = _projects(path)
+    if has_others:
+        found += _candidates(loaded, path, label or client or "a client", "", around)
+    of_entries = {finding for candidate in found for finding in candidate.findings}
+    rest = [finding for finding in loaded.findings if finding not in of_entries and finding.rule != "projects"]
+    for project in projects:
+        inner = load_mcp_json(path, environment, clients=clients, workspace=Path(project), project=project)
+        there = replace(around, workspace=Path(project))
+        found += _candidates(inner, path, label or client or "a client", project, there)
+    return found, rest
+
+
+def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
+    """Return the text of an `mcp.json` with `entries` added; what is there stays as it is written.
+
+    Raises:
+        JsoncError: the text is not JSON.
+        ValueError: its `mcpServers` is no object.
+    """
+    for name, entry in entries.items():
+        text = set_member(text, ("mcpServers", name), entry)
+    return text
+
+
+def _candidates(loaded: McpJson, path: Path, label: str, project: str, around: Surroundings) -> Iterator[Candidate]:
+    for name in (*loaded.entries, *loaded.refused):
+        entry = loaded.entries.get(name)
+        findings = loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name)))
+        draft = loaded.drafts.get(name, {})
+        if name == RESERVED_NAME or (entry is not None and entry.transport == "builtin"):
+            continue
+        yield Candidate(
+            name=name,
+            source=path,
+            client=label,
+            project=project or (str(around.workspace) if around.workspace else ""),
+            entry=_portable(draft, around),
+            shown={} if entry is None else entry.masked(),
+            findings=findings,
+        )
+
+
+def _about(findings: Sequence[Finding], written: str) -> Iterator[Finding]:
+    for finding in findings:
+        if f".{written}." in f".{finding.path}.":
+            yield finding
+
+
+def _portable(draft: JsonObject, around: Surroundings) -> JsonObject:
+    """Return the entry with everything whole that depends on where its file stands."""
+
+    def made(value: JsonValue) -> JsonValue:
+        match value:
+            case str():
+                return expand_places(value, around)
+            case list():
+                return [made(item) for item in cast("list[JsonValue]", value)]
+            case dict():
+                return {key: made(item) for key, item in cast("JsonObject", value).items()}
+            case _:
+                return value
+
+    entry = cast("JsonObject", made(draft))
+    base = around.workspace or around.folder
+    for key in _PATHS:
+        value = entry.get(key)
+        if isinstance(value, str) and base is not None and value[:1] not in ("~", "$"):
+            entry[key] = str(base / value)
+    if around.workspace is not None and "command" in entry:
+        entry.setdefault("cwd", str(around.workspace))
+    elif base is not None and _has_relative_path(entry):
+        entry.setdefault("cwd", str(base))
+    return entry
+
+
+def _has_relative_path(entry: JsonObject) -> bool:
+    words = [entry.get("command"), *cast("list[JsonValue]", entry.get("args") or [])]
+    return any(isinstance(word, str) and word.startswith(("./", "../")) for word in words)
+
+
+def _projects(path: Path) -> tuple[list[str], bool]:
+    """Return the projects that the file has servers of, and whether it may have others."""
+    try:
+        root = parse_source(read_text(path, str(path)), str(path)).value
+    except SourceError:
+        return [], True
+    if not isinstance(root, dict):
+        return [], True
+    projects = cast("JsonObject", root).get("projects")
+    named = cast("JsonObject", projects) if isinstance(projects, dict) else {}
+    with_servers = [
+        folder
+        for folder, project in named.items()
+        if isinstance(project, dict) and cast("JsonObject", project).get("mcpServers")
+    ]
+    return with_servers, not with_servers or bool(places_in(cast("JsonObject", root)))

@@ -1,0 +1,266 @@
+"""Verbs about other MCP clients: putting Ostler into their configuration, and taking their servers over."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ostler.faces.cli.services import AsJson
+from ostler.faces.cli.session import ExitStatus, Session, complain, fail, print_json, session_of, usage_error
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from ostler.adapters.config.client_edit import Edit
+    from ostler.adapters.config.dialects.locations import ClientFile
+    from ostler.adapters.config.imports import Candidate
+
+Clients = Annotated[
+    list[str] | None, typer.Argument(metavar="[CLIENT...]", help="Which clients; else all that are found here.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
+
+
+def install(context: typer.Context, clients: Clients = None, dry_run: DryRun = False, yes: Yes = False) -> None:
+    """Add Ostler to the configuration of MCP clients: shows the change, and keeps a backup of each file."""
+    from ostler.adapters.config.client_edit import addition, own_command
+
+    session = session_of(context)
+    command = own_command(os.environ, _folders(session))
+    _edit(clients, lambda file: addition(file, command), dry_run=dry_run, yes=yes, done="added to")
+
+
+def uninstall(context: typer.Context, clients: Clients = None, dry_run: DryRun = False, yes: Yes = False) -> None:
+    """Take Ostler out of the configuration of MCP clients."""
+    from ostler.adapters.config.client_edit import removal
+
+    session_of(context)
+    _edit(clients, removal, dry_run=dry_run, yes=yes, done="removed from")
+
+
+def import_servers(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="The servers to take over.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="CLIENT|FILE", help="Only of this client, or of this file.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Take over all that can be.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the servers of other MCP clients, show what each would become here, and take the chosen ones over."""
+    session = session_of(context)
+    found, problems = _candidates(source)
+    for problem in problems:
+        complain(problem)
+    wanted = _chosen(found, names or [], every=every)
+    if as_json:
+        print_json({"servers": [_facts(candidate) for candidate in found], "findings": problems})
+    elif not wanted:
+        _show(found, _configured(session))
+    if wanted:
+        _take(session, wanted)
+    if names and len(wanted) < len(names):
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _edit(
+    clients: list[str] | None, made: "Callable[[ClientFile], Edit]", *, dry_run: bool, yes: bool, done: str
+) -> None:
+    edits: list[Edit] = []
+    failed = False
+    for file in _files(clients):
+        try:
+            edit = made(file)
+        except OstlerError as error:
+            complain(f"{file.location.label}: {error}")
+            failed = True
+            continue
+        if edit.changes:
+            print(f"{file.location.label}:")
+            print(edit.diff())
+            edits.append(edit)
+        else:
+            print(f"{file.location.label}: nothing to change in {file.path}")
+    if edits and not dry_run:
+        if not yes and not _agreed(len(edits)):
+            fail(
+                "nothing was changed. Next: --yes changes the files, --dry-run only shows the change", ExitStatus.FAILED
+            )
+        for edit in edits:
+            failed |= not _apply(edit, done)
+    if failed:
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _apply(edit: "Edit", done: str) -> bool:
+    try:
+        backup = edit.apply()
+    except (OstlerError, OSError) as error:
+        complain(f"{edit.file.location.label}: {error}")
+        return False
+    kept = f"; the file as it was: {backup}" if backup is not None else ""
+    print(f"{edit.file.location.label}: Ostler was {done} {edit.file.path}{kept}")
+    return True
+
+
+def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
+    from ostler.adapters.config.dialects.clients import CLIENTS
+    from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+
+    machine = Machine(os.environ)
+    known = [location.client for location in LOCATIONS if location.paths]
+    unknown = [client for client in clients or [] if client not in known]
+    if unknown:
+        usage_error(f"{', '.join(map(repr, unknown))}: no such client; known: {', '.join(known)}")
+    any_found = False
+    for client in clients or known:
+        file = machine.file_of(client)
+        if file is not None and (clients or machine.is_there(file)):
+            any_found = True
+            yield file
+    if not any_found:
+        fail(f"no client was found on this machine; looked for {', '.join(CLIENTS[client] for client in known)}",
+             ExitStatus.NOT_FOUND)  # fmt: skip
+
+
+def _agreed(files: int) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"Change {files} file{'s' if files > 1 else ''}?")
+
+
+def _folders(session: Session) -> list[str]:
+    """Return the options for folders that are not the usual ones."""
+    from ostler.adapters.config.paths import Paths
+
+    usual = Paths.resolve(None, None, environ={})
+    options: list[str] = []
+    if session.paths.config_dir != usual.config_dir:
+        options += ["--config", str(session.paths.config_dir)]
+    if session.paths.state_dir != usual.state_dir:
+        options += ["--state", str(session.paths.state_dir)]
+    return options
+
+
+def _candidates(source: str | None) -> "tuple[list[Candidate], list[str]]":
+    from ostler.adapters.config.dialects.clients import CLIENTS
+    from ostler.adapters.config.dialects.locations import Machine, workspace_of
+    from ostler.adapters.config.imports import candidates_in
+
+    found: list[Candidate] = []
+    problems: list[str] = []
+    if source is not None and source not in CLIENTS:
+        path = Path(source).absolute()
+        if not path.exists():
+            fail(
+                f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENTS)}", ExitStatus.NOT_FOUND
+            )
+        some, findings = candidates_in(path, os.environ, workspace=workspace_of(path))
+        return some, [str(finding) for finding in findings]
+    for file in Machine(os.environ).files(Path.cwd()):
+        if source is not None and file.location.client != source:
+            continue
+        some, findings = candidates_in(
+            file.path,
+            os.environ,
+            client=file.location.client,
+            label=file.location.label,
+            workspace=file.workspace,
+        )
+        found += some
+        problems += [str(finding) for finding in findings if finding.rule != "no-servers"]
+    return found, problems
+
+
+def _chosen(found: "Sequence[Candidate]", names: Sequence[str], *, every: bool) -> "list[Candidate]":
+    chosen: dict[str, Candidate] = {}
+    for name in names or ([candidate.name for candidate in found] if every else []):
+        matching = [candidate for candidate in found if candidate.name == name]
+        good = [candidate for candidate in matching if not candidate.is_refused]
+        if not matching:
+            complain(f"no client has a server {name!r}. Next: ostler servers import lists them")
+        elif not good:
+            if not every:
+                complain(f"server {name!r} is refused: {matching[0].findings[0]}")
+        elif len({str(candidate.entry) for candidate in good}) > 1 and name not in chosen:
+            sources = ", ".join(str(candidate.source) for candidate in good)
+            complain(f"server {name!r} is in several files ({sources}); --from says which is meant")
+        else:
+            chosen.setdefault(name, good[0])
+    return list(chosen.values())
+
+
+def _configured(session: Session) -> set[str]:
+    from ostler.adapters.config.mcp_json import load_mcp_json
+
+    path = session.paths.mcp_json
+    loaded = load_mcp_json(path, os.environ) if path.exists() else None
+    return set() if loaded is None else {*loaded.entries, *loaded.refused}
+
+
+def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
+    import json
+
+    if not found:
+        print("No client of this machine has a server that Ostler could take over.")
+        return
+    for candidate in found:
+        project = f", project {candidate.project}" if candidate.project else ""
+        print(f"{candidate.name}  ({candidate.client}{project}: {candidate.source})")
+        if candidate.name in configured:
+            print("    is in mcp.json already")
+        elif candidate.is_refused:
+            print("    is refused")
+        else:
+            print(f"    becomes {json.dumps(candidate.shown, ensure_ascii=False)}")
+        for finding in candidate.findings:
+            print(f"    {finding.severity}: {finding}")
+    print("Next: ostler servers import NAME... takes some over, --all all of them.")
+
+
+def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
+    from ostler.adapters.config.atomic_files import replace, write_new
+    from ostler.adapters.config.dialects.sources import SourceError, read_text
+    from ostler.adapters.config.imports import with_entries
+    from ostler.adapters.config.jsonc import JsoncError
+
+    path = session.paths.mcp_json
+    there = _configured(session)
+    entries: dict[str, JsonValue] = {one.name: one.entry for one in wanted if one.name not in there}
+    for candidate in wanted:
+        if candidate.name in there:
+            complain(f"server {candidate.name!r} is in mcp.json already; it stays as it is")
+    if not entries:
+        return
+    try:
+        before = read_text(path, str(path)) if path.exists() else ""
+        after = with_entries(before, entries)
+        (replace if path.exists() else write_new)(path, after)
+    except (SourceError, JsoncError) as error:
+        fail(f"nothing was taken over: {error}", ExitStatus.FAILED)
+    except (ValueError, OSError, OstlerError) as error:
+        fail(f"nothing was taken over: {path}: {error}", ExitStatus.FAILED)
+    for name in entries:
+        print(f"{name}: taken over into {path}")
+
+
+def _facts(candidate: "Candidate") -> JsonObject:
+    return {
+        "name": candidate.name,
+        "client": candidate.client,
+        "file": str(candidate.source),
+        "project": candidate.project,
+        "refused": candidate.is_refused,
+        "entry": candidate.shown,
+        "findings": [str(finding) for finding in candidate.findings],
+    }
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command()(install)
+    app.command()(uninstall)

@@ -1,0 +1,194 @@
+"""`ostler install`, `uninstall` and `servers import`: the files of other clients, on a machine made for the test."""
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostler.adapters.config.client_edit import addition, own_command
+from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.faces.cli.app import run_command
+from ostler.faces.cli.session import ExitStatus
+from ostler.model.errors import ConflictError
+
+CURSOR = """{
+  // mine
+  "mcpServers": {
+    "gh": {"command": "npx -y gh", "env": {"TOKEN": "abcdefgh12345"}}, // first
+    "shut": {"command": "x", "sandboxEnabled": true},
+  }
+}
+"""
+CODEX = 'model = "x" # keep\n\n[mcp_servers.a]\ncommand = "npx"\nenabled_tools = ["get"]\n\n[tui]\ntheme = "dark"\n'
+
+
+class Home:
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+        self.out = self.err = ""
+
+    def write(self, path: str, text: str) -> Path:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def run(self, *arguments: str) -> int:
+        status = run_command(list(arguments))
+        captured = self._capsys.readouterr()
+        self.out, self.err = captured.out, captured.err
+        return status
+
+    @property
+    def servers(self) -> Any:
+        path = self.folder / ".config" / "ostler" / "mcp.json"
+        return json.loads(path.read_text())["mcpServers"] if path.exists() else {}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Home:
+    for name in (
+        "XDG_CONFIG_HOME",
+        "XDG_STATE_HOME",
+        "OSTLER_CONFIG",
+        "OSTLER_STATE",
+        "CODEX_HOME",
+        "CLAUDE_CONFIG_DIR",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return Home(tmp_path, capsys)
+
+
+def test_ostler_is_added_and_removed_with_everything_else_kept(home: Home) -> None:
+    cursor, codex = home.write(".cursor/mcp.json", CURSOR), home.write(".codex/config.toml", CODEX)
+    cursor.chmod(0o640)
+    assert home.run("install", "--dry-run") == ExitStatus.OK
+    assert '+    "ostler": {' in home.out
+    assert (cursor.read_text(), codex.read_text()) == (CURSOR, CODEX)
+    assert home.run("install") == ExitStatus.FAILED  # nobody is there to be asked
+    assert cursor.read_text() == CURSOR
+    assert home.run("install", "--yes") == ExitStatus.OK
+    assert "// mine" in cursor.read_text()
+    assert "// first" in cursor.read_text()
+    assert stat.S_IMODE(cursor.stat().st_mode) == 0o640
+    assert cursor.with_name("mcp.json.ostler-backup").read_text() == CURSOR
+    added = tomllib.loads(codex.read_text())
+    assert added["mcp_servers"]["ostler"]["args"] == ["serve"]
+    assert added["tui"] == {"theme": "dark"}
+    assert home.run("install", "--yes") == ExitStatus.OK
+    assert "nothing to change" in home.out
+    assert home.run("uninstall", "--yes", "cursor", "codex") == ExitStatus.OK
+    assert cursor.read_text() == CURSOR
+    assert tomllib.loads(codex.read_text()) == tomllib.loads(CODEX)
+    assert "# keep" in codex.read_text()
+
+
+@pytest.mark.parametrize("client", [location.client for location in LOCATIONS if location.paths])
+def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) -> None:
+    file = Machine({"HOME": str(home.folder)}).file_of(client)
+    assert file is not None
+    if file.path.suffix == ".yaml":
+        assert home.run("install", "--yes", client) == ExitStatus.FAILED
+        assert "not edited here" in home.err
+        assert not file.path.exists()
+        return
+    assert home.run("install", "--yes", client) == ExitStatus.OK, home.err
+    text = file.path.read_text().replace("ostler", "other", 1) if file.path.suffix == ".json" else ""
+    if text:  # under its own name Ostler does not take itself for a server
+        loaded = load_mcp_json(text, {}, clients=frozenset({client}))
+        assert loaded.findings == ()
+        (entry,) = loaded.entries.values()
+        assert entry.args == ("serve",)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "{'a': 1}"])
+def test_a_broken_file_is_left_as_it_is(home: Home, text: str) -> None:
+    file = home.write(".cursor/mcp.json", text)
+    assert home.run("install", "--yes", "cursor") == ExitStatus.FAILED
+    assert str(file) in home.err
+    assert file.read_text() == text
+    assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
+
+
+def test_a_file_that_changed_meanwhile_is_not_written(home: Home) -> None:
+    path = home.write(".cursor/mcp.json", CURSOR)
+    file = Machine({"HOME": str(home.folder)}).file_of("cursor")
+    assert file is not None
+    edit = addition(file, ["ostler", "serve"])
+    path.write_text("{}")
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        edit.apply()
+    assert path.read_text() == "{}"
+
+
+def test_a_link_to_the_file_stays_a_link(home: Home) -> None:
+    real = home.write("dotfiles/mcp.json", CURSOR)
+    (home.folder / ".cursor").mkdir()
+    (home.folder / ".cursor" / "mcp.json").symlink_to(real)
+    assert home.run("install", "--yes", "cursor") == ExitStatus.OK
+    assert (home.folder / ".cursor" / "mcp.json").is_symlink()
+    assert '"ostler"' in real.read_text()
+
+
+def test_a_client_that_is_not_known_is_wrong_usage(home: Home) -> None:
+    assert home.run("install", "emacs") == ExitStatus.USAGE
+    assert "cursor" in home.err
+    assert home.run("install", "--yes") == ExitStatus.NOT_FOUND
+
+
+def test_unusual_folders_are_named_in_the_entry(home: Home) -> None:
+    home.write(".cursor/mcp.json", "{}")
+    assert home.run("--config", str(home.folder / "c"), "install", "--yes") == ExitStatus.OK
+    entry = json.loads((home.folder / ".cursor" / "mcp.json").read_text())["mcpServers"]["ostler"]
+    assert entry["args"] == ["--config", str(home.folder / "c"), "serve"]
+    assert own_command({"PATH": ""})[-1] == "serve"
+
+
+def test_servers_of_clients_are_shown_and_taken_over(home: Home) -> None:
+    home.write(".cursor/mcp.json", CURSOR)
+    home.write(".codex/config.toml", CODEX)
+    project = home.folder / "work"
+    home.write("work/.vscode/mcp.json", '{"servers": {"ws": {"command": "x", "args": ["${workspaceFolder}/s.py"]}}}')
+    home.write(".claude.json", json.dumps({"projects": {str(project): {"mcpServers": {"pr": {"command": "./run"}}}}}))
+    assert home.run("servers", "import") == ExitStatus.OK
+    assert "abcdefgh12345" not in home.out
+    assert "shut  (Cursor" in home.out
+    assert "is refused" in home.out
+    assert home.servers == {}
+    assert home.run("servers", "import", "gh", "a", "ws", "pr") == ExitStatus.OK, home.err
+    assert home.servers == {
+        "gh": {"command": "npx", "args": ["-y", "gh"], "env": {"TOKEN": "abcdefgh12345"}},
+        "a": {"command": "npx", "ostler": {"allowTools": ["get"]}},
+        "ws": {"command": "x", "args": [f"{project}/s.py"], "cwd": str(project)},
+        "pr": {"command": "./run", "cwd": str(project)},
+    }
+    assert home.run("servers", "import", "shut") == ExitStatus.FAILED
+    assert "sandbox" in home.err
+    assert home.run("servers", "import", "gh") == ExitStatus.OK
+    assert "already" in home.err
+
+
+def test_a_file_may_be_named_and_what_is_there_stays(home: Home) -> None:
+    home.write(".config/ostler/mcp.json", '{\n  // mine\n  "mcpServers": {\n    "own": {"command": "y"}\n  }\n}\n')
+    file = home.write("some.json", '{"mcpServers": {"b": {"url": "https://h/mcp"}}}')
+    assert home.run("servers", "import", "--from", str(file), "--all", "--json") == ExitStatus.OK, home.err
+    assert set(load_mcp_json(home.folder / ".config/ostler/mcp.json", {}).entries) == {"own", "b"}
+    assert "// mine" in (home.folder / ".config/ostler/mcp.json").read_text()
+    assert home.run("servers", "import", "--from", "nowhere.json") == ExitStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize("data", [b'{"mcpServers": {', b"\xff\xfe\x00", b" " * (5 * 1024 * 1024)])
+def test_a_broken_file_of_one_client_hides_no_other(home: Home, data: bytes) -> None:
+    home.write(".cursor/mcp.json", "").write_bytes(data)
+    home.write(".codex/config.toml", CODEX)
+    assert home.run("servers", "import") == ExitStatus.OK
+    assert home.err.count("mcp.json") == 1
+    assert "a  (Codex" in home.out
