@@ -8,6 +8,7 @@
 #   venv_install DIR NAME==V…  into a virtual environment of its own, PATH as before
 #   npm_install NAME@V…      into $WORK/node; its programs come first in PATH
 #   go_install MODULE@V…     into $WORK/gobin; its programs come first in PATH
+#   deb_install NAME=V…      Debian packages unpacked into $WORK/deb, nothing installed; programs first in PATH
 #   observed TEXT…           print one thing that was seen
 #   verdict CODE             finish: 0 as stated, 1 changed
 #   free_port                print a TCP port that nobody listens on
@@ -93,6 +94,18 @@ go_install() {
             || { tail -3 "$WORK/go.log" >&2; unable "go install $module"; }
     done
     PATH="$WORK/gobin:$PATH"
+    hash -r
+}
+
+deb_install() {
+    need apt-get dpkg
+    mkdir -p "$WORK/deb"
+    (cd "$WORK/deb" && timeout 300 apt-get download -q "$@") >"$WORK/deb.log" 2>&1 \
+        || { grep '^E:' "$WORK/deb.log" >&2; unable "apt-get download $* (apt-get update may be needed)"; }
+    local package
+    for package in "$WORK"/deb/*.deb; do dpkg -x "$package" "$WORK/deb"; done
+    PATH="$WORK/deb/usr/bin:$WORK/deb/usr/sbin:$WORK/deb/bin:$PATH"
+    export LD_LIBRARY_PATH="$WORK/deb/usr/lib/$(uname -m)-linux-gnu"
     hash -r
 }
 
