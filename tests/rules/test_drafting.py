@@ -8,11 +8,14 @@ import pytest
 from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonObject
+from ostler.model.manifest import ServiceClass
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.responses import normalise
 from ostler.rules.checking.class_check import check_text
-from ostler.rules.drafts.drafting import draft_class, handle_pattern
-from ostler.rules.drafts.lifecycle_pairs import Tool, find_pairs
+from ostler.rules.drafts.drafting import draft_class
+from ostler.rules.drafts.handles import handle_pattern
+from ostler.rules.drafts.lifecycle_pairs import find_pairs
+from ostler.rules.drafts.listed_tools import Tool
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.text.patterns import search
 
@@ -32,40 +35,22 @@ PAIRS: dict[str, list[str]] = {
         "run_container / stop_container",
         "start_container / stop_container",
         "create_container / remove_container",
-        "create_network / remove_network",
-        "create_volume / remove_volume",
     ],
-    "e2b": [
-        "create_sandbox / terminate_sandbox",
-        "create_api_key / delete_api_key",
-        "create_template / delete_template",
-        "create_volume / delete_volume",
-    ],
+    "e2b": ["create_sandbox / terminate_sandbox", "connect_sandbox / terminate_sandbox"],
     "everything": [],
     "fetch": [],
     "filesystem": [],
     "git": [],
     "kubernetes-mcp-server": ["pods_run / pods_delete"],
     "manage-bg": ["start / stop"],
-    "mcp-server-kubernetes": [
-        "install_helm_chart / uninstall_helm_chart",
-        "node_management(operation=cordon) / node_management(operation=uncordon)",
-        "port_forward / stop_port_forward",
-        "kubectl_rollout(subCommand=resume) / kubectl_rollout(subCommand=pause)",
-        "kubectl_create / kubectl_delete",
-    ],
-    "memory": ["create_relations / delete_relations"],
-    "neon": ["create_branch / delete_branch", "create_project / delete_project"],
+    "mcp-server-kubernetes": ["port_forward / stop_port_forward", "install_helm_chart / uninstall_helm_chart"],
+    "memory": [],
+    "neon": ["create_branch / delete_branch"],
     "playwright": ["browser_tabs(action=new) / browser_tabs(action=close)"],
     "podman": ["container_run / container_stop"],
-    "redis": ["subscribe / unsubscribe", "psubscribe / unsubscribe", "xgroup_create / xgroup_destroy"],
+    "redis": [],
     "sqlite": [],
-    "ssh-manager": [
-        "ssh_session_start / ssh_session_close",
-        "ssh_tunnel_create / ssh_tunnel_close",
-        "ssh_group_manage(action=create) / ssh_group_manage(action=delete)",
-        "ssh_hooks(action=enable) / ssh_hooks(action=disable)",
-    ],
+    "ssh-manager": ["ssh_session_start / ssh_session_close", "ssh_tunnel_create / ssh_tunnel_close"],
     "supabase": ["create_branch / delete_branch", "restore_project / pause_project"],
     "time": [],
 }
@@ -75,7 +60,13 @@ PAIRS: dict[str, list[str]] = {
 def tools_of(server: str) -> list[Tool]:
     listed = json.loads((LISTS / f"{server}.json").read_text(encoding="utf-8"))["tools"]
     return [
-        Tool(tool["name"], tool["inputSchema"], tool.get("outputSchema"), tool.get("annotations") or {})
+        Tool(
+            tool["name"],
+            tool["inputSchema"],
+            tool.get("outputSchema"),
+            tool.get("annotations") or {},
+            tool.get("description") or "",
+        )
         for tool in listed
     ]
 
@@ -134,9 +125,9 @@ def test_drafts_from_the_servers_that_are_built_in_pass_the_check(server: str) -
         assert check_text(manifest, f"{pair}", shipped_tools()).findings == ()
 
 
-def test_the_state_that_a_person_has_to_expect_is_called_as_the_tool_calls_it() -> None:
+def test_the_states_that_an_output_schema_lists_are_expected() -> None:
     manifest = draft_class("process", tools_of("process")).manifest
-    assert "# expect: {jsonPath: {state: running}}" in manifest
+    assert 'expect: {jsonPath: {state: "running"}}' in manifest
 
 
 def test_a_step_that_does_not_take_what_start_may_be_given_is_left_out() -> None:
@@ -223,7 +214,8 @@ def test_limits_defaults_and_secrets_are_taken_over_and_reserved_names_are_not()
         "start_job",
         required=("size", "env", "apiKey"),
         size={"type": ["integer", "null"], "minimum": 1, "maximum": 9},
-        mode={"enum": ["fast", "slow", None], "default": "fast"},
+        browser={"enum": ["fast", "slow", None], "default": "fast"},
+        mode={"enum": ["fast", "slow"], "default": "fast"},
         env={"type": "object"},
         apiKey={"type": "string"},
         note={"type": "string", "description": "said in\n two lines"},
@@ -231,11 +223,15 @@ def test_limits_defaults_and_secrets_are_taken_over_and_reserved_names_are_not()
     )
     [loaded] = load_manifests(draft_class("s", [start, tool("stop_job")]).manifest, "draft")
     args = loaded.service_class.spec.args
-    assert set(args) == {"size", "mode", "envArg", "apiKey"}
+    assert set(args) == {"size", "browser", "envArg", "apiKey"}
     assert (args["size"].type, args["size"].minimum, args["size"].maximum) == ("integer", 1, 9)
-    assert (args["mode"].enum, args["mode"].default, args["mode"].required) == (["fast", "slow"], "fast", False)
+    assert (args["browser"].enum, args["browser"].default, args["browser"].required) == (
+        ["fast", "slow"],
+        "fast",
+        False,
+    )
     assert args["apiKey"].secret
-    assert "note, broken" in loaded.text
+    assert "mode, note, broken" in loaded.text
 
 
 def test_only_what_tells_is_kept_of_a_described_answer_and_it_may_be_missing() -> None:
@@ -271,6 +267,113 @@ def test_a_server_without_a_pair_is_told_with_its_tools() -> None:
     with pytest.raises(DefinitionError, match=r"no two tools of server 'time'.*get_current_time.*start=TOOL"):
         draft_class("time", tools_of("time"))
     with pytest.raises(
-        DefinitionError, match=r"has no pair of tools with start='nope'; *.*|choose one of: create_branch"
+        DefinitionError, match=r"has no pair of tools with start='nope': it has no such tool \(tools: .*create_branch"
     ):
         draft_class("neon", tools_of("neon"), start="nope")
+
+
+TEXT: JsonObject = {"type": "string"}
+
+
+def drafted(server: list[Tool], **said: str) -> ServiceClass:
+    [loaded] = load_manifests(draft_class("s", server, **said).manifest, "draft")
+    assert loaded.warnings == ()
+    return loaded.service_class
+
+
+def test_a_stop_that_takes_no_id_for_all_is_always_given_one() -> None:
+    action: JsonObject = {"enum": ["start", "stop", "list"]}
+    one = tool("jobs", required=("action",), action=action, command=TEXT, id=TEXT)
+    tools = drafted([one]).tools
+    assert tools.start.args["action"] == "start"
+    assert tools.stop.args == {"action": "stop", "id": "{{ start.id }}"}
+    apart = [tool("start_session", command=TEXT), tool("stop_session", session_id=TEXT)]
+    assert drafted(apart).tools.stop.args == {"session_id": "{{ start.sessionId }}"}
+
+
+def test_unlike_words_meet_where_the_id_flows() -> None:
+    start = Tool(
+        "execute_command",
+        {"type": "object", "properties": {"command": TEXT}, "required": ["command"]},
+        {
+            "type": "object",
+            "properties": {"job": {"$ref": "#/$defs/Job"}},
+            "$defs": {"Job": {"properties": {"job_id": TEXT}}},
+        },
+    )
+    stop = tool("kill_job", required=("job_id",), job_id=TEXT)
+    made = drafted([start, stop, tool("delete_note", required=("note_id",), note_id=TEXT)])
+    assert (made.tools.stop.tool, made.tools.start.outputs["jobId"]) == ("s/kill_job", "job.job_id")
+    without_id = Tool("execute_command", start.input_schema)
+    with pytest.raises(DefinitionError, match="no two tools"):
+        draft_class("s", [without_id, stop])
+
+
+def test_records_are_refused_and_named() -> None:
+    notes = [
+        tool("create_note", required=("title",), title=TEXT),
+        tool("delete_note", required=("note_id",), note_id=TEXT),
+        tool("update_note", required=("note_id",), note_id=TEXT),
+    ]
+    with pytest.raises(DefinitionError, match="create_note / delete_note look like records"):
+        draft_class("s", notes)
+    assert drafted(notes, start="create_note").tools.stop.tool == "s/delete_note"
+
+
+def test_start_and_stop_that_are_said_are_taken_as_they_are() -> None:
+    odd = [tool("make_it_so", required=("what",), what=TEXT), tool("never_mind", required=("token",), token=TEXT)]
+    tools = drafted(odd, start="make_it_so", stop="never_mind").tools
+    assert (tools.start.tool, tools.stop.args) == ("s/make_it_so", {"token": "{{ start.token }}"})
+    with pytest.raises(DefinitionError, match="name both: start=make_it_so and stop=TOOL"):
+        draft_class("s", odd, start="make_it_so")
+
+
+def test_several_likely_pairs_are_asked_for() -> None:
+    both = [tool(f"{verb}_{thing}", **{f"{thing}_id": TEXT}) for thing in ("pod", "vm") for verb in ("start", "stop")]
+    draft = draft_class("s", both)
+    assert draft.alternatives == ("start_vm / stop_vm",)
+    assert "is start_pod / stop_pod what is meant? The server also has start_vm / stop_vm" in draft.questions
+
+
+def test_what_says_which_one_is_passed_on_to_all_steps() -> None:
+    where: JsonObject = {"type": "string", "default": "x64"}
+    server = [
+        tool("start_vm", required=("os",), os=TEXT, arch=where, cpus={"type": "integer", "default": 1}),
+        tool("stop_vm", required=("os",), os=TEXT, arch=where, force={"type": "boolean", "default": False}),
+        tool("vm_info", required=("os",), os=TEXT, arch=where),
+        tool("console_output", required=("os",), os=TEXT, arch=where),
+    ]
+    made = drafted(server)
+    tools = made.tools
+    assert set(made.spec.args) == {"os", "arch"}
+    for call in (tools.stop, tools.status, tools.logs):
+        assert call is not None
+        assert call.args == {"os": "{{ os }}", "arch": "{{ arch }}"}
+
+
+def test_a_list_with_states_is_looked_at_by_item_and_state() -> None:
+    state: JsonObject = {"enum": ["starting", "ready", "closed", "failed"]}
+    item: JsonObject = {"type": "object", "properties": {"kernel_id": TEXT, "state": state}}
+    answer: JsonObject = {"type": "object", "properties": {"items": {"type": "array", "items": item}}}
+    created: JsonObject = {
+        "type": "object",
+        "anyOf": [{"properties": {"kernel_id": TEXT}}, {"properties": {"error": TEXT}}],
+    }
+    server = [
+        Tool("create_kernel", {"type": "object"}, created),
+        tool("close_kernel", required=("kernel_id",), kernel_id=TEXT),
+        Tool("list_kernels", {"type": "object"}, answer),
+    ]
+    status = drafted(server).tools.status
+    assert status is not None
+    assert status.batch is not None
+    assert (status.batch.items, status.batch.match) == ("items", {"kernel_id": "{{ start.kernelId }}"})
+    assert status.expect is not None
+    assert status.expect.jmespath == 'contains(`["starting", "ready"]`, state)'
+
+
+@pytest.mark.parametrize("value", ["$0", "%3", "/dev/pts/1", "browserbase:12"])
+def test_the_guess_keeps_the_signs_that_ids_have(value: str) -> None:
+    found = search(handle_pattern("session_id", "session"), f"Opened.\nSession ID: {value}.")
+    assert found is not None
+    assert found["value"] == value

@@ -12,7 +12,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.manifest import validate_name
 from ostler.rules.drafts.drafting import draft_class
-from ostler.rules.drafts.lifecycle_pairs import Tool
+from ostler.rules.drafts.listed_tools import Tool
 from ostler.rules.drafts.recorded_calls import draft_from_calls
 
 

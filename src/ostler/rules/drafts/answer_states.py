@@ -1,0 +1,165 @@
+"""What answers say about whether a thing is there: values of a state, and errors that are told in prose."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
+from ostler.rules.drafts.listed_tools import Tool, resolved
+
+STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",
+              "isalive", "is_active", "connected", "ready", "lifecycle_state", "process_status")  # fmt: skip
+"""Keys of answers that say whether a thing is there."""
+
+_ENDED = re.compile(
+    r"stop|exit|clos|fail|lost|dead|died|kill|complet|finish|terminat|error|not[_ -]?found|done|ended|abort|cancel|"
+    r"crash|delet|destroy|remov|releas|disconnect|inactive|shut|offline|unknown|idle_timeout|expired|none",
+    re.IGNORECASE,
+)
+_RUNS = re.compile(
+    r"run|activ|ready|start|up\b|open|connect|idle|alive|online|listen|boot|creat|pending|queued|busy|paus|work|wait|"
+    r"progress|attached|live|healthy|ok\b",
+    re.IGNORECASE,
+)
+
+PROSE_ERROR = (
+    r"""(?i)\A\W*(?:error|failed|failure|exception|could not|cannot|unable to)\b"""
+    r"""|["'](?:status|state)["']\s*:\s*["'](?:error|failed)|["'](?:success|ok)["']\s*:\s*false"""
+    r"""|["']error["']\s*:\s*["'{]"""
+)
+"""Finds an answer that says in words or in a field that it failed, though it is not marked as an error."""
+
+
+PROSE_GONE = (
+    r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|no active|not active)\b"""
+    r"""|\bhas (?:exited|ended|stopped)\b"""
+    r"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:stopped|exited|closed|failed|dead|killed|completed|finished|terminated)"""
+)
+"""Finds an answer that says in words that the thing is not there."""
+
+_LONGEST_STATE = 20
+_SAYS_BOOL = re.compile(r"""["'`](\w+)["'`]\s*:\s*(?:bool(?:ean)?|true\s*[|/]\s*false)\b""", re.IGNORECASE)
+
+
+def is_missing_an_error(tool: Tool) -> bool:
+    """Whether a tool was seen to fail as its way of saying that the thing is not there."""
+    return any(answer.is_error and re.search(PROSE_GONE, answer.text) for answer in tool.answers)
+
+
+def state_expectation(tool: Tool) -> JsonObject | None:
+    """Return what the answer of a tool about one thing has while the thing runs, None when nothing says so."""
+    for each in answer_fields(tool):
+        if each.name.lower() in STATE_KEYS:
+            seen = list(each.values) or _seen_values(tool, each)
+            found = _alive(each.path, each.kind, seen)
+            if found:
+                return found
+    told = (name for name in _SAYS_BOOL.findall(tool.description) if name.lower() in STATE_KEYS)
+    return next(({"jsonPath": {name: True}} for name in told), None)
+
+
+def item_expectation(item: JsonObject) -> JsonObject | None:
+    """Return what an item of a list has while its thing runs, by the schema of the item; None when it has no state."""
+    listed: JsonObject = item.get("properties") or {}
+    for name, schema in listed.items():
+        if name.lower() in STATE_KEYS and isinstance(schema, dict):
+            known = cast("JsonObject", schema)
+            kind = "boolean" if known.get("type") == "boolean" else "string"
+            found = _alive(name, kind, list(known.get("enum") or ()))
+            if found:
+                return found
+    return None
+
+
+def has_state(item: JsonObject) -> bool:
+    """Whether an item of a list has a state, said or not."""
+    return any(name.lower() in STATE_KEYS for name in item.get("properties") or ())
+
+
+def list_of_items(tool: Tool) -> tuple[str, JsonObject] | None:
+    """Return (JMESPath of the list, schema of an item) of what a tool lists, None when that is not known."""
+    if tool.output_schema:
+        found = _list_in(tool.output_schema, tool.output_schema, "", 0)
+        if found:
+            return found
+    for answer in tool.answers:
+        found = None if answer.is_error else _list_seen(answer.value, "", 0)
+        if found:
+            return found
+    return None
+
+
+def _list_in(schema: JsonValue, root: JsonObject, path: str, depth: int) -> tuple[str, JsonObject] | None:
+    known = resolved(schema, root)
+    if depth > 3:
+        return None
+    if known.get("type") == "array":
+        item = resolved(known.get("items"), root)
+        plain: JsonObject = {
+            name: resolved(value, root) for name, value in cast("JsonObject", item.get("properties") or {}).items()
+        }
+        return (path or "@", {"properties": plain}) if plain else None
+    for key in ("anyOf", "oneOf"):
+        for option in known.get(key) or ():
+            found = _list_in(option, root, path, depth + 1)
+            if found:
+                return found
+    for name, inner in cast("JsonObject", known.get("properties") or {}).items():
+        if re.fullmatch(r"[A-Za-z_]\w*", name):
+            found = _list_in(inner, root, f"{path}.{name}" if path else name, depth + 1)
+            if found:
+                return found
+    return None
+
+
+def _list_seen(value: JsonValue, path: str, depth: int) -> tuple[str, JsonObject] | None:
+    if isinstance(value, list):
+        items = cast("list[JsonValue]", value)
+        if not items or not isinstance(items[0], Mapping):
+            return None
+        first = cast("JsonObject", items[0])
+        return path or "@", {"properties": {name: _schema_of(item) for name, item in first.items()}}
+    if isinstance(value, Mapping) and depth < 3:
+        for name, inner in cast("Mapping[str, JsonValue]", value).items():
+            if re.fullmatch(r"[A-Za-z_]\w*", name):
+                found = _list_seen(inner, f"{path}.{name}" if path else name, depth + 1)
+                if found:
+                    return found
+    return None
+
+
+def _schema_of(value: JsonValue) -> JsonObject:
+    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"))
+    kind = next((word for kind, word in kinds if isinstance(value, kind)), "object")
+    is_word = isinstance(value, str) and len(value) <= _LONGEST_STATE
+    return {"type": kind, "enum": [value]} if is_word else {"type": kind}
+
+
+def _seen_values(tool: Tool, wanted: AnswerField) -> list[JsonValue]:
+    """Return the values that a field was seen to have."""
+    found: list[JsonValue] = []
+    for answer in tool.answers:
+        value: JsonValue = answer.value
+        for key in wanted.path.split("."):
+            value = cast("JsonObject", value).get(key.strip('"')) if isinstance(value, dict) else None
+        if isinstance(value, str) and not answer.is_error:
+            found.append(value)
+    return found
+
+
+def _alive(path: str, kind: str, values: list[JsonValue]) -> JsonObject | None:
+    if kind == "boolean":
+        return {"jsonPath": {path: True}}
+    running = [str(value) for value in dict.fromkeys(values) if isinstance(value, str) and is_alive(value)]
+    if not running:
+        return None
+    if len(running) == 1:
+        return {"jsonPath": {path: running[0]}}
+    return {"jmespath": f"contains(`{json.dumps(running)}`, {path})"}
+
+
+def is_alive(value: str) -> bool:
+    """Whether a word for a state says that the thing is there."""
+    return _RUNS.search(value) is not None and _ENDED.search(value) is None

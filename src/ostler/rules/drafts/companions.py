@@ -1,0 +1,198 @@
+"""The other tools of a thing that a server starts and stops: what tells how it is, lists it, logs, restarts."""
+
+import re
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from ostler.rules.drafts.answer_fields import answer_fields
+from ostler.rules.drafts.lifecycle_words import (
+    ALSO_NOUNS,
+    BULK,
+    DEFINED,
+    ENDS,
+    FILLERS,
+    LISTS,
+    LOGS,
+    RESTARTS,
+    STARTS,
+    STATUS,
+    singular,
+    words_of,
+)
+from ostler.rules.drafts.listed_tools import Step, kind_value
+from ostler.rules.drafts.server_words import ServerWords
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """Steps about the thing of a pair.
+
+    Attributes:
+        status: tells how one is.
+        listing: lists all of them.
+        logs: shows what one wrote.
+        restart: restarts one.
+    """
+
+    status: Step | None = None
+    listing: Step | None = None
+    logs: Step | None = None
+    restart: Step | None = None
+
+
+_CHANGES = frozenset(STARTS) | frozenset(ENDS)
+_USES = frozenset(("start", "launch", "run", "open"))
+_ACTING = frozenset(("set", "send", "write", "update", "wait", "exec", "execute", "run", "clear", "save"))
+_IDLE = frozenset(("get", "read", "list", "show", "all", "recent", "last", "latest", "current", "available", "by"))
+_ABOUT_IT = frozenset(
+    ("status", "state", "info", "detail", "details", "health", "output", "log", "logs", "process", "job", "session",
+     "instance", "server", "id", "running", "active", "live")
+)  # fmt: skip
+"""Words that a view may have besides those of the thing."""
+
+
+def companions_of(
+    start: Step, handle: str, thing: AbstractSet[str], words: ServerWords, rest: Sequence[Step]
+) -> Companions:
+    """Return what else tells of a thing.
+
+    Args:
+        start: the step that starts it.
+        handle: the parameter of the stop that says which one.
+        thing: the words for it.
+        words: those of its server.
+        rest: the other steps of the server.
+    """
+    views = _Views(start, handle, thing, words)
+    return Companions(
+        views.best(rest, STATUS, views.tells_state),
+        views.best(rest, LISTS, views.lists),
+        views.best(rest, LOGS, views.shows_logs),
+        views.best(rest, RESTARTS, views.restarts),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A step as it may be a view: its words that tell what it does, and what else it is about."""
+
+    step: Step
+    spoken: tuple[str, ...]
+    verb: str
+    about: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Which steps are about one thing, and take what is known of it."""
+
+    start: Step
+    handle: str
+    thing: AbstractSet[str]
+    words: ServerWords
+
+    def best(self, rest: Sequence[Step], verbs: Sequence[str], fits: Callable[[_View], bool]) -> Step | None:
+        """Return the step that one of `verbs` names and that `fits`, the closest to the thing first."""
+        found: list[tuple[bool, int, int, str, Step]] = []
+        for step in rest:
+            view = self._view(step, verbs)
+            if view is not None and self._is_known(step) and fits(view):
+                is_blind = bool(self.handle) and not self._takes(step)
+                far = len(self.thing - view.about)
+                found.append((is_blind, far, verbs.index(view.verb), str(step), step))
+        return min(found, key=lambda item: item[:4])[4] if found else None
+
+    def _view(self, step: Step, verbs: Sequence[str]) -> _View | None:
+        words = self.words.content(step)
+        spoken = step.saying if step.fixed else words
+        verb = next((word for word in verbs if word in spoken), None)
+        if verb is None:
+            return None
+        return _View(step, spoken, verb, frozenset(words) - {*verbs, *FILLERS, *_IDLE})
+
+    # -- what each must be ---------------------------------------------------------------------------------
+
+    def tells_state(self, view: _View) -> bool:
+        """Whether a view tells how one is."""
+        if set(view.spoken) & set(LOGS) - {"read"} and not set(view.spoken) & {"status", "state"}:
+            return False
+        return self._is_of_one(view) and not self._is_definition(view)
+
+    def lists(self, view: _View) -> bool:
+        """Whether a view lists all of them."""
+        if view.verb in ("get", "show", "search") and not self._is_plural(view.step):
+            return False
+        is_about = bool(view.about & self.thing) or not view.about or not self.thing
+        is_strange = bool(view.about - self.thing - _ABOUT_IT)
+        is_single = bool(self.handle) and self.handle in view.step.needed()
+        return is_about and not is_strange and not is_single and self._looks(view) and not self._is_definition(view)
+
+    def shows_logs(self, view: _View) -> bool:
+        """Whether a view shows what one wrote."""
+        alone = not self.handle and not view.step.needed() and bool(set(view.spoken) & set(LOGS) - {"read", "stream"})
+        return (alone and self._looks(view)) or self._is_of_one(view)
+
+    def restarts(self, view: _View) -> bool:
+        """Whether a step restarts one."""
+        if view.step.tool.is_read_only or set(view.spoken) & BULK or view.about - self.thing - _ABOUT_IT:
+            return False
+        return self._takes(view.step) or not self.handle or bool(self._aliases(view.step))
+
+    def _is_of_one(self, view: _View) -> bool:
+        takes = self._takes(view.step)
+        if not self._looks(view) or set(view.spoken) & BULK or view.about - self.thing - _ABOUT_IT:
+            return False
+        if self.thing and not takes:
+            if view.about and not view.about & self.thing:
+                return False
+            if not view.about and not view.step.fixed and view.step.needed():
+                return False
+        is_lone = not view.step.needed() and bool(answer_fields(view.step.tool)) and not view.step.fixed
+        return not self.handle or takes or is_lone or bool(self._aliases(view.step))
+
+    def _looks(self, view: _View) -> bool:
+        """Whether a step changes nothing, by its annotations and words."""
+        if view.step.tool.annotations.get("destructiveHint") is True:
+            return False
+        if view.spoken[0] in _ACTING or view.spoken[0] in _CHANGES - ALSO_NOUNS:
+            return False
+        return not view.about & _CHANGES - self.thing
+
+    def _takes(self, step: Step) -> bool:
+        return self.handle in step.tool.parameters()
+
+    def _is_known(self, step: Step) -> bool:
+        """Whether all that a step needs is known by then."""
+        known = {*self.start.tool.parameters(), self.handle, *self._aliases(step)}
+        is_known = all(name in known or kind_value(step, name, self.thing) for name in step.needed())
+        return is_known and _takes_all(step, self.start)
+
+    def _is_plural(self, step: Step) -> bool:
+        """Whether a tool's name has the thing in the plural (`get_sessions`)."""
+        raw = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+", step.tool.name)]
+        return any(singular(word) in self.thing and singular(word) != word for word in raw)
+
+    def _is_definition(self, view: _View) -> bool:
+        """Whether a view shows what could run, and not what runs (`list_apps`, `get_project_info`)."""
+        if not self.thing or not self.thing <= DEFINED or not _USES & set(self.start.saying):
+            return False
+        told = re.search(r"\b(running|active|started|alive)\b", view.step.tool.description, re.IGNORECASE)
+        return not told and not set(view.spoken) & {"status", "state", "running", "active", "is"}
+
+    def _aliases(self, step: Step) -> list[str]:
+        """Return parameters that say which one is meant by another name (`session` for a session's `name`)."""
+        return [name for name in step.tool.parameters() if self._is_alias(set(words_of(name)))]
+
+    def _is_alias(self, words: set[str]) -> bool:
+        plain = words - {"id", "name"}
+        return bool(plain) and plain <= self.thing
+
+
+def _takes_all(step: Step, start: Step) -> bool:
+    """Whether a step takes every value that the start may have had for the parameters that both have."""
+    for name in step.tool.parameters():
+        given, taken = (tool.parameter(name).get("enum") for tool in (start.tool, step.tool))
+        if name not in dict(start.fixed) and given and taken and not all(value in taken for value in given):
+            return False
+    return True

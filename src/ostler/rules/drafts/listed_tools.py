@@ -1,0 +1,206 @@
+"""The tools of a server as drafts look at them: parameters, uses of an `action`, and the fields of their answers."""
+
+import re
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import cast
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.drafts.lifecycle_words import ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
+
+ACTION_PARAMETERS = (
+    "action",
+    "operation",
+    "command",
+    "mode",
+    "subCommand",
+    "subcommand",
+    "op",
+    "verb",
+    "method",
+    "cmd",
+)
+_IDENTIFIERS = re.compile(r"(?:^|[_-]|(?<=[a-z]))(?:id|uid|uuid|pid|name|key|handle|ref|token|slug)s?$", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"""["'`]([A-Za-z][\w-]{1,30})["'`]|^\s*[-*]?\s*([a-z][a-z_-]{2,30})\s*[:=\u2013\u2014]""", re.MULTILINE
+)
+_VERBS = frozenset((*STARTS, *ENDS, *STATUS, *LISTS, *LOGS, *RESTARTS))
+_MOST_REFERENCES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer that a tool gave to a call, recorded.
+
+    Attributes:
+        args: what it was called with.
+        value: the one value of the answer.
+        text: the answer as text.
+        is_error: it said that it failed.
+    """
+
+    args: JsonObject
+    value: JsonValue
+    text: str = ""
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool as its server lists it, and what it was seen to answer."""
+
+    name: str
+    input_schema: JsonObject = field(default_factory=dict[str, object])
+    output_schema: JsonObject | None = None
+    annotations: JsonObject = field(default_factory=dict[str, object])
+    description: str = ""
+    answers: tuple[Answered, ...] = ()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether it says that it changes nothing."""
+        return self.annotations.get("readOnlyHint") is True
+
+    def parameters(self) -> JsonObject:
+        """Return its parameters by name; those of a lone object that wraps them all are its own."""
+        return dict(parameters_of(self.input_schema)[1])
+
+    def parameter(self, name: str) -> JsonObject:
+        """Return the schema of one parameter, empty when there is none or it says nothing."""
+        schema = self.parameters().get(name)
+        return cast("JsonObject", schema) if isinstance(schema, dict) else {}
+
+    def required(self) -> list[str]:
+        """Return the names of the parameters that it needs."""
+        return list(parameters_of(self.input_schema)[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One use of a tool: the tool itself, or the tool with one value of a parameter that says what to do."""
+
+    tool: Tool
+    words: tuple[str, ...]
+    fixed: tuple[tuple[str, JsonValue], ...] = ()
+
+    def __str__(self) -> str:
+        return self.tool.name + "".join(f"({key}={_said(value)})" for key, value in self.fixed)
+
+    @property
+    def saying(self) -> tuple[str, ...]:
+        """The words that say what this use does: those of the action alone, where there is one."""
+        if not self.fixed:
+            return self.words
+        key, value = self.fixed[0]
+        return words_of(key if value is True else str(value))
+
+    def needed(self) -> list[str]:
+        """Return the parameters that it needs, without those that are fixed."""
+        return [name for name in self.tool.required() if name not in dict(self.fixed)]
+
+    def told(self, name: str) -> str:
+        """Return what is said about a parameter, in the tool's list."""
+        schema = self.tool.parameter(name)
+        for option in (schema, *(schema.get("anyOf") or ())):
+            if isinstance(option, dict) and "description" in option:
+                return str(cast("JsonObject", option)["description"])
+        return ""
+
+
+def _said(value: JsonValue) -> str:
+    return "true" if value is True else str(value)
+
+
+def parameters_of(schema: JsonObject) -> tuple[str, JsonObject, list[str]]:
+    """Return (wrapper, parameters, required): `wrapper` is the lone object parameter that holds all others, or ''."""
+    properties: JsonObject = schema.get("properties") or {}
+    if len(properties) == 1:
+        [name] = properties
+        inner = resolved(properties[name], schema)
+        if inner.get("type") == "object" and inner.get("properties"):
+            return name, inner["properties"], list(inner.get("required") or [])
+    return "", properties, list(schema.get("required") or [])
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a parameter's name says which one is meant (`id`, `branchId`, `container_name`)."""
+    return _IDENTIFIERS.search(name) is not None
+
+
+def steps_of(tool: Tool) -> Iterator[Step]:
+    """Yield the uses of a tool: itself, and one for each value of a parameter that says what to do."""
+    words = words_of(tool.name)
+    yield Step(tool, words)
+    for name in ACTION_PARAMETERS:
+        for value in _actions(tool, name):
+            yield Step(tool, (*words, *words_of(value)), ((name, value),))
+    flags = [
+        name
+        for name, schema in tool.parameters().items()
+        if name in STARTS or name in ENDS
+        if isinstance(schema, dict) and cast("JsonObject", schema).get("type") == "boolean"
+    ]
+    if any(name in STARTS for name in flags) and any(name in ENDS for name in flags):
+        yield from (Step(tool, (*words, name), ((name, True),)) for name in flags)
+
+
+def _actions(tool: Tool, name: str) -> list[str]:
+    """Return the values of a parameter that says what to do: its enum, or those that its description lists."""
+    schema = tool.parameter(name)
+    if not schema:
+        return []
+    listed = values_of(schema)
+    if listed:
+        named = [value for value in listed if isinstance(value, str)]
+        return named if any(set(words_of(value)) & _VERBS for value in named) else []
+    if name not in ACTION_PARAMETERS[:2]:
+        return []
+    text = f"{schema.get('description', '')}\n{tool.description}"
+    named = [first or second for first, second in _QUOTED.findall(text)]
+    after = re.findall(
+        r"(?:one of|actions?|operations?)\W{1,3}((?:[\w-]+(?:\s*[,|/]\s*(?:or\s+)?)?)+)", text, re.IGNORECASE
+    )
+    named += [word for group in after for word in re.findall(r"[A-Za-z][\w-]+", group)]
+    return list(dict.fromkeys(word for word in named if set(words_of(word)) & _VERBS))
+
+
+def values_of(schema: JsonObject) -> list[JsonValue]:
+    """Return the only values that a schema allows, empty when it allows any."""
+    found: list[JsonValue] = list(schema.get("enum") or ())
+    if "const" in schema:
+        found.append(schema["const"])
+    for key in ("anyOf", "oneOf"):
+        for option in schema.get(key) or ():
+            if isinstance(option, dict):
+                found += values_of(cast("JsonObject", option))
+    return [value for value in found if value is not None]
+
+
+def kind_value(step: Step, name: str, things: AbstractSet[str]) -> str:
+    """Return the value of a parameter that says which kind is meant (`kind: session`); '' when there is none."""
+    if is_identifier(name):
+        return ""
+    schema = step.tool.parameter(name)
+    listed = [str(value) for value in values_of(schema)]
+    if not listed:
+        listed = re.findall(r"[\"'`]([a-z][\w-]*)[\"'`]", f"{step.told(name)} {step.tool.description}")
+        if name not in ("kind", "type", "resource", "resource_type", "resourceType", "object", "entity"):
+            return ""
+    return next((value for value in listed if words_of(value) and set(words_of(value)) <= things), "")
+
+
+def resolved(schema: JsonValue, root: JsonObject) -> JsonObject:
+    """Return a schema with its `$ref` into `root` followed."""
+    for _ in range(_MOST_REFERENCES):
+        if not isinstance(schema, dict):
+            return {}
+        known = cast("JsonObject", schema)
+        ref = known.get("$ref")
+        if not isinstance(ref, str) or not ref.startswith("#/"):
+            return known
+        found: JsonValue = root
+        for part in ref[2:].split("/"):
+            found = cast("JsonObject", found).get(part) if isinstance(found, dict) else None
+        schema = found
+    return {}

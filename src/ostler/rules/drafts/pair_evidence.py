@@ -1,0 +1,211 @@
+"""What says that two steps are one life: their names, the value that flows from the one to the other, what is told."""
+
+import re
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from ostler.rules.drafts.answer_fields import answer_fields
+from ostler.rules.drafts.lifecycle_words import (
+    ACCESSORIES,
+    CANCELS,
+    FAINT,
+    LIVING,
+    PARTNERS,
+    RECORDS,
+    UNNAMED,
+    words_of,
+)
+from ostler.rules.drafts.listed_tools import Step, is_identifier, kind_value
+from ostler.rules.drafts.server_words import Use
+
+LINKED = 15
+"""How much must say that a value flows, for steps whose names do not belong together."""
+
+_SAME = 24
+_PLACES = frozenset(
+    "namespace context project organization org region zone cluster team account host target profile cwd broker".split()  # noqa: SIM905
+)
+_RUNS = frozenset(("run", "execute", "exec"))
+_SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open")
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """The parameter of a stop that says which one it ends.
+
+    Attributes:
+        name: its name; '' when the stop takes none.
+        is_optional: the stop can be called without it, and may then end another one, or all.
+        open_count: how many more parameters the stop needs that nothing is known for.
+    """
+
+    name: str = ""
+    is_optional: bool = False
+    open_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How much says that a stop's handle is known from the start.
+
+    Attributes:
+        answered: that the start's answer has it.
+        shared: that both are called with it.
+    """
+
+    answered: int = 0
+    shared: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.answered + self.shared
+
+
+def handle_of(start: Step, stop: Step, things: AbstractSet[str]) -> Handle:
+    """Return the parameter of `stop` that says which one it ends."""
+    own = start.tool.parameters()
+    needed = [name for name in stop.needed() if not kind_value(stop, name, things)]
+    open_ones = [name for name in needed if name not in own]
+    if open_ones:
+        chosen = next((name for name in open_ones if _says_which(stop, name, things)), "")
+        if chosen or len(open_ones) == 1:
+            return Handle(chosen or open_ones[0], open_count=len(open_ones) - 1)
+        return Handle(open_count=len(open_ones))
+    named = [name for name in needed if _says_which(stop, name, things)]
+    by_noun = [name for name in named if set(words_of(name)) & things]
+    if named:
+        return Handle((by_noun or named)[-1])
+    return Handle(needed[0]) if needed else _optional_handle(start, stop, things)
+
+
+def _optional_handle(start: Step, stop: Step, things: AbstractSet[str]) -> Handle:
+    free = [name for name in stop.tool.parameters() if name not in dict(stop.fixed)]
+    asked = [name for name in free if _says_which(stop, name, things) and not is_place(name)]
+    given = {each.name for each in answer_fields(start.tool)}
+    own = start.tool.parameters()
+    action = str(stop.fixed[0][1]) if stop.fixed else ""
+
+    def unlikely(name: str) -> tuple[bool, ...]:
+        is_told = bool(action) and action in stop.told(name)
+        return name not in given, not is_told, name in own, not set(words_of(name)) & things
+
+    if asked:
+        return Handle(min(asked, key=unlikely), is_optional=True)
+    return Handle("index", is_optional=True) if "index" in free else Handle()
+
+
+def flow_of(start: Step, stop: Step, handle: str) -> Flow:
+    """Return how much says that what `stop` needs is known from `start`."""
+    if not handle:
+        return Flow()
+    names = {each.name for each in answer_fields(start.tool)}
+    answered = 0
+    if squeezed(handle) in {squeezed(name) for name in names}:
+        answered += 25
+    elif is_identifier(handle) and any(name.lower() in ("id", "pid", "uuid") for name in names):
+        answered += 15
+    if start.tool.name in stop.told(handle) or start.tool.name in stop.tool.description:
+        answered += 20
+    spoken = " ".join(words_of(handle))
+    text = " ".join(re.findall(r"\w+", re.sub(r"[_-]", " ", start.tool.description.lower())))
+    if spoken not in ("", "id") and re.search(rf"\b{re.escape(spoken)}\b", text):
+        answered += 15
+    if handle not in start.tool.parameters() or is_place(handle):
+        return Flow(answered)
+    # what the start is called with is not what it gives
+    answered = min(answered, 5) if handle in start.needed() else answered
+    return Flow(answered, 12 if _says_which(stop, handle, frozenset()) else 4)
+
+
+def name_score(start: Use, stop: Use) -> int | None:
+    """Return how well the names belong together, None when they do not."""
+    mine, theirs = set(start.things), set(stop.things)
+    if mine == theirs or _undoes(start.step, stop.step):
+        return _SAME
+    if not theirs:
+        return 8 if mine & LIVING or stop.verb in PARTNERS.get(start.verb, ()) else 0
+    if not mine:
+        return 10 if theirs & LIVING and start.verb in _SIMPLE_STARTS else None
+    if theirs < mine or mine < theirs:
+        # not where what is more is a thing of its own: create_sandbox_snapshot / stop_sandbox
+        return None if (mine ^ theirs) & (RECORDS | ACCESSORIES) else 12
+    return 2 if mine & theirs & LIVING else None
+
+
+def _undoes(start: Step, stop: Step) -> bool:
+    """Whether a stop is called like the start as a whole, with a word before or behind (`stop_port_forward`)."""
+    if start.fixed:
+        return False
+    if stop.words[0].startswith("un") and (stop.words[0][2:], *stop.words[1:]) == start.words:
+        return True
+    return any(stop.words in ((word, *start.words), (*start.words, word)) for word in CANCELS)
+
+
+def partner_score(first: str, last: str) -> int:
+    """Return how well a word that ends fits the word that started."""
+    partners = PARTNERS.get(first, ())
+    return 20 - 5 * min(partners.index(last), 6) if last in partners else 0
+
+
+def belong(start: Use, stop: Use, names: int | None, flow: Flow, handle: str) -> bool:
+    """Whether anything says that two steps are one life, besides that the one starts and the other ends something."""
+    is_linked = flow.answered >= LINKED or mentions(start, stop)
+    mine, theirs = set(start.things), set(stop.things)
+    if names is None:
+        return is_linked and not (mine & RECORDS)
+    # what runs a command gives back what is over, unless it says which one it began
+    if start.verb in _RUNS and not flow.answered:
+        is_apart = mine != theirs and not (mine & LIVING - UNNAMED)
+        if start.verb != "run" or is_apart or (mine != theirs and handle in start.step.needed()):
+            return False
+    return not (start.verb in _RUNS - {"run"} and handle in start.step.needed())
+
+
+def is_of_another(start: Step, handle: str, flow: Flow) -> bool:
+    """Whether a start needs the id of a thing that must be there already."""
+    return handle in start.needed() and not flow.answered and bool(re.search(r"id$", handle, re.IGNORECASE))
+
+
+def mentions(start: Use, stop: Use) -> bool:
+    """Whether the description of what ends it names what starts it, or what was started."""
+    first, last = start.step.tool, stop.step.tool
+    if first is last:
+        return False
+    if first.name in last.description or last.name in first.description:
+        return True
+    said = set(words_of(re.sub(r"[^A-Za-z]+", " ", last.description[:200])))
+    things = set(start.things)
+    return bool(things & LIVING - FAINT) and things <= said
+
+
+def thing_of(start: Use, stop: Use, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words for what two steps are about; `otherwise` when they say none."""
+    things, ended = start.things, stop.things
+    if set(things) == set(ended) or not ended:
+        return things or ended or otherwise
+    if not things:
+        return ended
+    shared = tuple(word for word in things if word in ended)
+    if shared:
+        return shared if len(shared) < len(things) and set(shared) & LIVING else things
+    return ended if set(ended) & LIVING and not set(things) & LIVING - FAINT - UNNAMED else things
+
+
+def squeezed(name: str) -> str:
+    """Return a name as all spellings of it are: `sessionId` and `session_id`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def is_place(name: str) -> bool:
+    """Whether a parameter says where things are, and not which one."""
+    return bool(set(words_of(name)) & _PLACES) and set(words_of(name)) - {"id", "name", "uid"} <= _PLACES
+
+
+def _says_which(step: Step, name: str, things: AbstractSet[str]) -> bool:
+    """Whether a parameter says which one is meant: by its name, or because it is called like the thing."""
+    if is_identifier(name):
+        return True
+    words = set(words_of(name))
+    kind = str(step.tool.parameter(name).get("type", "string"))
+    return bool(words - UNNAMED) and (words <= things or words <= LIVING) and kind not in ("object", "boolean", "array")
