@@ -329,7 +329,11 @@ def test_start_and_stop_that_are_said_are_taken_as_they_are() -> None:
 
 
 def test_several_likely_pairs_are_asked_for() -> None:
-    both = [tool(f"{verb}_{thing}", **{f"{thing}_id": TEXT}) for thing in ("pod", "vm") for verb in ("start", "stop")]
+    both = [
+        Tool(f"{verb}_{thing}", {"type": "object", "properties": {f"{thing}_id": TEXT}})
+        for thing in ("pod", "vm")
+        for verb in ("start", "stop")
+    ]
     draft = draft_class("s", both)
     assert draft.alternatives == ("start_vm / stop_vm",)
     assert "is start_pod / stop_pod what is meant? The server also has start_vm / stop_vm" in draft.questions
