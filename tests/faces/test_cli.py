@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Generator
@@ -15,6 +16,7 @@ from processes.command_line import CommandLine
 from ostler.adapters.config.paths import class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
+from ostler.faces.cli.listing import relative, url_of
 from ostler.faces.cli.session import ExitStatus, in_verbs
 
 pytestmark = pytest.mark.realtime
@@ -37,6 +39,31 @@ def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[Comm
         yield CommandLine(place, capsys)
 
 
+def test_the_version_is_one() -> None:
+    assert run_command(["--version"]) == ExitStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [(-1, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (7200, "2h"), (90_000, "25h"), (172_800, "2d")],
+)
+def test_ages_are_short(seconds: float, age: str) -> None:
+    assert relative(seconds) == age
+
+
+@pytest.mark.parametrize(
+    ("outputs", "url"),
+    [
+        ({"port": 80, "url": "http://h/"}, "http://h/"),
+        ({"site": "https://h/x", "log": "/x"}, "https://h/x"),
+        ({"address": "127.0.0.1:5"}, None),
+        ({}, None),
+    ],
+)
+def test_a_url_is_found_among_the_outputs(outputs: dict[str, object], url: str | None) -> None:
+    assert url_of(outputs) == url
+
+
 def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
     create = ("create", "static-web-server", "site", "--arg", f"directory={tmp_path}", "--label", "team=web")
     assert ostler.run(*create, "--json") == ExitStatus.OK, ostler.err
@@ -45,8 +72,15 @@ def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
     assert psutil.pid_exists(pid)
 
     assert ostler.run("ps") == ExitStatus.OK
-    assert ostler.out.splitlines()[0].split() == ["NAME", "CLASS", "TYPE", "STATE", "HEALTH"]
-    assert "site" in ostler.out
+    assert ostler.out.splitlines()[0].split() == ["NAME", "CLASS", "STATE", "HEALTH", "AGE", "PORTS/URL"]
+    url = created["service"]["outputs"]["url"]
+    assert re.search(rf"^site +static-web-server +running +healthy +\d+s +{re.escape(url)}$", ostler.out, re.MULTILINE)
+    assert ostler.run("ps", "--wide", "--absolute") == ExitStatus.OK
+    assert ostler.out.splitlines()[0].split()[-2:] == ["SINCE", "TYPE"]
+    assert re.search(r"\d{4}-\d\d-\d\dT", ostler.out)
+    assert "\x1b" not in ostler.out
+    assert ostler.run("open", "site", "--print") == ExitStatus.OK
+    assert ostler.out.strip() == url
     assert [row["name"] for row in ostler.json("ps", "--class", "static-web-server", "--json")["services"]] == ["site"]
     assert ostler.json("list", "--only", "failed", "--json") == {"services": [], "total": 0}
     assert ostler.json("status", "site", "--json")["state"] == "running"

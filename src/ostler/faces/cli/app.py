@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
-from ostler.faces.cli import catalogue, clients, importing, planning, processes, schemas, services, testing
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli import catalogue, clients, importing, listing, planning, processes, schemas, services, testing
 from ostler.faces.cli.session import ExitStatus, Session, complain
 from ostler.model.errors import OstlerError
 
@@ -24,12 +25,12 @@ def build_app() -> typer.Typer:
         name="ostler",
         help=_HELP,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # rich would double the time to show help
     )
     app.callback()(_folders)
     processes.add_to(app)
+    listing.add_to(app)
     services.add_to(app)
     catalogue.add_to(app)
     clients.add_to(app)
@@ -58,11 +59,21 @@ def run_command(arguments: Sequence[str]) -> int:
     return int(ExitStatus.OK)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ostler {VERSION}")
+        raise typer.Exit
+
+
 def _folders(
     context: typer.Context,
     config: Annotated[
         Path | None, typer.Option(metavar="DIR", help=f"Configuration folder (or {CONFIG_VARIABLE}).")
     ] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help=f"State folder (or {STATE_VARIABLE}).")] = None,
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     context.obj = Session(Paths.resolve(config, state))

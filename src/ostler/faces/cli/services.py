@@ -22,7 +22,6 @@ from ostler.faces.cli.session import (
     session_of,
     show,
 )
-from ostler.faces.cli.tables import print_table
 from ostler.model.json import JsonObject
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
@@ -31,37 +30,6 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="The service
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
 
 _FOLLOW_PAUSE: Final = 0.5
-_COLUMNS: Final = {
-    "NAME": "name",
-    "CLASS": "serviceClassName",
-    "TYPE": "serviceType",
-    "STATE": "state",
-    "HEALTH": "health",
-    "ERROR": "error",
-}
-
-
-def list_services(
-    context: typer.Context,
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only services in this state; repeatable.")] = None,
-    class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List services with their state and health."""
-    rows: list[JsonObject] = []
-    cursor: str | None = None
-    with session_of(context).client() as client:
-        while True:
-            args = present({"state": only, "serviceClassName": class_name, "cursor": cursor})
-            facts = require(client.call_tool("service_list", args)).structured
-            rows += facts["services"]
-            cursor = facts.get("nextCursor")
-            if not cursor:
-                break
-    if as_json:
-        print_json({"services": rows, "total": len(rows)})
-    else:
-        print_table(rows, _COLUMNS, empty="There are no services. Create one: ostler create CLASS (see ostler classes)")
 
 
 def status(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
@@ -276,7 +244,5 @@ def _print_event(event: JsonObject, *, as_json: bool) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    app.command("ps")(list_services)
-    app.command("list", hidden=True)(list_services)
     for verb in (status, get, explain, create, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)

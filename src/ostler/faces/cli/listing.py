@@ -1,0 +1,159 @@
+"""`ostler ps` and `ostler open`: the services as people look at them."""
+
+import os
+import re
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import Annotated, Final, cast
+
+import typer
+
+from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.session import ExitStatus, fail, present, print_json, require, session_of
+from ostler.faces.cli.tables import print_table
+from ostler.model.json import JsonMapping, JsonObject
+
+_COLUMNS: Final = {
+    "NAME": "name",
+    "CLASS": "kind",
+    "STATE": "state",
+    "HEALTH": "health",
+    "AGE": "age",
+    "PORTS/URL": "address",
+}
+_WIDE: Final = {**_COLUMNS, "SINCE": "since", "TYPE": "serviceType", "ERROR": "error"}
+_ERROR: Final = {"ERROR": "error"}
+_EMPTY: Final = "There are no services. Create one: ostler create CLASS (see ostler classes)"
+_WATCH_SECONDS: Final = 2.0
+_MOST_DETAILED: Final = 300
+"""Services up to which each one's age and address are asked for."""
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+_ADDRESS_OUTPUTS: Final = ("url", "address", "endpoint", "baseUrl", "uri")
+
+
+def list_services(
+    context: typer.Context,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only services in this state; repeatable.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
+    *,
+    wide: Annotated[bool, typer.Option("--wide", "-w", help="Type, time of the last change, and errors too.")] = False,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Times in place of ages.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+) -> None:
+    """List services with their state, health, age and address."""
+    args = present({"state": only, "serviceClassName": class_name})
+    while True:
+        rows = _services(context, args, with_details=not as_json)
+        if as_json:
+            print_json({"services": rows, "total": len(rows)})
+        else:
+            if watch and sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            now = datetime.now(UTC)
+            shown = [_row(row, now, absolute=absolute) for row in rows]
+            columns = _WIDE if wide else _COLUMNS | _ERROR
+            print_table(shown, columns, empty=_EMPTY)
+        if not watch:
+            return
+        sys.stdout.flush()
+        threading.Event().wait(_WATCH_SECONDS)
+
+
+def open_service(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")],
+    *,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the URL instead of opening it.")] = False,
+) -> None:
+    """Open a service's URL in the browser."""
+    outputs = cast(
+        "JsonObject", session_of(context).ask("service_status", {"name": name}).structured.get("outputs", {})
+    )
+    url = url_of(outputs)
+    if url is None:
+        has = f"its outputs: {', '.join(outputs)}" if outputs else "it has no outputs"
+        fail(f"service {name!r} has no URL ({has})", ExitStatus.FAILED)
+    if not only_print and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"):
+        import webbrowser
+
+        if webbrowser.open(url):
+            print(f"opened {url}")
+            return
+    print(url)
+
+
+def url_of(outputs: JsonMapping) -> str | None:
+    """Return the URL among a service's outputs: the one that is called so, else the first."""
+    ordered = [outputs.get(name) for name in _ADDRESS_OUTPUTS]
+    for value in (*ordered, *outputs.values()):
+        if isinstance(value, str) and (found := _URL.match(value)):
+            return found[0]
+    return None
+
+
+def relative(seconds: float) -> str:
+    """Return an age as people say it: `12s`, `5m`, `3h`, `4d`."""
+    seconds = max(0.0, seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds)}s"
+
+
+def _services(context: typer.Context, args: JsonObject, *, with_details: bool) -> list[JsonObject]:
+    rows: list[JsonObject] = []
+    cursor: str | None = None
+    with session_of(context).client() as client:
+        while True:
+            facts = require(client.call_tool("service_list", {**args, **present({"cursor": cursor})})).structured
+            rows += facts["services"]
+            cursor = facts.get("nextCursor")
+            if not cursor:
+                break
+        if with_details and len(rows) <= _MOST_DETAILED:
+            rows = [row | _details(client, str(row["name"])) for row in rows]
+    return rows
+
+
+def _details(client: ServerClient, name: str) -> JsonObject:
+    """Return a service's times and outputs; nothing when it is gone by now."""
+    answer = client.call_tool("service_get", {"name": name})
+    if answer.is_error:
+        return {}
+    return {key: answer.structured.get(key) for key in ("createdAt", "stateSince", "outputs")}
+
+
+def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
+    return {
+        **service,
+        "kind": service.get("serviceClassName") or service.get("serviceType"),
+        "age": _time(service.get("createdAt"), now, absolute=absolute),
+        "since": _time(service.get("stateSince"), now, absolute=absolute),
+        "address": _address(cast("JsonObject", service.get("outputs") or {})),
+    }
+
+
+def _address(outputs: JsonObject) -> str:
+    """Return where a service is reached, as far as its outputs say: a URL, else ports."""
+    if (url := url_of(outputs)) is not None:
+        return url
+    ports = [str(value) for name, value in outputs.items() if name.lower().endswith("port") and value]
+    return ", ".join(dict.fromkeys(ports))
+
+
+def _time(written: object, now: datetime, *, absolute: bool) -> str:
+    if not isinstance(written, str):
+        return ""
+    if absolute:
+        return written
+    return relative((now - datetime.fromisoformat(written)).total_seconds())
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("ps")(list_services)
+    app.command("list", hidden=True)(list_services)
+    app.command("open")(open_service)
