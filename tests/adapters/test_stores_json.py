@@ -62,7 +62,8 @@ services = st.builds(
     created_at=times, updated_at=times, desired=st.sampled_from(DesiredState), state=st.sampled_from(ServiceState),
     revision=st.integers(0), persist=st.booleans(), auto_start=st.booleans(), labels=objects, step_outputs=objects,
     stop_plan=st.lists(planned_calls, max_size=2).map(tuple), error=st.none() | objects,
-    lease_expires_at=st.none() | times, lease=st.none() | seconds, counters=objects,
+    lease_expires_at=st.none() | times, lease=st.none() | seconds, starts=st.integers(0), restarts=st.integers(0),
+    held=st.booleans(), completed=st.booleans(), missed_stop=st.booleans(), outputs_at=st.none() | times,
 )  # fmt: skip
 calls = st.builds(
     CallRecord,
@@ -172,3 +173,14 @@ def test_text_that_is_no_object_is_refused(text: str) -> None:
 def test_numbers_that_json_lacks_survive_storage() -> None:
     record = replace(SERVICE, outputs={"load": float("inf")})
     assert service_from_json(json.loads(encode(service_to_json(record)))) == record
+
+
+def test_a_record_that_kept_counters_is_read_into_fields() -> None:
+    counters = {"starts": 3, "restarts": 1, "held": 1, "completed": 0, "outputsAt": "2026-01-01T00:00:00+00:00"}
+    older = {**service_to_json(SERVICE), "counters": counters}
+    for key in ("starts", "restarts", "held", "completed", "missedStop", "outputsAt"):
+        del older[key]
+    read = service_from_json(older)
+    assert (read.starts, read.restarts, read.held, read.completed, read.missed_stop) == (3, 1, True, False, False)
+    assert read.outputs_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert "counters" not in service_to_json(read)

@@ -451,7 +451,7 @@ async def test_logs_tool() -> None:
     async with running(world, manifest(lifecycleTools__logs=logs)) as manager:
         await manager.create(CreateRequest("basic", "db"))
         service: Any = manager.registry.get("db")
-        assert await service.lifecycle.read_logs() == ("one\ntwo", "w/logs")
+        assert await service.read_logs() == ("one\ntwo", "w/logs")
 
 
 async def test_the_last_outputs_of_every_step_are_there_for_the_next() -> None:
@@ -472,11 +472,11 @@ async def test_the_last_outputs_of_every_step_are_there_for_the_next() -> None:
     async with running(world, manifest(**changes)) as manager:
         service: Any = (await manager.create(CreateRequest("basic", "db"))) and manager.registry.get("db")
         await manager.check_health("db")
-        await service.lifecycle.is_alive()
+        await service.is_alive()
         world.faults["w/logs"].extend([Answer("x"), Answer("x")])
-        await service.lifecycle.read_logs()
+        await service.read_logs()
         await manager.stop_service("db")
-        await service.lifecycle.read_logs()
+        await service.read_logs()
     said = [args["text"] for tool, args in world.calls if tool == "w/logs"]
     assert said == ["running running true -", "- - - true"]
 

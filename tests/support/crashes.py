@@ -309,7 +309,7 @@ class Run:
             if operation == "adopt":  # what a start left that nothing could tell of
                 await self.ledger.call_tool("w/start", {"name": "db", "key": "by hand"})
                 service: Any = manager.registry.get("db")
-                service.set_held(held=True)
+                service.set_record(held=True)
                 service.report(Transition.START_REQUESTED)
                 service.report(Transition.HELD, reason="unknown-outcome", error=OperationError("does it run?"))
                 await service.commit()

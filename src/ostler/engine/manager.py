@@ -9,37 +9,26 @@ from typing import Self
 
 import anyio
 
-from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.assembly import Assembly
 from ostler.engine.clock import SystemClock
-from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
-from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.events.log import EventLog
-from ostler.engine.insight.preview import Planner
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import ANSWER_GRACE
-from ostler.engine.instances.runtime import Runtime, new_id
-from ostler.engine.keepers.health import CONCURRENCY, HealthScheduler
-from ostler.engine.keepers.leases import LeaseKeeper
-from ostler.engine.keepers.recovery import Recovery
-from ostler.engine.keepers.restarts import RestartKeeper
+from ostler.engine.instances.runtime import new_id
+from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
-from ostler.engine.requests.commands import Requests
-from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.idempotency import Asked
-from ostler.engine.requests.preparation import InstanceFactory
-from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.reporting import Reporting, StatusReporter
+from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import HealthChecker, Service
-from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView
+from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView, Waiting
 from ostler.model.errors import (
     ClassUnavailableError,
     OperationError,
 )
-from ostler.model.events import EventKind
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
-from ostler.model.states import DesiredState, Reachability, ServiceState
+from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.secrets.masking import mask, secret_strings
 
 logger = logging.getLogger(__name__)
@@ -82,45 +71,27 @@ class ServiceManager:
         make_id: Callable[[], str] = new_id,
         reporter: StatusReporter | None = None,
     ) -> None:
-        self._clock = clock or SystemClock()
-        self.events = events or EventLog(self._clock, store)
-        self.registry = ServiceRegistry()
-        self.classes = ClassCatalogue(tools)
+        clock = clock or SystemClock()
         self.stop_on_exit = stop_on_exit
         self._shutdown_timeout = shutdown_timeout
-        self._runtime = Runtime(
-            caller=caller,
-            store=store,
-            events=self.events,
-            clock=self._clock,
+        self._parts = Assembly(
+            caller,
+            store,
             tools=tools,
+            clock=clock,
             environment=environment or {},
+            events=events or EventLog(clock, store),
+            health_concurrency=health_concurrency,
+            rng=rng or Random(),  # noqa: S311 (it spreads times)
             make_id=make_id,
-            random=rng or Random(),  # noqa: S311 (it spreads times)
+            reporter=reporter,
         )
-        self._factory = InstanceFactory(self._runtime, self.registry)
-        self.health = HealthScheduler(self._clock, self._runtime.random, concurrency=health_concurrency)
-        self._creator = Creator(self._runtime, self.registry, self.classes, self._factory)
-        self._graph = DependencyGraph(self.registry, self._creator.virtual)
-        self.plans = Planner(self._runtime, self.registry, self._graph, self._factory, self.classes)
-        self._needs = Prerequisites(self._runtime, self.registry, self._graph, self._create_dependency)
-        self._restarts = RestartKeeper(self._runtime)
-        self._leases = LeaseKeeper(self._runtime)
-        self._requests = Requests(
-            self._runtime, self.registry, self._graph, self._needs, restarts=self._restarts, leases=self._leases
-        )
-        self._recovery = Recovery(self._runtime, self.health)
-        self._runtime.await_dependencies = self._needs.await_dependencies
-        self._runtime.dependency_facts = self._needs.facts_of
-        self._runtime.instance_changed = self._instance_changed
-        self._runtime.operation_ended = self._operation_ended
-        self._runtime.watch_health = self._watch_health
-        self._runtime.instance_removed = self._unregister
-        self._reporting = Reporting(reporter)
-        self._unsubscribe: list[Callable[[], None]] = []
-        self._followed: dict[str, Callable[[], None]] = {}
+        self.events = self._parts.events
+        self.registry = self._parts.registry
+        self.classes = self._parts.classes
+        self.health = self._parts.health
+        self.plans = self._parts.plans
         self._stack: AsyncExitStack | None = None
-        self._leaving = False
 
     def __repr__(self) -> str:
         return f"ServiceManager({len(self.registry)} services)"
@@ -128,33 +99,13 @@ class ServiceManager:
     # -- life ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        state = await self._runtime.store.load()
+        state = await self._parts.store.load()
         self.events.restore(state.events, state.last_cursor)
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(anyio.create_task_group())
-            self._runtime.task_group = group
-            self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
-            for service in self.registry.get_all():  # configured ones that were there before this
-                self._registry_changed(service, True)
-            self._recovery.restore(state, self.registry.register)
-            self._adopt_restored(len(state.services))
-            waiting = [record.name for record in state.services if record.state is ServiceState.WAITING]
-            group.start_soon(self._resume, waiting, name="ostler-resume")
-            group.start_soon(self.health.run, name="ostler-health")
-            group.start_soon(self._leases.run, name="ostler-leases")
-            group.start_soon(self._recovery.run, name="ostler-recovery")
-            if self._runtime.tools is not None:
-                self._unsubscribe.append(self._runtime.tools.on_change(self._server_changed))
+            self._parts.begin(state, group)
             self._stack = stack.pop_all()
         return self
-
-    async def _resume(self, waiting: Sequence[str]) -> None:
-        """Let services go on waiting for what they need that did so when the server ended."""
-        await self.recovered.wait()
-        for name in waiting:
-            service = self.registry.find(name)
-            if isinstance(service, ServiceInstance) and service.state is ServiceState.STOPPED and service.is_wanted:
-                service.request(OperationKind.START, reason="it was waiting when the server ended")
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -164,33 +115,30 @@ class ServiceManager:
             with anyio.CancelScope(shield=True):
                 await self._leave()
         finally:
-            for unsubscribe in (*self._unsubscribe, *self._followed.values()):
-                unsubscribe()
-            assert self._runtime.task_group is not None
-            self._runtime.task_group.cancel_scope.cancel()
+            self._parts.end()
             suppressed = await self._stack.__aexit__(exc_type, exc, traceback)
-            self._runtime.task_group = None
+            self._parts.task_group = None
         return suppressed
 
     async def _leave(self) -> None:
         """Finish or cancel operations and stop what must not stay, within the bounded time."""
-        self._leaving = True
+        self._parts.is_leaving = True
         with anyio.move_on_after(self._shutdown_timeout) as scope:
-            instances = self._instances()
+            instances = self._parts.instances()
             for instance in instances:
                 instance.cancel_operation("the server is shutting down", grace=ANSWER_GRACE)
             for instance in instances:
                 await instance.wait_idle()
-            leaving = [i for i in self._instances() if (self.stop_on_exit or not i.record.persist)]
+            leaving = [i for i in self._parts.instances() if (self.stop_on_exit or not i.record.persist)]
             wanted = [i for i in leaving if i.record.persist and i.is_wanted]
-            failures = await stop_in_order(leaving, self._graph, self._stop_for_exit)
+            failures = await stop_in_order(leaving, self._parts.graph, self._stop_for_exit)
             for error in failures.values():
                 logger.warning("%s", error)
             for instance in wanted:  # stopped for the exit, not by a person's wish: it comes back
                 instance.set_record(desired=DesiredState.RUNNING)
                 await instance.commit()
         if scope.cancelled_caught:
-            busy = [f"{i.name} ({i.operation.step})" for i in self._instances() if i.operation is not None]
+            busy = [f"{i.name} ({i.operation.step})" for i in self._parts.instances() if i.operation is not None]
             logger.warning("shutdown did not end in %ss; still busy: %s", self._shutdown_timeout, ", ".join(busy))
 
     @staticmethod
@@ -198,16 +146,6 @@ class ServiceManager:
         assert isinstance(service, ServiceInstance)
         kind = OperationKind.STOP if service.record.persist else OperationKind.DELETE
         await service.request(kind, reason="the server is shutting down").wait()
-
-    def _adopt_restored(self, stored: int) -> None:
-        """Take up what an earlier run left: leases, dependencies, and what was made for somebody who is gone."""
-        instances = self._instances()
-        for instance in instances:
-            self._needs.register(instance)  # once more: only now are all of them there
-        if len(instances) < stored:
-            return  # a record could not be read, and who is in it may be the user of another
-        for orphan in self._graph.orphans():
-            orphan.request(OperationKind.DELETE, reason="nobody uses it any more")
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -233,23 +171,23 @@ class ServiceManager:
 
     def secrets(self) -> frozenset[str]:
         """Return every secret text of every service, for masking what is not about one service alone."""
-        return frozenset[str]().union(*(instance.secrets for instance in self._instances()))
+        return frozenset[str]().union(*(instance.secrets for instance in self._parts.instances()))
 
     def instances_of(self, class_name: str) -> list[str]:
         """Return the names of the instances of a class."""
-        return [instance.name for instance in self._instances() if instance.record.class_name == class_name]
+        return [instance.name for instance in self._parts.instances() if instance.record.class_name == class_name]
 
     async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
         """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
         service = self.registry.get(name)
         if isinstance(service, ServiceInstance):
-            return await self._runtime.store.operations(service.id, limit=limit)
+            return await self._parts.store.operations(service.id, limit=limit)
         return []
 
     @property
     def recovered(self) -> anyio.Event:
         """Set when everything of the earlier run has been verified and resolved once."""
-        return self._recovery.finished
+        return self._parts.recovery.finished
 
     @property
     def has_work(self) -> bool:
@@ -257,11 +195,8 @@ class ServiceManager:
         return any(
             instance.operation is not None
             or instance.state not in (ServiceState.STOPPED, ServiceState.FAILED, ServiceState.UNKNOWN)
-            for instance in self._instances()
+            for instance in self._parts.instances()
         )
-
-    def _instances(self) -> list[ServiceInstance]:
-        return [service for service in self.registry.get_all() if isinstance(service, ServiceInstance)]
 
     # -- all at once ---------------------------------------------------------------------------------------
 
@@ -275,7 +210,7 @@ class ServiceManager:
         """
         self._refuse_when_leaving()
         services = [service for service in self.registry.get_all() if not service.state.is_up]
-        return await start_in_order(services, self._needs, timeout=timeout)
+        return await start_in_order(services, self._parts.needs, timeout=timeout)
 
     async def stop_all(self, *, timeout: float | None = None) -> Failures:
         """Stop every service, dependents before what they depend on, as early as that allows.
@@ -286,7 +221,9 @@ class ServiceManager:
         Returns the failures by name; the others are down.
         """
         self._refuse_when_leaving()
-        return await stop_in_order(self.registry.get_all(), self._graph, self._requests.stop, timeout=timeout)
+        return await stop_in_order(
+            self.registry.get_all(), self._parts.graph, self._parts.requests.stop, timeout=timeout
+        )
 
     # -- creating ------------------------------------------------------------------------------------------
 
@@ -299,7 +236,7 @@ class ServiceManager:
             ClassUnavailableError: tools of the class are missing.
         """
         entry = self.classes.get(class_name)
-        effective = self._factory.effective_args(entry, args, name)
+        effective = self._parts.factory.effective_args(entry, args, name)
         availability = self.classes.availability(class_name)
         if availability.missing_tools:
             raise ClassUnavailableError(class_name, availability.missing_tools)
@@ -313,7 +250,7 @@ class ServiceManager:
             NotFoundError: there is no such service, or no such class.
             ArgumentError: the args do not fit.
         """
-        return self._creator.difference(request)
+        return self._parts.creator.difference(request)
 
     async def create(
         self,
@@ -337,45 +274,8 @@ class ServiceManager:
         self._refuse_when_leaving()
         if request.plan_id:
             request = self.plans.accept(request)
-        self._factory.check_request(request)
-        return await self._creator.create(
-            request, self._graph, self._requests, wait=wait, timeout=timeout, progress=progress
-        )
-
-    async def _create_dependency(self, class_name: str, name: str, args: JsonObject, user: ServiceInstance) -> Service:
-        return await self._creator.create_dependency(class_name, name, args, user, self._graph, self._requests)
-
-    def _unregister(self, instance: ServiceInstance) -> None:
-        if self.registry.find(instance.name) is instance:
-            self.registry.unregister(instance.name)
-        self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted")
-        for orphan in self._graph.forget(instance):
-            if not self._leaving:
-                orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")
-
-    def _registry_changed(self, service: Service, is_registered: bool) -> None:
-        if is_registered:
-            self._reporting.tell(service)
-        else:
-            self._reporting.forget(service.name)
-        if isinstance(service, ServiceInstance):
-            if is_registered:
-                self._needs.register(service)
-                self._leases.watch(service)
-            else:
-                self.health.forget(service)
-                self._restarts.forget(service)
-                self._leases.forget(service)
-                self._needs.forget(service)
-            return
-        if unfollow := self._followed.pop(service.name, None):
-            unfollow()
-        if is_registered:
-            self._needs.register(service)
-            self._followed[service.name] = service.on_state_change(self._static_changed)
-        else:
-            self._needs.forget(service)
-            self._graph.forget(service)
+        self._parts.factory.check_request(request)
+        return await self._parts.requests.create(request, Waiting(wait, timeout, progress))
 
     # -- operations ----------------------------------------------------------------------------------------
 
@@ -407,7 +307,7 @@ class ServiceManager:
         """
         self._refuse_when_leaving()
         asked = Asked(OperationKind.START, idempotency_key, adopt=adopt)
-        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
+        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
 
     async def stop_service(
         self,
@@ -435,7 +335,7 @@ class ServiceManager:
         """
         self._refuse_when_leaving()
         asked = Asked(OperationKind.STOP, idempotency_key, dependents=dependents)
-        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
+        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
 
     async def restart_service(
         self,
@@ -449,7 +349,7 @@ class ServiceManager:
         """Restart the service `name`; the arguments are those of `start_service`."""
         self._refuse_when_leaving()
         asked = Asked(OperationKind.RESTART, idempotency_key)
-        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
+        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
 
     async def delete(
         self,
@@ -479,7 +379,7 @@ class ServiceManager:
         """
         self._refuse_when_leaving()
         asked = Asked(OperationKind.DELETE, idempotency_key, force=force, abandon=abandon)
-        return await self._requests.operate(name, asked, wait=wait, timeout=timeout, progress=progress)
+        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
 
     async def check_health(self, name: str) -> ServiceView:
         """Check the health of the service `name` now and return its snapshot.
@@ -504,18 +404,18 @@ class ServiceManager:
             server: the downstream server's name.
             about: arguments that the services' health checks have, such as `{"key": "db"}`.
         """
-        group = self._runtime.task_group
-        if group is None or self._leaving:
+        group = self._parts.task_group
+        if group is None or self._parts.is_leaving:
             return
-        for instance in self._instances():
-            if instance.lifecycle.is_checked_by(server, about):
+        for instance in self._parts.instances():
+            if instance.health_check.asks(server, about):
                 group.start_soon(self._check_now, instance, name=f"ostler-recheck-{instance.name}")
 
     @staticmethod
     async def _check_now(instance: ServiceInstance) -> None:
         await instance.wait_idle()
         try:
-            await instance.lifecycle.check_health()
+            await instance.health_check.run()
         except Exception:  # boundary: a bug in one check must not end the manager
             logger.exception("check of %r failed unexpectedly", instance.name)
 
@@ -537,61 +437,9 @@ class ServiceManager:
                 service=name,
                 next_actions=("leases are for services made with service_create",),
             )
-        await self._leases.renew(service, lease)
+        await self._parts.leases.renew(service, lease)
         return service.view()
 
     def _refuse_when_leaving(self) -> None:
-        if self._leaving or self._runtime.task_group is None:
+        if self._parts.is_leaving or self._parts.task_group is None:
             raise OperationError("the server is shutting down", next_actions=("try again in a moment",))
-
-    def _watch_health(self, instance: ServiceInstance) -> None:
-        """Check what can be checked; of the rest, what is known about the driving server is all there is."""
-        self.health.watch(instance)
-        if not instance.service_class.looks_after_start and instance.can_be_healthy:
-            instance.judge_by_driver()
-
-    # -- reactions -----------------------------------------------------------------------------------------
-
-    def _instance_changed(self, instance: ServiceInstance) -> None:
-        """React to a change of an instance: restart policy, dependents that wait for it, who shows it to people."""
-        self._reporting.tell(instance)
-        if self._leaving:
-            return
-        self._restarts.consider(instance)
-        self._needs.service_changed(instance)
-
-    def _operation_ended(self, instance: ServiceInstance) -> None:
-        """React to the end of an operation, when none follows."""
-        if not self._leaving:
-            self._restarts.consider(instance)
-            self._needs.operation_ended(instance)
-            self._recovery.operation_ended(instance)
-
-    def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
-        """A configured service changed: record it, and tell who depends on it."""
-        service = self.registry.find(name)
-        if service is None or isinstance(service, ServiceInstance):
-            return
-        self._reporting.tell(service)
-        if old != new:
-            text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
-            self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})
-        if not self._leaving:
-            self._needs.service_changed(service)
-
-    def _server_changed(self, server: str) -> None:
-        """A downstream server came, went or lists other tools: tell what it drives."""
-        assert self._runtime.tools is not None
-        connected = self._runtime.tools.server_status(server).connected
-        for instance in self._instances():
-            if server not in instance.service_class.servers():
-                continue
-            if not connected:
-                instance.set_reachability(Reachability.UNREACHABLE)
-                instance.doubt_driver(server)
-            elif instance.reachability is not Reachability.REACHABLE:
-                instance.set_reachability(Reachability.REACHABLE)
-                self._recovery.server_is_back(instance)
-                self._restarts.driver_is_back(instance)
-        if connected:
-            self._needs.server_came(server)

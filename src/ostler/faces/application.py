@@ -265,7 +265,7 @@ class Application:
         """
         service = self.manager.registry.get(name)
         if isinstance(service, ServiceInstance):
-            text, source = await service.lifecycle.read_logs()
+            text, source = await service.read_logs()
             return {"lines": text.splitlines()[-lines:], "source": source}
         log = self.downstream.snapshot(name).stderr_log if name in self.downstream.names() else None
         if log is None:

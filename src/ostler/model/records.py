@@ -115,12 +115,22 @@ class ServiceRecord:
     lease: float | None = None
     idempotency_key: str = ""
     request_digest: str = ""
-    counters: JsonObject = field(default_factory=dict[str, JsonValue])
+    starts: int = 0
+    """How often its start tool answered."""
+    restarts: int = 0
+    held: bool = False
+    """A start may have left something of which no tool can say whether it is there."""
+    completed: bool = False
+    """It has done its work and ended well, by its class's `completed`."""
+    missed_stop: bool = False
+    """A stop was asked for that could not be sent, and is to be made up for."""
+    outputs_at: datetime | None = None
+    """When the outputs were taken from the start (or restart) tool's answer."""
 
     @property
     def has_leftover(self) -> bool:
-        """Whether something may be there to stop: a stop plan is pinned, or nobody can tell what a start did."""
-        return bool(self.stop_plan or self.counters.get("held"))
+        """Whether something may be there to stop: a stop plan is pinned, or it is not known what a start did."""
+        return bool(self.stop_plan) or self.held
 
 
 @dataclass(frozen=True, slots=True)

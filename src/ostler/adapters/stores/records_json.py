@@ -282,7 +282,15 @@ def service_from_json(data: Mapping[str, Any]) -> ServiceRecord:
     Raises:
         StoreCorruptError: a value is missing or of the wrong type.
     """
+    counters = data.get("counters")
+    if isinstance(counters, dict):  # how records of an earlier schema kept what has fields of its own now
+        data = {**_fields_of(cast("JsonObject", counters)), **data}
     return _SERVICE.from_json(data)
+
+
+def _fields_of(counters: JsonObject) -> JsonObject:
+    flags = {key: bool(counters[key]) for key in ("held", "completed", "missedStop") if key in counters}
+    return {key: counters[key] for key in ("starts", "restarts", "outputsAt") if key in counters} | flags
 
 
 def operation_to_json(record: OperationRecord) -> JsonObject:

@@ -1,28 +1,27 @@
 """Runs the tests of a class: the real engine, step by step, over a scripted ToolCaller and in virtual time."""
 
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import anyio
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.testing.results import Failure, Outcome, TestResult
-from ostler.adapters.testing.scripted_caller import CallProblem, ScriptedCaller
+from ostler.adapters.testing.scripted_caller import ScriptedCaller, StepCaller
 from ostler.adapters.testing.stand_ins import add_stand_in
 from ostler.adapters.testing.virtual_time import run_in_virtual_time
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import ToolCaller
 from ostler.engine.services.views import CreateRequest, OperationResult
-from ostler.model.class_tests import ClassTest, ExpectedCall, StepExpectation, TestStep
+from ostler.model.class_tests import ClassTest, StepExpectation, TestStep
 from ostler.model.durations import format_duration
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonValue
 from ostler.rules.loading.class_tests import LoadedTests
 from ostler.rules.text.differences import differences, shown
 from ostler.rules.text.yaml_source import Path
@@ -59,32 +58,6 @@ class _Middle(Random):
 
     def random(self) -> float:
         return _HALF
-
-
-class StepCaller(ToolCaller, Protocol):
-    """A ToolCaller that is told of the steps of a test.
-
-    Attributes:
-        calls_made: calls so far.
-        under_way: calls that are not answered yet.
-        problems: what was not as expected in this step.
-        transcript: the calls of this step, for people.
-        stand_ins: outputs of the services that are only supposed, by name.
-    """
-
-    calls_made: int
-    under_way: int
-    problems: list[CallProblem]
-    transcript: list[str]
-    stand_ins: dict[str, JsonObject]
-
-    def begin_step(self, expected: Sequence[ExpectedCall] | None) -> None:
-        """A step begins; `expected` are the calls that it must make."""
-        ...
-
-    def end_step(self) -> None:
-        """The step has ended."""
-        ...
 
 
 class TestRun:

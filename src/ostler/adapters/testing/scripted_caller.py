@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import anyio
 
-from ostler.engine.protocols import Progress
+from ostler.engine.protocols import Progress, ToolCaller
 from ostler.model.class_tests import CALL_SECONDS, ExpectedCall, ScriptedAnswer
 from ostler.model.errors import (
     ConnectionLostError,
@@ -40,6 +40,32 @@ class CallProblem:
     message: str
     index: int | None = None
     details: tuple[str, ...] = ()
+
+
+class StepCaller(ToolCaller, Protocol):
+    """A ToolCaller that is told of the steps of a test.
+
+    Attributes:
+        calls_made: calls so far.
+        under_way: calls that are not answered yet.
+        problems: what was not as expected in this step.
+        transcript: the calls of this step, for people.
+        stand_ins: outputs of the services that are only supposed, by name.
+    """
+
+    calls_made: int
+    under_way: int
+    problems: list[CallProblem]
+    transcript: list[str]
+    stand_ins: dict[str, JsonObject]
+
+    def begin_step(self, expected: Sequence[ExpectedCall] | None) -> None:
+        """A step begins; `expected` are the calls that it must make."""
+        ...
+
+    def end_step(self) -> None:
+        """The step has ended."""
+        ...
 
 
 class ScriptedCaller:

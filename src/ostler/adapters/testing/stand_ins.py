@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ostler.adapters.testing.scripted_caller import STAND_IN
+from ostler.adapters.testing.scripted_caller import STAND_IN, StepCaller
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
@@ -10,11 +10,10 @@ from ostler.model.class_tests import StandIn
 from ostler.rules.loading.manifests import class_digest, service_class_from_json
 
 if TYPE_CHECKING:
-    from ostler.adapters.testing.runner import StepCaller
     from ostler.model.json import JsonObject
 
 
-async def add_stand_in(manager: ServiceManager, caller: "StepCaller", service: StandIn) -> None:
+async def add_stand_in(manager: ServiceManager, caller: StepCaller, service: StandIn) -> None:
     """Bring `service` into the state that the test supposes."""
     entry = _entry(service)
     real = manager.classes.get_all()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.model.errors import DependencyError, OstlerError
@@ -44,7 +45,7 @@ class DependencyGraph:
 
     # -- resolving -----------------------------------------------------------------------------------------
 
-    def resolve(self, instance: ServiceInstance) -> list[ResolvedDependency]:
+    def resolve(self, instance: InstanceState) -> list[ResolvedDependency]:
         """Return the dependencies of `instance` that hold now, with names and args rendered.
 
         Raises:
@@ -62,7 +63,7 @@ class DependencyGraph:
             resolved.append(ResolvedDependency(spec, name, alias, render(spec.args, names)))
         return resolved
 
-    def _name_of_class(self, instance: ServiceInstance, spec: DependencySpec) -> str:
+    def _name_of_class(self, instance: InstanceState, spec: DependencySpec) -> str:
         """Return the name of the instance that a dependency on a class means."""
         assert spec.service_class_name is not None
         if spec.create:
@@ -84,7 +85,7 @@ class DependencyGraph:
     def note(self, service: Service, dependencies: Iterable[str] | None = None) -> None:
         """Note what `service` depends on: the given names (else its own), and the servers that drive it."""
         names = list(service.dependencies) if dependencies is None else list(dependencies)
-        if isinstance(service, ServiceInstance):
+        if isinstance(service, InstanceState):
             service.set_dependencies(names)
             names += service.service_class.servers()
         for name in self._needs.get(service.name, ()):

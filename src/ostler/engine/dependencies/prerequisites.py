@@ -12,6 +12,7 @@ from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
+from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import BaseService, Service, StateUpdater
 from ostler.model.durations import format_duration
@@ -23,7 +24,7 @@ from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transit
 
 logger = logging.getLogger(__name__)
 
-CreateDependency = Callable[[str, str, JsonObject, ServiceInstance], Awaitable[Service]]
+CreateDependency = Callable[[str, str, JsonObject, InstanceState], Awaitable[Service]]
 """`await create(class_name, name, args, user)`: make an instance on demand, not started."""
 
 _Failures: TypeAlias = "dict[str, tuple[ResolvedDependency | None, OstlerError]]"
@@ -76,7 +77,7 @@ class Prerequisites:
             self._graph.note(service, ())
             service.note(f"its dependencies are not known: {error.summary}")
 
-    def _take(self, instance: ServiceInstance) -> list[ResolvedDependency]:
+    def _take(self, instance: InstanceState) -> list[ResolvedDependency]:
         resolved = self._graph.resolve(instance)
         self._resolved[instance.name] = resolved
         self._graph.note(instance, [dependency.name for dependency in resolved])
@@ -84,7 +85,7 @@ class Prerequisites:
 
     # -- before a start ------------------------------------------------------------------------------------
 
-    async def await_dependencies(self, instance: ServiceInstance, operation: Operation) -> DependencyFacts:
+    async def await_dependencies(self, instance: InstanceState, operation: Operation) -> DependencyFacts:
         """Start what `instance` depends on, wait until it is as far as demanded, and return what templates see.
 
         All of it happens side by side. An optional dependency that does not come is noted and left out.
@@ -94,7 +95,7 @@ class Prerequisites:
         """
         resolved = self._take(instance)
         self._graph.refuse_cycle(instance, instance.dependencies)
-        instance.dependency_problems.clear()
+        instance.set_vitals(dependency_problems={})
         self._blocked.pop(instance.name, None)
         servers = [name for name in instance.service_class.servers() if self._server_trouble(name)]
         absent = [dependency.name for dependency in resolved if not self._is_met(dependency)]
@@ -108,7 +109,7 @@ class Prerequisites:
         return facts
 
     async def _bring_all(
-        self, instance: ServiceInstance, servers: Sequence[str], resolved: Sequence[ResolvedDependency]
+        self, instance: InstanceState, servers: Sequence[str], resolved: Sequence[ResolvedDependency]
     ) -> tuple[DependencyFacts, _Failures]:
         """Bring what is needed, side by side; return what templates see of it, and what did not come."""
         failures: _Failures = {}
@@ -136,7 +137,7 @@ class Prerequisites:
                 group.start_soon(bring, dependency)
         return together(facts), failures
 
-    async def _begin_waiting(self, instance: ServiceInstance, operation: Operation, names: list[str]) -> None:
+    async def _begin_waiting(self, instance: InstanceState, operation: Operation, names: list[str]) -> None:
         """Show that the instance waits, and make its wish durable: a wait can be long."""
         what = f"waiting for {', '.join(names)}"
         if instance.state is ServiceState.STARTING:
@@ -144,7 +145,7 @@ class Prerequisites:
         await instance.commit(operation)
         await operation.report_progress(0, None, what)
 
-    def _give_up(self, instance: ServiceInstance, failures: _Failures) -> DependencyError:
+    def _give_up(self, instance: InstanceState, failures: _Failures) -> DependencyError:
         name = min(failures)
         dependency, cause = failures[name]
         others = sorted(set(failures) - {name})
@@ -190,7 +191,7 @@ class Prerequisites:
                 return status.reason or "it is not connected"
         return ""
 
-    async def _bring(self, instance: ServiceInstance, dependency: ResolvedDependency) -> Service:
+    async def _bring(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         spec = dependency.spec
         service = self._registry.find(dependency.name)
         if service is None:
@@ -204,7 +205,7 @@ class Prerequisites:
             await self._healthy(service, spec.timeout)
         return service
 
-    async def _make(self, instance: ServiceInstance, dependency: ResolvedDependency) -> Service:
+    async def _make(self, instance: InstanceState, dependency: ResolvedDependency) -> Service:
         """Make a dependency on demand; two services that need the same one at once get the same one."""
         name, class_name = dependency.name, dependency.spec.service_class_name
         assert class_name is not None
@@ -315,7 +316,7 @@ class Prerequisites:
         with anyio.move_on_after(timeout) as waiting:
             await service.wait_until(lambda s: s.health is HealthStatus.HEALTHY or not s.state.is_up)
         if not (service.state.is_up and service.health is HealthStatus.HEALTHY):
-            evidence = service.evidence if isinstance(service, ServiceInstance) else ""
+            evidence = service.vitals.evidence if isinstance(service, ServiceInstance) else ""
             why = evidence if service.state.is_up else (service.view().error or evidence)
             raise DependencyError(
                 f"service {service.name!r} is {service.state.value} and {service.health.value}, not healthy"
@@ -412,16 +413,17 @@ class Prerequisites:
         dependency = next((d for d in self._resolved.get(user.name, ()) if d.name == service.name), None)
         if dependency is None or not dependency.spec.required or dependency.spec.condition == "completed":
             return
-        problems = user.dependency_problems
+        problems = user.vitals.dependency_problems
         before = problems.get(service.name)
         problem = self._problem(user, dependency, service)
         if problem == before:
             return
         if problem is not None:
-            problems[service.name] = problem
+            user.set_vitals(dependency_problems={**problems, service.name: problem})
             user.note(f"it runs on, but its dependency {problem}")
         elif before is not None and service.state.is_up:
-            del problems[service.name]
+            left = {name: text for name, text in problems.items() if name != service.name}
+            user.set_vitals(dependency_problems=left)
             user.note(f"its dependency {service.name} is there again")
 
     def _problem(self, user: ServiceInstance, dependency: ResolvedDependency, service: Service) -> str | None:
@@ -436,11 +438,11 @@ class Prerequisites:
                     return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
             return None
         if not state.is_settled and state is not ServiceState.RETRYING:
-            return user.dependency_problems.get(name)  # on its way: nothing new is known yet
+            return user.vitals.dependency_problems.get(name)  # on its way: nothing new is known yet
         error = service.view().error
         return f"{name} is {state.value}" + (f": {error}" if error else "")
 
-    def facts_of(self, instance: ServiceInstance) -> DependencyFacts:
+    def facts_of(self, instance: InstanceState) -> DependencyFacts:
         """Return what templates see of the dependencies of an instance that was adopted, as they are now."""
         facts: dict[str, DependencyFacts] = {}
         for dependency in self._resolved.get(instance.name, ()):

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.settlement import missing_outputs
-from ostler.engine.instances.vitals import (
+from ostler.engine.instances.reasons import (
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     STOP_NOT_SENT,
     UNKNOWN_OUTCOME,
     UNREADABLE_CLASS,
 )
+from ostler.engine.instances.resuming import missing_outputs
 from ostler.engine.keepers.restarts import CRASH_LOOP
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import ServiceRegistry

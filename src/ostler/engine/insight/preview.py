@@ -6,8 +6,7 @@ from dataclasses import replace
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
-from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.runtime import Runtime
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.requests.preparation import InstanceFactory, request_digest
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -37,7 +36,7 @@ class Planner:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: ControllerRuntime,
         registry: ServiceRegistry,
         graph: DependencyGraph,
         factory: InstanceFactory,

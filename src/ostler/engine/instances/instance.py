@@ -1,35 +1,32 @@
-"""A service made from a ServiceClass: its durable record, its controller, and what templates see of it.
+"""The controller of one service: requests, and the one task that carries them out.
 
-One controller task per instance, there only while something is to be done: requests put an operation in place and
-wait for it; equal requests join the one under way, a contradicting one cancels it.
+Requests put an operation in place and wait for it; equal requests join the one under way, a contradicting one cancels
+it. The task is there only while something is to be done. What an operation does is in the modules beside this one.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never
+from typing import Protocol, assert_never
 
 import anyio
 
+from ostler.engine.instances.checking import HealthCheck
 from ostler.engine.instances.display import view_of
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.runtime import Runtime
-from ostler.engine.instances.settlement import Settlement
-from ostler.engine.instances.vitals import UNREADABLE_CLASS
-from ostler.engine.protocols import DropService, PutOperation, PutService
-from ostler.engine.services.service import BaseService, ServiceStatus, error_text
+from ostler.engine.instances.probing import is_alive, read_logs
+from ostler.engine.instances.resuming import adopt, resume
+from ostler.engine.instances.starting import restart, start
+from ostler.engine.instances.state import InstanceState, Surroundings
+from ostler.engine.instances.stopping import delete, stop
+from ostler.engine.instances.verification import verify
+from ostler.engine.services.service import ServiceStatus, error_text
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import ConflictError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
-from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
-from ostler.rules.secrets.masking import mask, secret_strings
-from ostler.rules.secrets.record_secrets import output_secrets
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from ostler.model.states import HealthStatus, ServiceState, Transition
 
 logger = logging.getLogger(__name__)
 
@@ -37,275 +34,54 @@ _CANCELLING = (OperationKind.STOP, OperationKind.DELETE)
 _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY)
 
 
-class ServiceInstance(BaseService):
+class ControllerRuntime(Surroundings, Protocol):
+    """Who hears of what happens to a service."""
+
+    def instance_changed(self, instance: "ServiceInstance") -> None:
+        """The state or the health of `instance` changed."""
+        ...
+
+    def instance_removed(self, instance: "ServiceInstance") -> None:
+        """`instance` was deleted."""
+        ...
+
+    def operation_ended(self, instance: "ServiceInstance") -> None:
+        """An operation of `instance` is over, and none is under way."""
+        ...
+
+    def watch_health(self, instance: "ServiceInstance") -> None:
+        """`instance` came up: check its health from now on."""
+        ...
+
+
+class ServiceInstance(InstanceState):
     """One service instance. Ask the ServiceManager for changes; reads never block."""
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: ControllerRuntime,
         record: ServiceRecord,
         service_class: ServiceClass,
         *,
         state: ServiceState = ServiceState.UNKNOWN,
     ) -> None:
-        super().__init__(record.name, service_class.service_type, clock=runtime.clock, state=state)
-        self._runtime = runtime
-        self.record = record
-        self.service_class = service_class
-        self._created_at = record.created_at
-        self._updated_at = record.updated_at
-        self._arg_secrets = secret_strings(service_class.spec.args, record.args)
-        self.secrets: frozenset[str] = self._known_secrets()
-        self.dependency_problems: dict[str, str] = {}
-        self.interrupted: OperationRecord | None = None
-        """What an earlier run was cut off in; open in the journal until an operation of this run takes over."""
-        self.unreadable: OstlerError | None = None
-        """Why the class that it was stored with cannot be read; another one stands in for it."""
-        self.removed = False
-        self.evidence = ""
-        self.checked_at: datetime | None = None
-        self.next_check_at: datetime | None = None
-        self.next_retry_at: datetime | None = None
-        self.failures = 0
-        self.successes = 0
-        self.calls_before = 0
-        """Serial of the last shared call that was begun before it came up, and so shows nothing about it."""
-        self.lifecycle = Settlement(self, runtime)
-        self._unrecorded: list[OperationRecord] = []
+        super().__init__(runtime, record, service_class, state=state)
+        self._others = runtime
+        self.health_check = HealthCheck(self)
         self._current: Operation | None = None
         self._pending: Operation | None = None
         self._controlled = False
         self._idle: anyio.Event | None = None
         """Set when no operation is under way any more; there only while one is."""
 
-    # -- facts ---------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The instance's id, unique for ever (names can be used again)."""
-        return self.record.id
-
     @property
     def operation(self) -> Operation | None:
         """The operation under way, else the one about to begin."""
         return self._current or self._pending
 
-    @property
-    def dependency_facts(self) -> JsonObject:
-        """What templates saw of the dependencies at the last start."""
-        return self.record.dependency_facts
-
-    @property
-    def interrupted_start(self) -> OperationRecord | None:
-        """The start or restart that an earlier run was cut off in."""
-        old = self.interrupted
-        return old if old is not None and old.kind in (OperationKind.START, OperationKind.RESTART) else None
-
-    @property
-    def checks_health(self) -> bool:
-        """Whether there is a tool to check with, and checking is enabled."""
-        return self.service_class.config.health.enabled and self.service_class.looks_after_start
-
-    @property
-    def can_be_healthy(self) -> bool:
-        """Whether something can ever say that it is healthy: a check, or the knowledge of its driving server."""
-        if self.service_class.looks_after_start:
-            return self.checks_health
-        return self._runtime.tools is not None and self.service_class.config.health.enabled
-
-    @property
-    def has_completed(self) -> bool:
-        """Whether it has done its work and ended well, by its class's `completed`."""
-        return bool(self.record.counters.get("completed"))
-
-    def template_names(self) -> dict[str, object]:
-        """Return what the class's templates may name."""
-        record = self.record
-        return {
-            **record.args,
-            "args": record.args,
-            **record.step_outputs,
-            "outputs": record.outputs,
-            "name": record.name,
-            "service": {
-                "id": record.id,
-                "name": record.name,
-                "class": record.class_name,
-                "startKey": record.start_key,
-                "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
-            },
-            "dependencies": self.dependency_facts or self._facts_now(),
-            "env": dict(self._runtime.environment),
-        }
-
-    def _facts_now(self) -> JsonObject:
-        """What is seen of the dependencies without a start, from now on keeping their secrets like its own."""
-        facts = self._runtime.dependency_facts(self)
-        if not facts.secrets <= self.secrets:
-            self.set_record(dependency_secrets=tuple(sorted(facts.secrets.union(self.record.dependency_secrets))))
-        return facts.names
-
-    def masked(self, value: JsonValue) -> JsonValue:
-        """Return `value` with this instance's secrets replaced."""
-        return mask(value, self.secrets) if self.secrets else value
-
-    def mask_text(self, text: str) -> str:
-        """Return `text` with this instance's secrets replaced."""
-        return str(mask(text, self.secrets)) if self.secrets else text
-
-    def service_data(self) -> JsonObject:
-        """Return the outputs of the lifecycle tools by step, masked."""
-        return {step: self.masked(value) for step, value in self.record.step_outputs.items()}
-
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
-        return view_of(self, self._updated_at, self._clock.now())
-
-    def stored_error(self) -> JsonObject | None:
-        """Return the error of an earlier run, which holds until the service is up or down as it should be."""
-        return None if self.state.is_up or self.state is ServiceState.STOPPED else self.record.error
-
-    # -- changes of the record -----------------------------------------------------------------------------
-
-    def set_record(self, **changes: object) -> None:
-        """Replace fields of the record (durable with the next commit)."""
-        self.record = replace(self.record, **changes)  # pyright: ignore[reportArgumentType]
-        if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
-            self.secrets = self._known_secrets()
-
-    def _known_secrets(self) -> frozenset[str]:
-        own = self._arg_secrets | output_secrets(self.service_class, self.record)
-        return own.union(self.record.dependency_secrets)
-
-    def keep_outputs(self, step: str, outputs: JsonObject) -> None:
-        """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
-        held = self.record.step_outputs
-        is_kept_here = step in ("stop", "status", "healthCheck", "logs")
-        if outputs and is_kept_here and held.get(step) != outputs:
-            self.set_record(step_outputs={**held, step: outputs})
-
-    def set_held(self, *, held: bool) -> None:
-        """Note whether a start may have left something that nobody can tell of."""
-        self.set_record(counters={**self.record.counters, "held": int(held)})
-
-    def set_completed(self) -> None:
-        """Note that it has done its work and ended well: nobody wants it to run any more."""
-        self.set_record(desired=DesiredState.STOPPED, counters={**self.record.counters, "completed": 1})
-
-    def begin_anew(self) -> None:
-        """A start begins: what an earlier run completed does not count any more."""
-        if self.has_completed:
-            self.set_record(counters={**self.record.counters, "completed": 0})
-
-    def forget_start(self) -> None:
-        """Note that nothing of the last start is there any more."""
-        stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
-        self.set_record(stop_plan=(), step_outputs=stop, outputs={})
-        self.set_held(held=False)
-
-    def count(self, counter: str) -> None:
-        """Add one to a counter of the record."""
-        counters = self.record.counters
-        self.set_record(counters={**counters, counter: int(counters.get(counter, 0)) + 1})
-
-    async def commit(self, operation: Operation | None = None, *, drop: bool = False) -> None:
-        """Make the record (and the operation's) durable.
-
-        The first commit of an operation takes over what an earlier run was cut off in.
-
-        Raises:
-            StoreError: it could not be; nothing was written.
-        """
-        status = self.status
-        error = status.error
-        self.set_record(
-            state=status.state,
-            updated_at=self._clock.now(),
-            revision=self.record.revision + 1,
-            error=self.stored_error()
-            if error is None
-            else {
-                "code": getattr(error, "code", "error"),
-                "message": self.mask_text(error_text(error) or ""),
-                "reason": status.reason,
-            },
-        )
-        changes: list[PutService | DropService | PutOperation] = [
-            DropService(self.id) if drop else PutService(self.record)
-        ]
-        ended: list[OperationRecord] = []
-        if operation is not None:
-            changes.append(PutOperation(operation.record))
-            ended = [*self._unrecorded, *self._taken_over(operation)]
-            changes += [PutOperation(record) for record in ended]
-        if operation is not None:
-            operation.submitted = True
-        await self._runtime.store.commit(changes)
-        if operation is not None:
-            operation.committed = True
-            if any(record.id == self.interrupted.id for record in ended if self.interrupted):
-                self.interrupted = None
-            self._unrecorded = [record for record in self._unrecorded if record not in ended]
-
-    def _taken_over(self, operation: Operation) -> list[OperationRecord]:
-        if self.interrupted is None or operation.kind is OperationKind.VERIFY is not self.interrupted.kind:
-            return []  # looking settles nothing
-        error = f"the server ended while it was under way; operation {operation.id} ({operation.kind.value}) took over"
-        return [
-            replace(
-                self.interrupted,
-                outcome=OperationOutcome.INTERRUPTED,
-                finished_at=self._clock.now(),
-                error=error,
-            )
-        ]
-
-    def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
-        """Take over what the journal has open of an earlier run, oldest first; only the newest is to be resolved."""
-        *older, self.interrupted = operations
-        now = self._clock.now()
-        self._unrecorded += [
-            replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
-            for old in older
-        ]
-
-    def note(self, message: str) -> None:
-        """Record something that people should know of."""
-        self._runtime.events.append(EventKind.WARNING, self.name, self.mask_text(message))
-
-    def driver_answered(self) -> None:
-        """The driving server answered a call."""
-        self.set_reachability(Reachability.REACHABLE)
-
-    def judge_by_driver(self) -> None:
-        """Take it for healthy, because the server that started it is there and no tool can look closer."""
-        server = self.service_class.tools.start.server
-        self.evidence = f"server {server!r} is connected; the class has no tool that looks at the service"
-        self.checked_at = self._clock.now()
-        self.set_health(HealthStatus.HEALTHY)
-
-    def doubt_driver(self, server: str) -> None:
-        """The server is gone that alone vouched for it: nobody can tell any more."""
-        tools = self.service_class.tools
-        if self.state.is_up and not self.service_class.looks_after_start and server == tools.start.server:
-            self.evidence = f"server {server!r} was away since the start, and no tool can look at the service"
-            self.set_health(HealthStatus.UNKNOWN)
-
-    def set_dependencies(self, names: Sequence[str]) -> None:
-        """Note the names that the class's dependencies have for this instance."""
-        self._dependencies = tuple(names)
-
-    def show_unreadable(self, error: OstlerError, secrets: frozenset[str]) -> None:
-        """Show that the stored class cannot be read; what a stop plan can stop can still be stopped.
-
-        Args:
-            error: what to say, also to who wants to start it.
-            secrets: what is not to be shown, as the class cannot tell.
-        """
-        self.unreadable = error
-        self._arg_secrets |= secrets
-        self.secrets = self._known_secrets()
-        self._status = replace(self._status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS)
+        return view_of(self, self.operation)
 
     # -- requests ------------------------------------------------------------------------------------------
 
@@ -333,10 +109,10 @@ class ServiceInstance(BaseService):
             ConflictError: the service is being deleted.
         """
         current, pending = self._current, self._pending
-        if self.removed or (current is not None and current.kind is OperationKind.DELETE):
+        if self.vitals.removed or (current is not None and current.kind is OperationKind.DELETE):
             if current is not None and kind is OperationKind.DELETE and not (force or abandon):
                 return current
-            if kind is not OperationKind.DELETE or self.removed:
+            if kind is not OperationKind.DELETE or self.vitals.removed:
                 raise ConflictError(f"service {self.name!r} is being deleted", service=self.name)
         latest = pending or current
         is_special = force or abandon or adopt is not None
@@ -380,7 +156,7 @@ class ServiceInstance(BaseService):
     ) -> Operation:
         operation = Operation(
             kind,
-            operation_id=self._runtime.make_id(),
+            operation_id=self.runtime.make_id(),
             service_id=self.id,
             service_name=self.name,
             now=self._clock.now(),
@@ -392,8 +168,8 @@ class ServiceInstance(BaseService):
             resumes=resumes,
             adopt=adopt,
         )
-        if self.interrupted is not None and self.interrupted.kind is kind:  # it ends what those were promised
-            operation.add_requests(self.interrupted.requests)
+        if (old := self.journal.interrupted) is not None and old.kind is kind:  # it ends what those were promised
+            operation.add_requests(old.requests)
         return operation
 
     def answering(self, key: str) -> Operation | OperationRecord | None:
@@ -401,7 +177,7 @@ class ServiceInstance(BaseService):
         for operation in (self._pending, self._current):
             if operation is not None and key in operation.record.requests:
                 return operation
-        return next((record for record in reversed(self._unrecorded) if key in record.requests), None)
+        return next((record for record in reversed(self.journal.unrecorded) if key in record.requests), None)
 
     def cancel_operation(self, reason: str, *, grace: float) -> None:
         """Ask the operation under way to end early (for shutdown); drop one that has not begun."""
@@ -431,8 +207,25 @@ class ServiceInstance(BaseService):
 
     async def check_health(self) -> HealthStatus:
         """Check the health now and return the verdict."""
-        await self.lifecycle.check_health()
+        await self.health_check.run()
         return self.health
+
+    async def is_alive(self) -> bool | None:
+        """Ask the class's tools whether it is there; None when it has none that could show it.
+
+        Raises:
+            OstlerError: they could not be asked, or did not say.
+        """
+        return await is_alive(self)
+
+    async def read_logs(self) -> tuple[str, str]:
+        """Return (text, tool) of the class's `logs` tool.
+
+        Raises:
+            OperationError: the class has none.
+            OstlerError: the tool failed.
+        """
+        return await read_logs(self)
 
     def _supersede(self, old: Operation, new: Operation) -> None:
         self._end_unbegun(
@@ -446,14 +239,14 @@ class ServiceInstance(BaseService):
     def _end_unbegun(self, operation: Operation, error: OstlerError) -> None:
         operation.end(OperationOutcome.CANCELLED, self._clock.now(), error=error)
         if operation.submitted:
-            self._unrecorded.append(operation.record)
+            self.record_later(operation.record)
         operation.release()
 
     # -- the controller ------------------------------------------------------------------------------------
 
     def _ensure_controlled(self) -> None:
         if not self._controlled:
-            group = self._runtime.task_group
+            group = self.runtime.task_group
             if group is None:
                 raise RuntimeError("the ServiceManager is not running: use 'async with manager:'")
             self._controlled = True
@@ -476,10 +269,10 @@ class ServiceInstance(BaseService):
             if self._idle is not None:
                 self._idle.set()
             self._idle = None
-        self._runtime.operation_ended(self)
+        self._others.operation_ended(self)
 
     async def _execute(self, operation: Operation) -> None:
-        events = self._runtime.events
+        events = self.runtime.events
         events.append(
             EventKind.OPERATION_BEGAN,
             self.name,
@@ -511,7 +304,7 @@ class ServiceInstance(BaseService):
                 step=operation.step,
                 next_actions=("look into the server's log",),
             )
-            self.lifecycle.settle_after_bug(error)
+            self._settle_after_bug(error)
         finally:
             if outcome is OperationOutcome.INTERRUPTED:  # the server is going away: recovery resolves it
                 operation.end(outcome, self._clock.now(), error=SupersededError("the server is shutting down"))
@@ -526,47 +319,54 @@ class ServiceInstance(BaseService):
         try:
             with anyio.CancelScope(shield=True):
                 if operation.submitted or operation.changed:
-                    await self.commit(operation, drop=self.removed)
+                    await self.commit(operation, drop=self.vitals.removed)
         except StoreError as store_error:
-            self.removed = False
+            self.set_vitals(removed=False)
             if operation.submitted:
-                self._unrecorded.append(operation.record)
+                self.record_later(operation.record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error
-        self._runtime.events.append(
+        self.runtime.events.append(
             EventKind.OPERATION_ENDED,
             self.name,
             f"{operation.kind.value} {outcome.value}" + (f": {error}" if error is not None else ""),
             {"operation": operation.id, "kind": operation.kind.value, "outcome": outcome.value},
         )
-        if self.removed:
-            self._runtime.instance_removed(self)
+        if self.vitals.removed:
+            self._others.instance_removed(self)
         operation.release()
 
     async def _run(self, operation: Operation) -> None:
         match operation.kind:
             case OperationKind.START if operation.adopt is not None:
-                await self.lifecycle.adopt(operation, operation.adopt)
+                await adopt(self, operation, operation.adopt)
             case OperationKind.START | OperationKind.RESTART if (old := self.interrupted_start) is not None:
-                await self.lifecycle.resume(operation, old)
+                await resume(self, operation, old)
             case OperationKind.START:
-                await self.lifecycle.start(operation)
+                await start(self, operation)
             case OperationKind.STOP:
-                await self.lifecycle.stop(operation)
+                await stop(self, operation)
             case OperationKind.RESTART:
-                await self.lifecycle.restart(operation)
+                await restart(self, operation)
             case OperationKind.DELETE:
-                await self.lifecycle.delete(operation)
+                await delete(self, operation)
             case OperationKind.VERIFY:
-                await self.lifecycle.verify(operation)
+                await verify(self, operation)
             case _:
                 assert_never(operation.kind)
 
+    def _settle_after_bug(self, error: OstlerError) -> None:
+        """Leave no state hanging after an internal error."""
+        if self.state is ServiceState.STARTING:
+            self.report(Transition.START_FAILED, reason="internal-error", error=error)
+        elif self.state is ServiceState.STOPPING:
+            self.report(Transition.STOP_FAILED, reason="internal-error", error=error)
+
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
-        events = self._runtime.events
+        events = self.runtime.events
         if old.state is not new.state:
             if new.state.is_up:
-                self.calls_before = self._runtime.batches.begun
+                self.set_vitals(calls_before=self.runtime.batches.begun)
             data: JsonObject = {"from": old.state.value, "to": new.state.value}
             if new.reason:
                 data["reason"] = new.reason
@@ -578,7 +378,8 @@ class ServiceInstance(BaseService):
             events.append(
                 EventKind.HEALTH_CHANGED,
                 self.name,
-                f"{old.health.value} -> {new.health.value}" + (f": {self.evidence}" if self.evidence else ""),
+                f"{old.health.value} -> {new.health.value}"
+                + (f": {self.vitals.evidence}" if self.vitals.evidence else ""),
                 {"from": old.health.value, "to": new.health.value},
             )
         if old.reachability is not new.reachability:
@@ -588,10 +389,7 @@ class ServiceInstance(BaseService):
                 f"driving server {new.reachability.value}",
                 {"from": old.reachability.value, "to": new.reachability.value},
             )
+        if new.state.is_up and not old.state.is_up:
+            self._others.watch_health(self)
         if old.state is not new.state or old.health is not new.health:
-            self._runtime.instance_changed(self)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it should be running."""
-        return self.record.desired is DesiredState.RUNNING
+            self._others.instance_changed(self)

@@ -1,10 +1,10 @@
 """What every instance shares: the seams to the world and the manager's task group."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from anyio.abc import TaskGroup
 
@@ -12,10 +12,6 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.instances.shared_calls import BatchCalls
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.model.json import JsonObject, JsonValue
-
-if TYPE_CHECKING:
-    from ostler.engine.instances.instance import ServiceInstance
-    from ostler.engine.instances.operations import Operation
 
 
 def new_id() -> str:
@@ -36,52 +32,55 @@ class DependencyFacts:
     secrets: frozenset[str] = frozenset()
 
 
-async def _no_dependencies(_instance: "ServiceInstance", _operation: "Operation") -> DependencyFacts:
-    return DependencyFacts()
+class Runtime(Protocol):
+    """The engine's surroundings."""
 
+    @property
+    def caller(self) -> ToolCaller:
+        """Calls downstream tools."""
+        ...
 
-def _no_facts(_instance: "ServiceInstance") -> DependencyFacts:
-    return DependencyFacts()
+    @property
+    def tools(self) -> ToolDirectory | None:
+        """Knows which tools there are; None when the caller cannot tell (library use)."""
+        ...
 
+    @property
+    def store(self) -> Store:
+        """Durable memory."""
+        ...
 
-def _ignore(_instance: "ServiceInstance") -> None:
-    return None
+    @property
+    def events(self) -> EventLog:
+        """The event log."""
+        ...
 
+    @property
+    def clock(self) -> Clock:
+        """Wall time."""
+        ...
 
-@dataclass(slots=True)
-class Runtime:
-    """The engine's surroundings, injected.
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What templates may see as `env.*`."""
+        ...
 
-    Attributes:
-        caller: calls downstream tools.
-        tools: knows which tools there are; None when the caller cannot tell (library use).
-        store: durable memory.
-        events: the event log.
-        clock: wall time.
-        environment: what templates may see as `env.*`.
-        batches: shares the calls that look for many services at once.
-        task_group: owns every controller task; set while the manager runs.
-        await_dependencies: returns when an instance's dependencies allow its start, with what templates see of them.
-        instance_changed: told after each change of an instance's state or health.
-        instance_removed: told after an instance was deleted.
-        operation_ended: told when an operation of an instance is over and none is under way.
-        dependency_facts: what templates see of the dependencies of an instance that was not started in this run.
-        watch_health: (re)schedules health checks of an instance.
-    """
+    @property
+    def make_id(self) -> Callable[[], str]:
+        """Makes ids, each unique for ever."""
+        ...
 
-    caller: ToolCaller
-    store: Store
-    events: EventLog
-    clock: Clock
-    tools: ToolDirectory | None = None
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    make_id: Callable[[], str] = new_id
-    random: Random = field(default_factory=Random)
-    batches: BatchCalls = field(default_factory=BatchCalls)
-    task_group: TaskGroup | None = None
-    await_dependencies: Callable[["ServiceInstance", "Operation"], Awaitable[DependencyFacts]] = _no_dependencies
-    instance_changed: Callable[["ServiceInstance"], None] = _ignore
-    instance_removed: Callable[["ServiceInstance"], None] = _ignore
-    operation_ended: Callable[["ServiceInstance"], None] = _ignore
-    dependency_facts: Callable[["ServiceInstance"], DependencyFacts] = _no_facts
-    watch_health: Callable[["ServiceInstance"], None] = _ignore
+    @property
+    def random(self) -> Random:
+        """Spreads times."""
+        ...
+
+    @property
+    def batches(self) -> BatchCalls:
+        """Shares the calls that look for many services at once."""
+        ...
+
+    @property
+    def task_group(self) -> TaskGroup | None:
+        """Owns every controller task; None while the manager does not run."""
+        ...

@@ -115,7 +115,7 @@ class HealthScheduler:
         """Stop checking `instance`."""
         self._epochs.pop(instance.id, None)
         self._bunched.discard(instance.id)
-        instance.next_check_at = None
+        instance.set_vitals(next_check_at=None)
 
     async def run(self) -> None:
         """Check until cancelled."""
@@ -143,7 +143,7 @@ class HealthScheduler:
             if isinstance(target, _Group):
                 self._dispatch_group(target, due, tasks, limits)
             elif self._epochs.get(target.id) == epoch and not self._drop_when_down(target):
-                target.next_check_at = None
+                target.set_vitals(next_check_at=None)
                 tasks.start_soon(self._check, target, due, epoch, limits)
 
     def _dispatch_group(self, group: _Group, due: float, tasks: TaskGroup, limits: _Limits) -> None:
@@ -184,7 +184,7 @@ class HealthScheduler:
     @staticmethod
     async def _check_one(instance: ServiceInstance, not_before: float) -> None:
         try:
-            await instance.lifecycle.check_health(not_before=not_before)
+            await instance.health_check.run(not_before=not_before)
         except Exception:  # boundary: a bug in one check must not end health checking
             logger.exception("health check of %r failed unexpectedly", instance.name)
 
@@ -196,7 +196,7 @@ class HealthScheduler:
             return
         interval = instance.service_class.config.health.interval
         now = anyio.current_time()
-        key = instance.lifecycle.batch_key()
+        key = instance.health_check.shared_key()
         if group is not None and key != group.key:
             group.members.pop(instance.id, None)
         if key is not None:
@@ -220,13 +220,14 @@ class HealthScheduler:
         return group.next_due(now)
 
     def _drop_when_down(self, instance: ServiceInstance) -> bool:
-        if instance.removed or not instance.state.is_up:
+        if instance.vitals.removed or not instance.state.is_up:
             self.forget(instance)
             return True
         return False
 
     def _show_next(self, instance: ServiceInstance, due: float) -> None:
-        instance.next_check_at = self._clock.now() + timedelta(seconds=max(due - anyio.current_time(), 0.0))
+        left = max(due - anyio.current_time(), 0.0)
+        instance.set_vitals(next_check_at=self._clock.now() + timedelta(seconds=left))
 
     def _push(self, target: ServiceInstance | _Group, due: float, epoch: int) -> None:
         heapq.heappush(self._heap, (due, next(self._counter), target, epoch))

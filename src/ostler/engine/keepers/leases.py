@@ -104,7 +104,7 @@ class LeaseKeeper:
     def _keep(self, lease: _Lease) -> float:
         """Do what is due for one lease; return the seconds until something may be."""
         instance, ends = lease.instance, lease.instance.record.lease_expires_at
-        if ends is None or instance.removed:
+        if ends is None or instance.vitals.removed:
             return _CHECK_EVERY
         if lease.ends != ends:
             lease.ends, lease.is_warned, lease.is_expired, lease.attempts = ends, False, False, 0

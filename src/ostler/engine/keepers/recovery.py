@@ -7,11 +7,9 @@ from dataclasses import replace
 
 import anyio
 
-from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.runtime import Runtime
-from ostler.engine.instances.teardown import MISSED_STOP
-from ostler.engine.instances.vitals import NOT_VERIFIABLE, STOP_NOT_SENT
+from ostler.engine.instances.reasons import NOT_VERIFIABLE, STOP_NOT_SENT
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.model.errors import OperationError, OstlerError
@@ -36,7 +34,7 @@ _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 class Recovery:
     """Brings the services of an earlier run back."""
 
-    def __init__(self, runtime: Runtime, health: HealthScheduler) -> None:
+    def __init__(self, runtime: ControllerRuntime, health: HealthScheduler) -> None:
         self._runtime = runtime
         self._health = health
         self._promised: set[str] = set()
@@ -150,8 +148,8 @@ class Recovery:
 
     def _first_step(self, instance: ServiceInstance) -> Operation | None:
         """Ask for what is to be done first about `instance`; None when its record says all."""
-        old = instance.interrupted
-        if instance.removed or instance.operation is not None:  # somebody was quicker and has decided
+        old = instance.journal.interrupted
+        if instance.vitals.removed or instance.operation is not None:  # somebody was quicker and has decided
             return instance.operation
         if old is None or old.kind is OperationKind.VERIFY:
             if old is None and instance.state not in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
@@ -174,9 +172,9 @@ class Recovery:
 
     async def _follow_up(self, instance: ServiceInstance) -> None:
         """After the first step: watch what runs, stop what must not stay, start what was to start."""
-        while not instance.removed and (operation := self._next_step(instance)) is not None:
+        while not instance.vitals.removed and (operation := self._next_step(instance)) is not None:
             await operation.wait()
-        if instance.removed:
+        if instance.vitals.removed:
             return
         if instance.state.is_up:
             self._health.watch(instance, spread=True)
@@ -200,7 +198,7 @@ class Recovery:
 
     def _next_step(self, instance: ServiceInstance) -> Operation | None:
         """After a verification: go on with what waited for the driver."""
-        old = instance.interrupted
+        old = instance.journal.interrupted
         if old is None or instance.operation is not None or instance.state is ServiceState.UNREACHABLE:
             return None
         return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
@@ -209,7 +207,7 @@ class Recovery:
     def _is_to_be_stopped(instance: ServiceInstance) -> bool:
         """Whether a stop that never left is still wanted, and there may be something to stop."""
         record = instance.record
-        if instance.is_wanted or not (record.counters.get(MISSED_STOP) and record.stop_plan) or instance.operation:
+        if instance.is_wanted or not (record.missed_stop and record.stop_plan) or instance.operation:
             return False
         is_blind = instance.state is ServiceState.UNKNOWN and instance.status.reason == NOT_VERIFIABLE
         return instance.state.is_up or is_blind

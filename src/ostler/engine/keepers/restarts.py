@@ -57,7 +57,7 @@ class RestartKeeper:
     def consider(self, instance: ServiceInstance) -> None:
         """Plan a restart when the policy of `instance` asks for one in the state that it is in now."""
         policy = instance.service_class.config.restart
-        if policy.policy == "never" or instance.removed or self._runtime.task_group is None:
+        if policy.policy == "never" or instance.vitals.removed or self._runtime.task_group is None:
             return
         if self._is_well(instance):
             self._note_well(instance)
@@ -133,7 +133,7 @@ class RestartKeeper:
     def _give_up(self, instance: ServiceInstance, policy: RestartPolicySpec, restarts: int) -> None:
         error = OperationError(
             f"service {instance.name!r} was restarted {restarts} times within {format_duration(policy.window)} and "
-            f"failed again: {instance.view().error or instance.evidence or 'unhealthy'}",
+            f"failed again: {instance.view().error or instance.vitals.evidence or 'unhealthy'}",
             service=instance.name,
             next_actions=(
                 f"service_events {instance.name} shows what happened",
@@ -143,7 +143,7 @@ class RestartKeeper:
         instance.report(Transition.FAILED, reason=CRASH_LOOP, error=error)
 
     def _drop_retry(self, instance: ServiceInstance, trouble: _Trouble | None) -> None:
-        instance.next_retry_at = None
+        instance.set_vitals(next_retry_at=None)
         if trouble is not None and trouble.retry is not None:
             trouble.retry.cancel()
             trouble.retry = None
@@ -153,10 +153,10 @@ class RestartKeeper:
         assert scope is not None
         with scope:
             await instance.wait_idle()
-            if not instance.is_wanted or instance.removed:
+            if not instance.is_wanted or instance.vitals.removed:
                 trouble.retry = None
                 return
-            instance.next_retry_at = self._runtime.clock.now() + timedelta(seconds=delay)
+            instance.set_vitals(next_retry_at=self._runtime.clock.now() + timedelta(seconds=delay))
             if instance.state in (ServiceState.FAILED, ServiceState.STOPPED):
                 instance.report(Transition.RETRY_SCHEDULED, reason=RESTART_POLICY)
                 await self._record(instance)
@@ -166,18 +166,18 @@ class RestartKeeper:
                 f"most {policy.max_restarts} within {format_duration(policy.window)})"
             )
             came_back = await self._pause(instance, trouble, delay)
-            instance.next_retry_at = None
+            instance.set_vitals(next_retry_at=None)
             if came_back:
                 with suppress(OstlerError):
                     await instance.request(OperationKind.VERIFY, reason="it was seen running again").wait()
             trouble.retry = None
-            if instance.is_wanted and not instance.removed and not self._is_well(instance):
+            if instance.is_wanted and not instance.vitals.removed and not self._is_well(instance):
                 instance.request(OperationKind.RESTART, reason=f"restart policy: {reason}")
 
     @staticmethod
     async def _record(instance: ServiceInstance) -> None:
         """Make durable that a restart is to come: it outlives the server."""
-        if instance.removed or instance.state is not ServiceState.RETRYING:
+        if instance.vitals.removed or instance.state is not ServiceState.RETRYING:
             return
         try:
             await instance.commit()
@@ -200,6 +200,6 @@ class RestartKeeper:
     @staticmethod
     async def _is_alive(instance: ServiceInstance) -> bool:
         try:
-            return bool(await instance.lifecycle.is_alive())
+            return bool(await instance.is_alive())
         except OstlerError:
             return False

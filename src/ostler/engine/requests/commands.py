@@ -1,5 +1,7 @@
 """Requests to services: start, stop, restart, delete of one, with what they mean for its dependents and its lease."""
 
+from dataclasses import replace
+
 import anyio
 
 from ostler.engine.dependencies.graph import DependencyGraph
@@ -10,12 +12,13 @@ from ostler.engine.instances.operations import Operation, follow
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.restarts import RestartKeeper
-from ostler.engine.protocols import Progress, PutOperation
+from ostler.engine.protocols import PutOperation
+from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.idempotency import Asked, Replays
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import OperationResult
-from ostler.model.errors import OperationError
+from ostler.engine.services.views import CreateRequest, OperationResult, Waiting
+from ostler.model.errors import OperationError, OstlerError
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
 
@@ -30,6 +33,7 @@ class Requests:
         graph: DependencyGraph,
         prerequisites: Prerequisites,
         *,
+        creator: Creator,
         restarts: RestartKeeper,
         leases: LeaseKeeper,
     ) -> None:
@@ -38,28 +42,48 @@ class Requests:
         self._replays = Replays(runtime, registry)
         self._graph = graph
         self._needs = prerequisites
+        self._creator = creator
         self._restarts = restarts
         self._leases = leases
 
-    async def operate(
-        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
-    ) -> OperationResult:
+    async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
+        """Carry out `request`; see `ServiceManager.create`."""
+        placed = await self._creator.place(request)
+        instance = placed.instance
+        if not placed.is_new:
+            return await self._reuse(instance, request, waiting)
+        if placed.start is None:
+            return OperationResult(instance.view(), f"service {instance.name} was created (not started)")
+        try:
+            result = await self._follow(instance, placed.start, waiting)
+        except OstlerError as error:
+            await self._creator.remove_failed(instance, error)
+            raise
+        done = "is running" if result.finished else "is still starting" if waiting.wait else "is starting"
+        return replace(result, message=f"service {instance.name} was created and {done}")
+
+    async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
+        message = f"service {instance.name} already exists with the same arguments"
+        if not request.start or instance.state.is_up:
+            return OperationResult(instance.view(), message, changed=False)
+        result = await self.carry_out(instance, Asked(OperationKind.START), waiting)
+        return replace(result, message=f"{message}; {result.message}")
+
+    async def operate(self, name: str, asked: Asked, waiting: Waiting) -> OperationResult:
         """Carry out what is asked of the service `name`, whatever sort of service it is.
 
         An idempotency key that was used before gives the earlier answer, and nothing is done.
         """
         if asked.key:
-            return await self._operate_once(name, asked, wait=wait, timeout=timeout, progress=progress)
+            return await self._operate_once(name, asked, waiting)
         service = self._registry.get(name)
         if not isinstance(service, ServiceInstance):
-            return await self._operate_static(service, asked, timeout=timeout)
+            return await self._operate_static(service, asked, waiting.timeout)
         if asked.dependents:
-            await self.stop_dependents(name, timeout)
-        return await self.carry_out(service, asked, wait=wait, timeout=timeout, progress=progress)
+            await self.stop_dependents(name, waiting.timeout)
+        return await self.carry_out(service, asked, waiting)
 
-    async def _operate_once(
-        self, name: str, asked: Asked, *, wait: bool, timeout: float | None, progress: Progress | None
-    ) -> OperationResult:
+    async def _operate_once(self, name: str, asked: Asked, waiting: Waiting) -> OperationResult:
         async with self._replays.turn(name, asked.key):
             found = await self._replays.find(name, asked)
             if isinstance(found, OperationRecord):
@@ -74,11 +98,11 @@ class Requests:
                 )
             if found is None:
                 if asked.dependents:
-                    await self.stop_dependents(name, timeout)
+                    await self.stop_dependents(name, waiting.timeout)
                 found = await self._accept(instance, asked, is_durable=True)
-        return await self._follow(instance, found, wait=wait, timeout=timeout, progress=progress)
+        return await self._follow(instance, found, waiting)
 
-    async def _operate_static(self, service: Service, asked: Asked, *, timeout: float | None) -> OperationResult:
+    async def _operate_static(self, service: Service, asked: Asked, timeout: float | None) -> OperationResult:
         kind, name = asked.kind, service.name
         if asked.adopt is not None:
             raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
@@ -112,14 +136,11 @@ class Requests:
         self,
         instance: ServiceInstance,
         asked: Asked,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
+        waiting: Waiting,
     ) -> OperationResult:
         """Carry out what a person asked of an instance."""
-        operation = await self._accept(instance, asked, is_durable=not wait)
-        return await self._follow(instance, operation, wait=wait, timeout=timeout, progress=progress)
+        operation = await self._accept(instance, asked, is_durable=not waiting.wait)
+        return await self._follow(instance, operation, waiting)
 
     async def _accept(self, instance: ServiceInstance, asked: Asked, *, is_durable: bool) -> Operation:
         """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
@@ -142,15 +163,12 @@ class Requests:
         self,
         instance: ServiceInstance,
         operation: Operation,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
+        waiting: Waiting,
     ) -> OperationResult:
         kind = operation.kind
-        if wait:
-            with anyio.move_on_after(timeout):
-                await follow(operation, progress)
+        if waiting.wait:
+            with anyio.move_on_after(waiting.timeout):
+                await follow(operation, waiting.progress)
                 message = operation.message + self._still_using(instance, kind)
                 return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
         return OperationResult(

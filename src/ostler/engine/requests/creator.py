@@ -1,21 +1,20 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
+from dataclasses import dataclass
 
 import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.operations import Operation, follow
+from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
-from ostler.engine.protocols import Progress
-from ostler.engine.requests.commands import Requests
-from ostler.engine.requests.idempotency import Asked
+from ostler.engine.instances.state import InstanceState
 from ostler.engine.requests.preparation import InstanceFactory, request_digest
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest, OperationResult
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -26,29 +25,45 @@ from ostler.rules.calls.overrides import overridden_args
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What a create led to.
+
+    Attributes:
+        instance: the new service, or the one that an equal request made before.
+        start: its first start; None when it is not to be started, or was there.
+        is_new: whether it was made now.
+    """
+
+    instance: ServiceInstance
+    start: Operation | None = None
+    is_new: bool = True
+
+
 class Creator:
-    """Carries out creates, of people and of dependencies that are made on demand."""
+    """Makes services, for people and as dependencies on demand."""
 
     def __init__(
-        self, runtime: Runtime, registry: ServiceRegistry, classes: ClassCatalogue, factory: InstanceFactory
+        self,
+        runtime: Runtime,
+        registry: ServiceRegistry,
+        classes: ClassCatalogue,
+        factory: InstanceFactory,
+        graph: DependencyGraph,
     ) -> None:
         self._runtime = runtime
         self._registry = registry
         self._classes = classes
         self._factory = factory
+        self._graph = graph
         self._names_in_creation: set[str] = set()
 
-    async def create(
-        self,
-        request: CreateRequest,
-        graph: DependencyGraph,
-        requests: Requests,
-        *,
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
-    ) -> OperationResult:
-        """Carry out `request`; see `ServiceManager.create`."""
+    async def place(self, request: CreateRequest) -> Placed:
+        """Make what `request` asks for durable and visible, and begin its start.
+
+        Raises:
+            OstlerError: nothing was created; see `ServiceManager.create`.
+        """
         entry, args = self._prepared(request)
         digest = request_digest(request.class_name, args, request.overrides)
         name = self._factory.name_of(request, entry, args)
@@ -56,7 +71,7 @@ class Creator:
             request, name, digest, [s for s in self._registry.get_all() if isinstance(s, ServiceInstance)]
         )
         if existing is not None:
-            return await self._replay(existing, request, requests, wait=wait, timeout=timeout, progress=progress)
+            return Placed(existing, is_new=False)
         if request.start:
             availability = self._classes.availability(request.class_name)
             unlisted = [t for t in availability.missing_tools if not self._factory.may_come(t)]
@@ -65,14 +80,11 @@ class Creator:
                     request.class_name,
                     unlisted,
                     service=name,
-                    next_actions=(f"mend this: {availability.reason}", "mcpserver_list shows the servers there are"),
+                    next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
                 )
         instance = self._factory.make(entry, request, name, args, digest)
-        graph.check(instance)
-        operation = await self._admit(instance, start=request.start)
-        if operation is None:
-            return OperationResult(instance.view(), f"service {name} was created (not started)")
-        return await self._settle_create(instance, operation, wait=wait, timeout=timeout, progress=progress)
+        self._graph.check(instance)
+        return Placed(instance, await self._admit(instance, start=request.start))
 
     def difference(self, request: CreateRequest) -> str:
         """Return what keeps the service of that name from being what `request` makes; empty when nothing does.
@@ -126,38 +138,9 @@ class Creator:
             instance.carry_out(first)
         return first
 
-    async def _settle_create(
-        self,
-        instance: ServiceInstance,
-        operation: Operation,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
-    ) -> OperationResult:
-        name = instance.name
-        if not wait:
-            return OperationResult(
-                instance.view(),
-                f"service {name} was created and is starting",
-                finished=False,
-                operation_id=operation.id,
-            )
-        try:
-            with anyio.move_on_after(timeout):
-                await follow(operation, progress)
-                return OperationResult(
-                    instance.view(), f"service {name} was created and is running", operation_id=operation.id
-                )
-        except OstlerError as error:
-            await self._remove_failed_create(instance, error)
-            raise
-        return OperationResult(
-            instance.view(), f"service {name} was created and is still starting", finished=False,
-            operation_id=operation.id,
-        )  # fmt: skip
-
-    async def _remove_failed_create(self, instance: ServiceInstance, error: OstlerError) -> None:
+    @staticmethod
+    async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:
+        """Remove a new service whose start failed, unless something of it is left; say so in `error`."""
         clean = not instance.record.has_leftover
         if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
             if instance.state is ServiceState.FAILED:
@@ -171,55 +154,18 @@ class Creator:
                 return
             error.summary += f"; service {instance.name!r} was not created"
 
-    async def _replay(
-        self,
-        instance: ServiceInstance,
-        request: CreateRequest,
-        requests: Requests,
-        *,
-        wait: bool,
-        timeout: float | None,
-        progress: Progress | None,
-    ) -> OperationResult:
-        if request.start and not instance.state.is_up:
-            result = await requests.carry_out(
-                instance, Asked(OperationKind.START), wait=wait, timeout=timeout, progress=progress
-            )
-            message = f"service {instance.name} already exists with the same arguments; {result.message}"
-            return OperationResult(
-                result.service, message, changed=result.changed, finished=result.finished,
-                operation_id=result.operation_id,
-            )  # fmt: skip
-        return OperationResult(
-            instance.view(), f"service {instance.name} already exists with the same arguments", changed=False
-        )
-
-    def virtual(self, class_name: str, name: str, args: JsonObject) -> ServiceInstance:
-        """Return the instance that a create would give, to look at its dependencies."""
-        entry = self._classes.get(class_name)
-        effective = self._factory.effective_args(entry, args, name)
-        digest = request_digest(class_name, effective)
-        return self._factory.make(entry, CreateRequest(class_name, name, args), name, effective, digest)
-
-    async def create_dependency(  # noqa: PLR0917 (what is made, for whom, and with what)
-        self,
-        class_name: str,
-        name: str,
-        args: JsonObject,
-        user: ServiceInstance,
-        graph: DependencyGraph,
-        requests: Requests,
-    ) -> Service:
+    async def create_dependency(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> Service:
         """Make a dependency of `user` on demand, not started."""
-        request = CreateRequest(
-            class_name,
-            name,
-            args,
-            persist=user.record.persist,
-            owner=user.record.owner,
-            purpose=f"made for {user.name}",
-            labels={CREATED_FOR: user.name},
-            start=False,
+        placed = await self.place(
+            CreateRequest(
+                class_name,
+                name,
+                args,
+                persist=user.record.persist,
+                owner=user.record.owner,
+                purpose=f"made for {user.name}",
+                labels={CREATED_FOR: user.name},
+                start=False,
+            )
         )
-        await self.create(request, graph, requests)
-        return self._registry.get(name)
+        return placed.instance

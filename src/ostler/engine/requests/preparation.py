@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from ostler.engine.classes.catalogue import ClassEntry
-from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.runtime import Runtime
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import MANAGED_LABEL, CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
@@ -26,9 +25,10 @@ from ostler.rules.templates.template import render
 class InstanceFactory:
     """Turns create requests into instances, or finds the instance that an equal request made before."""
 
-    def __init__(self, runtime: Runtime, registry: ServiceRegistry) -> None:
+    def __init__(self, runtime: ControllerRuntime, registry: ServiceRegistry, classes: ClassCatalogue) -> None:
         self._runtime = runtime
         self._registry = registry
+        self._classes = classes
         self._manifests: dict[str, JsonObject] = {}
         """By digest: the instances of a class share its manifest."""
 
@@ -143,6 +143,13 @@ class InstanceFactory:
             request_digest=digest,
         )
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
+
+    def virtual(self, class_name: str, name: str, args: JsonObject) -> ServiceInstance:
+        """Return the instance that a create would give, to look at its dependencies."""
+        entry = self._classes.get(class_name)
+        effective = self.effective_args(entry, args, name)
+        digest = request_digest(class_name, effective)
+        return self.make(entry, CreateRequest(class_name, name, args), name, effective, digest)
 
     def replayed(
         self, request: CreateRequest, name: str, digest: str, instances: Iterable[ServiceInstance]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import Overrides
@@ -137,6 +138,21 @@ class CreateRequest:
     """The project that it belongs to."""
     managed: bool = False
     """Made from the project's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How the caller of a request waits for its end.
+
+    Attributes:
+        wait: False returns as soon as the request is accepted.
+        timeout: seconds to wait at most; None waits to the end. The operation goes on.
+        progress: called as the operation gets on.
+    """
+
+    wait: bool = True
+    timeout: float | None = None
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)

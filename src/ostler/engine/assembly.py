@@ -1,0 +1,228 @@
+"""The parts of the engine, put together, and what each change of a service or a server means for the others."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from anyio.abc import TaskGroup
+
+from ostler.engine.classes.catalogue import ClassCatalogue
+from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.prerequisites import Prerequisites
+from ostler.engine.events.log import EventLog
+from ostler.engine.insight.preview import Planner
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.runtime import DependencyFacts
+from ostler.engine.instances.shared_calls import BatchCalls
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.keepers.health import HealthScheduler
+from ostler.engine.keepers.leases import LeaseKeeper
+from ostler.engine.keepers.recovery import Recovery
+from ostler.engine.keepers.restarts import RestartKeeper
+from ostler.engine.protocols import Clock, Store, StoredState, ToolCaller, ToolDirectory
+from ostler.engine.requests.commands import Requests
+from ostler.engine.requests.creator import Creator
+from ostler.engine.requests.preparation import InstanceFactory
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.reporting import Reporting, StatusReporter
+from ostler.engine.services.service import Service
+from ostler.model.events import EventKind
+from ostler.model.records import OperationKind
+from ostler.model.states import Reachability, ServiceState
+
+logger = logging.getLogger(__name__)
+
+
+class Assembly:
+    """The engine's parts. It is what services see of the engine (`ControllerRuntime`)."""
+
+    def __init__(
+        self,
+        caller: ToolCaller,
+        store: Store,
+        *,
+        tools: ToolDirectory | None,
+        clock: Clock,
+        environment: Mapping[str, str],
+        events: EventLog,
+        health_concurrency: int,
+        rng: Random,
+        make_id: Callable[[], str],
+        reporter: StatusReporter | None,
+    ) -> None:
+        self.caller = caller
+        self.store = store
+        self.tools = tools
+        self.clock = clock
+        self.environment = environment
+        self.events = events
+        self.random = rng
+        self.make_id = make_id
+        self.batches = BatchCalls()
+        self.task_group: TaskGroup | None = None
+        self.is_leaving = False
+        self.registry = ServiceRegistry()
+        self.classes = ClassCatalogue(tools)
+        self.factory = InstanceFactory(self, self.registry, self.classes)
+        self.graph = DependencyGraph(self.registry, self.factory.virtual)
+        self.creator = Creator(self, self.registry, self.classes, self.factory, self.graph)
+        self.needs = Prerequisites(self, self.registry, self.graph, self.creator.create_dependency)
+        self.health = HealthScheduler(clock, rng, concurrency=health_concurrency)
+        self.restarts = RestartKeeper(self)
+        self.leases = LeaseKeeper(self)
+        self.recovery = Recovery(self, self.health)
+        self.requests = Requests(
+            self,
+            self.registry,
+            self.graph,
+            self.needs,
+            creator=self.creator,
+            restarts=self.restarts,
+            leases=self.leases,
+        )
+        self.plans = Planner(self, self.registry, self.graph, self.factory, self.classes)
+        self._reporting = Reporting(reporter)
+        self._unsubscribe: list[Callable[[], None]] = []
+        self._followed: dict[str, Callable[[], None]] = {}
+
+    def __repr__(self) -> str:
+        return f"Assembly({len(self.registry)} services)"
+
+    def instances(self) -> list[ServiceInstance]:
+        """Return the services that were made from classes, by name."""
+        return [service for service in self.registry.get_all() if isinstance(service, ServiceInstance)]
+
+    def begin(self, state: StoredState, group: TaskGroup) -> None:
+        """Bring back what `state` holds, and begin to supervise, with tasks in `group`."""
+        self.task_group = group
+        self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
+        for service in self.registry.get_all():  # configured ones that were there before this
+            self._registry_changed(service, True)
+        self.recovery.restore(state, self.registry.register)
+        self._adopt_restored(len(state.services))
+        waiting = [record.name for record in state.services if record.state is ServiceState.WAITING]
+        group.start_soon(self._resume, waiting, name="ostler-resume")
+        group.start_soon(self.health.run, name="ostler-health")
+        group.start_soon(self.leases.run, name="ostler-leases")
+        group.start_soon(self.recovery.run, name="ostler-recovery")
+        if self.tools is not None:
+            self._unsubscribe.append(self.tools.on_change(self._server_changed))
+
+    def end(self) -> None:
+        """Cancel every task, and hear of nothing any more."""
+        for unsubscribe in (*self._unsubscribe, *self._followed.values()):
+            unsubscribe()
+        assert self.task_group is not None
+        self.task_group.cancel_scope.cancel()
+
+    async def _resume(self, waiting: Sequence[str]) -> None:
+        """Let services go on waiting for what they need that did so when the server ended."""
+        await self.recovery.finished.wait()
+        for name in waiting:
+            service = self.registry.find(name)
+            if isinstance(service, ServiceInstance) and service.state is ServiceState.STOPPED and service.is_wanted:
+                service.request(OperationKind.START, reason="it was waiting when the server ended")
+
+    def _adopt_restored(self, stored: int) -> None:
+        """Take up what an earlier run left: leases, dependencies, and what was made for somebody who is gone."""
+        instances = self.instances()
+        for instance in instances:
+            self.needs.register(instance)  # once more: only now are all of them there
+        if len(instances) < stored:
+            return  # a record could not be read, and who is in it may be the user of another
+        for orphan in self.graph.orphans():
+            orphan.request(OperationKind.DELETE, reason="nobody uses it any more")
+
+    def _registry_changed(self, service: Service, is_registered: bool) -> None:
+        if is_registered:
+            self._reporting.tell(service)
+        else:
+            self._reporting.forget(service.name)
+        if isinstance(service, ServiceInstance):
+            if is_registered:
+                self.needs.register(service)
+                self.leases.watch(service)
+            else:
+                self.health.forget(service)
+                self.restarts.forget(service)
+                self.leases.forget(service)
+                self.needs.forget(service)
+            return
+        if unfollow := self._followed.pop(service.name, None):
+            unfollow()
+        if is_registered:
+            self.needs.register(service)
+            self._followed[service.name] = service.on_state_change(self._static_changed)
+        else:
+            self.needs.forget(service)
+            self.graph.forget(service)
+
+    # -- what services see -----------------------------------------------------------------------------------
+
+    async def await_dependencies(self, service: InstanceState, operation: Operation) -> DependencyFacts:
+        """Bring what `service` needs for its start; return what templates see of it."""
+        return await self.needs.await_dependencies(service, operation)
+
+    def dependency_facts(self, service: InstanceState) -> DependencyFacts:
+        """Return what templates see of the dependencies of `service` as they are now."""
+        return self.needs.facts_of(service)
+
+    def instance_removed(self, instance: ServiceInstance) -> None:
+        """Take a deleted service out, with what was made for it alone."""
+        if self.registry.find(instance.name) is instance:
+            self.registry.unregister(instance.name)
+        self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted")
+        for orphan in self.graph.forget(instance):
+            if not self.is_leaving:
+                orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")
+
+    def watch_health(self, instance: ServiceInstance) -> None:
+        """Check what can be checked; of the rest, what is known about the driving server is all there is."""
+        self.health.watch(instance)
+        if not instance.service_class.looks_after_start and instance.can_be_healthy:
+            instance.judge_by_driver()
+
+    def instance_changed(self, instance: ServiceInstance) -> None:
+        """React to a change of an instance: restart policy, dependents that wait for it, who shows it to people."""
+        self._reporting.tell(instance)
+        if self.is_leaving:
+            return
+        self.restarts.consider(instance)
+        self.needs.service_changed(instance)
+
+    def operation_ended(self, instance: ServiceInstance) -> None:
+        """React to the end of an operation, when none follows."""
+        if not self.is_leaving:
+            self.restarts.consider(instance)
+            self.needs.operation_ended(instance)
+            self.recovery.operation_ended(instance)
+
+    def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
+        """A configured service changed: record it, and tell who depends on it."""
+        service = self.registry.find(name)
+        if service is None or isinstance(service, ServiceInstance):
+            return
+        self._reporting.tell(service)
+        if old != new:
+            text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
+            self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})
+        if not self.is_leaving:
+            self.needs.service_changed(service)
+
+    def _server_changed(self, server: str) -> None:
+        """A downstream server came, went or lists other tools: tell what it drives."""
+        assert self.tools is not None
+        connected = self.tools.server_status(server).connected
+        for instance in self.instances():
+            if server not in instance.service_class.servers():
+                continue
+            if not connected:
+                instance.set_reachability(Reachability.UNREACHABLE)
+                instance.doubt_driver(server)
+            elif instance.reachability is not Reachability.REACHABLE:
+                instance.set_reachability(Reachability.REACHABLE)
+                self.recovery.server_is_back(instance)
+                self.restarts.driver_is_back(instance)
+        if connected:
+            self.needs.server_came(server)

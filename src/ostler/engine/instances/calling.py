@@ -1,0 +1,271 @@
+"""A lifecycle tool call: journaled before and after, judged, its outputs taken."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import anyio
+
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.state import InstanceState
+from ostler.model.durations import format_duration
+from ostler.model.errors import (
+    BadResponseError,
+    Delivery,
+    DownstreamError,
+    ExtractionError,
+    OstlerError,
+    StoreError,
+    ToolFailedError,
+    ToolTimeoutError,
+)
+from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
+from ostler.model.records import CallOutcome, PlannedCall
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.absence import proves_absence
+from ostler.rules.answers.expectations import evaluate_health_check_expectation
+from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.calls.rendering import expectation_of, outputs_of
+from ostler.rules.secrets.masking import mask, shorten
+
+logger = logging.getLogger(__name__)
+
+
+_ANSWER_LIMIT = 2000
+
+_TEXT_LIMIT = 500
+
+_CALLER_GRACE = 0.5
+"""Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
+
+_OUTCOMES = {
+    Delivery.NOT_SENT: CallOutcome.NOT_SENT,
+    Delivery.REJECTED: CallOutcome.REJECTED,
+    Delivery.AMBIGUOUS: CallOutcome.AMBIGUOUS,
+}
+
+_ONCE_STEPS = ("start", "restart", "postStart")
+"""Steps whose call must not be repeated when it may have acted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A judged answer of a lifecycle tool."""
+
+    response: ToolResponse
+    outputs: JsonObject
+
+
+async def run_call(
+    service: InstanceState,
+    operation: Operation,
+    call: PlannedCall,
+    *,
+    critical: bool = False,
+    must_journal: bool = True,
+) -> Answer:
+    """Make `call` as part of `operation`: intent durable before it is sent, outcome noted after.
+
+    Args:
+        service: whose call it is.
+        operation: whose journal it goes into.
+        call: the rendered call.
+        critical: the answer is needed to clean up: a cancellation waits for it a while.
+        must_journal: False in cleanup, where a broken store must not keep a resource running.
+
+    Raises:
+        OstlerError: the call was not answered, answered with a failure, or missed an expectation; or the
+            intent could not be made durable (then nothing was sent).
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await _once(service, operation, call, critical=critical, must_journal=must_journal)
+        except OstlerError as error:
+            if attempt >= call.retry_attempts or not _may_repeat(call, error):
+                raise
+            service.note(f"{call.step}: attempt {attempt} failed, trying again: {error.summary}")
+        await anyio.sleep(call.retry_delay)
+
+
+async def probe(service: InstanceState, call: PlannedCall, *, not_before: float | None = None) -> Answer:
+    """Make a call that only looks (ready, status, healthCheck, find, logs) and judge it: not journaled."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return judge(service, call, await _look_once(service, call, not_before=not_before))
+        except OstlerError as error:
+            if attempt >= call.retry_attempts or call.step == "ready" or not _may_repeat(call, error):
+                raise located(service, error, call) from error.__cause__
+        await anyio.sleep(call.retry_delay)
+        not_before = None
+
+
+async def look(service: InstanceState, call: PlannedCall, *, not_before: float | None = None) -> ToolResponse:
+    """Make a call that only looks, and return what it says about this service.
+
+    Args:
+        service: whom the answer is about.
+        call: the call; of a batch, the matching item is returned.
+        not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
+
+    Raises:
+        DownstreamError: there was no answer.
+        ToolFailedError: a batch's answer has no item of this service.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await _look_once(service, call, not_before=not_before)
+        except DownstreamError as error:
+            if attempt >= call.retry_attempts or not _may_repeat(call, error):
+                raise located(service, error, call) from error.__cause__
+        except OstlerError as error:
+            raise located(service, error, call) from error.__cause__
+        await anyio.sleep(call.retry_delay)
+
+
+async def _look_once(service: InstanceState, call: PlannedCall, *, not_before: float | None) -> ToolResponse:
+    if call.batch is None:
+        return await _send(service, call, None)
+    group = service.runtime.task_group
+    assert group is not None, "only a running ServiceManager makes calls"
+    since = anyio.current_time() if not_before is None else not_before
+    shared = await service.runtime.batches.answer(
+        call, lambda: _send(service, call, None), group, not_before=since, after=service.vitals.calls_before
+    )
+    service.driver_answered()
+    return shared.find(call.batch)
+
+
+def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> Answer:
+    """Check an answer against the call's expectations and take its outputs.
+
+    Raises:
+        ToolFailedError: it misses an expectation.
+        ExtractionError: an output is not there.
+    """
+    expect, expect_not = expectation_of(call)
+    verdict = evaluate_health_check_expectation(response, expect, expect_not)
+    if not verdict.passed:
+        said = service.mask_text(response.text)[:_TEXT_LIMIT].strip()
+        why = service.mask_text(verdict.reason)
+        detail = said if response.is_error and said else why
+        if not response.is_error and said and said not in why:
+            detail = f"{why}; it said: {said}"
+        failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
+        failure.is_error = response.is_error
+        failure.is_refusal = response.is_error and (expect is None or expect.success is None)
+        failure.is_absence = proves_absence(response, expect)
+        raise failure
+    outputs = process_tool_outputs(outputs_of(call), response, service.template_names())
+    service.keep_outputs(call.step, outputs)
+    return Answer(response, outputs)
+
+
+def located(service: InstanceState, error: OstlerError, call: PlannedCall) -> OstlerError:
+    """Say where `error` happened, and shorten nothing but secrets."""
+    error.summary = service.mask_text(error.summary)
+    if isinstance(error, ExtractionError) and not error.summary.startswith(call.step):
+        error.summary = f"{call.step} tool's answer: {error.summary}"
+    return error.located(service=service.name, step=call.step, tool=call.tool)
+
+
+async def _once(
+    service: InstanceState, operation: Operation, call: PlannedCall, *, critical: bool, must_journal: bool
+) -> Answer:
+    clock = service.runtime.clock
+    operation.step = call.step
+    seq = operation.begin_call(call.step, call.tool, service.masked(call.args), clock.now())
+    await _journal(service, operation, required=must_journal)
+    try:
+        response = await _send_critical(service, operation, call) if critical else await _send(service, call, operation)
+    except DownstreamError as error:
+        operation.end_call(seq, _OUTCOMES[error.delivery], clock.now(), error=service.mask_text(error.summary))
+        raise located(service, error, call) from error.__cause__
+    except BaseException:
+        operation.end_call(seq, CallOutcome.AMBIGUOUS, clock.now(), error="cancelled while under way")
+        raise
+    shown = shorten(service.masked(response.value), _ANSWER_LIMIT)
+    _tell(service, call, response)
+    try:
+        answer = judge(service, call, response)
+    except OstlerError as error:
+        outcome = CallOutcome.FAILED if response.is_error else CallOutcome.ANSWERED
+        operation.end_call(seq, outcome, clock.now(), error=error.summary, answer=shown)
+        raise located(service, error, call) from error.__cause__
+    operation.end_call(seq, CallOutcome.ANSWERED, clock.now(), answer=shown)
+    return answer
+
+
+async def _journal(service: InstanceState, operation: Operation, *, required: bool) -> None:
+    try:
+        await service.commit(operation)
+    except StoreError as error:
+        if required:
+            operation.record = replace(operation.record, calls=operation.record.calls[:-1])
+            raise
+        logger.warning("cleanup of %r goes on without its journal: %s", service.name, error)
+
+
+async def _send_critical(service: InstanceState, operation: Operation, call: PlannedCall) -> ToolResponse:
+    response: ToolResponse | None = None
+    try:
+        with anyio.CancelScope(shield=True) as scope:
+            operation.enter_critical(scope)
+            response = await _send(service, call, operation)
+    finally:
+        operation.leave_critical()
+    if response is None:
+        raise ToolTimeoutError(
+            f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
+            service=service.name,
+            step=call.step,
+            tool=call.tool,
+        )
+    return response
+
+
+async def _send(service: InstanceState, call: PlannedCall, operation: Operation | None) -> ToolResponse:
+    progress = operation.report_progress if operation is not None else None
+    with anyio.move_on_after(call.timeout + _CALLER_GRACE):  # the caller's own, better worded timeout comes first
+        try:
+            response = await service.runtime.caller.call_tool(
+                call.tool, call.args, timeout=call.timeout, progress=progress
+            )
+        except OstlerError:
+            raise
+        except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent
+            raise BadResponseError(
+                f"calling tool {call.tool!r} failed: {type(fault).__name__}: {fault}",
+                next_actions=("check what the tool did before calling it again",),
+            ) from fault
+        service.driver_answered()
+        return response
+    raise ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")
+
+
+def _tell(service: InstanceState, call: PlannedCall, response: ToolResponse) -> None:
+    service.runtime.events.append(
+        EventKind.TOOL_CALLED,
+        service.name,
+        f"{call.step}: {call.tool} {'failed' if response.is_error else 'answered'}"
+        f" in {response.duration * 1000:.0f} ms",
+        {
+            "step": call.step,
+            "tool": call.tool,
+            "args": mask(shorten(call.args, _ANSWER_LIMIT), service.secrets),
+            "isError": response.is_error,
+            "seconds": round(response.duration, 3),
+        },
+    )
+
+
+def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
+    is_harmless = not call.step.startswith(_ONCE_STEPS)
+    if isinstance(error, DownstreamError):
+        return is_harmless if error.delivery is Delivery.AMBIGUOUS else error.retryable
+    return isinstance(error, ToolFailedError) and (is_harmless or error.is_error)

@@ -1,0 +1,167 @@
+"""The health check of a service: one look, judged by the thresholds."""
+
+from typing import Any
+
+from ostler.engine.instances.calling import judge, look, probe
+from ostler.engine.instances.probing import completes, find
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import planned_call
+from ostler.model.errors import OstlerError, ServerUnavailableError, StoreError, TemplateError, ToolFailedError
+from ostler.model.json import JsonMapping
+from ostler.model.manifest import ToolCallSpec
+from ostler.model.records import PlannedCall
+from ostler.model.states import HealthStatus, Reachability, Transition
+from ostler.rules.answers.batch_items import batch_key
+from ostler.rules.secrets.masking import shorten
+
+_EVIDENCE = 200
+"""Characters of an answer that are kept as evidence."""
+
+
+class HealthCheck:
+    """Checks one service. What it has rendered is kept until what its templates see has changed."""
+
+    def __init__(self, service: InstanceState) -> None:
+        self._service = service
+        self._rendered: tuple[tuple[Any, ...], PlannedCall] | None = None
+        """The health check as rendered last, and what its templates saw."""
+        self._shared_key: tuple[PlannedCall, str] | None = None
+
+    async def run(self, *, not_before: float | None = None) -> None:
+        """Make one health check and apply its result by the thresholds.
+
+        Args:
+            not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
+        """
+        service = self._service
+        step, spec = health_tool(service)
+        if spec is None or not service.state.is_up:
+            return
+        since = service.status.since
+        failure: OstlerError | None = None
+        try:
+            call = self._call(step, spec)
+            response = await look(service, call, not_before=not_before)
+            if completes(service, spec, response):
+                if service.state.is_up and service.status.since == since:
+                    await self._complete()
+                return
+            judge(service, call, response)
+            evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
+        except ServerUnavailableError as error:
+            service.set_vitals(checked_at=service.runtime.clock.now(), evidence=error.summary)
+            service.set_reachability(Reachability.UNREACHABLE)
+            return
+        except OstlerError as error:
+            failure = error.located(service=service.name, step=step, tool=spec.tool)
+            evidence = error.summary
+        if not service.state.is_up or service.status.since != since:
+            return  # it was stopped or restarted meanwhile: this result is about its past
+        service.set_vitals(checked_at=service.runtime.clock.now(), evidence=service.mask_text(evidence))
+        self._apply_health(passed=failure is None, failure=failure)
+        if failure is not None and service.state.is_up:
+            await self._look_whether_gone(failure, was_status=step == "status")
+
+    def asks(self, server: str, about: JsonMapping) -> bool:
+        """Whether it asks `server` with all the arguments of `about` (`{"key": "db"}`)."""
+        service = self._service
+        step, spec = health_tool(service)
+        if spec is None or spec.server != server:
+            return False
+        try:
+            args = self._call(step, spec).args
+        except TemplateError:
+            return False
+        return all(args.get(key) == value for key, value in about.items())
+
+    def _call(self, step: str, spec: ToolCallSpec) -> PlannedCall:
+        """Return the rendered check, made anew only when what its templates see has changed."""
+        service = self._service
+        record = service.record
+        seen = (record.step_outputs, record.outputs, record.labels, record.args, service.dependency_facts)
+        if self._rendered is not None and all(a is b for a, b in zip(self._rendered[0], seen, strict=True)):
+            return self._rendered[1]
+        call = planned_call(service, step, spec, service.service_class.config.health.timeout)
+        self._rendered = (seen, call)
+        return call
+
+    def shared_key(self) -> str | None:
+        """Return what the health checks have in common that share a call with this one; None: they share none."""
+        service = self._service
+        step, spec = health_tool(service)
+        if spec is None or spec.batch is None:
+            return None
+        try:
+            call = self._call(step, spec)
+        except TemplateError:
+            return None  # the check itself will tell
+        if self._shared_key is None or self._shared_key[0] is not call:
+            self._shared_key = call, batch_key(call.tool, call.args)
+        return self._shared_key[1]
+
+    async def _complete(self) -> None:
+        """Take the service as done: it has ended well by itself, and stays so."""
+        service = self._service
+        service.set_completed()
+        service.report(Transition.FOUND_STOPPED, reason="completed")
+        try:
+            await service.commit()
+        except StoreError as error:
+            service.note(f"that it has completed could not be recorded: {error.summary}")
+
+    async def _look_whether_gone(self, failure: OstlerError, *, was_status: bool) -> None:
+        """Report what is not there as failed: at once when an answer proves it, else when it is unhealthy."""
+        service = self._service
+        since = service.status.since
+        is_unhealthy = service.health is HealthStatus.UNHEALTHY
+        proof = failure if isinstance(failure, ToolFailedError) and (was_status or failure.is_absence) else None
+        if not was_status and (is_unhealthy or isinstance(failure, ToolFailedError)):
+            try:
+                proof = await self._ask_whether_gone() or proof
+            except OstlerError:
+                return
+        if proof is None or proof.is_refusal or not (is_unhealthy or proof.is_absence):
+            return
+        if service.state.is_up and service.status.since == since:
+            service.report(Transition.FAILED, reason="gone", error=proof)
+
+    async def _ask_whether_gone(self) -> ToolFailedError | None:
+        """Return what the `status` tool (else `find`) says when it does not find the service; None: nothing proven.
+
+        Raises:
+            OstlerError: it could not tell.
+        """
+        service = self._service
+        spec = service.service_class.tools.status
+        if spec is None:
+            if await find(service) is not False:
+                return None
+            gone = ToolFailedError(f"the find tool does not find service {service.name!r}")
+            gone.is_absence = True
+            return gone
+        try:
+            await probe(service, planned_call(service, "status", spec, service.service_class.config.health.timeout))
+        except ToolFailedError as gone:
+            return gone
+        return None
+
+    def _apply_health(self, *, passed: bool, failure: OstlerError | None) -> None:
+        """Count a result; below its threshold it does not change a verdict, and shows that there is none yet."""
+        service = self._service
+        settings = service.service_class.config.health
+        if passed:
+            verdict, count, threshold = HealthStatus.HEALTHY, service.vitals.successes + 1, settings.success_threshold
+            service.set_vitals(successes=count, failures=0)
+        else:
+            verdict, count, threshold = HealthStatus.UNHEALTHY, service.vitals.failures + 1, settings.failure_threshold
+            service.set_vitals(failures=count, successes=0)
+        if count >= threshold:
+            service.set_health(verdict, error=failure)
+        elif service.health is HealthStatus.UNKNOWN:
+            service.set_health(HealthStatus.CHECKING)
+
+
+def health_tool(service: InstanceState) -> tuple[str, ToolCallSpec | None]:
+    """Return (step, tool) of the class that a health check calls; None: it has none."""
+    tools = service.service_class.tools
+    return ("healthCheck", tools.health_check) if tools.health_check else ("status", tools.status)

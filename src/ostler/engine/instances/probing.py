@@ -1,0 +1,101 @@
+"""Looking at a service through its class's tools: whether it is there, what it printed."""
+
+from typing import TYPE_CHECKING, cast
+
+import anyio
+
+from ostler.engine.instances.calling import judge, located, look, probe
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import planned_call
+from ostler.model.errors import OperationError, TemplateError, ToolFailedError
+from ostler.model.manifest import ToolCallSpec
+from ostler.model.responses import ToolResponse
+from ostler.rules.answers.expectations import evaluate_health_check_expectation
+from ostler.rules.calls.rendering import expectation_of
+
+if TYPE_CHECKING:
+    from ostler.model.json import JsonObject, JsonValue
+
+_FRESH = 2.0
+"""Seconds that an answer for many services may be old when one of them is verified."""
+
+
+async def is_alive(service: InstanceState) -> bool | None:
+    """Ask the status, healthCheck or find tool; None when the class has none of them.
+
+    Raises:
+        DownstreamError: the driving server could not be asked.
+    """
+    tools = service.service_class.tools
+    for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
+        if spec is None:
+            continue
+        try:
+            call = planned_call(service, step, spec, 10.0)
+        except TemplateError:
+            continue
+        try:
+            response = await look(service, call, not_before=anyio.current_time() - _FRESH)
+            if completes(service, spec, response):
+                service.set_completed()
+                return False
+            judge(service, call, response)
+        except ToolFailedError as miss:
+            if miss.is_refusal:
+                raise located(service, miss, call) from miss.__cause__
+            return False
+        return True
+    return await find(service)
+
+
+def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse) -> bool:
+    """Whether an answer of status or healthCheck says that the service has done its work and ended well."""
+    completed = service.service_class.config.completed
+    if completed is None:
+        return False
+    judged = planned_call(service, "completed", spec.model_copy(update={"expect": completed, "expect_not": None}), 1.0)
+    return evaluate_health_check_expectation(response, *expectation_of(judged)).passed
+
+
+async def find(service: InstanceState) -> bool | None:
+    """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: unknown."""
+    spec = service.service_class.tools.find
+    if spec is None:
+        return None
+    try:
+        answer = await probe(
+            service, planned_call(service, "find", spec, 10.0), not_before=anyio.current_time() - _FRESH
+        )
+    except ToolFailedError as miss:
+        return None if miss.is_refusal else False
+    start_outputs = service.service_class.tools.start.outputs
+    taken = {key: value for key, value in answer.outputs.items() if key in start_outputs}
+    held = dict(service.record.step_outputs)
+    held["start"] = {**held.get("start", {}), **taken}
+    held["find"] = answer.outputs
+    service.set_record(step_outputs=held)
+    return True
+
+
+async def read_logs(service: InstanceState) -> tuple[str, str]:
+    """Return (text, tool) of the class's `logs` tool.
+
+    Raises:
+        OperationError: the class has none.
+        OstlerError: the tool failed.
+    """
+    spec = service.service_class.tools.logs
+    if spec is None:
+        raise OperationError(
+            f"class {service.record.class_name!r} has no 'logs' tool, so nothing can show the logs of "
+            f"service {service.name!r}",
+            service=service.name,
+            step="logs",
+            next_actions=("add lifecycleTools.logs to the class",),
+        )
+    answer = await probe(service, planned_call(service, "logs", spec, 10.0))
+    value: JsonValue = answer.response.value
+    text = answer.response.text
+    if isinstance(value, dict) and isinstance(lines := cast("JsonObject", value).get("lines"), list):
+        text = "\n".join(map(str, cast("list[JsonValue]", lines)))
+    return service.mask_text(text), spec.tool

@@ -1,0 +1,16 @@
+"""Reasons that a service's status gives, beside those of one keeper alone."""
+
+UNKNOWN_OUTCOME = "unknown-outcome"
+"""Its start may have left something that no tool could find or stop."""
+
+UNREADABLE_CLASS = "unreadable-class"
+"""This version of Ostler cannot read its stored class."""
+
+STOP_NOT_SENT = "stop-not-sent"
+"""Its stop never left, as the server that drives it is away."""
+
+NOT_VERIFIABLE = "not-verifiable"
+"""Its class has no tool that could show whether it runs."""
+
+NO_STOP_PLAN = "no-stop-plan"
+"""It runs, and its stop tool needs what a crash lost: `service_start` with `adopt` gives it."""

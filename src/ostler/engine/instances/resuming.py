@@ -1,0 +1,356 @@
+"""What a crash left open is settled: a start that was cut off is finished, done again, or held until a person says."""
+
+import json
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+import anyio
+
+from ostler.engine.instances.calling import probe
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.probing import find
+from ostler.engine.instances.reasons import (
+    UNKNOWN_OUTCOME,
+)
+from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, refuse_unreadable, restart
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import deadline, planned_call
+from ostler.engine.instances.stopping import clear_leftover, take_down
+from ostler.engine.instances.verification import adopt_unverified
+from ostler.model.errors import (
+    ArgumentError,
+    OperationError,
+    OstlerError,
+    ServerUnavailableError,
+    TemplateError,
+    ToolFailedError,
+)
+from ostler.model.json import JsonObject
+from ostler.model.manifest import OutputSpec
+from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
+from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
+from ostler.rules.answers.extraction import render_outputs
+
+LOOK_ATTEMPTS = 3
+"""Times that a tool which could tell is asked before it counts as unknown."""
+
+_LOOK_PAUSE = 2.0
+"""Seconds between two looks, while a call that was cut off may still be under way."""
+
+
+async def resume(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
+    """Finish the start or restart `old`, or whatever `operation` asks for in its place.
+
+    Nothing is sent before it is known what `old` did, or the class's `onUnknown` has decided; until then `old`
+    stays open in the journal, so that another crash changes nothing.
+
+    Raises:
+        OperationError: it cannot be known, and the class says `hold`; the text is the question.
+    """
+    if service.vitals.unreadable is not None:
+        operation.changed = False
+        refuse_unreadable(service)
+    if not old.may_have_started and not service.record.has_leftover:
+        await _begin_again(service, operation, old)
+        return
+    if operation.kind is OperationKind.RESTART and (old.kind is not operation.kind or not old.may_have_started):
+        service.set_record(held=not service.record.stop_plan)  # whatever it is, it is stopped first
+        await _wait_for_cut_off(service, operation, old)
+        await restart(service, operation)
+        return
+    operation.changed = False  # an end before the decision leaves the old operation open
+    operation.step = "verify"
+    try:
+        there, evidence = await _look(service, old)
+    except ServerUnavailableError as error:
+        _lose_sight(service, operation, error)
+        return
+    if _was_cleaning_up(old):
+        await _finish_cleanup(service, operation, old)
+    operation.changed = True
+    try:
+        if there:
+            await _finish_start(service, operation, old)
+        elif there is None and old.may_have_started:
+            await _follow_policy(service, operation, old, evidence)
+        else:
+            await _begin_again(service, operation, old)
+    except OstlerError as error:
+        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            _hold(service, error)
+        raise
+
+
+def _lose_sight(service: InstanceState, operation: Operation, error: ServerUnavailableError) -> None:
+    service.set_reachability(Reachability.UNREACHABLE)
+    if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        service.report(Transition.VERIFICATION_LOST, reason="driver-unreachable", error=error)
+    operation.message = f"service {service.name} cannot be verified now: {error.summary}"
+
+
+async def _begin_again(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
+    """Start anew, under the old key: nothing is there, or the same key makes it the same thing."""
+    if service.record.has_leftover:
+        await clear_leftover(service, operation)
+    key = service.record.start_key or old.idempotency_key or operation.id
+    service.set_record(desired=DesiredState.RUNNING, start_key=key)
+    service.report(Transition.START_REQUESTED)
+    await bring_up(service, operation)
+    operation.message = f"service {service.name} is running (its {old.kind.value} was resumed after a crash)"
+
+
+async def _finish_cleanup(service: InstanceState, operation: Operation, old: OperationRecord) -> NoReturn:
+    """The start had failed, and its cleanup was cut off: end it, and fail as it would have."""
+    await _wait_for_cut_off(service, operation, old)
+    operation.took_over_start = operation.changed = True
+    failed = [call for call in old.calls if call.step in START_STEPS and call.error]
+    why = failed[-1].error if failed else "it was cancelled"
+    error = OperationError(
+        f"the {old.kind.value} of service {service.name!r} failed ({why}), and a crash cut off its cleanup",
+        service=service.name,
+        step="stop",
+    )
+    service.report(Transition.START_REQUESTED)
+    await clean_up(service, operation, error)
+    raise error
+
+
+async def _finish_start(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
+    """It is there: go on from the answered start tool."""
+    try:
+        service.pin_stop_plan()
+    except TemplateError as error:
+        missing = ", ".join(error.missing) or error.summary
+        raise _question(
+            service,
+            f"service {service.name!r} runs, but its {old.kind.value} was cut off before the answer was kept, so "
+            f"its stop tool cannot be called: {missing} is not known",
+            "What is it?",
+            old,
+        ) from error
+    done, unclear = _post_starts(old)
+    policy = service.service_class.config.on_unknown
+    if unclear and policy == "hold":
+        raise _question(
+            service,
+            f"service {service.name!r} runs, but its {unclear[0].step} ({unclear[0].tool}) was cut off, and "
+            "nothing can tell whether it acted",
+            "Is the service complete?",
+            old,
+        )
+    if policy == "adopt":
+        done |= {call.step for call in unclear}
+    operation.done_steps = frozenset(done)
+    operation.took_over_start = True
+    service.set_record(desired=DesiredState.RUNNING)
+    service.report(Transition.START_REQUESTED)
+    async with cleaning_up(service, operation, "start"):
+        if unclear and policy == "compensate":
+            raise OperationError(f"{unclear[0].step} was cut off by a crash (onUnknown: compensate)")
+        with deadline(service, operation, service.service_class.config.timeout.create, "create") as scope:
+            await come_up(service, operation, scope)
+    operation.message = f"service {service.name} is running and was adopted"
+
+
+async def _follow_policy(service: InstanceState, operation: Operation, old: OperationRecord, evidence: str) -> None:
+    """Nothing can tell what the start did: do as the class's `onUnknown` says."""
+    match service.service_class.config.on_unknown:
+        case "retry":
+            service.note("nothing can tell what came of its start: doing it again (onUnknown: retry)")
+            if not service.record.stop_plan:
+                service.set_record(held=False)
+            await _begin_again(service, operation, old)
+        case "compensate":
+            service.note("nothing can tell what came of its start: stopping it (onUnknown: compensate)")
+            service.set_record(held=True)
+            service.set_record(desired=DesiredState.STOPPED)
+            await take_down(service, operation)
+            operation.message = f"service {service.name} is stopped: its start was cut off (onUnknown: compensate)"
+        case "adopt":
+            adopt_unverified(service)
+            operation.message = f"service {service.name} is taken for running (onUnknown: adopt)"
+        case "hold":
+            raise _question(
+                service,
+                f"the {old.kind.value} of service {service.name!r} was cut off, and nothing can tell what came of "
+                f"it ({evidence})",
+                "Does it run?",
+                old,
+            )
+
+
+def _question(service: InstanceState, facts: str, question: str, old: OperationRecord) -> OperationError:
+    sent = [call for call in old.calls if call.outcome.may_have_acted]
+    last = sent[-1] if sent else None
+    when = f"; {last.tool} was called at {last.sent_at.isoformat(timespec='seconds')}" if last is not None else ""
+    return OperationError(
+        f"{facts}{when}. {question}",
+        service=service.name,
+        step=last.step if last is not None else old.kind.value,
+        tool=last.tool if last is not None else None,
+        next_actions=(
+            f"look by hand; service_explain {service.name} has the calls that settle it",
+            "if it runs: service_start with adopt",
+            "if it does not: service_delete with abandon=true",
+        ),
+    )
+
+
+def _hold(service: InstanceState, error: OstlerError) -> None:
+    service.set_record(held=True)
+    service.report(Transition.HELD, reason=UNKNOWN_OUTCOME, error=error)
+
+
+async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | None, str]:
+    """Return (whether it is there, how that is known); None when nothing can tell.
+
+    What is not there is looked for again as long as a call that was cut off may still be under way elsewhere.
+
+    Raises:
+        ServerUnavailableError: the driving server cannot be asked now.
+    """
+    until = _under_way_until(service, old)
+    while True:
+        there, evidence = await _look_patiently(service)
+        if there is not False or until is None or service.runtime.clock.now() >= until:
+            return there, evidence
+        left = (until - service.runtime.clock.now()).total_seconds()
+        await anyio.sleep(min(_LOOK_PAUSE, max(left, 0.0)))
+
+
+async def _wait_for_cut_off(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
+    """Wait until no call that was cut off can still act: a late stop would end what is started next."""
+    until = _under_way_until(service, old)
+    if until is not None:
+        operation.changed = False
+        await anyio.sleep(max((until - service.runtime.clock.now()).total_seconds(), 0.0))
+        operation.changed = True
+
+
+def _under_way_until(service: InstanceState, old: OperationRecord) -> datetime | None:
+    """Return until when a call that was cut off may still act elsewhere; None when none can."""
+    tools = service.runtime.tools
+    unclear = [call for call in old.calls if call.outcome.is_unclear]
+    if not unclear:
+        return None
+    call = unclear[-1]
+    if tools is not None and not tools.server_status(call.tool.partition("/")[0]).outlives:
+        return None
+    limits = service.service_class.config.timeout
+    seconds = {"stop": limits.delete, "restart": limits.restart_in_all}.get(call.step, limits.create)
+    return call.sent_at + timedelta(seconds=seconds)
+
+
+async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await _look_once(service)
+        except ServerUnavailableError:
+            raise
+        except OstlerError as error:
+            if attempt >= LOOK_ATTEMPTS or not (error.retryable or isinstance(error, ToolFailedError)):
+                return None, f"{error.tool or error.step} cannot tell: {error.summary}"
+        await anyio.sleep(_LOOK_PAUSE)
+
+
+async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
+    """Ask `find`, which knows what exists, else `status`; a `healthCheck` only proves that something is there."""
+    tools = service.service_class.tools
+    found = await find(service)
+    if found is not None:
+        return found, "find"
+    asked = "its class has no find or status tool"
+    for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
+        if spec is None:
+            continue
+        try:
+            call = planned_call(service, step, spec, 10.0)
+        except TemplateError as error:
+            asked = f"its {step} tool cannot be asked: {error.summary}"
+            continue
+        try:
+            await probe(service, call)
+        except ToolFailedError as miss:
+            if miss.is_refusal:
+                raise
+            if step == "status":
+                return False, "status"
+            asked = f"its {step} tool fails, which is no proof"
+            continue
+        return True, step
+    return None, asked
+
+
+async def adopt(service: InstanceState, operation: Operation, outputs: JsonObject) -> None:
+    """Take the service for running because the caller says so, with `outputs` of its start tool.
+
+    Raises:
+        ArgumentError: the start tool has no such output.
+        OperationError: what its stop tool needs is still not known.
+    """
+    if service.state.is_up and service.record.stop_plan:
+        operation.changed = False
+        operation.message = f"service {service.name} is already running"
+        return
+    known = service.service_class.tools.start.outputs
+    unknown = [name for name in outputs if name not in known]
+    if unknown:
+        raise ArgumentError(
+            [f"unknown output {name!r} in adopt; the start tool has {', '.join(known) or 'none'}" for name in unknown]
+        )
+    held = service.record.step_outputs
+    service.set_record(step_outputs={**held, "start": {**held.get("start", {}), **outputs}})
+    if missing_outputs(service.service_class.tools.start.outputs, service.record.step_outputs.get("start", {})):
+        try:
+            await find(service)
+        except OstlerError as error:
+            service.note(f"find failed while adopting: {error.summary}")
+    try:
+        service.pin_stop_plan()
+    except TemplateError as error:
+        needed = {name.removeprefix("start."): "…" for name in error.missing if name.startswith("start.")}
+        blank = json.dumps(needed, ensure_ascii=False)
+        raise OperationError(
+            f"service {service.name!r} cannot be adopted yet: its stop tool needs what is not known: "
+            f"{', '.join(error.missing) or error.summary}",
+            service=service.name,
+            step="adopt",
+            next_actions=(f"service_start {service.name} with adopt={blank}, the values filled in",),
+        ) from error
+    try:
+        rendered = render_outputs(service.service_class.config.outputs, service.template_names())
+    except OstlerError as error:
+        service.note(f"adopted without its outputs: {error.summary}")
+    else:
+        service.set_record(outputs=rendered, outputs_at=service.runtime.clock.now())
+    service.set_record(desired=DesiredState.RUNNING)
+    service.set_record(held=False)
+    service.forget_health()
+    service.report(Transition.ADOPTED, reason="adopted")
+    operation.message = f"service {service.name} was adopted as running"
+
+
+def missing_outputs(specs: dict[str, str | OutputSpec], held: JsonObject) -> list[str]:
+    """Return the names of the start tool's outputs that are required and not held."""
+    return [
+        name
+        for name, spec in specs.items()
+        if held.get(name) is None and not (isinstance(spec, OutputSpec) and (not spec.required or spec.has_default))
+    ]
+
+
+def _was_cleaning_up(old: OperationRecord) -> bool:
+    """Whether a stop was sent after the start: the operation had failed, or was cancelled."""
+    steps = [call.step.partition("[")[0] for call in old.calls if call.outcome.may_have_acted]
+    return any(step in START_STEPS for step in steps) and steps[-1] in ("preStop", "stop")
+
+
+def _post_starts(old: OperationRecord) -> tuple[set[str], list[CallRecord]]:
+    """Return (postStart steps that are done, those that nobody can tell of)."""
+    calls = {call.step: call for call in old.calls if call.step.startswith("postStart")}
+    return (
+        {step for step, call in calls.items() if not call.outcome.is_unclear and call.outcome.may_have_acted},
+        [call for call in calls.values() if call.outcome.is_unclear],
+    )

@@ -1,0 +1,245 @@
+"""How a service is started and restarted: the steps, their deadlines, their cleanup."""
+
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from ostler.engine.instances.calling import probe, run_call
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.reasons import UNKNOWN_OUTCOME
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import deadline, planned_call, remaining
+from ostler.engine.instances.stopping import clear_leftover, compensate, take_down
+from ostler.engine.instances.verification import verify
+from ostler.model.errors import (
+    ClassUnavailableError,
+    DependencyError,
+    DownstreamError,
+    ExtractionError,
+    OperationError,
+    OstlerError,
+    ToolFailedError,
+)
+from ostler.model.events import EventKind
+from ostler.model.manifest import ToolCallSpec
+from ostler.model.states import DesiredState, ServiceState, Transition
+from ostler.rules.answers.extraction import render_outputs
+
+
+async def start(service: InstanceState, operation: Operation) -> None:
+    """Bring the service up: pre-checks, dependencies, start tool, ready, postStart, outputs."""
+    if service.state.is_up:
+        if not service.is_wanted:
+            service.set_record(desired=DesiredState.RUNNING)
+            await service.commit()
+        operation.changed = False
+        operation.message = f"service {service.name} is already running"
+        return
+    refuse_unreadable(service)
+    if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+        await verify(service, operation)  # it may be running: what is not verified yet is not stopped first
+        if service.state.is_up:
+            service.set_record(desired=DesiredState.RUNNING)
+            return
+        operation.message = ""
+        service.set_record(desired=DesiredState.RUNNING)  # also when nobody can be asked now
+    if service.record.has_leftover:
+        check_tools(service)  # nothing is stopped for a start that cannot be
+        await clear_leftover(service, operation)
+    service.set_record(desired=DesiredState.RUNNING, start_key=operation.id)
+    service.report(Transition.START_REQUESTED)
+    await bring_up(service, operation)
+
+
+async def bring_up(service: InstanceState, operation: Operation, *, restart_ends: float = math.inf) -> None:
+    """Start under the create timeout, or what is left of the restart's, and clean up when that fails."""
+    if service.has_completed:
+        service.set_record(completed=False)
+    operation.set_key(service.record.start_key)
+    limit, key = service.service_class.config.timeout.create, "create"
+    if (left := restart_ends - anyio.current_time()) < limit:  # waiting for dependencies is not counted
+        limit, key = max(left, 0.001), "restart"
+    async with cleaning_up(service, operation, "start"):
+        check_tools(service)
+        operation.step = "dependencies"
+        if service.service_class.config.dependencies and not operation.committed:
+            await service.commit(operation)  # waiting may take long: what was accepted outlives a crash
+        facts = await service.runtime.await_dependencies(service, operation)
+        service.set_record(dependency_facts=facts.names, dependency_secrets=tuple(sorted(facts.secrets)))
+        with deadline(service, operation, limit, key) as scope:
+            await _start_steps(service, operation, scope)
+
+
+@asynccontextmanager
+async def cleaning_up(service: InstanceState, operation: Operation, what: str) -> AsyncGenerator[None]:
+    """Clean up when the steps in the block fail or are cancelled by a later request."""
+    try:
+        yield
+    except DependencyError:
+        raise  # it waits, and starts by itself when the dependency is there
+    except OstlerError as error:
+        await clean_up(service, operation, error)
+        raise
+    except anyio.get_cancelled_exc_class():
+        if operation.is_cancelled:
+            with anyio.CancelScope(shield=True):
+                await clean_up(service, operation, OperationError(f"{what} cancelled: {operation.cancel_reason}"))
+        raise
+
+
+async def _start_steps(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
+    tools = service.service_class.tools
+    call = planned_call(service, "start", tools.start, remaining(scope))
+    await operation.report_progress(0, None, f"calling {call.tool}")
+    answer = await run_call(service, operation, call, critical=True)
+    service.set_record(step_outputs={"start": answer.outputs}, outputs={})
+    service.pin_stop_plan()
+    service.set_record(starts=service.record.starts + 1)
+    if tools.ready is not None or tools.post_start:
+        await service.commit(operation)
+    await come_up(service, operation, scope)
+
+
+async def come_up(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
+    """From an answered start or restart tool to running."""
+    tools = service.service_class.tools
+    if tools.ready is not None:
+        await _await_ready(service, operation, scope)
+    for index, spec in enumerate(tools.post_start):
+        step = f"postStart[{index}]"
+        if step not in operation.done_steps:
+            await run_call(service, operation, planned_call(service, step, spec, remaining(scope)))
+    operation.step = "outputs"
+    outputs = render_outputs(service.service_class.config.outputs, service.template_names())
+    service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
+    service.set_record(held=False)
+    service.forget_health()
+    service.report(Transition.STARTED)
+    if outputs:
+        service.runtime.events.append(EventKind.OUTPUTS_CHANGED, service.name, f"outputs: {', '.join(sorted(outputs))}")
+    operation.message = operation.message or f"service {service.name} is running"
+    await operation.report_progress(1, 1, operation.message)
+
+
+async def _await_ready(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
+    spec = service.service_class.tools.ready
+    assert spec is not None
+    operation.step = "ready"
+    attempts = 0
+    operation.last_miss = ""
+    while True:
+        attempts += 1
+        call = planned_call(service, "ready", spec, min(remaining(scope), spec.timeout or 10.0))
+        try:
+            answer = await probe(service, call)
+        except (ToolFailedError, ExtractionError) as miss:
+            operation.last_miss = miss.summary
+        except DownstreamError as miss:
+            if not miss.retryable:
+                raise
+            operation.last_miss = miss.summary
+        else:
+            held = service.record.step_outputs
+            service.set_record(step_outputs={**held, "ready": answer.outputs})
+            return
+        await operation.report_progress(attempts, None, f"waiting until ready: {operation.last_miss}"[:300])
+        await anyio.sleep(spec.interval)
+
+
+def refuse_unreadable(service: InstanceState) -> None:
+    """Refuse to start, or to stop for a restart, what nothing is known of but its stop plan."""
+    error = service.vitals.unreadable
+    if error is not None:
+        raise OperationError(error.summary, service=service.name, next_actions=error.next_actions)
+
+
+def check_tools(service: InstanceState) -> None:
+    """Refuse before anything is sent when a tool is known to be missing."""
+    refuse_unreadable(service)
+    tools = service.runtime.tools
+    if tools is None:
+        return
+    missing: list[str] = []
+    for tool in service.service_class.required_tools():
+        status = tools.server_status(tool.partition("/")[0])
+        if not status.known or (status.tools_known and tools.find_tool(tool) is None):
+            missing.append(tool)
+    if missing:
+        raise ClassUnavailableError(service.service_class.name, missing, service=service.name)
+
+
+async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
+    """Run the stop plan after a failed start, and say in `error` what came of it."""
+    with anyio.CancelScope(shield=True):
+        if not operation.may_have_started():
+            service.forget_start()
+            service.report(Transition.START_FAILED, reason="start-failed", error=error)
+            return
+        clean, what = await compensate(service, operation)
+        error.summary += f"; {what}"
+        if clean:
+            service.forget_start()
+            service.report(Transition.START_FAILED, reason="start-failed", error=error)
+        else:
+            error.next_actions = (
+                *error.next_actions,
+                f"service_stop {service.name} tries the cleanup again",
+                f"service_delete {service.name} with abandon=true forgets it, once you have looked",
+            )
+            service.set_record(held=True)
+            service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
+        operation.message = what
+
+
+async def restart(service: InstanceState, operation: Operation) -> None:
+    """Restart with the class's restart tool when the service is up, else stop what is there and start."""
+    refuse_unreadable(service)
+    spec = service.service_class.tools.restart
+    service.set_record(desired=DesiredState.RUNNING)
+    if spec is None or not service.state.is_up:
+        ends = anyio.current_time() + service.service_class.config.timeout.restart_in_all
+        if service.record.has_leftover or service.state.is_up:
+            await take_down(service, operation)
+        service.set_record(start_key=operation.id)
+        service.report(Transition.START_REQUESTED)
+        await bring_up(service, operation, restart_ends=ends)
+    else:
+        await _restart_with_tool(service, operation, spec)
+    service.set_record(restarts=service.record.restarts + 1)
+    operation.message = f"service {service.name} was restarted and is running"
+
+
+async def _restart_with_tool(service: InstanceState, operation: Operation, spec: ToolCallSpec) -> None:
+    tools = service.service_class.tools
+    service.set_record(start_key=operation.id)
+    limit = service.service_class.config.timeout.restart_in_all
+    service.report(Transition.RESTART_REQUESTED)
+    try:
+        check_tools(service)
+        with deadline(service, operation, limit, "restart") as scope:
+            answer = await run_call(
+                service, operation, planned_call(service, "restart", spec, remaining(scope)), critical=True
+            )
+            held = service.record.step_outputs
+            replaced = {k: v for k, v in answer.outputs.items() if k in tools.start.outputs}
+            service.set_record(
+                step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs}
+            )
+            service.pin_stop_plan()
+            if tools.ready is not None or tools.post_start:
+                await service.commit(operation)
+            await come_up(service, operation, scope)
+    except OstlerError as error:
+        if operation.may_have_started():
+            await clean_up(service, operation, error)
+        else:  # the restart tool was never reached: the service runs on as it was
+            service.report(Transition.STARTED)
+            service.set_health(service.health, error=error)
+        raise
+    except anyio.get_cancelled_exc_class():
+        if operation.is_cancelled:
+            with anyio.CancelScope(shield=True):
+                await clean_up(service, operation, OperationError(f"restart cancelled: {operation.cancel_reason}"))
+        raise

@@ -1,0 +1,346 @@
+"""One service made from a class, as it is: record, status, vitals, secrets, what its templates see, and its commits.
+
+Nothing here knows a procedure: what is done to a service is in the modules beside this one, and who decides it is its
+controller (`ostler.engine.instances.instance`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.reasons import UNREADABLE_CLASS
+from ostler.engine.instances.runtime import DependencyFacts, Runtime
+from ostler.engine.protocols import DropService, PutOperation, PutService
+from ostler.engine.services.service import BaseService, error_text
+from ostler.model.errors import OstlerError
+from ostler.model.events import EventKind
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import ServiceClass
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
+from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
+from ostler.rules.calls.rendering import stop_plan
+from ostler.rules.secrets.masking import mask, secret_strings
+from ostler.rules.secrets.record_secrets import output_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What is known of a service in this run only, beside its status and its record.
+
+    Attributes:
+        evidence: what the last health check saw, in words.
+        checked_at: when health was last checked (answered or not).
+        next_check_at: when it is checked next.
+        next_retry_at: when its restart policy tries it next.
+        failures: checks that failed in a row.
+        successes: checks that passed in a row.
+        calls_before: serial of the last shared call that was begun before it came up, and so shows nothing about it.
+        dependency_problems: what is wrong with a service that it runs without, by the name of that service.
+        unreadable: why the class that it was stored with cannot be read; another one stands in for it.
+        removed: it was deleted.
+    """
+
+    evidence: str = ""
+    checked_at: datetime | None = None
+    next_check_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    failures: int = 0
+    successes: int = 0
+    calls_before: int = 0
+    dependency_problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    unreadable: OstlerError | None = None
+    removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What the stored operations of a service still lack.
+
+    Attributes:
+        interrupted: what an earlier run was cut off in; open in the store until an operation of this run takes over.
+        unrecorded: operations that have ended, to be written with the next commit of an operation.
+    """
+
+    interrupted: OperationRecord | None = None
+    unrecorded: tuple[OperationRecord, ...] = ()
+
+
+class Surroundings(Runtime, Protocol):
+    """What a service needs to know of others."""
+
+    async def await_dependencies(self, service: "InstanceState", operation: Operation) -> DependencyFacts:
+        """Return what templates see of the dependencies of `service`, as soon as they allow its start.
+
+        Raises:
+            DependencyError: they do not; the service waits, and starts when they are there.
+        """
+        ...
+
+    def dependency_facts(self, service: "InstanceState") -> DependencyFacts:
+        """Return what templates see of the dependencies of a service that was not started in this run."""
+        ...
+
+
+class InstanceState(BaseService):
+    """The state of one service instance. What changes is in frozen values, each replaced as a whole."""
+
+    def __init__(
+        self,
+        runtime: Surroundings,
+        record: ServiceRecord,
+        service_class: ServiceClass,
+        *,
+        state: ServiceState = ServiceState.UNKNOWN,
+    ) -> None:
+        super().__init__(record.name, service_class.service_type, clock=runtime.clock, state=state)
+        self.runtime = runtime
+        self.record = record
+        self.service_class = service_class
+        self.vitals = Vitals()
+        self.journal = Journal()
+        self._created_at = record.created_at
+        self._updated_at = record.updated_at
+        self._arg_secrets = secret_strings(service_class.spec.args, record.args)
+        self.secrets: frozenset[str] = self._known_secrets()
+
+    # -- facts ---------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The instance's id, unique for ever (names can be used again)."""
+        return self.record.id
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it changed last."""
+        return self._updated_at
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it should be running."""
+        return self.record.desired is DesiredState.RUNNING
+
+    @property
+    def has_completed(self) -> bool:
+        """Whether it has done its work and ended well, by its class's `completed`."""
+        return self.record.completed
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether there may be something to stop."""
+        return self.record.has_leftover or self.state.is_up or self.state is ServiceState.UNKNOWN
+
+    @property
+    def interrupted_start(self) -> OperationRecord | None:
+        """The start or restart that an earlier run was cut off in."""
+        old = self.journal.interrupted
+        return old if old is not None and old.kind in (OperationKind.START, OperationKind.RESTART) else None
+
+    @property
+    def checks_health(self) -> bool:
+        """Whether there is a tool to check with, and checking is enabled."""
+        return self.service_class.config.health.enabled and self.service_class.looks_after_start
+
+    @property
+    def can_be_healthy(self) -> bool:
+        """Whether something can ever say that it is healthy: a check, or the knowledge of its driving server."""
+        if self.service_class.looks_after_start:
+            return self.checks_health
+        return self.runtime.tools is not None and self.service_class.config.health.enabled
+
+    @property
+    def dependency_facts(self) -> JsonObject:
+        """What templates saw of the dependencies at the last start."""
+        return self.record.dependency_facts
+
+    def template_names(self) -> dict[str, object]:
+        """Return what the class's templates may name."""
+        record = self.record
+        return {
+            **record.args,
+            "args": record.args,
+            **record.step_outputs,
+            "outputs": record.outputs,
+            "name": record.name,
+            "service": {
+                "id": record.id,
+                "name": record.name,
+                "class": record.class_name,
+                "startKey": record.start_key,
+                "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
+            },
+            "dependencies": self.dependency_facts or self._facts_now(),
+            "env": dict(self.runtime.environment),
+        }
+
+    def _facts_now(self) -> JsonObject:
+        """What is seen of the dependencies without a start, from now on keeping their secrets like its own."""
+        facts = self.runtime.dependency_facts(self)
+        if not facts.secrets <= self.secrets:
+            self.set_record(dependency_secrets=tuple(sorted(facts.secrets.union(self.record.dependency_secrets))))
+        return facts.names
+
+    def masked(self, value: JsonValue) -> JsonValue:
+        """Return `value` with this instance's secrets replaced."""
+        return mask(value, self.secrets) if self.secrets else value
+
+    def mask_text(self, text: str) -> str:
+        """Return `text` with this instance's secrets replaced."""
+        return str(mask(text, self.secrets)) if self.secrets else text
+
+    def service_data(self) -> JsonObject:
+        """Return the outputs of the lifecycle tools by step, masked."""
+        return {step: self.masked(value) for step, value in self.record.step_outputs.items()}
+
+    def stored_error(self) -> JsonObject | None:
+        """Return the error of an earlier run, which holds until the service is up or down as it should be."""
+        return None if self.state.is_up or self.state is ServiceState.STOPPED else self.record.error
+
+    # -- changes -------------------------------------------------------------------------------------------
+
+    def set_record(self, **changes: object) -> None:
+        """Replace fields of the record (durable with the next commit)."""
+        self.record = replace(self.record, **changes)  # pyright: ignore[reportArgumentType]
+        if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
+            self.secrets = self._known_secrets()
+
+    def set_vitals(self, **changes: object) -> None:
+        """Replace fields of the vitals."""
+        self.vitals = replace(self.vitals, **changes)  # pyright: ignore[reportArgumentType]
+
+    def forget_health(self) -> None:
+        """What was checked before does not count any more."""
+        self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, next_check_at=None)
+
+    def _known_secrets(self) -> frozenset[str]:
+        own = self._arg_secrets | output_secrets(self.service_class, self.record)
+        return own.union(self.record.dependency_secrets)
+
+    def keep_outputs(self, step: str, outputs: JsonObject) -> None:
+        """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
+        held = self.record.step_outputs
+        is_kept_here = step in ("stop", "status", "healthCheck", "logs")
+        if outputs and is_kept_here and held.get(step) != outputs:
+            self.set_record(step_outputs={**held, step: outputs})
+
+    def pin_stop_plan(self) -> None:
+        """Render what will stop it from what is known now.
+
+        Raises:
+            TemplateError: it names what is not known.
+        """
+        self.set_record(stop_plan=stop_plan(self.service_class, self.template_names()))
+
+    def set_completed(self) -> None:
+        """Note that it has done its work and ended well: nobody wants it to run any more."""
+        self.set_record(desired=DesiredState.STOPPED, completed=True)
+
+    def forget_start(self) -> None:
+        """Note that nothing of the last start is there any more."""
+        stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
+        self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False)
+
+    def set_dependencies(self, names: Sequence[str]) -> None:
+        """Note the names that the class's dependencies have for this instance."""
+        self._dependencies = tuple(names)
+
+    def driver_answered(self) -> None:
+        """The driving server answered a call."""
+        self.set_reachability(Reachability.REACHABLE)
+
+    def judge_by_driver(self) -> None:
+        """Take it for healthy, because the server that started it is there and no tool can look closer."""
+        server = self.service_class.tools.start.server
+        self.set_vitals(
+            evidence=f"server {server!r} is connected; the class has no tool that looks at the service",
+            checked_at=self._clock.now(),
+        )
+        self.set_health(HealthStatus.HEALTHY)
+
+    def doubt_driver(self, server: str) -> None:
+        """The server is gone that alone vouched for it: nobody can tell any more."""
+        tools = self.service_class.tools
+        if self.state.is_up and not self.service_class.looks_after_start and server == tools.start.server:
+            self.set_vitals(evidence=f"server {server!r} was away since the start, and no tool can look at the service")
+            self.set_health(HealthStatus.UNKNOWN)
+
+    def show_unreadable(self, error: OstlerError, secrets: frozenset[str]) -> None:
+        """Show that the stored class cannot be read; what a stop plan can stop can still be stopped.
+
+        Args:
+            error: what to say, also to who wants to start it.
+            secrets: what is not to be shown, as the class cannot tell.
+        """
+        self.set_vitals(unreadable=error)
+        self._arg_secrets |= secrets
+        self.secrets = self._known_secrets()
+        self._status = replace(self._status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS)
+
+    def note(self, message: str) -> None:
+        """Record something that people should know of."""
+        self.runtime.events.append(EventKind.WARNING, self.name, self.mask_text(message))
+
+    # -- durability ----------------------------------------------------------------------------------------
+
+    async def commit(self, operation: Operation | None = None, *, drop: bool = False) -> None:
+        """Make the record (and the operation's) durable.
+
+        The first commit of an operation takes over what an earlier run was cut off in.
+
+        Raises:
+            StoreError: it could not be; nothing was written.
+        """
+        status = self.status
+        error = status.error
+        self.set_record(
+            state=status.state,
+            updated_at=self._clock.now(),
+            revision=self.record.revision + 1,
+            error=self.stored_error()
+            if error is None
+            else {
+                "code": getattr(error, "code", "error"),
+                "message": self.mask_text(error_text(error) or ""),
+                "reason": status.reason,
+            },
+        )
+        changes: list[PutService | DropService | PutOperation] = [
+            DropService(self.id) if drop else PutService(self.record)
+        ]
+        ended: list[OperationRecord] = []
+        if operation is not None:
+            changes.append(PutOperation(operation.record))
+            ended = [*self.journal.unrecorded, *self._taken_over(operation)]
+            changes += [PutOperation(record) for record in ended]
+            operation.submitted = True
+        await self.runtime.store.commit(changes)
+        if operation is not None:
+            operation.committed = True
+            left = self.journal.interrupted
+            self.journal = Journal(
+                None if left is not None and any(record.id == left.id for record in ended) else left,
+                tuple(record for record in self.journal.unrecorded if record not in ended),
+            )
+
+    def _taken_over(self, operation: Operation) -> list[OperationRecord]:
+        old = self.journal.interrupted
+        if old is None or operation.kind is OperationKind.VERIFY is not old.kind:
+            return []  # looking settles nothing
+        error = f"the server ended while it was under way; operation {operation.id} ({operation.kind.value}) took over"
+        return [replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
+
+    def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
+        """Take over what the store has open of an earlier run, oldest first; only the newest is to be resolved."""
+        *older, newest = operations
+        now = self._clock.now()
+        closed = [
+            replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
+            for old in older
+        ]
+        self.journal = Journal(newest, (*self.journal.unrecorded, *closed))
+
+    def record_later(self, operation: OperationRecord) -> None:
+        """Write the end of `operation` with the next commit of an operation."""
+        self.journal = replace(self.journal, unrecorded=(*self.journal.unrecorded, operation))

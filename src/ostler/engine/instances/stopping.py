@@ -1,0 +1,290 @@
+"""How a service is taken down: the pinned plan, compensation after a failed start, what is left behind."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from ostler.engine.instances.calling import probe, run_call
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.probing import find
+from ostler.engine.instances.reasons import STOP_NOT_SENT
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import deadline, planned_call
+from ostler.model.durations import format_duration
+from ostler.model.errors import (
+    OperationError,
+    OperationTimeoutError,
+    OstlerError,
+    ServerUnavailableError,
+    StoreError,
+    TemplateError,
+    ToolFailedError,
+)
+from ostler.model.records import CallOutcome, OperationKind, PlannedCall
+from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
+from ostler.rules.calls.rendering import stop_plan
+
+_SERVER_AWAY_PAUSE = 0.5
+"""Seconds between two tries to clean up through a server that is not connected."""
+
+
+async def stop(service: InstanceState, operation: Operation) -> None:
+    """Take the service down by its pinned plan."""
+    if not service.may_be_there:
+        operation.changed = service.is_wanted or service.state is not ServiceState.STOPPED
+        operation.message = (
+            f"service {service.name} is stopped" if operation.changed
+            else f"service {service.name} is already stopped"
+        )  # fmt: skip
+        service.set_record(desired=DesiredState.STOPPED)
+        if service.state is not ServiceState.STOPPED:
+            service.report(Transition.STOP_REQUESTED)
+            service.report(Transition.STOPPED)
+        return
+    service.set_record(desired=DesiredState.STOPPED)
+    await take_down(service, operation)
+    operation.message = operation.message or f"service {service.name} is stopped"
+
+
+async def delete(service: InstanceState, operation: Operation) -> None:
+    """Stop the service and forget it; a failed stop keeps it unless forced."""
+    service.set_record(desired=DesiredState.STOPPED)
+    leftover = service.record.has_leftover
+    note = ""
+    if operation.abandon:
+        if leftover:
+            tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
+            note = f" without stopping it: what it started may still be there ({tool} was not called)"
+            service.note(f"abandoned{note}")
+    elif service.may_be_there:
+        try:
+            await take_down(service, operation)
+        except OstlerError as error:
+            if not operation.force:
+                raise
+            note = f" although stopping it failed: {error.summary}"
+            service.note(f"deleted by force{note}")
+    service.set_vitals(removed=True)
+    operation.message = f"service {service.name} was deleted{note}"
+
+
+async def take_down(service: InstanceState, operation: Operation) -> None:
+    """Stop the service by its pinned plan, or by one derived now.
+
+    Raises:
+        OstlerError: it could not be stopped, and may still be there.
+    """
+    if service.state is not ServiceState.STOPPED:
+        service.report(Transition.STOP_REQUESTED)
+    service.set_record(missed_stop=False)
+    try:
+        with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
+            plan = await _known_stop_plan(
+                service,
+                "what was started is not known, so it cannot be stopped",
+                f"service_delete {service.name} with abandon=true forgets it",
+            )
+            try:
+                await _run_stop_plan(service, operation, plan)
+            except ToolFailedError:
+                if not await _has_moved(service):
+                    raise
+                await _run_stop_plan(service, operation, service.record.stop_plan)
+    except OstlerError as error:
+        if await _is_gone(service):
+            service.note(f"the stop tool failed, but the service is gone: {error.summary}")
+            operation.message = f"service {service.name} is stopped (it was already gone: {error.summary})"
+        else:
+            _say_stop_failed(service, operation, error)
+            raise
+    except anyio.get_cancelled_exc_class():
+        if service.state is ServiceState.STOPPING:
+            service.report(Transition.STOP_FAILED, reason="stop-interrupted")
+        raise
+    service.forget_start()
+    service.forget_health()
+    if service.state is ServiceState.STOPPING:
+        service.report(Transition.STOPPED)
+
+
+def _say_stop_failed(service: InstanceState, operation: Operation, error: OstlerError) -> None:
+    never_left = all(call.outcome is CallOutcome.NOT_SENT for call in operation.calls("stop"))
+    is_missed = isinstance(error, ServerUnavailableError) and never_left and not service.is_wanted
+    if is_missed and service.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
+        error.summary += (
+            f"; the stop was not sent, so service {service.name!r} may still run, and is stopped by itself when "
+            "the server is back"
+        )
+        service.set_record(missed_stop=True)
+        error.next_actions = (
+            *error.next_actions,
+            f"service_{operation.kind.value} {service.name} tries again",
+            f"service_delete {service.name} with force=true forgets it, whether it is stopped or not"
+            if operation.kind is OperationKind.DELETE
+            else f"service_start {service.name} keeps it running after all",
+        )
+        service.set_reachability(Reachability.UNREACHABLE)
+        service.report(Transition.STOP_NOT_SENT, reason=STOP_NOT_SENT, error=error)
+        return
+    if not error.next_actions:
+        error.next_actions = (
+            f"service_stop {service.name} tries again",
+            f"service_delete {service.name} with force=true removes it even if stopping fails",
+        )
+    if service.state is ServiceState.STOPPING:
+        service.report(Transition.STOP_FAILED, reason="stop-failed", error=error)
+
+
+async def _run_stop_plan(
+    service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
+) -> None:
+    for call in plan:
+        await operation.report_progress(0, None, f"calling {call.tool}")
+        try:
+            await run_call(service, operation, call, must_journal=must_journal)
+        except StoreError:
+            raise
+        except OstlerError as error:
+            if call.step == "stop":
+                raise
+            service.note(f"{call.step} failed; stopping all the same: {error.summary}")
+
+
+async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
+    """Run the stop plan of a failed start, waiting for a driving server that is just away (it may have died)."""
+    while True:
+        try:
+            await _run_stop_plan(service, operation, plan, must_journal=False)
+        except ServerUnavailableError:
+            await anyio.sleep(_SERVER_AWAY_PAUSE)
+        else:
+            return
+
+
+async def _has_moved(service: InstanceState) -> bool:
+    """Whether `find` knows the service under another id than the pinned plan, which is pinned anew then."""
+    before = service.record.stop_plan
+    try:
+        if not await find(service):
+            return False
+        service.pin_stop_plan()
+    except OstlerError:
+        return False
+    if service.record.stop_plan == before:
+        return False
+    service.note("the stop tool failed on what was pinned, and find knows it by another id: stopping that")
+    return True
+
+
+async def _is_gone(service: InstanceState) -> bool:
+    """Whether a looking tool with an expectation of its own says, after a failed stop, that nothing is there."""
+    tools = service.service_class.tools
+    looks = [("status", tools.status), ("find", tools.find), ("healthCheck", tools.health_check)]
+    for step, spec in looks:
+        if spec is None or (spec.expect is None and spec.expect_not is None):
+            continue
+        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
+            try:
+                await probe(service, planned_call(service, step, spec, 5.0))
+            except ToolFailedError as miss:
+                if miss.is_refusal:
+                    continue
+                return True
+            except OstlerError:
+                continue
+            return False
+    return False
+
+
+async def compensate(service: InstanceState, operation: Operation) -> tuple[bool, str]:
+    """Stop what a start may have begun; return (clean, in words)."""
+    starts = [*operation.calls("start"), *operation.calls("restart")]
+    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)
+    limit = service.service_class.config.timeout.delete
+    plan: Sequence[PlannedCall] | None = None
+    try:
+        with anyio.fail_after(limit):
+            plan = service.record.stop_plan or await _derive_patiently(service, once=refused)
+            if plan is None:
+                return refused, "nothing was left to clean up" if refused else (
+                    "what it may have started could not be found, so it could not be stopped"
+                )
+            if not plan:
+                return True, "nothing was left to clean up"
+            service.set_record(stop_plan=tuple(plan))
+            await _run_patiently(service, operation, plan)
+    except TimeoutError:
+        return False, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
+    except OstlerError as failure:
+        if refused or await _is_gone(service):
+            return True, f"nothing was left to clean up ({failure.summary})"
+        return False, f"its cleanup failed too, so it may still be there: {failure.summary}"
+    return True, f"cleaned up with {plan[-1].tool}"
+
+
+async def _known_stop_plan(service: InstanceState, problem: str, way_out: str) -> Sequence[PlannedCall]:
+    """Return the pinned stop plan, or one derived now.
+
+    Raises:
+        OperationError: it cannot be known; `problem` says so and `way_out` what to do after looking.
+    """
+    plan = service.record.stop_plan or await _derive_stop_plan(service)
+    if plan is None:
+        raise OperationError(problem, service=service.name, step="stop", next_actions=("look for it by hand", way_out))
+    return plan
+
+
+async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[PlannedCall] | None:
+    """Derive the stop plan, waiting (unless `once`) for a driving server that is just away (it may have died)."""
+    while True:
+        try:
+            return await _derive_stop_plan(service)
+        except ServerUnavailableError:
+            if once:
+                raise
+            await anyio.sleep(_SERVER_AWAY_PAUSE)
+
+
+async def _derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | None:
+    """Find out how to stop what was started when no plan could be pinned.
+
+    Returns the plan, empty when there is nothing to stop, None when it cannot be known.
+    """
+    if service.vitals.unreadable is not None:
+        return None
+    found = await find(service)
+    if found is False:
+        return ()
+    try:
+        return stop_plan(service.service_class, service.template_names())
+    except TemplateError:
+        return None
+
+
+async def clear_leftover(service: InstanceState, operation: Operation) -> None:
+    """Stop what an earlier failed start or stop left behind, before starting anew."""
+    if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
+        service.note("stopping what was left behind before starting again")
+    try:
+        with anyio.fail_after(service.service_class.config.timeout.delete):
+            plan = await _known_stop_plan(
+                service,
+                f"service {service.name!r} cannot be started: an earlier start may have left something that "
+                "could not be found",
+                f"then service_delete {service.name} with abandon=true and create it again",
+            )
+            await _run_stop_plan(service, operation, plan)
+    except OstlerError as error:
+        if not await _is_gone(service):
+            error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
+            error.next_actions = error.next_actions or (
+                f"service_stop {service.name} tries again",
+                f"service_delete {service.name} with force=true forgets it even if stopping fails",
+            )
+            raise
+        service.note(f"the stop tool failed, but what was left is gone: {error.summary}")
+    except TimeoutError:
+        raise OperationTimeoutError(
+            "stopping what an earlier start left behind took too long", service=service.name, step="stop"
+        ) from None
+    service.forget_start()

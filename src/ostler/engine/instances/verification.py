@@ -1,0 +1,102 @@
+"""Whether a service is there, found out after a restart or before a start; nothing outside is changed."""
+
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.probing import find, is_alive
+from ostler.engine.instances.reasons import NO_STOP_PLAN, NOT_VERIFIABLE, UNKNOWN_OUTCOME, UNREADABLE_CLASS
+from ostler.engine.instances.state import InstanceState
+from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError
+from ostler.model.states import Reachability, ServiceState, Transition
+from ostler.rules.answers.extraction import render_outputs
+
+
+async def verify(service: InstanceState, operation: Operation) -> None:
+    """Find out whether the service is there, by its status, healthCheck or find tool; change nothing outside."""
+    operation.step = "verify"
+    try:
+        alive = await is_alive(service)
+    except ServerUnavailableError as error:
+        service.set_reachability(Reachability.UNREACHABLE)
+        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            service.report(Transition.VERIFICATION_LOST, reason="driver-unreachable", error=error)
+        operation.message = f"service {service.name} cannot be verified now: {error.summary}"
+        return
+    except OstlerError as error:
+        if service.state is ServiceState.UNREACHABLE:
+            service.report(Transition.HELD, reason="not-verified", error=error)
+        operation.message = f"service {service.name} could not be verified: {error.summary}"
+        return
+    operation.message = await _conclude(service, alive)
+
+
+async def _conclude(service: InstanceState, alive: bool | None) -> str:
+    if alive is None:
+        if service.service_class.config.on_unknown == "adopt" and service.is_wanted:
+            adopt_unverified(service)
+            return f"service {service.name} is taken for running (onUnknown: adopt)"
+        problem = f"service {service.name} cannot be verified: its class has no status, healthCheck or find tool"
+        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            _say_unverifiable(service, problem)
+        return problem
+    if alive:
+        if not service.state.is_up:
+            await _regain_outputs(service)
+            reason = "adopted"
+            if not service.record.stop_plan:
+                try:
+                    service.pin_stop_plan()
+                except TemplateError as error:
+                    reason = NO_STOP_PLAN
+                    service.note(f"adopted without a stop plan: {error.summary}")
+            service.forget_health()
+            service.set_record(held=False)
+            service.report(Transition.ADOPTED, reason=reason)
+        return f"service {service.name} is running and was adopted"
+    if service.state is not ServiceState.STOPPED:
+        # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
+        reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
+        service.report(Transition.FOUND_STOPPED, reason=reason)
+    return f"service {service.name} is not running"
+
+
+def _say_unverifiable(service: InstanceState, problem: str) -> None:
+    """Keep the question that a held service was left with, or ask it."""
+    if service.status.reason == UNREADABLE_CLASS:
+        return
+    held = service.record.held
+    asked = (service.record.error or {}).get("message") if held else None
+    error = OperationError(
+        str(asked or f"{problem}. Does it run?"),
+        service=service.name,
+        next_actions=()
+        if asked
+        else (
+            f"if it runs: service_start {service.name} with adopt={{}}",
+            f"service_stop {service.name} calls its stop tool in any case",
+        ),
+    )
+    service.report(Transition.HELD, reason=UNKNOWN_OUTCOME if held else NOT_VERIFIABLE, error=error)
+
+
+async def _regain_outputs(service: InstanceState) -> None:
+    """Look up what a start that was cut off by a crash could not tell any more."""
+    if "start" not in service.record.step_outputs and service.service_class.tools.start.outputs:
+        try:
+            await find(service)
+        except OstlerError as error:
+            service.note(f"find failed while adopting: {error.summary}")
+    if not service.record.outputs and service.service_class.config.outputs:
+        try:
+            outputs = render_outputs(service.service_class.config.outputs, service.template_names())
+        except OstlerError as error:
+            service.note(f"adopted without its outputs: {error.summary}")
+        else:
+            service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
+
+
+def adopt_unverified(service: InstanceState) -> None:
+    """Take the service for running although nothing can tell (`onUnknown: adopt`)."""
+    try:
+        service.pin_stop_plan()
+    except TemplateError as error:
+        service.note(f"adopted without a stop plan: {error.summary}")
+    service.report(Transition.ADOPTED, reason="adopted-unverified")
