@@ -8,6 +8,7 @@ from ostler.model.errors import Finding
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
 from ostler.rules.checking.expressions import Names, Problem, shape_of_template, shape_of_value
 from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
+from ostler.rules.checking.identity import unnamed_parameter
 from ostler.rules.checking.paths import Missed, find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import Shape, described, may_equal
@@ -115,6 +116,11 @@ class CallCheck:
         if step in _LOOKING and tool.says("destructiveHint") and not tool.says("readOnlyHint") and not tool.has_choice:
             message = f"{call.tool!r} destroys, by its server's word, and {step!r} is called again and again"
             yield warning(finding_at(self.document, place, "wrong-effect", message, "use a tool that only looks"))
+        parameter = unnamed_parameter(step, call, tool)
+        if parameter:
+            message = f"nothing in the call of {step!r} says which service is meant, so it may be another one, or all"
+            fix = f"give {parameter!r} of {call.tool!r}, from the name, an arg or an output of start"
+            yield warning(finding_at(self.document, place, "names-none", message, fix))
 
     def _batch(self, path: Path, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Finding]:
         """What a list-style tool answers has the list, and its items what they are told apart by."""

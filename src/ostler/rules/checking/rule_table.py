@@ -65,6 +65,7 @@ _RULES = (
     Rule("unseen-answer", "a regular expression matches an answer that was recorded", "warning", stage="tools"),
     Rule("never-true", "an expectation or a comparison can come out either way", stage="tools"),
     Rule("wrong-effect", "what starts or stops acts, and what looks does not destroy", "warning", stage="tools"),
+    Rule("names-none", "a stop, restart, status or find says which service it means", "warning", stage="tools"),
     Rule("unknown-class", "the class of a dependency exists", stage="tools"),
     Rule("dependency-cycle", "classes do not depend on each other in a circle", stage="tools"),
     Rule("timeout-conflict", "durations do not contradict each other", "warning", stage="tools"),

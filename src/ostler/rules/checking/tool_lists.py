@@ -110,8 +110,12 @@ class KnownTools:
         return KnownTools(lists, self.servers)
 
     def over(self, others: "KnownTools") -> "KnownTools":
-        """Return these with those of `others` for the servers that are not among them."""
-        return KnownTools({**others.lists, **self.lists}, self.servers | others.servers)
+        """Return these with those of `others` for the servers that are not among them, and with recorded answers.
+
+        An answer that was recorded of a tool still counts when the server lists the tool with the same arguments.
+        """
+        lists = {server: _remembering(listed, others.of(server)) for server, listed in self.lists.items()}
+        return KnownTools({**others.lists, **lists}, self.servers | others.servers)
 
 
 def tool_list_from_json(text: str, server: str, file: str = "<tools>") -> ToolList:
@@ -159,6 +163,18 @@ def with_samples(tools: ToolList, samples: Mapping[str, Sequence[ToolResponse]])
         tools.source,
         tools.version,
     )
+
+
+def _remembering(listed: ToolList, saved: ToolList | None) -> ToolList:
+    """Return a list with the answers that were recorded of its tools as `saved` has them."""
+    if saved is None:
+        return listed
+    found: dict[str, tuple[ToolResponse, ...]] = {}
+    for name, tool in listed.tools.items():
+        known = saved.tools.get(name)
+        if known is not None and not tool.samples and known.input_schema == tool.input_schema:
+            found[name] = known.samples
+    return with_samples(listed, found)
 
 
 def samples_by_tool(value: JsonValue) -> dict[str, list[ToolResponse]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.answer_states import (
     PROSE_ERROR,
@@ -19,7 +20,7 @@ from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_
 from ostler.rules.drafts.handles import answer_source, named_parameter
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.listed_tools import Step, is_identifier, kind_value, parameters_of
+from ostler.rules.drafts.listed_tools import Step, kind_value, parameters_of
 from ostler.rules.text.manifest_text import flow, quoted, reference, scalar, shortened, wrapped, yaml_key
 
 _SCOPES = frozenset(

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.argument_drafts import arg_name, arg_schema
 from ostler.rules.drafts.data_flow import regex_for, scalars_in
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.listed_tools import is_identifier
 from ostler.rules.text.manifest_text import quoted
 
 _ID = ("id", "uuid", "uid", "pid")

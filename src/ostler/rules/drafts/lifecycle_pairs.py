@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
 from ostler.rules.drafts.lifecycle_words import (
     ACCESSORIES,
@@ -26,7 +27,7 @@ from ostler.rules.drafts.lifecycle_words import (
     WORKS,
     words_of,
 )
-from ostler.rules.drafts.listed_tools import Step, Tool, is_identifier, steps_of
+from ostler.rules.drafts.listed_tools import Step, Tool, steps_of
 from ostler.rules.drafts.pair_evidence import (
     LINKED,
     belong,
@@ -198,7 +199,7 @@ class _Server:
             score -= _EXISTING
         if handle and "array" in str(stop.tool.parameter(handle).get("type")):
             score -= _UNKNOWN_HANDLE
-        if set(thing) & ACCESSORIES:
+        if set(thing) & ACCESSORIES or min(begins, ends) < WEAK:
             score -= _ACCESSORY
         return LifecyclePair(start, stop, " ".join(thing), score, handle, is_record=life < _SURE)
 

@@ -177,7 +177,7 @@ RECORDS = frozenset(
     resource repository repo data metadata todo reminder subtask milestone sprint epic story bill invoice order product
     customer post article category link attachment annotation highlight block section slide chapter paragraph field form
     shape material mesh texture sprite asset pattern keyspace partition bucket object metric alert
-    dashboard panel report account organization subscription certificate acl zone list tasklist fact
+    dashboard panel report account organization subscription certificate acl zone list tasklist fact output history
     """.split()  # noqa: SIM905 (a word a line would be a page)
 )
 """Nouns of what is written down and does not run."""

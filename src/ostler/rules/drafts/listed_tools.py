@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
 
 ACTION_PARAMETERS = (
@@ -21,7 +22,6 @@ ACTION_PARAMETERS = (
     "method",
     "cmd",
 )
-_IDENTIFIERS = re.compile(r"(?:^|[_-]|(?<=[a-z]))(?:id|uid|uuid|pid|name|key|handle|ref|token|slug)s?$", re.IGNORECASE)
 _QUOTED = re.compile(
     r"""["'`]([A-Za-z][\w-]{1,30})["'`]|^\s*[-*]?\s*([a-z][a-z_-]{2,30})\s*[:=\u2013\u2014]""", re.MULTILINE
 )
@@ -121,11 +121,6 @@ def parameters_of(schema: JsonObject) -> tuple[str, JsonObject, list[str]]:
         if inner.get("type") == "object" and inner.get("properties"):
             return name, inner["properties"], list(inner.get("required") or [])
     return "", properties, list(schema.get("required") or [])
-
-
-def is_identifier(name: str) -> bool:
-    """Whether a parameter's name says which one is meant (`id`, `branchId`, `container_name`)."""
-    return _IDENTIFIERS.search(name) is not None
 
 
 def steps_of(tool: Tool) -> Iterator[Step]:

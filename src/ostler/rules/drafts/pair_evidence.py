@@ -4,6 +4,7 @@ import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.lifecycle_words import (
     ACCESSORIES,
@@ -15,7 +16,7 @@ from ostler.rules.drafts.lifecycle_words import (
     UNNAMED,
     words_of,
 )
-from ostler.rules.drafts.listed_tools import Step, is_identifier, kind_value
+from ostler.rules.drafts.listed_tools import Step, kind_value
 from ostler.rules.drafts.server_words import Use
 
 LINKED = 15

@@ -1,0 +1,53 @@
+"""Calls that would mean another service, or all of them: nothing in them says which one is meant."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.manifest import ToolCallSpec
+from ostler.rules.checking.tool_lists import ToolSchema
+from ostler.rules.templates.template import optional_names, referenced_names
+
+_IDENTIFIERS = re.compile(
+    r"(?:^|[_-])(?i:id|uid|uuid|pid|name|key|handle|ref|token|slug)s?$"
+    r"|[a-z](?:I[dD]|U?U[iI][dD]|P[iI][dD]|Name|Key|Handle|Ref|Token|Slug)s?$"
+    r"|(?i:session|process|container|sandbox|job|task|instance|device|kernel|browser|terminal)(?i:id|name)$"
+)
+_OF_OTHERS = re.compile(r"(?i:^|[_-])(?i:file|user|host|output|display|auth|access|api)[_-]?(?i:id|name|token|key)$")
+"""Names of what a call uses, and not of the thing that it is about."""
+
+_ENDING = ("stop", "restart")
+_ASKING = ("status", "find")
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a parameter's name says which one is meant (`id`, `branchId`, `container_name`)."""
+    return _IDENTIFIERS.search(name) is not None and _OF_OTHERS.search(name) is None
+
+
+def unnamed_parameter(step: str, call: ToolCallSpec, tool: ToolSchema) -> str:
+    """Return the parameter of `tool` that could say which service is meant, when nothing in the call of `step` does.
+
+    Returns:
+        its name; '' when the call says which one, or the tool cannot be told.
+    """
+    said: list[JsonValue] = []
+    if step in _ASKING:
+        parts = (call.expect, call.expect_not, call.batch)
+        said += [part.model_dump(mode="json") for part in parts if part is not None]
+    elif step not in _ENDING:
+        return ""
+    if any(referenced_names(value) | optional_names(value) for value in (call.args, *said)):
+        return ""
+    return next((name for name in _parameters(tool.input_schema) if is_identifier(name)), "")
+
+
+def _parameters(schema: JsonMapping) -> Iterator[str]:
+    """Yield the names of a tool's parameters, and of those within objects."""
+    listed = schema.get("properties")
+    if isinstance(listed, Mapping):
+        for name, inner in cast("JsonMapping", listed).items():
+            yield name
+            if isinstance(inner, Mapping):
+                yield from _parameters(cast("JsonMapping", inner))
