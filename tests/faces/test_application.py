@@ -81,3 +81,20 @@ async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_di
         await app.reload_servers()
         assert {service.name for service in registry.get_by_type("MCPServer")} == {"one", "three", "process"}
         assert any("mcp.json:1" in finding for finding in app.effective_config()["findings"])
+
+
+async def test_a_policy_that_becomes_stricter_is_in_force_at_once(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    paths.config_dir.mkdir()
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        assert app.classes.availability("command").available
+        paths.settings_file.write_text('idleExit = "never"\n[policy]\ndenyTools = ["process/stop"]\n')
+        with pytest.raises(ToolDeniedError, match="denied by the policy"):
+            await app.pool.call_tool("process/stop", {"key": "job"})
+        assert not app.classes.availability("command").available
+        await app.configuration_changed(frozenset({paths.settings_file}))
+        told = [event.message for event in app.manager.events.read(limit=1000).events]
+        assert any("in force now: policy.denyTools" in message for message in told)
+        assert any(message.endswith("idleExit") for message in told)
+        assert app.effective_config()["restartNeeded"] == ["idleExit"]

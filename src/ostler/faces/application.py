@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 
 from ostler.adapters.asking import without_own
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
+from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.settings_file import load_settings
@@ -37,6 +38,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.server_entries import server_entries, server_entry
+from ostler.faces.settings_changes import settings_changed
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -66,7 +68,7 @@ class Application:
     def __init__(
         self,
         paths: Paths,
-        settings: Settings,
+        settings: LiveSettings,
         *,
         manager: ServiceManager,
         class_files: ClassFiles,
@@ -76,7 +78,7 @@ class Application:
         saved: SchemaLists,
     ) -> None:
         self.paths = paths
-        self.settings = settings
+        self._live = settings
         self.manager = manager
         self.class_files = class_files
         self.downstream = downstream
@@ -87,11 +89,15 @@ class Application:
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
-        self._settings_changed = False
         self._reloading_servers = anyio.Lock()
 
     def __repr__(self) -> str:
         return f"Application({self.paths.state_dir})"
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._live.current()
 
     @property
     def classes(self) -> ClassCatalogue:
@@ -244,12 +250,13 @@ class Application:
 
     def effective_config(self) -> JsonObject:
         """Return the configuration in force, masked."""
-        findings = [*self.classes.findings, *self._server_findings, *self.statics.findings]
+        settings = self.settings
+        findings = [*self.classes.findings, *self._server_findings, *self.statics.findings, *self._live.findings]
         return {
             "configDir": str(self.paths.config_dir),
             "stateDir": str(self.paths.state_dir),
-            "settings": self.settings.to_public_json(),
-            "restartNeeded": self._settings_changed,
+            "settings": settings.to_public_json(),
+            "restartNeeded": list(self._live.waiting),
             "servers": {entry["name"]: entry["entry"] for entry in self.server_entries() if "entry" in entry},
             "classes": {entry.name: entry.path for entry in self.classes.get_all()},
             "services": self.statics.places(),
@@ -280,10 +287,7 @@ class Application:
         if self.paths.mcp_json in files:
             await self.reload_servers()
         if self.paths.settings_file in files:
-            self._settings_changed = True
-            self.manager.events.append(
-                EventKind.WARNING, message="ostler.toml changed; it takes effect when the server starts again"
-            )
+            await settings_changed(self._live, self.downstream, self._warn)
         if any(file.parent == self.paths.services_dir for file in files):
             await self.statics.reload()
         if any(file.parent == self.paths.serviceclasses_dir for file in files):
@@ -298,8 +302,11 @@ class Application:
         for finding in findings:
             if finding.severity == "note":
                 continue
-            logger.warning("%s", finding)
-            self.manager.events.append(EventKind.WARNING, message=str(finding))
+            self._warn(str(finding))
+
+    def _warn(self, message: str) -> None:
+        logger.warning("%s", message)
+        self.manager.events.append(EventKind.WARNING, message=message)
 
 
 @asynccontextmanager
@@ -326,6 +333,7 @@ async def open_application(
     variables = LiveEnvironment(environment)
     environments = Environments(programs or without_own(environment))
     settings = load_settings(paths.settings_file)
+    live = LiveSettings(paths.settings_file, settings)
     paths.create_state()
     entries, loaded = await anyio.to_thread.run_sync(_read_servers, paths, settings, variables)
     clock = SystemClock()
@@ -357,7 +365,7 @@ async def open_application(
         )
         downstream.refused = _refused(loaded)
         own_tools = OwnTools(downstream, clock)
-        pool = PolicedPool(own_tools, settings.policy, max_args_bytes=limits.max_args_bytes)
+        pool = PolicedPool(own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
         manager = ServiceManager(
             pool,
@@ -372,7 +380,7 @@ async def open_application(
         )
         app = Application(
             paths,
-            settings,
+            live,
             manager=manager,
             class_files=ClassFiles(shipped_classes_dir(), paths.serviceclasses_dir),
             downstream=downstream,

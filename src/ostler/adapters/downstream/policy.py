@@ -8,7 +8,7 @@ from ostler.engine.protocols import Progress, ServerStatus, ToolCaller, ToolDire
 from ostler.model.errors import ToolDeniedError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
-from ostler.model.settings import PolicySettings
+from ostler.model.settings import Settings
 
 
 class Pool(ToolCaller, ToolDirectory, Protocol):
@@ -16,12 +16,16 @@ class Pool(ToolCaller, ToolDirectory, Protocol):
 
 
 class PolicedPool:
-    """The downstream pool behind the policy of `ostler.toml`; a ToolCaller and a ToolDirectory like the pool itself."""
+    """The downstream pool behind the policy of `ostler.toml`; a ToolCaller and a ToolDirectory like the pool itself.
 
-    def __init__(self, pool: Pool, policy: PolicySettings, *, max_args_bytes: int) -> None:
+    Args:
+        pool: what is behind.
+        settings: returns the settings in force, so that a stricter policy holds from the moment it is written.
+    """
+
+    def __init__(self, pool: Pool, settings: Callable[[], Settings]) -> None:
         self._pool = pool
-        self._policy = policy
-        self._max_args_bytes = max_args_bytes
+        self._settings = settings
 
     def __repr__(self) -> str:
         return f"PolicedPool({self._pool!r})"
@@ -35,18 +39,20 @@ class PolicedPool:
             ToolDeniedError: the policy forbids the tool, or the arguments are too large; nothing was sent.
             DownstreamError: there was no answer; see its `delivery`.
         """
-        if not self._policy.allows(tool):
+        settings = self._settings()
+        if not settings.policy.allows(tool):
             raise ToolDeniedError(
                 f"tool {tool!r} is denied by the policy of this Ostler",
                 tool=tool,
-                next_actions=("allow it under [policy] in ostler.toml and restart the server",),
+                next_actions=("allow it under [policy] in ostler.toml",),
             )
         size = len(json.dumps(dict(args), default=str))
-        if size > self._max_args_bytes:
+        limit = settings.limits.max_args_bytes
+        if size > limit:
             raise ToolDeniedError(
-                f"the arguments for {tool!r} take {size} bytes, more than the limit of {self._max_args_bytes}",
+                f"the arguments for {tool!r} take {size} bytes, more than the limit of {limit}",
                 tool=tool,
-                next_actions=("send less", "or raise limits.maxArgsBytes in ostler.toml and restart the server"),
+                next_actions=("send less", "or raise limits.maxArgsBytes in ostler.toml"),
             )
         return await self._pool.call_tool(tool, args, timeout=timeout, progress=progress)
 
@@ -59,11 +65,12 @@ class PolicedPool:
 
         So a class whose stop tool is denied is refused before it starts what it could not stop.
         """
-        return self._pool.find_tool(tool) if self._policy.allows(tool) else None
+        return self._pool.find_tool(tool) if self._settings().policy.allows(tool) else None
 
     def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
         """Return the listed tools that may be called, of one server or of all, by name."""
-        return [tool for tool in self._pool.list_tools(server) if self._policy.allows(tool.qualified)]
+        policy = self._settings().policy
+        return [tool for tool in self._pool.list_tools(server) if policy.allows(tool.qualified)]
 
     def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
         """Call `callback(server)` when a server connects, is lost, or lists other tools."""

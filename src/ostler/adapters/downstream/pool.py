@@ -195,6 +195,11 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         """Call `callback(server)` when a server connects, is lost, or lists other tools; returns the unsubscriber."""
         return _subscribe(self._change_callbacks, callback)
 
+    def announce(self) -> None:
+        """Tell the subscribers of `on_change` about every server: what may be called has changed."""
+        for name in self.names():
+            self._changed(name)
+
     # -- the servers -------------------------------------------------------------------------------------------
 
     def on_snapshot(self, callback: Callable[[ConnectionSnapshot], None]) -> Callable[[], None]:

@@ -1,0 +1,97 @@
+"""`ostler.toml` while the server runs: what takes effect at once, and what waits for the next start."""
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+from ostler.adapters.config.settings_file import load_settings
+from ostler.model.errors import Finding, ManifestError
+from ostler.model.json import JsonObject
+from ostler.model.settings import Settings
+
+LIVE_KEYS: Final = frozenset({"policy.allowTools", "policy.denyTools", "limits.maxArgsBytes"})
+"""Keys that take effect as soon as the file is written; every other one when the server starts again."""
+
+
+class LiveSettings:
+    """The settings in force. A broken file leaves them as they are, with findings.
+
+    Attributes:
+        findings: what is wrong with the file as it is now.
+        waiting: the keys that are written with another value than the one in force, which a restart changes.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Begin with `settings`, which were read from `path` just now."""
+        self._path = path
+        self._settings = self._told = settings
+        self._seen = _stamp(path)
+        self.findings: tuple[Finding, ...] = ()
+        self.waiting: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"LiveSettings({str(self._path)!r})"
+
+    def current(self) -> Settings:
+        """Return the settings in force, with what was written up to now. Blocks for a look at the file."""
+        stamp = _stamp(self._path)
+        # An empty file is one that is being written: until it settles, it proves nothing.
+        if stamp != self._seen and (stamp is None or stamp.size):
+            self._seen = stamp
+            self._read()
+        return self._settings
+
+    def settle(self) -> tuple[str, ...]:
+        """Read a file that has been left alone for a while, empty or not; return the keys in force since last time."""
+        stamp = _stamp(self._path)
+        if stamp != self._seen:
+            self._seen = stamp
+            self._read()
+        changed = tuple(key for key in _differences(self._told, self._settings) if key in LIVE_KEYS)
+        self._told = self._settings
+        return changed
+
+    def _read(self) -> None:
+        try:
+            written = load_settings(self._path)
+        except ManifestError as error:
+            self.findings = tuple(error.findings)
+            return
+        self.findings = ()
+        limits = self._settings.limits.model_copy(update={"max_args_bytes": written.limits.max_args_bytes})
+        self._settings = self._settings.model_copy(update={"policy": written.policy, "limits": limits})
+        self.waiting = tuple(_differences(self._settings, written))
+
+
+def _differences(one: Settings, other: Settings) -> list[str]:
+    here, there = _flat(one), _flat(other)
+    # a token is masked in the flat form, so it is compared as it is
+    tokens = (one.http.token, other.http.token)
+    differing = [key for key in here if here[key] != there[key]]
+    if tokens[0] != tokens[1] and "http.token" not in differing:
+        differing.append("http.token")
+    return differing
+
+
+def _flat(settings: Settings) -> JsonObject:
+    found: JsonObject = {}
+    for key, value in settings.to_public_json().items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": item for inner, item in cast("JsonObject", value).items()}
+        else:
+            found[key] = value
+    return found
+
+
+class _Stamp(NamedTuple):
+    changed_at: int
+    size: int
+    inode: int
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        facts = os.stat(path)  # noqa: PTH116 (once a call: no object more than needed)
+    except OSError:
+        return None
+    return _Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)

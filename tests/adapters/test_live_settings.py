@@ -1,0 +1,71 @@
+"""ostler.toml while the server runs: what takes effect at once, what waits, what a broken file does."""
+
+from pathlib import Path
+
+import pytest
+
+from ostler.adapters.config.live_settings import LIVE_KEYS, LiveSettings
+from ostler.adapters.config.settings_file import load_settings
+from ostler.model.settings import Settings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ostler.toml"
+
+
+def begun(file: Path, text: str = "") -> LiveSettings:
+    file.write_text(text)
+    return LiveSettings(file, load_settings(file))
+
+
+def test_a_stricter_policy_holds_from_the_moment_it_is_written(file: Path) -> None:
+    live = begun(file)
+    assert live.current().policy.allows("a/drop")
+    file.write_text('[policy]\ndenyTools = ["a/drop"]\n')
+    assert not live.current().policy.allows("a/drop")
+    assert live.settle() == ("policy.denyTools",)
+    assert live.settle() == ()
+
+
+def test_a_broken_file_leaves_what_is_in_force(file: Path) -> None:
+    live = begun(file, '[policy]\ndenyTools = ["a/drop"]\n')
+    file.write_text("[policy]\ndenyTools = [\n")
+    assert not live.current().policy.allows("a/drop")
+    assert [finding.line for finding in live.findings] == [3]
+    file.write_text('[policy]\ndenyTools = ["a/other"]\n')
+    assert live.current().policy.allows("a/drop")
+    assert live.findings == ()
+
+
+def test_an_empty_file_is_one_that_is_being_written(file: Path) -> None:
+    live = begun(file, '[policy]\ndenyTools = ["a/drop"]\n')
+    file.write_text("")
+    assert not live.current().policy.allows("a/drop")
+    live.settle()
+    assert live.current().policy.allows("a/drop")
+
+
+def test_a_file_that_is_removed_leaves_the_defaults(file: Path) -> None:
+    live = begun(file, '[policy]\ndenyTools = ["a/drop"]\n')
+    file.unlink()
+    assert live.current() == Settings()
+
+
+def test_each_other_key_says_that_it_waits_for_a_restart(file: Path) -> None:
+    live = begun(file)
+    file.write_text(
+        'idleExit = "never"\nshutdownTimeout = "9s"\n[limits]\nmaxEvents = 5\nmaxArgsBytes = 99\n[env]\nallow = ["A"]\n'
+        '[http]\ntoken = "x"\nallowedHosts = ["h"]\n[process]\nenabled = false\n'
+    )
+    settings = live.current()
+    assert settings.limits.max_args_bytes == 99
+    assert (settings.idle_exit, settings.process.enabled, settings.env.allow) == (600.0, True, ())
+    assert set(live.waiting) == {
+        "idleExit", "shutdownTimeout", "limits.maxEvents", "env.allow", "http.token", "http.allowedHosts",
+        "process.enabled",
+    }  # fmt: skip
+    assert not LIVE_KEYS.intersection(live.waiting)
+    file.write_text("")
+    live.settle()
+    assert live.waiting == ()
