@@ -18,7 +18,8 @@ PROJECT_KIND = "Project"
 PROJECT_FILE = "ostler.yaml"
 """The file that makes a folder a project."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""The name of an environment variable."""
 
 
 class _Model(BaseModel):
@@ -84,7 +85,7 @@ class Overrides(_Model):
     @classmethod
     def _variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in value:
-            if not _VARIABLE.fullmatch(name):
+            if not VARIABLE.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of an environment variable: letters, digits and '_' only")
         return value
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, ChangeKind, change_of, members_of, named_services, removals_of
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
-from ostler.model.errors import DependencyError, NotFoundError, OstlerError
+from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
+from ostler.model.states import ServiceState
 
 
 @dataclass(slots=True)
@@ -84,7 +86,10 @@ class ProjectRunner:
                 if failed is not None and _is_required(scope, name, failed):
                     report.skipped[name] = report.skipped.get(failed, failed)
                     return
-                report.changes[name] = await self._bring(scope, name)
+                change = await self._bring(scope, name)
+                if "completed" in scope.conditions_on(name):
+                    await self._await_completion(change.full_name)
+                report.changes[name] = change
             except OstlerError as error:
                 report.failures[name] = error
             finally:
@@ -112,6 +117,23 @@ class ProjectRunner:
             case _:  # a template that still names what is not there raises here, with the name
                 await self._manager.create(scope.request(name, self._manager))
         return change
+
+    async def _await_completion(self, full_name: str) -> None:
+        """Wait until a job that others wait for has ended.
+
+        Raises:
+            OperationError: it failed.
+        """
+        job = self._manager.registry.get(full_name)
+        if not isinstance(job, ServiceInstance):
+            return
+        await job.wait_until(lambda status: job.has_completed or status.state is ServiceState.FAILED)
+        if not job.has_completed:
+            raise OperationError(
+                f"service {full_name!r} ended without success: {job.view().error or 'no reason is known'}",
+                service=full_name,
+                next_actions=(f"service_logs {full_name} shows what it wrote", "project_up again when it is fixed"),
+            )
 
     async def down(self, project_id: str, names: Sequence[str] = (), *, timeout: float | None = None) -> ProjectReport:
         """Stop and remove services of a project, dependents first; what other projects use is kept and named.

@@ -47,6 +47,15 @@ class ProjectScope:
         """Return the short names of what service `name` needs."""
         return list(self.loaded.needs(name))
 
+    def conditions_on(self, name: str) -> set[str]:
+        """Return the conditions under which other services need service `name`."""
+        return {
+            need.condition
+            for spec in self.services.values()
+            for needed, need in spec.depends_on.items()
+            if needed == name
+        }
+
     def closure(self, names: list[str]) -> list[str]:
         """Return `names` and all that they need, in an order in which they can be made."""
         wanted: set[str] = set()

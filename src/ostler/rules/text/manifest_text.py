@@ -14,6 +14,20 @@ MAX_DESCRIPTION = 200
 _WORDS_OF_YAML = frozenset({"y", "yes", "n", "no", "on", "off", "true", "false", "null"})
 
 
+_UNWRITABLE = re.compile(r"[\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What JSON may hold as it is and YAML may not (YAML 1.2, section 5.1)."""
+
+
+def _json(value: JsonValue) -> str:
+    """Return a value as JSON that YAML reads as the same value; half of a surrogate pair becomes U+FFFD."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _UNWRITABLE.sub(lambda found: f"\\u{_writable(ord(found[0])):04x}", text)
+
+
+def _writable(code: int) -> int:
+    return 0xFFFD if 0xD800 <= code <= 0xDFFF else code
+
+
 def reference(name: str) -> str:
     """Return the template that stands for `name`."""
     return f"{{{{ {name} }}}}"
@@ -22,9 +36,7 @@ def reference(name: str) -> str:
 def yaml_key(name: str) -> str:
     """Return `name` as a key of YAML."""
     return (
-        name
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) and name.lower() not in _WORDS_OF_YAML
-        else json.dumps(name)
+        name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) and name.lower() not in _WORDS_OF_YAML else _json(name)
     )
 
 
@@ -36,7 +48,7 @@ def scalar(value: JsonValue) -> str:
         and value.lower() not in _WORDS_OF_YAML
     ):
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
 
 
 def flow(value: JsonValue) -> str:
@@ -46,7 +58,7 @@ def flow(value: JsonValue) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(flow, cast("list[JsonValue]", value))) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,109 @@
+"""The files of a folder that say, for other tools, what runs in it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
+from ostler.model.json import JsonObject
+from ostler.rules.imports.compose import read_compose
+from ostler.rules.imports.devcontainer import read_devcontainer
+from ostler.rules.imports.found import Found, UnreadableSourceError, as_object
+from ostler.rules.imports.launch_json import read_launch_json
+from ostler.rules.imports.node_package import read_package_json
+from ostler.rules.imports.process_compose import read_process_compose
+from ostler.rules.imports.procfile import read_procfile
+from ostler.rules.text.yaml_source import MAX_TEXT
+
+_Read = Callable[[str, str, Collection[str]], Found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One kind of file, where it stands, and how it is read."""
+
+    names: tuple[str, ...]
+    read: _Read
+    only_alone: bool = False
+    """Taken only where no file before it gave a service: its commands are those that the others run."""
+
+
+def _launch(text: str, file: str, _beside: Collection[str]) -> Found:
+    return read_launch_json(_jsonc(text, file), file)
+
+
+def _devcontainer(text: str, file: str, _beside: Collection[str]) -> Found:
+    return read_devcontainer(_jsonc(text, file), file)
+
+
+def _jsonc(text: str, file: str) -> JsonObject:
+    try:
+        return as_object(parse_jsonc(text, file).value)
+    except JsoncError as error:
+        raise UnreadableSourceError(str(error)) from None
+
+
+_COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+SOURCES = (
+    _Source(_COMPOSE, lambda text, file, _: read_compose(text, file)),
+    _Source(("process-compose.yaml", "process-compose.yml"), lambda text, file, _: read_process_compose(text, file)),
+    _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file)),
+    _Source((".claude/launch.json",), _launch),
+    _Source(("package.json",), read_package_json, only_alone=True),
+    _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
+)
+"""What is read, in this order; of each, the first file that there is."""
+
+
+def source_names() -> list[str]:
+    """Return the names of the files that are read."""
+    return [name for source in SOURCES for name in source.names]
+
+
+def read_sources(folder: Path) -> list[Found]:
+    """Return what the files of `folder` say; one that cannot be read is a note, and the others go on."""
+    beside = {entry.name for entry in folder.iterdir()}
+    found: list[Found] = []
+    for source in SOURCES:
+        file = next((name for name in source.names if (folder / name).is_file()), None)
+        if file is None:
+            continue
+        runs = [service for each in found for service in each.services if service.class_name in _RUNS]
+        if source.only_alone and runs:
+            continue
+        found.append(_read(source, folder / file, file, beside))
+    return found
+
+
+_RUNS = ("command", "dev-server")
+
+
+def read_source(path: Path) -> Found:
+    """Return what one file says.
+
+    Raises:
+        UnreadableSourceError: it is none of those that are read, or cannot be read.
+    """
+    for source in SOURCES:
+        if any(path.as_posix().endswith(name) for name in source.names):
+            beside = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set[str]()
+            return source.read(_text(path), path.name, beside)
+    raise UnreadableSourceError(f"{path.name} is none of the files that are read: {', '.join(source_names())}")
+
+
+def _read(source: _Source, path: Path, file: str, beside: Collection[str]) -> Found:
+    try:
+        return source.read(_text(path), file, beside)
+    except UnreadableSourceError as error:
+        return Found(notes=(f"{file} is not read: {error}",))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_TEXT:
+            raise UnreadableSourceError(f"it is larger than {MAX_TEXT} bytes")
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableSourceError("it is not UTF-8 text") from None
+    except OSError as error:
+        raise UnreadableSourceError(error.strerror or str(error)) from None

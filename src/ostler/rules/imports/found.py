@@ -1,0 +1,171 @@
+"""What a file of another tool says about one service, in the words of `ostler.yaml`."""
+
+import json
+import re
+import shlex
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import yaml
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.projects import VARIABLE
+
+DIRECTORY = "{{ project.directory }}"
+"""The project's folder, in an arg."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundService:
+    """One service.
+
+    Attributes:
+        name: a label; unique within its file.
+        class_name: the ServiceClass that runs it.
+        args: the class's args.
+        origin: where it was found, for people: `package.json, script dev`.
+        env: environment variables.
+        depends_on: name → condition.
+        restart_policy: empty where the file says nothing.
+        notes: what could not be taken over, or has to be looked at, one sentence each.
+        enabled: False leaves it out of `up` unless it is named.
+    """
+
+    name: str
+    class_name: str
+    args: JsonObject
+    origin: str
+    env: dict[str, str] = field(default_factory=dict[str, str])
+    depends_on: dict[str, str] = field(default_factory=dict[str, str])
+    restart_policy: str = ""
+    notes: tuple[str, ...] = ()
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one file gave: services, and what it has that cannot be one."""
+
+    services: tuple[FoundService, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class UnreadableSourceError(Exception):
+    """A file is not what its name says; the text is the reason."""
+
+
+def label(text: str) -> str:
+    """Return `text` as a service's short name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "service"
+
+
+def template_free(text: str) -> str:
+    """Return `text` so that a template engine renders it as it is."""
+    return text.replace("{{", "{{ '{{' }}").replace("{%", "{{ '{%' }}") if "{{" in text or "{%" in text else text
+
+
+def folder_arg(path: str) -> str:
+    """Return the arg for the folder `path`, relative to the project's."""
+    path = path.removeprefix("${workspaceFolder}").strip("/") if path.startswith("${workspaceFolder}") else path
+    parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
+    if path.startswith("/"):
+        return path
+    return "/".join([DIRECTORY, *parts])
+
+
+def shell_service(
+    name: str, line: str, origin: str, *, directory: str = "", port: int | None = None, **more: Any
+) -> FoundService:
+    """Return a service that runs `line` by the shell; one with a port is a development server."""
+    folder = folder_arg(directory)
+    line = template_free(line.strip())
+    if port is None:
+        return FoundService(name, "command", {"command": line, "shell": True, "directory": folder}, origin, **more)
+    args: JsonObject = {"directory": folder, "command": line}
+    if port and "{port}" not in line and "PORT" not in line:
+        args["port"] = port
+    return FoundService(name, "dev-server", args, origin, **more)
+
+
+def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) -> FoundService:
+    """Return a service that does its work and ends."""
+    args: JsonObject = {"command": template_free(line.strip()), "shell": True, "directory": folder_arg(directory)}
+    return FoundService(name, "job", args, origin, **more)
+
+
+def port_of(line: str) -> int | None:
+    """Return the port that a command line asks for by the options people use; 0 where it takes the variable PORT."""
+    if re.search(r"\$\{?PORT\b", line):
+        return 0
+    found = re.search(r"(?:--port[= ]|--http-port[= ]|-p[= ]|--bind[= ]\S*:|--listen[= ]\S*:|[\s=]:)(\d{2,5})\b", line)
+    return int(found[1]) if found else None
+
+
+def as_object(value: JsonValue) -> JsonObject:
+    """Return `value` when it is an object, else an empty one."""
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: JsonValue) -> list[JsonValue]:
+    """Return `value` when it is a list, else an empty one."""
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []
+
+
+def objects(value: JsonValue) -> dict[str, JsonObject]:
+    """Return the objects among the values of an object, by key."""
+    return {str(key): item for key, item in as_object(value).items() if isinstance(item, dict)}
+
+
+def command_line(words: JsonValue) -> str:
+    """Return a command given as text or as a list of words, as a line for the shell."""
+    return shlex.join(map(str, as_list(words))) if isinstance(words, list) else str(words or "")
+
+
+def variables(value: JsonValue) -> dict[str, str]:
+    """Return environment variables given as an object or as a list of `NAME=value`; others are left."""
+    pairs = dict(str(item).split("=", 1) for item in as_list(value) if "=" in str(item)) | as_object(value)
+    return {
+        str(name): template_free(str(item).lower() if isinstance(item, bool) else str(item))
+        for name, item in pairs.items()
+        if item is not None and VARIABLE.fullmatch(str(name))
+    }
+
+
+def read_yaml(text: str) -> JsonObject:
+    """Return YAML as people's other tools read it (merge keys and anchors included).
+
+    Raises:
+        UnreadableSourceError: it is not YAML, or no mapping.
+    """
+    try:
+        value: Any = _json_or_yaml(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}: " if mark is not None else ""
+        raise UnreadableSourceError(f"{place}{getattr(error, 'problem', None) or 'it is not YAML'}") from None
+    if not isinstance(value, dict):
+        raise UnreadableSourceError("it is no mapping")
+    return as_object(value)
+
+
+def _json_or_yaml(text: str) -> Any:
+    """Read text that may be either: PyYAML takes a JSON text's surrogate pairs for two characters."""
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError):
+            return json.loads(text)
+    return yaml.safe_load(text)
+
+
+def key_lines(text: str, parent: str) -> dict[str, int]:
+    """Return the 1-based lines of the keys of the mapping under the top-level key `parent`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:  # JSON that is no YAML
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        return {}
+    for key, value in root.value:
+        if key.value == parent and isinstance(value, yaml.MappingNode):
+            return {child.value: child.start_mark.line + 1 for child, _ in value.value}
+    return {}

@@ -1,0 +1,39 @@
+"""`Procfile`: a process a line, `name: command`."""
+
+import re
+
+from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, port_of, shell_service
+
+_LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
+
+
+def read_procfile(text: str, file: str) -> Found:
+    """Return the processes of a Procfile; `release` is a job that the others wait for.
+
+    Raises:
+        UnreadableSourceError: a line is not `name: command`.
+    """
+    services: list[FoundService] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise UnreadableSourceError(f"line {number} is not written 'name: command'")
+        name, command = label(match[1]), match[2]
+        origin = f"{file}, line {number}"
+        if name == "release":
+            services.append(job(name, command, origin))
+            continue
+        port = port_of(command)
+        services.append(shell_service(name, command, origin, port=0 if name == "web" and port is None else port))
+    release = any(service.name == "release" for service in services)
+    waiting = [
+        service
+        if not release or service.name == "release"
+        else FoundService(
+            service.name, service.class_name, service.args, service.origin, depends_on={"release": "completed"}
+        )
+        for service in services
+    ]
+    return Found(tuple(waiting))

@@ -1,0 +1,175 @@
+"""What other tools' files become in an `ostler.yaml`: every text made passes the check and says where it is from."""
+# ruff: noqa: E501 (one case a line)
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostler.model.projects import ProjectServiceSpec
+from ostler.rules.imports.compose import read_compose
+from ostler.rules.imports.devcontainer import read_devcontainer
+from ostler.rules.imports.found import Found, UnreadableSourceError, shell_service
+from ostler.rules.imports.launch_json import read_launch_json
+from ostler.rules.imports.node_package import read_package_json
+from ostler.rules.imports.process_compose import read_process_compose
+from ostler.rules.imports.procfile import read_procfile
+from ostler.rules.imports.project_text import project_text
+from ostler.rules.loading.projects import load_project
+from ostler.rules.templates.template import render
+
+HERE = {"project": {"directory": "/p"}}
+
+
+def services(*found: Found) -> dict[str, ProjectServiceSpec]:
+    return load_project(project_text("shop", found)).project.services
+
+
+def args(spec: ProjectServiceSpec) -> Any:
+    return render(spec.args, HERE)
+
+
+def test_compose_gives_the_programs_that_there_are_classes_for_and_names_the_rest() -> None:
+    found = read_compose(
+        """
+x-common: &common {POSTGRES_USER: shop}
+services:
+  db:
+    image: docker.io/library/postgres:16-alpine
+    environment:
+      <<: *common
+      POSTGRES_PASSWORD: ${DB_PASSWORD:-pass-word}
+    ports: ["127.0.0.1:5433:5432"]
+  cache: {image: "valkey/valkey:8", depends_on: [db]}
+  api: {build: ., depends_on: {db: {condition: service_healthy}}}
+""",
+        "compose.yaml",
+    )
+    made = services(found)
+    assert args(made["db"]) == {"user": "shop", "password": "pass-word", "database": "shop"}
+    assert (made["cache"].class_name, list(made["cache"].depends_on)) == ("redis", ["db"])
+    assert "api" not in made
+    text = project_text("shop", [found])
+    assert "# compose.yaml, line 4" in text
+    assert "'api' runs an image that is built" in text
+    assert "'port: 5433' would" in text
+
+
+def test_process_compose_keeps_conditions_probes_policies_and_signals() -> None:
+    made = services(
+        read_process_compose(
+            """
+environment: ["MODE=dev"]
+processes:
+  Migrate_DB: {command: alembic upgrade head}
+  api:
+    command: uvicorn app:app
+    working_dir: ./api
+    depends_on: {Migrate_DB: {condition: process_completed_successfully}}
+    readiness_probe: {http_get: {port: 8000, path: /health}}
+    availability: {restart: on_failure}
+    shutdown: {signal: 2, timeout_seconds: 500}
+  web: {command: "echo {{ not a template }}", disabled: true, depends_on: {api: {condition: process_healthy}}}
+""",
+            "process-compose.yaml",
+        )
+    )
+    assert (made["migrate-db"].class_name, made["migrate-db"].env) == ("job", {"MODE": "dev"})
+    api = made["api"]
+    assert {name: need.condition for name, need in api.depends_on.items()} == {"migrate-db": "completed"}
+    assert api.restart_policy is not None
+    assert api.restart_policy.policy == "on-failure"
+    assert args(api) == {
+        "command": "uvicorn app:app", "shell": True, "directory": "/p/api",
+        "readyHttp": "http://127.0.0.1:8000/health", "stopSignal": "SIGINT", "stopTimeout": "90s",
+    }  # fmt: skip
+    assert not made["web"].enabled
+    assert args(made["web"])["command"] == "echo {{ not a template }}"
+
+
+def test_a_procfile_s_release_runs_before_the_rest() -> None:
+    made = services(read_procfile("# c\nweb: gunicorn -b :$PORT app\nworker: celery\nrelease: ./migrate\n", "Procfile"))
+    assert [made[name].class_name for name in ("web", "worker", "release")] == ["dev-server", "command", "job"]
+    assert all(made[name].depends_on["release"].condition == "completed" for name in ("web", "worker"))
+    with pytest.raises(UnreadableSourceError, match="line 2"):
+        read_procfile("web: x\nnonsense", "Procfile")
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "expected"),
+    [
+        ('{"scripts": {"dev": "vite", "build": "vite build"}}', [], {"web": "npm run dev -- --port {port} --strictPort"}),
+        ('{"scripts": {"dev": "next dev --turbo"}}', ["pnpm-lock.yaml"], {"web": "pnpm run dev -p {port}"}),
+        ('{"scripts": {"start": "node server.js"}}', ["yarn.lock"], {"web": "yarn run start"}),
+        ('{"packageManager": "bun@1.2", "scripts": {"dev": "bun --hot x"}}', ["yarn.lock"], {"web": "bun run dev"}),
+        (
+            '{"scripts": {"dev": "concurrently npm:dev:*", "dev:api": "node api.js", "dev:css": "x", "worker": "w"}}',
+            [],
+            {"api": "npm run dev:api", "css": "npm run dev:css", "worker": "npm run worker"},
+        ),
+        ('{"scripts": {"test": "vitest", "build": "tsc", "lint": "eslint"}}', [], {}),
+        ('{"name": "nothing"}', [], {}),
+    ],
+)  # fmt: skip
+def test_scripts_that_run_while_one_works_are_services(text: str, beside: list[str], expected: dict[str, str]) -> None:
+    made = services(read_package_json(text, "package.json", beside))
+    assert {name: spec.args["command"] for name, spec in made.items()} == expected
+
+
+def test_launch_configurations_and_container_commands() -> None:
+    launch = read_launch_json(
+        {
+            "configurations": [
+                {"name": "Web App", "runtimeExecutable": "npm", "runtimeArgs": ["run", "dev"], "port": 3000,
+                 "cwd": "${workspaceFolder}/web", "env": {"A": 1}},
+                {"name": "Free", "runtimeExecutable": "x", "port": 3000, "autoPort": True},
+                {"name": "Debug", "request": "attach"},
+                "broken",
+            ]
+        },
+        ".claude/launch.json",
+    )  # fmt: skip
+    container = read_devcontainer(
+        {"image": "i", "postCreateCommand": ["npm", "ci"], "postStartCommand": {"css": "npm run css"}},
+        "devcontainer.json",
+    )
+    made = services(launch, container)
+    assert args(made["web-app"]) == {"directory": "/p/web", "command": "npm run dev", "port": 3000}
+    assert made["web-app"].env == {"A": "1"}
+    assert "port" not in made["free"].args
+    assert made["postcreate"].class_name == "job"
+    assert made["css"].depends_on["postcreate"].condition == "completed"
+    assert len(launch.notes) == 2
+    assert len(container.notes) == 1
+
+
+def test_the_same_command_is_one_service_and_the_same_name_gets_a_number() -> None:
+    one, same = (shell_service("web", "run me", origin) for origin in ("a", "b"))
+    other = shell_service("web", "run another", "c")
+    assert list(services(Found((one,)), Found((same, other)))) == ["web", "web-2"]
+
+
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+_KEYS = st.sampled_from(
+    ["command", "depends_on", "image", "environment", "readiness_probe", "shutdown", "availability", "ports", "volumes",
+     "scripts", "configurations", "name", "runtimeExecutable", "runtimeArgs", "postCreateCommand", "working_dir"]
+)  # fmt: skip
+
+
+@given(st.dictionaries(_KEYS, _JSON, max_size=6), st.sampled_from(["processes", "services"]))
+def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, Any], parent: str) -> None:
+    import json
+
+    text = json.dumps({parent: {"some service": entry}, **entry})
+    for read in (read_compose, read_process_compose, read_package_json):
+        try:
+            found = read(text, "file")
+        except UnreadableSourceError:
+            continue
+        services(found)
+    services(read_launch_json({"configurations": [entry]}, "file"), read_devcontainer(entry, "file"))
