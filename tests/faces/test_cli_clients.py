@@ -192,3 +192,27 @@ def test_a_broken_file_of_one_client_hides_no_other(home: Home, data: bytes) -> 
     assert home.run("servers", "import") == ExitStatus.OK
     assert home.err.count("mcp.json") == 1
     assert "a  (Codex" in home.out
+
+
+def test_the_doctor_says_what_to_do_and_changes_nothing(home: Home) -> None:
+    home.write(".cursor/mcp.json", CURSOR)
+    home.write(".codex/config.toml", "[mcp_servers.a\n")
+    servers = {"lost": {"command": "surely-not-installed"}, "shut": {"command": "x", "sandboxEnabled": True}}
+    home.write(".config/ostler/mcp.json", json.dumps({"mcpServers": servers}))
+    before = {path: path.read_bytes() for path in home.folder.rglob("*") if path.is_file()}
+    assert home.run("doctor", "--json") == ExitStatus.FAILED
+    checks = {(check["area"], check["verdict"]): check for check in json.loads(home.out)["checks"]}
+    assert checks["Cursor", "note"]["fix"] == "ostler install cursor"
+    assert "config.toml:1" in checks["Codex", "problem"]["text"]
+    assert ("server", "ok") in checks
+    assert home.run("doctor") == ExitStatus.FAILED
+    assert "'surely-not-installed' was not found → install it" in home.out
+    assert "confines the server's program" in home.out
+    assert {path: path.read_bytes() for path in home.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_machine_without_problems_is_fine(home: Home) -> None:
+    assert home.run("install", "--yes", "cursor") == ExitStatus.OK
+    assert home.run("doctor") == ExitStatus.OK, home.out
+    assert "has Ostler, in" in home.out
+    assert "problem " not in home.out

@@ -9,7 +9,18 @@ import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
 from ostler.faces.bridge.version import VERSION
-from ostler.faces.cli import catalogue, clients, importing, listing, planning, processes, schemas, services, testing
+from ostler.faces.cli import (
+    catalogue,
+    clients,
+    doctor,
+    importing,
+    listing,
+    planning,
+    processes,
+    schemas,
+    services,
+    testing,
+)
 from ostler.faces.cli.session import ExitStatus, Session, complain
 from ostler.model.errors import OstlerError
 
@@ -34,6 +45,7 @@ def build_app() -> typer.Typer:
     services.add_to(app)
     catalogue.add_to(app)
     clients.add_to(app)
+    doctor.add_to(app)
     importing.add_to(app)
     planning.add_to(app)
     testing.add_to(app)

@@ -1,0 +1,265 @@
+"""`ostler doctor`: what this machine has and lacks, one line each, with what to do. It starts and changes nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast
+
+import typer
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.greeting import RefusedError
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli.session import ExitStatus, Session, print_json, session_of
+from ostler.model.json import JsonObject
+
+Verdict = Literal["ok", "note", "problem"]
+
+_LITTLE_DISK: Final = 1024**3
+_NO_DISK: Final = 100 * 1024**2
+_LONGEST_SOCKET: Final = 100
+_PROBE_SECONDS: Final = 5.0
+_PROGRAMS: Final = {
+    "node": "servers written in JavaScript",
+    "npx": "servers from npm",
+    "uvx": "servers from PyPI",
+    "docker": "servers and services in containers",
+    "kubectl": "Kubernetes",
+}
+_RUNTIMES: Final = {"docker": ("docker", "info", "--format", "{{.ServerVersion}}")}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line.
+
+    Attributes:
+        area: what it is about.
+        verdict: `ok`, `note` for what may be meant, or `problem`.
+        text: what was found.
+        fix: what to do; empty when there is nothing.
+    """
+
+    area: str
+    verdict: Verdict
+    text: str
+    fix: str = ""
+
+
+def doctor(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False
+) -> None:
+    """Check this machine: folders, programs, PATH, clients, servers, leftover processes; each line says what to do."""
+    session = session_of(context)
+    checks = list(_checks(session))
+    if as_json:
+        print_json({"checks": [_facts(check) for check in checks]})
+    else:
+        width = max(len(check.area) for check in checks)
+        for check in checks:
+            fix = f" → {check.fix}" if check.fix else ""
+            print(f"{check.verdict:<7}  {check.area:<{width}}  {check.text}{fix}")
+    if any(check.verdict == "problem" for check in checks):
+        raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def _checks(session: Session) -> Iterator[Check]:
+    yield Check("ostler", "ok", f"version {VERSION} on Python {sys.version.split()[0]}, in {sys.prefix}")
+    server = _server(session)
+    yield from _server_check(session, server)
+    yield from _folder_checks(session.paths)
+    yield from _path_checks()
+    entries, checks = _server_entries(session.paths)
+    yield from _program_checks({Path(command).name for command in entries.values()})
+    yield from checks
+    yield from _client_checks()
+    if server is None:
+        yield from _leftovers(session.paths)
+    else:
+        yield from _connections(session)
+
+
+def _server(session: Session) -> JsonObject | None:
+    try:
+        return session.dialer().request("status")
+    except (ServerUnavailableError, RefusedError):
+        return None
+
+
+def _server_check(session: Session, server: JsonObject | None) -> Iterator[Check]:
+    if server is None:
+        yield Check("server", "ok", "none is running; the next command or client starts it")
+    elif server["version"] != VERSION:
+        text = f"version {server['version']} is running, this is {VERSION}"
+        yield Check("server", "note", text, "ostler stop-server; the next command starts this version")
+    else:
+        yield Check("server", "ok", f"running, pid {server['pid']}, log {session.place.log_file}")
+
+
+def _folder_checks(paths: Paths) -> Iterator[Check]:
+    for name, folder in (("config", paths.config_dir), ("state", paths.state_dir)):
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            yield Check(name, "problem", f"{folder} cannot be written", f"make {there} writable, or use --{name} DIR")
+            continue
+        free = shutil.disk_usage(there).free
+        room = f"{free / 1024**3:.1f} GiB free"
+        if free < _NO_DISK:
+            yield Check(name, "problem", f"{folder}: {room}", "free space there: Ostler cannot keep its journal")
+        elif free < _LITTLE_DISK:
+            yield Check(name, "note", f"{folder}: {room}", "free space there before it runs out")
+        else:
+            yield Check(name, "ok", f"{folder}: {room}")
+    if sys.platform != "win32" and len(str(paths.socket)) > _LONGEST_SOCKET:
+        fix = "use a state folder with a shorter path"
+        yield Check("state", "note", f"the socket's path is long: {paths.socket}", fix)
+
+
+def _path_checks() -> Iterator[Check]:
+    from ostler.adapters.asking import without_own
+    from ostler.adapters.environments import login_environment
+
+    here = without_own(os.environ).get("PATH", "")
+    missing = [part for part in here.split(os.pathsep) if part and not Path(part).is_dir()]
+    if missing:
+        yield Check("PATH", "note", f"has folders that do not exist: {', '.join(missing)}", "remove them from PATH")
+    login = login_environment(os.environ)
+    if login is None:
+        fix = "look at the start files of your shell: they must not wait for input"
+        yield Check("PATH", "note", "your login shell did not say its environment within 5 seconds", fix)
+        return
+    known = login.get("PATH", "").split(os.pathsep)
+    only_here = [part for part in here.split(os.pathsep) if part and part not in known]
+    text = "a login shell has the same folders" if not only_here else f"only this terminal has {', '.join(only_here)}"
+    fix = (
+        "servers that nobody asked for do not see them; set PATH in the start files of your shell" if only_here else ""
+    )
+    yield Check("PATH", "note" if only_here else "ok", text, fix)
+
+
+def _program_checks(needed: set[str]) -> Iterator[Check]:
+    for program, purpose in _PROGRAMS.items():
+        found = shutil.which(program)
+        if found is None:
+            verdict: Verdict = "problem" if program in needed else "note"
+            wanted = ", which mcp.json uses" if program in needed else ""
+            yield Check(
+                program, verdict, f"not found{wanted}; needed for {purpose}", f"install {program}, if you want those"
+            )
+        elif program in _RUNTIMES and (trouble := _trouble(_RUNTIMES[program])):
+            verdict = "problem" if program in needed else "note"
+            yield Check(program, verdict, f"{found} does not answer: {trouble}", f"start {program}'s own service")
+        else:
+            yield Check(program, "ok", found)
+
+
+def _trouble(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(list(command), capture_output=True, timeout=_PROBE_SECONDS, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_PROBE_SECONDS:g} seconds"
+    except OSError as error:
+        return error.strerror or str(error)
+    words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    return (words[-1] if words else f"exit status {done.returncode}") if done.returncode else ""
+
+
+def _server_entries(paths: Paths) -> tuple[dict[str, str], list[Check]]:
+    """Return the programs of mcp.json's servers by name, and what is wrong with the file."""
+    from ostler.adapters.config.mcp_json import load_mcp_json
+    from ostler.adapters.environments import find_program
+
+    if not paths.mcp_json.exists():
+        fix = "ostler servers import takes over those of your MCP clients"
+        return {}, [Check("mcp.json", "note", f"there is none in {paths.config_dir}", fix)]
+    loaded = load_mcp_json(paths.mcp_json, os.environ)
+    checks = [
+        Check("mcp.json", "problem" if finding.severity == "error" else "note", str(finding))
+        for finding in loaded.findings
+    ]
+    local = {name: entry for name, entry in loaded.entries.items() if entry.transport == "stdio" and not entry.disabled}
+    for name, entry in local.items():
+        environment = {**os.environ, **entry.env}
+        if (
+            find_program(entry.command, environment)[0] is None
+            and not (Path(entry.cwd or "/") / entry.command).exists()
+        ):
+            fix = "install it, or give its whole path"
+            checks.append(Check("mcp.json", "problem", f"server {name!r}: {entry.command!r} was not found", fix))
+    if not checks:
+        checks.append(Check("mcp.json", "ok", f"{len(loaded.entries)} servers"))
+    return {name: entry.command for name, entry in local.items()}, checks
+
+
+def _client_checks() -> Iterator[Check]:
+    from ostler.adapters.config.client_edit import removal
+    from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+    from ostler.model.errors import OstlerError
+
+    machine = Machine(os.environ)
+    any_found = False
+    for location in LOCATIONS:
+        file = machine.file_of(location.client)
+        if file is None or not machine.is_there(file):
+            continue
+        any_found = True
+        try:
+            has_it = removal(file).changes
+        except OstlerError as error:
+            yield Check(location.label, "problem", str(error))
+            continue
+        if has_it:
+            yield Check(location.label, "ok", f"has Ostler, in {file.path}")
+        else:
+            yield Check(location.label, "note", "does not have Ostler", f"ostler install {location.client}")
+    if not any_found:
+        yield Check("clients", "note", "no MCP client was found", "install one, or write its file by hand (README)")
+
+
+def _leftovers(paths: Paths) -> Iterator[Check]:
+    from pydantic import ValidationError
+
+    from ostler.adapters.process.records import ProcessRecord
+    from ostler.adapters.process.trees import liveness
+
+    running: list[str] = []
+    for path in sorted((paths.process_dir / "records").glob("*.json")):
+        try:
+            record = ProcessRecord.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            yield Check("processes", "note", f"the record {path} cannot be read", "remove it if its process is gone")
+            continue
+        if record.exited_at is None and liveness(record)[1] is not None:
+            running.append(record.key)
+    if running:
+        text = f"running from before, without a server that watches them: {', '.join(running)}"
+        yield Check("processes", "note", text, "ostler ps takes them over; ostler stop NAME stops one")
+    else:
+        yield Check("processes", "ok", "none is left over from an earlier run")
+
+
+def _connections(session: Session) -> Iterator[Check]:
+    for server in cast("list[JsonObject]", session.ask("mcpserver_list").structured.get("mcpServers", [])):
+        state, reason = server.get("state"), server.get("reason") or server.get("lastError")
+        if state == "connected":
+            yield Check("servers", "ok", f"{server['name']}: connected")
+        elif state == "stopped":
+            yield Check("servers", "note", f"{server['name']}: stopped", f"ostler start {server['name']}")
+        else:
+            text = f"{server['name']}: {state}{f', {reason}' if reason else ''}"
+            yield Check("servers", "problem", text, f"ostler explain {server['name']}")
+
+
+def _facts(check: Check) -> JsonObject:
+    facts: JsonObject = {"area": check.area, "verdict": check.verdict, "text": check.text, "fix": check.fix}
+    return {key: value for key, value in facts.items() if value}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command()(doctor)
