@@ -74,7 +74,8 @@ def test_every_key_means_what_its_client_means(key: Key, client: str) -> None:
 
 
 def test_the_table_has_every_client_and_says_something_of_each_key() -> None:
-    assert {client for key in KEYS for client in key.clients} == set(CLIENTS)
+    own = {client for key in KEYS if key.clients != ANY for client in key.clients}
+    assert set(CLIENTS) - own <= {"claude-desktop", "mcpb", "registry"}
     assert len({(key.name, key.clients, key.meaning) for key in KEYS}) == len(KEYS)
     assert all(key.meaning for key in KEYS)
 
@@ -260,12 +261,13 @@ EXAMPLES = {
     "${CLAUDE_PLUGIN_ROOT}": "${CLAUDE_PLUGIN_ROOT}", "${userHome}": "${userHome}", "${/}": "${/}",
     "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.X }}", "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
-    "$(command)": "$(date)",
+    "$(command)": "$(date)", "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
+    "${user_config.X}": "${user_config.key}",
 }  # fmt: skip
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/work/shop",
     "${CLAUDE_PROJECT_DIR}": "/work/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
-    "${VAR}": "s3cret-token", "$VAR": "s3cret-token",
+    "${VAR}": "s3cret-token", "$VAR": "s3cret-token", "${HOME}": "/home/ada/Downloads",
 }  # fmt: skip
 
 
@@ -273,7 +275,11 @@ VALUES = {
 def test_every_variable_means_what_its_client_means(form: str) -> None:
     row = next(row for row in VARIABLES if row.form == form)
     client = min(row.clients) if row.clients != ANY else "claude-desktop"
-    loaded = as_written_by(client, {"command": "x", "args": [EXAMPLES[form]]}, workspace=Path("/work/shop"))
+    body = {"command": "x", "args": [EXAMPLES[form]]}
+    if client == "mcpb":
+        loaded = load({"manifest_version": "0.3", "name": "a", "server": {"mcp_config": body}})
+    else:
+        loaded = as_written_by(client, body, workspace=Path("/work/shop"))
     if form in VALUES:
         assert loaded.errors == ()
         assert loaded.entries["a"].args == (VALUES[form],)
@@ -392,3 +398,99 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_obeyed(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "mcp.json").write_bytes('{"mcpServers": {"ä": {"command": "x"}}}'.encode(encoding))
     assert list(load_mcp_json(tmp_path / "mcp.json", ENV).entries) == ["a"]
+
+
+BUNDLE = {
+    "manifest_version": "0.3",
+    "name": "files",
+    "server": {
+        "type": "node",
+        "entry_point": "server/index.js",
+        "mcp_config": {
+            "command": "node",
+            "args": ["${__dirname}/server/index.js", "${user_config.root}"],
+            "env": {"PLACE": "${DOCUMENTS}"},
+            "platform_overrides": {"win32": {"command": "node.exe"}},
+        },
+    },
+    "user_config": {"root": {"type": "directory", "default": "/srv"}},
+    "tools": [{"name": "read"}],
+}
+
+
+def test_a_bundle_s_manifest_is_an_entry(tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(BUNDLE))
+    loaded = load_mcp_json(file, ENV)
+    assert loaded.findings == ()
+    files = loaded.entries["files"]
+    assert (files.command, files.args) == ("node", (f"{tmp_path}/server/index.js", "/srv"))
+    assert files.env == {"PLACE": "/home/ada/Documents"}
+    del BUNDLE["user_config"]
+    file.write_text(json.dumps(BUNDLE))
+    (finding,) = load_mcp_json(file, ENV).refused["files"]
+    assert "user_config.root" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ({"registryType": "npm", "identifier": "@a/b", "version": "1.2.3"}, ["npx", "-y", "@a/b@1.2.3"]),
+        ({"registryType": "pypi", "identifier": "b", "version": "1.2.3"}, ["uvx", "b==1.2.3"]),
+        (
+            {
+                "registryType": "oci",
+                "identifier": "h/b:1",
+                "environmentVariables": [{"name": "TOKEN", "isRequired": True}],
+            },
+            ["docker", "run", "-i", "--rm", "-e", "TOKEN", "h/b:1"],
+        ),
+        (
+            {
+                "registryType": "npm",
+                "identifier": "b",
+                "packageArguments": [
+                    {"type": "named", "name": "--dir", "value": "/srv"},
+                    {"type": "positional", "valueHint": "x", "default": "y"},
+                    {"type": "positional", "valueHint": "z"},
+                ],
+            },
+            ["npx", "-y", "b", "--dir", "/srv", "y"],
+        ),
+    ],
+)
+def test_a_package_of_the_registry_is_an_entry(package: dict[str, Any], command: list[str]) -> None:
+    loaded = load({"name": "io.example/b", "version": "1.2.3", "packages": [package]})
+    assert loaded.errors == ()
+    entry = loaded.entries["io.example-b"]
+    assert [entry.command, *entry.args] == command
+    assert entry.env == ({"TOKEN": "s3cret-token"} if "environmentVariables" in package else {})
+
+
+def test_a_remote_of_the_registry_is_an_entry() -> None:
+    header = {"name": "Authorization", "value": "Bearer {token}", "variables": {"token": {"isRequired": True}}}
+    remote = {"type": "streamable-http", "url": "https://h.example/mcp", "headers": [header]}
+    loaded = load({"name": "b", "remotes": [remote]})
+    assert loaded.entries["b"].transport == "http"
+    assert loaded.entries["b"].headers == {"Authorization": "Bearer s3cret-token"}
+
+
+def test_keys_that_are_written_empty_are_not_there() -> None:
+    blank = {
+        "url": "",
+        "cwd": "",
+        "headers": {},
+        "env": None,
+        "args": None,
+        "timeout": None,
+        "disabledTools": [],
+        "type": None,
+    }
+    loaded = entry({"command": "x", **blank})
+    assert loaded.findings == ()
+    assert loaded.entries["a"].transport == "stdio"
+
+
+def test_a_tool_that_is_switched_off_by_name_is_denied() -> None:
+    assert permitted(entry({"command": "x", "tools": {"drop": False, "get": True}})) == {"get", "get_all", "put*"}
+    assert permitted(entry({"command": "x", "tools": {"drop": {"enabled": False}}})) == {"get", "get_all", "put*"}

@@ -47,7 +47,6 @@ async def client_joined(host: Host, environment: Mapping[str, str] | None) -> No
 
 
 async def take_asker_variables(host: Host) -> None:
-    """Read mcp.json with the variables of the one who asks now, where they have changed."""
-    environment = asker_environment()
-    if environment is not None and host.variables.take_changed(environment):
-        await host.reload_servers()
+    """Read mcp.json and the files that it names again, with the variables of the one who asks now."""
+    host.variables.take_changed(asker_environment() or {})
+    await host.reload_servers()

@@ -15,7 +15,15 @@ from pydantic import ValidationError
 
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft
-from ostler.adapters.config.dialects.files import FileLimits, Found, entries_in, is_bare, limits_in, places_in
+from ostler.adapters.config.dialects.files import (
+    FileLimits,
+    Found,
+    describes_one,
+    entries_in,
+    is_bare,
+    limits_in,
+    places_in,
+)
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.sources import Source, SourceError, parse_source, read_text
@@ -161,7 +169,7 @@ class _Loader:
             if not isinstance(value, dict | list):
                 message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
                 self._find(path, message, "not-an-object")
-        if root and not places and not is_bare(root) and "projects" not in root:
+        if root and not places and not is_bare(root) and not describes_one(root) and "projects" not in root:
             close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
             hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
             self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)

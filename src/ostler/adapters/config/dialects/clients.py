@@ -30,6 +30,8 @@ CLIENTS: Final[Mapping[str, str]] = {
     "mcpo": "mcpo",
     "mcphub": "MCPHub",
     "cherry": "Cherry Studio",
+    "mcpb": "MCPB bundles",
+    "registry": "the MCP registry's server.json",
 }
 """Ids, as `ostler servers import --from` takes them, and the names of the clients."""
 

@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.manifests import bundle_entry, is_bundle, is_registry_entry, registry_entry
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue
 
-_MCP_SERVERS: Final = ANY - {"vscode", "zed", "codex", "opencode", "goose", "crush", "amp"}
+_MCP_SERVERS: Final = ANY - {
+    "vscode",
+    "zed",
+    "codex",
+    "opencode",
+    "goose",
+    "crush",
+    "amp",
+    "mcpb",
+    "registry",
+}
 
 PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcpServers",), _MCP_SERVERS),
@@ -71,6 +82,13 @@ class Found:
 
 def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Found]:
     """Yield the entries of a file, in order; `clients` are those whose file it may be."""
+    if is_bundle(root):
+        yield Found(str(root.get("name")), bundle_entry(root), ("server", "mcp_config"), frozenset({"mcpb"}))
+        return
+    if is_registry_entry(root):
+        path = ("packages",) if root.get("packages") else ("remotes",)
+        yield Found(str(root.get("name")), registry_entry(root), path, frozenset({"registry"}))
+        return
     for path, writers in PLACES:
         yield from _entries_at(root, path, (writers & clients) or writers)
     if is_bare(root):
@@ -93,6 +111,11 @@ def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iter
             yield Found(name, raw, (*path, name), owners)
 
 
+def describes_one(root: JsonObject) -> bool:
+    """Whether the file describes one server, and is no list of them."""
+    return is_bundle(root) or is_registry_entry(root)
+
+
 def is_bare(root: JsonObject) -> bool:
     """Whether the file is an object of entries by name, as Warp writes it, without a key around them."""
     entries = [value for value in root.values() if _ENTRY_KEYS & _mapping(value).keys()]
@@ -101,6 +124,8 @@ def is_bare(root: JsonObject) -> bool:
 
 def places_in(root: JsonObject) -> list[KeyPath]:
     """Return where the file has entries, or a value in their place."""
+    if is_bundle(root) or is_registry_entry(root):
+        return []
     return [path for path, _ in PLACES if _at(root, path) is not None]
 
 
@@ -151,8 +176,8 @@ def limits_in(root: JsonObject) -> FileLimits:
             only = (names if only is None else only[0] & names, path)
     for path in _OFF:
         off |= dict.fromkeys(_server_names(_at(root, path)) or (), path)
-    granted = _at(root, ("tools",))
-    tools = None if not isinstance(granted, list) or "*" in granted else tuple(_texts(granted))
+    granted = _texts(_at(root, ("tools",)))
+    tools = tuple(granted) if any(tool.startswith("@") for tool in granted) and "*" not in granted else None
     return FileLimits(only, off, tuple(_denied_in(root)), tools, tuple(_refused_in(root)))
 
 

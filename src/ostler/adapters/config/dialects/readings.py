@@ -37,7 +37,8 @@ def same(target: str) -> Reading:
     """The value is Ostler's key `target`."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
-        draft.take(target, value, (key,))
+        if value not in (None, ""):  # strict clients write every key
+            draft.take(target, value, (key,))
 
     return read
 
@@ -120,6 +121,9 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
             draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
         return
     for name, settings in cast("JsonObject", value).items():
+        if isinstance(settings, bool):
+            draft.deny([] if settings else [exactly(name)])
+            continue
         fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
         for field, setting in fields.items():
             if field == "approval_mode" and setting in ("prompt", "writes"):
@@ -227,7 +231,7 @@ def address(kind: str = "") -> Reading:
     """The address of a server; `kind` is its transport where the key says it."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
-        if value is None:
+        if value in (None, ""):  # strict clients write every key
             return
         draft.take("url", value, (key,))
         if kind and "type" not in draft.raw:

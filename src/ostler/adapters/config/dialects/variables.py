@@ -118,6 +118,11 @@ def _home(match: re.Match[str], around: Surroundings) -> Resolved:
     return Resolved(around.home)
 
 
+def _user_folder(match: re.Match[str], around: Surroundings) -> Resolved:
+    home = _home(match, around)
+    return home if home.problem or match[1] == "HOME" else Resolved(str(Path(home.text) / match[1].capitalize()))
+
+
 def _separator(match: re.Match[str], around: Surroundings) -> Resolved:
     del match, around
     return Resolved(os.sep)
@@ -180,6 +185,13 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${/}", r"\$\{(/|pathSeparator)\}", "vscode cursor", "the separator of paths", "the separator", _separator),
     _row("${cwd}", r"\$\{cwd\}", "vscode", "the folder that the editor was started in", "the file's own folder",
          _working_folder),
+    _row("${__dirname}", r"\$\{__dirname\}", "mcpb", "the folder of the unpacked bundle", "the folder of the manifest",
+         _working_folder),
+    _row("${HOME}", r"\$\{(HOME|DESKTOP|DOCUMENTS|DOWNLOADS)\}", "mcpb", "a folder of the user", "the same",
+         _user_folder),
+    _row("${user_config.X}", r"\$\{user_config\.[^}]*\}", "mcpb", "what the person configured",
+         "its default, else the entry is refused",
+         _not_here("what a person gives when a bundle is installed", _PROMPT)),
     _row("${{ secrets.X }}", r"\$\{\{[^}]*\}\}", "continue", "a secret that the client keeps", "refuses the entry",
          _not_here("a secret that Continue keeps", _PROMPT)),
     _row("{{VAR}}", r"\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}", "librechat", "what a user of the client gave",
@@ -197,7 +209,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
 )  # fmt: skip
 """Every form, in the order in which they are looked for."""
 
-_ONLY_WHERE: Final = frozenset({"$VAR", "$(command)", "{{VAR}}", "{file:path}"})
+_ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{file:path}"})
 """Forms that are ordinary text in every client but those that have them."""
 
 
