@@ -225,6 +225,7 @@ async def test_environment_folder_and_placeholders_reach_the_process(
             env={"P": "at {port}", "N": 5, "GONE": None},
             cwd=str(tmp_path),
             port=0,
+            stdin="null",
         )
         port = started["port"]
         await server.until("env", lambda answer: answer["state"] == "exited")

@@ -61,7 +61,8 @@ def start_arguments(key: str, script: str | None = None, **arguments: Any) -> di
     """Arguments of start that run a Python script, unless others say what to run."""
     if script is not None:
         arguments = {"command": "{python}", "args": ["-S", "-u", "-c", script], **arguments}
-    return {"key": key, "cwd": str(Path.cwd()), **arguments}
+    quick = {} if "ready" in arguments else {"startSeconds": 0}
+    return {"key": key, "cwd": str(Path.cwd()), **quick, **arguments}
 
 
 @asynccontextmanager

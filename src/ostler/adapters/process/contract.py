@@ -94,6 +94,7 @@ Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+StdinKind: TypeAlias = Literal["pipe", "null", "tty"]
 SignalName = Annotated[str, StringConstraints(pattern=r"^(SIG)?[A-Z][A-Z0-9]{1,9}$")]
 
 
@@ -203,7 +204,21 @@ class StartRequest(Request):
         ),
     ] = None
     host: Annotated[Host, Field(description="Address on which port must be free.")] = "127.0.0.1"
+    stdin: Annotated[
+        StdinKind,
+        Field(
+            description="Its standard input: a pipe that stays open and says nothing, null for /dev/null, or tty for a "
+            "terminal, which its output goes to as well."
+        ),
+    ] = "pipe"
     ready: Annotated[Probe | None, Field(description="Wait until this passes; on failure the process is ended.")] = None
+    start_seconds: Annotated[
+        Annotated[Duration, Field(ge=0, le=60)] | None,
+        Field(
+            description="Without ready: how long it must run to count as started; an earlier end is a failure. "
+            "Default: 0.5s, in which an exit code of 0 is no failure (state is exited then)."
+        ),
+    ] = None
     stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"
     stop_timeout: Annotated[Timeout, Field(description="How long stop waits before it kills.")] = 10.0
     log_max_bytes: Annotated[
@@ -281,14 +296,10 @@ class ProcessFacts(Model):
     port: int | None = None
     host: str | None = None
     started_at: Time | None = None
-    exited_at: Annotated[Time | None, Field(description="When the exit was noticed.")] = None
-    exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown (see adopted).")] = (
-        None
-    )
+    exited_at: Annotated[Time | None, Field(description="When it ended.")] = None
+    exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown.")] = None
     signal: Annotated[str | None, Field(description="The signal that ended it.")] = None
-    adopted: Annotated[
-        bool | None, Field(description="Taken over from an earlier Ostler: its exit code cannot be known.")
-    ] = None
+    adopted: Annotated[bool | None, Field(description="Taken over from an earlier Ostler.")] = None
     command: Annotated[str | None, Field(description="The program, without its arguments.")] = None
     log_file: str | None = None
     matched: Annotated[

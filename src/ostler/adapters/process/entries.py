@@ -1,27 +1,41 @@
 """One known process in memory, and what can be seen of it."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psutil
 
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
 from ostler.adapters.process.records import ProcessRecord
-from ostler.adapters.process.trees import Liveness, is_gone, liveness, signal_name
+from ostler.adapters.process.trees import Birth, Liveness, is_gone, keeper_of, liveness, signal_name, successor_of
 
 MAX_SEEN = 16
+
+ENDING_SECONDS = 1.0
+"""How long after the end of a process its keeper may take to write down how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look at a process found; `code` as subprocess gives it (negative: a signal), None when unknown."""
+    """What one look at a process found.
+
+    Attributes:
+        liveness: whether it is there.
+        code: as subprocess gives it (negative: a signal); None when unknown.
+        at: when it ended; None: just now, as far as is known.
+        successor: what it left in its place, when it ended well.
+    """
 
     liveness: Liveness
     code: int | None = None
+    at: datetime | None = None
+    successor: psutil.Process | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -30,18 +44,24 @@ class Entry:
 
     Attributes:
         record: what is, or will be with the next save, written down.
-        child: the process when this Ostler spawned it.
-        process: the process when it was adopted, alive, from an earlier Ostler.
+        endings: where its keeper writes down how its processes ended.
+        child: the keeper (on Windows the process itself) when this Ostler spawned it.
+        process: the process, while it is known to be there.
         dirty: `record` has facts that are not on disk yet.
+        starting: a start is under way: if the process ends well and leaves others, those take its place.
         sampled: monotonic time and CPU seconds of the last detailed look.
+        missed: monotonic time since which the process is gone and its keeper has not said how.
         ended: called once, in the event loop, when its end is noticed.
     """
 
     record: ProcessRecord
+    endings: Path
     child: Child | None = None
     process: psutil.Process | None = None
     dirty: bool = False
+    starting: bool = False
     sampled: tuple[float, float] | None = field(default=None, repr=False)
+    missed: float | None = field(default=None, repr=False)
     ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
 
     @property
@@ -57,24 +77,55 @@ class Entry:
         return "running" if self.child is not None or self.process is not None else "unknown"
 
     def observe(self) -> Observation:
-        """Look whether it is alive, without changing anything here; at most some 0.1 ms."""
-        if self.child is not None:
-            code = self.child.poll()
+        """Look whether it is alive, without changing what is known; at most some 0.2 ms."""
+        code = None if self.child is None else self.child.poll()
+        if self.child is not None and self.record.keeper is None:
             return Observation(Liveness.ALIVE if code is None else Liveness.GONE, code)
-        if self.process is not None:
-            if not is_gone(self.process):
+        if self.process is None:
+            seen, process = liveness(self.record)
+            if seen is not Liveness.GONE:
+                return Observation(seen)
+            self.process = process
+        elif not is_gone(self.process):
+            return Observation(Liveness.ALIVE)
+        return self._observe_end()
+
+    def _observe_end(self) -> Observation:
+        """Return how it ended, from the file of its keeper; alive for a moment more while that is not written yet."""
+        pid = self.record.pid
+        assert pid is not None, "what has no pid is never looked at"
+        if self.record.keeper is None:
+            return Observation(Liveness.GONE, _reaped(pid))
+        found = _ending(self.endings, pid)
+        if found is None:
+            now = time.monotonic()
+            self.missed = now if self.missed is None else self.missed
+            if now - self.missed < ENDING_SECONDS and keeper_of(self.record) is not None:
                 return Observation(Liveness.ALIVE)
-            return Observation(Liveness.GONE, _reaped(self.process.pid))
-        seen, _ = liveness(self.record)
-        return Observation(seen)
+            _reaped(self.record.keeper)
+            return Observation(Liveness.GONE)
+        code, at = found
+        successor = successor_of(self.record) if self.starting and code == 0 else None
+        if successor is None and self.child is None:
+            _reaped(self.record.keeper)
+        return Observation(Liveness.GONE, code, at, successor)
 
     def apply(self, seen: Observation) -> None:
         """Take in what a look found."""
         if seen.liveness is not Liveness.GONE or self.record.exited_at is not None:
             return
+        self.missed = None
+        if seen.successor is not None:
+            try:
+                birth = Birth.of(seen.successor)
+            except psutil.Error:
+                return  # it has ended as well: the next look finds another one, or none
+            self.process = seen.successor
+            self.update(pid=seen.successor.pid, **asdict(birth), forked=True)
+            return
         code = seen.code
         self.update(
-            exited_at=datetime.now(UTC),
+            exited_at=seen.at or datetime.now(UTC),
             exit_known=code is not None,
             exit_code=code if code is not None and code >= 0 else None,
             exit_signal=signal_name(-code) if code is not None and code < 0 else None,
@@ -123,7 +174,7 @@ class Entry:
             return f"was ended by {self.record.exit_signal}"
         if self.record.exit_code is not None:
             return f"exited with code {self.record.exit_code}"
-        return "exited (its exit code is unknown, as an earlier Ostler started it)"
+        return "exited (its exit code is unknown: its keeper was ended as well)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +225,20 @@ def _listening(process: psutil.Process) -> Iterator[int]:
     for connection in process.net_connections(kind="tcp"):
         if connection.status == psutil.CONN_LISTEN and connection.laddr:
             yield connection.laddr.port
+
+
+def _ending(path: Path, pid: int) -> tuple[int, datetime] | None:
+    """Return how `pid` ended and when, as the keeper wrote it; None when it is not there (yet)."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    for line in lines:
+        words = line.split()
+        if len(words) == 3 and words[0] == str(pid):
+            with contextlib.suppress(ValueError, OverflowError, OSError):
+                return int(words[1]), datetime.fromtimestamp(float(words[2]), UTC)
+    return None
 
 
 def _reaped(pid: int) -> int | None:

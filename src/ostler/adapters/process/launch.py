@@ -1,8 +1,11 @@
 """From a start request to what is run: program found, placeholders replaced, environment built, child spawned."""
 
+import contextlib
 import hashlib
 import json
+import marshal
 import os
+import select
 import shlex
 import subprocess
 import sys
@@ -14,12 +17,19 @@ from typing import BinaryIO
 from ostler.adapters.asking import without_own
 from ostler.adapters.environments import find_program, searched
 from ostler.adapters.process.accounts import Account, account_of
-from ostler.adapters.process.contract import Probe, StartRequest
-from ostler.adapters.process.trees import KEY_VARIABLE, TOKEN_VARIABLE
+from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
+from ostler.adapters.process.trees import KEEPER_VARIABLE, KEY_VARIABLE, TOKEN_VARIABLE
 from ostler.model.errors import ArgumentError, OperationError
 
 PORT_PLACEHOLDER = "{port}"
 PYTHON_PLACEHOLDER = "{python}"
+
+KEEPER_SECONDS = 30.0
+"""How long a keeper may take to start its program; it takes some 30 ms."""
+
+_KEEPER = Path(__file__).with_name("keeper.py")
+_KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""All that Ostler's own interpreter may need to run the keeper; the program's environment may hold secrets."""
 
 
 class Child(subprocess.Popen[bytes]):
@@ -27,6 +37,15 @@ class Child(subprocess.Popen[bytes]):
 
     def __del__(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] (a method all the same)
         """Do nothing: leaving it running is meant, so it is no leak to warn of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """What was spawned: `child` is the keeper of the program `pid` where there are keepers, else the program itself."""
+
+    child: Child
+    pid: int
+    has_keeper: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +57,7 @@ class Launch:
     env: Mapping[str, str]
     label: str
     account: Account | None = None
+    stdin: StdinKind = "pipe"
 
     def __repr__(self) -> str:
         return f"Launch({self.label!r}, cwd={str(self.cwd)!r})"
@@ -66,6 +86,9 @@ class Launch:
         account = None if request.user is None else account_of(request.user)
         cwd = _working_folder(request, account)
         env = without_own(inherited)
+        env.setdefault("PYTHONUNBUFFERED", "1")  # else what a Python program prints reaches its log at its end
+        if request.stdin == "tty":
+            env.setdefault("TERM", "xterm-256color")
         if account is not None:
             env.update(account.variables)
         if port is not None:
@@ -76,40 +99,96 @@ class Launch:
             line = with_port(request.command, port)
             if line.startswith(PYTHON_PLACEHOLDER):
                 line = shlex.quote(sys.executable) + line.removeprefix(PYTHON_PLACEHOLDER)
-            return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account)
+            return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account, stdin=request.stdin)
         words = _words(request)
         argv = [with_port(word, port) for word in words]
         argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
-        return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account)
+        return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
-    def spawn(self, log: BinaryIO, *, key: str, token: str) -> Child:
-        """Spawn it in a session of its own, output to `log`, input from nothing.
+    def spawn(self, log: BinaryIO, *, key: str, token: str, endings: Path) -> Spawned:
+        """Spawn it in a session of its own, output to `log`, below a keeper that outlives this Ostler. Blocks.
+
+        Args:
+            log: opened for appending.
+            key: the process's key, and `token` the run's: both are in its environment.
+            token: see there.
+            endings: where the keeper writes down how it ended.
 
         Raises:
             OperationError: the system refused.
         """
         env = {**self.env, KEY_VARIABLE: key, TOKEN_VARIABLE: token}
         account = None if self.account is None or self.account.is_own else self.account
-        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        if sys.platform == "win32":
+            return self._spawn_alone(log, env)
+        order = {
+            "argv": list(self.argv),
+            "cwd": str(self.cwd),
+            "env": env,
+            "stdin": self.stdin,
+            "endings": str(endings),
+            "uid": None if account is None else account.uid,
+            "gid": None if account is None else account.gid,
+            "groups": [] if account is None else list(account.groups),
+        }
+        own = {name: os.environ[name] for name in _KEEPER_VARIABLES if name in os.environ}
         try:
-            return Child(
-                self.argv,
-                cwd=self.cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=os.name == "posix",
-                creationflags=flags,
-                user=None if account is None else account.uid,
-                group=None if account is None else account.gid,
-                extra_groups=None if account is None else account.groups,
+            keeper = Child(
+                [sys.executable, "-I", "-S", str(_KEEPER), key],
+                env={**own, KEEPER_VARIABLE: token},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
         except OSError as error:
             raise OperationError(
-                f"command {self.label!r} could not be started: {error.strerror or error}",
-                next_actions=("check that it is a program for this machine, with a valid #! line",),
+                f"the keeper of process {key!r} could not be started: {error.strerror or error}",
+                next_actions=("restart Ostler: its own Python may have been replaced",),
             ) from error
+        kind, _, number = _told(keeper, marshal.dumps(order)).partition(" ")
+        if kind == "pid":
+            return Spawned(keeper, int(number), has_keeper=True)
+        if not kind:
+            keeper.kill()
+        keeper.wait()
+        why = os.strerror(int(number)) if kind == "errno" else f"its keeper ended with {keeper.returncode}"
+        raise self._refusal(why)
+
+    def _spawn_alone(self, log: BinaryIO, env: Mapping[str, str]) -> Spawned:
+        """Spawn it as a child of this process, where there is no fork."""
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0
+        try:
+            child = Child(
+                self.argv,
+                cwd=self.cwd,
+                env=env,
+                stdin=subprocess.DEVNULL if self.stdin == "null" else subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                creationflags=flags,
+            )
+        except OSError as error:
+            raise self._refusal(error.strerror or str(error)) from error
+        return Spawned(child, child.pid, has_keeper=False)
+
+    def _refusal(self, why: str) -> OperationError:
+        return OperationError(
+            f"command {self.label!r} could not be started: {why}",
+            next_actions=("check that it is a program for this machine, with a valid #! line",),
+        )
+
+
+def _told(keeper: Child, order: bytes) -> str:
+    """Give the keeper its order and return what it answers, nothing when it does not."""
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with keeper.stdin as given, keeper.stdout as said:
+        with contextlib.suppress(BrokenPipeError):
+            given.write(order)
+            given.close()
+        readable, _, _ = select.select([said], [], [], KEEPER_SECONDS)
+        return os.read(said.fileno(), 64).decode() if readable else ""
 
 
 def request_digest(request: StartRequest, salt: str) -> str:
@@ -123,6 +202,7 @@ def request_digest(request: StartRequest, salt: str) -> str:
         "port": request.port,
         "host": request.host if request.port is not None else None,
         **({} if request.user is None else {"user": request.user}),
+        **({} if request.stdin == "pipe" else {"stdin": request.stdin}),
     }
     return hashlib.sha256((salt + json.dumps(facts, sort_keys=True)).encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -15,6 +15,10 @@ from ostler.model.errors import OperationError
 
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.1
+START_SECONDS = 0.5
+"""How long a process is watched that nothing else says is ready."""
+
+LOOK_SECONDS = 0.02
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
 SHOWN_CHARS = 4000
@@ -80,12 +84,44 @@ async def await_ready(
                 told = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
             await anyio.sleep(interval)
-    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SHOWN_LINES))
-    shown = bounded(end.lines, SHOWN_CHARS) or "(no output)"
     if entry.refresh() == "exited":
         what = f"process {entry.record.key!r} {entry.ending()} before it was ready"
     elif not is_current():
         what = f"process {entry.record.key!r} was replaced before it was ready"
     else:
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-    raise NotReadyError(what, log=shown, next_actions=("mend the command, or allow more time",))
+    raise NotReadyError(what, log=await _end_of(log_path), next_actions=("fix the command, or allow more time",))
+
+
+async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> None:
+    """Return when the process has run long enough to count as started.
+
+    Args:
+        entry: the process.
+        seconds: how long that is; None: START_SECONDS, and an end with exit code 0 is no failure.
+        log_path: the log of the process.
+
+    Raises:
+        NotReadyError: it ended before.
+    """
+    if seconds == 0:
+        return
+    began = anyio.current_time()
+    with anyio.move_on_after(START_SECONDS if seconds is None else seconds):
+        while entry.refresh() != "exited":  # noqa: ASYNC110 (only a look shows it everywhere)
+            await anyio.sleep(LOOK_SECONDS)
+    if entry.refresh() != "exited" or (seconds is None and entry.record.exit_code == 0):
+        return
+    actions = ["fix the command"]
+    if entry.record.exit_code == 0:
+        actions += ["if it does its work and ends, start it by a class that has 'completed'"]
+    raise NotReadyError(
+        f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start",
+        log=await _end_of(log_path),
+        next_actions=actions,
+    )
+
+
+async def _end_of(log_path: Path) -> str:
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SHOWN_LINES))
+    return bounded(end.lines, SHOWN_CHARS) or "(no output)"

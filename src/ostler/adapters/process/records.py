@@ -1,14 +1,15 @@
 """What is written down about each process, so that it is found again after Ostler's own death.
 
 The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
-digest keeps keys apart that a file system would take for one. Files are 0600, folders 0700. A record is written
-whole to a temporary file, synced and renamed, so a reader sees the old one or the new one.
+digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end.
+Files are 0600, folders 0700. A record is written whole to a temporary file, synced and renamed, so a reader sees the
+old one or the new one.
 """
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,11 @@ class ProcessRecord(BaseModel):
         exited_at: when the exit was noticed; None while it runs.
         exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
+        keeper, keeper_created, keeper_since_boot: pid and birth of the keeper, which is its parent and writes down how
+            it ended; None on Windows, and in records of earlier versions.
+        cwd: the folder that it runs in.
+        user: the user that it runs as, when that was asked for.
+        forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
         environment: what it was started in, without what the request set; for a start again that nobody asks for.
     """
 
@@ -61,6 +67,12 @@ class ProcessRecord(BaseModel):
     pid: int | None = None
     created: float | None = None
     since_boot: float | None = None
+    keeper: int | None = None
+    keeper_created: float | None = None
+    keeper_since_boot: float | None = None
+    cwd: str | None = None
+    user: str | None = None
+    forked: bool = False
     log_base: int = 0
     seen: tuple[str, ...] = ()
     matched: Mapping[str, str] = {}
@@ -79,6 +91,7 @@ class RecordFolder:
         self._root = root
         self._records = root / "records"
         self._logs = root / "logs"
+        self._endings = root / "endings"
 
     def __repr__(self) -> str:
         return f"RecordFolder({str(self._root)!r})"
@@ -90,7 +103,7 @@ class RecordFolder:
             StoreError: they cannot be made or written.
         """
         try:
-            for folder in (self._root, self._records, self._logs):
+            for folder in (self._root, self._records, self._logs, self._endings):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if folder.stat().st_mode & 0o077:
                     folder.chmod(0o700)
@@ -146,10 +159,21 @@ class RecordFolder:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def remove_record(self, key: str) -> None:
-        """Remove the record of `key` alone; a file that cannot be removed is left for a later time."""
+    def endings_path(self, token: str) -> Path:
+        """Return where the keeper of the run `token` writes down how its processes end."""
+        return self._endings / token
+
+    def forget_ending(self, token: str) -> None:
+        """Remove what the keeper of the run `token` wrote: it is in the record now."""
         with contextlib.suppress(OSError):
-            self._record_path(key).unlink(missing_ok=True)
+            self.endings_path(token).unlink(missing_ok=True)
+
+    def forget_endings(self, kept: Container[str]) -> None:
+        """Remove what keepers wrote about runs that are not among the tokens `kept`."""
+        with contextlib.suppress(OSError):
+            for path in self._endings.iterdir():
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
 
     def log_path(self, key: str) -> Path:
         """Return where the output of `key` goes."""

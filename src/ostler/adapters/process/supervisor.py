@@ -1,35 +1,31 @@
 """Starts, ends and looks after the processes of one folder; takes over those of an earlier Ostler."""
 
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import psutil
 
 from ostler.adapters.environments import Environments
+from ostler.adapters.process.adoption import birth_of, keeper_facts, load_entries
 from ostler.adapters.process.contract import Probe, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.endings import end_tree
-from ostler.adapters.process.entries import Entry, Observation
+from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.launch import Child, Launch, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log, rotate
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
-from ostler.adapters.process.readiness import NotReadyError, await_ready
+from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started
 from ostler.adapters.process.records import KEPT_EXITED, KEPT_SECONDS, ProcessRecord, RecordFolder
 from ostler.adapters.process.trees import (
-    Birth,
-    Liveness,
     ProcessTree,
-    all_bearers,
+    find_process,
     graceful_signal,
-    leader_of,
-    liveness,
 )
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
@@ -42,6 +38,9 @@ LOOKS_PER_ADOPTED = 5
 
 FAILED_START_GRACE = 3.0
 """Seconds that a process which did not become ready is given to end by itself."""
+
+HEAR_SECONDS = 0.005
+"""Between looks whether the keeper of an ended process has written down how it ended."""
 
 CLEANUP_SECONDS = 15.0
 """Bound of a cleanup that a cancellation may not cut short."""
@@ -81,7 +80,7 @@ class Supervisor:
         """
         async with self._opening:
             if not self._opened:
-                self.entries = await anyio.to_thread.run_sync(self._load)
+                self.entries = await anyio.to_thread.run_sync(load_entries, self.folder)
                 self._opened = True
                 for entry in self.entries.values():
                     entry.ended = self._ended
@@ -109,28 +108,36 @@ class Supervisor:
         _check(request)
         async with self._exclusive(request.key):
             entry, already = await self._start_or_join(request, environment)
-        if request.ready is not None and not request.ready.is_empty:
-            probe = probe_with_port(request.ready, entry.record.port)
-            log_path = self.folder.log_path(request.key)
-            try:
-                await await_ready(
-                    entry, probe, log_path, is_current=lambda: self.entries.get(request.key) is entry, progress=progress
-                )
-            except OstlerError as error:
-                if not already:
-                    with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                        async with self._exclusive(request.key):
-                            await self._end(entry, graceful_signal(request.stop_signal), FAILED_START_GRACE)
-                elif isinstance(error, NotReadyError):
-                    raise NotReadyError(
-                        f"{error.summary}; it had been started before, so it was not ended",
-                        log=error.log,
-                        next_actions=("'stop' it and start it again",),
-                    ) from error
-                raise
+        log_path = self.folder.log_path(request.key)
+        try:
+            if request.ready is not None and not request.ready.is_empty:
+                probe = probe_with_port(request.ready, entry.record.port)
+                await await_ready(entry, probe, log_path, is_current=lambda: self._is_current(entry), progress=progress)
+            elif not already:
+                await await_started(entry, request.start_seconds, log_path)
+        except OstlerError as error:
+            if not already:
+                with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                    async with self._exclusive(request.key):
+                        await self._end(entry, graceful_signal(request.stop_signal), FAILED_START_GRACE)
+            elif isinstance(error, NotReadyError):
+                raise NotReadyError(
+                    f"{error.summary}; it had been started before, so it was not ended",
+                    log=error.log,
+                    next_actions=("'stop' it and start it again",),
+                ) from error
+            raise
+        finally:
+            if not already:
+                entry.starting = False
+        self._watch(entry)
         entry.refresh()
         facts = entry.facts(str(self.folder.log_path(request.key)))
         return StartResult(**dict(facts), already_running=already)
+
+    def _is_current(self, entry: Entry) -> bool:
+        """Whether `entry` is still the latest run of its key."""
+        return self.entries.get(entry.record.key) is entry
 
     async def stop(self, request: StopRequest) -> StopResult:
         """Stop a process with all that it started; see the tool `stop`.
@@ -192,11 +199,19 @@ class Supervisor:
             self._exits.watch(pid)
 
     async def _hear_exits(self, exits: ExitWatch) -> None:
-        while True:
-            ended = await exits.wait()
-            for entry in list(self.entries.values()):
-                if entry.record.pid in ended:
-                    entry.refresh()
+        async with anyio.create_task_group() as group:
+            while True:
+                ended = await exits.wait()
+                for entry in list(self.entries.values()):
+                    if entry.record.pid in ended:
+                        group.start_soon(self._hear_end, entry)
+
+    async def _hear_end(self, entry: Entry) -> None:
+        """Take in the end of a process that has ended, as soon as its keeper has written down how."""
+        with anyio.move_on_after(2 * ENDING_SECONDS):
+            pid = entry.record.pid
+            while entry.refresh() != "exited" and entry.record.pid == pid and self._is_current(entry):  # noqa: ASYNC110
+                await anyio.sleep(HEAR_SECONDS)
 
     def _ended(self, entry: Entry) -> None:
         if self._on_exit is not None and self.entries.get(entry.record.key) is entry:
@@ -249,6 +264,8 @@ class Supervisor:
                 log_max_bytes=request.log_max_bytes,
                 host=request.host,
                 port=port,
+                cwd=str(launch.cwd),
+                user=request.user,
                 environment=kept,
             )
             # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
@@ -256,7 +273,14 @@ class Supervisor:
                 child, record = await anyio.to_thread.run_sync(
                     self._spawn, launch, record, earlier.record if earlier else None
                 )
-                entry = self.entries[request.key] = Entry(record, child=child, ended=self._ended)
+                entry = self.entries[request.key] = Entry(
+                    record,
+                    self.folder.endings_path(token),
+                    child=child,
+                    process=find_process(record.pid, record.created, record.since_boot),
+                    starting=True,
+                    ended=self._ended,
+                )
                 self._watch(entry)
         except BaseException:
             if port is not None and self.entries.get(request.key) is earlier:
@@ -311,7 +335,9 @@ class Supervisor:
         self.folder.write(record)
         try:
             with new_log(self.folder.log_path(record.key)) as log:
-                child = launch.spawn(log, key=record.key, token=record.token)
+                spawned = launch.spawn(
+                    log, key=record.key, token=record.token, endings=self.folder.endings_path(record.token)
+                )
         except BaseException as error:
             if earlier is not None:
                 self.folder.write(earlier)
@@ -320,14 +346,16 @@ class Supervisor:
             if isinstance(error, OSError):
                 raise StoreError(f"the log of process {record.key!r} cannot be made: {error}") from error
             raise
-        birth = Birth.of(psutil.Process(child.pid))  # not reaped yet, so it is there even if it has ended
-        record = record.model_copy(update={"pid": child.pid, **asdict(birth)})
+        born = birth_of(spawned.pid) or {"created": time.time()}  # it has ended, and its keeper has seen that
+        record = record.model_copy(update={"pid": spawned.pid, **born})
+        if spawned.has_keeper:
+            record = record.model_copy(update=keeper_facts(spawned.child.pid))
         try:
             self.folder.write(record)
         except StoreError:
             # The intent is on disk, and the process carries its token: it is found again by that.
-            return child, record
-        return child, record
+            return spawned.child, record
+        return spawned.child, record
 
     # -- stop ----------------------------------------------------------------------------------------------
 
@@ -338,6 +366,7 @@ class Supervisor:
         try:
             tree = await anyio.to_thread.run_sync(ProcessTree.of, entry.record)
             killed = await end_tree(tree, number, timeout, poll=entry.refresh)
+            await self._hear_end(entry)
             if entry.refresh() == "exited":
                 entry.update(swept=True)
                 if entry.record.port is not None:
@@ -349,38 +378,6 @@ class Supervisor:
         return sorted(tree.members), killed
 
     # -- memory --------------------------------------------------------------------------------------------
-
-    def _load(self) -> dict[str, Entry]:
-        """Read the folder, find out what still runs. Blocks."""
-        self.folder.prepare()
-        records = list(self.folder.load())
-        unresolved = any(record.pid is None and record.exited_at is None for record in records)
-        bearers = all_bearers() if unresolved else {}
-        entries: dict[str, Entry] = {}
-        for record in records:
-            entry = entries[record.key] = Entry(record)
-            if record.exited_at is not None:
-                continue
-            if record.pid is None:
-                # The spawn was under way when Ostler died: the token tells whether it took place.
-                leader = leader_of(bearers.get(record.token, []))
-                if leader is None:
-                    entry.update(exited_at=datetime.now(UTC))
-                    continue
-                try:
-                    entry.update(pid=leader.pid, **asdict(Birth.of(leader)))
-                except psutil.Error:
-                    entry.update(exited_at=datetime.now(UTC))
-                    continue
-            seen, process = liveness(entry.record)
-            if seen is Liveness.ALIVE:
-                entry.process = process
-            elif process is not None:
-                entry.process = process  # a zombie, perhaps ours to reap
-                entry.refresh()
-            else:
-                entry.apply(Observation(seen))
-        return entries
 
     async def _look_after(self, *, with_adopted: bool) -> None:
         watched = [
@@ -449,6 +446,8 @@ class Supervisor:
             return  # stays dirty, and is tried again at the next look
         if entry.record is record:
             entry.dirty = False
+            if record.exited_at is not None:
+                await anyio.to_thread.run_sync(self.folder.forget_ending, record.token)
 
     def _is_busy(self, key: str) -> bool:
         return key in self._locks

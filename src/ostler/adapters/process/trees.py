@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +19,8 @@ from ostler.adapters.process.records import ProcessRecord
 
 KEY_VARIABLE = "OSTLER_PROCESS_KEY"
 TOKEN_VARIABLE = "OSTLER_PROCESS_TOKEN"  # noqa: S105 (the name of a variable)
+KEEPER_VARIABLE = "OSTLER_KEEPER_OF"
+"""Names, in the environment of a keeper, the token of its run."""
 
 BIRTH_TOLERANCE = 0.02
 """Seconds by which the readings of one process's birth may differ: two ticks of the kernel's clock."""
@@ -113,6 +115,35 @@ def liveness(record: ProcessRecord) -> tuple[Liveness, psutil.Process | None]:
     return Liveness.GONE, None
 
 
+def find_process(pid: int | None, created: float | None, since_boot: float | None) -> psutil.Process | None:
+    """Return the process with this pid and birth; None when it has ended, or another has its pid by now."""
+    if pid is None or created is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        is_same = Birth.of(process).is_same(Birth(created, since_boot))
+    except psutil.Error:
+        return None
+    return process if is_same and not is_gone(process) else None
+
+
+def keeper_of(record: ProcessRecord) -> psutil.Process | None:
+    """Return the keeper of `record` while it is there: it stays as long as anything of the run does."""
+    return find_process(record.keeper, record.keeper_created, record.keeper_since_boot)
+
+
+def successor_of(record: ProcessRecord) -> psutil.Process | None:
+    """Return the oldest process that the ended main process of `record` has left to its keeper; None: it left none."""
+    keeper = keeper_of(record)
+    if keeper is None:
+        return None
+    try:
+        left = [child for child in keeper.children() if child.pid != record.pid and not is_gone(child)]
+        return min(left, key=lambda child: child.create_time(), default=None)
+    except psutil.Error:
+        return None
+
+
 def all_bearers() -> dict[str, list[psutil.Process]]:
     """Return the processes that carry a token, oldest first, by token; looks at all processes of the machine."""
     found: dict[str, list[tuple[float, psutil.Process]]] = {}
@@ -140,36 +171,52 @@ def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
 
 @dataclass(slots=True)
 class ProcessTree:
-    """The processes of one run: the main one, its descendants, and all that carry the run's token.
+    """The processes of one run: what is below its keeper, its session, and all that carry its token.
 
     Attributes:
         token: the run's token.
         members: by pid; it only grows, so that a process whose parent died in between is still known.
         group: the process group of the run, where there are groups.
+        keeper: what adopts descendants whose parent has ended; no member.
     """
 
     token: str
     members: dict[int, psutil.Process]
     group: int | None
+    keeper: psutil.Process | None = None
 
     @classmethod
     def of(cls, record: ProcessRecord) -> "ProcessTree":
         """Collect the tree of `record`; looks at all processes of the machine."""
-        tree = cls(token=record.token, members={}, group=record.pid if os.name == "posix" else None)
+        group = record.pid if os.name == "posix" else None
+        tree = cls(token=record.token, members={}, group=group, keeper=keeper_of(record))
         state, main = liveness(record)
         if state is Liveness.ALIVE and main is not None:
             tree.members[main.pid] = main
+        elif group is not None and psutil.pid_exists(group) and not (main is not None and is_gone(main)):
+            tree.group = None  # the number is another's by now
         tree.grow()
         return tree
 
     def grow(self) -> None:
-        """Look again for descendants and bearers of the token."""
+        """Look again for descendants, members of the session and bearers of the token."""
         for process in all_bearers().get(self.token, []):
             self.members.setdefault(process.pid, process)
-        for process in list(self.members.values()):
+        for process in self._of_session():
+            self.members.setdefault(process.pid, process)
+        for process in (*self.members.values(), *([] if self.keeper is None else [self.keeper])):
             with contextlib.suppress(psutil.Error):
                 for child in process.children(recursive=True):
                     self.members.setdefault(child.pid, child)
+
+    def _of_session(self) -> Iterator[psutil.Process]:
+        """Yield the processes of the run's session; its number is nobody else's while one of them is there."""
+        if sys.platform == "win32" or self.group is None:
+            return
+        for pid in psutil.pids():
+            with contextlib.suppress(OSError, psutil.Error):
+                if os.getsid(pid) == self.group:
+                    yield psutil.Process(pid)
 
     def survivors(self) -> list[psutil.Process]:
         """Return the members that have not ended."""

@@ -1,0 +1,189 @@
+"""The keeper: the small parent of one program, which outlives the server and writes down how the program ended.
+
+It is run as a script (`python -I -S keeper.py KEY`) and imports nothing of Ostler, so that it is small and starts in a
+few milliseconds. It is the program's parent, so that an exit status is not lost with the server; on Linux it is the
+"child subreaper" of all that descends from it, so that what daemonises stays below it; and it holds the other end of
+the program's standard input or terminal. It ends when nothing of the program is left.
+
+From its standard input it reads one marshalled dict (`Order`), to its standard output it writes `pid N` or
+`errno N`; its standard error is the program's log.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # typing's own would take 3 MB and as many milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+ENDINGS_KEPT = 64
+"""Endings of adopted descendants that are written down; of more the rest is not of interest."""
+
+_PR_SET_CHILD_SUBREAPER = 36
+_CHUNK = 65536
+
+
+def main() -> None:
+    """Spawn the program, report, and stay until all of it is gone."""
+    order: Mapping[str, Any] = marshal.loads(sys.stdin.buffer.read())  # noqa: S302 (from the server, its parent)
+    _adopt_descendants()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down
+    terminal = -1
+    if order["stdin"] == "tty":
+        terminal, given = os.openpty()
+        _size(terminal)
+    elif order["stdin"] == "pipe":
+        given, _held = os.pipe()
+    else:
+        given = os.open(os.devnull, os.O_RDONLY)
+    failure, failing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(order, given, is_terminal=terminal >= 0)
+        except OSError as error:
+            os.write(failing, b"%d" % (error.errno or 0))
+        finally:
+            os._exit(127)
+    os.close(failing)
+    os.close(given)
+    refused = os.read(failure, 16)
+    os.close(failure)
+    os.write(1, b"errno " + refused if refused else b"pid %d" % pid)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    log = os.dup(2) if terminal >= 0 else -1
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    os.chdir("/")
+    endings = _Endings(pid, order["endings"])
+    if terminal >= 0:
+        signal.signal(signal.SIGCHLD, endings.reap_all)
+        endings.reap_all(signal.SIGCHLD, None)
+        _copy(terminal, log)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        while endings.reap():
+            pass
+    except ChildProcessError:
+        return  # `_held` was open until here: the program's input has not ended before
+
+
+def _adopt_descendants() -> None:
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        import ctypes  # noqa: PLC0415 (there alone)
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return
+
+
+def _become(order: Mapping[str, Any], given: int, *, is_terminal: bool) -> None:
+    """Turn this new process into the program.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if is_terminal:
+        if order["uid"] is not None:
+            os.fchown(given, order["uid"], -1)
+        os.login_tty(given)
+    else:
+        os.setsid()
+        os.dup2(given, 0)
+        os.dup2(2, 1)
+    for name in ("SIGPIPE", "SIGXFSZ", "SIGXFZ"):
+        if hasattr(signal, name):  # ignored by this interpreter, and that would be handed down
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    if order["uid"] is not None:
+        os.setgroups(order["groups"])
+        os.setgid(order["gid"])
+        os.setuid(order["uid"])
+    os.chdir(order["cwd"])
+    os.execve(order["argv"][0], order["argv"], order["env"])  # noqa: S606 (no shell is what is wanted)
+
+
+class _Endings:
+    """Reaps, and writes down the end of the program and, from then on, of what it left."""
+
+    def __init__(self, main_pid: int, path: str) -> None:
+        self._main_pid = main_pid
+        self._path = path
+        self._has_ended = False
+        self._written = 0
+
+    def reap(self, options: int = 0) -> bool:
+        """Reap one that has ended, waiting for it unless WNOHANG is among `options`; False when there is none.
+
+        Raises:
+            ChildProcessError: nothing is left to wait for.
+        """
+        pid, status = os.waitpid(-1, options)
+        if pid == 0:
+            return False
+        self._has_ended = self._has_ended or pid == self._main_pid
+        if self._has_ended and self._written < ENDINGS_KEPT:
+            self._written += 1
+            self._write(f"{pid} {os.waitstatus_to_exitcode(status)} {time.time():.3f}\n")
+        return True
+
+    def reap_all(self, number: int, frame: object) -> None:
+        """Handle SIGCHLD."""
+        del number, frame
+        try:
+            while self.reap(os.WNOHANG):
+                pass
+        except ChildProcessError:
+            return
+
+    def _write(self, line: str) -> None:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.write(descriptor, line.encode())
+            os.close(descriptor)
+        except OSError:
+            return  # a full disk: the status is lost, the processes are looked after
+
+
+def _copy(terminal: int, log: int) -> None:
+    """Copy what is written to the terminal into the log until nobody has the terminal open."""
+    while True:
+        try:
+            data = os.read(terminal, _CHUNK)
+        except OSError:  # EIO: no process has it open any more
+            break
+        if not data:
+            break
+        while data:
+            try:
+                data = data[os.write(log, data) :]
+            except OSError:
+                break  # a full disk must not stop the program
+    os.close(terminal)
+    os.close(log)
+
+
+def _size(terminal: int) -> None:
+    import fcntl  # noqa: PLC0415 (for terminals alone)
+    import struct  # noqa: PLC0415
+    import termios  # noqa: PLC0415
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+
+
+def _stay(number: int, frame: object) -> None:
+    """Go on: the program gets its signals itself, and its end must be seen."""
+    del number, frame
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What the keeper of each program is for: an input that stays open, exit codes that outlive the server, daemons."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+from tests.adapters.test_process_adoption import start_and_kill_the_server
+
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from support.processes import process_server, start_arguments
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.realtime,
+    pytest.mark.usefixtures("nothing_left"),
+    pytest.mark.skipif(os.name != "posix", reason="there are no keepers on Windows"),
+]
+
+WATCHER = "import sys; print('watching'); sys.stdin.read(); print('my input has ended')"
+
+
+async def test_the_input_stays_open_also_over_the_death_of_the_server(state_dir: Path) -> None:
+    root = state_dir / "p"
+    [started] = start_and_kill_the_server(root, start_arguments("css", WATCHER, ready={"log": "watching"}))
+    async with process_server(root) as server:
+        assert (await server.call("status", key="css"))["pid"] == started["pid"]
+        await server.until_logged("css", "watching")
+        await anyio.sleep(0.3)  # long enough for a watcher that reads an ended input
+        assert (await server.call("status", key="css"))["state"] == "running"
+        assert (await server.call("stop", key="css"))["signal"] == "SIGTERM"
+
+
+async def test_input_and_output_may_be_nothing_or_a_terminal(state_dir: Path) -> None:
+    script = "import os, sys; print([os.isatty(n) for n in (0, 1, 2)]); print(repr(sys.stdin.read(5)))"
+    async with process_server(state_dir / "p") as server:
+        await server.start("none", script, stdin="null")
+        await server.until_logged("none", "''")
+        await server.start("tty", "import os; print([os.isatty(n) for n in (0, 1, 2)]); open('/dev/tty')", stdin="tty")
+        ended = await server.until("tty", lambda answer: answer["state"] == "exited")
+        assert ended["exitCode"] == 0
+        assert (await server.call("logs", key="tty"))["lines"] == ["[True, True, True]"]
+
+
+async def test_what_python_prints_is_in_the_log_at_once(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    words = ["-S", "-c", "import time; print('ready'); time.sleep(300)"]
+    async with process_server(state_dir / "p") as server:
+        await server.start("app", command="{python}", args=words, ready={"log": "^ready$", "timeout": 20})
+        await server.call("stop", key="app")
+
+
+@pytest.mark.parametrize(("ending", "wanted"), [("sys.exit(7)", (7, None)), ("os.abort()", (None, "SIGABRT"))])
+async def test_an_exit_while_nobody_looked_is_known(
+    state_dir: Path, ending: str, wanted: tuple[int | None, str | None]
+) -> None:
+    root = state_dir / "p"
+    flag = state_dir / "go"
+    script = f"import os, sys, time\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.01)\n{ending}"
+    [started] = start_and_kill_the_server(root, start_arguments("job", script))
+    process = psutil.Process(started["pid"])
+    flag.touch()
+    process.wait(20)
+    async with process_server(root) as server:
+        status = await server.call("status", key="job")
+        assert (status["state"], status["adopted"]) == ("exited", True)
+        assert (status.get("exitCode"), status.get("signal")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("raise SystemExit('DATABASE_URL is missing')", "DATABASE_URL is missing"), ("print('done')", "'completed'")],
+)
+async def test_what_ends_at_once_was_not_started(state_dir: Path, script: str, said: str) -> None:
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("app", script, startSeconds=10))
+        assert "after its start" in text
+        assert said in text
+
+
+async def test_without_a_time_of_its_own_a_short_job_is_no_failure(state_dir: Path) -> None:
+    arguments = {"key": "job", "command": "true", "cwd": "/"}
+    async with process_server(state_dir / "p") as server:
+        answer = await server.call("start", **arguments)
+        assert (answer["state"], answer["exitCode"]) == ("exited", 0)
+        assert "exited with code 1" in await server.fail("start", **{**arguments, "command": "false"})
+
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.environ.clear()
+os.execve(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(300)'], {})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(state_dir: Path) -> None:
+    """It has another session, another parent, and nothing of ours in its environment."""
+    root = state_dir / "p"
+    [started] = start_and_kill_the_server(root, start_arguments("daemon", DAEMON, startSeconds=1))
+    assert started["state"] == "running"
+    daemon = psutil.Process(started["pid"])
+    assert "time.sleep(300)" in daemon.cmdline()[-1]
+    async with process_server(root) as server:
+        assert (await server.call("status", key="daemon"))["state"] == "running"
+        assert (await server.call("stop", key="daemon"))["pids"] == [daemon.pid]
+        assert not daemon.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+async def test_what_a_killed_program_left_is_ended_by_its_next_start(state_dir: Path) -> None:
+    script = f"import subprocess, time\nsubprocess.Popen([{sys.executable!r}, '-S', '-c', {DAEMON!r}]).wait()\n"
+    script += "print('up'); time.sleep(300)"
+    async with process_server(state_dir / "p") as server:
+        first = await server.start("db", script, ready={"log": "up"})
+        [worker] = [
+            child
+            for child in psutil.Process(psutil.Process(first["pid"]).ppid()).children(recursive=True)
+            if "".join(child.cmdline()[-1:]).removeprefix("import time; ") == "time.sleep(300)"
+        ]
+        os.kill(first["pid"], signal.SIGKILL)
+        await server.until("db", lambda answer: answer["state"] == "exited")
+        assert worker.is_running()
+        await server.start("db", script, ready={"log": "up"})
+        assert not worker.is_running()
+        await server.call("stop", key="db")
