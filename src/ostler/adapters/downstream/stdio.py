@@ -121,8 +121,9 @@ async def stdio_transport(
 async def _found(entry: ServerEntry, env: dict[str, str], environments: Environments) -> tuple[str, dict[str, str]]:
     if entry.cwd is not None and not await anyio.Path(entry.cwd).is_dir():
         raise ConnectFailedError(f"its folder (cwd) {entry.cwd!r} does not exist")
-    fallback = None if "PATH" in entry.env else await environments.base()
-    program, found_env = find_program(entry.command, env, fallback)
+    program, found_env = find_program(entry.command, env)
+    if program is None and "PATH" not in entry.env:
+        program, found_env = find_program(entry.command, env, await environments.base())
     if program is None and entry.cwd is not None:
         program = shutil.which(str(Path(entry.cwd) / entry.command))
     if program is None:

@@ -32,6 +32,10 @@ _KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_
 """All that Ostler's own interpreter may need to run the keeper; the program's environment may hold secrets."""
 
 
+class ProgramNotFoundError(OperationError):
+    """The program is in no folder of PATH."""
+
+
 class Child(subprocess.Popen[bytes]):
     """A spawned process that may outlive this object, and this Ostler."""
 
@@ -311,7 +315,7 @@ def _program(
         return str(cwd / found), extended
     if word in ("python", "python3"):
         return sys.executable, env
-    raise OperationError(
+    raise ProgramNotFoundError(
         f"command not found: {word!r} is in no folder of PATH; {searched(env)}",
         next_actions=("install it, give its whole path, or set PATH in env",),
     )

@@ -16,7 +16,7 @@ from ostler.adapters.process.contract import Probe, StartRequest, StartResult, S
 from ostler.adapters.process.endings import end_tree
 from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
-from ostler.adapters.process.launch import Child, Launch, probe_with_port, request_digest
+from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log, rotate
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
@@ -246,12 +246,8 @@ class Supervisor:
                         await self._end(earlier, graceful_signal(earlier.record.stop_signal), FAILED_START_GRACE)
         port = await self._choose_port(request, earlier)
         try:
-            base = await self._environments.base()
             kept = environment if environment is not None else earlier.record.environment if earlier else None
-            inherited = base if kept is None else kept
-            launch = await anyio.to_thread.run_sync(
-                lambda: Launch.of(request, port=port, inherited=inherited, fallback=base), abandon_on_cancel=True
-            )
+            launch = await self._launch(request, port, kept)
             token = secrets.token_hex(16)
             record = ProcessRecord(
                 key=request.key,
@@ -287,6 +283,19 @@ class Supervisor:
                 self.ports.release(port)
             raise
         return self.entries[request.key], False
+
+    async def _launch(self, request: StartRequest, port: int | None, kept: Mapping[str, str] | None) -> Launch:
+        """Return what is to be run; a login shell is asked for its environment only where that is needed."""
+        inherited = await self._environments.base() if kept is None else kept
+        try:
+            return await anyio.to_thread.run_sync(
+                lambda: Launch.of(request, port=port, inherited=inherited), abandon_on_cancel=True
+            )
+        except ProgramNotFoundError:
+            fallback = await self._environments.base()
+            return await anyio.to_thread.run_sync(
+                lambda: Launch.of(request, port=port, inherited=inherited, fallback=fallback), abandon_on_cancel=True
+            )
 
     async def _join(self, entry: Entry, request: StartRequest) -> None:
         record = entry.record

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -143,12 +143,19 @@ class Reception:
                     outgoing.finish(encode_line("bye", reason=self._ending))
                 try:
                     with client_of(hello) as client:
-                        if self._hosted.joined is not None:
-                            await self._hosted.joined(client.environment)
+                        await self._welcome(client.environment)
                         await server.run(incoming, outgoing, options)
                 finally:
                     del self._open[outgoing]
         logger.info("a %s left", hello.get("client", "client"))
+
+    async def _welcome(self, environment: Mapping[str, str] | None) -> None:
+        if self._hosted.joined is None:
+            return
+        try:
+            await self._hosted.joined(environment)
+        except Exception:  # boundary: what the application makes of a client's environment must not keep it out
+            logger.exception("a client's environment could not be used")
 
     async def _hand_over(self, stream: SocketStream, version: str, evidence: dict[str, str]) -> None:
         if not self._may_hand_over:
