@@ -1,0 +1,55 @@
+"""What other programs are handed of Ostler: the bundle, the plugin and its skill are true to the code."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand
+from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.faces.bridge.version import VERSION
+from ostler.faces.mcp.toolbox import TOOLS
+
+ROOT = Path(__file__).parent.parent
+
+
+def read(path: str) -> Any:
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_every_version_is_the_project_s() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    plugin, bundle = read(".claude-plugin/plugin.json"), read("packaging/mcpb/manifest.json")
+    assert {project["version"], plugin["version"], bundle["version"]} == {VERSION}
+    assert project["license"] == plugin["license"] == bundle["license"]
+
+
+def test_the_bundle_and_the_plugin_start_the_bridge() -> None:
+    bundle = load_mcp_json(
+        (ROOT / "packaging/mcpb/manifest.json").read_text(), {}, file="manifest.json", workspace=ROOT
+    )
+    assert [finding.rule for finding in bundle.errors] == ["reserved-name"]  # it describes Ostler itself
+    plugin = read(".claude-plugin/plugin.json")["mcpServers"]["ostler"]
+    assert [plugin["command"], *plugin["args"]][-2:] == ["ostler", "serve"]
+    text, problems = expand("${__dirname}/x", Surroundings({}, ROOT), frozenset({"mcpb"}), unexpected)
+    assert (text, [one.problem for one in problems]) == (f"{ROOT}/x", [""])
+    assert (ROOT / read("packaging/mcpb/manifest.json")["server"]["entry_point"]).is_file()
+
+
+def unexpected(resolved: Resolved, text: str) -> None:
+    raise AssertionError(text, resolved)
+
+
+def test_the_skill_names_tools_and_classes_that_exist() -> None:
+    text = (ROOT / "skills" / "ostler" / "SKILL.md").read_text(encoding="utf-8")
+    _, front, body = text.split("---", 2)
+    assert set(yaml.safe_load(front)) == {"name", "description"}
+    named = set(re.findall(r"`([a-z-]+(?:_[a-z]+)*)`", body))
+    tools = {tool.name: tool for tool in TOOLS}
+    arguments = {name for tool in tools.values() for name in tool.tool().input_schema.get("properties", {})}
+    classes = {path.stem for path in (ROOT / "serviceclasses").glob("*.yaml")}
+    assert named - tools.keys() - classes - arguments == set()
+    assert {"serviceclass_list", "service_create", "service_delete"} <= named
