@@ -126,7 +126,10 @@ class ServiceManager:
         with anyio.move_on_after(self._shutdown_timeout) as scope:
             instances = self._parts.instances()
             for instance in instances:
-                instance.cancel_operation("the server is shutting down", grace=ANSWER_GRACE)
+                if self.stop_on_exit or not instance.record.persist:
+                    instance.cancel_operation("the server is shutting down", grace=ANSWER_GRACE)
+                else:
+                    instance.interrupt_operation(grace=ANSWER_GRACE)
             for instance in instances:
                 await instance.wait_idle()
             leaving = [i for i in self._parts.instances() if (self.stop_on_exit or not i.record.persist)]

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import (
+    DRIVER_UNREACHABLE,
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
+    NOT_VERIFIED,
     STOP_NOT_SENT,
     UNKNOWN_OUTCOME,
     UNREADABLE_CLASS,
@@ -35,7 +37,8 @@ _REASONS = {
     "stop-interrupted": "its stop was interrupted, so it may still be there",
     "start-failed": "its start failed, and was cleaned up",
     "gone": "it was running, and is not there any more",
-    "driver-unreachable": "the server that drives it cannot be asked",
+    DRIVER_UNREACHABLE: "the server that drives it cannot be asked",
+    NOT_VERIFIED: "the server that drives it did not say whether it runs; it is asked again",
     "adopted-unverified": "it is taken for running, as its class says (onUnknown: adopt); nothing has verified it",
     UNREADABLE_CLASS: "its class was stored by another version of Ostler",
 }

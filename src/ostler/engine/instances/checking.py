@@ -49,7 +49,7 @@ class HealthCheck:
             judge(service, call, response)
             evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
         except ServerUnavailableError as error:
-            service.set_vitals(checked_at=service.runtime.clock.now(), evidence=error.summary)
+            service.set_vitals(evidence=error.summary)  # nothing was checked: its age goes on
             service.set_reachability(Reachability.UNREACHABLE)
             return
         except OstlerError as error:

@@ -31,6 +31,7 @@ from ostler.model.states import HealthStatus, ServiceState, Transition
 logger = logging.getLogger(__name__)
 
 _CANCELLING = (OperationKind.STOP, OperationKind.DELETE)
+_LEAVING = "the server is shutting down"
 _CANCELLABLE = (OperationKind.START, OperationKind.RESTART, OperationKind.VERIFY)
 
 
@@ -187,6 +188,15 @@ class ServiceInstance(InstanceState):
         if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way is wanted all the more
             self._current.cancel(reason, grace=grace)
 
+    def interrupt_operation(self, *, grace: float) -> None:
+        """Leave the operation under way, or about to begin, to the next run of the server."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.error = SupersededError(f"{pending.kind.value} not begun: {_LEAVING}", service=self.name)
+            pending.release()
+        if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way may end
+            self._current.interrupt(grace=grace)
+
     async def wait_idle(self) -> None:
         """Return when no operation is under way or about to begin."""
         while self._controlled:
@@ -284,6 +294,9 @@ class ServiceInstance(InstanceState):
             with anyio.CancelScope() as scope:
                 operation.enter(scope)
                 await self._run(operation)
+            if scope.cancelled_caught and operation.is_interrupted:
+                await self._keep_open(operation)
+                return
             outcome = OperationOutcome.SUCCEEDED
             if scope.cancelled_caught:
                 outcome = OperationOutcome.CANCELLED
@@ -307,10 +320,19 @@ class ServiceInstance(InstanceState):
             self._settle_after_bug(error)
         finally:
             if outcome is OperationOutcome.INTERRUPTED:  # the server is going away: recovery resolves it
-                operation.end(outcome, self._clock.now(), error=SupersededError("the server is shutting down"))
+                operation.end(outcome, self._clock.now(), error=SupersededError(_LEAVING, service=self.name))
                 operation.record = replace(operation.record, outcome=None, finished_at=None)
                 operation.release()
         await self._finish(operation, outcome, error)
+
+    async def _keep_open(self, operation: Operation) -> None:
+        """Make durable what is known of an operation that the next run goes on with."""
+        if operation.submitted:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self.commit(operation)
+            except StoreError as error:  # what is stored says less, and is as true
+                logger.warning("%s", error)
 
     async def _finish(self, operation: Operation, outcome: OperationOutcome, error: OstlerError | None) -> None:
         if not operation.message and error is None:

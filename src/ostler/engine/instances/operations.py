@@ -32,6 +32,7 @@ class Operation:
         done_steps: steps of the operation that it resumes which need not be done again.
         submitted: it was given to the store, so that its end has to be told as well.
         committed: the store has it.
+        is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         changed: whether anything had to be done.
         message: one sentence about the end.
         error: why it failed; each who waits gets an error of their own, equal to it.
@@ -78,6 +79,7 @@ class Operation:
         self.error: OstlerError | None = None
         self.cancel_reason = ""
         self.submitted = self.committed = False
+        self.is_interrupted = False
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._critical: anyio.CancelScope | None = None
@@ -140,22 +142,36 @@ class Operation:
         elif self._scope is not None:
             self._scope.cancel()
 
+    def interrupt(self, *, grace: float = ANSWER_GRACE) -> None:
+        """End here and now, as at a crash, without cleaning up: the next run of the server goes on with it.
+
+        Args:
+            grace: seconds to wait for the answer of a call under way that says what was started.
+        """
+        if self.cancel_reason or self._done.is_set():
+            return
+        self.is_interrupted = True
+        if self._critical is not None:
+            self._critical.deadline = min(self._critical.deadline, anyio.current_time() + grace)
+        elif self._scope is not None:
+            self._scope.cancel()
+
     def enter(self, scope: anyio.CancelScope) -> None:
         """Take `scope` as the one that `cancel` ends."""
         self._scope = scope
-        if self.cancel_reason:
+        if self.cancel_reason or self.is_interrupted:
             scope.cancel()
 
     def enter_critical(self, scope: anyio.CancelScope) -> None:
         """A call whose answer is needed to clean up is under way in the shielded `scope`."""
         self._critical = scope
-        if self.cancel_reason:
+        if self.cancel_reason or self.is_interrupted:
             scope.deadline = min(scope.deadline, anyio.current_time() + ANSWER_GRACE)
 
     def leave_critical(self) -> None:
         """The critical call is over; a cancellation that came meanwhile takes effect now."""
         self._critical = None
-        if self.cancel_reason and self._scope is not None:
+        if (self.cancel_reason or self.is_interrupted) and self._scope is not None:
             self._scope.cancel()
 
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:

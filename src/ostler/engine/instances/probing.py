@@ -58,7 +58,11 @@ def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse
 
 
 async def find(service: InstanceState) -> bool | None:
-    """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: unknown."""
+    """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: no such tool.
+
+    Raises:
+        OstlerError: the tool could not be asked, or did not say.
+    """
     spec = service.service_class.tools.find
     if spec is None:
         return None
@@ -67,7 +71,9 @@ async def find(service: InstanceState) -> bool | None:
             service, planned_call(service, "find", spec, 10.0), not_before=anyio.current_time() - _FRESH
         )
     except ToolFailedError as miss:
-        return None if miss.is_refusal else False
+        if miss.is_refusal:
+            raise
+        return False
     start_outputs = service.service_class.tools.start.outputs
     taken = {key: value for key, value in answer.outputs.items() if key in start_outputs}
     held = dict(service.record.step_outputs)

@@ -14,3 +14,9 @@ NOT_VERIFIABLE = "not-verifiable"
 
 NO_STOP_PLAN = "no-stop-plan"
 """It runs, and its stop tool needs what a crash lost: `service_start` with `adopt` gives it."""
+
+DRIVER_UNREACHABLE = "driver-unreachable"
+"""The server that drives it cannot be asked."""
+
+NOT_VERIFIED = "not-verified"
+"""The server that drives it was asked whether it is there, and did not say; it is asked again."""

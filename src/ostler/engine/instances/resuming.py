@@ -9,9 +9,7 @@ import anyio
 from ostler.engine.instances.calling import probe
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
-from ostler.engine.instances.reasons import (
-    UNKNOWN_OUTCOME,
-)
+from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
 from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, refuse_unreadable, restart
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call
@@ -19,11 +17,15 @@ from ostler.engine.instances.stopping import clear_leftover, take_down
 from ostler.engine.instances.verification import adopt_unverified
 from ostler.model.errors import (
     ArgumentError,
+    BadResponseError,
+    ConnectionLostError,
+    DownstreamError,
     OperationError,
     OstlerError,
     ServerUnavailableError,
     TemplateError,
     ToolFailedError,
+    ToolTimeoutError,
 )
 from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
@@ -62,9 +64,9 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
     operation.step = "verify"
     try:
         there, evidence = await _look(service, old)
-    except ServerUnavailableError as error:
-        _lose_sight(service, operation, error)
-        return
+    except DownstreamError as error:
+        _lose_sight(service, error)
+        raise
     if _was_cleaning_up(old):
         await _finish_cleanup(service, operation, old)
     operation.changed = True
@@ -81,11 +83,14 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
         raise
 
 
-def _lose_sight(service: InstanceState, operation: Operation, error: ServerUnavailableError) -> None:
-    service.set_reachability(Reachability.UNREACHABLE)
+def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
+    """Nothing was learnt: it is looked at again, and nothing is sent until then."""
+    is_away = isinstance(error, ServerUnavailableError)
+    if is_away:
+        service.set_reachability(Reachability.UNREACHABLE)
     if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
-        service.report(Transition.VERIFICATION_LOST, reason="driver-unreachable", error=error)
-    operation.message = f"service {service.name} cannot be verified now: {error.summary}"
+        reason = DRIVER_UNREACHABLE if is_away else NOT_VERIFIED
+        service.report(Transition.VERIFICATION_LOST, reason=reason, error=error)
 
 
 async def _begin_again(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
@@ -207,7 +212,7 @@ async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | No
     What is not there is looked for again as long as a call that was cut off may still be under way elsewhere.
 
     Raises:
-        ServerUnavailableError: the driving server cannot be asked now.
+        DownstreamError: the driving server cannot be asked now, or does not answer.
     """
     until = _under_way_until(service, old)
     while True:
@@ -249,6 +254,9 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
             return await _look_once(service)
         except ServerUnavailableError:
             raise
+        except (ConnectionLostError, ToolTimeoutError, BadResponseError):  # no answer: that shows nothing
+            if attempt >= LOOK_ATTEMPTS:
+                raise
         except OstlerError as error:
             if attempt >= LOOK_ATTEMPTS or not (error.retryable or isinstance(error, ToolFailedError)):
                 return None, f"{error.tool or error.step} cannot tell: {error.summary}"
@@ -258,7 +266,11 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
     """Ask `find`, which knows what exists, else `status`; a `healthCheck` only proves that something is there."""
     tools = service.service_class.tools
-    found = await find(service)
+    refusal: ToolFailedError | None = None
+    try:
+        found = await find(service)
+    except ToolFailedError as error:
+        found, refusal = None, error
     if found is not None:
         return found, "find"
     asked = "its class has no find or status tool"
@@ -280,6 +292,8 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
             asked = f"its {step} tool fails, which is no proof"
             continue
         return True, step
+    if refusal is not None:
+        raise refusal
     return None, asked
 
 

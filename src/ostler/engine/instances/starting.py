@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -39,7 +39,8 @@ async def start(service: InstanceState, operation: Operation) -> None:
         return
     refuse_unreadable(service)
     if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
-        await verify(service, operation)  # it may be running: what is not verified yet is not stopped first
+        with suppress(OstlerError):  # it may be running: what is not verified yet is not stopped first
+            await verify(service, operation)
         if service.state.is_up:
             service.set_record(desired=DesiredState.RUNNING)
             return

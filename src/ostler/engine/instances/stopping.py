@@ -6,12 +6,14 @@ import anyio
 
 from ostler.engine.instances.calling import probe, run_call
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find
+from ostler.engine.instances.probing import find, is_alive
 from ostler.engine.instances.reasons import STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
+    ConnectionLostError,
+    DownstreamError,
     OperationError,
     OperationTimeoutError,
     OstlerError,
@@ -85,7 +87,7 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
                 f"service_delete {service.name} with abandon=true forgets it",
             )
             try:
-                await _run_stop_plan(service, operation, plan)
+                await _run_through_losses(service, operation, plan)
             except ToolFailedError:
                 if not await _has_moved(service):
                     raise
@@ -148,6 +150,35 @@ async def _run_stop_plan(
             if call.step == "stop":
                 raise
             service.note(f"{call.step} failed; stopping all the same: {error.summary}")
+
+
+async def _run_through_losses(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
+    """Run the stop plan; when the driving server dies in it, find out what it did as after a crash."""
+    policy = service.service_class.config.on_unknown
+    while True:
+        try:
+            await _run_stop_plan(service, operation, plan)
+        except ConnectionLostError as error:
+            there = await _look_when_back(service)
+            if there is False:
+                service.note(f"the connection was lost during the stop, and the service is gone: {error.summary}")
+                return
+            if there is None and policy not in ("retry", "compensate"):
+                raise
+            service.note(f"the connection was lost during the stop: stopping it again ({error.summary})")
+        else:
+            return
+
+
+async def _look_when_back(service: InstanceState) -> bool | None:
+    """Return whether it is there, as soon as the driving server can be asked; None when nothing can show it."""
+    while True:
+        try:
+            return await is_alive(service)
+        except DownstreamError:
+            await anyio.sleep(_SERVER_AWAY_PAUSE)
+        except OstlerError:
+            return None
 
 
 async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
@@ -252,7 +283,10 @@ async def _derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | N
     """
     if service.vitals.unreadable is not None:
         return None
-    found = await find(service)
+    try:
+        found = await find(service)
+    except ToolFailedError:  # it did not say: what is known may be enough
+        found = None
     if found is False:
         return ()
     try:

@@ -2,7 +2,14 @@
 
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, is_alive
-from ostler.engine.instances.reasons import NO_STOP_PLAN, NOT_VERIFIABLE, UNKNOWN_OUTCOME, UNREADABLE_CLASS
+from ostler.engine.instances.reasons import (
+    DRIVER_UNREACHABLE,
+    NO_STOP_PLAN,
+    NOT_VERIFIABLE,
+    NOT_VERIFIED,
+    UNKNOWN_OUTCOME,
+    UNREADABLE_CLASS,
+)
 from ostler.engine.instances.state import InstanceState
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError
 from ostler.model.states import Reachability, ServiceState, Transition
@@ -10,21 +17,23 @@ from ostler.rules.answers.extraction import render_outputs
 
 
 async def verify(service: InstanceState, operation: Operation) -> None:
-    """Find out whether the service is there, by its status, healthCheck or find tool; change nothing outside."""
+    """Find out whether the service is there, by its status, healthCheck or find tool; change nothing outside.
+
+    Raises:
+        OstlerError: nothing was learnt; what was not known before is unreachable, with the reason.
+    """
     operation.step = "verify"
     try:
         alive = await is_alive(service)
     except ServerUnavailableError as error:
         service.set_reachability(Reachability.UNREACHABLE)
         if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
-            service.report(Transition.VERIFICATION_LOST, reason="driver-unreachable", error=error)
-        operation.message = f"service {service.name} cannot be verified now: {error.summary}"
-        return
+            service.report(Transition.VERIFICATION_LOST, reason=DRIVER_UNREACHABLE, error=error)
+        raise
     except OstlerError as error:
-        if service.state is ServiceState.UNREACHABLE:
-            service.report(Transition.HELD, reason="not-verified", error=error)
-        operation.message = f"service {service.name} could not be verified: {error.summary}"
-        return
+        if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            service.report(Transition.VERIFICATION_LOST, reason=NOT_VERIFIED, error=error)
+        raise
     operation.message = await _conclude(service, alive)
 
 

@@ -2,14 +2,14 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
 
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import NOT_VERIFIABLE, STOP_NOT_SENT
+from ostler.engine.instances.reasons import NOT_VERIFIABLE
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.model.errors import OperationError, OstlerError
@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 VERIFY_CONCURRENCY = 32
 """Services verified at once after a restart."""
 
-_ASK_AGAIN = 5.0
-"""Seconds until a server that is connected, but did not take the question, is asked again."""
+_LOOK_FIRST = 2.0
+"""Seconds until a server that is connected, but did not say what became of a service, is asked again; then doubled."""
+
+_LOOK_MAX = 60.0
 
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 """States in which a start was to come by itself."""
@@ -40,6 +42,9 @@ class Recovery:
         self._promised: set[str] = set()
         self._restored: list[ServiceInstance] = []
         self._orphaned: list[OperationRecord] = []
+        self._looks: dict[str, anyio.CancelScope] = {}
+        """By instance: the look that is to come."""
+        self._attempts: dict[str, int] = {}
         self.finished = anyio.Event()
 
     def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
@@ -119,29 +124,43 @@ class Recovery:
         self.finished.set()
 
     def server_is_back(self, instance: ServiceInstance) -> None:
-        """The server that drives `instance` is connected again: verify what could not be."""
+        """The server that drives `instance` is connected again: look now for what was not known."""
+        if look := self._looks.pop(instance.id, None):
+            look.cancel()
+        self._attempts.pop(instance.id, None)
         group = self._runtime.task_group
-        if instance.state is not ServiceState.UNREACHABLE or instance.operation is not None or group is None:
-            return
-        operation = self._first_step(instance) or instance.request(
-            OperationKind.VERIFY, reason="driving server is back"
-        )
-        group.start_soon(self._after_verification, instance, operation.wait)
+        if group is not None and self._is_to_be_looked_at(instance):
+            group.start_soon(self._look, instance)
 
     def operation_ended(self, instance: ServiceInstance) -> None:
-        """No operation of `instance` is under way any more: its server may have come back before it was missed."""
+        """No operation of `instance` is under way any more: when nothing is known of it still, look again later."""
+        if not self._is_to_be_looked_at(instance):
+            self._attempts.pop(instance.id, None)
+            return
         group = self._runtime.task_group
-        missed = instance.state is ServiceState.UNREACHABLE and instance.status.reason == STOP_NOT_SENT
-        if missed and group is not None and self._can_ask(instance):
-            group.start_soon(self._ask_again, instance)
+        if group is not None and instance.id not in self._looks and self._can_ask(instance):
+            attempt = self._attempts[instance.id] = self._attempts.get(instance.id, 0) + 1
+            self._looks[instance.id] = scope = anyio.CancelScope()
+            group.start_soon(self._look_later, instance, scope, min(_LOOK_FIRST * 2 ** (attempt - 1), _LOOK_MAX))
 
-    async def _ask_again(self, instance: ServiceInstance) -> None:
-        await anyio.sleep(_ASK_AGAIN)
-        self.server_is_back(instance)
+    def _is_to_be_looked_at(self, instance: ServiceInstance) -> bool:
+        """Whether looking could still show what became of the service."""
+        if instance.vitals.removed or instance.vitals.unreadable is not None or instance.operation is not None:
+            return False
+        return instance.state is ServiceState.UNREACHABLE
 
-    async def _after_verification(self, instance: ServiceInstance, wait: Callable[[], Awaitable[None]]) -> None:
+    async def _look_later(self, instance: ServiceInstance, scope: anyio.CancelScope, pause: float) -> None:
+        with scope:
+            await anyio.sleep(pause)
+        if self._looks.get(instance.id) is scope:
+            del self._looks[instance.id]
+            if self._is_to_be_looked_at(instance):
+                await self._look(instance)
+
+    async def _look(self, instance: ServiceInstance) -> None:
+        operation = self._first_step(instance) or instance.request(OperationKind.VERIFY, reason="looking again")
         try:
-            await wait()
+            await operation.wait()
             await self._follow_up(instance)
         except OstlerError as error:
             logger.warning("verification of %r: %s", instance.name, error)
@@ -179,8 +198,6 @@ class Recovery:
         if instance.state.is_up:
             self._health.watch(instance, spread=True)
         if instance.state is ServiceState.UNREACHABLE:
-            if self._can_ask(instance):  # it came back while the verification was being recorded
-                await self._ask_again(instance)
             return
         if not instance.record.persist:
             if instance.state.is_up:
@@ -214,7 +231,7 @@ class Recovery:
 
     def _can_ask(self, instance: ServiceInstance) -> bool:
         tools = self._runtime.tools
-        return tools is not None and all(
+        return tools is None or all(
             tools.server_status(server).connected for server in instance.service_class.servers()
         )
 

@@ -112,9 +112,10 @@ class RestartKeeper:
             case ServiceState.RUNNING if instance.health is HealthStatus.UNHEALTHY:
                 return "unhealthy"
             case ServiceState.FAILED if instance.status.reason != CRASH_LOOP:
-                if operation is not None and operation.reason in _PERSONAL:
-                    return ""  # their own start or stop failed and told them; the policy is for what ran
-                return "failed"
+                # who asked in person for a start or stop that failed was told; the policy is for what ran
+                return "" if operation is not None and operation.reason in _PERSONAL else "failed"
+            case ServiceState.RETRYING if operation is None:
+                return "failed"  # its retry was dropped for a request that came to nothing
             case ServiceState.STOPPED if policy.policy == "always":
                 is_going_on = operation is not None and operation.kind is not OperationKind.VERIFY
                 return "" if is_going_on else "found stopped"

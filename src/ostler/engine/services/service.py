@@ -81,6 +81,17 @@ class StateUpdater(Protocol):
         ...
 
 
+_FORGET_HEALTH = (
+    Transition.START_REQUESTED,
+    Transition.STOPPED,
+    Transition.STOP_FAILED,
+    Transition.STOP_NOT_SENT,
+    Transition.FOUND_STOPPED,
+    Transition.ADOPTED,
+)
+"""After these, what was known of the health says nothing any more."""
+
+
 class BaseService:
     """State, health, last error, callbacks and waiting; subclasses supply start, stop and restart.
 
@@ -203,7 +214,7 @@ class BaseService:
             new = replace(new, error=_kept(error), error_at=now)
         elif transition in (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED):
             new = replace(new, error=None, error_at=None)
-        if transition in (Transition.START_REQUESTED, Transition.STOPPED, Transition.FOUND_STOPPED, Transition.ADOPTED):
+        if transition in _FORGET_HEALTH:
             new = replace(new, health=HealthStatus.UNKNOWN, health_at=None)
         elif transition is Transition.FAILED and old.health is not HealthStatus.UNKNOWN:
             new = replace(new, health=HealthStatus.UNHEALTHY, health_at=now)

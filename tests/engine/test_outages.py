@@ -1,0 +1,211 @@
+"""Supervision is never lost: what a bad answer, the end of the server or of a downstream server leaves is settled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import Fail, Fault, Hang, Lost, Slow, World, manifest, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.manager import ServiceManager
+from ostler.engine.services.views import CreateRequest
+from ostler.model.errors import BadResponseError, OstlerError
+from ostler.model.records import OperationKind, OperationOutcome
+from ostler.model.responses import ToolResponse
+from ostler.model.states import DesiredState, HealthStatus, ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+
+class Garbler(World):
+    """A world whose status tool answers with what is no answer, as long as it is told to."""
+
+    garbles = False
+
+    async def call_tool(
+        self, tool: str, args: Any, *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        if self.garbles and tool == "w/status":
+            raise BadResponseError("the answer of w/status does not follow the protocol")
+        return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+
+
+@pytest.mark.parametrize("fault", [Fail("daemon not ready"), Lost(), Hang(), None], ids=repr)
+async def test_a_first_look_that_shows_nothing_is_followed_by_others(fault: Fault | None) -> None:
+    world, store = Garbler(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    if fault is None:
+        world.garbles = True
+    else:
+        world.always["w/status"] = fault
+    async with running(world, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.UNREACHABLE)
+        assert manager.view("db").error, "the reason is shown"
+        await until(manager.recovered.is_set)
+        await anyio.sleep(200)
+        verified = [each for each in await manager.history("db") if each.kind is OperationKind.VERIFY]
+        assert verified
+        assert all(each.outcome is not OperationOutcome.SUCCEEDED for each in verified), "nothing was learnt"
+        assert len(world.tools_called("w/status")) <= 15, "it backs off"
+        world.garbles = False
+        world.always.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=100)
+        assert len(world.resources) == 1
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+
+
+async def test_what_waited_for_the_look_happens_after_it() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, manifest(restartPolicy="always"), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.resources.clear()
+    world.faults["w/status"].extend([Fail("daemon not ready"), Fail("daemon not ready")])
+    async with running(world, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert len(world.resources) == 1
+
+
+async def leave(world: World, store: MemoryStore, tool: str, act: Callable[[ServiceManager], Any]) -> None:
+    """Begin `act`, and let the server end while `tool` is under way."""
+    async with running(world, store=store) as manager, anyio.create_task_group() as group:
+        before = len(world.tools_called(tool))
+
+        async def request() -> None:
+            try:
+                await act(manager)
+            except OstlerError as error:
+                assert "shutting down" in str(error) or "done" in str(error)  # noqa: PT017 (it may end before)
+
+        group.start_soon(request)
+        await until(lambda: len(world.tools_called(tool)) > before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tool"),
+    [
+        ("create", "w/start"), ("create", "w/status"), ("start", "w/start"), ("start", "w/status"),
+        ("stop", "w/stop"), ("delete", "w/stop"),
+        ("restart", "w/stop"), ("restart", "w/start"), ("restart", "w/status"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seconds", [1.0, 15.0])
+async def test_an_operation_that_the_end_of_the_server_cuts_off_is_finished_by_the_next(
+    kind: str, tool: str, seconds: float
+) -> None:
+    world, store = World(), MemoryStore()
+    if kind != "create":
+        async with running(world, store=store) as manager:
+            await manager.create(CreateRequest("basic", "db", start=kind != "start"))
+    world.faults[tool].append(Slow(seconds))
+
+    async def act(manager: ServiceManager) -> None:
+        match kind:
+            case "create":
+                await manager.create(CreateRequest("basic", "db"))
+            case "start":
+                await manager.start_service("db")
+            case "stop":
+                await manager.stop_service("db")
+            case "delete":
+                await manager.delete("db")
+            case _:
+                await manager.restart_service("db")
+
+    await leave(world, store, tool, act)
+    async with running(world, store=store) as manager:
+        await until(manager.recovered.is_set)
+        await until(lambda: all(view.operation is None for view in manager.views()))
+        if kind == "delete":
+            assert manager.views() == []
+        else:
+            view = manager.view("db")
+            wanted = ServiceState.STOPPED if kind == "stop" else ServiceState.RUNNING
+            assert (view.state, view.error) == (wanted, None)
+        assert len(world.resources) == (0 if kind in ("stop", "delete") else 1)
+        assert world.overlaps == []
+
+
+async def test_a_start_that_fails_while_a_retry_waits_does_not_lose_the_retry() -> None:
+    world = World()
+    entry = manifest(restartPolicy={"policy": "always", "backoff": {"initial": "30s"}})
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING)
+        world.die()
+        with pytest.raises(OstlerError):
+            await manager.start_service("db")
+        world.is_dead = False
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert len(world.resources) == 1
+
+
+@pytest.mark.parametrize("acts", [True, False])
+@pytest.mark.parametrize("kind", ["stop", "delete", "restart"])
+async def test_a_stop_that_the_death_of_the_driving_server_cuts_off_is_looked_into(kind: str, acts: bool) -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Lost(acts=acts))
+        match kind:
+            case "stop":
+                await manager.stop_service("db")
+                assert manager.view("db").state is ServiceState.STOPPED
+            case "delete":
+                await manager.delete("db")
+                assert manager.views() == []
+            case _:
+                await manager.restart_service("db")
+                assert manager.view("db").state is ServiceState.RUNNING
+        assert len(world.resources) == (1 if kind == "restart" else 0)
+
+
+async def test_such_a_stop_waits_for_the_server_to_be_back() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(5))
+        async with anyio.create_task_group() as group:
+            group.start_soon(manager.stop_service, "db")
+            await until(lambda: world.tools_called("w/stop"))
+            world.die()
+            await anyio.sleep(10)
+            world.is_dead = False
+        assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("retry", ServiceState.STOPPED), ("hold", ServiceState.FAILED)])
+async def test_where_nothing_can_look_the_class_decides_about_such_a_stop(policy: str, ends: ServiceState) -> None:
+    world = World()
+    entry = manifest(
+        lifecycleTools__status=None,
+        lifecycleTools__find=None,
+        lifecycleTools__healthCheck=None,
+        healthCheck=None,
+        onUnknown=policy,
+    )
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Lost(acts=False))
+        if policy == "retry":
+            await manager.stop_service("db")
+        else:
+            with pytest.raises(OstlerError):
+                await manager.stop_service("db")
+        view = manager.view("db")
+        assert (view.state, view.desired) == (ends, DesiredState.STOPPED)
+        assert view.health is not HealthStatus.HEALTHY
+
+
+async def test_the_age_of_the_health_goes_on_while_the_driving_server_is_away() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        checked_at = manager.view("db").checked_at
+        world.die()
+        await anyio.sleep(60)
+        assert manager.view("db").checked_at == checked_at
+        assert "not connected" in manager.view("db").evidence
