@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from ostler.adapters.asking import asked_with, asker_environment, sendable, without_own
-from ostler.adapters.environments import Environments, LiveEnvironment, find_program, login_environment, searched
+from ostler.adapters.environments import (
+    AllowedVariables,
+    Environments,
+    LiveEnvironment,
+    find_program,
+    login_environment,
+    searched,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +108,13 @@ def test_variables_of_the_file_are_taken_from_those_who_ask() -> None:
     assert (live.get("A"), live.get("B")) == ("1", "2")
     assert live.take_changed({"A": "2", "B": "2", "C": "3"})
     assert dict(live) == {"A": "2", "B": "2"}
+
+
+def test_templates_see_what_the_one_who_asks_has() -> None:
+    seen = AllowedVariables(LiveEnvironment({"A": "base", "SECRET": "s"}), ["A", "B"])
+    assert dict(seen) == {"A": "base"}
+    with asked_with({"A": "asked", "B": "b", "SECRET": "t"}):
+        assert dict(seen) == {"A": "asked", "B": "b"}
+    assert dict(seen) == {"A": "asked", "B": "b"}  # for the checks that follow
+    assert "SECRET" not in seen
+    assert AllowedVariables(LiveEnvironment({}), [])

@@ -142,9 +142,11 @@ class Killer:
     @contextlib.contextmanager
     def running(self) -> Generator["Killer"]:
         """Start servers inside; at the end nothing that was started is left."""
+        os.environ[MARK] = self.mark  # what a client asks for is started in the client's environment
         try:
             yield self
         finally:
+            os.environ.pop(MARK, None)
             self.kill()
             for process in [*self.marked(), *self.downstream()]:
                 with contextlib.suppress(psutil.Error):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -216,6 +216,10 @@ class LiveEnvironment(Mapping[str, str]):
         self.named.clear()
         self.missing.clear()
 
+    def take(self, name: str, value: str) -> None:
+        """Let `name` have `value` from now on."""
+        self._taken[name] = value
+
     def take_missing(self, environment: Mapping[str, str]) -> bool:
         """Take from `environment` what is not set here; return whether there was anything."""
         return self._take(environment, self.missing)
@@ -230,3 +234,32 @@ class LiveEnvironment(Mapping[str, str]):
         found = {name: value for name, value in found.items() if known.get(name) != value}
         self._taken |= found
         return bool(found)
+
+
+class AllowedVariables(Mapping[str, str]):
+    """The variables that templates may see as `env.NAME`: those of the one who asks, else as they were last seen.
+
+    Args:
+        variables: the variables that are known.
+        names: those that the settings allow.
+    """
+
+    def __init__(self, variables: LiveEnvironment, names: Sequence[str]) -> None:
+        self._variables = variables
+        self._names = tuple(dict.fromkeys(names))
+
+    def __bool__(self) -> bool:
+        return True  # what is not set now may be set by the next one who asks
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._names:
+            raise KeyError(name)
+        if (asker := asker_environment()) is not None and name in asker:
+            self._variables.take(name, asker[name])
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

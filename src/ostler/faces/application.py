@@ -24,7 +24,7 @@ from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.service import McpServerService
-from ostler.adapters.environments import Environments, LiveEnvironment, LoginShell
+from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
 from ostler.adapters.stores.retention import Retention
@@ -372,7 +372,7 @@ async def open_application(
             store,
             tools=pool,
             clock=clock,
-            environment=settings.env.visible(environment),
+            environment=AllowedVariables(variables, settings.env.allow),
             events=events,
             stop_on_exit=stop_on_exit,
             shutdown_timeout=settings.shutdown_timeout,
