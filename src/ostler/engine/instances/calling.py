@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import anyio
+import anyio.lowlevel
 
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
@@ -220,6 +221,8 @@ async def _send_critical(service: InstanceState, operation: Operation, call: Pla
     finally:
         operation.leave_critical()
     if response is None:
+        if operation.is_interrupted:
+            await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
         raise ToolTimeoutError(
             f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
             service=service.name,
