@@ -6,8 +6,10 @@ from typing import cast
 from ostler.engine.dependencies.graph import ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import DependencyFacts
+from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.service import Service
 from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.secrets.record_secrets import secrets_within
 from ostler.rules.templates.dependency_use import uses_output
 
@@ -29,6 +31,24 @@ def together(facts: Mapping[str, DependencyFacts]) -> DependencyFacts:
     """Return the facts of every dependency, by alias, as one."""
     names: JsonObject = {alias: fact.names for alias, fact in facts.items()}
     return DependencyFacts(names, frozenset[str]().union(*(fact.secrets for fact in facts.values())))
+
+
+def problem_of(user: InstanceState, dependency: ResolvedDependency, service: Service) -> str | None:
+    """Return what is wrong with `service` for `user`, which runs and depends on it; None: nothing."""
+    name, state = service.name, service.state
+    if state.is_up:
+        if dependency.spec.condition == "healthy" and service.health is HealthStatus.UNHEALTHY:
+            return f"{name} is unhealthy"
+        seen = user.dependency_facts.get(dependency.alias)
+        if isinstance(service, ServiceInstance) and isinstance(seen, Mapping):
+            changed = changed_outputs(user, dependency.alias, cast("JsonMapping", seen), service.record.outputs)
+            if changed:
+                return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
+        return None
+    if not state.is_settled and state is not ServiceState.RETRYING:
+        return user.vitals.dependency_problems.get(name)  # on its way: nothing new is known yet
+    error = service.view().error
+    return f"{name} is {state.value}" + (f": {error}" if error else "")
 
 
 def changed_outputs(user: ServiceInstance, alias: str, seen: JsonMapping, outputs: JsonObject) -> list[str]:

@@ -1,13 +1,13 @@
 """Waiting for dependencies: start them, wait for their condition, wake who waits, tell who lost one."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import anyio
 
-from ostler.engine.dependencies.facts import changed_outputs, facts_of, missing_facts, together
+from ostler.engine.dependencies.facts import facts_of, missing_facts, problem_of, together
 from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
@@ -18,7 +18,7 @@ from ostler.engine.services.service import BaseService, Service, StateUpdater
 from ostler.model.durations import format_duration
 from ostler.model.errors import AlreadyExistsError, DependencyError, OperationError, OstlerError
 from ostler.model.events import EventKind
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import TRANSITIONS, HealthStatus, ServiceState, Transition
 
@@ -415,7 +415,7 @@ class Prerequisites:
             return
         problems = user.vitals.dependency_problems
         before = problems.get(service.name)
-        problem = self._problem(user, dependency, service)
+        problem = problem_of(user, dependency, service)
         if problem == before:
             return
         if problem is not None:
@@ -425,22 +425,6 @@ class Prerequisites:
             left = {name: text for name, text in problems.items() if name != service.name}
             user.set_vitals(dependency_problems=left)
             user.note(f"its dependency {service.name} is there again")
-
-    def _problem(self, user: ServiceInstance, dependency: ResolvedDependency, service: Service) -> str | None:
-        name, state = service.name, service.state
-        if state.is_up:
-            if dependency.spec.condition == "healthy" and service.health is HealthStatus.UNHEALTHY:
-                return f"{name} is unhealthy"
-            seen = user.dependency_facts.get(dependency.alias)
-            if isinstance(service, ServiceInstance) and isinstance(seen, Mapping):
-                changed = changed_outputs(user, dependency.alias, cast("JsonMapping", seen), service.record.outputs)
-                if changed:
-                    return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
-            return None
-        if not state.is_settled and state is not ServiceState.RETRYING:
-            return user.vitals.dependency_problems.get(name)  # on its way: nothing new is known yet
-        error = service.view().error
-        return f"{name} is {state.value}" + (f": {error}" if error else "")
 
     def facts_of(self, instance: InstanceState) -> DependencyFacts:
         """Return what templates see of the dependencies of an instance that was adopted, as they are now."""
