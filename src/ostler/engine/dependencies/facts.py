@@ -51,7 +51,7 @@ def problem_of(user: InstanceState, dependency: ResolvedDependency, service: Ser
     return f"{name} is {state.value}" + (f": {error}" if error else "")
 
 
-def changed_outputs(user: ServiceInstance, alias: str, seen: JsonMapping, outputs: JsonObject) -> list[str]:
+def changed_outputs(user: InstanceState, alias: str, seen: JsonMapping, outputs: JsonObject) -> list[str]:
     """Return the outputs of the dependency `alias` that `user` uses and started with other values of.
 
     Args:
