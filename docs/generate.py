@@ -261,6 +261,8 @@ SECTIONS = {
     "lifecycleTools": "LifecycleTools",
     "A tool call": "ToolCallSpec",
     "The ready check": "ReadySpec",
+    "The stop call": "StopSpec",
+    "The stopped check": "StoppedSpec",
     "retry": "RetrySpec",
     "batch": "BatchSpec",
     "healthCheck": "HealthCheckSpec",
@@ -273,6 +275,9 @@ SECTIONS = {
 }
 """The sections of serviceclass.md and the models that their tables describe."""
 
+CALLS = ("ReadySpec", "StopSpec", "StoppedSpec")
+"""Tool calls with keys of their own; the rest is described under "A tool call"."""
+
 
 def manifest_schema() -> str:
     """The JSON Schema of a manifest for editors, with what serviceclass.md says of each key."""
@@ -282,7 +287,7 @@ def manifest_schema() -> str:
         section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", page, re.DOTALL | re.MULTILINE)
         assert section, heading
         node: JsonObject = schema if model == "ServiceClass" else schema["$defs"][model]
-        base = schema["$defs"]["ToolCallSpec"]["properties"] if model == "ReadySpec" else {}
+        base = schema["$defs"]["ToolCallSpec"]["properties"] if model in CALLS else {}
         for key, field in node["properties"].items():
             field.pop("title", None)
             row = re.search(rf"^\| `{key}` \|.*\| (.*?) \|$", section[1], re.MULTILINE)

@@ -41,6 +41,8 @@ SECTIONS = {
     "lifecycleTools": manifest.LifecycleTools,
     "A tool call": manifest.ToolCallSpec,
     "The ready check": manifest.ReadySpec,
+    "The stop call": manifest.StopSpec,
+    "The stopped check": manifest.StoppedSpec,
     "retry": manifest.RetrySpec,
     "batch": manifest.BatchSpec,
     "healthCheck": manifest.HealthCheckSpec,
@@ -271,7 +273,7 @@ def test_every_model_of_the_manifest_has_a_section() -> None:
 def test_every_key_of_the_manifest_is_described(heading: str) -> None:
     model = SECTIONS[heading]
     fields = {to_camel(name): field for name, field in model.model_fields.items()}
-    if model is manifest.ReadySpec:
+    if model in (manifest.ReadySpec, manifest.StopSpec, manifest.StoppedSpec):
         fields = {key: field for key, field in fields.items() if key not in SECTION_KEYS_OF_CALLS}
     rows = rows_of(section_of("serviceclass.md", heading))
     assert set(rows) == set(fields)

@@ -88,7 +88,7 @@ def test_calls_outputs_state_and_health_are_compared(folder: Folder) -> None:
         ),
         (
             "[{tool: w/start, answer: {id: r1}}, {tool: w/status, times: 3, answer: {state: running}}]",
-            ["w/status was expected 2 more times, but was not called", "w/health was called where w/status"],
+            ["w/status was expected 1 more time, but was not called", "w/health was called where w/status"],
         ),
         ("[{tool: w/start, answer: {}}]", ["w/find was called where no call", "the step failed: ", "start"]),
     ],

@@ -23,11 +23,13 @@ from ostler.engine.services.views import CreateRequest, ServiceFilter
 from ostler.model import manifest as model
 from ostler.model.errors import (
     ArgumentError,
+    ConflictError,
     DependencyError,
     ExtractionError,
     ManifestError,
     OperationTimeoutError,
     OstlerError,
+    ToolFailedError,
 )
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
@@ -391,8 +393,8 @@ async def test_the_order_of_the_tools() -> None:
         await manager.stop_service("db")
     called = world.tools_called()
     assert called[0] == "w/start"
-    assert called[1:-2] == ["w/status"] * 3
-    assert called[-2:] == ["w/health", "w/stop"]
+    assert called[1:-3] == ["w/status"] * 3
+    assert called[-3:] == ["w/health", "w/stop", "w/status"]
 
 
 @proves("LifecycleTools.preStop")
@@ -403,6 +405,152 @@ async def test_pre_stop() -> None:
         await manager.create(CreateRequest("basic", "db"))
         await manager.stop_service("db")
     assert world.tools_called("w/health", "w/stop") == ["w/health", "w/stop"]
+
+
+@proves("LifecycleTools.preStart")
+async def test_pre_start() -> None:
+    world = World()
+    pre = [{"tool": "w/health", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"ok": False}}}]
+    entry = manifest(lifecycleTools__preStart=pre, healthCheck__initialDelay="1h")
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        assert world.tools_called("w/health", "w/start") == ["w/health", "w/start"]
+        await manager.stop_service("db")
+        world.faults["w/health"].append(Fail("no room"))
+        with pytest.raises(ToolFailedError, match=r"preStart\[0\] tool failed: no room"):
+            await manager.start_service("db")
+        assert count(world, "w/start") == 1
+        assert manager.view("db").state is ServiceState.FAILED
+        await manager.start_service("db")
+        assert manager.view("db").state is ServiceState.RUNNING
+
+
+@proves("LifecycleTools.stopped", "StoppedSpec.interval")
+async def test_stopped() -> None:
+    world = World(lingers=20)
+    stopped = {"tool": "w/find", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"found": False}}}
+    stopped["interval"] = "5s"
+    async with running(world, manifest(lifecycleTools__stopped=stopped)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        began = anyio.current_time()
+        await manager.stop_service("db")
+        assert 20 <= anyio.current_time() - began < 25
+        assert count(world, "w/find") == 5
+        assert world.resources == {}
+        world.lingers = 100
+        await manager.start_service("db")
+        with pytest.raises(OperationTimeoutError, match="stop took longer than 30s"):
+            await manager.stop_service("db")
+        assert manager.view("db").state is not ServiceState.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"), [("status", "running"), ("status", "stopping"), ("status", "Shutting down…"), ("find", "")]
+)
+async def test_a_stop_that_answers_early_is_awaited(tool: str, said: str) -> None:
+    """Whatever can tell is asked until the thing is gone; a restart starts nothing before."""
+    world = World(lingers=9, lingers_as=said)
+    without: dict[str, Any] = {f"lifecycleTools__{'find' if tool == 'status' else 'status'}": None}
+    async with running(world, manifest(**without, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        began = anyio.current_time()
+        await manager.restart_service("db")
+        assert 9 <= anyio.current_time() - began < 12
+        assert list(world.resources) == ["r2"]
+
+
+async def test_a_stop_that_nothing_can_confirm_is_taken_at_its_word() -> None:
+    world = World(lingers=20)
+    without = dict.fromkeys(("lifecycleTools__status", "lifecycleTools__find"))
+    async with running(world, manifest(**without, healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.stop_service("db")
+        assert manager.view("db").state is ServiceState.STOPPED
+        await manager.start_service("db")
+    world = World()
+    async with running(world, manifest(healthCheck__initialDelay="1h")) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/status"] = Down()
+        await manager.stop_service("db")
+        assert manager.view("db").state is ServiceState.STOPPED
+
+
+@proves("StopSpec.goneWhen")
+async def test_gone_when() -> None:
+    for gone_when, fails in ((None, True), ({"contains": "no resource"}, False), ({"contains": "busy"}, True)):
+        world = World()
+        changes: dict[str, Any] = dict.fromkeys(("lifecycleTools__status", "lifecycleTools__find", "healthCheck"))
+        changes |= dict.fromkeys(("lifecycleTools__healthCheck",))
+        if gone_when is not None:
+            changes["lifecycleTools__stop__goneWhen"] = gone_when
+        async with running(world, manifest(**changes)) as manager:
+            await manager.create(CreateRequest("basic", "db"))
+            world.resources.clear()
+            if fails:
+                with pytest.raises(ToolFailedError) as caught:
+                    await manager.stop_service("db")
+                assert "stop: {goneWhen: {contains: …}}" in " ".join(caught.value.next_actions)
+            else:
+                await manager.stop_service("db")
+                assert manager.view("db").state is ServiceState.STOPPED
+
+
+@proves("ReadySpec.failWhen")
+async def test_fail_when() -> None:
+    world = World(ready_after=1000)
+    fail_when = {"jsonPath": {"state": "booting"}}
+    async with running(world, manifest(lifecycleTools__ready__failWhen=fail_when)) as manager:
+        began = anyio.current_time()
+        with pytest.raises(ToolFailedError, match="ready tool failed"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert anyio.current_time() - began < 2
+        assert world.resources == {}
+
+
+@proves("RetrySpec.when")
+async def test_retry_when() -> None:
+    retry = {"attempts": 5, "delay": "1s", "when": {"contains": "busy"}}
+    expect = {"jmespath": "id"}
+    cases: list[tuple[list[Fault], int, bool]] = [
+        ([Fail("busy, try later"), Fail("busy")], 3, True),
+        ([Answer("busy")], 2, True),
+        ([Fail("no such image")], 1, False),
+        ([Answer("started nothing")], 1, False),
+    ]
+    for faults, sent, comes_up in cases:
+        world = World()
+        world.faults["w/start"].extend(faults)
+        entry = manifest(lifecycleTools__start__retry=retry, lifecycleTools__start__expect=expect)
+        async with running(world, entry) as manager:
+            try:
+                await manager.create(CreateRequest("basic", "db"))
+            except OstlerError:
+                assert not comes_up
+            else:
+                assert comes_up
+        assert count(world, "w/start") == sent
+
+
+@proves("ServiceConfig.maxInstances")
+async def test_max_instances() -> None:
+    async with running(World(), manifest(maxInstances=2), named("other")) as manager:
+        await manager.create(CreateRequest("basic", "one"))
+        refused: list[str] = []
+
+        async def create(name: str) -> None:
+            try:
+                await manager.create(CreateRequest("basic", name))
+            except ConflictError as error:
+                refused.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            for name in ("two", "three"):
+                tasks.start_soon(create, name)
+        assert len(refused) == 1
+        assert "class 'basic' has 2 instances already, and allows 2 (maxInstances)" in refused[0]
+        await manager.create(CreateRequest("other", "another"))
+        await manager.delete("one")
+        await manager.create(CreateRequest("basic", "four"))
 
 
 @proves("ReadySpec.interval")

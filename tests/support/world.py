@@ -150,6 +150,10 @@ class World:
     ready_after: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     """How long the start of the resource of a name takes."""
+    lingers: float = 0.0
+    """Seconds for which a resource is still there when its stop has been answered."""
+    lingers_as: str = "running"
+    """What `w/status` says of it meanwhile."""
     is_dead: bool = False
     """Whether the server behind the tools is away; `die` ends the calls that are under way."""
     _serial: int = 0
@@ -234,8 +238,11 @@ class World:
                 self._names[made["id"]] = args["name"]
                 return {"id": made["id"]}, False
             case "w/stop":
-                if self.resources.pop(args["id"], None) is None:
+                leaving = self._present().get(args["id"])
+                if leaving is None or "gone_at" in leaving:
                     return f"no resource {args['id']!r}", True
+                leaving["gone_at"] = anyio.current_time() + self.lingers
+                self._present()
                 return {"stopped": True}, False
             case "w/restart":
                 old = self.resources.pop(args["id"])
@@ -246,7 +253,8 @@ class World:
             case "w/status":
                 found = self._named(args["name"])
                 ready = found is not None and anyio.current_time() - found["since"] >= self.ready_after
-                return {"state": "running" if ready else "absent" if found is None else "booting"}, False
+                state = "running" if ready else "absent" if found is None else "booting"
+                return {"state": self.lingers_as if found is not None and "gone_at" in found else state}, False
             case "w/find":
                 found = self._named(args["name"])
                 return {"found": found is not None, "id": found["id"] if found else None}, False
@@ -259,7 +267,14 @@ class World:
                 return f"unknown tool {tool}", True
 
     def _named(self, name: str) -> dict[str, Any] | None:
-        return next((r for r in self.resources.values() if r["name"] == name), None)
+        return next((r for r in self._present().values() if r["name"] == name), None)
+
+    def _present(self) -> dict[str, dict[str, Any]]:
+        """Return the resources that are there, without those whose time is over."""
+        now = anyio.current_time()
+        for key in [key for key, made in self.resources.items() if made.get("gone_at", now + 1) <= now]:
+            del self.resources[key]
+        return self.resources
 
 
 @asynccontextmanager

@@ -68,6 +68,8 @@ class ServerStatus:
         reason: why it is not connected, in words for people.
         tools_known: its tools list has been read at least once.
         outlives: a call that it has taken may go on after this process has died (it is no child of this process).
+        process: which process of it is, or was last, connected; empty when nobody can tell. Identifiers that another
+            process gave mean nothing to this one.
     """
 
     known: bool
@@ -75,6 +77,7 @@ class ServerStatus:
     reason: str = ""
     tools_known: bool = False
     outlives: bool = False
+    process: str = ""
 
 
 class ToolDirectory(Protocol):

@@ -253,12 +253,20 @@ class ToolFailedError(OperationError):
         is_refusal: so it did, where the class expects nothing about its success. Such an answer tells nothing about
             the service: it is no proof that the service is gone.
         is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
+        is_leaving: the answer says that the thing is on its way out, and so still there.
+        is_final: the answer is like the ready check's `failWhen`: waiting is of no use.
+        is_named: the answer is like `retry.when`, or there is none: it is a reason to try again.
+        is_already_gone: the answer is like the stop call's `goneWhen`: there was nothing to stop.
     """
 
     code = "tool_failed"
     is_error: bool = False
     is_refusal: bool = False
     is_absence: bool = False
+    is_leaving: bool = False
+    is_final: bool = False
+    is_named: bool = True
+    is_already_gone: bool = False
 
 
 class OperationTimeoutError(OperationError):

@@ -61,6 +61,10 @@ def validate_service_name(value: str) -> str:
     return value
 
 
+def _snake(key: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)
+
+
 class ArgSpec(_Model):
     """One argument of a class; JSON Schema underneath."""
 
@@ -133,10 +137,14 @@ class Expectation(_Model):
 
 
 class RetrySpec(_Model):
-    """How often a tool call is tried again when it certainly was not delivered, or failed retryably."""
+    """How often a tool call is tried again when it certainly was not delivered, or failed retryably.
+
+    With `when`, an answer is a reason to try again only if it is like that.
+    """
 
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
     delay: Duration = 1.0
+    when: Expectation | None = None
 
 
 class BatchSpec(_Model):
@@ -168,6 +176,16 @@ class ToolCallSpec(_Model):
             raise ValueError(f"{value!r} is not a tool name; write it as 'server/tool', such as 'process/start'")
         return value
 
+    def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
+        """Yield everything that an answer is held against, with its keys in the manifest."""
+        keys: tuple[tuple[str, ...], ...] = (("expect",), ("expectNot",), ("failWhen",), ("goneWhen",))
+        for path in keys:
+            expectation = getattr(self, _snake(path[0]), None)
+            if expectation is not None:
+                yield path, expectation
+        if self.retry is not None and self.retry.when is not None:
+            yield ("retry", "when"), self.retry.when
+
     @property
     def server(self) -> str:
         """The downstream server's name."""
@@ -180,7 +198,20 @@ class ToolCallSpec(_Model):
 
 
 class ReadySpec(ToolCallSpec):
-    """The ready check: repeated every `interval` until it passes or the create timeout is over."""
+    """The ready check: repeated every `interval` until it passes, `fail_when` does, or the create timeout is over."""
+
+    interval: Duration = 0.5
+    fail_when: Expectation | None = None
+
+
+class StopSpec(ToolCallSpec):
+    """The stop call; a failure that is like `gone_when` says that there was nothing to stop."""
+
+    gone_when: Expectation | None = None
+
+
+class StoppedSpec(ToolCallSpec):
+    """The check after a stop: repeated every `interval` until it passes or the delete timeout is over."""
 
     interval: Duration = 0.5
 
@@ -189,23 +220,26 @@ class LifecycleTools(_Model):
     """The tools that drive a service. `start` and `stop` are required."""
 
     start: ToolCallSpec
-    stop: ToolCallSpec
+    stop: StopSpec
     ready: ReadySpec | None = None
+    stopped: StoppedSpec | None = None
     restart: ToolCallSpec | None = None
     status: ToolCallSpec | None = None
     health_check: ToolCallSpec | None = None
     find: ToolCallSpec | None = None
     logs: ToolCallSpec | None = None
+    pre_start: list[ToolCallSpec] = Field(default_factory=list)
     pre_stop: list[ToolCallSpec] = Field(default_factory=list)
     post_start: list[ToolCallSpec] = Field(default_factory=list)
 
     def calls(self) -> Iterator[tuple[str, ToolCallSpec]]:
         """Yield (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
-        for step in ("start", "ready", "stop", "restart", "status", "healthCheck", "find", "logs"):
+        for step in ("start", "ready", "stop", "stopped", "restart", "status", "healthCheck", "find", "logs"):
             call = getattr(self, "health_check" if step == "healthCheck" else step)
             if call is not None:
                 yield step, call
-        for step, calls in (("postStart", self.post_start), ("preStop", self.pre_stop)):
+        lists = (("preStart", self.pre_start), ("postStart", self.post_start), ("preStop", self.pre_stop))
+        for step, calls in lists:
             for index, call in enumerate(calls):
                 yield f"{step}[{index}]", call
 
@@ -307,6 +341,7 @@ class ServiceConfig(_Model):
     on_unknown: Literal["adopt", "retry", "compensate", "hold"] = "hold"
     outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
     completed: Expectation | None = None
+    max_instances: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("restart_policy", mode="before")
     @classmethod

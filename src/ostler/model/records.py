@@ -74,6 +74,12 @@ class PlannedCall:
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     retry_attempts: int = 1
     retry_delay: float = 1.0
+    retry_when: JsonObject | None = None
+    """The manifest's `retry.when`: an answer that is not like it is no reason to try again."""
+    fail_when: JsonObject | None = None
+    """The manifest's `failWhen`: an answer of a ready check that is like it ends the wait."""
+    gone_when: JsonObject | None = None
+    """The manifest's `goneWhen`: a failure of a stop that is like it says that nothing was there."""
     batch: JsonObject | None = None
     """`{"items": path, "match": {path: value}}` of a call that looks for many services at once; never pinned."""
 

@@ -362,6 +362,7 @@ class DownstreamConnection:
             reason="",
             attempts=0,
             pid=link.child.pid if link.child else None,
+            process=link.child.process if link.child else "",
             protocol_version=link.client.protocol_version,
             server_name=server.name if server else "",
             server_version=server.version if server else "",

@@ -169,6 +169,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             reason=reason,
             tools_known=snapshot.tools_known,
             outlives=connection.entry.transport in ("http", "sse"),
+            process=snapshot.process,
         )
 
     def find_tool(self, tool: str) -> ToolInfo | None:

@@ -19,6 +19,7 @@ class ConnectionSnapshot:
         reason: why it is not connected, in words for people; empty while connected.
         since: when `state` began.
         pid: the child's pid (stdio), while there is one.
+        process: which process it is or was last (stdio): another one has another text, after years as well.
         attempts: connection attempts since the last success or start.
         next_attempt_at: when the next attempt will be made, if one is scheduled.
         next_attempt_in: the same in seconds from when the wait began.
@@ -39,6 +40,7 @@ class ConnectionSnapshot:
     since: datetime
     reason: str = ""
     pid: int | None = None
+    process: str = ""
     attempts: int = 0
     next_attempt_at: datetime | None = None
     next_attempt_in: float | None = None

@@ -68,6 +68,7 @@ class ChildFacts:
     """What becomes known about the child while it runs."""
 
     pid: int | None = None
+    process: str = ""
     noise: StdoutNoise = field(default_factory=StdoutNoise)
     log: StderrLog | None = None
 
@@ -180,6 +181,7 @@ class _Child:
         self._to_client, self.inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         self.outbox, self._from_client = anyio.create_memory_object_stream[SessionMessage](_OUTBOX)
         facts.pid = process.pid
+        facts.process = f"{process.pid}@{self._id.created:.2f}"
         facts.log = log
         records.add(self._id, entry.name)
 

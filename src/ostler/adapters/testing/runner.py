@@ -79,7 +79,9 @@ class TestRun:
         self._args = {**file.args, **self._test.args}
         self._env = {**file.env, **self._test.env}
         self._services = {s.name: s for s in (*file.services, *self._test.services)}
-        self._caller: StepCaller = caller or ScriptedCaller({**file.answers, **self._test.answers})
+        self._caller: StepCaller = caller or ScriptedCaller(
+            {**file.answers, **self._test.answers}, [entry.service_class for entry in entries]
+        )
         self._store = MemoryStore()
         self._ids = itertools.count(1)
         self._failures: list[Failure] = []

@@ -12,11 +12,13 @@ from ostler.model.class_tests import CALL_SECONDS, ExpectedCall, ScriptedAnswer
 from ostler.model.errors import (
     ConnectionLostError,
     DownstreamError,
+    OperationError,
     ServerUnavailableError,
     ToolRejectedError,
     ToolTimeoutError,
 )
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.manifest import ServiceClass
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.text.differences import differences, shown
@@ -71,8 +73,20 @@ class StepCaller(ToolCaller, Protocol):
 class ScriptedCaller:
     """Answers the calls of one test."""
 
-    def __init__(self, answers: Mapping[str, Sequence[ScriptedAnswer]]) -> None:
+    def __init__(self, answers: Mapping[str, Sequence[ScriptedAnswer]], classes: Sequence[ServiceClass] = ()) -> None:
+        """Make the caller.
+
+        Args:
+            answers: by tool.
+            classes: the classes under test. Whether a stopped service is gone is looked up with their status and find
+                tools; a test need not say so, and then their stop tools are taken at their word.
+        """
         self._answers = answers
+        tools = [one.tools for one in classes]
+        self._stops = frozenset(each.stop.tool for each in tools)
+        self._starts = frozenset(call.tool for each in tools for call in (each.start, each.restart) if call is not None)
+        self._looks = frozenset(call.tool for each in tools for call in (each.status, each.find) if call is not None)
+        self._has_stopped = False
         self._given: dict[str, int] = {}
         self._expected: Sequence[ExpectedCall] | None = None
         self._position = 0
@@ -90,6 +104,7 @@ class ScriptedCaller:
         """Forget the last step; from now on `expected` are the calls to come (None: any, from `answers`)."""
         self._expected = expected
         self._position = self._seen = 0
+        self._has_stopped = False
         self.problems = []
         self.transcript = []
 
@@ -116,12 +131,20 @@ class ScriptedCaller:
         if tool.startswith(f"{STAND_IN}/"):
             return normalise([], self.stand_ins.get(str(args.get("name")), {}))
         limit = _TIMEOUT if timeout is None else timeout
+        if self._has_stopped and tool in self._looks and not self._is_next(tool):
+            self.transcript.append(f"  {tool}: looks whether it is gone")
+            raise OperationError("the test does not say whether it is gone", tool=tool)
+        if tool in self._starts:
+            self._has_stopped = False
         answer = self._answer(tool, args)
         self.under_way += 1
         try:
-            return await _given(answer, tool, limit)
+            response = await _given(answer, tool, limit)
         finally:
             self.under_way -= 1
+        if tool in self._stops:
+            self._has_stopped = not response.is_error
+        return response
 
     def _answer(self, tool: str, args: JsonMapping) -> ScriptedAnswer:
         if self._expected is None:
@@ -152,6 +175,11 @@ class ScriptedCaller:
         if different:
             self.problems.append(CallProblem(f"{tool} was called with other args", index, tuple(different)))
         return call if call.is_given else self._common_answer(tool) or call
+
+    def _is_next(self, tool: str) -> bool:
+        """Whether the step expects a call of `tool` next."""
+        left = (self._expected or ())[self._position :]
+        return any(call.tool == tool for call in left[:1])
 
     def _match(self, tool: str, args: JsonMapping) -> tuple[int, ExpectedCall | None]:
         """Return the expected call that this one is, and go on to the next when it was the last of its kind."""

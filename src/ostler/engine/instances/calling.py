@@ -23,10 +23,10 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import proves_absence
-from ostler.rules.answers.expectations import evaluate_health_check_expectation
+from ostler.rules.answers.absence import is_leaving, proves_absence
+from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
 from ostler.rules.answers.extraction import process_tool_outputs
-from ostler.rules.calls.rendering import expectation_of, outputs_of
+from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
 from ostler.rules.secrets.masking import mask, shorten
 
 logger = logging.getLogger(__name__)
@@ -151,16 +151,21 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
     """
     expect, expect_not = expectation_of(call)
     verdict = evaluate_health_check_expectation(response, expect, expect_not)
-    if not verdict.passed:
+    is_final = is_like(response, pinned_expectation(call.fail_when))
+    if not verdict.passed or is_final:
         said = service.mask_text(response.text)[:_TEXT_LIMIT].strip()
         why = service.mask_text(verdict.reason)
-        detail = said if response.is_error and said else why
+        detail = said if (response.is_error or is_final) and said else why
         if not response.is_error and said and said not in why:
             detail = f"{why}; it said: {said}"
         failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
         failure.is_error = response.is_error
         failure.is_refusal = response.is_error and (expect is None or expect.success is None)
         failure.is_absence = proves_absence(response, expect)
+        failure.is_leaving = is_leaving(response, expect)
+        failure.is_final = is_final
+        failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
+        failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))
         raise failure
     outputs = process_tool_outputs(outputs_of(call), response, service.template_names())
     service.keep_outputs(call.step, outputs)
@@ -271,4 +276,6 @@ def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
     is_harmless = not call.step.startswith(_ONCE_STEPS)
     if isinstance(error, DownstreamError):
         return is_harmless if error.delivery is Delivery.AMBIGUOUS else error.retryable
-    return isinstance(error, ToolFailedError) and (is_harmless or error.is_error)
+    if not isinstance(error, ToolFailedError) or not error.is_named:
+        return False
+    return is_harmless or error.is_error or call.retry_when is not None

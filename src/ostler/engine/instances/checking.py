@@ -123,6 +123,7 @@ class HealthCheck:
         if proof is None or proof.is_refusal or not (is_unhealthy or proof.is_absence):
             return
         if service.state.is_up and service.status.since == since:
+            service.set_vitals(gone=proof.is_absence)
             service.report(Transition.FAILED, reason="gone", error=proof)
 
     async def _ask_whether_gone(self) -> ToolFailedError | None:

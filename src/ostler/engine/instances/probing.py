@@ -7,7 +7,7 @@ import anyio
 from ostler.engine.instances.calling import judge, located, look, probe
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
-from ostler.model.errors import OperationError, TemplateError, ToolFailedError
+from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
@@ -27,6 +27,7 @@ async def is_alive(service: InstanceState) -> bool | None:
         DownstreamError: the driving server could not be asked.
     """
     tools = service.service_class.tools
+    refused: OstlerError | None = None
     for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
         if spec is None:
             continue
@@ -42,10 +43,14 @@ async def is_alive(service: InstanceState) -> bool | None:
             judge(service, call, response)
         except ToolFailedError as miss:
             if miss.is_refusal:
-                raise located(service, miss, call) from miss.__cause__
+                refused = refused or located(service, miss, call)
+                continue
             return False
         return True
-    return await find(service)
+    found = await find(service)
+    if found is None and refused is not None:
+        raise refused
+    return found
 
 
 def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse) -> bool:

@@ -342,6 +342,7 @@ async def adopt(service: InstanceState, operation: Operation, outputs: JsonObjec
     service.set_record(desired=DesiredState.RUNNING)
     service.set_record(held=False)
     service.forget_health()
+    service.set_vitals(gone=False)
     service.report(Transition.ADOPTED, reason="adopted")
     operation.message = f"service {service.name} was adopted as running"
 

@@ -92,6 +92,9 @@ async def cleaning_up(service: InstanceState, operation: Operation, what: str) -
 
 async def _start_steps(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
     tools = service.service_class.tools
+    for index, spec in enumerate(tools.pre_start):
+        await operation.report_progress(0, None, f"calling {spec.tool}")
+        await run_call(service, operation, planned_call(service, f"preStart[{index}]", spec, remaining(scope)))
     call = planned_call(service, "start", tools.start, remaining(scope))
     await operation.report_progress(0, None, f"calling {call.tool}")
     answer = await run_call(service, operation, call, critical=True)
@@ -117,6 +120,7 @@ async def come_up(service: InstanceState, operation: Operation, scope: anyio.Can
     service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
     service.set_record(held=False)
     service.forget_health()
+    service.set_vitals(gone=False)
     service.report(Transition.STARTED)
     if outputs:
         service.runtime.events.append(EventKind.OUTPUTS_CHANGED, service.name, f"outputs: {', '.join(sorted(outputs))}")
@@ -136,6 +140,8 @@ async def _await_ready(service: InstanceState, operation: Operation, scope: anyi
         try:
             answer = await probe(service, call)
         except (ToolFailedError, ExtractionError) as miss:
+            if isinstance(miss, ToolFailedError) and miss.is_final:
+                raise
             operation.last_miss = miss.summary
         except DownstreamError as miss:
             if not miss.retryable:

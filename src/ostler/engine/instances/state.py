@@ -38,6 +38,7 @@ class Vitals:
         successes: checks that passed in a row.
         calls_before: serial of the last shared call that was begun before it came up, and so shows nothing about it.
         dependency_problems: what is wrong with a service that it runs without, by the name of that service.
+        gone: an answer has proven that it is not there any more, since it was last up.
         unreadable: why the class that it was stored with cannot be read; another one stands in for it.
         removed: it was deleted.
     """
@@ -50,6 +51,7 @@ class Vitals:
     successes: int = 0
     calls_before: int = 0
     dependency_problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    gone: bool = False
     unreadable: OstlerError | None = None
     removed: bool = False
 

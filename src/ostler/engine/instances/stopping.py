@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import anyio
 
-from ostler.engine.instances.calling import probe, run_call
+from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, is_alive
 from ostler.engine.instances.reasons import STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, planned_call
+from ostler.engine.instances.steps import deadline
+from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     ConnectionLostError,
@@ -76,6 +77,7 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     Raises:
         OstlerError: it could not be stopped, and may still be there.
     """
+    was_gone = service.vitals.gone
     if service.state is not ServiceState.STOPPED:
         service.report(Transition.STOP_REQUESTED)
     service.set_record(missed_stop=False)
@@ -92,8 +94,9 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
                 if not await _has_moved(service):
                     raise
                 await _run_stop_plan(service, operation, service.record.stop_plan)
+            await await_gone(service, operation)
     except OstlerError as error:
-        if await _is_gone(service):
+        if (was_gone and not isinstance(error, OperationTimeoutError)) or await is_gone(service):
             service.note(f"the stop tool failed, but the service is gone: {error.summary}")
             operation.message = f"service {service.name} is stopped (it was already gone: {error.summary})"
         else:
@@ -132,6 +135,7 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
         error.next_actions = (
             f"service_stop {service.name} tries again",
             f"service_delete {service.name} with force=true removes it even if stopping fails",
+            *advice_for(service, error),
         )
     if service.state is ServiceState.STOPPING:
         service.report(Transition.STOP_FAILED, reason="stop-failed", error=error)
@@ -147,6 +151,9 @@ async def _run_stop_plan(
         except StoreError:
             raise
         except OstlerError as error:
+            if isinstance(error, ToolFailedError) and error.is_already_gone:
+                service.note(f"the {call.step} tool says that it was already gone (goneWhen): {error.summary}")
+                continue
             if call.step == "stop":
                 raise
             service.note(f"{call.step} failed; stopping all the same: {error.summary}")
@@ -189,6 +196,7 @@ async def _run_patiently(service: InstanceState, operation: Operation, plan: Seq
         except ServerUnavailableError:
             await anyio.sleep(_SERVER_AWAY_PAUSE)
         else:
+            await await_gone(service, operation)
             return
 
 
@@ -205,26 +213,6 @@ async def _has_moved(service: InstanceState) -> bool:
         return False
     service.note("the stop tool failed on what was pinned, and find knows it by another id: stopping that")
     return True
-
-
-async def _is_gone(service: InstanceState) -> bool:
-    """Whether a looking tool with an expectation of its own says, after a failed stop, that nothing is there."""
-    tools = service.service_class.tools
-    looks = [("status", tools.status), ("find", tools.find), ("healthCheck", tools.health_check)]
-    for step, spec in looks:
-        if spec is None or (spec.expect is None and spec.expect_not is None):
-            continue
-        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
-            try:
-                await probe(service, planned_call(service, step, spec, 5.0))
-            except ToolFailedError as miss:
-                if miss.is_refusal:
-                    continue
-                return True
-            except OstlerError:
-                continue
-            return False
-    return False
 
 
 async def compensate(service: InstanceState, operation: Operation) -> tuple[bool, str]:
@@ -247,7 +235,7 @@ async def compensate(service: InstanceState, operation: Operation) -> tuple[bool
     except TimeoutError:
         return False, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
     except OstlerError as failure:
-        if refused or await _is_gone(service):
+        if refused or await is_gone(service):
             return True, f"nothing was left to clean up ({failure.summary})"
         return False, f"its cleanup failed too, so it may still be there: {failure.summary}"
     return True, f"cleaned up with {plan[-1].tool}"
@@ -297,6 +285,7 @@ async def _derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | N
 
 async def clear_leftover(service: InstanceState, operation: Operation) -> None:
     """Stop what an earlier failed start or stop left behind, before starting anew."""
+    was_gone = service.vitals.gone
     if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
         service.note("stopping what was left behind before starting again")
     try:
@@ -308,12 +297,14 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
                 f"then service_delete {service.name} with abandon=true and create it again",
             )
             await _run_stop_plan(service, operation, plan)
+            await await_gone(service, operation)
     except OstlerError as error:
-        if not await _is_gone(service):
+        if not (was_gone or await is_gone(service)):
             error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
             error.next_actions = error.next_actions or (
                 f"service_stop {service.name} tries again",
                 f"service_delete {service.name} with force=true forgets it even if stopping fails",
+                *advice_for(service, error),
             )
             raise
         service.note(f"the stop tool failed, but what was left is gone: {error.summary}")

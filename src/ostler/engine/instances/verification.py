@@ -57,12 +57,14 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
                     reason = NO_STOP_PLAN
                     service.note(f"adopted without a stop plan: {error.summary}")
             service.forget_health()
+            service.set_vitals(gone=False)
             service.set_record(held=False)
             service.report(Transition.ADOPTED, reason=reason)
         return f"service {service.name} is running and was adopted"
     if service.state is not ServiceState.STOPPED:
         # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
         reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
+        service.set_vitals(gone=True)
         service.report(Transition.FOUND_STOPPED, reason=reason)
     return f"service {service.name} is not running"
 

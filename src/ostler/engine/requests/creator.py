@@ -15,7 +15,7 @@ from ostler.engine.requests.preparation import InstanceFactory, request_digest
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, OstlerError
+from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
@@ -56,7 +56,8 @@ class Creator:
         self._classes = classes
         self._factory = factory
         self._graph = graph
-        self._names_in_creation: set[str] = set()
+        self._names_in_creation: dict[str, str] = {}
+        """Name → class of what is being made durable now."""
 
     async def place(self, request: CreateRequest) -> Placed:
         """Make what `request` asks for durable and visible, and begin its start.
@@ -121,7 +122,8 @@ class Creator:
         name = instance.name
         if name in self._names_in_creation:
             raise AlreadyExistsError(f"service {name!r} already exists (it is being created)", service=name)
-        self._names_in_creation.add(name)
+        self._check_room(instance)
+        self._names_in_creation[name] = instance.record.class_name
         try:
             if name in self._registry:
                 raise AlreadyExistsError(f"service {name!r} already exists", service=name)
@@ -129,7 +131,7 @@ class Creator:
             await instance.commit(first)
             self._registry.register(instance)
         finally:
-            self._names_in_creation.discard(name)
+            del self._names_in_creation[name]
         self._runtime.events.append(
             EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
             + (f" by {instance.record.owner}" if instance.record.owner else ""),
@@ -137,6 +139,25 @@ class Creator:
         if first is not None:
             instance.carry_out(first)
         return first
+
+    def _check_room(self, instance: ServiceInstance) -> None:
+        """Refuse one instance more than the class's `maxInstances`."""
+        limit, class_name = instance.service_class.config.max_instances, instance.record.class_name
+        if limit is None:
+            return
+        others = [
+            service.name
+            for service in self._registry.get_all()
+            if isinstance(service, ServiceInstance) and service.record.class_name == class_name
+        ]
+        others += [name for name, made_of in self._names_in_creation.items() if made_of == class_name]
+        if len(others) >= limit:
+            raise ConflictError(
+                f"class {class_name!r} has {len(others)} instance{'' if len(others) == 1 else 's'} already, and allows "
+                f"{limit} (maxInstances): {', '.join(sorted(others)[:5])}",
+                service=instance.name,
+                next_actions=("use one of them", f"service_delete one of them, such as {min(others)}"),
+            )
 
     @staticmethod
     async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:

@@ -19,6 +19,15 @@ _GONE = frozenset(
 """States, in many servers' words, of what does not run any more. What may come back without a start (`restarting`,
 `paused`, `unhealthy`) is not among them."""
 
+_LEAVING = frozenset(
+    {
+        "closing", "deleting", "draining", "ending", "exiting", "halting", "in progress", "killing", "pending deletion",
+        "removing", "shutting down", "shuttingdown", "shutdown pending", "stop pending", "stopping", "terminating",
+        "tearing down", "winding down",
+    }
+)  # fmt: skip
+"""States, in many servers' words, of what is about to be gone and is not yet."""
+
 _PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
 
@@ -50,5 +59,23 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
     return bool(expect.contains or expect.matches) and _is_end(response.text)
 
 
+def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
+    """Return whether an answer that misses `expect` says that what was asked about is on its way out."""
+    if response.is_error or expect is None:
+        return False
+    for path, wanted in (expect.json_path or {}).items():
+        try:
+            found = find_in_response(response, path)
+        except ExtractionError:
+            continue
+        if not loosely_equal(found, wanted) and _is_among(_LEAVING, found):
+            return True
+    return bool(expect.contains or expect.matches) and _is_among(_LEAVING, response.text)
+
+
 def _is_end(value: JsonValue) -> bool:
-    return isinstance(value, str) and _SEPARATORS.sub(" ", value.strip().rstrip(".!").lower()) in _GONE
+    return _is_among(_GONE, value)
+
+
+def _is_among(words: frozenset[str], value: JsonValue) -> bool:
+    return isinstance(value, str) and _SEPARATORS.sub(" ", value.strip().rstrip(".!…").lower()) in words

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonValue
@@ -71,6 +71,14 @@ def evaluate_health_check_expectation(
     if missed:
         return Verdict(passed=False, reason="; ".join(missed))
     return Verdict(passed=True, reason="; ".join(held) or "the tool succeeded")
+
+
+def is_like(response: ToolResponse, expectation: Expectation | None) -> bool:
+    """Whether an answer, a failure or not, has everything that `expectation` names; nothing is like None."""
+    if expectation is None:
+        return False
+    read = replace(response, is_error=False) if expectation.success is None else response
+    return evaluate_health_check_expectation(read, expectation, None).passed
 
 
 def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iterator[_Condition]:

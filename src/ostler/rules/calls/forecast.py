@@ -48,6 +48,8 @@ def start_steps(service: str, service_class: ServiceClass, knowledge: Knowledge)
     Raises:
         TemplateError: a call names what will not be there.
     """
+    for index, spec in enumerate(service_class.tools.pre_start):
+        yield _planned(service, f"preStart[{index}]", spec, knowledge)
     yield _planned(service, "start", service_class.tools.start, knowledge)
     yield from _coming_up(service, service_class, knowledge.after("start"))
 
@@ -83,6 +85,8 @@ def stop_steps(service: str, service_class: ServiceClass, knowledge: Knowledge) 
     for index, spec in enumerate(tools.pre_stop):
         yield _planned(service, f"preStop[{index}]", spec, knowledge)
     yield _planned(service, "stop", tools.stop, knowledge)
+    if tools.stopped is not None:
+        yield looking_step(service, "stopped", tools.stopped, knowledge, every=tools.stopped.interval)
 
 
 def pinned_steps(service: str, plan: Collection[PlannedCall], secrets: Collection[str]) -> Iterator[PlannedStep]:

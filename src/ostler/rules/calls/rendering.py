@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.manifest import Expectation, OutputSpec, ServiceClass, ToolCallSpec
+from ostler.model.manifest import Expectation, OutputSpec, ReadySpec, ServiceClass, StopSpec, ToolCallSpec
 from ostler.model.records import PlannedCall
 from ostler.rules.templates.sandbox import plain_text
 from ostler.rules.templates.template import render
@@ -26,15 +26,21 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
     Raises:
         TemplateError: templates fail or name what is not there; all missing names of the call are in `missing`.
     """
+    retry_when = spec.retry.when if spec.retry is not None else None
     parts: JsonObject = {
         "args": spec.args,
         "expect": _expectation_json(spec.expect),
         "expectNot": _expectation_json(spec.expect_not),
+        "when": _expectation_json(retry_when),
+        "failWhen": _expectation_json(spec.fail_when) if isinstance(spec, ReadySpec) else None,
+        "goneWhen": _expectation_json(spec.gone_when) if isinstance(spec, StopSpec) else None,
         "match": spec.batch.match if spec.batch is not None else None,
     }
     try:
         rendered: JsonObject = render(parts, names)
-        expect, expect_not = (_checked(rendered[key], key) for key in ("expect", "expectNot"))
+        expect, expect_not, when, fail_when, gone_when = (
+            _checked(rendered[key], key) for key in ("expect", "expectNot", "when", "failWhen", "goneWhen")
+        )
     except TemplateError as error:
         error.located(step=step, tool=spec.tool)
         raise
@@ -48,6 +54,9 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         outputs=_outputs_json(spec.outputs),
         retry_attempts=spec.retry.attempts if spec.retry else 1,
         retry_delay=spec.retry.delay if spec.retry else 1.0,
+        retry_when=when,
+        fail_when=fail_when,
+        gone_when=gone_when,
         batch={"items": spec.batch.items, "match": rendered["match"]} if spec.batch is not None else None,
     )
 
@@ -58,6 +67,11 @@ def expectation_of(call: PlannedCall) -> tuple[Expectation | None, Expectation |
         None if call.expect is None else Expectation.model_validate(call.expect),
         None if call.expect_not is None else Expectation.model_validate(call.expect_not),
     )
+
+
+def pinned_expectation(value: JsonObject | None) -> Expectation | None:
+    """Return a pinned call's `retry_when`, `fail_when` or `gone_when` as a value."""
+    return None if value is None else Expectation.model_validate(value)
 
 
 def outputs_of(call: PlannedCall) -> Mapping[str, str | OutputSpec]:

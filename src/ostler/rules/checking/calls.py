@@ -19,7 +19,7 @@ from ostler.rules.text.model_findings import finding_at
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
 from ostler.rules.text.yaml_source import Document, Path
 
-_LOOKING = ("ready", "status", "healthCheck", "find", "logs")
+_LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 """Steps that only look, and are called again and again."""
 
 _ACTING = ("start", "stop", "restart")
@@ -84,9 +84,8 @@ class CallCheck:
         answer = self.scopes.answer_of(call)
         for output, source in call.outputs.items():
             yield from self._output((*path, "outputs", output), source, _Given(name, call, tool, answer))
-        for key, expectation in (("expect", call.expect), ("expectNot", call.expect_not)):
-            if expectation is not None:
-                yield from self._expectation((*path, key), expectation, answer, names)
+        for keys, expectation in call.expectations():
+            yield from self._expectation((*path, *keys), expectation, answer, names)
         yield from self._contradiction(path, call)
 
     # -- the tool ------------------------------------------------------------------------------------------

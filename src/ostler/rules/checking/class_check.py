@@ -10,6 +10,7 @@ from ostler.rules.checking.class_rules import calls_with_paths
 from ostler.rules.checking.dependencies import dependency_findings
 from ostler.rules.checking.effects import effect_findings
 from ostler.rules.checking.expressions import shape_of_value
+from ostler.rules.checking.judged_starts import unjudged_start_findings
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
@@ -68,6 +69,7 @@ def check_loaded(
     findings += dependency_findings(document, service_class, scopes, known)
     findings += timing_findings(document, service_class, calls)
     findings += effect_findings(document, service_class, scopes, calls)
+    findings += unjudged_start_findings(document, service_class, tools)
     findings += spelling_findings(document, service_class, calls)
     return _ordered(findings)
 

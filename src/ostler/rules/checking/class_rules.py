@@ -103,19 +103,22 @@ def _check_arg_schema(document: Document, path: Path, spec: ArgSpec) -> Iterator
 def _check_call(document: Document, path: Path, call: ToolCallSpec) -> Iterator[Finding]:
     for name, source in call.outputs.items():
         yield from check_output(document, (*path, "outputs", name), name, source)
-    for key, expectation in (("expect", call.expect), ("expectNot", call.expect_not)):
-        if expectation is not None:
-            yield from _check_expectation(document, (*path, key), expectation)
+    for keys, expectation in call.expectations():
+        yield from _check_expectation(document, (*path, *keys), expectation)
     wanted, unwanted = (part.success if part else None for part in (call.expect, call.expect_not))
     if wanted is not None and wanted is unwanted:
         message = "'expect' and 'expectNot' contradict each other about 'success', so nothing can pass"
         yield finding_at(document, (*path, "expectNot", "success"), "bad-value", message, "remove one of them")
     if call.retry is not None:
-        if path[-1] == "ready":
-            message = "'retry' has no effect on the ready check, which is repeated every 'interval' anyway"
+        if path[-1] in ("ready", "stopped"):
+            message = f"'retry' has no effect on the {path[-1]} check, which is repeated every 'interval' anyway"
             yield finding_at(
                 document, (*path, "retry"), "no-effect", message, "remove it, or set 'interval'", at_key=True
             )
+        elif call.retry.when is not None and call.retry.attempts == 1:
+            message = "'when' has no effect with one attempt"
+            fix = "write 'attempts: 2' or more, or remove 'retry'"
+            yield finding_at(document, (*path, "retry", "when"), "no-effect", message, fix, at_key=True)
         elif call.retry.attempts == 1 and "delay" in call.retry.model_fields_set:
             message = "'delay' has no effect with one attempt"
             fix = "write 'attempts: 2' or more, or remove 'retry'"

@@ -95,7 +95,7 @@ def _find_findings(
 
 def _needed_of_start(service_class: ServiceClass, calls: Calls) -> set[str]:
     """Return the outputs of start that later steps or the service's outputs cannot do without."""
-    before = ("start", "find", "ready", "postStart")
+    before = ("preStart", "start", "find", "ready", "postStart")
     values: list[JsonValue] = [_call_value(call) for step, _, call in calls if not step.startswith(before)]
     values += [source for source in service_class.config.outputs.values() if isinstance(source, str)]
     names = {name for value in values for name in referenced_names(value)}
@@ -125,11 +125,7 @@ def _used_names(service_class: ServiceClass, calls: Calls) -> set[Name]:
 
 
 def _call_value(call: ToolCallSpec) -> JsonValue:
-    expectations = [
-        part.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        for part in (call.expect, call.expect_not)
-        if part is not None
-    ]
+    expectations = [part.model_dump(mode="json", by_alias=True, exclude_unset=True) for _, part in call.expectations()]
     sources = [
         (source.template or "") if isinstance(source, OutputSpec) else source for source in call.outputs.values()
     ]

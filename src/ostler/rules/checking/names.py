@@ -24,8 +24,8 @@ CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")
 
 STEPS = ("start", "stop", "ready", "restart", "status", "healthCheck", "find", "logs")
-_BEFORE_START = ("start", "find")
-_WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "preStop")
+_BEFORE_START = ("preStart", "start", "find")
+_WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "preStop")
 """Steps that are planned before the service's outputs are made."""
 
 RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
@@ -78,9 +78,11 @@ def check_names(service_class: ServiceClass, document: Document) -> Iterator[Fin
 
 def _check_call(document: Document, path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Finding]:
     values: JsonObject = {"args": call.args}
-    for key, expectation in (("expect", call.expect), ("expectNot", call.expect_not)):
-        if expectation is not None:
-            values[key] = expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for keys, expectation in call.expectations():
+        place = values
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+        place[keys[-1]] = expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if call.batch is not None:
         values["batch"] = {"match": call.batch.match}
     yield from _check(document, path, values, scope)

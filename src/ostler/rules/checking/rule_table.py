@@ -76,6 +76,7 @@ _RULES = (
     Rule("stray-quote", "a quote has its other", "warning", stage="tools"),
     Rule("near-miss", "a word of few possible ones is not one letter off", "warning", stage="tools"),
     Rule("swallowed-line", "a list item or key is not taken for the text of the line before", "warning", stage="tools"),
+    Rule("unjudged-start", "a start tool that answers in text is judged by something", "warning", stage="tools"),
     Rule("rewritten-number", "a number that is meant as a text is in quotes", "warning", stage="tools"),
 )
 

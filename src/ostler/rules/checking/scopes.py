@@ -27,7 +27,7 @@ from ostler.rules.templates.template import is_template
 
 Classes = Mapping[str, ServiceClass]
 
-_BEFORE_START = ("start", "find")
+_BEFORE_START = ("preStart", "start", "find")
 _REPLACING = ("restart", "find")
 """Steps whose outputs take the place of start's."""
 
@@ -97,7 +97,7 @@ class ClassScopes:
         """Return what the tool call of `step` may use."""
         if step in _BEFORE_START:
             return self.before_start
-        if step in ("ready", "postStart", "stop", "preStop"):
+        if step in ("ready", "postStart", "stop", "stopped", "preStop"):
             return self.service_outputs_scope
         return self.after_outputs
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ostler.model.durations import format_duration
 from ostler.model.errors import Finding
-from ostler.model.manifest import ReadySpec, ServiceClass, ToolCallSpec
+from ostler.model.manifest import ReadySpec, ServiceClass, StoppedSpec, ToolCallSpec
 from ostler.rules.checking.calls import warning
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.text.model_findings import finding_at
@@ -38,9 +38,9 @@ def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
     """Return how long the operation of `step` may take in all, and the key that says so."""
     timeout = service_class.config.timeout
     match step.partition("[")[0]:
-        case "start" | "ready" | "postStart":
+        case "preStart" | "start" | "ready" | "postStart":
             return timeout.create, "timeout.create"
-        case "stop" | "preStop":
+        case "stop" | "stopped" | "preStop":
             return timeout.delete, "timeout.delete"
         case "restart":
             return timeout.restart_in_all, "timeout.restart"
@@ -61,7 +61,7 @@ def _call_findings(
     if call.timeout is not None and call.timeout > limit:
         message = f"the call may take {format_duration(call.timeout)}, but {key} ends it after {shown}"
         yield warning(finding_at(document, (*path, "timeout"), RULE, message, f"make it shorter, or {key} longer"))
-    if isinstance(call, ReadySpec) and call.interval >= limit:
+    if isinstance(call, ReadySpec | StoppedSpec) and call.interval >= limit:
         message = f"the pause of {format_duration(call.interval)} between two tries is as long as {key} ({shown})"
         yield warning(finding_at(document, (*path, "interval"), RULE, message, "make it shorter"))
     if call.retry is not None and (waited := (call.retry.attempts - 1) * call.retry.delay) >= limit:

@@ -1,0 +1,139 @@
+"""Whether what was stopped is gone: a stop tool may answer before it is, or fail because nothing was there any more."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import anyio
+
+from ostler.engine.instances.calling import probe
+from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import planned_call
+from ostler.model.errors import DownstreamError, OstlerError, ToolFailedError
+from ostler.model.manifest import ToolCallSpec
+
+_LOOK_TIME = 10.0
+"""Seconds that one look may take at most."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+_THOROUGH: Final = frozenset({"process"})
+"""Servers inside Ostler whose stop tools answer when the thing is gone, and not before."""
+
+_BLIND_LOOKS = 3
+"""Looks without an answer after which the stop tool's own word is taken."""
+
+
+async def await_gone(service: InstanceState, operation: Operation) -> None:
+    """Return when what was stopped is gone, as far as the class's tools can tell; the caller sets the deadline.
+
+    The `stopped` check decides, else `status` and `find`: as long as one of them finds the service, or says that it is
+    on its way out, it is there.
+    """
+    spec = service.service_class.tools.stopped
+    operation.last_miss = ""
+    if spec is not None:
+        await _await_stopped(service, operation, spec, spec.interval)
+        return
+    if service.service_class.tools.stop.server in _THOROUGH:
+        return
+    pause, blind = _FIRST_PAUSE, 0
+    while True:
+        is_there, said = await _still_there(service)
+        if is_there is False:
+            return
+        blind = blind + 1 if is_there is None else 0
+        if blind >= _BLIND_LOOKS:
+            service.note(f"whether it is gone could not be seen, so its stop tool is taken at its word: {said}")
+            return
+        operation.step, operation.last_miss = "stopped", said
+        await anyio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+async def _await_stopped(service: InstanceState, operation: Operation, spec: ToolCallSpec, interval: float) -> None:
+    while True:
+        operation.step = "stopped"
+        try:
+            await probe(service, planned_call(service, "stopped", spec, _LOOK_TIME))
+        except ToolFailedError as miss:
+            operation.last_miss = miss.summary
+        except DownstreamError as miss:
+            if not miss.retryable:
+                raise
+            operation.last_miss = miss.summary
+        else:
+            return
+        await anyio.sleep(interval)
+
+
+async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
+    """Return (whether it is there, what said so); None: the tool that could tell did not answer."""
+    for step, spec in _witnesses(service):
+        try:
+            await probe(service, planned_call(service, step, spec, _LOOK_TIME))
+        except ToolFailedError as miss:
+            if miss.is_leaving:
+                return True, miss.summary
+            if miss.is_refusal:
+                continue
+            return False, ""
+        except DownstreamError as error:
+            return None, error.summary
+        except OstlerError:
+            continue  # its templates name what is not known any more
+        return True, f"the {step} tool still finds it"
+    return False, ""
+
+
+async def is_gone(service: InstanceState) -> bool:
+    """Whether, after a failed stop, an answer proves that nothing is there."""
+    looks = [*_witnesses(service)]
+    if service.service_class.tools.health_check is not None:
+        looks.append(("healthCheck", service.service_class.tools.health_check))
+    for step, spec in looks:
+        if not can_miss(spec):
+            continue
+        with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
+            try:
+                await probe(service, planned_call(service, step, spec, 5.0))
+            except ToolFailedError as miss:
+                if miss.is_refusal or miss.is_leaving:
+                    continue
+                return True
+            except OstlerError:
+                continue
+            return False
+    return False
+
+
+def can_miss(spec: ToolCallSpec) -> bool:
+    """Whether an answer of `spec` can show that the thing is not there: it has something to be held against."""
+    return spec.expect is not None or spec.expect_not is not None or spec.batch is not None
+
+
+def _witnesses(service: InstanceState) -> Iterator[tuple[str, ToolCallSpec]]:
+    """Yield the tools that know whether the service is there: `status` where it can miss, and `find`."""
+    tools = service.service_class.tools
+    if tools.status is not None and can_miss(tools.status):
+        yield "status", tools.status
+    if tools.find is not None:
+        yield "find", tools.find
+
+
+def advice_for(service: InstanceState, error: OstlerError) -> tuple[str, ...]:
+    """Return what to write into the class when nothing but the words of a failed stop say that it is gone."""
+    if not isinstance(error, ToolFailedError) or not error.is_error:
+        return ()
+    tools = service.service_class.tools
+    if any(can_miss(spec) for _, spec in _witnesses(service)):
+        return ()
+    lines = ["stop: {goneWhen: {contains: …}} with the words of this failure"]
+    if tools.status is not None:
+        lines.append("status: {expect: {success: true}}")
+    elif tools.find is not None:
+        lines.append("find: {expect: {success: true}}")
+    return (
+        f"if it means that nothing is there any more, say so in the class, under lifecycleTools: {' or '.join(lines)}",
+    )
