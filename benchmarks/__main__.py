@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import check, crash, cycles, graph, health, latency, recovery, simulate, startup, store
+from benchmarks import check, crash, cycles, drafts, graph, health, latency, recovery, simulate, startup, store
 
 SHORT = {
     "latency": "start and stop",
@@ -12,6 +12,7 @@ SHORT = {
     "recovery": "after kill -9",
     "store": "durable commits and idempotency keys",
     "check": "mistakes put into the shipped classes",
+    "drafts": "classes drafted from real servers' tools lists",
 }
 LONG = {"simulate": "every crash there is, simulated", "crash": "kill -9 of real servers", "cycles": "reconnections"}
 """Commands that take minutes to hours; `all` leaves them out."""
@@ -40,8 +41,8 @@ def _run(name: str, options: argparse.Namespace) -> None:
             latency.main(options.rounds or 300)
         case "startup":
             startup.main(options.services)
-        case "graph":
-            graph.main()
+        case "graph" | "drafts":
+            {"graph": graph, "drafts": drafts}[name].main()
         case "health":
             health.main(options.supervised, options.interval)
         case "store":

@@ -8,6 +8,7 @@ from typing import cast
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.listed_tools import Tool, resolved
+from ostler.rules.drafts.pair_evidence import squeezed
 
 STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",
               "isalive", "is_active", "connected", "ready", "lifecycle_state", "process_status")  # fmt: skip
@@ -76,6 +77,21 @@ def item_expectation(item: JsonObject) -> JsonObject | None:
 def has_state(item: JsonObject) -> bool:
     """Whether an item of a list has a state, said or not."""
     return any(name.lower() in STATE_KEYS for name in item.get("properties") or ())
+
+
+def key_of(item: JsonObject, handle: str, thing: str, *, is_name: bool) -> str:
+    """Return the key of a list's item that says which one it is; '' when none does.
+
+    Args:
+        item: the schema of an item.
+        handle: the parameter of the stop that says which one.
+        thing: the words for the thing.
+        is_name: the handle is the thing's name.
+    """
+    last = (thing.split() or [""])[-1]
+    wanted = (handle, "name", f"{last}name", "id") if is_name else (handle, f"{last}id", "id", "name")
+    listed = {squeezed(name): name for name in item.get("properties") or {} if name.isidentifier()}
+    return next((listed[squeezed(name)] for name in wanted if squeezed(name) in listed), "")
 
 
 def list_of_items(tool: Tool) -> tuple[str, JsonObject] | None:

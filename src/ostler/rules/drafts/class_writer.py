@@ -13,6 +13,7 @@ from ostler.rules.drafts.answer_states import (
     has_state,
     is_missing_an_error,
     item_expectation,
+    key_of,
     list_of_items,
     state_expectation,
 )
@@ -169,7 +170,8 @@ class ClassWriter:
         )
         if name in step.needed() or asked:
             return _Arg(arg_name(name), known, "default" not in known)
-        if not self._matters(name):
+        is_answered = name == self.pair.handle and "default" not in known and _is_nullable(schema)
+        if is_answered or not self._matters(name):
             return None
         if "default" in known:
             return _Arg(arg_name(name), known, required=False)
@@ -328,9 +330,11 @@ class ClassWriter:
         yield from self._call_args(step, self._args_of(step, handle))
 
     def _call_args(self, step: Step, values: JsonObject) -> Iterator[str]:
-        if not values:
-            return
         wrapper = parameters_of(step.tool.input_schema)[0]
+        if not values:
+            if wrapper:
+                yield f"        args: {{{yaml_key(wrapper)}: {{}}}}"
+            return
         yield "        args:"
         indent = "          "
         if wrapper:
@@ -405,7 +409,11 @@ class ClassWriter:
             yield f"        {self._ask(f'which part of the answer of {step.tool.name} is about this one?')}"
             return
         listed = list_of_items(step.tool)
-        key = self._key_of(listed[1]) if listed else ""
+        key = (
+            key_of(listed[1], self.pair.handle, self.pair.thing, is_name=self.pair.handle == self.named)
+            if listed
+            else ""
+        )
         if listed and key:
             yield f"        batch: {{items: {quoted(listed[0])}, match: {{{yaml_key(key)}: {scalar(handle)}}}}}"
             expected = item_expectation(listed[1])
@@ -422,17 +430,6 @@ class ClassWriter:
             yield f"        expect: {{contains: {scalar(handle)}}}"
         question = f"does {step.tool.name} still list it when it has ended? Then expect its state, too"
         yield f"        {self._ask(question)}"
-
-    def _key_of(self, item: JsonObject) -> str:
-        """Return the key of a list's item that says which one it is."""
-        listed: JsonObject = item.get("properties") or {}
-        last = self.pair.thing.split()[-1:] or [""]
-        wanted = [self.pair.handle, f"{last[0]}_id", f"{last[0]}Id", "id", "name"]
-        if self.pair.handle == self.named:
-            wanted = [self.pair.handle, "name", f"{last[0]}_name", "id"]
-        squeezed = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in listed}
-        found = (squeezed.get(re.sub(r"[^a-z0-9]", "", name.lower())) for name in wanted)
-        return next((name for name in found if name and name.isidentifier()), "")
 
 
 def _state_key(step: Step) -> str:

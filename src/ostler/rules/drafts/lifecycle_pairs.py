@@ -220,7 +220,8 @@ class _Server:
         """Return how much says that the thing runs (or, below `_SURE`, that it is only written down)."""
         is_chosen = bool(start.step.fixed)
         records = set(words_of(start.step.tool.name)) & RECORDS if is_chosen else set[str]()
-        nouns = set(thing) | records
+        # where all tools are about one thing, none says it again: ssh_connect, ssh_disconnect
+        nouns = {*thing, *records, *(() if start.things else self._words.prefix)}
         is_living = bool(nouns & LIVING - FAINT)
         life = 3 if is_living else 1 if nouns & FAINT else 0
         if nouns & RECORDS and (is_chosen or not is_living or thing[-1] in RECORDS):

@@ -1,0 +1,21 @@
+"""Drafts from the tools lists of real servers, against the pairs that a person chose from the lists alone."""
+
+import pytest
+from benchmarks.drafts import drafted, expected_pairs, findings, is_right
+
+EXPECTED = expected_pairs()
+NOT_YET = frozenset(("shell-server",))
+"""One tool that makes a terminal, writes to it and reads it, by which of its args are given: nothing names a start."""
+
+
+@pytest.mark.parametrize("server", sorted(set(EXPECTED) - NOT_YET))
+def test_the_draft_is_of_a_pair_that_a_person_would_choose(server: str) -> None:
+    draft = drafted(server)
+    assert is_right(draft, EXPECTED[server]), draft and (draft.start, draft.stop)
+    if draft is not None:
+        assert findings(server, draft) == []
+
+
+@pytest.mark.parametrize("server", sorted(NOT_YET))
+def test_what_cannot_be_drafted_yet_is_refused_and_not_guessed(server: str) -> None:
+    assert drafted(server) is None
