@@ -90,7 +90,8 @@ def key_of(item: JsonObject, handle: str, thing: str, *, is_name: bool) -> str:
     """
     last = (thing.split() or [""])[-1]
     wanted = (handle, "name", f"{last}name", "id") if is_name else (handle, f"{last}id", "id", "name")
-    listed = {squeezed(name): name for name in item.get("properties") or {} if name.isidentifier()}
+    properties: JsonObject = item.get("properties") or {}
+    listed = {squeezed(name): name for name in properties if name.isidentifier()}
     return next((listed[squeezed(name)] for name in wanted if squeezed(name) in listed), "")
 
 
