@@ -12,12 +12,12 @@ from ostler.model.manifest import OutputSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.extraction import (
     coerce,
-    compile_path,
     extract_from_response,
     process_tool_outputs,
     render_outputs,
     secret_output_names,
 )
+from ostler.rules.answers.queries import compile_path
 
 STARTED = answer("manage-bg: start http.server")
 PROSE = answer("desktop-commander: start http.server 1.5s")

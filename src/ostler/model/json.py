@@ -1,7 +1,8 @@
-"""Named aliases for JSON, the only place where values have no narrower type."""
+"""Named aliases for JSON, the only place where values have no narrower type, and what JSON cannot hold."""
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias, cast
 
 JsonValue: TypeAlias = Any
 """Any JSON value: object, array, string, number, boolean or null."""
@@ -11,3 +12,75 @@ JsonObject: TypeAlias = dict[str, Any]
 
 JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
+
+MAX_BITS: Final = 1023
+"""The longest whole number, in bits: a longer one is no floating-point number, which most readers of JSON have."""
+
+MAX_VALUES: Final = 1_000_000
+"""The most values that one JSON value may have in it, each counted where it stands."""
+
+_SHOWN: Final = 40
+
+
+def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:
+    """Return why `value` is no JSON, with the place inside it, such as `load[2] is NaN`; the empty text when it is.
+
+    Args:
+        value: what may be JSON.
+        most: the most values that are looked at; more are a flaw, too. A value that stands in two places counts twice.
+    """
+    waiting, left = [value], most
+    while waiting:
+        part = waiting.pop()
+        left -= 1
+        if left < 0:
+            return f"it has more than {most} values"
+        if isinstance(part, Mapping):
+            waiting.extend(cast("JsonMapping", part).values())
+        elif isinstance(part, list):
+            waiting.extend(cast("list[object]", part))
+        elif _scalar_flaw(part):
+            return _placed_flaw(value)
+    return ""
+
+
+def _placed_flaw(value: object) -> str:
+    """Return the first flaw of `value`, which has one, with its place: kept apart because most values have none."""
+    waiting: list[tuple[object, tuple[Any, ...] | None]] = [(value, None)]
+    while True:
+        part, place = waiting.pop()
+        if flaw := _scalar_flaw(part):
+            return f"{_place(place)} {flaw}"
+        waiting.extend((item, (place, key)) for key, item in reversed(list(_items(part))))
+
+
+def is_json_number(number: float) -> bool:
+    """Return whether JSON has `number`: finite, and no whole number beyond the floating-point ones."""
+    return number.bit_length() <= MAX_BITS if isinstance(number, int) else math.isfinite(number)
+
+
+def _scalar_flaw(part: object) -> str:
+    if part is None or isinstance(part, str | list | Mapping):
+        return ""
+    if not isinstance(part, int | float):
+        return f"is a {type(part).__name__}, which JSON does not have"
+    if is_json_number(part):
+        return ""
+    if isinstance(part, int):
+        return f"is a whole number of {part.bit_length()} bits, more than the {MAX_BITS} that are read"
+    return f"is {'NaN' if math.isnan(part) else 'Infinity'}, which JSON does not have"
+
+
+def _items(part: object) -> Iterator[tuple[Any, object]]:
+    if isinstance(part, Mapping):
+        yield from cast("JsonMapping", part).items()
+    elif isinstance(part, list):
+        yield from enumerate(cast("list[object]", part))
+
+
+def _place(place: tuple[Any, ...] | None) -> str:
+    keys: list[str] = []
+    while place is not None:
+        place, key = place
+        keys.append(f"[{key}]" if isinstance(key, int) else f".{str(key)[:_SHOWN]}")
+    return "".join(reversed(keys)).lstrip(".") or "it"

@@ -28,7 +28,7 @@ from ostler.model.errors import (
     ToolRejectedError,
     ToolTimeoutError,
 )
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonMapping, JsonObject, json_flaw
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise, without_reason
 
@@ -107,6 +107,12 @@ async def _send(
         if link.loss.is_lost:
             raise _lost(link.loss.reason, server, qualified)
         raise timed_out(link, qualified, timeout, is_default=is_default)
+    if flaw := json_flaw(result):
+        raise BadResponseError(
+            f"server {server!r} answered with what is no JSON: {flaw}",
+            tool=qualified,
+            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+        )
     link.active += 1
     content = cast("list[JsonObject]", result.get("content") or [])
     response = without_reason(

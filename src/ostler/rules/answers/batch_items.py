@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from jmespath.exceptions import JMESPathError
-
 from ostler.model.errors import ExtractionError, ToolFailedError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.extraction import compile_path, find_in_response
+from ostler.rules.answers.extraction import find_in_response
+from ostler.rules.answers.queries import search_value
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.equality import loosely_equal
 
@@ -71,8 +70,8 @@ def _value(item: JsonValue, path: str) -> JsonValue:
     if isinstance(item, Mapping) and path.isidentifier():  # the usual case, a hundred times faster
         return cast("JsonMapping", item).get(path)
     try:
-        return compile_path(path).search(item)
-    except (JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError):
+        return search_value(path, item)
+    except ExtractionError:
         return None
 
 

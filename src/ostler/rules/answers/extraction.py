@@ -3,19 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, cast
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-from jmespath.functions import Functions
-from jmespath.parser import ParsedResult
-
 from ostler.model.errors import ExtractionError, TemplateError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, json_flaw
 from ostler.model.manifest import OutputSpec
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.queries import search_value
 from ostler.rules.answers.responses import response_names
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.templates.template import is_template, render
@@ -24,72 +18,7 @@ from ostler.rules.text.patterns import PatternError, search, value_group
 SHOWN = 300
 """How many characters of an answer an error shows."""
 
-_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`""", re.DOTALL)
-"""A quoted part of a JMESPath expression."""
-
 _RESULT = re.compile(r"result(?:\.|(?=\[)|$)")
-
-
-@lru_cache(maxsize=2048)
-def compile_path(path: str) -> ParsedResult:
-    """Return the JMESPath expression `path`, compiled.
-
-    Raises:
-        ExtractionError: it is not JMESPath; the text says where and what to write instead.
-    """
-    try:
-        compiled = jmespath.compile(_LITERAL.sub(_as_json_literal, path))
-        problem = _function_problem(compiled.parsed)
-    except (JMESPathError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "the expression is empty"
-        hint = "; write it without the leading '$'" if path.startswith("$") else ""
-        raise ExtractionError(f"{path!r} is not a JMESPath expression: {reason}{hint}") from None
-    if problem:
-        raise ExtractionError(f"{path!r} is not a JMESPath expression: {problem}")
-    return compiled
-
-
-def _function_problem(node: Mapping[str, Any], *, is_argument: bool = False) -> str:
-    """Return what is wrong with the functions in a parsed expression; the empty text when nothing is."""
-    kind, children = node["type"], cast("list[Any]", node.get("children") or [])
-    if kind == "expref" and not is_argument:
-        return "'&' stands only before an argument of a function, as in sort_by(items, &name)"
-    if kind == "function_expression" and (problem := _call_problem(node["value"], len(children))):
-        return problem
-    parts = [cast("Mapping[str, Any]", child) for child in children if isinstance(child, Mapping)]
-    found = (_function_problem(part, is_argument=kind == "function_expression") for part in parts)
-    return next(filter(None, found), "")
-
-
-def _call_problem(name: str, given: int) -> str:
-    table = cast("Mapping[str, Mapping[str, Any]]", Functions.FUNCTION_TABLE)
-    if name not in table:
-        close = get_close_matches(name, table, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "take it with a 'regex' or a template instead"
-        return f"there is no function {name!r}; {hint}"
-    signature = cast("list[Mapping[str, Any]]", table[name]["signature"])
-    is_open = bool(signature) and bool(signature[-1].get("variadic"))
-    if given == len(signature) or (is_open and given > len(signature)):
-        return ""
-    wanted = f"{len(signature)} argument{'' if len(signature) == 1 else 's'}"
-    return f"function {name!r} takes {'at least ' if is_open else ''}{wanted}, not {given}"
-
-
-def _as_json_literal(match: re.Match[str]) -> str:
-    """Return a literal such as `running` (which jmespath is about to give up) as the JSON that it stands for."""
-    token = match[0]
-    if not token.startswith("`") or _is_json(body := token[1:-1].replace("\\`", "`")):
-        return token
-    text = f'"{body.lstrip()}"'
-    return "`" + text.replace("`", "\\`") + "`" if _is_json(text) else token
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def find_in_response(response: ToolResponse, path: str) -> JsonValue:
@@ -98,17 +27,12 @@ def find_in_response(response: ToolResponse, path: str) -> JsonValue:
     A leading `result.` is passed over when the value has no `result` of its own, as muster's manifests write it.
 
     Raises:
-        ExtractionError: `path` is not JMESPath, or a function in it does not fit the value.
+        ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds what is no JSON.
     """
     value = response.value
     if not (isinstance(value, Mapping) and "result" in value) and (prefix := _RESULT.match(path)):
         path = path[prefix.end() :] or "@"
-    try:
-        return compile_path(path).search(value)
-    except JMESPathError as error:
-        raise ExtractionError(f"path {path!r} cannot be applied to the answer: {error}") from None
-    except (RecursionError, TypeError, ValueError, ArithmeticError) as error:
-        raise ExtractionError(f"path {path!r} cannot be applied to the answer ({type(error).__name__})") from None
+    return search_value(path, value)
 
 
 def extract_from_response(response: ToolResponse, path: str) -> JsonValue:
@@ -261,9 +185,10 @@ def _number(value: JsonValue, kind: str) -> int | float | None:
 
 def _parsed(text: str) -> JsonValue:
     try:
-        return json.loads(text, parse_constant=lambda _: None)
+        value: JsonValue = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return None if json_flaw(value) else value
 
 
 def _brief(value: JsonValue) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, json_flaw
 from ostler.model.responses import ToolResponse
 
 
@@ -83,10 +83,7 @@ def _json_or_text(text: str) -> JsonValue:
     ):
         return text
     try:
-        return json.loads(stripped, parse_constant=_refuse_constant)
+        value: JsonValue = json.loads(stripped)
     except (ValueError, RecursionError):
         return text
-
-
-def _refuse_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is not JSON")
+    return text if json_flaw(value) else value

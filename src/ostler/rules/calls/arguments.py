@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -17,7 +16,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.patterns import PatternError, search
@@ -112,7 +111,7 @@ def _meant(value: JsonValue, kinds: JsonValue) -> JsonValue:
         elif kind in ("array", "object") and text[:1] == {"array": "[", "object": "{"}[kind]:
             with contextlib.suppress(ValueError, RecursionError):
                 meant = json.loads(text)
-        if meant is not None and not (isinstance(meant, float) and not math.isfinite(meant)):
+        if meant is not None and not json_flaw(meant):
             return meant
     return None
 
@@ -130,6 +129,9 @@ def _replaced(value: JsonValue, path: Sequence[str | int], meant: JsonValue) -> 
 
 def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
     """Yield what is wrong with `value` for the argument `name`, in words that name no secret."""
+    if flaw := json_flaw(value):
+        yield f"argument '{name}' is not JSON: {flaw}"
+        return
     try:
         errors = _errors(spec, value)
         mistyped = [error.path for error in errors if error.validator == "type"]
@@ -214,6 +216,46 @@ def _bounded_pattern(_validator: Validator, pattern: str, value: object, _schema
         yield ValidationError(str(error), validator="pattern limit")
 
 
+def _bounded_pattern_properties(
+    validator: Validator, patterns: JsonMapping, value: object, _schema: object
+) -> Iterator[ValidationError]:
+    """The `patternProperties` keyword, with the time limit of every search."""
+    for name, part in cast("JsonMapping", value).items() if isinstance(value, Mapping) else ():
+        for pattern, schema in patterns.items():
+            if _is_found(pattern, name):
+                yield from _descend(validator, part, schema, path=name, schema_path=pattern)
+
+
+def _bounded_additional_properties(
+    validator: Validator, others: JsonValue, value: object, schema: JsonMapping
+) -> Iterator[ValidationError]:
+    """The `additionalProperties` keyword, with the time limit of every search."""
+    listed, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, part in cast("JsonMapping", value).items() if isinstance(value, Mapping) else ():
+        if name in listed or any(_is_found(pattern, name) for pattern in patterns):
+            continue
+        if isinstance(others, Mapping):
+            yield from _descend(validator, part, others, path=name)
+        elif others is False:
+            yield ValidationError(f"Additional properties are not allowed ({name!r} was unexpected)")
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    try:
+        return search(pattern, text) is not None
+    except PatternError:
+        return False
+
+
+def _descend(validator: Validator, *args: Any, **keys: Any) -> Iterator[ValidationError]:
+    return cast("Any", validator).descend(*args, **keys)
+
+
 @lru_cache(maxsize=1)
 def _validator_class() -> type[Draft202012Validator]:
-    return cast("type[Draft202012Validator]", extend(Draft202012Validator, {"pattern": _bounded_pattern}))
+    bounded = {
+        "pattern": _bounded_pattern,
+        "patternProperties": _bounded_pattern_properties,
+        "additionalProperties": _bounded_additional_properties,
+    }
+    return cast("type[Draft202012Validator]", extend(Draft202012Validator, bounded))

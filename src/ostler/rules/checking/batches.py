@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ostler.model.errors import ExtractionError, Finding
 from ostler.model.manifest import ToolCallSpec
-from ostler.rules.answers.extraction import compile_path
+from ostler.rules.answers.queries import compile_path
 from ostler.rules.templates.template import is_template, referenced_names, template_texts
 from ostler.rules.text.model_findings import finding_at
 from ostler.rules.text.yaml_source import Document, Path

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic.alias_generators import to_camel
 
 from ostler.model.errors import ExtractionError, Finding
+from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.manifest import (
     ArgSpec,
     DependencySpec,
@@ -18,7 +19,7 @@ from ostler.model.manifest import (
     ServiceClass,
     ToolCallSpec,
 )
-from ostler.rules.answers.extraction import compile_path
+from ostler.rules.answers.queries import compile_path
 from ostler.rules.calls.arguments import value_problems
 from ostler.rules.checking.batches import check_batch
 from ostler.rules.checking.names import CONFIG, TOOLS, check_names, dependency_alias
@@ -98,6 +99,30 @@ def _check_arg_schema(document: Document, path: Path, spec: ArgSpec) -> Iterator
         except SchemaError as error:
             place = (*path, "items", *error.absolute_path)
             yield finding_at(document, place, "bad-value", f"'items' is not a JSON Schema: {error.message}")
+        else:
+            yield from _check_schema_patterns(document, (*path, "items"), spec.items)
+
+
+def _check_schema_patterns(document: Document, path: Path, schema: JsonValue) -> Iterator[Finding]:
+    """Yield the regular expressions of a JSON Schema that cannot be searched for within bounds."""
+    if isinstance(schema, list):
+        for index, part in enumerate(cast("list[JsonValue]", schema)):
+            yield from _check_schema_patterns(document, (*path, index), part)
+    if not isinstance(schema, Mapping):
+        return
+    keys = cast("JsonMapping", schema)
+    if isinstance(keys.get("pattern"), str):
+        yield from _check_pattern(document, (*path, "pattern"), keys["pattern"])
+    named = keys.get("patternProperties")
+    for pattern in cast("JsonMapping", named) if isinstance(named, Mapping) else ():
+        yield from _check_pattern(document, (*path, "patternProperties", pattern), pattern, at_key=True)
+    if named and "unevaluatedProperties" in keys:
+        message = "'unevaluatedProperties' beside 'patternProperties' cannot be checked within bounds"
+        fix = "write 'additionalProperties'"
+        yield finding_at(document, (*path, "unevaluatedProperties"), "bad-value", message, fix, at_key=True)
+    for key, part in keys.items():
+        if key not in ("enum", "const", "default", "examples"):
+            yield from _check_schema_patterns(document, (*path, key), part)
 
 
 def _check_call(document: Document, path: Path, call: ToolCallSpec) -> Iterator[Finding]:
@@ -184,11 +209,11 @@ def _check_jmespath(document: Document, path: Path, text: str, *, at_key: bool =
         yield finding_at(document, path, "bad-jmespath", message, fix, at_key=at_key)
 
 
-def _check_pattern(document: Document, path: Path, pattern: str) -> Iterator[Finding]:
+def _check_pattern(document: Document, path: Path, pattern: str, *, at_key: bool = False) -> Iterator[Finding]:
     try:
         compile_pattern(pattern)
     except PatternError as error:
-        yield finding_at(document, path, "bad-regex", str(error))
+        yield finding_at(document, path, "bad-regex", str(error), at_key=at_key)
 
 
 def _check_config(document: Document, service_class: ServiceClass) -> Iterator[Finding]:

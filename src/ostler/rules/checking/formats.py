@@ -7,6 +7,8 @@ from datetime import date, datetime, time
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from ostler.rules.text.patterns import PatternError, compile_pattern
+
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -46,8 +48,8 @@ def _is_date(value: str) -> bool:
 
 def _is_regex(value: str) -> bool:
     try:
-        re.compile(value)
-    except re.error:
+        compile_pattern(value)
+    except PatternError:
         return False
     return True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 
 from ostler.model.errors import ExtractionError
-from ostler.rules.answers.extraction import compile_path
+from ostler.rules.answers.queries import compile_path
 from ostler.rules.checking.shapes import (
     ANY,
     ARRAY,

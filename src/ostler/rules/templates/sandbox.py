@@ -19,7 +19,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, is_json_number
 
 MAX_SOURCE = 65_536
 """The longest template, in characters."""
@@ -102,6 +102,8 @@ class _Copier:
         self._left = MAX_VALUES
 
     def copy(self, value: Any) -> JsonValue:
+        if isinstance(value, int | float) and not is_json_number(value):
+            raise TypeError(f"gives {'a number' if isinstance(value, int) else value}, which JSON cannot hold")
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, str | Undefined):

@@ -1,12 +1,14 @@
-"""Regular expressions from manifests: compiled once, and searched with a time limit.
+"""Regular expressions from outside: bounded in size before they are compiled, and in time when they search.
 
-Classes may come from an agent, and a careless expression can take exponential time, so every search is bounded.
+Classes may come from an agent, and a careless expression can take exponential time, or all memory.
 """
 
 from functools import lru_cache
 from typing import TypeAlias
 
 import regex
+
+from ostler.rules.text.pattern_bounds import compiled_size
 
 Pattern: TypeAlias = "regex.Pattern[str]"
 Match: TypeAlias = "regex.Match[str]"
@@ -18,23 +20,49 @@ MAX_PATTERN = 4096
 """The longest expression that is accepted, in characters."""
 
 
+_KEPT_SIZE = 1000
+_SHOWN = 200
+
+
 class PatternError(ValueError):
     """An expression does not compile, or its search took too long. The text says which."""
 
 
-@lru_cache(maxsize=1024)
 def compile_pattern(pattern: str) -> Pattern:
     """Return `pattern` compiled, in the syntax of Python's `re`.
 
     Raises:
-        PatternError: it is not a regular expression; the text says what is wrong and where.
+        PatternError: it is not a regular expression, or too large a one; the text says what is wrong and where.
     """
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"a regular expression of {len(pattern)} characters is too long (at most {MAX_PATTERN})")
+    return _small(pattern) or _compiled(pattern)[0]
+
+
+@lru_cache(maxsize=1024)
+def _small(pattern: str) -> "Pattern | None":
+    """Return `pattern` compiled and kept, or None when it is too large to keep many of its kind."""
+    compiled, size = _compiled(pattern)
+    return compiled if size <= _KEPT_SIZE else None
+
+
+def _compiled(pattern: str) -> "tuple[Pattern, int]":
     try:
-        return regex.compile(pattern)
+        size = compiled_size(pattern)
+    except (ValueError, RecursionError) as error:
+        raise PatternError(f"the regular expression {_shown(pattern)} is too large: {_reason(error)}") from None
+    try:
+        return regex.compile(pattern, cache_pattern=False), size
     except (regex.error, RecursionError, OverflowError, MemoryError, ValueError) as error:
-        raise PatternError(f"{pattern!r} is not a regular expression: {error}") from None
+        raise PatternError(f"{_shown(pattern)} is not a regular expression: {error}") from None
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def _shown(pattern: str) -> str:
+    return repr(pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…")
 
 
 def search(pattern: str, text: str) -> "Match | None":
@@ -48,7 +76,7 @@ def search(pattern: str, text: str) -> "Match | None":
         return compiled.search(text, timeout=SEARCH_SECONDS)
     except TimeoutError:
         raise PatternError(
-            f"searching with {pattern!r} took longer than {SEARCH_SECONDS} s; "
+            f"searching with {_shown(pattern)} took longer than {SEARCH_SECONDS} s; "
             "write it without nested repetition such as (a+)+"
         ) from None
 

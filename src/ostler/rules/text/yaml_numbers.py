@@ -1,10 +1,9 @@
 """Numbers of YAML as JSON holds them, and as they are written again."""
 
 import json
-import math
 import re
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, is_json_number
 
 MAX_DIGITS = 400
 """The longest number that is read, in characters."""
@@ -13,18 +12,27 @@ NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 """Numbers of YAML that JSON does not have."""
 
 _INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _EXACT = 2**53
 """Below it, whole floating-point numbers are exact."""
 
 
 def json_number(text: str) -> int | float | None:
-    """Return the number that `text`, decimal digits, stands for; None when JSON cannot hold it."""
+    """Return the number that `text` stands for; None when JSON cannot hold it."""
     if len(text) > MAX_DIGITS or NOT_FINITE.fullmatch(text):
         return None
-    if _INT.fullmatch(text):
-        return int(text)
-    number = float(text)
-    return number if math.isfinite(number) else None
+    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+        number: int | float = int(text, 0)
+    else:
+        number = int(text) if _INT.fullmatch(text) else float(text)
+    return number if is_json_number(number) else None
+
+
+def is_number(text: str) -> bool:
+    """Return whether `text` is how YAML 1.2 writes a number, also one that JSON does not have."""
+    return any(form.fullmatch(text) for form in (_FLOAT, NOT_FINITE, _OCTAL, _HEX))
 
 
 def plain_number(number: JsonValue) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonValue
-from ostler.rules.text.yaml_numbers import NOT_FINITE, json_number, plain_number
+from ostler.rules.text.yaml_numbers import is_number, json_number, plain_number
 
 MAX_TEXT = 1_048_576
 """The largest text that is read, in characters."""
@@ -32,9 +32,6 @@ Path: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: keys and list indexes from the root."""
 
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _WORDS: Mapping[str, JsonValue] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -433,9 +430,8 @@ class _Builder:
                 "or the number without its leading zero",
             )
             return text
-        if not (_FLOAT.fullmatch(text) or NOT_FINITE.fullmatch(text)):
-            bases = [base for pattern, base in ((_OCTAL, 8), (_HEX, 16)) if pattern.fullmatch(text)]
-            return int(text, bases[0]) if bases else text
+        if not is_number(text):
+            return text
         number = json_number(text)
         if number is None:
             self._refuse(
