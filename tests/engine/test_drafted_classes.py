@@ -112,6 +112,18 @@ def test_the_newest_pair_that_belongs_together_counts() -> None:
     assert 'default: "second"' in draft.text
 
 
+def test_calls_of_another_server_are_not_mixed_in_and_named() -> None:
+    draft = drafted(
+        MadeCall("a/open_tab", {"url": "first"}, {"tabId": "t1"}),
+        MadeCall("mail/get_status", {}, {"state": "ok"}),
+        MadeCall("mail/send_note", {"to": "t1"}, {}),
+        MadeCall("a/close_tab", {"tabId": "t1"}, {}),
+    )
+    tools = entry(draft).service_class.tools
+    assert (tools.status, list(tools.post_start), list(tools.pre_stop)) == (None, [], [])
+    assert any("mail/get_status, mail/send_note" in question for question in draft.questions)
+
+
 def test_failed_calls_secrets_and_reserved_names() -> None:
     draft = drafted(
         MadeCall("c/connect", {"host": "nowhere"}, "no route", "no route", is_error=True),

@@ -114,7 +114,7 @@ class _Drafting:
     def draft(self) -> ClassDraft:
         """Return the draft; see `draft_from_calls`."""
         self._take_args()
-        between = self._calls[self._start_at + 1 : self._stop_at]
+        between = self._of_the_server(self._calls[self._start_at + 1 : self._stop_at])
         later = [*between, self._stop]
         start = _Step("start", self._start)
         start.outputs = self._take_outputs(later)
@@ -131,6 +131,16 @@ class _Drafting:
         except ManifestError as error:
             self._questions += [f"the draft does not load yet: {finding}" for finding in error.findings]
         return ClassDraft(self._name, text, tuple(self._questions))
+
+    def _of_the_server(self, calls: Sequence[MadeCall]) -> list[MadeCall]:
+        """Return the calls of the server that starts it; those of others are only named."""
+        server = self._start.tool.partition("/")[0]
+        strange = sorted({call.tool for call in calls if call.tool.partition("/")[0] != server})
+        if strange:
+            self._questions.append(
+                f"calls of other servers were left out: {', '.join(strange)}; does one belong to it?"
+            )
+        return [call for call in calls if call.tool not in strange]
 
     # -- what is what --------------------------------------------------------------------------------------
 
