@@ -554,7 +554,7 @@ async def test_a_class_whose_tools_are_missing_says_so() -> None:
     async with ledger(World(), missing) as app, Client(server_over(app)) as client:
         text, _ = await refusal(client, "service_create", serviceClassName="basic", name="one")
         assert text == snapshot(
-            "ServiceClass 'basic' not available (missing required tools: w/renew) (service 'one'). Next: mend this: server 'w' has no tool 'renew', or a policy denies it; mcpserver_list shows the servers there are"
+            "ServiceClass 'basic' not available (missing required tools: w/renew) (service 'one'). Next: fix this: server 'w' has no tool 'renew', or a policy denies it; mcpserver_list shows the servers there are"
         )
         available = await call(client, "serviceclass_available", name="basic")
         assert available == snapshot(
