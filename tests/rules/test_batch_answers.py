@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostler.model.errors import ExtractionError, ToolFailedError
@@ -39,6 +39,8 @@ SCALARS = st.one_of(
 
 
 @given(st.lists(SCALARS, max_size=8), SCALARS)
+@example([-0.0, 0], 0)
+@example(["-0"], 0)
 def test_the_index_finds_what_a_comparison_of_each_item_would(values: list[Any], wanted: Any) -> None:
     items = [{"value": value, "position": position} for position, value in enumerate(values)]
     first = next((item for item in items if loosely_equal(item["value"], wanted)), None)

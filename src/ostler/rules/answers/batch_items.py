@@ -80,13 +80,13 @@ def _key(value: JsonValue) -> str:
     if isinstance(value, str):
         text = value.strip().lower()
         try:
-            return repr(float(text))
+            return repr(float(text) + 0.0)
         except ValueError:
             return text
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, int | float):
-        return repr(float(value))
+        return repr(float(value) + 0.0)  # minus zero is zero
     return "a list" if isinstance(value, list) else "an object"
 
 
