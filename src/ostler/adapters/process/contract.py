@@ -147,7 +147,21 @@ class Probe(Request):
             "groups find is in matched."
         ),
     ] = None
+    exec: Annotated[
+        Annotated[list[Text], Field(min_length=1, max_length=MAX_ARGS)] | None,
+        Field(
+            description="Program and arguments that must end with 0, run in the folder, environment and user of the "
+            "process; may hold {port}."
+        ),
+    ] = None
     host: Annotated[Host | None, Field(description="Host for tcp. Default: the host of start.")] = None
+    owner: Annotated[
+        Literal["own", "any"],
+        Field(
+            description="Whether a port of this machine counts only if the process or one below it listens there (own) "
+            "or whoever does (any)."
+        ),
+    ] = "own"
     timeout: Annotated[Timeout | None, Field(description="start: how long to wait (30s). status: per probe (5s).")] = (
         None
     )
@@ -170,7 +184,7 @@ class Probe(Request):
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be probed (every kind was null)."""
-        return self.tcp is None and self.http is None and self.log is None
+        return self.tcp is None and self.http is None and self.log is None and self.exec is None
 
 
 class StartRequest(Request):
@@ -295,6 +309,11 @@ class ProcessFacts(Model):
     pid: int | None = None
     port: int | None = None
     host: str | None = None
+    address: Annotated[str | None, Field(description="host:port, as in a URL.")] = None
+    asked_port: Annotated[
+        int | None,
+        Field(description="The port that it was given, when port, where it listens, is another."),
+    ] = None
     started_at: Time | None = None
     exited_at: Annotated[Time | None, Field(description="When it ended.")] = None
     exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown.")] = None

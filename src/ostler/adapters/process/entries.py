@@ -12,6 +12,7 @@ import psutil
 
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
+from ostler.adapters.process.ports import address_of
 from ostler.adapters.process.records import ProcessRecord
 from ostler.adapters.process.trees import Birth, Liveness, is_gone, keeper_of, liveness, signal_name, successor_of
 
@@ -50,6 +51,7 @@ class Entry:
         dirty: `record` has facts that are not on disk yet.
         starting: a start is under way: if the process ends well and leaves others, those take its place.
         sampled: monotonic time and CPU seconds of the last detailed look.
+        listener: the process that was seen listening on its port last.
         missed: monotonic time since which the process is gone and its keeper has not said how.
         ended: called once, in the event loop, when its end is noticed.
     """
@@ -61,6 +63,7 @@ class Entry:
     dirty: bool = False
     starting: bool = False
     sampled: tuple[float, float] | None = field(default=None, repr=False)
+    listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
     ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
 
@@ -158,6 +161,8 @@ class Entry:
             pid=record.pid,
             port=record.port,
             host=record.host if record.port is not None else None,
+            address=None if record.port is None else address_of(record.host, record.port),
+            asked_port=record.asked_port,
             started_at=record.started_at,
             exited_at=record.exited_at,
             exit_code=record.exit_code,

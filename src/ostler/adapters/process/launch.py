@@ -5,6 +5,7 @@ import hashlib
 import json
 import marshal
 import os
+import re
 import select
 import shlex
 import subprocess
@@ -26,6 +27,12 @@ PYTHON_PLACEHOLDER = "{python}"
 
 KEEPER_SECONDS = 30.0
 """How long a keeper may take to start its program; it takes some 30 ms."""
+
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_SHELL_WORDS = frozenset(
+    {".", ":", "alias", "case", "cd", "eval", "exec", "export", "for", "if", "pushd", "set", "source", "trap", "ulimit"}
+    | {"umask", "unset", "until", "while", "{", "!"}
+)
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -105,6 +112,8 @@ class Launch:
                 line = shlex.quote(sys.executable) + line.removeprefix(PYTHON_PLACEHOLDER)
             return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account, stdin=request.stdin)
         words = _words(request)
+        if request.args is None and not {"&&", "||"}.isdisjoint(words):
+            raise _needs_shell(f"command {request.command[:80]!r} joins commands with && or ||")
         argv = [with_port(word, port) for word in words]
         argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
@@ -242,6 +251,7 @@ def probe_with_port(probe: Probe, port: int | None) -> Probe:
             "tcp": tcp,
             "http": None if probe.http is None else with_port(probe.http, port),
             "log": None if probe.log is None else with_port(probe.log, port),
+            "exec": None if probe.exec is None else [with_port(word, port) for word in probe.exec],
         }
     )
 
@@ -301,6 +311,8 @@ def _program(
     expanded = Path(word).expanduser() if word.startswith("~") else Path(word)
     if expanded.name != word:
         path = cwd / expanded
+        if not path.exists() and (what := _shell_form(word)):
+            raise _needs_shell(f"command not found: {word!r} is {what}")
         if not path.exists():
             raise OperationError(f"command not found: {str(path)!r}", next_actions=("check the path",))
         if path.is_dir() or not os.access(path, os.X_OK):
@@ -315,10 +327,33 @@ def _program(
         return str(cwd / found), extended
     if word in ("python", "python3"):
         return sys.executable, env
+    if what := _shell_form(word):
+        raise _needs_shell(f"command not found: {word!r} is {what}")
     raise ProgramNotFoundError(
         f"command not found: {word!r} is in no folder of PATH; {searched(env)}",
         next_actions=("install it, give its whole path, or set PATH in env",),
     )
+
+
+def _needs_shell(what: str) -> OperationError:
+    return OperationError(
+        f"{what}, which only a shell understands",
+        next_actions=(
+            "set shell: true",
+            "give variables in 'env' (classes: environment) and the folder in 'cwd' (classes: directory)",
+        ),
+    )
+
+
+def _shell_form(word: str) -> str:
+    """Return what `word` is to a shell, in words; nothing when it could be a program."""
+    if _ASSIGNMENT.match(word):
+        return "a variable set for the command"
+    if word in _SHELL_WORDS:
+        return "a command of the shell"
+    if any(sign in word for sign in "|&;<>()$`"):
+        return "an expression of the shell"
+    return ""
 
 
 def _refuse_nul(request: StartRequest, env: Mapping[str, str]) -> None:

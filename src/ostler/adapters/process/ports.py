@@ -15,6 +15,7 @@ HOLD_SECONDS = 60.0
 ATTEMPTS = 200
 """Ephemeral ports tried before giving up; each is free by the system's word, most are also not held."""
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", "", "*", "0.0.0.0", "::"})  # noqa: S104 (only compared)
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -70,6 +71,22 @@ def _share_as_servers_do(listener: socket.socket, family: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+def reachable_host(host: str) -> str:
+    """Return the address to connect to for what listens on `host` (loopback for a wildcard)."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+
+
+def address_of(host: str, port: int) -> str:
+    """Return `host:port` as it stands in a URL, with loopback for a wildcard."""
+    reachable = reachable_host(host)
+    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether `host` is a loopback or wildcard address."""
+    return host.lower() in _LOOPBACK or host.startswith("127.")
 
 
 class PortBook:

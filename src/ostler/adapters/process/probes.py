@@ -1,20 +1,22 @@
-"""Readiness: TCP connect and a short talk, HTTP GET, a pattern in the log. One probe is one look with a deadline."""
+"""Readiness: TCP and a short talk, HTTP, a pattern in the log, a program. One probe is one look with a deadline."""
 
 import os
-import re
 import socket
-import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
 from anyio.abc import ByteStream
 
+from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe, bytes_of
+from ostler.adapters.process.listeners import Listener, Sockets
 from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
+from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
+from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
 
@@ -29,16 +31,20 @@ SCAN_BYTES = 1024 * 1024
 OVERLAP_BYTES = 8 * 1024
 """Read again at each look, for a line that was only half there the last time."""
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})[ \r\n]")
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 (mapped away)
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a probe found; `detail` says it in words."""
+    """What a probe found.
+
+    Attributes:
+        ready: it passed.
+        detail: what was found, in words.
+        at: the host and port that answered, when they are not those that were asked for.
+    """
 
     ready: bool
     detail: str
+    at: Listener | None = None
 
 
 @dataclass(slots=True)
@@ -102,36 +108,83 @@ def log_scanner(probe: Probe, path: Path) -> LogScanner | None:
     return None if probe.log is None else LogScanner(path, probe.log, line_filter(probe.log, "ready.log"))
 
 
-async def look(probe: Probe, *, host: str, scanner: LogScanner | None, timeout: float = PROBE_SECONDS) -> Verdict:
+async def look(
+    probe: Probe, sockets: Sockets, *, scanner: LogScanner | None, timeout: float = PROBE_SECONDS
+) -> Verdict:
     """Look once whether all parts of `probe` pass.
+
+    A port of this machine passes only when the process itself, or one below it, listens there.
 
     Args:
         probe: placeholders already replaced.
-        host: where a TCP port is, unless the probe says so.
+        sockets: of the process.
         scanner: for the log pattern, if there is one.
         timeout: seconds for each part.
     """
     if scanner is not None and not await anyio.to_thread.run_sync(scanner.look):
         return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet")
+    verdict = Verdict(ready=True, detail="the log line was found")
+    record = sockets.entry.record
+    is_own = probe.owner == "own"
     if isinstance(probe.tcp, int):
-        verdict = await _look_tcp(probe.host or host, probe.tcp, timeout, probe)
+        host = probe.host or record.host
+        verdict = await _look_at(
+            host, probe.tcp, sockets if is_own else None, lambda where, port: _look_tcp(where, port, timeout, probe)
+        )
         if not verdict.ready:
             return verdict
     if probe.http is not None:
-        return await _look_http(probe.http, probe.status, timeout)
-    if isinstance(probe.tcp, int):
-        what = "accepts connections" if probe.answer is None else "answers as expected"
-        return Verdict(ready=True, detail=f"port {probe.tcp} {what}")
-    return Verdict(ready=True, detail="the log line was found")
+        url = valid_url(probe.http)
+        verdict = await _look_at(
+            url.host,
+            url.port,
+            sockets if is_own else None,
+            lambda where, port: look_http(url.at(where, port), probe.status, timeout),
+        )
+        if not verdict.ready:
+            return verdict
+    if probe.exec is not None:
+        passed, detail = await run_command(probe.exec, sockets.entry, timeout)
+        return Verdict(ready=passed, detail=detail, at=verdict.at)
+    return verdict
 
 
-def reachable_host(host: str) -> str:
-    """Return the address to connect to for what listens on `host` (loopback for a wildcard)."""
-    return _WILDCARDS.get(host, host)
+async def _look_at(  # noqa: PLR0911 (each thing that may be found)
+    host: str, port: int, sockets: Sockets | None, ask: Callable[[str, int], Awaitable[tuple[bool, str]]]
+) -> Verdict:
+    """Ask at `host` and `port`; where the process listens on another address or port instead, ask there."""
+    passed, detail = await ask(host, port)
+    if sockets is None or not is_this_machine(host):
+        return Verdict(passed, detail)
+    if passed and await sockets.holds(port):
+        sharing = await sockets.holders(port) if sockets.entry.starting else []
+        if sharing:
+            return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")
+        return Verdict(passed, detail)
+    own = await sockets.own()
+    if own is None:
+        return Verdict(passed, detail)
+    tcp = [listener for listener in own if listener.is_tcp]
+    here = [listener for listener in tcp if listener.port == port and reachable_host(listener.host) != host]
+    is_given = port == sockets.entry.record.port
+    for listener in here or (tcp if is_given and sockets.is_elsewhere(tcp, port) else ()):
+        passed, said = await ask(reachable_host(listener.host), listener.port)
+        if passed:
+            return Verdict(ready=True, detail=said, at=listener)
+        detail = said
+    places = ", ".join(sorted({listener.address for listener in tcp if listener.port != port}))
+    elsewhere = f"; the process listens on {places} instead" if places and not here else ""
+    holders = [] if here else await sockets.holders(port)
+    if holders:
+        held = " and ".join(map(str, holders))
+        return Verdict(
+            ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
+        )
+    return Verdict(ready=False, detail=detail + elsewhere)
 
 
-async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> Verdict:
-    where = f"{reachable_host(host)}:{port}"
+async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple[bool, str]:
+    where = address_of(host, port)
     connected = False
     try:
         with anyio.fail_after(timeout):
@@ -144,14 +197,14 @@ async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> Verdi
                 await anyio.aclose_forcefully(stream)
     except TimeoutError:
         what = "did not answer as expected" if connected else "did not accept a connection"
-        return Verdict(ready=False, detail=f"{where} {what} in {timeout:g} s")
+        return False, f"{where} {what} in {timeout:g} s"
     except (OSError, anyio.BrokenResourceError) as error:
         what = "broke" if connected else "refused"
-        return Verdict(ready=False, detail=f"{where} {what} the connection ({_reason(error)})")
-    return Verdict(ready=True, detail=f"{where} accepts connections")
+        return False, f"{where} {what} the connection ({_reason(error)})"
+    return True, f"port {port} accepts connections"
 
 
-async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> Verdict:
+async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> tuple[bool, str]:
     """Talk over a fresh connection; come back when the answer matches, or the other side has closed."""
     if sent is not None:
         await stream.send(bytes_of(sent))
@@ -163,76 +216,11 @@ async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted:
             break
         try:
             if search(wanted, got) is not None:
-                return Verdict(ready=True, detail=f"{where} answers as expected")
+                return True, f"{where} answers as expected"
         except PatternError as error:
             raise ArgumentError([f"ready.answer: {error}"]) from error
     shown = f"answered {got[:SHOWN_ANSWER]!r}" if got else "closed the connection without an answer"
-    return Verdict(ready=False, detail=f"{where} {shown}, wanted {wanted!r}")
-
-
-async def _look_http(url: str, status: int | list[int] | None, timeout: float) -> Verdict:
-    try:
-        with anyio.fail_after(timeout):
-            got = await _http_status(url)
-    except TimeoutError:
-        return Verdict(ready=False, detail=f"{url} did not answer in {timeout:g} s")
-    except (OSError, anyio.BrokenResourceError, anyio.EndOfStream, ssl.SSLError) as error:
-        return Verdict(ready=False, detail=f"{url} could not be fetched ({_reason(error)})")
-    if got is None:
-        return Verdict(ready=False, detail=f"{url} did not answer in HTTP")
-    match status:
-        case None:
-            passed, wanted = 200 <= got < 400, "200 to 399"
-        case int():
-            passed, wanted = got == status, str(status)
-        case _:
-            passed, wanted = got in status, ", ".join(map(str, status))
-    return Verdict(ready=passed, detail=f"{url} answered {got}" + ("" if passed else f", wanted {wanted}"))
-
-
-async def _http_status(url: str) -> int | None:
-    """GET `url`; return the status as soon as it is there, the rest is not read. None: not HTTP."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    try:
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-    except ValueError as error:
-        raise ArgumentError([f"ready.http: {url!r} has no valid port ({error})"]) from error
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not (host + target).isascii() or not (host + target).isprintable() or " " in target:
-        raise ArgumentError([f"ready.http: {url!r} is not a valid URL"], next_actions=("percent-encode it",))
-    stream: ByteStream = await anyio.connect_tcp(reachable_host(host), port)
-    try:
-        if secure:
-            from anyio.streams.tls import TLSStream  # noqa: PLC0415 (rarely wanted)
-
-            # Asks whether something answers and tells it nothing, so there is nothing that a certificate would guard.
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            stream = await TLSStream.wrap(stream, hostname=host, ssl_context=context, standard_compatible=False)
-        # userinfo of the URL is not sent on: this is a look from the same machine
-        authority = parts.netloc.rpartition("@")[2]
-        await stream.send(
-            f"GET {target} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: ostler\r\nAccept: */*\r\n"
-            "Connection: close\r\n\r\n".encode("ascii")
-        )
-        head = b""
-        while len(head) < MAX_HEAD_BYTES:
-            head += await stream.receive(4096)
-            while head.startswith(b"HTTP/1") and (line := _STATUS_LINE.match(head)) and line[1].startswith(b"1"):
-                _, blank, rest = head.partition(b"\r\n\r\n")  # an interim answer; the real one follows it
-                if not blank:
-                    break
-                head = rest
-            line = _STATUS_LINE.match(head)
-            if line is not None and not line[1].startswith(b"1"):
-                return int(line[1])
-            if line is None and b"\n" in head:
-                return None
-        return None
-    finally:
-        await anyio.aclose_forcefully(stream)
+    return False, f"{where} {shown}, wanted {wanted!r}"
 
 
 def _reason(error: BaseException) -> str:
@@ -242,6 +230,6 @@ def _reason(error: BaseException) -> str:
         cause = cast("BaseExceptionGroup[BaseException]", cause).exceptions[0]
     if isinstance(cause, anyio.EndOfStream | anyio.BrokenResourceError):
         return "the connection was closed"
-    if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror | ssl.SSLError) and cause.errno:
+    if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.errno:
         return os.strerror(cause.errno)  # the event loop's own words repeat the address
     return str(cause) or type(cause).__name__

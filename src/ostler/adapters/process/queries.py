@@ -132,7 +132,7 @@ async def _probe(supervisor: Supervisor, entry: Entry, wanted: Probe) -> Verdict
     probe = probe_with_port(wanted, entry.record.port)
     timeout = PROBE_SECONDS if probe.timeout is None else probe.timeout
     scanner = scanner_for(entry, probe, supervisor.folder.log_path(entry.record.key))
-    verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=timeout)
+    verdict = await look(probe, supervisor.sockets(entry), scanner=scanner, timeout=timeout)
     if scanner is not None and scanner.found and probe.log is not None:
         entry.mark_seen(probe.log, scanner.matched)
     return verdict

@@ -8,7 +8,9 @@ import anyio.to_thread
 
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.listeners import Sockets
 from ostler.adapters.process.logfile import bounded, tail
+from ostler.adapters.process.ports import reachable_host
 from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
@@ -19,6 +21,10 @@ START_SECONDS = 0.5
 """How long a process is watched that nothing else says is ready."""
 
 LOOK_SECONDS = 0.02
+
+SETTLE_SECONDS = 0.3
+"""How long a process must live on after the log line that says that it is ready."""
+
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
 SHOWN_CHARS = 4000
@@ -43,25 +49,26 @@ def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None
 
 
 async def await_ready(
-    entry: Entry,
+    sockets: Sockets,
     probe: Probe,
     log_path: Path,
     *,
     is_current: Callable[[], bool],
     progress: Progress | None = None,
 ) -> None:
-    """Return when `probe` passes and the process still runs.
+    """Return when `probe` passes and the process still runs, a moment after its log line too.
 
     Args:
-        entry: the process.
+        sockets: those of the process.
         probe: placeholders already replaced.
         log_path: the log of the process.
-        is_current: whether `entry` is still the latest run of its key.
+        is_current: whether the process is still the latest run of its key.
         progress: told about once a second what is waited for.
 
     Raises:
         NotReadyError: it ended first, or the time of the probe (30 s by default) passed.
     """
+    entry = sockets.entry
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
     interval = INTERVAL_SECONDS if probe.interval is None else probe.interval
     scanner = scanner_for(entry, probe, log_path)
@@ -72,8 +79,11 @@ async def await_ready(
         while True:
             if not is_current() or entry.refresh() == "exited":
                 break
-            verdict = await look(probe, host=entry.record.host, scanner=scanner, timeout=min(PROBE_SECONDS, timeout))
+            verdict = await look(probe, sockets, scanner=scanner, timeout=min(PROBE_SECONDS, timeout))
+            if verdict.ready and probe.log is not None and probe.tcp is None and probe.http is None:
+                verdict = await _confirmed(sockets, verdict)
             if verdict.ready and is_current() and entry.refresh() == "running":
+                _take_place(entry, verdict)
                 if probe.log is not None:
                     entry.mark_seen(probe.log, scanner.matched if scanner is not None else {})
                 if progress is not None:
@@ -91,6 +101,42 @@ async def await_ready(
     else:
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
     raise NotReadyError(what, log=await _end_of(log_path), next_actions=("fix the command, or allow more time",))
+
+
+async def _confirmed(sockets: Sockets, verdict: Verdict) -> Verdict:
+    """Return whether a process that says it is ready is so: it listens on its port, and is there a moment later.
+
+    Programs write such a line before they find their port taken, or seconds before their workers listen.
+    """
+    port = sockets.entry.record.port
+    own = await sockets.own() if port is not None else None
+    if port is not None and own is not None:
+        if sockets.is_elsewhere(own, port):
+            return Verdict(ready=True, detail=f"it listens on {own[0].address}", at=own[0])
+        here = next((listener for listener in own if listener.port == port), None)
+        if here is None:
+            places = ", ".join(sorted({listener.address for listener in own}))
+            return Verdict(
+                ready=False,
+                detail=f"{verdict.detail}, but the process does not listen on port {port}"
+                + (f" (it does on {places})" if places else ""),
+            )
+        verdict = Verdict(ready=True, detail=verdict.detail, at=here)
+    with anyio.move_on_after(SETTLE_SECONDS):
+        while sockets.entry.refresh() == "running":  # noqa: ASYNC110 (only a look shows it everywhere)
+            await anyio.sleep(LOOK_SECONDS)
+    return verdict
+
+
+def _take_place(entry: Entry, verdict: Verdict) -> None:
+    """Remember where the process really listens, when that is not where it was told to."""
+    record = entry.record
+    if verdict.at is None or record.port is None:
+        return
+    if verdict.at.port != record.port:
+        entry.update(port=verdict.at.port, host=verdict.at.host, asked_port=record.port)
+    elif reachable_host(verdict.at.host) != reachable_host(record.host):
+        entry.update(host=verdict.at.host)
 
 
 async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> None:

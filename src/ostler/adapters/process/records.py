@@ -43,6 +43,7 @@ class ProcessRecord(BaseModel):
         exited_at: when the exit was noticed; None while it runs.
         exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
+        port: where it listens; `asked_port` is the one that it was given, when it took another one.
         keeper, keeper_created, keeper_since_boot: pid and birth of the keeper, which is its parent and writes down how
             it ended; None on Windows, and in records of earlier versions.
         cwd: the folder that it runs in.
@@ -63,6 +64,7 @@ class ProcessRecord(BaseModel):
     log_max_bytes: int
     host: str
     port: int | None = None
+    asked_port: int | None = None
     ready: Probe | None = None
     pid: int | None = None
     created: float | None = None

@@ -259,7 +259,12 @@ def _tools() -> tuple[Tool[Any, Any], ...]:
 def _start_text(result: StartResult) -> str:
     text = f"{result.key} {'was already running' if result.already_running else 'started'}: {result.state}"
     text += f", pid {result.pid}"
-    return text if result.port is None else f"{text}, port {result.port}"
+    if result.port is None:
+        return text
+    text += f", listens on {result.address}" if result.host not in ("127.0.0.1", None) else f", port {result.port}"
+    return (
+        text if result.asked_port is None else f"{text} (it did not take port {result.asked_port}, which it was given)"
+    )
 
 
 def _stop_text(result: StopResult) -> str:

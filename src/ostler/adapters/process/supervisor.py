@@ -17,6 +17,7 @@ from ostler.adapters.process.endings import end_tree
 from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
+from ostler.adapters.process.listeners import Sockets, holders_of
 from ostler.adapters.process.logfile import new_log, rotate
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
@@ -112,7 +113,9 @@ class Supervisor:
         try:
             if request.ready is not None and not request.ready.is_empty:
                 probe = probe_with_port(request.ready, entry.record.port)
-                await await_ready(entry, probe, log_path, is_current=lambda: self._is_current(entry), progress=progress)
+                await await_ready(
+                    self.sockets(entry), probe, log_path, is_current=lambda: self._is_current(entry), progress=progress
+                )
             elif not already:
                 await await_started(entry, request.start_seconds, log_path)
         except OstlerError as error:
@@ -134,6 +137,10 @@ class Supervisor:
         entry.refresh()
         facts = entry.facts(str(self.folder.log_path(request.key)))
         return StartResult(**dict(facts), already_running=already)
+
+    def sockets(self, entry: Entry) -> Sockets:
+        """Return what asks for the sockets of `entry`."""
+        return Sockets(entry, lambda: list(self.entries.values()))
 
     def _is_current(self, entry: Entry) -> bool:
         """Whether `entry` is still the latest run of its key."""
@@ -330,8 +337,16 @@ class Supervisor:
                     lambda: self.ports.choose(request.host, preferred=preferred, avoid=used)
                 )
             case port:
-                await anyio.to_thread.run_sync(self.ports.claim, request.host, port)
+                await anyio.to_thread.run_sync(self._claim, request.host, port)
                 return port
+
+    def _claim(self, host: str, port: int) -> None:
+        try:
+            self.ports.claim(host, port)
+        except ConflictError as error:
+            if holders := holders_of(port, list(self.entries.values())):
+                error.summary += f": it is held by {' and '.join(map(str, holders))}"
+            raise
 
     def used_ports(self) -> set[int]:
         """Return the ports of processes that have not ended, whether they listen yet or not."""

@@ -34,7 +34,10 @@ logger = logging.getLogger(__name__)
 
 _ANSWER_LIMIT = 2000
 
-_TEXT_LIMIT = 500
+_HEAD_LIMIT = 500
+
+_TAIL_LIMIT = 2000
+"""Characters of a failing tool's text that are shown from its end: there stands what is wrong, as in a traceback."""
 
 _CALLER_GRACE = 0.5
 """Seconds beyond a call's timeout after which a ToolCaller that does not keep it is given up."""
@@ -153,7 +156,7 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
     verdict = evaluate_health_check_expectation(response, expect, expect_not)
     is_final = is_like(response, pinned_expectation(call.fail_when))
     if not verdict.passed or is_final:
-        said = service.mask_text(response.text)[:_TEXT_LIMIT].strip()
+        said = _both_ends(service.mask_text(response.text).strip())
         why = service.mask_text(verdict.reason)
         detail = said if (response.is_error or is_final) and said else why
         if not response.is_error and said and said not in why:
@@ -279,3 +282,12 @@ def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
     if not isinstance(error, ToolFailedError) or not error.is_named:
         return False
     return is_harmless or error.is_error or call.retry_when is not None
+
+
+def _both_ends(text: str) -> str:
+    """Return a long text without its middle: its beginning says what failed, its last whole lines why."""
+    if len(text) <= _HEAD_LIMIT + _TAIL_LIMIT:
+        return text
+    tail = text[-_TAIL_LIMIT:]
+    _, newline, whole = tail.partition("\n")
+    return f"{text[:_HEAD_LIMIT]}\n…\n{whole if newline and whole else tail}"

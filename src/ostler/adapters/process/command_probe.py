@@ -1,0 +1,94 @@
+"""A program as a probe: it is run in the folder, environment and user of the process, and its exit status tells."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from ostler.adapters.asking import without_own
+from ostler.adapters.process.accounts import account_of
+from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.trees import token_of
+
+SHOWN_OUTPUT = 300
+"""How much of what the program wrote last is shown, in characters."""
+
+_KILL_SECONDS = 2.0
+
+
+async def run_command(words: Sequence[str], entry: Entry, timeout: float) -> tuple[bool, str]:
+    """Run the program and return (whether it ended with 0, that in words).
+
+    Args:
+        words: the program and its arguments, placeholders already replaced.
+        entry: the process that it asks about.
+        timeout: seconds after which it is killed, with all that it started.
+    """
+    shown = " ".join(words)[:80]
+    env = await anyio.to_thread.run_sync(_environment, entry)
+    program = shutil.which(words[0], path=env.get("PATH", os.defpath))
+    if program is None:
+        return False, f"{shown!r}: {words[0]!r} is in no folder of PATH"
+    account = None if entry.record.user is None else account_of(entry.record.user)
+    is_other = account is not None and not account.is_own
+    try:
+        process = await anyio.open_process(
+            [program, *words[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=entry.record.cwd,
+            env=env,
+            start_new_session=sys.platform != "win32",
+            user=account.uid if account is not None and is_other else None,
+            group=account.gid if account is not None and is_other else None,
+            extra_groups=account.groups if account is not None and is_other else None,
+        )
+    except OSError as error:
+        return False, f"{shown!r} could not be run ({error.strerror or error})"
+    said = b""
+    code: int | None = None
+    try:
+        with anyio.move_on_after(timeout):
+            assert process.stdout is not None
+            async for chunk in process.stdout:
+                said = (said + chunk)[-4 * SHOWN_OUTPUT :]
+            code = await process.wait()
+    finally:
+        with anyio.move_on_after(_KILL_SECONDS, shield=True):
+            if code is None:
+                _kill(process.pid)
+                await process.wait()
+            await process.aclose()
+    text = said.decode("utf-8", errors="replace").strip()[-SHOWN_OUTPUT:]
+    end = f": {text}" if text else ""
+    if code is None:
+        return False, f"{shown!r} did not end in {timeout:g} s{end}"
+    return code == 0, f"{shown!r} ended with {code}{end}"
+
+
+def _environment(entry: Entry) -> dict[str, str]:
+    """Return the environment of the process; where it cannot be read any more, what it was started in."""
+    process = entry.process
+    if process is not None and token_of(process) == entry.record.token:
+        try:
+            return without_own(process.environ())
+        except (psutil.Error, OSError, ValueError):
+            pass
+    return without_own(entry.record.environment if entry.record.environment is not None else os.environ)
+
+
+def _kill(pid: int) -> None:
+    try:
+        if sys.platform == "win32":
+            psutil.Process(pid).kill()
+        else:
+            os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError, psutil.Error):
+        return

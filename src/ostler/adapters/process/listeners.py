@@ -1,0 +1,185 @@
+"""Who listens where: the sockets of a process's own tree, and the holder of a port that is not among them."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+import psutil
+
+from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.ports import address_of
+from ostler.adapters.process.trees import keeper_of
+
+ELSEWHERE_SECONDS = 2.0
+"""How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
+
+_CONTAINER_TOOLS = frozenset({"docker", "podman", "nerdctl", "docker-compose", "podman-compose", "finch", "colima"})
+_CONTAINER_PROXIES = (
+    "docker-proxy",
+    "rootlessport",
+    "com.docker",
+    "vpnkit",
+    "limactl",
+    "gvproxy",
+    "pasta",
+    "slirp4netns",
+)
+"""Programs that hold the ports of containers for those who run `docker run` and the like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One listening socket: a TCP one, or a bound UDP one."""
+
+    host: str
+    port: int
+    pid: int
+    is_tcp: bool = True
+
+    @property
+    def address(self) -> str:
+        """How to reach it from this machine, as in a URL: `127.0.0.1:8080`, `[::1]:8080`."""
+        return address_of(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a port: a program, and the key of the process that it belongs to if it was started here."""
+
+    pid: int | None
+    program: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a process that Ostler may not look at"
+        return f"{self.program} (pid {self.pid}" + (f", service {self.key!r})" if self.key else ")")
+
+
+@dataclass(slots=True)
+class Sockets:
+    """The sockets of one process, looked at when somebody asks.
+
+    Attributes:
+        entry: the process.
+        others: all processes that were started here, to name the holder of a port.
+        elsewhere_since: since when (anyio's clock) it has listened, and not where it should.
+    """
+
+    entry: Entry
+    others: Callable[[], Iterable[Entry]]
+    elsewhere_since: float | None = field(default=None)
+
+    async def own(self) -> list[Listener] | None:
+        """Return where the process and all below it listen, oldest process first; None: it may not be looked at."""
+        return await anyio.to_thread.run_sync(_listeners_of, self.entry)
+
+    async def holds(self, port: int) -> bool:
+        """Return whether the process itself or one below it listens on `port`; True when that cannot be seen."""
+        pid = self.entry.listener
+        if pid is not None and await anyio.to_thread.run_sync(_listens, pid, port):
+            return True
+        own = await self.own()
+        if own is None:
+            return True
+        for listener in own:
+            if listener.port == port and listener.is_tcp:
+                self.entry.listener = listener.pid
+                return True
+        return await anyio.to_thread.run_sync(self._is_of_its_container, port)
+
+    async def holders(self, port: int) -> list[Holder]:
+        """Return who listens on `port`, this process and all below it left out."""
+        own = {listener.pid for listener in await self.own() or ()}
+        return await anyio.to_thread.run_sync(lambda: [h for h in holders_of(port, self.others()) if h.pid not in own])
+
+    def is_elsewhere(self, own: list[Listener], port: int) -> bool:
+        """Return whether it has listened for long enough, and not on `port`."""
+        if not own or any(listener.port == port for listener in own):
+            self.elsewhere_since = None
+            return False
+        now = anyio.current_time()
+        self.elsewhere_since = now if self.elsewhere_since is None else self.elsewhere_since
+        return now - self.elsewhere_since >= ELSEWHERE_SECONDS
+
+    def _is_of_its_container(self, port: int) -> bool:
+        """Whether the process runs a container, and a container's proxy holds the port for it."""
+        names = {_name(process) for process in _family(self.entry)}
+        return not names.isdisjoint(_CONTAINER_TOOLS) and any(
+            holder.program.startswith(_CONTAINER_PROXIES) for holder in holders_of(port, ())
+        )
+
+
+def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
+    """Return who listens on TCP `port` of this machine; empty where the system does not say. Blocks."""
+    try:
+        found = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return []
+    pids = {c.pid for c in found if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port}
+    keys: dict[int, str] = {}
+    for entry in entries:
+        if entry.state == "running":
+            keys.update({pid: entry.record.key for pid in (entry.record.pid, entry.record.keeper) if pid is not None})
+    return [_holder(pid, keys) for pid in sorted(pids, key=lambda pid: pid or 0)]
+
+
+def _holder(pid: int | None, keys: dict[int, str]) -> Holder:
+    if pid is None:
+        return Holder(None, "")
+    try:
+        process = psutil.Process(pid)
+        program = process.name()
+        line = [process, *process.parents()]
+    except psutil.Error:
+        return Holder(pid, "a process")
+    return Holder(pid, program, next((keys[member.pid] for member in line if member.pid in keys), ""))
+
+
+def _family(entry: Entry) -> list[psutil.Process]:
+    """Return the process and all below it and its keeper, oldest first."""
+    found: dict[int, psutil.Process] = {}
+    if entry.process is not None:
+        found[entry.process.pid] = entry.process
+    for above in (entry.process, keeper_of(entry.record)):
+        if above is not None:
+            with contextlib.suppress(psutil.Error):
+                found.update({child.pid: child for child in above.children(recursive=True)})
+    return list(found.values())
+
+
+def _listeners_of(entry: Entry) -> list[Listener] | None:
+    found: list[Listener] = []
+    is_hidden = False
+    for process in _family(entry):
+        try:
+            connections = process.net_connections(kind="inet")
+        except psutil.AccessDenied:
+            is_hidden = True
+            continue
+        except psutil.Error:
+            continue
+        for connection in connections:
+            is_tcp = connection.type == socket.SOCK_STREAM
+            is_open = connection.status == psutil.CONN_LISTEN if is_tcp else not connection.raddr
+            if is_open and connection.laddr:
+                found.append(Listener(connection.laddr.ip, connection.laddr.port, process.pid, is_tcp))
+    return None if is_hidden and not found else found
+
+
+def _listens(pid: int, port: int) -> bool:
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""

@@ -1,0 +1,144 @@
+"""Ready means ours: a port, URL or log line counts only when the process itself, or one below it, listens there."""
+
+import socket
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from support.processes import process_server, start_arguments
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.realtime,
+    pytest.mark.usefixtures("nothing_left"),
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the holder of a port may not be seen"),
+]
+
+SERVE_AT = """
+import http.server, socket, sys
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def log_message(self, *a): pass
+server = Server((sys.argv[1], int(sys.argv[2])), Handler)
+print('serving', flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def foreign_port() -> Generator[int]:
+    """A port that this test process listens on and accepts at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def at(key: str, host: str, where: str, /, **arguments: object) -> dict[str, object]:
+    return start_arguments(key, None, command="{python}", args=["-S", "-c", SERVE_AT, host, where], **arguments)
+
+
+async def test_the_port_of_another_program_is_not_ready(state_dir: Path, foreign_port: int) -> None:
+    async with process_server(state_dir / "p") as server:
+        ready = {"tcp": foreign_port, "timeout": "1s"}
+        text = await server.fail("start", **at("mine", "127.0.0.1", "0", ready=ready))
+        me = psutil.Process()
+        assert f"port {foreign_port} is held by {me.name()} (pid {me.pid})" in text
+        assert "the process listens on 127.0.0.1:" in text
+        await server.call("start", **at("mine", "127.0.0.1", "0", ready={**ready, "owner": "any"}))
+        status = await server.call("status", key="mine", ready={"tcp": foreign_port})
+        assert not status["ready"]
+        await server.call("stop", key="mine")
+
+
+async def test_the_holder_is_named_with_its_service(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        first = await server.call("start", **at("site", "127.0.0.1", "{port}", port=0, ready={"tcp": "{port}"}))
+        port = first["port"]
+        text = await server.fail("start", **at("other", "127.0.0.1", "{port}", port=port))
+        assert f"(pid {first['pid']}, service 'site')" in text
+        text = await server.fail("start", **at("other", "127.0.0.1", "0", ready={"tcp": port, "timeout": "0.5s"}))
+        assert f"(pid {first['pid']}, service 'site')" in text
+        await server.call("stop", key="site")
+
+
+@pytest.mark.parametrize("ready", [{"http": "http://127.0.0.1:{port}/"}, {"tcp": "{port}"}, {"log": "serving"}])
+async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right(
+    state_dir: Path, ready: dict[str, str]
+) -> None:
+    async with process_server(state_dir / "p") as server:
+        answer = await server.call("start", **at("vite", "::1", "{port}", port=0, ready=ready))
+        assert answer["address"] == f"[::1]:{answer['port']}"
+        status = await server.call("status", key="vite", ready={"http": "http://127.0.0.1:{port}/"})
+        assert status["ready"], status["detail"]
+        await server.call("stop", key="vite")
+
+
+async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        ready = {"http": "http://127.0.0.1:{port}/"}
+        answer = await server.call("start", **at("dev", "127.0.0.1", "0", port=0, ready=ready))
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+            pass
+        assert answer["askedPort"] != answer["port"]
+        status = await server.call("status", key="dev", ready=ready)
+        assert (status["ready"], status["address"]) == (True, f"127.0.0.1:{answer['port']}")
+        await server.call("stop", key="dev")
+
+
+async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_lives_on(state_dir: Path) -> None:
+    late = "import socket, sys, time; print('ready', flush=True); time.sleep(0.7)\n"
+    late += "s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)"
+    async with process_server(state_dir / "p") as server:
+        words = ["-S", "-c", late, "{port}"]
+        answer = await server.start("workers", command="{python}", args=words, port=0, ready={"log": "ready"})
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+            pass
+        await server.call("stop", key="workers")
+        gone = start_arguments("next", "print('Ready'); import time; time.sleep(0.1); raise SystemExit(1)")
+        gone.pop("startSeconds")
+        assert "exited with code 1" in await server.fail("start", **{**gone, "ready": {"log": "Ready"}})
+
+
+async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
+    script = "import socket, sys, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
+    script += "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); time.sleep(300)"
+    with socket.socket() as mine:
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        mine.bind(("127.0.0.1", 0))
+        mine.listen()
+        port = mine.getsockname()[1]
+        async with process_server(state_dir / "p") as server:
+            words = ["-S", "-c", script, port]
+            ready = {"tcp": port, "timeout": "1s"}
+            text = await server.fail("start", key="granian", cwd="/", command="{python}", args=words, ready=ready)
+            assert f"port {port} is shared with" in text
+
+
+async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").touch()
+    script = "import os, sys; print('cannot connect'); sys.exit(0 if os.environ.get('MARK') == 'yes' else 3)"
+    async with process_server(state_dir / "p") as server:
+        arguments = {"key": "db", "command": "sleep 300", "cwd": str(tmp_path), "port": 0}
+        ready = {"exec": ["test", "-f", "here"], "timeout": "5s"}
+        text = await server.fail("start", **{**arguments, "ready": {"exec": ["test", "-f", "absent"], "timeout": "1s"}})
+        assert "ended with 1" in text
+        await server.call("start", **{**arguments, "env": {"MARK": "yes"}, "ready": ready})
+        assert (await server.call("status", key="db", ready={"exec": [sys.executable, "-S", "-c", script]}))["ready"]
+        slow = await server.call("status", key="db", ready={"exec": ["sleep", "60"], "timeout": "0.2s"})
+        assert (slow["ready"], "did not end in 0.2 s" in slow["detail"]) == (False, True)
+        await server.call("stop", key="db")
+
+
+@pytest.mark.parametrize(
+    "command", ["A=1 sleep 1", "cd / && sleep 1", "cd /", "sleep 1 || true", "export A=1", "$HOME/x"]
+)
+async def test_what_needs_a_shell_is_told_so(state_dir: Path, command: str) -> None:
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", key="x", cwd="/", command=command)
+        assert "set shell: true" in text
