@@ -2,7 +2,8 @@
 # Guess: in a keyring "User" and "user" are two accounts; passwords set by several processes at once are all there later.
 # Seen:  the plain-file backend folds the case of user names, not that of services: setting "user" replaces "User"'s
 #        password, and both read the new one. It reads, changes and rewrites one file with no lock: of 80 passwords
-#        that four processes set at once many are gone, and at times the file can no longer be read at all. `keyring` picks this backend by itself as soon as
+#        that four processes set at once many are gone, and at times the file can no longer be read at all. `keyring` picks
+#        this backend automatically as soon as
 #        keyrings.alt is installed and no desktop keyring is there (servers, containers).
 # With:  keyring 25.7.0 with keyrings.alt 5.0.2 (PyPI).
 # Why:   tokens of two accounts or of two servers that sign in at the same time end up mixed or lost, on exactly the
