@@ -166,6 +166,11 @@ class World:
         for scope in self._scopes:
             scope.cancel()
 
+    def forget(self) -> None:
+        """Be another process of the server: nothing is there, and what comes is numbered anew."""
+        self.resources.clear()
+        self._serial = 0
+
     def tools_called(self, *tools: str) -> list[str]:
         """Return the names of the tools called, in order; only `tools` when given."""
         return [tool for tool, _ in self.calls if not tools or tool in tools]
@@ -301,13 +306,17 @@ class Servers:
 
     def __init__(self, *names: str) -> None:
         self.connected = dict.fromkeys(names or ("w",), True)
+        self.process = "1"
+        """Which process of the servers it is."""
         self._callbacks: list[Callable[[str], None]] = []
 
     def server_status(self, server: str) -> ServerStatus:
         """Return what was set."""
         known = server in self.connected
         up = self.connected.get(server, False)
-        return ServerStatus(known, up, "" if up else f"server {server!r} is away", tools_known=False)
+        return ServerStatus(
+            known, up, "" if up else f"server {server!r} is away", tools_known=False, process=self.process
+        )
 
     def find_tool(self, tool: str) -> ToolInfo | None:
         """Return any tool of a connected server."""

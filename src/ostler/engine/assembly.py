@@ -11,6 +11,7 @@ from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
+from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts
@@ -60,6 +61,7 @@ class Assembly:
         self.random = rng
         self.make_id = make_id
         self.batches = BatchCalls()
+        self.handles = Handles()
         self.task_group: TaskGroup | None = None
         self.is_leaving = False
         self.registry = ServiceRegistry()

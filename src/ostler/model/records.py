@@ -130,6 +130,8 @@ class ServiceRecord:
     """It has done its work and ended well, by its class's `completed`."""
     missed_stop: bool = False
     """A stop was asked for that could not be sent, and is to be made up for."""
+    giver: str = ""
+    """Which process of its server gave the identifiers in its outputs; empty when nobody can tell."""
     outputs_at: datetime | None = None
     """When the outputs were taken from the start (or restart) tool's answer."""
 

@@ -39,6 +39,10 @@ class HealthCheck:
             return
         since = service.status.since
         failure: OstlerError | None = None
+        if (lost := service.given_away()) is not None:
+            service.set_vitals(checked_at=service.runtime.clock.now(), evidence=lost.summary, gone=True)
+            service.report(Transition.FAILED, reason="gone", error=lost)
+            return
         try:
             call = self._call(step, spec)
             response = await look(service, call, not_before=not_before)

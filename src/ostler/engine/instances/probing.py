@@ -27,6 +27,8 @@ async def is_alive(service: InstanceState) -> bool | None:
         DownstreamError: the driving server could not be asked.
     """
     tools = service.service_class.tools
+    if service.given_away() is not None:  # find goes by the name
+        return bool(await find(service)) if tools.find is not None else False
     refused: OstlerError | None = None
     for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
         if spec is None:
@@ -85,6 +87,7 @@ async def find(service: InstanceState) -> bool | None:
     held["start"] = {**held.get("start", {}), **taken}
     held["find"] = answer.outputs
     service.set_record(step_outputs=held)
+    service.take_handles()
     return True
 
 

@@ -316,6 +316,7 @@ async def adopt(service: InstanceState, operation: Operation, outputs: JsonObjec
         )
     held = service.record.step_outputs
     service.set_record(step_outputs={**held, "start": {**held.get("start", {}), **outputs}})
+    service.take_handles()
     if missing_outputs(service.service_class.tools.start.outputs, service.record.step_outputs.get("start", {})):
         try:
             await find(service)

@@ -9,6 +9,7 @@ from typing import Protocol
 from anyio.abc import TaskGroup
 
 from ostler.engine.events.log import EventLog
+from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.model.json import JsonObject, JsonValue
@@ -78,6 +79,11 @@ class Runtime(Protocol):
     @property
     def batches(self) -> BatchCalls:
         """Shares the calls that look for many services at once."""
+        ...
+
+    @property
+    def handles(self) -> Handles:
+        """Knows who was last given which identifier."""
         ...
 
     @property

@@ -99,6 +99,7 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     await operation.report_progress(0, None, f"calling {call.tool}")
     answer = await run_call(service, operation, call, critical=True)
     service.set_record(step_outputs={"start": answer.outputs}, outputs={})
+    service.take_handles()
     service.pin_stop_plan()
     service.set_record(starts=service.record.starts + 1)
     if tools.ready is not None or tools.post_start:
@@ -234,6 +235,7 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
             service.set_record(
                 step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs}
             )
+            service.take_handles()
             service.pin_stop_plan()
             if tools.ready is not None or tools.post_start:
                 await service.commit(operation)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from ostler.engine.instances.handles import Holder, handle_key, is_given_away
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import UNREADABLE_CLASS
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.engine.services.service import BaseService, error_text
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OstlerError, ToolFailedError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
@@ -234,6 +235,29 @@ class InstanceState(BaseService):
             TemplateError: it names what is not known.
         """
         self.set_record(stop_plan=stop_plan(self.service_class, self.template_names()))
+
+    def take_handles(self) -> None:
+        """Note that the server's process of now has given the identifiers that are known of the service."""
+        key, tools = handle_key(self.service_class, self.record.step_outputs), self.runtime.tools
+        giver = tools.server_status(self.service_class.tools.stop.server).process if tools is not None else ""
+        self.set_record(giver=giver)
+        if key is not None:
+            self.runtime.handles.give(key, Holder(self.id, self.name, giver))
+
+    def given_away(self) -> ToolFailedError | None:
+        """Return what to say when a later process of the server has given its identifiers to another service."""
+        key = handle_key(self.service_class, self.record.step_outputs) if self.record.giver else None
+        holder = self.runtime.handles.holder(key) if key is not None else None
+        if holder is None or not is_given_away(self.record.giver, self.id, holder):
+            return None
+        server = self.service_class.tools.stop.server
+        gone = ToolFailedError(
+            f"service {self.name!r} is gone: the process of server {server!r} that ran it was replaced, and the new "
+            f"one has given its id to service {holder.name!r}",
+            service=self.name,
+        )
+        gone.is_absence = True
+        return gone
 
     def set_completed(self) -> None:
         """Note that it has done its work and ended well: nobody wants it to run any more."""

@@ -144,6 +144,9 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
 async def _run_stop_plan(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
+    if (lost := service.given_away()) is not None:
+        service.note(f"nothing is stopped: {lost.summary}")
+        return
     for call in plan:
         await operation.report_progress(0, None, f"calling {call.tool}")
         try:

@@ -33,6 +33,8 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
     """
     spec = service.service_class.tools.stopped
     operation.last_miss = ""
+    if service.given_away() is not None:
+        return
     if spec is not None:
         await _await_stopped(service, operation, spec, spec.interval)
         return
