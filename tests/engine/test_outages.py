@@ -34,7 +34,8 @@ class Garbler(World):
 @pytest.mark.parametrize("fault", [Fail("daemon not ready"), Lost(), Hang(), None], ids=repr)
 async def test_a_first_look_that_shows_nothing_is_followed_by_others(fault: Fault | None) -> None:
     world, store = Garbler(), MemoryStore()
-    async with running(world, store=store) as manager:
+    entry = manifest(lifecycleTools__find=None, lifecycleTools__healthCheck=None)  # nothing else can tell
+    async with running(world, entry, store=store) as manager:
         await manager.create(CreateRequest("basic", "db"))
     if fault is None:
         world.garbles = True
