@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from ostler.adapters.process.logfile import rotate
 from support.processes import (
     SLEEP,
     ProcessClient,
@@ -125,3 +126,21 @@ async def test_a_new_run_has_a_new_log_and_the_last_one_is_kept(state_dir: Path)
         # the pattern of readiness must be in this run's output
         arguments: dict[str, Any] = {"ready": {"log": "second", "timeout": "300ms"}}
         assert "was not ready" in await server.fail("start", **start_arguments("job", SLEEP, **arguments))
+
+
+def test_a_rotation_copies_no_more_than_there_was_and_cuts_where_there_is_no_room(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_bytes(b"old" * 100 + b"new" * 100)
+
+    def write_more(removed: int) -> None:
+        assert removed == 600
+        with log.open("ab") as writer:
+            writer.write(b"late")
+
+    assert rotate(log, 300, write_more)
+    assert log.read_bytes() == b""
+    assert (tmp_path / "job.log.1").read_bytes() == b"new" * 100
+    log.write_bytes(b"x" * 600)
+    (tmp_path / "job.log.tmp").mkdir()  # no copy can be made there, as on a full disk
+    assert rotate(log, 300, lambda removed: None)
+    assert log.read_bytes() == b""

@@ -1,9 +1,10 @@
 """The log files of processes: opened for appending, rotated by size, read in bounded pieces.
 
 The process itself holds the file, in append mode, so that it goes on writing when Ostler is gone. Hence rotation is
-copy and truncate: the newest part is copied to `.log.1`, then the file is cut to nothing and the process goes on at
-its start. What is written between the two steps is lost; the window is a fraction of a millisecond after the copy has
-caught up. Offsets count from the first byte of the run, over rotations.
+copy and truncate: the newest part, as large as it was when the rotation began, is copied to `.log.1`, then the file is
+cut to nothing and the process goes on at its start. What is written between the two steps is lost; a copy that waited
+for a fast writer would never end. Where there is no room for a copy, the file is cut without one. Offsets count from
+the first byte of the run, over rotations.
 """
 
 import json
@@ -11,7 +12,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -84,16 +85,28 @@ def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> boo
         return False
     partial = previous_part(path).with_suffix(".tmp")
     with path.open("r+b") as source:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
-            source.seek(size - max_bytes)
-            while chunk := source.read(COPY_BYTES):  # up to whatever has been added meanwhile
-                target.write(chunk)
-            copied = source.tell()
-        before_cut(copied)
+        try:
+            _copy(source, partial, begin=size - max_bytes, end=size)
+            is_copied = True
+        except OSError:
+            is_copied = False
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+        before_cut(source.seek(0, os.SEEK_END))
         source.truncate(0)
-    partial.replace(previous_part(path))
+    if is_copied:
+        partial.replace(previous_part(path))
     return True
+
+
+def _copy(source: BinaryIO, target_path: Path, *, begin: int, end: int) -> None:
+    """Copy the bytes from `begin` to `end`, and no more, however fast the file grows."""
+    descriptor = os.open(target_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        source.seek(begin)
+        while begin < end and (chunk := source.read(min(COPY_BYTES, end - begin))):
+            target.write(chunk)
+            begin += len(chunk)
 
 
 def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -> LogExcerpt:

@@ -28,6 +28,9 @@ SHOWN_ANSWER = 80
 """How much of an answer that is not the wanted one is shown, in characters."""
 
 SCAN_BYTES = 1024 * 1024
+SCANS_PER_LOOK = 16
+"""Pieces of a log that one look reads: a program that writes faster than it is searched must not hold the look."""
+
 OVERLAP_BYTES = 8 * 1024
 """Read again at each look, for a line that was only half there the last time."""
 
@@ -68,8 +71,10 @@ class LogScanner:
     matched: dict[str, str] = field(default_factory=dict[str, str])
 
     def look(self) -> bool:
-        """Return whether the pattern has been found up to now. Blocks; call it in a thread."""
-        while not self.found:
+        """Return whether the pattern has been found up to now, in a bounded piece of the log. Blocks."""
+        for _ in range(SCANS_PER_LOOK):
+            if self.found:
+                break
             try:
                 with self.path.open("rb") as file:
                     size = file.seek(0, 2)

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -437,7 +437,8 @@ class Supervisor:
         def before_cut(removed: int) -> None:
             nonlocal base
             base += removed
-            self.folder.write(entry.record.model_copy(update={"log_base": base}))
+            with suppress(StoreError):  # a full disk needs the cut most of all; the record is written later
+                self.folder.write(entry.record.model_copy(update={"log_base": base}))
 
         path = self.folder.log_path(entry.record.key)
         try:
