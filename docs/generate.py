@@ -15,9 +15,9 @@ from ostler.adapters.config.dialects.files import PLACES
 from ostler.adapters.config.dialects.keys import KEYS, Key
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
-from ostler.faces.mcp.definitions import Effect
+from ostler.faces.mcp.definitions import AnyTool
 from ostler.faces.mcp.resources import TEMPLATES
-from ostler.faces.mcp.toolbox import TOOLS, AnyTool
+from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import errors
 from ostler.model.json import JsonObject
 from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
@@ -154,24 +154,13 @@ def delivery_table() -> str:
     return table(["code", "delivery"], rows())
 
 
-_EFFECTS = {
-    Effect.READS: "only looks",
-    Effect.WRITES: "writes Ostler's own files",
-    Effect.ADDS: "makes something new",
-    Effect.RUNS: "starts something; again is harmless",
-    Effect.STOPS: "ends what runs; again is harmless",
-    Effect.REMOVES: "replaces or removes Ostler's own files",
-    Effect.ANYTHING: "does whatever the downstream tool does",
-}
-
-
 def tool_table() -> str:
     """Every tool with what it does; those of the core toolset are marked."""
 
     def rows() -> Iterator[Sequence[str]]:
         for tool in TOOLS:
             link = f"[`{tool.name}`](#{tool.name})"
-            yield link, tool.description, _EFFECTS[tool.effect], "yes" if tool.core else ""
+            yield link, tool.description, tool.effect.words, "yes" if tool.core else ""
 
     return table(["tool", "does", "effect", "core"], rows())
 

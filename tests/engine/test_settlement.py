@@ -33,7 +33,7 @@ async def test_a_held_start_asks_and_is_adopted_with_the_outputs_that_were_lost(
         assert "; w/start was called at 2026-01-01T00:00:00+00:00. Does it run?" in str(view.error)
         found = explain(manager.registry.get("db"), manager.registry, None, await manager.history("db"))
         assert [(call.tool, call.args) for call in found.next_calls] == [
-            ("service_start", {"name": "db", "adopt": {"id": "…"}}),
+            ("service_start", {"name": "db", "adopt": True, "outputs": {"id": "…"}}),
             ("service_delete", {"name": "db", "abandon": True}),
         ]
         with pytest.raises(OperationError, match=r"its stop tool needs what is not known: start\.id"):

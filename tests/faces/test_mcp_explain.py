@@ -30,11 +30,11 @@ async def explained(client: Client, name: str) -> dict[str, Any]:
 
 
 async def send(client: Client, step: dict[str, Any], **filled: Any) -> dict[str, Any]:
-    """Send a call as the explanation has it, with the blanks in `adopt` filled in."""
+    """Send a call as the explanation has it, with the blanks in `outputs` filled in."""
     args = dict(step["args"])
     if filled:
-        assert set(args["adopt"]) == set(filled)
-        args["adopt"] = filled
+        assert set(args["outputs"]) == set(filled)
+        args["outputs"] = filled
     return await call(client, step["tool"], **args)
 
 

@@ -127,11 +127,18 @@ async def test_templates_and_prompts_are_completed() -> None:
         for uri in templates[:4]:
             assert await complete(ResourceTemplateReference(uri=uri), "name", "WE") == ["web-1", "web-2", "my-web"]
         assert await complete(ResourceTemplateReference(uri=templates[4]), "name", "") == ["basic"]
-        assert await complete(ResourceTemplateReference(uri="x://{name}"), "name", "") == []
         assert await complete(PromptReference(name="diagnose_service"), "name", "my") == ["my-web"]
         assert await complete(PromptReference(name="setup_service"), "serviceClassName", "b") == ["basic"]
         assert await complete(PromptReference(name="write_serviceclass"), "server", "") == ["w"]
         assert await complete(PromptReference(name="setup_service"), "goal", "") == []
+        for ref, argument in (
+            (ResourceTemplateReference(uri="x://{name}"), "name"),
+            (PromptReference(name="set_up"), "goal"),
+            (PromptReference(name="setup_service"), "aim"),
+        ):
+            with pytest.raises(MCPError, match="no (prompt|resource template)") as refused:
+                await complete(ref, argument, "")
+            assert refused.value.code == -32602
 
 
 @ERAS

@@ -77,6 +77,7 @@ class LedgerApplication:
         self.pool = pool
         self.review = ClassReview(manager.classes, pool, manager.events)
         self.logs: dict[str, list[str]] = {}
+        self.denied: set[str] = set()
 
     @property
     def classes(self) -> ClassCatalogue:
@@ -100,6 +101,9 @@ class LedgerApplication:
         if self.manager.instances_of(name) and not force:
             raise ConflictError(f"class {name!r} has instances: {', '.join(self.manager.instances_of(name))}")
         self.classes.replace([entry for entry in self.classes.get_all() if entry.name != name])
+
+    def denies(self, tool: str) -> bool:
+        return tool in self.denied
 
     def server_entries(self) -> list[dict[str, Any]]:
         return [self.server_entry("w")]

@@ -234,6 +234,10 @@ class Application:
             self.manager.registry.unregister(name)
             service.close()
 
+    def denies(self, tool: str) -> bool:
+        """Whether the policy forbids clients Ostler's own tool `tool`."""
+        return self.settings.policy.denies_own(tool)
+
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""
         return server_entries(self.downstream)

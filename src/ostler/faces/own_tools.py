@@ -3,27 +3,17 @@
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
 
 import anyio
-from mcp_types import CallToolResult
 
 from ostler.adapters.downstream.policy import Pool
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
-from ostler.faces.mcp.answers import error_result, internal_error_result
 from ostler.faces.mcp.call_log import CallLog
-from ostler.faces.mcp.definitions import Call, ToolDefinition
-from ostler.faces.mcp.problems import read_args
+from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import TOOLS
+from ostler.faces.mcp.toolbox import NAMES, TOOLS
 from ostler.model.durations import format_duration
-from ostler.model.errors import (
-    OstlerError,
-    ServerUnavailableError,
-    ToolDeniedError,
-    ToolNotFoundError,
-    ToolTimeoutError,
-)
+from ostler.model.errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
@@ -82,12 +72,12 @@ class OwnTools:
         if self._app is None:
             raise ServerUnavailableError("Ostler is only starting", tool=tool, next_actions=("try again",))
         limit = DEFAULT_TIMEOUT if timeout is None else timeout
-        call = Call(progress or _no_progress, self._clock, OWN_SERVER, self._log)
+        call = Call(progress or _no_progress, self._clock, OWN_SERVER, self._log, NAMES)
         began = anyio.current_time()
         token = _depth.set(depth)
         try:
             with anyio.fail_after(limit):
-                result = await _answered(self._app, definition, args, call)
+                result = await definition.run(self._app, args, call)
         except TimeoutError:
             raise ToolTimeoutError(f"tool {tool!r} did not answer within {format_duration(limit)}", tool=tool) from None
         finally:
@@ -120,24 +110,12 @@ class OwnTools:
         return self._pool.on_change(callback)
 
 
-async def _answered(
-    app: ApplicationLike, definition: ToolDefinition[Any], args: JsonMapping, call: Call
-) -> CallToolResult:
-    try:
-        checked = read_args(definition.name, definition.args, dict(args))
-        return (await definition.handler(app, checked, call)).result()
-    except OstlerError as error:
-        return error_result(error)
-    except Exception as error:  # noqa: BLE001 (boundary, as for a call from outside: a bug in one tool is an answer)
-        return internal_error_result(definition.name, error)
-
-
 async def _no_progress(done: float, total: float | None, message: str | None) -> None:
     del done, total, message
 
 
 @lru_cache(maxsize=1)
-def _tools() -> dict[str, ToolDefinition[Any]]:
+def _tools() -> dict[str, AnyTool]:
     return {tool.name: tool for tool in TOOLS}
 
 

@@ -110,6 +110,10 @@ class PolicySettings(_Model):
             fnmatchcase(tool, glob) for glob in self.deny_tools
         )
 
+    def denies_own(self, tool: str) -> bool:
+        """Whether clients may not call Ostler's own `tool`: only a pattern that begins with `ostler/` says so."""
+        return any(glob.startswith("ostler/") and fnmatchcase(f"ostler/{tool}", glob) for glob in self.deny_tools)
+
 
 class Settings(_Model):
     """The whole of `ostler.toml`."""

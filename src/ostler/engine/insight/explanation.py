@@ -165,7 +165,8 @@ def _needed(service: Service) -> list[str]:
 
 def _adopt(service: Service, view: ServiceView, when: str) -> NextCall:
     outputs: JsonObject = dict.fromkeys(_needed(service), "…")
-    return NextCall("service_start", {"name": view.name, "adopt": outputs}, when)
+    args: JsonObject = {"name": view.name, "adopt": True}
+    return NextCall("service_start", args | {"outputs": outputs} if outputs else args, when)
 
 
 def _next_calls(

@@ -332,7 +332,7 @@ async def adopt(service: InstanceState, operation: Operation, outputs: JsonObjec
             f"{', '.join(error.missing) or error.summary}",
             service=service.name,
             step="adopt",
-            next_actions=(f"service_start {service.name} with adopt={blank}, the values filled in",),
+            next_actions=(f"service_start {service.name} with adopt=true and outputs={blank}, the values filled in",),
         ) from error
     try:
         rendered = render_outputs(service.service_class.config.outputs, service.template_names())

@@ -81,7 +81,7 @@ def _say_unverifiable(service: InstanceState, problem: str) -> None:
         next_actions=()
         if asked
         else (
-            f"if it runs: service_start {service.name} with adopt={{}}",
+            f"if it runs: service_start {service.name} with adopt=true",
             f"service_stop {service.name} calls its stop tool in any case",
         ),
     )

@@ -47,7 +47,8 @@ def classes(context: typer.Context, as_json: AsJson = False) -> None:
         print_json(answer.structured)
     else:
         rows = [
-            {**row, "description": row["description"].partition(". ")[0]} for row in answer.structured["serviceClasses"]
+            {**row, "description": str(row.get("description") or row["reason"]).partition(". ")[0]}
+            for row in answer.structured["serviceClasses"]
         ]
         print_table(rows, _CLASS_COLUMNS, empty="There are no ServiceClasses.")
 
@@ -81,7 +82,7 @@ def _shown(row: JsonObject) -> JsonObject:
     """Return a class as the search shows it: what it needs in the place of a mere no."""
     missing = ", ".join(row.get("missingServers") or row.get("missingTools") or ())
     available = "yes" if row["available"] else f"needs {missing}" if missing else "no"
-    return {**row, "available": available, "description": row["description"].partition(". ")[0]}
+    return {**row, "available": available, "description": str(row.get("description") or "").partition(". ")[0]}
 
 
 def class_search(

@@ -116,7 +116,7 @@ def start(
     given: JsonObject = {name: parse_value(text) for name, text in parse_pairs("--output", output or []).items()}
     if given and not adopt:
         fail("--output needs --adopt", ExitStatus.USAGE)
-    _each(context, "service_start", names, no_wait, **({"adopt": given} if adopt else {}))
+    _each(context, "service_start", names, no_wait, **({"adopt": True, "outputs": given} if adopt else {}))
 
 
 def stop(

@@ -2,32 +2,31 @@
 
 from pydantic import Field
 
-from ostler.faces.mcp.answers import Answer, finding_json
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
-from ostler.faces.mcp.schemas import FLAG, LIST, Args, Manifest, Name, answer
+from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
+from ostler.adapters.serving.arguments import Args, Manifest
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError
-
-_SHOWN = 40
-"""Findings that the text tells; the facts hold all of them."""
 
 
 class ClassCheckArgs(Args):
     """Arguments of serviceclass_check."""
 
-    name: Name | None = Field(default=None, description="a loaded class; or")
-    manifest: Manifest | None = Field(default=None, description="YAML to check unsaved")
+    name: str = Field(default="", description="a loaded class; or")
+    manifest: Manifest = Field(default="", description="YAML to check unsaved")
 
 
 async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: Call) -> Answer:
     """Check a class against its tools' schemas, without calling one."""
     del call
-    if (args.name is None) is (args.manifest is None):
+    if bool(args.name) is bool(args.manifest):
         raise ArgumentError(["one of 'name' and 'manifest' is required"])
-    if args.name is not None:
+    if args.name:
         result = await app.review.check(args.name)
     else:
-        result = await app.review.check_text(args.manifest or "")
+        result = await app.review.check_text(args.manifest)
     structured = {
         "clean": result.is_clean,
         "classes": list(result.classes),
@@ -35,19 +34,18 @@ async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: C
     }
     if result.is_clean:
         return Answer(structured, f"nothing found: {', '.join(result.classes)}")
-    lines = [f"{finding.severity}: {finding}" for finding in result.findings[:_SHOWN]]
-    if len(result.findings) > _SHOWN:
-        lines.append(f"and {len(result.findings) - _SHOWN} more")
-    return Answer(structured, "\n".join(lines))
+    head = f"{len(result.findings)} in {', '.join(result.classes) or 'the manifest'}:"
+    return Answer(structured, "\n".join([head, *finding_lines(result.findings)]))
 
 
 CHECK_TOOLS = (
     ToolDefinition(
         "serviceclass_check",
-        "Check a ServiceClass",
-        "Type-check a class against its tools' schemas; findings carry line, rule and fix.",
+        "Check a class against its tools",
+        "Everything that can be known to be wrong: form, and each call against the schema of the tool it calls; "
+        "findings carry line, rule and fix. Nothing is called.",
         ClassCheckArgs,
-        answer({"clean": FLAG, "findings": LIST}, {"classes": LIST}),
+        answer("clean findings classes"),
         Effect.READS,
         serviceclass_check,
     ),

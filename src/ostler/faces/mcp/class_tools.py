@@ -1,42 +1,56 @@
 """Tools for ServiceClasses: list, get, available, validate, create, update, delete."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from ostler.adapters.config.known_servers import entries_for, how_to_add
+from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
+from ostler.adapters.serving.arguments import Args, Manifest
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer, finding_json
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
-from ostler.faces.mcp.schemas import FLAG, LIST, NUMBER, OBJECT, TEXT, Args, Manifest, Name, answer, listing
+from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.muster.tool_names import KnownTools
 
+WHOLE = 3
+"""Classes found up to which each is shown with its whole description."""
+
+MAX_DESCRIPTION = 110
+"""Characters of a class's description in a longer list."""
+
 
 class ClassListArgs(Args):
     """Arguments of serviceclass_list."""
 
-    search: str | None = Field(default=None, description="words in name, description, labels, servers")
-    available_only: bool = False
+    search: str = Field(default="", description="words in name, description, labels, servers")
+    available_only: bool = Field(default=False, description="only those that can be created now")
 
 
 async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Call) -> Answer:
-    """List the classes there are."""
-    del call
-    words = (args.search or "").lower().split()
-    found: list[JsonObject] = []
-    for entry in app.classes.get_all():
-        text = _searched(entry)
-        if not all(word in text for word in words):
-            continue
-        item = shapes.service_class(entry, app.classes)
-        if item["available"] or not args.available_only:
-            found.append(item)
-    structured: JsonObject = {"serviceClasses": found, "total": len(found)}
-    lines = [f"{len(found)} ServiceClass{'' if len(found) == 1 else 'es'}" + (":" if found else "")]
-    lines += [_class_line(item) for item in found]
+    """List the classes there are: first those that can be created now, then the others with what they miss."""
+    words = args.search.lower().split()
+    found = [entry for entry in app.classes.get_all() if all(word in _searched(entry) for word in words)]
+    ready = [entry for entry in found if app.classes.availability(entry.name).available]
+    others = [entry for entry in found if entry not in ready and not args.available_only]
+    is_short = len(ready) + len(others) <= WHOLE
+    items = [shapes.listed_class(entry, app.classes, None if is_short else MAX_DESCRIPTION) for entry in ready]
+    items += [shapes.unavailable_class(entry, app.classes, is_found=bool(words)) for entry in others]
+    structured: JsonObject = {"serviceClasses": items, "total": len(items)}
+    lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available" + (":" if ready else "")]
+    lines += [_class_line(item) for item in items[: len(ready)]]
+    if others:
+        how = "; serviceclass_available NAME says how to get one" if "serviceclass_available" in call.tools else ""
+        lines.append(f"{len(others)} not available{how}:")
+        for item in items[len(ready) :]:
+            about = f" ({item['description']})" if item.get("description") else ""
+            lines.append(f"{item['name']}{about}: {item['reason']}")
     if app.classes.findings:
         structured["findings"] = [finding_json(finding) for finding in app.classes.findings]
         lines += [f"problem: {finding}" for finding in app.classes.findings]
@@ -52,22 +66,19 @@ def _searched(entry: ClassEntry) -> str:
 
 
 def _class_line(item: JsonObject) -> str:
-    args = "; ".join(f"{name}: {summary}" for name, summary in item["args"].items())
-    description = str(item["description"]).strip().rstrip(".")
+    description = str(item["description"]).strip().rstrip(".…")
     line = f"{item['name']}: {description}." if description else f"{item['name']}."
-    if args:
-        line += f" Args: {args}."
-    if not item["available"]:
-        line += f" Not available: {item.get('reason') or 'its tools are missing'}."
-    elif item.get("problems"):
-        line += f" serviceclass_check finds {item['problems']} in it."
+    if item["args"]:
+        line += f" Args: {', '.join(f'{name} ({summary})' for name, summary in item['args'].items())}."
+    if item.get("problems"):
+        line += f" A check finds {item['problems']} in it."
     return line
 
 
 class ClassNameArgs(Args):
     """A class's name."""
 
-    name: Name
+    name: ClassName
 
 
 async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call) -> Answer:
@@ -80,10 +91,9 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
         **shapes.present({"translation": entry.translation}),
         "instances": app.manager.instances_of(args.name),
     }
-    summary = shapes.service_class(entry, app.classes)
-    lines = [_class_line(summary)]
-    if structured["outputs"]:
-        lines.append(f"Outputs: {', '.join(structured['outputs'])}.")
+    lines = [_class_line(shapes.listed_class(entry, app.classes))]
+    lines += shapes.fact_lines(structured, without=("name", "description", "args", "manifest", "translation"))
+    lines += [f"arg {name}: {shapes.value_text(schema)}" for name, schema in structured["args"].items()]
     lines += ["", entry.text.strip()]
     if entry.translation:
         lines += ["", "It is a manifest of muster, and is read as:", "", entry.translation.strip()]
@@ -108,17 +118,20 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
         ),
     }
     if found.available:
-        note = "".join(f"\nbut {finding}" for finding in found.findings[:5])
-        return Answer(structured, f"ServiceClass {args.name} is available{note}")
+        note = ["; but a check finds:", *finding_lines(found.findings)] if found.findings else []
+        return Answer(structured, f"ServiceClass {args.name} is available" + "\n".join(note))
     missing = f" (missing required tools: {', '.join(found.missing_tools)})" if found.missing_tools else ""
     text = f"ServiceClass {args.name} not available{missing}: {found.reason}"
     return Answer(structured, "\n".join(filter(None, (text, how_to_add(found.missing_servers)))))
 
 
+ManifestText = Annotated[Manifest, Field(description="YAML: apiVersion ostler/v1, kind ServiceClass")]
+
+
 class ManifestArgs(Args):
     """A manifest."""
 
-    manifest: Manifest = Field(description="YAML: apiVersion ostler/v1, kind ServiceClass")
+    manifest: ManifestText
 
 
 async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
@@ -128,7 +141,8 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
         loaded = load_manifests(args.manifest, "manifest", known=_known_tools(app))
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
-        return Answer({"valid": False, "findings": findings}, f"not valid: {error.summary}")
+        lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]
+        return Answer({"valid": False, "findings": findings}, "\n".join(lines))
     names = [item.service_class.name for item in loaded]
     missing = sorted(
         {tool for item in loaded for tool in app.classes.availability_of(item.service_class).missing_tools}
@@ -156,7 +170,7 @@ async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Ca
 class ClassUpdateArgs(ClassNameArgs):
     """Arguments of serviceclass_update."""
 
-    manifest: Manifest
+    manifest: ManifestText
 
 
 async def serviceclass_update(app: ApplicationLike, args: ClassUpdateArgs, call: Call) -> Answer:
@@ -180,7 +194,7 @@ async def _written(app: ApplicationLike, name: str, message: str) -> Answer:
     findings = (await app.review.check(name)).findings
     if findings:
         structured["findings"] = [finding_json(finding) for finding in findings]
-        text += "\n" + "\n".join(["but a check finds:", *map(str, findings[:5])])
+        text += "\n" + "\n".join(["but a check finds:", *finding_lines(findings)])
     return Answer(structured, text)
 
 
@@ -198,29 +212,28 @@ async def serviceclass_delete(app: ApplicationLike, args: ClassDeleteArgs, call:
     return Answer({"message": message, "name": args.name}, message)
 
 
-_WRITTEN = answer({"message": TEXT, "name": TEXT}, {"available": FLAG, "missingTools": LIST, "findings": LIST})
+_WRITTEN = answer("message name available missingTools findings")
 
 CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_list",
         "List ServiceClasses",
-        "The kinds of service that can be created, with their arguments. Start here.",
+        "The kinds of service that can be created, with their arguments; then those that need more. Start here.",
         ClassListArgs,
-        answer(
-            {"serviceClasses": listing("name", "description"), "total": NUMBER},
-            {"findings": LIST},
-        ),
+        answer("serviceClasses total findings"),
         Effect.READS,
         serviceclass_list,
         core=True,
     ),
     ToolDefinition(
         "serviceclass_get",
-        "Get a ServiceClass",
-        "One class: arguments as JSON Schema, outputs, tools it calls, its YAML.",
+        "Show a ServiceClass",
+        "One class: arguments as JSON Schema, outputs, the tools it calls, its YAML.",
         ClassNameArgs,
         answer(
-            {"name": TEXT, "args": OBJECT, "available": FLAG}, {"manifest": TEXT, "translation": TEXT, "outputs": LIST}
+            "name description serviceType available args outputs lifecycleTools timeouts restartPolicy "
+            "healthChecks origin digest path shadows labels dependencies manifest translation instances "
+            "missingTools missingServers reason problems"
         ),
         Effect.READS,
         serviceclass_get,
@@ -228,25 +241,25 @@ CLASS_TOOLS = (
     ),
     ToolDefinition(
         "serviceclass_available",
-        "Is a class available",
-        "Whether all downstream tools that a class needs are there.",
+        "What a class still needs",
+        "Whether all tools that a class needs are there; if not, the MCP server to add.",
         ClassNameArgs,
-        answer({"name": TEXT, "available": FLAG, "missingTools": LIST}, {"reason": TEXT}),
+        answer("name available missingTools missingServers reason addToMcpJson findings"),
         Effect.READS,
         serviceclass_available,
     ),
     ToolDefinition(
         "serviceclass_validate",
-        "Validate a manifest",
-        "Check a manifest without saving it; findings carry line and column.",
+        "Check a manifest's form",
+        "Whether an unsaved manifest is well-formed: keys, types, templates. serviceclass_check also looks at tools.",
         ManifestArgs,
-        answer({"valid": FLAG, "findings": LIST}, {"names": LIST, "missingTools": LIST}),
+        answer("valid findings names missingTools"),
         Effect.READS,
         serviceclass_validate,
     ),
     ToolDefinition(
         "serviceclass_create",
-        "Create a ServiceClass",
+        "Save a new ServiceClass",
         "Save a new class in the config folder.",
         ManifestArgs,
         _WRITTEN,
@@ -255,8 +268,8 @@ CLASS_TOOLS = (
     ),
     ToolDefinition(
         "serviceclass_update",
-        "Update a ServiceClass",
-        "Replace a class. Running instances keep the version they were started with.",
+        "Replace a ServiceClass",
+        "Replace a saved class. Running services keep the version they were started with.",
         ClassUpdateArgs,
         _WRITTEN,
         Effect.REMOVES,
@@ -265,9 +278,9 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_delete",
         "Delete a ServiceClass",
-        "Remove a class; refused while instances exist, unless force.",
+        "Remove a saved class; refused while services of it exist, unless force.",
         ClassDeleteArgs,
-        answer({"message": TEXT, "name": TEXT}),
+        answer("message name"),
         Effect.REMOVES,
         serviceclass_delete,
     ),

@@ -1,9 +1,12 @@
 """Completion of the names in resource templates and prompts."""
 
 from mcp.server import ServerRequestContext
-from mcp_types import CompleteRequestParams, CompleteResult, Completion, PromptReference
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CompleteRequestParams, CompleteResult, Completion, PromptReference
 
 from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.prompts import PROMPTS
+from ostler.faces.mcp.resources import TEMPLATES
 from ostler.faces.mcp.surface import ApplicationLike
 
 MAX_VALUES = 100
@@ -17,7 +20,11 @@ class Completions:
         self._app = app
 
     async def complete(self, context: ServerRequestContext[Lifespan], params: CompleteRequestParams) -> CompleteResult:
-        """Return the names that begin with what was typed, then those that contain it."""
+        """Return the names that begin with what was typed, then those that contain it.
+
+        Raises:
+            MCPError: there is no such prompt, argument or template.
+        """
         del context
         if isinstance(params.ref, PromptReference):
             known = self._of_prompt(params.ref.name, params.argument.name)
@@ -32,8 +39,8 @@ class Completions:
         )
 
     def _of_template(self, uri: str, argument: str) -> list[str]:
-        if argument != "name":
-            return []
+        if uri not in {template[0] for template in TEMPLATES} or argument != "name":
+            raise MCPError(INVALID_PARAMS, f"no resource template {uri!r} has an argument {argument!r}")
         if uri.startswith("serviceclass://"):
             return self._classes()
         return self._services() if uri.startswith("service://") else []
@@ -47,6 +54,9 @@ class Completions:
             case "write_serviceclass", "server":
                 return [str(entry["name"]) for entry in self._app.server_entries() if entry.get("name")]
             case _:
+                known = next((item for item in PROMPTS if item.name == prompt), None)
+                if known is None or argument not in {name for name, _, _ in known.arguments}:
+                    raise MCPError(INVALID_PARAMS, f"no prompt {prompt!r} has an argument {argument!r}")
                 return []
 
     def _services(self) -> list[str]:

@@ -1,19 +1,14 @@
-"""One tool of Ostler's own: what it is called, takes, gives, may do, and who answers."""
+"""What a tool of Ostler's own is given: the application, its arguments, and the facts of the call."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from mcp_types import Tool, ToolAnnotations
-
+from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.table import ToolDefinition
 from ostler.engine.protocols import Clock, Progress
-from ostler.faces.mcp.answers import Answer
 from ostler.faces.mcp.call_log import CallLog
-from ostler.faces.mcp.schemas import Args, input_schema
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.json import JsonObject
 
 ArgsT = TypeVar("ArgsT", bound=Args)
 
@@ -22,32 +17,6 @@ MAX_WAIT = 45.0
 
 MAX_OPERATION_WAIT = 50.0
 """Seconds that a create, start, stop, restart or delete is waited for at most."""
-
-
-class Effect(Enum):
-    """What a tool may do, as clients' hints: (read only, destructive, idempotent, open world)."""
-
-    READS = (True, False, True, False)
-    WRITES = (False, False, True, False)
-    """Changes Ostler's own files or registry."""
-    ADDS = (False, False, False, True)
-    """Makes something new through downstream tools."""
-    RUNS = (False, False, True, True)
-    """Starts something through downstream tools; again is harmless."""
-    STOPS = (False, True, True, True)
-    """Ends something through downstream tools; again is harmless."""
-    REMOVES = (False, True, True, False)
-    ANYTHING = (False, True, False, True)
-    """Whatever the downstream tool does."""
-
-    def annotations(self) -> ToolAnnotations:
-        """Return the hints; those that mean nothing for a reading tool are left out."""
-        reads, destroys, idempotent, is_open = self.value
-        if reads:
-            return ToolAnnotations(read_only_hint=True, open_world_hint=is_open)
-        return ToolAnnotations(
-            read_only_hint=False, destructive_hint=destroys, idempotent_hint=idempotent, open_world_hint=is_open
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,49 +28,22 @@ class Call:
         clock: wall time.
         client: the name that the client gives itself; empty when it gives none.
         log: remembers the calls of downstream tools.
+        tools: the tools that the caller can call, so that no answer names another.
     """
 
     progress: Progress
     clock: Clock
     client: str
     log: CallLog
+    tools: frozenset[str]
 
     def now(self) -> datetime:
         """Return the current time, UTC."""
         return self.clock.now()
 
 
-@dataclass(frozen=True, slots=True)
-class ToolDefinition(Generic[ArgsT]):
-    """A tool.
+Tool: TypeAlias = ToolDefinition[ApplicationLike, ArgsT, Call]
+"""One tool of Ostler's own."""
 
-    Attributes:
-        name: as clients call it.
-        title: for people.
-        description: one or two sentences to an agent.
-        args: the arguments' model.
-        output: the JSON Schema of the structured answer.
-        effect: what it may do.
-        handler: answers a call; raises OstlerError.
-        core: whether the small toolset has it.
-    """
-
-    name: str
-    title: str
-    description: str
-    args: type[ArgsT]
-    output: JsonObject
-    effect: Effect
-    handler: Callable[[ApplicationLike, ArgsT, Call], Awaitable[Answer]]
-    core: bool = False
-
-    def tool(self) -> Tool:
-        """Return it as tools/list shows it."""
-        return Tool(
-            name=self.name,
-            title=self.title,
-            description=self.description,
-            input_schema=input_schema(self.args),
-            output_schema=self.output,
-            annotations=self.effect.annotations(),
-        )
+AnyTool: TypeAlias = ToolDefinition[ApplicationLike, Any, Call]
+"""A tool of Ostler's own, whatever it takes."""

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from typing import cast
+from typing import Annotated, cast
 
 from mcp_types import ContentBlock, TextContent
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ostler.adapters.serving.answers import Answer, clipped
+from ostler.adapters.serving.arguments import Args, JsonArgs, Name, SomeSeconds, at_most
+from ostler.adapters.serving.problems import near
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer, clipped
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
-from ostler.faces.mcp.problems import near
-from ostler.faces.mcp.schemas import FLAG, NUMBER, OBJECT, TEXT, Args, JsonArgs, Name, Seconds, answer, listing
+from ostler.faces.mcp.service_tools import Cursor, Limit
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
 from ostler.model.json import JsonObject, JsonValue
@@ -21,6 +24,9 @@ from ostler.model.responses import ToolResponse
 
 MAX_TOOL_ANSWER = 262_144
 """Characters of a downstream answer that are passed on; what is over it is cut, and the answer says so."""
+
+MAX_SCHEMA_TEXT = 40_000
+"""Characters of one schema in a text."""
 
 MAX_LISTED_DESCRIPTION = 120
 MAX_TOOL_TIMEOUT = 600.0
@@ -34,29 +40,36 @@ class NoArgs(Args):
 async def mcpserver_list(app: ApplicationLike, args: NoArgs, call: Call) -> Answer:
     """List the downstream servers."""
     del args, call
-    entries = app.server_entries()
+    entries = [{key: entry[key] for key in _LISTED if key in entry} for entry in app.server_entries()]
     structured: JsonObject = {"mcpServers": entries, "total": len(entries)}
     faults = app.server_file_findings()
     lines = [f"{len(entries)} MCP server{'' if len(entries) == 1 else 's'}" + (":" if entries else "")]
-    lines += [_server_line(entry) for entry in entries]
+    for entry in entries:
+        lines += [_server_line(entry), *(f"  {finding}" for finding in entry.get("findings", ()))]
     if faults:
         structured["findings"] = faults
         lines += [f"error: {clipped(fault, 300)}" for fault in faults]
     return Answer(structured, "\n".join(lines))
 
 
+_FACTS = ("name", "state", "transport", "tools", "protocolVersion", "since", "reason", "error", "lastError")
+_LISTED = (*_FACTS, "findings")
+
+
 def _server_line(entry: JsonObject) -> str:
-    line = f"{entry.get('name', '?')} {entry.get('state', 'unknown')}"
-    if entry.get("protocolVersion"):
-        line += f", speaks {entry['protocolVersion']}"
-    reason = entry.get("reason") or entry.get("error")
-    return f"{line}: {clipped(str(reason), 300)}" if reason else line
+    facts = [str(entry["transport"])] if entry.get("transport") else []
+    facts += [f"{entry['tools']} tools"] if "tools" in entry else []
+    facts += [f"speaks {entry['protocolVersion']}"] if entry.get("protocolVersion") else []
+    facts += [f"since {entry['since']}"] if entry.get("since") else []
+    line = f"{entry.get('name', '?')} {entry.get('state', 'unknown')}" + (f" ({', '.join(facts)})" if facts else "")
+    reasons = dict.fromkeys(str(entry[key]) for key in ("reason", "error", "lastError") if entry.get(key))
+    return f"{line}: {'; '.join(shapes.value_text(reason) for reason in reasons)}" if reasons else line
 
 
 class ServerNameArgs(Args):
     """A downstream server's name."""
 
-    name: Name
+    name: Annotated[Name, Field(description="the MCP server")]
 
 
 async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) -> Answer:
@@ -66,23 +79,23 @@ async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) 
     listed = app.pool.list_tools(args.name)
     tools = [tool.name for tool in listed]
     structured: JsonObject = {**entry, "name": args.name, "toolNames": tools}
-    lines = [_server_line(structured)]
-    lines.append(clipped(f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known", 1000))
+    lines = [_server_line(structured), f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known"]
     odd: JsonObject = {tool.name: tool.note for tool in listed if tool.note}
     if odd:
         structured["toolNotes"] = odd
-        lines += [clipped(f"{name}: {note}", 300) for name, note in odd.items()]
-    lines += [clipped(reason, 300) for reason in cast("list[str]", entry.get("leftOut") or [])]
+        lines += [f"{name}: {note}" for name, note in odd.items()]
+    lines += cast("list[str]", entry.get("leftOut") or [])
+    lines += shapes.fact_lines(entry, without=(*_FACTS, "leftOut"))
     return Answer(structured, "\n".join(lines))
 
 
 class ToolListArgs(Args):
     """Arguments of tool_list."""
 
-    server: str | None = None
-    search: str | None = Field(default=None, description="words in name or description")
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = None
+    server: str = Field(default="", description="of this MCP server; default: of all")
+    search: str = Field(default="", description="words in name or description")
+    limit: Limit = 50
+    cursor: Cursor = ""
 
 
 async def tool_list(app: ApplicationLike, args: ToolListArgs, call: Call) -> Answer:
@@ -91,13 +104,14 @@ async def tool_list(app: ApplicationLike, args: ToolListArgs, call: Call) -> Ans
     if args.server and not app.pool.server_status(args.server).known:
         known = sorted({tool.server for tool in app.pool.list_tools()})
         missing = NotFoundError("MCP server", args.server, known=known, next_actions=("mcpserver_list shows them all",))
-        missing.summary += f": {app.pool.server_status(args.server).reason}"
+        if reason := app.pool.server_status(args.server).reason:
+            missing.summary += f": {reason}"
         raise missing
-    words = (args.search or "").lower().split()
+    words = args.search.lower().split()
     tools = sorted(
         (
             tool
-            for tool in app.pool.list_tools(args.server)
+            for tool in app.pool.list_tools(args.server or None)
             if all(word in f"{tool.qualified} {tool.description}".lower() for word in words)
         ),
         key=lambda tool: tool.qualified,
@@ -117,10 +131,13 @@ def _first_words(description: str) -> str:
     return clipped(" ".join(description.split()), MAX_LISTED_DESCRIPTION)
 
 
+ToolName = Annotated[Name, Field(description="server/tool, e.g. docker/run_container")]
+
+
 class ToolNameArgs(Args):
     """A downstream tool's name."""
 
-    name: Name = Field(description="server/tool")
+    name: ToolName
 
 
 async def tool_describe(app: ApplicationLike, args: ToolNameArgs, call: Call) -> Answer:
@@ -140,10 +157,34 @@ async def tool_describe(app: ApplicationLike, args: ToolNameArgs, call: Call) ->
             },
         ),
     }
-    text = f"{tool.qualified}: {tool.description}\ninput: {clipped(json.dumps(tool.input_schema), 4000)}"
-    if tool.note:
-        text += f"\nnote: {tool.note}"
-    return Answer(structured, text)
+    lines = [f"{tool.qualified}: {tool.description}"]
+    for key, value in structured.items():
+        if key not in ("name", "description"):
+            lines.append(f"{key}: {value if isinstance(value, str) else schema_text(value)}")
+    return Answer(structured, "\n".join(lines))
+
+
+def schema_text(schema: JsonValue) -> str:
+    """Return `schema` as JSON; where it is too long, its longer descriptions are left out, and the text says so."""
+    text = json.dumps(schema, ensure_ascii=False)
+    if len(text) <= MAX_SCHEMA_TEXT:
+        return text
+    text = json.dumps(_undescribed(schema), ensure_ascii=False)
+    if len(text) <= MAX_SCHEMA_TEXT:
+        return f"{text} (descriptions left out)"
+    return f"a schema of {len(text)} characters, too long for a text; the structured content has it"
+
+
+def _undescribed(node: JsonValue, *, names: bool = False) -> JsonValue:
+    if isinstance(node, list):
+        return [_undescribed(item) for item in cast("list[JsonValue]", node)]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _undescribed(item, names=key == "properties" and not names)
+        for key, item in cast("JsonObject", node).items()
+        if names or key not in ("description", "title", "examples")
+    }
 
 
 def find_tool(app: ApplicationLike, name: str) -> ToolInfo:
@@ -177,9 +218,9 @@ def find_tool(app: ApplicationLike, name: str) -> ToolInfo:
 class ToolCallArgs(Args):
     """Arguments of tool_call."""
 
-    name: Name = Field(description="server/tool")
-    args: JsonArgs = Field(default_factory=dict)
-    timeout: Seconds | None = Field(default=None, gt=0, le=MAX_TOOL_TIMEOUT)
+    name: ToolName
+    args: JsonArgs = Field(default_factory=dict, description="the tool's arguments; tool_describe shows them")
+    timeout: Annotated[SomeSeconds, at_most(MAX_TOOL_TIMEOUT)] | None = Field(default=None, description="e.g. 2m")
 
 
 async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Answer:
@@ -239,54 +280,58 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "mcpserver_list",
         "List MCP servers",
-        "The downstream MCP servers and whether they are connected. service_start/stop/restart work on them by name.",
+        "The MCP servers that Ostler uses, and whether they are connected. service_start, _stop and _restart take "
+        "their names.",
         NoArgs,
-        answer({"mcpServers": listing("name", "state"), "total": NUMBER}),
+        answer("mcpServers total findings"),
         Effect.READS,
         mcpserver_list,
     ),
     ToolDefinition(
         "mcpserver_get",
-        "Get an MCP server",
-        "One downstream server: its entry (secrets masked), state and tools.",
+        "Show an MCP server",
+        "One MCP server: its entry (secrets masked), state and tools.",
         ServerNameArgs,
-        answer({"name": TEXT}, {"state": TEXT}),
+        answer(
+            "name state transport tools toolNames since entry reason pid protocolVersion serverName "
+            "serverVersion lastError stderrLog attempts toolNotes leftOut"
+        ),
         Effect.READS,
         mcpserver_get,
     ),
     ToolDefinition(
         "tool_list",
-        "List downstream tools",
-        "Find tools of the downstream servers; names are server/tool.",
+        "List tools of MCP servers",
+        "Find tools of the MCP servers; names are server/tool.",
         ToolListArgs,
-        answer({"tools": listing("name", "description"), "total": NUMBER}, {"nextCursor": TEXT}),
+        answer("tools total nextCursor"),
         Effect.READS,
         tool_list,
     ),
     ToolDefinition(
         "tool_describe",
-        "Describe a downstream tool",
-        "One downstream tool with its input schema.",
+        "Show a tool's schema",
+        "One tool of an MCP server, with its schemas.",
         ToolNameArgs,
-        answer({"name": TEXT, "inputSchema": OBJECT}, {"description": TEXT, "outputSchema": OBJECT}),
+        answer("name description title inputSchema outputSchema annotations note"),
         Effect.READS,
         tool_describe,
     ),
     ToolDefinition(
         "tool_call",
-        "Call a downstream tool",
-        "Call a downstream tool directly, within this server's policy. Prefer service_* for what a service should do.",
+        "Call a tool of an MCP server",
+        "Call such a tool directly, within this Ostler's policy. Prefer service_* for what a service should do.",
         ToolCallArgs,
-        answer({"tool": TEXT, "isError": FLAG}, {"result": {}, "truncated": FLAG}),
+        answer("tool isError result truncated"),
         Effect.ANYTHING,
         tool_call,
     ),
     ToolDefinition(
         "config_get",
-        "Configuration",
-        "The configuration in force, secrets masked.",
+        "Configuration in force",
+        "Folders, settings, servers, classes and what is wrong in their files; secrets masked.",
         NoArgs,
-        answer({"config": OBJECT}),
+        answer("config"),
         Effect.READS,
         config_get,
     ),

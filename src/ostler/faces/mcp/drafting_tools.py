@@ -2,12 +2,14 @@
 
 from pydantic import Field
 
+from ostler.adapters.serving.answers import Answer
+from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer
 from ostler.faces.mcp.call_log import MAX_CALLS, reading_tools
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
-from ostler.faces.mcp.schemas import LIST, TEXT, Args, answer
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.manifest import validate_name
@@ -19,11 +21,11 @@ from ostler.rules.drafts.recorded_calls import draft_from_calls
 class ServiceClassDraftArgs(Args):
     """Arguments of serviceclass_draft."""
 
-    name: str | None = None
-    server: str | None = Field(default=None, description="draft from its tools")
-    start: str | None = Field(default=None, description="with server: its starting tool, if the guess is wrong")
-    stop: str | None = None
-    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: how many calls")
+    name: str = Field(default="", description="the future class")
+    server: str = Field(default="", description="MCP server: draft from its tools")
+    start: str = Field(default="", description="with server: its starting tool, if the guess is wrong")
+    stop: str = Field(default="", description="with server: its stopping tool")
+    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many calls")
 
 
 async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, call: Call) -> Answer:
@@ -40,24 +42,26 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
         raise ArgumentError(unused, next_actions=("name the server whose tools they are",))
     draft = draft_from_calls(
         call.log.recent(call.client, args.last),
-        name=args.name or "",
+        name=args.name,
         reading=reading_tools(app.pool),
         tools=[info.qualified for info in app.pool.list_tools()],
     )
     facts = {"name": draft.name, "manifest": draft.text, "questions": list(draft.questions)}
-    return Answer(facts, f"{draft.text}\nNext: answer what is marked with TODO, then serviceclass_create")
+    lines = [draft.text, *(f"Question: {question}" for question in draft.questions)]
+    lines.append("Next: answer what is marked with TODO, then serviceclass_create")
+    return Answer(facts, "\n".join(lines))
 
 
 def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
     tools = [_drafted_from(info) for info in _tools_of(app, server)]
-    draft = draft_class(server, tools, name=args.name or "", start=args.start or "", stop=args.stop or "")
+    draft = draft_class(server, tools, name=args.name, start=args.start, stop=args.stop)
     facts = {
         "name": draft.name,
         "manifest": draft.manifest,
         "questions": list(draft.questions),
         **shapes.present({"alternatives": list(draft.alternatives)}),
     }
-    lines = [draft.manifest]
+    lines = [draft.manifest, *(f"Question: {question}" for question in draft.questions)]
     if draft.alternatives:
         lines.append(f"Other pairs of this server: {'; '.join(draft.alternatives)}")
     lines.append("Next: answer what is marked with ASK, then serviceclass_create")
@@ -88,11 +92,11 @@ def _drafted_from(info: ToolInfo) -> Tool:
 DRAFTING_TOOLS = (
     ToolDefinition(
         "serviceclass_draft",
-        "Draft a class",
+        "Draft a ServiceClass",
         "Draft a class from a server's tools; or, without server, from your tool_call calls: start a thing, look at "
         "it, stop it, call this. Nothing is saved.",
         ServiceClassDraftArgs,
-        answer({"manifest": TEXT, "questions": LIST}, {"alternatives": LIST}),
+        answer("name manifest questions alternatives"),
         Effect.READS,
         serviceclass_draft,
     ),

@@ -3,11 +3,12 @@
 import json
 from datetime import datetime
 
+from ostler.adapters.serving.answers import Answer, clipped
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.insight.explanation import Explanation, PastCall, explain, is_noteworthy
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer, clipped
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
-from ostler.faces.mcp.schemas import LIST, TEXT, answer
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ServiceNameArgs
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
@@ -53,8 +54,8 @@ def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
         **shapes.present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
     }
     lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {view.health.value}"]
-    told = [cause for cause in found.causes[1:5] if not (found.question and found.question in cause)]
-    lines += [f"- {clipped(cause, limit)}" for cause in told[:3]]
+    lines += [f"- {cause}" for cause in causes if not (found.question and found.question in cause)]
+    lines += [_past_line(item) for item in past]
     if found.question:
         lines.append(f"Question: {clipped(found.question, limit)}")
     lines += [f"Next: {step['tool']} {json.dumps(step['args'], ensure_ascii=False)} {step['when']}" for step in steps]
@@ -75,6 +76,12 @@ def _past(item: PastCall, limit: int) -> JsonObject:
     return facts
 
 
+def _past_line(item: JsonObject) -> str:
+    line = f"{item['at']} {item['operation']} {item['step']}: {item['tool']} {item['outcome']}"
+    line += f" {json.dumps(item['args'], ensure_ascii=False)}" if "args" in item else ""
+    return f"{line}: {item['error']}" if "error" in item else line
+
+
 EXPLAIN_TOOLS = (
     ToolDefinition(
         "service_explain",
@@ -82,7 +89,7 @@ EXPLAIN_TOOLS = (
         "Why a service is as it is: causes, last tool calls, and the calls to send next. For one that is failed, "
         "waiting, unknown or held.",
         ServiceNameArgs,
-        answer({"name": TEXT, "state": TEXT, "causes": LIST}, {"question": TEXT, "lastCalls": LIST, "nextCalls": LIST}),
+        answer("name state health question causes lastCalls nextCalls"),
         Effect.READS,
         service_explain,
     ),

@@ -1,32 +1,30 @@
 """The tool that shows what an operation would do: every call, in its order, before anything is done."""
 
-import json
-
 from pydantic import Field
 
-from ostler.engine.services.views import CreateRequest
+from ostler.adapters.serving.answers import Answer
+from ostler.adapters.serving.arguments import Args, JsonArgs
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer, clipped
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
-from ostler.faces.mcp.schemas import LIST, TEXT, Args, JsonArgs, answer
+from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.lifecycle_tools import create_request
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlannedStep
 
-_MAX_ARGS_TEXT = 400
-
 
 class ServicePlanArgs(Args):
     """Arguments of service_plan."""
 
-    action: PlanAction = "create"
-    service_class_name: str | None = None
-    name: str | None = None
-    args: JsonArgs = Field(default_factory=dict)
-    start: bool = True
-    abandon: bool = False
+    action: PlanAction = Field(default="create", description="what would be done")
+    class_name: str = Field(default="", alias="serviceClassName", description="create: the class")
+    name: str = Field(default="", description="the service")
+    args: JsonArgs = Field(default_factory=dict, description="create: the class's arguments")
+    start: bool = Field(default=True, description="create: start it too")
+    abandon: bool = Field(default=False, description="delete: without stopping it")
 
 
 async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) -> Answer:
@@ -34,23 +32,23 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     del call
     plans = app.manager.plans
     if args.action == "create":
-        _refuse(args, "abandon", needs="service_class_name")
-        request = CreateRequest(args.service_class_name or "", args.name or "", args.args, start=args.start)
-        plan = plans.create(request)
+        _refuse(args, "abandon", needs="class_name")
+        plan = plans.create(create_request(args))
     else:
-        others = ["service_class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
+        others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")
-        plan = plans.operate(args.name or "", args.action, abandon=args.abandon)
+        plan = plans.operate(args.name, args.action, abandon=args.abandon)
     return Answer(plan_facts(plan), plan_text(plan))
 
 
 def _refuse(args: ServicePlanArgs, *others: str, needs: str) -> None:
     """Refuse arguments that the action has no use for, and a missing one that it needs."""
-    names = {"service_class_name": "serviceClassName"}
+    names = {"class_name": "serviceClassName"}
+    fields = type(args).model_fields
     problems = [
         f"argument {names.get(key, key)!r} has no effect on the plan of a {args.action}"
         for key in others
-        if key in args.model_fields_set
+        if getattr(args, key) != fields[key].get_default(call_default_factory=True)
     ]
     if not getattr(args, needs):
         problems.append(f"{names.get(needs, needs)} is required for the plan of a {args.action}")
@@ -102,8 +100,7 @@ def plan_text(plan: Plan) -> str:
         lines.append("will be stopped by: " + "; ".join(_step_text(step) for step in plan.stop_steps))
     lines += [f"not connected: server {s.name}: {s.reason}".rstrip(": ") for s in plan.servers if not s.connected]
     lines += [f"problem: {problem}" for problem in plan.problems]
-    if plan.action == "create":
-        lines.append(f"planId: {plan.id}")
+    lines.append(f"planId: {plan.id}")
     return "\n".join(lines)
 
 
@@ -120,7 +117,7 @@ _EFFECTS = {
 
 
 def _step_text(step: PlannedStep) -> str:
-    args = clipped(json.dumps(step.args, ensure_ascii=False), _MAX_ARGS_TEXT)
+    args = shapes.value_text(step.args)
     text = f"{step.service} {step.step}: {step.tool} {args}"
     if step.every is not None:
         return f"{text}, every {format_duration(step.every)} {step.note}"
@@ -132,10 +129,10 @@ def _step_text(step: PlannedStep) -> str:
 PLAN_TOOLS = (
     ToolDefinition(
         "service_plan",
-        "Plan",
+        "Plan an operation",
         "The exact tool calls that an operation would make, without making them. service_create takes the planId.",
         ServicePlanArgs,
-        answer({"planId": TEXT, "steps": LIST, "services": LIST}, {"stopSteps": LIST, "problems": LIST}),
+        answer("planId action service steps stopSteps services servers problems"),
         Effect.READS,
         service_plan,
     ),

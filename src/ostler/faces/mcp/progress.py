@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 from mcp.server import ServerRequestContext
 
+from ostler.adapters.serving.answers import clipped
 from ostler.engine.protocols import Progress
-from ostler.faces.mcp.answers import clipped
 from ostler.faces.mcp.lifespan import Lifespan
 
 MAX_PENDING = 16

@@ -17,8 +17,9 @@ from mcp_types import (
     TextContent,
 )
 
+from ostler.adapters.serving.problems import near
+from ostler.adapters.serving.table import refuse_cursor
 from ostler.faces.mcp.lifespan import Lifespan
-from ostler.faces.mcp.problems import near
 
 _EXAMPLE = """\
 apiVersion: ostler/v1
@@ -144,7 +145,8 @@ async def list_prompts(
     context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
 ) -> ListPromptsResult:
     """List the prompts."""
-    del context, params
+    del context
+    refuse_cursor(params)
     return ListPromptsResult(
         prompts=[
             Prompt(

@@ -19,14 +19,16 @@ from mcp_types import (
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from ostler.adapters.serving.answers import clipped, error_json
+from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri
-from ostler.faces.mcp.answers import clipped, error_json
 from ostler.faces.mcp.legacy import RESOURCE_NOT_FOUND
 from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.log_tools import read_logs
 from ostler.faces.mcp.paging import page
-from ostler.faces.mcp.service_tools import read_logs, read_service
+from ostler.faces.mcp.service_tools import read_service
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
@@ -60,13 +62,20 @@ class Resources:
         """List the overview, services and classes, a page at a time."""
         del context
         entries = [
-            Resource(uri=SERVICES, name="services", description="All services", mime_type=JSON),
-            Resource(uri=GRAPH, name="graph", description="Who depends on whom", mime_type=JSON),
+            Resource(uri=SERVICES, name="services", title="All services", description="All services", mime_type=JSON),
+            Resource(
+                uri=GRAPH,
+                name="graph",
+                title="Dependencies of services",
+                description="Who depends on whom",
+                mime_type=JSON,
+            ),
         ]
         entries += [
             Resource(
                 uri=service_uri(view.name),
                 name=view.name,
+                title=f"Service {view.name}",
                 description=f"{view.class_name or view.service_type} service",
                 mime_type=JSON,
             )
@@ -76,6 +85,7 @@ class Resources:
             Resource(
                 uri=class_uri(entry.name),
                 name=entry.name,
+                title=f"Class {entry.name}",
                 description=clipped(entry.service_class.spec.description or "ServiceClass", 200),
                 mime_type=YAML,
             )
@@ -94,10 +104,17 @@ class Resources:
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
     ) -> ListResourceTemplatesResult:
         """List the URI templates."""
-        del context, params
+        del context
+        refuse_cursor(params)
         return ListResourceTemplatesResult(
             resource_templates=[
-                ResourceTemplate(uri_template=uri, name=name, description=description, mime_type=mime_type)
+                ResourceTemplate(
+                    uri_template=uri,
+                    name=name,
+                    title=name.replace("-", " ").capitalize(),
+                    description=description,
+                    mime_type=mime_type,
+                )
                 for uri, name, description, mime_type in TEMPLATES
             ]
         )

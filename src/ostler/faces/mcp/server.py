@@ -3,9 +3,10 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
-from mcp_types import NotificationParams
+from mcp_types import NotificationParams, ServerCapabilities
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
@@ -17,11 +18,21 @@ from ostler.faces.mcp.lifespan import Lifespan, lifespan
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.subscriptions import ListenHandler
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import Toolbox, Toolset, tools_of
+from ostler.faces.mcp.toolbox import Toolbox, Toolset
 
-INSTRUCTIONS = """\
-Ostler starts, watches and stops services (a web server, a database, a port-forward). Services outlive this chat; \
-every client sees the same ones.
+_FIXED_LISTS: tuple[CacheableMethod, ...] = (
+    "tools/list",
+    "prompts/list",
+    "resources/templates/list",
+    "server/discover",
+)
+"""What stays the same for as long as the server runs, so that clients may keep it."""
+
+_AN_HOUR = 3_600_000
+
+_INSTRUCTIONS = """\
+Ostler starts, watches and stops services (a web server, a database, a port-forward), itself or through other MCP \
+servers. Services outlive this chat; every client sees the same ones.
 
 Usual way: service_list (what is there) and serviceclass_list (what can be created, with its arguments) → \
 service_create → use the outputs in the answer, such as url → service_status when in doubt → service_stop, or \
@@ -31,16 +42,32 @@ finished=false: the work goes on; use service_wait. Calls can be repeated: start
 stopped changes nothing.
 
 On an error read "Next:" in its text. "arg validation failed" lists every problem at once: correct all of them. \
-After a failed start look at service_logs and service_events. "not available (missing required tools: …)": a \
-downstream server is missing or down; see mcpserver_list. Unreachable is not unhealthy: the service may be well while \
-its server cannot be asked.
+After a failed start look at service_logs{events}. "not available (missing required tools: …)": an MCP server is \
+missing or down{servers}. Unreachable is not unhealthy: the service may be well while its server cannot be asked.
 
-Durations: 30s, 5m, 2h. Secrets are shown as ***.\
+Durations: 30s, 5m, 2h. Secrets are shown as ***{secrets}.\
 """
 
 
+def instructions(toolset: Toolset) -> str:
+    """Return what a client with these tools is told at the start."""
+    if toolset == "core":
+        return _INSTRUCTIONS.format(events="", servers="", secrets="")
+    return _INSTRUCTIONS.format(
+        events=" and service_events",
+        servers="; see mcpserver_list",
+        secrets="; service_secrets shows them when a person wants that",
+    )
+
+
+_CACHE_HINTS: dict[CacheableMethod, CacheHint] = dict.fromkeys(
+    ("tools/list", "prompts/list", "resources/templates/list", "server/discover"), CacheHint(ttl_ms=3_600_000)
+)
+"""How long a client may keep what does not change while this server lives."""
+
+
 class OstlerServer(Server[Lifespan]):
-    """The low-level server, which tells clients of the handshake era that the resources list can change."""
+    """The low-level server, which says the same of itself in both eras: the list of resources can change, no other."""
 
     def create_initialization_options(
         self,
@@ -51,6 +78,26 @@ class OstlerServer(Server[Lifespan]):
         """Return what `initialize` answers."""
         return super().create_initialization_options(
             notification_options or NotificationOptions(resources_changed=True), experimental_capabilities, extensions
+        )
+
+    def get_capabilities(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+        *,
+        protocol_version: str | None = None,
+    ) -> ServerCapabilities:
+        """Return what `initialize` and `server/discover` announce."""
+        found = super().get_capabilities(
+            notification_options, experimental_capabilities, extensions, protocol_version=protocol_version
+        )
+        never = {"list_changed": False}
+        return found.model_copy(
+            update={
+                "tools": found.tools and found.tools.model_copy(update=never),
+                "prompts": found.prompts and found.prompts.model_copy(update=never),
+            }
         )
 
 
@@ -64,7 +111,7 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
     """
     time = clock or SystemClock()
     feed = ChangeFeed(app.manager.events, app.classes)
-    toolbox = Toolbox(app, time, tools_of(toolset))
+    toolbox = Toolbox(app, time, toolset)
     resources = Resources(app, time)
     legacy = LegacySubscriptions(feed)
     server = OstlerServer(
@@ -72,8 +119,9 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
         version=own_version(),
         title="Ostler",
         description="Starts, watches and stops services through the MCP tools you already have.",
-        instructions=INSTRUCTIONS,
+        instructions=instructions(toolset),
         lifespan=lifespan,
+        cache_hints=dict.fromkeys(_FIXED_LISTS, CacheHint(ttl_ms=_AN_HOUR)),
         on_list_tools=toolbox.list_tools,
         on_call_tool=toolbox.call,
         on_list_resources=resources.list_resources,

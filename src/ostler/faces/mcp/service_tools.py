@@ -1,53 +1,42 @@
-"""Tools that look at services: list, status, get, validate, events, logs."""
+"""Tools that look at services: list, status, get, validate; and the one that shows secrets."""
+
+from typing import Annotated
 
 from pydantic import Field
 
+from ostler.adapters.serving.answers import Answer
+from ostler.adapters.serving.arguments import Args, Healths, JsonArgs, Labels, Name, States
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import Clock
 from ostler.engine.services.views import ServiceFilter
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.answers import Answer, clipped
-from ostler.faces.mcp.definitions import Call, Effect, ToolDefinition
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
-from ostler.faces.mcp.schemas import (
-    FLAG,
-    LIST,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    Args,
-    Healths,
-    JsonArgs,
-    Labels,
-    Name,
-    States,
-    Texts,
-    answer,
-    listing,
-)
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ArgumentError, ClassUnavailableError, NotFoundError
-from ostler.model.events import EventKind
+from ostler.model.errors import ArgumentError, ClassUnavailableError
 from ostler.model.json import JsonObject
 
-MAX_LOG_CHARACTERS = 64_000
-"""Characters of logs in one answer; the oldest lines go first."""
-
-MAX_EVENT_TEXT_LINES = 20
 HISTORY = 5
 """Operations of the past that service_get shows."""
+
+ServiceName = Annotated[Name, Field(description="the service")]
+ClassName = Annotated[Name, Field(description="the class, e.g. redis")]
+Limit = Annotated[int, Field(ge=1, le=200, description="at most")]
+Cursor = Annotated[str, Field(description="nextCursor of the last answer")]
 
 
 class ServiceListArgs(Args):
     """Arguments of service_list."""
 
-    state: States = Field(default_factory=list, description="e.g. running, failed")
-    health: Healths = Field(default_factory=list)
-    service_class_name: str | None = None
-    service_type: str | None = None
-    labels: Labels = Field(default_factory=dict)
-    owner: str | None = None
-    limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = None
+    state: States = Field(default_factory=list, description="in any of these")
+    health: Healths = Field(default_factory=list, description="with any of these")
+    service_class_name: str = Field(default="", description="of this class")
+    service_type: str = Field(default="", description="of this type, e.g. MCPServer")
+    labels: Labels = Field(default_factory=dict, description="with all of these")
+    owner: str = Field(default="", description="of this owner")
+    limit: Limit = 50
+    cursor: Cursor = ""
 
 
 async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) -> Answer:
@@ -57,9 +46,9 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
         ServiceFilter(
             states=tuple(state.value for state in args.state),
             health=tuple(health.value for health in args.health),
-            class_name=args.service_class_name or "",
-            service_type=args.service_type or "",
-            owner=args.owner or "",
+            class_name=args.service_class_name,
+            service_type=args.service_type,
+            owner=args.owner,
             labels=tuple(args.labels.items()),
         )
     )
@@ -77,7 +66,7 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
 class ServiceNameArgs(Args):
     """A service's name."""
 
-    name: Name
+    name: ServiceName
 
 
 async def service_status(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
@@ -87,44 +76,39 @@ async def service_status(app: ApplicationLike, args: ServiceNameArgs, call: Call
     return Answer(shapes.status(view, now), shapes.status_text(view, now))
 
 
-class ServiceGetArgs(Args):
-    """Arguments of service_get."""
-
-    name: Name
-    reveal_secrets: bool = False
-
-
-async def service_get(app: ApplicationLike, args: ServiceGetArgs, call: Call) -> Answer:
+async def service_get(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
     """Show everything about a service."""
     view = app.manager.view(args.name)
     structured = shapes.details(view)
-    if args.reveal_secrets:
-        structured["args"], structured["outputs"] = app.manager.reveal(args.name)
     history = await app.manager.history(args.name, limit=HISTORY)
     structured["history"] = [shapes.past_operation(record) for record in history]
     lines = [shapes.status_text(view, call.now())]
-    if structured["args"]:
-        lines.append("args: " + ", ".join(f"{k}={shapes.value_text(v)}" for k, v in structured["args"].items()))
-    if args.reveal_secrets and structured["outputs"] != dict(view.outputs):
-        lines.append(f"unmasked {shapes.outputs_text(structured['outputs'])}")
-    lines.append(f"created {structured['createdAt']}, started {view.starts}x, restarted {view.restarts}x by itself")
-    lines += [f"{record.kind.value}: {record.outcome.value if record.outcome else 'under way'}" for record in history]
+    lines += shapes.fact_lines(structured, without=("outputs", "lastError", *shapes.IN_STATUS_TEXT))
     return Answer(structured, "\n".join(lines))
+
+
+async def service_secrets(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
+    """Show the args and outputs of a service with their secrets."""
+    del call
+    app.manager.view(args.name)  # says that there is no such service, and what is near
+    given, outputs = app.manager.reveal(args.name)
+    structured: JsonObject = {"name": args.name, "args": given, "outputs": outputs}
+    return Answer(structured, "\n".join(shapes.fact_lines(structured)))
 
 
 class ServiceValidateArgs(Args):
     """Arguments of service_validate."""
 
-    service_class_name: Name
-    name: str | None = None
-    args: JsonArgs = Field(default_factory=dict)
+    service_class_name: ClassName
+    name: str = Field(default="", description="the service's future name")
+    args: JsonArgs = Field(default_factory=dict, description="the class's arguments")
 
 
 async def service_validate(app: ApplicationLike, args: ServiceValidateArgs, call: Call) -> Answer:
     """Say whether a create with these arguments would be accepted."""
     del call
     try:
-        effective = app.manager.validate(args.service_class_name, args.args, args.name or "")
+        effective = app.manager.validate(args.service_class_name, args.args, args.name)
     except ArgumentError as error:
         problems = list(error.problems)
         return Answer({"valid": False, "problems": problems}, f"not valid. {error}")
@@ -132,93 +116,6 @@ async def service_validate(app: ApplicationLike, args: ServiceValidateArgs, call
         return Answer({"valid": False, "problems": [error.summary]}, f"not valid: {error}")
     structured: JsonObject = {"valid": True, "args": effective}
     return Answer(structured, f"valid; effective args: {shapes.value_text(effective)}")
-
-
-class ServiceEventsArgs(Args):
-    """Arguments of service_events."""
-
-    service: str | None = None
-    since: int | None = Field(default=None, ge=0, description="a cursor; default: the newest events")
-    kinds: Texts = Field(default_factory=list)
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Call) -> Answer:
-    """Show what happened."""
-    del call
-    events = app.manager.events
-    kinds = read_kinds(args.kinds)
-    service = args.service or ""
-    if args.since is None:
-        everything = events.read(service=service, kinds=kinds, limit=max(1, events.last_cursor))
-        items, truncated, dropped = everything.events[-args.limit :], False, False
-        cursor = everything.next_cursor
-    else:
-        found = events.read(since=args.since, service=service, kinds=kinds, limit=args.limit)
-        items, truncated, dropped, cursor = found.events, found.truncated, found.dropped, found.next_cursor
-    if not items and service and app.manager.registry.find(service) is None:
-        app.manager.view(service)  # says that there is no such service, and what is near
-    structured: JsonObject = {
-        "events": [shapes.event(item) for item in items],
-        "cursor": cursor,
-        "truncated": truncated,
-        "dropped": dropped,
-    }
-    lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}; go on with since={cursor}"]
-    if dropped:
-        lines.append("some events after that cursor are gone: fewer are kept than have happened")
-    lines += [shapes.event_line(item) for item in items[-MAX_EVENT_TEXT_LINES:]]
-    return Answer(structured, "\n".join(lines))
-
-
-def read_kinds(names: list[str]) -> tuple[EventKind, ...]:
-    """Return the event kinds that `names` name.
-
-    Raises:
-        ArgumentError: one of them is none.
-    """
-    known = [kind.value for kind in EventKind]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ArgumentError(
-            [f"invalid value for argument 'kinds': {name!r} is no kind of event" for name in unknown],
-            next_actions=(f"use some of {', '.join(known)}",),
-        )
-    return tuple(EventKind(name) for name in names)
-
-
-class ServiceLogsArgs(Args):
-    """Arguments of service_logs."""
-
-    name: Name
-    lines: int = Field(default=100, ge=1, le=1000)
-
-
-async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) -> Answer:
-    """Show the newest lines of a service's logs."""
-    del call
-    lines, source = await read_logs(app, args.name, args.lines)
-    structured: JsonObject = {"name": args.name, "lines": lines, "source": source}
-    text = "\n".join(lines) if lines else f"no log lines of {args.name} yet"
-    return Answer(structured, text)
-
-
-async def read_logs(app: ApplicationLike, name: str, count: int) -> tuple[list[str], str]:
-    """Return the newest log lines of `name`, bounded in size, and where they come from."""
-    if app.manager.registry.find(name) is None:
-        known = [service.name for service in app.manager.registry.get_all()]
-        raise NotFoundError("service", name, known=known, next_actions=("service_list shows the names",))
-    logs = await app.service_logs(name, lines=count)
-    kept: list[str] = []
-    room = MAX_LOG_CHARACTERS
-    for line in reversed(logs.get("lines", [])):
-        text = clipped(str(line), 4_000)
-        room -= len(text) + 1
-        if room < 0:
-            break
-        kept.append(text)
-    kept.reverse()
-    return kept, str(logs.get("source", ""))
 
 
 async def read_service(app: ApplicationLike, name: str, clock: Clock) -> JsonObject:
@@ -232,18 +129,13 @@ async def read_service(app: ApplicationLike, name: str, clock: Clock) -> JsonObj
     }
 
 
-_DESCRIBED = {"state": TEXT, "health": TEXT, "serviceClassName": TEXT, "serviceType": TEXT}
-
 SERVICE_TOOLS = (
     ToolDefinition(
         "service_list",
         "List services",
-        "List services (downstream MCP servers too) with state and health.",
+        "List services, and the MCP servers in use, with state and health.",
         ServiceListArgs,
-        answer(
-            {"services": listing("name", "serviceClassName", "state", "health", "error"), "total": NUMBER},
-            {"nextCursor": TEXT},
-        ),
+        answer("services total nextCursor"),
         Effect.READS,
         service_list,
         core=True,
@@ -253,46 +145,46 @@ SERVICE_TOOLS = (
         "Service status",
         "How one service is now: state, health, outputs (such as its URL), last error, and the age of each fact.",
         ServiceNameArgs,
-        answer({"name": TEXT, **_DESCRIBED}, {"reachability": TEXT, "outputs": OBJECT, "lastError": TEXT}),
+        answer(
+            "name serviceClassName serviceType state stateAge reason health healthAge evidence reachability "
+            "reachabilityAge desired outputs outputsAge lastError lastErrorAge nextCheckIn nextRetryIn "
+            "leaseEndsIn dependencyProblems operation"
+        ),
         Effect.READS,
         service_status,
         core=True,
     ),
     ToolDefinition(
         "service_get",
-        "Get a service",
-        "Everything about one service: args, outputs, counters, labels, recent operations.",
-        ServiceGetArgs,
-        answer({"name": TEXT, **_DESCRIBED, "args": OBJECT, "outputs": OBJECT}, {"lastError": TEXT, "history": LIST}),
+        "Everything about a service",
+        "All facts of one service: args, outputs, counters, labels, recent operations. Secrets are masked.",
+        ServiceNameArgs,
+        answer(
+            "name id serviceClassName serviceType state stateSince reason health evidence reachability "
+            "desired args outputs serviceData dependencies dependencyProblems healthCheckFailures "
+            "healthCheckSuccesses createdAt updatedAt persist autoStart starts restarts labels owner purpose "
+            "lastError lastErrorAt lastChecked nextCheckAt nextRetryAt lease leaseExpiresAt classDigest "
+            "operation history"
+        ),
         Effect.READS,
         service_get,
     ),
     ToolDefinition(
+        "service_secrets",
+        "Show a service's secrets",
+        "The args and outputs of one service with their secrets, which all other tools mask. Only when really needed.",
+        ServiceNameArgs,
+        answer("name args outputs"),
+        Effect.SHOWS_SECRETS,
+        service_secrets,
+    ),
+    ToolDefinition(
         "service_validate",
-        "Validate arguments",
-        "Check the arguments of a service_create without doing it; shows the effective args, or every problem.",
+        "Check arguments of a service",
+        "Check what service_create would be given, without creating: the effective args, or every problem.",
         ServiceValidateArgs,
-        answer({"valid": FLAG}, {"args": OBJECT, "problems": LIST}),
+        answer("valid args problems"),
         Effect.READS,
         service_validate,
-    ),
-    ToolDefinition(
-        "service_events",
-        "Events",
-        "What happened, of one service or all. Pass the returned cursor as since to go on.",
-        ServiceEventsArgs,
-        answer({"events": LIST, "cursor": NUMBER}, {"truncated": FLAG, "dropped": FLAG}),
-        Effect.READS,
-        service_events,
-    ),
-    ToolDefinition(
-        "service_logs",
-        "Service logs",
-        "The newest log lines of a service's process, or of a downstream server.",
-        ServiceLogsArgs,
-        answer({"lines": LIST, "source": TEXT}),
-        Effect.READS,
-        service_logs,
-        core=True,
     ),
 )

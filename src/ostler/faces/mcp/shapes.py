@@ -1,12 +1,13 @@
 """Engine snapshots as the JSON of tools and resources, and in words. Everything that comes in here is masked."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
+from ostler.adapters.serving.answers import clipped
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.services.views import OperationResult, OperationView, ServiceView
-from ostler.faces.mcp.answers import clipped
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
@@ -16,8 +17,8 @@ from ostler.model.records import OperationRecord
 MAX_LIST_ERROR = 100
 """Characters of a service's last error in a list."""
 
-MAX_VALUE_TEXT = 300
-"""Characters of one output's value in a text."""
+MAX_VALUE_TEXT = 4_000
+"""Characters of one value in a text; the structured content has all of it."""
 
 
 def timestamp(at: datetime) -> str:
@@ -182,15 +183,17 @@ def event(item: Event) -> JsonObject:
 def event_line(item: Event) -> str:
     """Return one event on a line."""
     who = f" {item.service}:" if item.service else ""
-    return f"[{item.cursor}] {timestamp(item.at)} {item.kind.value}{who} {item.message}".rstrip()
+    line = f"[{item.cursor}] {timestamp(item.at)} {item.kind.value}{who} {item.message}".rstrip()
+    more = {key: value for key, value in item.data.items() if f"{value}" not in item.message}
+    return f"{line} {value_text(more)}" if more else line
 
 
 def arg_summary(spec: ArgSpec) -> str:
     """Return an argument in a few words, such as `integer, default 8080`."""
     words: list[str] = [spec.type]
-    if spec.has_default:
+    if spec.has_default and spec.default not in (None, "", [], {}):
         words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
-    elif spec.required:
+    elif spec.required and not spec.has_default:
         words.append("required")
     if spec.enum:
         words.append(f"one of {json.dumps(spec.enum)}")
@@ -199,25 +202,49 @@ def arg_summary(spec: ArgSpec) -> str:
     return ", ".join(words)
 
 
-def service_class(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
-    """Return a class as serviceclass_list shows it."""
+def listed_class(entry: ClassEntry, catalogue: ClassCatalogue, limit: int | None = None) -> JsonObject:
+    """Return a class as serviceclass_list shows one that can be created.
+
+    Args:
+        entry: the class.
+        catalogue: knows whether its tools are there.
+        limit: characters of its description; a longer one is cut after its first sentence, or there.
+    """
     spec = entry.service_class.spec
+    description = " ".join(spec.description.split())
+    if limit is not None and len(description) > limit:
+        description = clipped(_first_sentence(description), limit)
     availability = catalogue.availability(entry.name)
     return {
         "name": entry.name,
-        "description": spec.description,
-        "serviceType": entry.service_class.service_type,
+        "description": description,
         "available": availability.available,
         "args": {name: arg_summary(arg) for name, arg in spec.args.items()},
-        **present(
-            {
-                "missingTools": list(availability.missing_tools),
-                "missingServers": list(availability.missing_servers),
-                "reason": availability.reason,
-                "problems": len(availability.findings) or None,
-            }
-        ),
+        **present({"problems": len(availability.findings) or None}),
     }
+
+
+def _first_sentence(text: str) -> str:
+    """Return `text` up to the first mark that ends or turns a sentence."""
+    found = _SENTENCE.match(text)
+    return found[0].rstrip(":,; ") + "." * (found[0][-1] != ".") if found else text
+
+
+_SENTENCE = re.compile(r".{20,}?(?:[.:;](?= )|$)")
+
+
+def unavailable_class(entry: ClassEntry, catalogue: ClassCatalogue, *, is_found: bool) -> JsonObject:
+    """Return a class as serviceclass_list shows one that cannot be created yet; one that was searched for in full."""
+    availability = catalogue.availability(entry.name)
+    shown: JsonObject = {
+        "name": entry.name,
+        "available": False,
+        "reason": availability.reason or "its tools are missing",
+    }
+    if is_found:
+        shown["description"] = entry.service_class.spec.description.partition(". ")[0]
+        shown |= present({"missingServers": list(availability.missing_servers)})
+    return shown
 
 
 def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
@@ -232,8 +259,12 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
         for name, arg in service_class_.spec.args.items()
     }
     dependencies = [_dependency(item) for item in config.dependencies]
+    availability = catalogue.availability(entry.name)
     return {
-        **service_class(entry, catalogue),
+        "name": entry.name,
+        "description": service_class_.spec.description,
+        "serviceType": service_class_.service_type,
+        "available": availability.available,
         "args": args,
         "outputs": list(config.outputs),
         "lifecycleTools": {step: call.tool for step, call in service_class_.tools.calls()},
@@ -248,6 +279,10 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
         "digest": entry.digest,
         **present(
             {
+                "missingTools": list(availability.missing_tools),
+                "missingServers": list(availability.missing_servers),
+                "reason": availability.reason,
+                "problems": len(availability.findings) or None,
                 "labels": dict(service_class_.metadata.labels),
                 "dependencies": dependencies,
                 "path": entry.path,
@@ -264,9 +299,16 @@ def _dependency(item: str | DependencySpec) -> str:
 
 
 def value_text(value: JsonValue) -> str:
-    """Return a JSON value on one line: texts as they are, the rest as JSON."""
+    """Return a JSON value on one line: texts as they are, the rest as JSON; what is cut says so."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return clipped(text, MAX_VALUE_TEXT)
+    if len(text) <= MAX_VALUE_TEXT:
+        return text
+    return f"{text[:MAX_VALUE_TEXT]}… (the first {MAX_VALUE_TEXT} of {len(text)} characters)"
+
+
+def fact_lines(facts: JsonObject, *, without: Collection[str] = ()) -> list[str]:
+    """Return a line `key: value` for each of `facts` that says something, as far as it is not in `without`."""
+    return [f"{key}: {value_text(value)}" for key, value in present(facts).items() if key not in without]
 
 
 def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
@@ -278,30 +320,55 @@ def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
 
 def list_line(view: ServiceView) -> str:
     """Return a service on one line."""
-    kind = view.class_name or view.service_type
-    line = f"{view.name} {view.state.value}/{view.health.value} ({kind})"
+    line = f"{view.name} {view.state.value}/{view.health.value} ({kind_of(view)})"
     return f"{line} error: {clipped(view.error, MAX_LIST_ERROR)}" if view.error else line
 
 
+def kind_of(view: ServiceView) -> str:
+    """Return the class and the type of a service, once where they have the same name."""
+    names = dict.fromkeys(name for name in (view.class_name, view.service_type) if name)
+    return ", ".join(names)
+
+
+IN_STATUS_TEXT = (
+    *("name", "serviceClassName", "serviceType", "state", "health", "reachability", "desired", "reason"),
+    *("outputs", "operation", "lastError", "evidence", "dependencyProblems"),
+    *("stateAge", "healthAge", "reachabilityAge", "outputsAge", "lastErrorAge", "nextCheckIn", "nextRetryIn"),
+    "leaseEndsIn",
+)
+"""The facts of a status that its text has."""
+
+
 def status_text(view: ServiceView, now: datetime) -> str:
-    """Return a service's status in words."""
+    """Return a service's status in words: every fact of `status`."""
+    reachable = view.reachability.value
+    if view.reachability_at:
+        reachable += f" for {age(view.reachability_at, now)}"
     lines = [
-        f"{view.name} ({view.class_name or view.service_type}): {view.state.value} for {age(view.state_since, now)}"
+        f"{view.name} ({kind_of(view)}): {view.state.value} for {age(view.state_since, now)}"
         + (f" ({view.reason})" if view.reason else "")
         + f", health {view.health.value}"
         + (f" (checked {age(view.checked_at, now)} ago)" if view.checked_at else "")
-        + (f", {view.reachability.value}" if view.reachability.value == "unreachable" else "")
+        + f", reachability {reachable}, desired {view.desired.value}"
     ]
     if view.operation is not None:
-        step = f", at {view.operation.step}" if view.operation.step else ""
-        lines.append(f"under way: {view.operation.kind.value}{step}")
+        facts = operation(view.operation)
+        lines.append(f"under way: {facts.pop('kind')} ({', '.join(f'{key} {value}' for key, value in facts.items())})")
     if view.outputs:
-        lines.append(outputs_text(view.outputs))
+        ago = f" (taken {age(view.outputs_at, now)} ago)" if view.outputs_at else ""
+        lines.append(outputs_text(view.outputs) + ago)
     if view.error:
-        lines.append(f"last error: {clipped(view.error, 1000)}")
+        ago = f" ({age(view.error_at, now)} ago)" if view.error_at else ""
+        lines.append(f"last error{ago}: {value_text(view.error)}")
+    if view.evidence:
+        lines.append(f"last check saw: {view.evidence}")
     lines += [f"runs on, but its dependency {problem}" for problem in view.dependency_problems]
-    if view.next_retry_at is not None:
-        lines.append(f"next retry in {age(now, view.next_retry_at)}")
-    if view.lease_expires_at is not None and view.state.is_up:
-        lines.append(f"lease ends in {age(now, view.lease_expires_at)}")
+    coming = (
+        ("next check in", view.next_check_at),
+        ("next retry in", view.next_retry_at),
+        ("lease ends in", view.lease_expires_at),
+    )
+    times = [f"{what} {age(now, at)}" for what, at in coming if at is not None]
+    if times:
+        lines.append(", ".join(times))
     return "\n".join(lines)

@@ -22,6 +22,7 @@ from mcp_types import (
     SubscriptionsListenResult,
 )
 
+from ostler.faces.mcp.addresses import read_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.lifespan import Lifespan
 
@@ -56,6 +57,9 @@ class ListenHandler:
         uris = list(wanted.resource_subscriptions or [])
         if len(uris) > MAX_URIS:
             raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one stream")
+        foreign = [uri for uri in uris if read_uri(uri) is None]
+        if foreign:
+            raise MCPError(INVALID_PARAMS, f"resource {foreign[0]!r} not found", data={"uri": foreign[0]})
         # Ostler's tools and prompts never change: only what can happen is acknowledged.
         honoured = SubscriptionFilter(
             resources_list_changed=True if wanted.resources_list_changed else None,

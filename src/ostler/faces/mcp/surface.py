@@ -51,6 +51,10 @@ class ApplicationLike(Protocol):
         """Remove the file of the class `name`. Raises NotFoundError; ConflictError while instances exist."""
         ...
 
+    def denies(self, tool: str) -> bool:
+        """Whether the policy forbids clients Ostler's own tool `tool`."""
+        ...
+
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked."""
         ...

@@ -1,44 +1,49 @@
 """The table of all tools, and how a call finds its way to one and back."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from mcp.server import ServerRequestContext
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
 
+from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
-from ostler.faces.mcp.answers import error_result, internal_error_result
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
-from ostler.faces.mcp.definitions import Call, ToolDefinition
+from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
 from ostler.faces.mcp.drafting_tools import DRAFTING_TOOLS
 from ostler.faces.mcp.explain_tools import EXPLAIN_TOOLS
 from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
 from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.log_tools import LOG_TOOLS
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
-from ostler.faces.mcp.problems import read_args
 from ostler.faces.mcp.progress import progress_to
-from ostler.faces.mcp.schemas import Args
 from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import NotFoundError, OstlerError
+from ostler.faces.mcp.visible import seen_with
+from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
+from ostler.model.errors import ToolDeniedError
 
 Toolset = Literal["full", "core"]
-AnyTool: TypeAlias = ToolDefinition[Any]
 
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
+    *LOG_TOOLS,
     *PLAN_TOOLS,
     *EXPLAIN_TOOLS,
     *LIFECYCLE_TOOLS,
+    *WAITING_TOOLS,
     *CLASS_TOOLS,
     *CHECK_TOOLS,
     *DRAFTING_TOOLS,
     *DOWNSTREAM_TOOLS,
 )
 """Every tool. A new one is one more entry in one of these tables."""
+
+NAMES = frozenset(tool.name for tool in TOOLS)
 
 
 def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
@@ -47,54 +52,48 @@ def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
 
 
 class Toolbox:
-    """Lists the tools and answers calls: reads the arguments, runs the handler, turns errors into results."""
+    """Lists the tools of a toolset and answers calls to them."""
 
-    def __init__(self, app: ApplicationLike, clock: Clock, tools: Iterable[AnyTool]) -> None:
+    def __init__(self, app: ApplicationLike, clock: Clock, toolset: Toolset) -> None:
         self._app = app
         self._clock = clock
         self._log = CallLog()
-        self._tools = {tool.name: tool for tool in tools}
-        self._listed = [tool.tool() for tool in self._tools.values()]
+        self._table = ToolTable(tools_of(toolset))
+        self._names = frozenset(self._table.names)
 
     async def list_tools(
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
     ) -> ListToolsResult:
         """List the tools: always the same ones, on one page."""
-        del context, params
-        return ListToolsResult(tools=self._listed)
+        del context
+        return self._table.page(params)
 
     async def call(self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams) -> CallToolResult:
-        """Answer a call. Whatever goes wrong is a result with `isError`, which an agent can read and act on.
+        """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
 
         Cancellation by the client ends the waiting here; an operation under way in the engine goes on.
+
+        Raises:
+            MCPError: there is no such tool.
         """
-        try:
-            tool = self._find(params.name)
-            args = read_args(tool.name, tool.args, params.arguments)
-        except OstlerError as error:
-            return error_result(error)
+        tool = self._table.get(params.name)
+        if self._app.denies(tool.name):
+            return error_result(denied(tool.name))
         async with progress_to(context) as progress:
-            return await self._answer(tool, args, Call(progress, self._clock, _client_of(context), self._log))
+            call = Call(progress, self._clock, _client_of(context), self._log, self._names)
+            return seen_with(self._names, NAMES, await tool.run(self._app, params.arguments, call))
 
-    async def _answer(self, tool: AnyTool, args: Args, call: Call) -> CallToolResult:
-        try:
-            answer = await tool.handler(self._app, args, call)
-            return answer.result()
-        except OstlerError as error:
-            return error_result(error)
-        except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
-            return internal_error_result(tool.name, error)
 
-    def _find(self, name: str) -> AnyTool:
-        tool = self._tools.get(name)
-        if tool is None:
-            raise NotFoundError(
-                "tool", name, known=list(self._tools), next_actions=("tools/list shows Ostler's tools",)
-            )
-        return tool
+def denied(name: str) -> ToolDeniedError:
+    """Return the refusal of one of Ostler's own tools."""
+    return ToolDeniedError(
+        f"tool {name!r} is denied by the policy of this Ostler (denyTools has 'ostler/{name}' or a pattern for it)",
+        tool=name,
+        next_actions=("ask the person who owns this Ostler: [policy] in ostler.toml",),
+    )
 
 
 def _client_of(context: ServerRequestContext[Lifespan]) -> str:
     """Return the name that the client gives itself. Command lines connect anew for each call, under one name."""
-    params = context.session.client_params
+    params: Any = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ostler.faces.mcp.schemas import Args
+from ostler.adapters.serving.arguments import Args
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonValue
 
@@ -16,6 +16,9 @@ MAX_ARGUMENT_BYTES = 1_048_576
 """The largest arguments of one call, as JSON."""
 
 _ArgsT = TypeVar("_ArgsT", bound=Args)
+
+_MACHINERY = ("function-", "constrained-", "tagged-union", "lax-or-strict")
+"""How pydantic names the inner steps of a check, which no caller knows."""
 
 _EXPECTED = {
     "string": "string",
@@ -89,6 +92,8 @@ def _problem(detail: ErrorDetails, accepted: Mapping[str, bool]) -> str:
 def _place(loc: tuple[int | str, ...]) -> str:
     text = ""
     for part in loc:
+        if isinstance(part, str) and part.startswith(_MACHINERY):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

@@ -51,6 +51,21 @@ def finding_json(finding: Finding) -> JsonObject:
     return {name: value for name, value in values.items() if value}
 
 
+MAX_FINDING_LINES = 40
+"""Findings that a text lists; the structured content has all of them."""
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return a line for each finding, and one that says how many more there are."""
+    lines = [
+        f"{finding.severity}: {finding}" + (f" (at {finding.path})" if finding.path not in str(finding) else "")
+        for finding in findings[:MAX_FINDING_LINES]
+    ]
+    if len(findings) > MAX_FINDING_LINES:
+        lines.append(f"and {len(findings) - MAX_FINDING_LINES} more")
+    return lines
+
+
 def error_json(error: OstlerError) -> JsonObject:
     """Return what is known about `error`: code, message, where, what to do next, every problem."""
     facts: JsonObject = {"code": error.code, "message": clipped(error.summary)}

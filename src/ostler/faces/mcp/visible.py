@@ -1,0 +1,58 @@
+"""Answers for connections with few tools: no advice names a tool that the connection does not have."""
+
+import re
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import cast
+
+from mcp_types import CallToolResult, TextContent
+
+from ostler.model.json import JsonObject, JsonValue
+
+_NEXT = "Next: "
+_ADVICE = ("nextActions", "nextCalls")
+
+
+def seen_with(tools: AbstractSet[str], everything: AbstractSet[str], result: CallToolResult) -> CallToolResult:
+    """Return `result` without the advice that names one of `everything` that is not among `tools`."""
+    hidden = everything - tools
+    if not hidden:
+        return result
+    pattern = _pattern(frozenset(hidden))
+    content = [
+        block.model_copy(update={"text": "\n".join(_kept(line, pattern) for line in block.text.split("\n"))})
+        if isinstance(block, TextContent) and _NEXT in block.text
+        else block
+        for block in result.content
+    ]
+    structured = result.structured_content
+    if structured is not None:
+        structured = cast("JsonObject", _without_advice(structured, pattern))
+    return result.model_copy(update={"content": content, "structured_content": structured})
+
+
+@lru_cache(maxsize=4)
+def _pattern(hidden: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(sorted(hidden))})\b")
+
+
+def _kept(line: str, pattern: re.Pattern[str]) -> str:
+    """Return a line with those pieces of advice after `Next: ` that can be followed."""
+    before, marker, advice = line.partition(_NEXT)
+    if not marker:
+        return line
+    kept = [piece for piece in advice.split("; ") if not pattern.search(piece)]
+    return f"{before}{marker}{'; '.join(kept)}" if kept else before.rstrip()
+
+
+def _without_advice(value: JsonValue, pattern: re.Pattern[str]) -> JsonValue:
+    if isinstance(value, list):
+        return [_without_advice(item, pattern) for item in cast("list[JsonValue]", value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: [piece for piece in cast("list[JsonValue]", item) if not pattern.search(str(piece))]
+        if key in _ADVICE and isinstance(item, list)
+        else _without_advice(item, pattern)
+        for key, item in cast("JsonObject", value).items()
+    }
