@@ -24,7 +24,7 @@ BLANKS: tuple[Any, ...] = (None, "", [], {})
 
 KEYWORDS = {
     *("type", "properties", "items", "required", "additionalProperties", "enum", "anyOf"),
-    *("description", "default", "minimum", "maximum", "pattern", "maxLength", "minLength", "maxItems"),
+    *("description", "default", "minimum", "maximum", "pattern", "maxLength", "minLength", "maxItems", "minItems"),
     *("maxProperties", "exclusiveMinimum", "propertyNames"),
 }
 """The words of JSON Schema that we use: a word of pydantic's own would be none of them."""

@@ -3,6 +3,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -53,6 +54,9 @@ async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
             "service_delete",
             "service_renew",
             "service_wait",
+            "project_up",
+            "project_down",
+            "project_status",
             "serviceclass_list",
             "serviceclass_get",
             "serviceclass_available",
@@ -204,8 +208,10 @@ async def test_a_service_from_create_to_delete(mode: Any) -> None:
         assert (await call(client, "service_list")) == {"services": [], "total": 0}
 
 
-async def test_every_tool_answers_by_its_schema() -> None:
+async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
     """The client holds structured content against the output schema and raises when it does not fit."""
+    (tmp_path / "ostler.yaml").write_text("services: {}\n")
+    folder = str(tmp_path)
     manifest_text = manifest().text
     calls: dict[str, dict[str, Any]] = {
         "service_create": {"serviceClassName": "basic", "name": "one"},
@@ -239,6 +245,9 @@ async def test_every_tool_answers_by_its_schema() -> None:
         "tool_describe": {"name": "w/status"},
         "tool_call": {"name": "w/status", "args": {"name": "one"}},
         "config_get": {},
+        "project_up": {"directory": folder, "dryRun": True},
+        "project_status": {"directory": folder},
+        "project_down": {"directory": folder},
     }
     assert set(calls) == {tool.name for tool in TOOLS}
     async with ledger(World()) as app, Client(server_over(app)) as client:
@@ -469,7 +478,7 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         assert text == snapshot("arg validation failed: name is required. Next: service_status takes name (required)")
         text, _ = await refusal(client, "service_list", state=["runing"])
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected. Next: service_list takes state, health, serviceClassName, serviceType, labels, owner, limit, cursor"
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected. Next: service_list takes state, health, serviceClassName, serviceType, labels, owner, project, limit, cursor"
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
         assert text == snapshot(

@@ -19,6 +19,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
+from ostler.faces.projects import Projects
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
 from ostler.model.responses import ToolResponse
 from ostler.rules.loading.manifests import load_manifests
@@ -76,6 +77,7 @@ class LedgerApplication:
         self.manager = manager
         self.pool = pool
         self.review = ClassReview(manager.classes, pool, manager.events)
+        self.projects = Projects(manager, dict)
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
 

@@ -37,6 +37,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
+from ostler.faces.projects import Projects
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.settings_changes import settings_changed
 from ostler.model.errors import (
@@ -87,6 +88,7 @@ class Application:
         self.review = ClassReview(manager.classes, pool, manager.events, saved)
         self.variables = variables
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
+        self.projects = Projects(manager, lambda: self.settings.env.visible(variables))
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
         self._reloading_servers = anyio.Lock()
@@ -404,6 +406,7 @@ async def open_application(
         async with anyio.create_task_group() as group:
             await group.start(watch_config, paths, app.configuration_changed)
             await group.start(app.follow_tools)
+            app.projects.run_in(group)
             await app.reload_classes()
             await app.statics.reload()
             await group.start(app.review.run)

@@ -17,6 +17,7 @@ from ostler.faces.cli import (
     listing,
     planning,
     processes,
+    projects,
     schemas,
     services,
     testing,
@@ -43,6 +44,7 @@ def build_app() -> typer.Typer:
     processes.add_to(app)
     listing.add_to(app)
     services.add_to(app)
+    projects.add_to(app)
     catalogue.add_to(app)
     clients.add_to(app)
     doctor.add_to(app)

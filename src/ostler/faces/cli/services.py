@@ -91,7 +91,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
             request["start"] = False
         if no_wait:
             request["wait"] = False
-        answer = require(client.call_tool("service_create", request, progress=_show_progress))
+        answer = require(client.call_tool("service_create", request, progress=show_progress))
     show(answer, as_json=as_json)
 
 
@@ -205,7 +205,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
     with session_of(context).client() as client:
         for name in names:
             args: JsonObject = {"name": name, **more, **({"wait": False} if no_wait else {})}
-            answer = client.call_tool(tool, args, progress=_show_progress)
+            answer = client.call_tool(tool, args, progress=show_progress)
             if answer.is_error:
                 complain(in_verbs(answer.text))
                 missing = answer.error_code == "not_found"
@@ -227,7 +227,8 @@ def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> 
     return typed
 
 
-def _show_progress(message: str) -> None:
+def show_progress(message: str) -> None:
+    """Say what is being waited for, where a person looks on."""
     if message and sys.stderr.isatty():
         print(f"… {message}", file=sys.stderr)
 

@@ -29,7 +29,7 @@ MAX_DESCRIPTION = 110
 class ClassListArgs(Args):
     """Arguments of serviceclass_list."""
 
-    search: str = Field(default="", description="words in name, description, labels, servers")
+    search: str = Field(default="", description="words in it")
     available_only: bool = Field(default=False, description="only those that can be created now")
 
 
@@ -269,7 +269,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_update",
         "Replace a ServiceClass",
-        "Replace a saved class. Running services keep the version they were started with.",
+        "Replace a saved class. Running services keep theirs.",
         ClassUpdateArgs,
         _WRITTEN,
         Effect.REMOVES,

@@ -320,7 +320,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "tool_call",
         "Call a tool of an MCP server",
-        "Call such a tool directly, within this Ostler's policy. Prefer service_* for what a service should do.",
+        "Call such a tool directly, if policy allows. Prefer service_*.",
         ToolCallArgs,
         answer("tool isError result truncated"),
         Effect.ANYTHING,

@@ -23,8 +23,8 @@ class ServiceClassDraftArgs(Args):
 
     name: str = Field(default="", description="the future class")
     server: str = Field(default="", description="MCP server: draft from its tools")
-    start: str = Field(default="", description="with server: its starting tool, if the guess is wrong")
-    stop: str = Field(default="", description="with server: its stopping tool")
+    start: str = Field(default="", description="its starting tool; default: guessed")
+    stop: str = Field(default="", description="its stopping tool")
     last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many calls")
 
 
@@ -93,8 +93,7 @@ DRAFTING_TOOLS = (
     ToolDefinition(
         "serviceclass_draft",
         "Draft a ServiceClass",
-        "Draft a class from a server's tools; or, without server, from your tool_call calls: start a thing, look at "
-        "it, stop it, call this. Nothing is saved.",
+        "Draft a class from a server's tools or, without server, from your tool_call calls. Nothing is saved.",
         ServiceClassDraftArgs,
         answer("name manifest questions alternatives"),
         Effect.READS,

@@ -1,6 +1,6 @@
 """Tools that change services: create, start, stop, restart, delete, renew."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -10,6 +10,7 @@ from ostler.adapters.serving.arguments import Args, JsonArgs, Labels, SomeSecond
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.services.views import CreateRequest, OperationResult
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
@@ -18,8 +19,8 @@ from ostler.model.json import JsonObject, JsonValue
 
 Goal = Literal["running", "stopped", "deleted"]
 
-Wait = Annotated[bool, Field(description="false: do not wait for the end")]
-Key = Annotated[str, Field(description="any text; the same one: done once")]
+Wait = Annotated[bool, Field(description="false: return at once")]
+Key = Annotated[str, Field(description="same text: done once")]
 
 
 class ServiceCreateArgs(Args):
@@ -37,7 +38,7 @@ class ServiceCreateArgs(Args):
     owner: str = Field(default="", description="whose it is")
     purpose: str = Field(default="", description="what it is for")
     idempotency_key: Key = ""
-    plan_id: str = Field(default="", description="of a plan: refuse when things changed since")
+    plan_id: str = Field(default="", description="refuse if it is out of date")
 
 
 def create_request(args: Args) -> CreateRequest:
@@ -49,8 +50,12 @@ def create_request(args: Args) -> CreateRequest:
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
     """Create a service and, unless told otherwise, start it."""
     cursor = app.manager.events.last_cursor
+    project = await app.projects.owner_of_new(current_client().directory)
     result = await app.manager.create(
-        create_request(args), wait=args.wait, timeout=MAX_OPERATION_WAIT, progress=call.progress
+        replace(create_request(args), project=project),
+        wait=args.wait,
+        timeout=MAX_OPERATION_WAIT,
+        progress=call.progress,
     )
     return _changed(result, "running", cursor)
 
@@ -79,7 +84,7 @@ class ServiceStartArgs(OperationArgs):
     """Arguments of service_start."""
 
     adopt: Annotated[bool | dict[str, JsonValue], BeforeValidator(_adoption), WithJsonSchema({"type": "boolean"})] = (
-        Field(default=False, description="it is known to run: take it so, do not start it")
+        Field(default=False, description="it runs: only take it over")
     )
     outputs: JsonArgs = Field(default_factory=dict, description="with adopt: what its start tool gave")
 

@@ -9,7 +9,8 @@ from ostler.adapters.serving.arguments import Args, Healths, JsonArgs, Labels, N
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import Clock
-from ostler.engine.services.views import ServiceFilter
+from ostler.engine.services.views import PROJECT_LABEL, ServiceFilter, ServiceView
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
@@ -23,7 +24,7 @@ HISTORY = 5
 ServiceName = Annotated[Name, Field(description="the service")]
 ClassName = Annotated[Name, Field(description="the class, e.g. redis")]
 Limit = Annotated[int, Field(ge=1, le=200, description="at most")]
-Cursor = Annotated[str, Field(description="nextCursor of the last answer")]
+Cursor = Annotated[str, Field(description="the last nextCursor")]
 
 
 class ServiceListArgs(Args):
@@ -35,6 +36,7 @@ class ServiceListArgs(Args):
     service_type: str = Field(default="", description="of this type, e.g. MCPServer")
     labels: Labels = Field(default_factory=dict, description="with all of these")
     owner: str = Field(default="", description="of this owner")
+    project: str = Field(default="", description="an id, or all")
     limit: Limit = 50
     cursor: Cursor = ""
 
@@ -52,6 +54,7 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
             labels=tuple(args.labels.items()),
         )
     )
+    views, elsewhere = _in_project(app, views, args.project)
     shown, cursor = page(views, lambda view: view.name, cursor=args.cursor, limit=args.limit)
     structured: JsonObject = {"services": [shapes.brief(view) for view in shown], "total": len(views)}
     if cursor:
@@ -60,7 +63,20 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
     lines += [shapes.list_line(view) for view in shown]
     if cursor:
         lines.append(f"more: cursor {cursor}")
+    if elsewhere:
+        structured["inOtherProjects"] = elsewhere
+        lines.append(f"{elsewhere} more in other projects: project=all")
     return Answer(structured, "\n".join(lines))
+
+
+def _in_project(app: ApplicationLike, views: list[ServiceView], project: str) -> tuple[list[ServiceView], int]:
+    """Return the views of a project (and of none), and how many of other projects there are beside them."""
+    own = project or app.projects.directory.project_of(current_client().directory)
+    if not own or own == "all":
+        return views, 0
+    shown = {own} if project else {own, own.partition(".")[2], ""}  # a worktree sees what the main checkout shares
+    found = [view for view in views if view.labels.get(PROJECT_LABEL, "") in shown]
+    return found, len(views) - len(found)
 
 
 class ServiceNameArgs(Args):
@@ -135,7 +151,7 @@ SERVICE_TOOLS = (
         "List services",
         "List services, and the MCP servers in use, with state and health.",
         ServiceListArgs,
-        answer("services total nextCursor"),
+        answer("services total nextCursor inOtherProjects"),
         Effect.READS,
         service_list,
         core=True,
@@ -143,7 +159,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_status",
         "Service status",
-        "How one service is now: state, health, outputs (such as its URL), last error, and the age of each fact.",
+        "How one service is now: state, health, outputs (such as its URL), last error, ages.",
         ServiceNameArgs,
         answer(
             "name serviceClassName serviceType state stateAge reason health healthAge evidence reachability "
@@ -157,7 +173,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_get",
         "Everything about a service",
-        "All facts of one service: args, outputs, counters, labels, recent operations. Secrets are masked.",
+        "All facts of one service: args, outputs, counters, labels, recent operations. Secrets masked.",
         ServiceNameArgs,
         answer(
             "name id serviceClassName serviceType state stateSince reason health evidence reachability "

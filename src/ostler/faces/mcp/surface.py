@@ -6,6 +6,7 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.review import ClassReview
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller, ToolDirectory
+from ostler.faces.projects import Projects
 from ostler.model.json import JsonObject
 
 
@@ -32,6 +33,11 @@ class ApplicationLike(Protocol):
     @property
     def review(self) -> ClassReview:
         """What checks classes against the listed tools."""
+        ...
+
+    @property
+    def projects(self) -> Projects:
+        """The projects of checkouts and worktrees."""
         ...
 
     @property

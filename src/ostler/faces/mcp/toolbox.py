@@ -9,6 +9,7 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Pa
 from ostler.adapters.serving.answers import error_result
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
@@ -21,6 +22,7 @@ from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.log_tools import LOG_TOOLS
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
 from ostler.faces.mcp.progress import progress_to
+from ostler.faces.mcp.project_tools import PROJECT_TOOLS
 from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
@@ -36,6 +38,7 @@ TOOLS: tuple[AnyTool, ...] = (
     *EXPLAIN_TOOLS,
     *LIFECYCLE_TOOLS,
     *WAITING_TOOLS,
+    *PROJECT_TOOLS,
     *CLASS_TOOLS,
     *CHECK_TOOLS,
     *DRAFTING_TOOLS,
@@ -81,7 +84,20 @@ class Toolbox:
             return error_result(denied(tool.name))
         async with progress_to(context) as progress:
             call = Call(progress, self._clock, _client_of(context), self._log, self._names)
-            return seen_with(self._names, NAMES, await tool.run(self._app, params.arguments, call))
+            return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
+
+    def _in_scope(self, params: CallToolRequestParams) -> dict[str, Any] | None:
+        """Return the arguments with the full name of the service that a short one means in the client's folder."""
+        folder = current_client().directory
+        arguments = params.arguments
+        if not (folder and arguments and params.name.startswith("service_")) or params.name == "service_create":
+            return arguments
+        scoped = {
+            key: self._app.projects.full_name(name, folder)
+            for key in ("name", "service")
+            if isinstance(name := arguments.get(key), str) and name
+        }
+        return {**arguments, **scoped}
 
 
 def denied(name: str) -> ToolDeniedError:

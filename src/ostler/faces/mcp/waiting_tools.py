@@ -43,9 +43,9 @@ class ServiceWaitArgs(Args):
     """Arguments of service_wait."""
 
     name: str = Field(default="", description="the service; default: any")
-    state: WaitStates = Field(default_factory=list, description="until it is in any of these")
-    health: Healths = Field(default_factory=list, description="until it has any of these")
-    kinds: PlainKinds = Field(default_factory=list, description="or until such an event, e.g. warning")
+    state: WaitStates = Field(default_factory=list, description="any of these")
+    health: Healths = Field(default_factory=list, description="any of these")
+    kinds: PlainKinds = Field(default_factory=list, description="or such an event, e.g. warning")
     cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="events after this; default: from now")
     timeout: Seconds = Field(
         default=DEFAULT_WAIT, description=f"at most {MAX_WAIT:g}s", json_schema_extra={"default": "30s"}

@@ -1,0 +1,161 @@
+"""Verbs about a project: up, down, diff, and what is left over of projects that are gone."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ostler.faces.cli.rpc import ToolAnswer
+from ostler.faces.cli.services import show_progress
+from ostler.faces.cli.session import (
+    ExitStatus,
+    complain,
+    fail,
+    in_verbs,
+    present,
+    print_json,
+    require,
+    session_of,
+    show,
+    usage_error,
+)
+from ostler.model.json import JsonObject
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these services of ostler.yaml.")]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--project", "-C", metavar="FOLDER", help="The project's folder; else the one you are in."),
+]
+_MAX_ROUNDS: Final = 60
+"""Calls of project_up in a row, each of up to 50 s, before a person is asked."""
+
+
+def up(
+    context: typer.Context,
+    names: Names = None,
+    directory: Directory = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring up the services of this folder's ostler.yaml; what is right stays untouched."""
+    args = {**_args(directory, names), **({"dryRun": True} if dry_run else {})}
+    _show(_until_done(context, "project_up", args), as_json=as_json)
+
+
+def down(context: typer.Context, names: Names = None, directory: Directory = None, as_json: AsJson = False) -> None:
+    """Stop and remove the services of this folder's project."""
+    _show(_until_done(context, "project_down", _args(directory, names)), as_json=as_json)
+
+
+def prune(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left over.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop and remove the services of projects whose folders are gone."""
+    if not dry_run:
+        _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
+        return
+    rows: list[JsonObject] = session_of(context).ask("project_status").structured["leftOver"]
+    if as_json:
+        print_json({"leftOver": rows})
+        return
+    for row in rows:
+        print(f"project {row['project']}: its folder {row['directory']} is gone")
+    if not rows:
+        print("Nothing is left over.")
+
+
+def diff(context: typer.Context, names: Names = None, directory: Directory = None, as_json: AsJson = False) -> None:
+    """Show what `up` would change, without changing it."""
+    answer = session_of(context).ask("project_up", {**_args(directory, names), "dryRun": True})
+    show(answer, as_json=as_json)
+
+
+def project_status(context: typer.Context, directory: Directory = None, as_json: AsJson = False) -> None:
+    """Show the services of this folder's project, and what differs from its ostler.yaml."""
+    show(session_of(context).ask("project_status", _args(directory, None)), as_json=as_json)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The project's folder.")] = Path(),
+    source: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="FILE", help="Only from this file; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the file and write nothing.")] = False,
+) -> None:
+    """Write an ostler.yaml from what the folder has: Compose, process-compose, Procfile, package.json and others."""
+    from ostler.adapters.config.atomic_files import write_new
+    from ostler.adapters.projects.folders import label_of, project_at
+    from ostler.adapters.projects.sources import read_source, read_sources, source_names
+    from ostler.model.projects import PROJECT_FILE
+    from ostler.rules.imports.found import UnreadableSourceError
+    from ostler.rules.imports.project_text import project_text
+    from ostler.rules.loading.projects import load_project
+
+    folder = directory.expanduser().resolve()
+    if not folder.is_dir():
+        usage_error(f"{directory} is no folder")
+    try:
+        found = [read_source(file) for file in source] if source else read_sources(folder)
+    except UnreadableSourceError as error:
+        fail(str(error), ExitStatus.FAILED)
+    text = project_text(label_of(project_at(folder).main.name), found)
+    load_project(text, PROJECT_FILE)
+    if dry_run:
+        print(text, end="")
+        return
+    file = folder / PROJECT_FILE
+    try:
+        write_new(file, text)
+    except FileExistsError:
+        fail(f"{file} is there already and stays as it is. Next: ostler project init --dry-run", ExitStatus.FAILED)
+    count = sum(len(each.services) for each in found)
+    print(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: look through it, then ostler up")
+    if not found:
+        print(f"nothing was found to take over; these files are read: {', '.join(source_names())}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of ostler.yaml, for editors."""
+    from ostler.rules.loading.projects import project_json_schema
+
+    print_json(project_json_schema())
+
+
+def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
+    return present({"directory": str(directory.expanduser().resolve()) if directory else None, "services": names or []})
+
+
+def _until_done(context: typer.Context, tool: str, args: JsonObject) -> ToolAnswer:
+    """Call `tool` until nothing is under way any more; the server bounds each call."""
+    with session_of(context).client() as client:
+        answer = client.call_tool(tool, args, progress=show_progress)
+        for _ in range(_MAX_ROUNDS):
+            if answer.is_error or not answer.structured.get("unfinished"):
+                break
+            answer = client.call_tool(tool, args, progress=show_progress)
+    return answer
+
+
+def _show(answer: ToolAnswer, *, as_json: bool) -> None:
+    if not answer.is_error or "services" not in answer.structured:
+        show(require(answer), as_json=as_json)
+        return
+    if as_json:
+        print_json(answer.structured)
+    else:
+        complain(in_verbs(answer.text))
+    raise typer.Exit(int(ExitStatus.FAILED))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    for verb in (up, down, diff, prune):
+        app.command()(verb)
+    project = typer.Typer(name="project", help="The project of this folder: its ostler.yaml.", no_args_is_help=True)
+    project.command("status")(project_status)
+    project.command("init")(init)
+    project.command("schema")(schema)
+    app.add_typer(project)

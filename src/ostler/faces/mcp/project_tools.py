@@ -1,0 +1,245 @@
+"""Tools about the services of a project together: up, down, status."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from ostler.adapters.serving.answers import Answer, error_json
+from ostler.adapters.serving.arguments import Args, Texts
+from ostler.adapters.serving.schemas import answer
+from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.projects.changes import Change, ChangeKind
+from ostler.engine.projects.runner import ProjectReport
+from ostler.engine.services.views import ServiceView
+from ostler.faces.client_facts import current_client
+from ostler.faces.mcp import shapes
+from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.json import JsonObject
+
+_DONE = {
+    ChangeKind.CREATE: "created",
+    ChangeKind.START: "started",
+    ChangeKind.REPLACE: "replaced",
+    ChangeKind.KEEP: "unchanged",
+    ChangeKind.REMOVE: "removed",
+    ChangeKind.UNKNOWN: "brought up",
+}
+
+
+class ProjectArgs(Args):
+    """Arguments of project_status, and of the other project tools with more of their own."""
+
+    directory: str = Field(default="", description="default: yours")
+
+
+class ProjectUpArgs(ProjectArgs):
+    """Arguments of project_up."""
+
+    services: Texts = Field(default_factory=list, description="only these")
+    dry_run: bool = Field(default=False, description="only show changes")
+
+
+class ProjectDownArgs(ProjectArgs):
+    """Arguments of project_down."""
+
+    services: Texts = Field(default_factory=list, description="only these")
+    left_over: bool = Field(default=False, description="of gone folders")
+
+
+async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
+    """Bring a project up."""
+    directory = _directory(args)
+    if args.dry_run:
+        scope, changes = await app.projects.plan(directory, args.services)
+        structured: JsonObject = {"project": scope.ref.id, "changes": [_change(change) for change in changes]}
+        lines = [f"project {scope.ref.id}: {_counted(changes)}", *(_change_line(change) for change in changes)]
+        return Answer(structured, "\n".join(lines))
+    scope, report = await app.projects.up(directory, args.services, timeout=MAX_OPERATION_WAIT, progress=call.progress)
+    names = {name: scope.full_name(name) for name in scope.services}
+    structured = _reported(app, scope.ref.id, report, names)
+    lines = _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
+    if report.unfinished:
+        lines.append("Next: project_up again to go on waiting")
+    return _answer(report, structured, lines)
+
+
+async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) -> Answer:
+    """Take a project down."""
+    del call
+    if args.left_over:
+        return await _prune(app)
+    ref, report = await app.projects.down(_directory(args), args.services, timeout=MAX_OPERATION_WAIT)
+    if not ref.id:
+        return Answer({"project": "", "services": []}, f"nothing of the project in {ref.directory} runs")
+    names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
+    structured = _reported(app, ref.id, report, names)
+    lines = _report_lines(app, f"project {ref.id}", "is down", report, names)
+    if report.unfinished:
+        lines.append("Next: project_down again to go on waiting")
+    return _answer(report, structured, lines)
+
+
+async def _prune(app: ApplicationLike) -> Answer:
+    """Take the projects down whose folders are gone."""
+    whole = ProjectReport()
+    lines: list[str] = []
+    services: list[JsonObject] = []
+    for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT):
+        names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
+        services += _reported(app, ref.id, report, names)["services"]
+        lines += _report_lines(
+            app, f"project {ref.id}, whose folder {ref.directory} is gone,", "is down", report, names
+        )
+        whole.failures |= {names[name]: error for name, error in report.failures.items()}
+        whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
+    structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
+    return _answer(whole, structured, lines or ["nothing is left over: the folder of every project is there"])
+
+
+async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
+    """Show a project's services, and what its file has that does not run."""
+    del call
+    gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
+    if not app.projects.is_project(_directory(args)):
+        lines = [f"left over: project {left['project']}, whose folder {left['directory']} is gone" for left in gone]
+        return Answer({"project": "", "services": [], "leftOver": gone}, "\n".join(["no project here", *lines]))
+    status = await app.projects.status(_directory(args))
+    pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]
+    structured: JsonObject = {
+        "project": status.ref.id,
+        "directory": status.ref.directory,
+        "services": [_service(member) for member in status.members],
+        "changes": [_change(change) for change in pending],
+        "leftOver": gone,
+    }
+    count = len(status.members)
+    lines = [f"project {status.ref.id} in {status.ref.directory}: {count} service{'' if count == 1 else 's'}"]
+    lines += [_service_line(member.view()) for member in status.members]
+    if not status.file:
+        lines.append("its ostler.yaml is gone: these services are left over. Next: project_down")
+    elif pending:
+        lines.append("project_up would change:")
+        lines += [_change_line(change) for change in pending]
+    lines += [
+        f"left over: project {left['project']}, whose folder {left['directory']} is gone. Next: ostler prune"
+        for left in gone
+        if left["project"] != status.ref.id
+    ]
+    return Answer(structured, "\n".join(lines))
+
+
+def _directory(args: ProjectArgs) -> str:
+    return args.directory or current_client().directory
+
+
+def _answer(report: ProjectReport, structured: JsonObject, lines: list[str]) -> Answer:
+    """Return the answer; one with a failure is an error, which has the rest of the report, too."""
+    if not report.failures:
+        return Answer(structured, "\n".join(lines))
+    name, error = next(iter(report.failures.items()))
+    text = "\n".join([*lines, f"first failure, {name}: {error}"])
+    return Answer({**structured, "error": error_json(error)}, text, is_error=True)
+
+
+def _reported(app: ApplicationLike, project: str, report: ProjectReport, names: dict[str, str]) -> JsonObject:
+    services: list[JsonObject] = []
+    for name in _order(report):
+        change = report.changes.get(name)
+        entry: JsonObject = {"name": change.full_name if change is not None else names.get(name, name)}
+        if change is not None:
+            entry |= {"change": _DONE[change.kind], **shapes.present({"reason": change.reason})}
+        if error := report.failures.get(name):
+            entry |= {"change": "failed", "error": str(error)}
+        if cause := report.skipped.get(name):
+            entry |= {"change": "skipped", "reason": f"{cause} failed"}
+        service = app.manager.registry.find(entry["name"])
+        if isinstance(service, ServiceInstance):
+            entry |= _service(service)
+        services.append(entry)
+    return {"project": project, "services": services, "unfinished": list(report.unfinished)}
+
+
+def _order(report: ProjectReport) -> list[str]:
+    return [*report.changes, *report.failures, *report.skipped]
+
+
+def _report_lines(
+    app: ApplicationLike, what: str, done: str, report: ProjectReport, names: dict[str, str]
+) -> list[str]:
+    lines: list[str] = []
+    for name, change in report.changes.items():
+        service = app.manager.registry.find(names.get(name, change.full_name))
+        shown = f" {_service_line(service.view())}" if service is not None else f" {change.full_name}"
+        reason = f" ({change.reason})" if change.reason else ""
+        lines.append(f"{_DONE[change.kind]}:{shown}{reason}")
+    lines += [f"failed: {names.get(name, name)}" for name in report.failures]
+    lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
+    lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
+    counts = {"failed": report.failures, "skipped": report.skipped, "not done yet": report.unfinished}
+    troubles = ", ".join(f"{len(found)} {words}" for words, found in counts.items() if found)
+    return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
+
+
+def _service(service: ServiceInstance) -> JsonObject:
+    view = service.view()
+    return {**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})}
+
+
+def _service_line(view: ServiceView) -> str:
+    where = next((str(view.outputs[key]) for key in ("url", "connectionString", "port") if view.outputs.get(key)), "")
+    reason = f" ({view.reason})" if view.reason else ""
+    return (
+        f"{view.name} [{view.class_name}] {view.state.value}{reason}, {view.health.value}"
+        + (f", {where}" if where else "")
+        + (f": {view.error}" if view.error else "")
+    )
+
+
+def _change(change: Change) -> JsonObject:
+    return {"name": change.full_name, "change": change.kind.value, **shapes.present({"reason": change.reason})}
+
+
+def _change_line(change: Change) -> str:
+    words: dict[Any, str] = {ChangeKind.UNKNOWN: "seen when what it needs is up"}
+    return f"{change.full_name}: {words.get(change.kind, change.kind.value)}" + (
+        f" ({change.reason})" if change.reason else ""
+    )
+
+
+def _counted(changes: Sequence[Change]) -> str:
+    kinds = [change.kind for change in changes if change.kind is not ChangeKind.KEEP]
+    return f"{len(kinds)} of {len(changes)} services would change" if kinds else "everything is as ostler.yaml says"
+
+
+PROJECT_TOOLS = (
+    ToolDefinition(
+        "project_up",
+        "Project up",
+        "Bring up all services of the ostler.yaml. Safe to repeat.",
+        ProjectUpArgs,
+        answer("project services unfinished changes"),
+        Effect.STOPS,
+        project_up,
+    ),
+    ToolDefinition(
+        "project_down",
+        "Project down",
+        "Stop and remove its services.",
+        ProjectDownArgs,
+        answer("project services unfinished"),
+        Effect.STOPS,
+        project_down,
+    ),
+    ToolDefinition(
+        "project_status",
+        "Project status",
+        "Its services, and what project_up would change.",
+        ProjectArgs,
+        answer("project directory services changes leftOver"),
+        Effect.READS,
+        project_status,
+    ),
+)

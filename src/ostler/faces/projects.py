@@ -1,0 +1,296 @@
+"""Projects as clients see them: `up`, `down` and `status` of the folder that a client works in, and leftovers."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ostler.adapters.projects.files import read_scope
+from ostler.adapters.projects.folders import find_project, require_project
+from ostler.adapters.projects.watching import watch_files
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.changes import Change, changes_of, named_services
+from ostler.engine.projects.directory import ProjectDirectory
+from ostler.engine.projects.runner import ProjectReport, ProjectRunner
+from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.protocols import Progress
+from ostler.engine.services.views import ProjectRef
+from ostler.model.errors import ArgumentError, ManifestError, OstlerError
+from ostler.model.events import EventKind
+from ostler.model.projects import PROJECT_FILE
+from ostler.model.states import ServiceState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Run:
+    """An `up` under way: those who ask for the same one wait for it together."""
+
+    names: tuple[str, ...]
+    report: ProjectReport
+    scope: ProjectScope
+    listeners: list[Progress] = field(default_factory=list[Progress])
+    done: anyio.Event = field(default_factory=anyio.Event)
+    error: OstlerError | None = None
+
+    def is_of(self, scope: ProjectScope, names: tuple[str, ...]) -> bool:
+        """Whether it brings up the same services of the same file."""
+        mine, other = self.scope, scope
+        same_files = mine.loaded.document.text == other.loaded.document.text and mine.env_files == other.env_files
+        return self.names == names and same_files
+
+    async def tell(self, done: float, total: float | None, message: str | None) -> None:
+        for listener in list(self.listeners):
+            await listener(done, total, message)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """A project at one moment.
+
+    Attributes:
+        ref: the project.
+        changes: what `up` would do, where there is a file.
+        members: its services, shared ones of the main checkout that its file names included.
+        file: its file; empty when it is gone.
+    """
+
+    ref: ProjectRef
+    members: Sequence[ServiceInstance]
+    changes: Sequence[Change] = ()
+    file: str = ""
+
+
+class Projects:
+    """Brings projects up and down. An `up` belongs to the server: it goes on when its client leaves."""
+
+    def __init__(self, manager: ServiceManager, environment: Callable[[], Mapping[str, str]]) -> None:
+        """Work with the services of `manager`; `environment` gives what templates see as `env`, as it is then."""
+        self._manager = manager
+        self._environment = environment
+        self._runner = ProjectRunner(manager)
+        self._runs: dict[str, _Run] = {}
+        self._group: TaskGroup | None = None
+        self._watches: dict[str, anyio.CancelScope] = {}
+        self.directory = ProjectDirectory(manager.registry)
+
+    def __repr__(self) -> str:
+        return f"Projects({len(self._runs)} runs)"
+
+    def run_in(self, group: TaskGroup) -> None:
+        """Let runs and watches be tasks of `group`, which outlives every client."""
+        self._group = group
+        group.start_soon(self._watch_all, name="ostler-project-watches")
+
+    async def _watch_all(self) -> None:
+        """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""
+        for folder in set(self.directory.folders().values()):
+            with suppress(OstlerError):
+                self._watch(await self.scope_of(folder))
+
+    def _watch(self, scope: ProjectScope) -> None:
+        """Restart the services of `scope` when the files change that they name, in place of an earlier watch."""
+        assert self._group is not None, "run_in comes first"
+        if (earlier := self._watches.pop(scope.ref.id, None)) is not None:
+            earlier.cancel()
+        patterns = {scope.full_name(name): spec.watch for name, spec in scope.services.items() if spec.watch}
+        if patterns:
+            self._group.start_soon(self._watch_files, scope, patterns, name=f"ostler-watch-{scope.ref.id}")
+
+    async def _watch_files(self, scope: ProjectScope, patterns: Mapping[str, Sequence[str]]) -> None:
+        with anyio.CancelScope() as cancelling:
+            self._watches[scope.ref.id] = cancelling
+            try:
+                await watch_files(Path(scope.ref.directory), patterns, self._file_changed)
+            except OSError as error:  # the folder went away, or there are no watches left
+                logger.warning("the files of project %s are not watched any more: %s", scope.ref.id, error)
+
+    async def _file_changed(self, name: str, file: str) -> None:
+        """Restart a service that runs, or that failed: the change may be the fix."""
+        service = self._manager.registry.find(name)
+        if service is None or not (service.state.is_up or service.state is ServiceState.FAILED):
+            return
+        self._manager.events.append(EventKind.WARNING, name, f"{file} changed: restarting")
+        try:
+            await self._manager.restart_service(name, wait=False)
+        except OstlerError as error:
+            logger.warning("%s", error)
+
+    # -- looking -------------------------------------------------------------------------------------------
+
+    async def scope_of(self, directory: str) -> ProjectScope:
+        """Return the project that `directory` lies in.
+
+        Raises:
+            ArgumentError: no folder is known.
+            NotFoundError: no folder above has an `ostler.yaml`.
+            ManifestError: the file has findings.
+        """
+        folder = require_project(_path(directory))
+        return await read_scope(folder, self.directory.folders(), self._environment())
+
+    async def status(self, directory: str) -> ProjectStatus:
+        """Return how the project of `directory` is; one whose file is gone is known by its services.
+
+        Raises:
+            ArgumentError, NotFoundError, ManifestError: as for `scope_of`.
+        """
+        path = _path(directory)
+        folder = find_project(path)
+        if folder is None and (project := self.directory.project_of(str(path))):
+            ref = ProjectRef(project, self.directory.folders()[project])
+            return ProjectStatus(ref, self.directory.members(project))
+        scope = await self.scope_of(directory)
+        names = {scope.full_name(name) for name in scope.services}
+        shared = [
+            service
+            for name in sorted(names)
+            if isinstance(service := self._manager.registry.find(name), ServiceInstance)
+        ]
+        own = [service for service in self.directory.members(scope.ref.id) if service.name not in names]
+        changes = changes_of(scope, named_services(scope, ()), self._manager)
+        return ProjectStatus(scope.ref, [*shared, *own], changes, scope.loaded.file)
+
+    def is_project(self, directory: str) -> bool:
+        """Whether `directory` lies in a project, or in the folder of one that is gone."""
+        return bool(directory) and bool(find_project(Path(directory)) or self.directory.project_of(directory))
+
+    async def plan(self, directory: str, names: Sequence[str]) -> tuple[ProjectScope, list[Change]]:
+        """Return what `up` would do now, without doing it."""
+        scope = await self.scope_of(directory)
+        wanted = named_services(scope, names)
+        changes = changes_of(scope, wanted, self._manager)
+        return scope, changes if not names else changes[: len(wanted)]
+
+    def full_name(self, name: str, folder: str) -> str:
+        """Return what the short `name` means to a client that works in `folder`."""
+        return name if "." in name else self.directory.full_name(name, folder)
+
+    async def owner_of_new(self, folder: str) -> ProjectRef | None:
+        """Return the project that a service belongs to that a client in `folder` creates; None outside of projects."""
+        found = find_project(Path(folder)) if folder else None
+        if found is None:
+            return None
+        known = self.directory.folders()
+        for project, place in known.items():
+            if place == str(found.directory):
+                return ProjectRef(project, place)
+        try:
+            return (await read_scope(found, known, self._environment())).ref
+        except ManifestError:  # a broken file keeps nobody from working in its folder
+            return found.refs("", known)[0]
+
+    # -- acting --------------------------------------------------------------------------------------------
+
+    async def up(
+        self, directory: str, names: Sequence[str], *, timeout: float | None, progress: Progress
+    ) -> tuple[ProjectScope, ProjectReport]:
+        """Bring the project of `directory` up and wait at most `timeout` seconds; an equal one under way is joined.
+
+        Raises:
+            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; nothing was done.
+        """
+        scope = await self.scope_of(directory)
+        wanted = named_services(scope, names)
+        with anyio.move_on_after(timeout):
+            while (run := self._runs.get(scope.ref.id)) is not None and not run.is_of(scope, tuple(names)):
+                await run.done.wait()
+        run = self._runs.get(scope.ref.id)
+        if run is None:
+            run = self._begin(scope, tuple(names))
+        elif not run.is_of(scope, tuple(names)):
+            return scope, ProjectReport(unfinished=list(wanted))
+        run.listeners.append(progress)
+        try:
+            with anyio.move_on_after(timeout):
+                await run.done.wait()
+        finally:
+            run.listeners.remove(progress)
+        if run.error is not None:
+            raise run.error
+        run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
+        return run.scope, run.report
+
+    def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
+        assert self._group is not None, "run_in comes first"
+        run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
+        self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
+        return run
+
+    async def _carry_out(self, run: _Run) -> None:
+        try:
+            await self._runner.up(run.scope, run.names, report=run.report, progress=run.tell)
+            self._watch(run.scope)
+        except OstlerError as error:
+            run.error = error
+        except Exception as bug:  # boundary: a bug in one project must not end the server
+            logger.exception("bringing project %s up failed unexpectedly", run.scope.ref.id)
+            run.error = OstlerError(
+                f"internal error while bringing project {run.scope.ref.id} up: {type(bug).__name__}: {bug}",
+                next_actions=("look into the server's log",),
+            )
+        finally:
+            del self._runs[run.scope.ref.id]
+            run.done.set()
+
+    async def down(
+        self, directory: str, names: Sequence[str], *, timeout: float | None
+    ) -> tuple[ProjectRef, ProjectReport]:
+        """Stop and remove services of the project of `directory`, also where the folder itself is gone.
+
+        Raises:
+            ArgumentError: no folder is known.
+            NotFoundError: it is in no project, or the project has no such service.
+        """
+        path = _path(directory)
+        folders = self.directory.folders()
+        project = self.directory.project_of(str(path))
+        folder = find_project(path)
+        if folder is not None:
+            inside = [name for name, place in folders.items() if place == str(folder.directory)]
+            if not inside:
+                return ProjectRef("", str(folder.directory)), ProjectReport()
+            project = inside[0]
+        if not project:
+            require_project(path)
+        report = await self._runner.down(project, names, timeout=timeout)
+        if not self.directory.members(project) and (watch := self._watches.pop(project, None)) is not None:
+            watch.cancel()
+        return ProjectRef(project, folders[project]), report
+
+    # -- leftovers -----------------------------------------------------------------------------------------
+
+    def left_over(self) -> list[ProjectRef]:
+        """Return the projects whose folder, or whose file in it, is gone."""
+        return [
+            ProjectRef(project, folder)
+            for project, folder in sorted(self.directory.folders().items())
+            if not (Path(folder) / PROJECT_FILE).is_file()
+        ]
+
+    async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
+        """Stop and remove the services of projects whose folder is gone."""
+        return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
+
+
+def _path(directory: str) -> Path:
+    """Return the folder that a call is about.
+
+    Raises:
+        ArgumentError: neither the call nor its connection names one.
+    """
+    if not directory:
+        raise ArgumentError(
+            ["directory is required here: this client does not say which folder it works in"],
+            next_actions=(f"give the folder of the project, the one with {PROJECT_FILE}, as an absolute path",),
+        )
+    path = Path(directory).expanduser()
+    if not path.is_absolute():
+        raise ArgumentError([f"directory {directory!r} must be an absolute path"])
+    return path

@@ -1,0 +1,164 @@
+"""A project in two worktrees, from the command line, with real programs: up, changed, down, left over."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from processes.bridge_client import clean_place, eventually
+from processes.command_line import CommandLine
+
+from ostler.faces.cli.session import ExitStatus
+
+pytestmark = pytest.mark.realtime
+
+FILE = """\
+kind: Project
+services:
+  files: {class: static-web-server, shared: true, args: {directory: "{{ project.directory }}"}}
+  api:
+    class: command
+    args: {command: sleep, arguments: ["300"]}
+    env: {FILES: "{{ services.files.outputs.url }}", GREETING: hello}
+    envFile: api.env
+  web: {class: command, args: {command: sleep, arguments: ["300"]}, dependsOn: {api: started}}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    root.mkdir()
+    (root / "ostler.yaml").write_text(FILE)
+    (root / "api.env").write_text("GREETING=from file\nEXTRA='a b'\n")
+    identity = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["worktree", "add", "-q", "../fix"]):
+        subprocess.run(["git", *identity, *words], cwd=root, check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture
+def ostler(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[CommandLine]:
+    with clean_place(state_dir) as place:
+        command = CommandLine(place, capsys)
+        yield command
+        for row in command.json("ps", "--json")["services"]:
+            if row["name"] != "process":
+                command.run("delete", row["name"])
+
+
+def up(ostler: CommandLine, *words: str) -> dict[str, str]:
+    facts = ostler.json("up", *words, "--json")
+    return {service["name"]: service["change"] for service in facts["services"]}
+
+
+def pid_of(ostler: CommandLine, name: str) -> int:
+    """Return the process of a service; 0 while it has none."""
+    facts: dict[str, Any] = ostler.json("status", name, "--json")
+    return int(facts.get("outputs", {}).get("pid", 0))
+
+
+def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worktree = shop.parent / "fix"
+    monkeypatch.chdir(shop)
+    assert up(ostler) == dict.fromkeys(("files.shop", "api.shop", "web.shop"), "created")
+    pids = {name: pid_of(ostler, name) for name in ("files", "api", "web")}  # short names mean those of this folder
+    environment = psutil.Process(pids["api"]).environ()
+    assert environment["GREETING"] == "hello"
+    assert environment["EXTRA"] == "a b"
+    assert environment["FILES"] == ostler.json("status", "files", "--json")["outputs"]["url"]
+
+    assert up(ostler) == dict.fromkeys(("files.shop", "api.shop", "web.shop"), "unchanged")
+    assert {name: pid_of(ostler, name) for name in pids} == pids
+
+    monkeypatch.chdir(worktree)
+    assert up(ostler) == {"files.shop": "unchanged", "api.fix.shop": "created", "web.fix.shop": "created"}
+    assert pid_of(ostler, "web") != pids["web"]
+    assert pid_of(ostler, "files") == pids["files"]
+    names = [row["name"] for row in ostler.json("ps", "--json")["services"]]
+    assert names == ["api.fix.shop", "api.shop", "files.shop", "process", "web.fix.shop", "web.shop"]
+
+    changed = FILE.replace("GREETING: hello", "GREETING: good-bye").replace("  web:", "  page:")
+    (worktree / "ostler.yaml").write_text(changed)
+    planned = ostler.json("diff", "--json")["changes"]
+    assert {change["name"]: change["change"] for change in planned} == {
+        "files.shop": "keep", "api.fix.shop": "replace", "page.fix.shop": "create", "web.fix.shop": "remove",
+    }  # fmt: skip
+    assert up(ostler) == {
+        "files.shop": "unchanged", "api.fix.shop": "replaced", "page.fix.shop": "created", "web.fix.shop": "removed",
+    }  # fmt: skip
+    assert pid_of(ostler, "api.shop") == pids["api"], "the other worktree is not touched"
+
+    (worktree / "ostler.yaml").write_text("services: [")
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert "[yaml-syntax]" in ostler.err
+    assert pid_of(ostler, "api"), "a broken file changes nothing"
+
+    monkeypatch.chdir(shop)
+    assert ostler.run("down") == ExitStatus.FAILED
+    assert "files.shop' is kept: api.fix.shop use it" in ostler.err
+    shutil.rmtree(worktree)
+    assert ostler.run("project", "status") == ExitStatus.OK
+    assert "left over: project fix.shop" in ostler.out
+    assert ostler.run("prune", "--dry-run") == ExitStatus.OK
+    assert "fix.shop" in ostler.out
+    assert ostler.run("prune") == ExitStatus.OK, ostler.err
+    assert ostler.run("down") == ExitStatus.OK, ostler.err
+    assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["process"]
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+
+
+def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    broken = FILE.replace('command: sleep, arguments: ["300"]}\n    env', "command: no-such-program}\n    env")
+    (shop / "ostler.yaml").write_text(broken)
+    assert ostler.run("up", "--json") == ExitStatus.FAILED
+    facts = json.loads(ostler.out)
+    assert {service["name"]: service["change"] for service in facts["services"]} == {
+        "files.shop": "created", "api.shop": "failed", "web.shop": "skipped",
+    }  # fmt: skip
+    assert "no-such-program" in facts["error"]["message"]
+    (shop / "ostler.yaml").write_text(FILE)
+    assert up(ostler) == {"files.shop": "unchanged", "api.shop": "created", "web.shop": "created"}
+    assert up(ostler, "files") == {"files.shop": "unchanged"}
+    assert ostler.run("up", "nobody") == ExitStatus.NOT_FOUND
+    assert "'nobody' not found" in ostler.err
+    assert ostler.run("down", "web") == ExitStatus.OK, ostler.err
+    assert up(ostler) == {"files.shop": "unchanged", "api.shop": "unchanged", "web.shop": "created"}
+
+
+def test_a_changed_file_restarts_the_service_that_watches_it(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    (shop / "ostler.yaml").write_text(
+        "services:\n"
+        "  app: {class: command, args: {command: sleep 300}, watch: 'src/**/*.py'}\n"
+        "  other: {class: command, args: {command: sleep 300}}\n"
+    )
+    (shop / "src" / "deep").mkdir(parents=True)
+    up(ostler)
+    before = {name: pid_of(ostler, name) for name in ("app", "other")}
+    assert up(ostler)["app.shop"] == "unchanged", "the watch is set: it is made by the first up, and again by each"
+    (shop / "src" / "deep" / "notes.txt").write_text("not python")
+    (shop / "src" / "deep" / "main.py").write_text("x = 1")
+    eventually(lambda: pid_of(ostler, "app") not in (0, before["app"]), "the service is restarted")
+    assert pid_of(ostler, "other") == before["other"]
+    assert "src/deep/main.py changed" in str(ostler.json("events", "app", "--json"))
+
+
+def test_a_folder_without_a_project_says_what_to_do(
+    ostler: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ostler.run("up") == ExitStatus.NOT_FOUND
+    assert "ostler.yaml" in ostler.err
+    assert list(tmp_path.iterdir()) == []
