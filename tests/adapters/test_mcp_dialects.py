@@ -265,8 +265,8 @@ EXAMPLES = {
     "${user_config.X}": "${user_config.key}",
 }  # fmt: skip
 VALUES = {
-    "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/work/shop",
-    "${CLAUDE_PROJECT_DIR}": "/work/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
+    "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
+    "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
     "${VAR}": "s3cret-token", "$VAR": "s3cret-token", "${HOME}": "/home/ada/Downloads",
 }  # fmt: skip
 
@@ -279,7 +279,7 @@ def test_every_variable_means_what_its_client_means(form: str) -> None:
     if client == "mcpb":
         loaded = load({"manifest_version": "0.3", "name": "a", "server": {"mcp_config": body}})
     else:
-        loaded = as_written_by(client, body, workspace=Path("/work/shop"))
+        loaded = as_written_by(client, body, workspace=Path("/srv/shop"))
     if form in VALUES:
         assert loaded.errors == ()
         assert loaded.entries["a"].args == (VALUES[form],)
@@ -349,7 +349,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         {"extensions": {"a": {"type": "stdio", "cmd": "x"}}},
         {"mcpServers": [{"name": "a", "command": "x"}]},
         {"a": {"command": "x", "working_directory": None}},
-        {"projects": {"/work/shop": {"mcpServers": {"a": {"command": "x"}}}}},
+        {"projects": {"/srv/shop": {"mcpServers": {"a": {"command": "x"}}}}},
     ],
 )
 def test_entries_are_found_where_each_client_keeps_them(root: Any) -> None:

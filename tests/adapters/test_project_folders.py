@@ -48,10 +48,10 @@ def test_a_worktree_is_a_project_of_its_own_beside_the_main_checkout(shop: Path)
 
 
 def test_projects_of_one_name_in_two_places_keep_apart_and_each_keeps_its_own(shop: Path) -> None:
-    first, _ = ids(shop, known={"shop": "/home/ann/other/shop"})
+    first, _ = ids(shop, known={"shop": "/home/ada/other/shop"})
     assert first != "shop"
     assert first.startswith("shop-")
-    assert ids(shop, known={"shop": "/home/ann/other/shop", first: str(shop)})[0] == first
+    assert ids(shop, known={"shop": "/home/ada/other/shop", first: str(shop)})[0] == first
     assert ids(shop, known={first: str(shop)})[0] == first, "it keeps its id when the other is gone"
     assert ids(shop, known={"shop": str(shop)})[0] == "shop"
 

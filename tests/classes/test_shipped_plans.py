@@ -36,7 +36,8 @@ class Listening(ScriptedCaller):
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     async def call_tool(self, tool: str, args: Any, **more: Any) -> ToolResponse:
-        self.calls.append((tool, dict(args)))
+        if not (self._has_stopped and tool in self._looks and not self._is_next(tool)):  # a look whether it is gone
+            self.calls.append((tool, dict(args)))
         return await super().call_tool(tool, args, **more)
 
 
@@ -45,7 +46,7 @@ class PlannedRun(TestRun):
 
     def __init__(self, tests: LoadedTests, index: int, entries: list[ClassEntry]) -> None:
         test = tests.value.tests[index]
-        self.heard = Listening({**tests.value.answers, **test.answers})
+        self.heard = Listening({**tests.value.answers, **test.answers}, [entry.service_class for entry in entries])
         super().__init__(tests, index, entries, self.heard)
         self.compared = 0
         self.wrong: list[str] = []

@@ -47,6 +47,7 @@ async def settled(app: LedgerApplication, count: int) -> None:
             await anyio.sleep(0.1)
 
 
+@pytest.mark.realtime  # the check runs in a thread, which virtual time does not wait for
 async def test_other_tools_of_a_server_are_held_against_its_classes() -> None:
     async with reviewed(World()) as app:
         assert told(app) == []

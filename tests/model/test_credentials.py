@@ -50,7 +50,7 @@ def test_other_arguments_are_shown() -> None:
     args = [
         "-y",
         "@modelcontextprotocol/server-filesystem@2025.8.21",
-        "/home/me/notes",
+        "/home/you/notes",
         "--root=/srv/x",
         "--port",
         "8080",
@@ -62,7 +62,7 @@ def test_only_secret_values_of_the_environment_are_masked() -> None:
     one = entry(
         env={
             "API_KEY": "k",
-            "NOTES": "/home/me/notes",
+            "NOTES": "/home/you/notes",
             "LEVEL": "debug",
             "DATABASE": "mysql://root:hunter22@db/x",
             "BRAVE": "BSAq1w2e3r4t5y6u7i8o9p0a",
@@ -72,7 +72,7 @@ def test_only_secret_values_of_the_environment_are_masked() -> None:
     )
     assert one.masked()["env"] == {
         "API_KEY": MASK,
-        "NOTES": "/home/me/notes",
+        "NOTES": "/home/you/notes",
         "LEVEL": "debug",
         "DATABASE": f"mysql://root:{MASK}@db/x",
         "BRAVE": MASK,
