@@ -272,9 +272,10 @@ outputs: url=ledger://r1/1\
 """)
         status = text_of(await client.call_tool("service_status", {"name": "one"}))
         assert re.sub(r"for \d+s", "for 0s", status) == snapshot("""\
-one (basic): running for 0s, health unknown, reachability reachable for 0s, desired running
+one (basic): running for 0s, health unknown
 outputs: url=ledger://r1/1 (taken 0s ago)
-next check in 1h\
+next check in 1h
+desired running, reachability reachable for 0s\
 """)
         assert text_of(await client.call_tool("service_list", {})) == snapshot("""\
 1 service:

@@ -48,6 +48,11 @@ class LoginShell:
         self._read_at = 0.0
         self._reading = anyio.Lock()
 
+    @property
+    def inherited(self) -> Mapping[str, str]:
+        """The environment that this process was started in."""
+        return self._inherited
+
     async def read(self) -> Mapping[str, str]:
         """Return the environment; takes as long as the user's shell takes to start, at most five seconds."""
         async with self._reading:
@@ -149,10 +154,20 @@ class Environments:
         """Forget who asked for `server`."""
         self._asked.pop(server, None)
 
-    async def of(self, server: str) -> Mapping[str, str]:
-        """Return what `server` is started with."""
+    async def of(self, server: str, names: Sequence[str] = ()) -> Mapping[str, str]:
+        """Return what `server` is started with.
+
+        Args:
+            server: its name.
+            names: variables that its entry asks for by name: those that a login shell does not have are taken from
+                the environment that Ostler was started in.
+        """
         asked = self._asked.get(server)
-        return await self.base() if asked is None else asked
+        if asked is not None:
+            return asked
+        base = await self.base()
+        inherited = self._base.inherited if isinstance(self._base, LoginShell) else base
+        return {**{name: inherited[name] for name in names if name in inherited}, **base}
 
 
 def find_program(

@@ -104,7 +104,8 @@ async def stdio_transport(
         ConnectFailedError: the program cannot be started.
     """
     with StderrLog(stderr_log) as log:
-        env = child_environment(entry, without_own(await environments.of(entry.name)))
+        named = entry.options.inherit_env if isinstance(entry.options.inherit_env, tuple) else ()
+        env = child_environment(entry, without_own(await environments.of(entry.name, named)))
         program, env = await _found(entry, env, environments)
         process = await _spawn(entry, program, env)
         # No await before the shielded end below is armed: a cancellation in between would leak the process.

@@ -349,7 +349,6 @@ def status_text(view: ServiceView, now: datetime) -> str:
         + (f" ({view.reason})" if view.reason else "")
         + f", health {view.health.value}"
         + (f" (checked {age(view.checked_at, now)} ago)" if view.checked_at else "")
-        + f", reachability {reachable}, desired {view.desired.value}"
     ]
     if view.operation is not None:
         facts = operation(view.operation)
@@ -371,4 +370,5 @@ def status_text(view: ServiceView, now: datetime) -> str:
     times = [f"{what} {age(now, at)}" for what, at in coming if at is not None]
     if times:
         lines.append(", ".join(times))
+    lines.append(f"desired {view.desired.value}, reachability {reachable}")
     return "\n".join(lines)
