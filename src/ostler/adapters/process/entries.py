@@ -101,17 +101,26 @@ class Entry:
             return Observation(Liveness.GONE, _reaped(pid))
         found = _ending(self.endings, pid)
         if found is None:
-            now = time.monotonic()
-            self.missed = now if self.missed is None else self.missed
-            if now - self.missed < ENDING_SECONDS and keeper_of(self.record) is not None:
+            if self._may_be_early():
                 return Observation(Liveness.ALIVE)
             _reaped(self.record.keeper)
             return Observation(Liveness.GONE)
         code, at = found
-        successor = successor_of(self.record) if self.starting and code == 0 else None
+        successor = None
+        if self.starting and code == 0:
+            successor = successor_of(self.record)
+            # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
+            if successor is None and self._may_be_early():
+                return Observation(Liveness.ALIVE)
         if successor is None and self.child is None:
             _reaped(self.record.keeper)
         return Observation(Liveness.GONE, code, at, successor)
+
+    def _may_be_early(self) -> bool:
+        """Whether its keeper is there and may have more to show, for `ENDING_SECONDS` from the first such look."""
+        now = time.monotonic()
+        self.missed = now if self.missed is None else self.missed
+        return now - self.missed < ENDING_SECONDS and keeper_of(self.record) is not None
 
     def apply(self, seen: Observation) -> None:
         """Take in what a look found."""
