@@ -16,7 +16,7 @@ from ostler.faces.bridge.ledger import Ledger, read_messages
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION, version_order
-from ostler.faces.entry import bridge_folders
+from ostler.faces.entry import bridge_options
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -167,9 +167,11 @@ def test_a_proof_is_for_one_role_and_nonce() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "folders"),
+    ("arguments", "options"),
     [
         (["serve"], {}),
+        (["serve", "--toolset", "core"], {"toolset": "core"}),
+        (["serve", "--toolset=tiny"], None),
         (["serve", "--state", "/s"], {"state": "/s"}),
         (["--config=/c", "serve", "--state=/s"], {"config": "/c", "state": "/s"}),
         (["serve", "--foreground"], None),
@@ -180,8 +182,8 @@ def test_a_proof_is_for_one_role_and_nonce() -> None:
         ([], None),
     ],
 )
-def test_only_a_plain_serve_goes_straight_to_the_bridge(arguments: list[str], folders: dict[str, str] | None) -> None:
-    assert bridge_folders(arguments) == folders
+def test_only_a_plain_serve_goes_straight_to_the_bridge(arguments: list[str], options: dict[str, str] | None) -> None:
+    assert bridge_options(arguments) == options
 
 
 @pytest.mark.realtime

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes.bridge_client import clean_place
+from mcp_types import INVALID_PARAMS
+from processes.bridge_client import BridgeClient, clean_place
 from processes.command_line import CommandLine
 
 from ostler.adapters.config.paths import class_files_in
@@ -41,6 +42,19 @@ def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[Comm
 
 def test_the_version_is_one() -> None:
     assert run_command(["--version"]) == ExitStatus.OK
+
+
+def test_each_connection_has_the_tools_that_its_client_asked_for(shared_place: ServerPlace) -> None:
+    serve = [sys.executable, "-m", "ostler.faces.entry", "--config", shared_place.config_dir]
+    serve += ["--state", shared_place.state_dir, "serve"]
+    with BridgeClient([*serve, "--toolset", "core"]) as small, BridgeClient(serve) as whole:
+        told = small.initialize()["instructions"], whole.initialize()["instructions"]
+        names = [[tool["name"] for tool in client.ask("tools/list")["result"]["tools"]] for client in (small, whole)]
+        refusal = small.ask("tools/call", {"name": "config_get", "arguments": {}})
+        assert not whole.ask("tools/call", {"name": "config_get", "arguments": {}})["result"].get("isError")
+    assert ["config_get" in listed for listed in names] == [False, True]
+    assert ["service_secrets" in text for text in told] == [False, True]
+    assert refusal["error"]["code"] == INVALID_PARAMS
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,15 @@ Nothing heavy may be imported here: clients wait for the bridge at every start o
 import sys
 from collections.abc import Sequence
 
-_WITH_VALUE = {"--config": "config", "--state": "state"}
+_WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
+_TOOLSETS = ("full", "core")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (this process's own when None) and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    folders = bridge_folders(arguments)
-    if folders is None:
+    options = bridge_options(arguments)
+    if options is None:
         from ostler.faces.cli.app import run_command
 
         return run_command(arguments)
@@ -21,15 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ostler.faces.bridge.place import ServerPlace
     from ostler.faces.bridge.program import run_bridge
 
-    return run_bridge(ServerPlace(Paths.resolve(folders.get("config"), folders.get("state"))))
+    place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
+    return run_bridge(place, toolset=options.get("toolset", ""))
 
 
-def bridge_folders(arguments: Sequence[str]) -> dict[str, str] | None:
-    """Return the folder options when `arguments` are a plain `serve`, else None.
+def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:
+    """Return the folders and the toolset when `arguments` are a plain `serve`, else None.
 
     Anything that is not understood here is left to the command line, which explains it.
     """
-    folders: dict[str, str] = {}
+    options: dict[str, str] = {}
     verbs: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -38,10 +40,11 @@ def bridge_folders(arguments: Sequence[str]) -> dict[str, str] | None:
             given = value if equals else next(rest, None)
             if not given:
                 return None
-            folders[_WITH_VALUE[name]] = given
+            options[_WITH_VALUE[name]] = given
         else:
             verbs.append(argument)
-    return folders if verbs == ["serve"] else None
+    is_plain = verbs == ["serve"] and options.get("toolset", "full") in _TOOLSETS
+    return options if is_plain else None
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Dialer:
         note: Note,
         version: str = VERSION,
         command: Sequence[str] | None = None,
+        toolset: str = "",
     ) -> None:
         """Prepare to reach the server of `place`.
 
@@ -95,8 +96,10 @@ class Dialer:
             note: told what happens besides, for people.
             version: this process's version; a server of an older one is asked to make room.
             command: how to start the server when there is none.
+            toolset: which of Ostler's tools the connections should have; empty leaves it to the server.
         """
         self._place = place
+        self._toolset = toolset
         self._kind = kind
         self._note = note
         self._version = version
@@ -190,7 +193,8 @@ class Dialer:
     def _greet(self) -> Link | None:
         connection, secret = self._place.dial()
         try:
-            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind, **own_facts())
+            facts = own_facts(self._toolset)
+            welcome = ask(connection, secret, "hello", version=self._version, client=self._kind, **facts)
         except BaseException:
             connection.close()
             raise

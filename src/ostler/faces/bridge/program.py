@@ -13,13 +13,16 @@ from ostler.faces.bridge.relay import Relay
 from ostler.faces.bridge.version import VERSION
 
 
-def run_bridge(place: ServerPlace, *, version: str = VERSION, command: Sequence[str] | None = None) -> int:
+def run_bridge(
+    place: ServerPlace, *, version: str = VERSION, command: Sequence[str] | None = None, toolset: str = ""
+) -> int:
     """Join this process's stdio to the server of `place` until the client ends; return the exit status.
 
     Args:
         place: whose server.
         version: what this bridge says it is.
         command: how to start the server when there is none.
+        toolset: which of Ostler's tools the client should see; empty leaves it to the server.
     """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -29,7 +32,7 @@ def run_bridge(place: ServerPlace, *, version: str = VERSION, command: Sequence[
     if sys.platform != "win32":
         for descriptor in (0, 1):
             os.set_blocking(descriptor, True)
-    dialer = Dialer(place, kind="bridge", note=_note, version=version, command=command)
+    dialer = Dialer(place, kind="bridge", note=_note, version=version, command=command, toolset=toolset)
     with suppress(_Leave):  # the services and the server go on; there is nothing here to put in order
         Relay(dialer, read=_read_stdin, write=_write_stdout, note=_note).run()
     return 0

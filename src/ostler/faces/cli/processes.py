@@ -31,7 +31,9 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     stop_on_exit: Annotated[
         bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
     ] = False,
-    toolset: Annotated[Literal["full", "core"], typer.Option(help="Which tools clients see.")] = "full",
+    toolset: Annotated[
+        Literal["full", "core"] | None, typer.Option(help="Which tools this client sees; default: full.")
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="What the server says on stderr.")
     ] = "info",
@@ -45,11 +47,11 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     session = session_of(context)
     paths = Paths.resolve(config or session.paths.config_dir, state or session.paths.state_dir)
     if not foreground and http is None:
-        if stop_on_exit or allowed_host or toolset != "full" or log_level != "info":
+        if stop_on_exit or allowed_host or log_level != "info":
             usage_error("these options are for a server in the foreground: add --foreground or --http")
         from ostler.faces.bridge.program import run_bridge
 
-        raise typer.Exit(run_bridge(Session(paths).place))
+        raise typer.Exit(run_bridge(Session(paths).place, toolset=toolset or ""))
     from ostler.faces.daemon.foreground import run_foreground
 
     raise typer.Exit(
@@ -59,7 +61,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
             http=http,
             allowed_hosts=tuple(allowed_host or ()),
             stop_on_exit=stop_on_exit,
-            toolset=toolset,
+            toolset=toolset or "full",
             log_level=log_level,
         )
     )

@@ -11,7 +11,7 @@ from ostler.faces.application import open_application
 from ostler.faces.client_environment import client_joined
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.mcp.server import build_server
-from ostler.faces.mcp.toolbox import Toolset
+from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
 
 
 def application_source(
@@ -21,7 +21,7 @@ def application_source(
 
     Args:
         paths: the configuration and the state folder.
-        toolset: which of Ostler's tools clients see.
+        toolset: which of Ostler's tools clients see that do not choose themselves.
         stop_on_exit: stop every service when the server ends, in place of leaving persisted ones running.
         background: whoever needed the server first has started it: what nobody asks for gets a login shell's
             environment in place of theirs.
@@ -31,12 +31,14 @@ def application_source(
     async def open_hosted() -> AsyncGenerator[Hosted]:
         login = LoginShell(os.environ) if background else None
         async with open_application(paths, stop_on_exit=stop_on_exit, programs=login) as app:
+            by_toolset = {one: build_server(app, one) for one in TOOLSETS}
             yield Hosted(
-                build_server(app, toolset),
+                by_toolset[toolset],
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,
                 joined=partial(client_joined, app),
+                by_toolset=by_toolset,
             )
 
     return open_hosted

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from mcp.server.lowlevel import Server
@@ -20,13 +20,14 @@ class Hosted:
     """An application that is open, as the process sees it.
 
     Attributes:
-        server: serves every connection.
+        server: serves every connection that asks for no toolset of its own.
         has_work: whether something is to be supervised, so that the process must stay though no client is there;
             quick, called now and then.
         idle_exit: seconds without client and work until the process ends; None never ends it.
         shutdown_timeout: seconds that closing the application takes at most.
         joined: called with the environment of each client that comes (None: not known) before it is served.
         initialization_options: what `initialize` is answered with; None takes the server's own.
+        by_toolset: what serves the connections that ask for one of these toolsets.
     """
 
     server: Server[Any]
@@ -35,6 +36,11 @@ class Hosted:
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     initialization_options: InitializationOptions | None = None
+    by_toolset: Mapping[str, Server[Any]] = field(default_factory=dict[str, "Server[Any]"])
+
+    def server_for(self, toolset: str) -> Server[Any]:
+        """Return what serves a connection that asks for `toolset`."""
+        return self.by_toolset.get(toolset, self.server)
 
 
 HostedSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Hosted]]

@@ -1,7 +1,7 @@
 """The table of all tools, and how a call finds its way to one and back."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mcp.server import ServerRequestContext
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
@@ -30,6 +30,7 @@ from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
 from ostler.model.errors import ToolDeniedError
 
 Toolset = Literal["full", "core"]
+TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
