@@ -7,8 +7,8 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import DependencyError, ToolFailedError
 from ostler.model.states import HealthStatus, ServiceState
+from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.manifests import load_manifests
-from ostler.rules.muster.tool_names import KnownTools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -87,7 +87,7 @@ spec:
 
 
 def entry(text: str) -> ClassEntry:
-    [loaded] = load_manifests(text, "muster.yaml", known=KnownTools.of(["w"]))
+    [loaded] = load_manifests(text, "muster.yaml", known=ToolNames.of(["w"]))
     assert loaded.warnings == ()
     return ClassEntry(loaded.service_class, loaded.digest, loaded.text)
 

@@ -103,6 +103,29 @@ def test_check_against_the_live_server_and_against_the_list_that_it_saved(alone:
     assert "process/start" in alone.out
 
 
+def test_check_reads_the_names_of_muster_by_the_servers_of_mcp_json(alone: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "forward.yaml"
+    calls = "start: {tool: x_my_kube_port_forward, args: {prot: 1}}, stop: {tool: x_my_kube_stop}"
+    file.write_text(
+        "apiVersion: muster.giantswarm.io/v1alpha1\nkind: ServiceClass\nmetadata: {name: forward}\n"
+        f"spec: {{serviceConfig: {{lifecycleTools: {{{calls}}}}}}}\n"
+    )
+    config = Path(alone.place.config_dir)
+    saved = config / "tools" / "my_kube.json"
+    saved.parent.mkdir(parents=True)
+    (config / "mcp.json").write_text('{"mcpServers": {"my_kube": {"command": "none", "ostler": {"autoStart": false}}}}')
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert alone.out.count("no tools list of server 'my_kube' is known") == 2
+    tools = [
+        {"name": "port_forward", "inputSchema": {"properties": {"port": {}}, "additionalProperties": False}},
+        {"name": "stop", "inputSchema": {}},
+    ]
+    saved.write_text(json.dumps({"tools": tools}))
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert "unknown-arg" in alone.out
+    assert "(tools: my_kube as saved)" in alone.out
+
+
 def by_name(listed: Any) -> dict[str, Any]:
     return {tool["name"]: tool for tool in listed["tools"]}
 

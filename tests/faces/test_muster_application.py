@@ -114,6 +114,26 @@ async def test_tool_names_follow_the_servers_that_are_there(state_dir: Path, tmp
         assert [ledger["resources"]["one"][count] for count in ("starts", "stops")] == [1, 1]
 
 
+async def test_the_check_reads_a_class_by_the_names_of_the_configured_servers(state_dir: Path, tmp_path: Path) -> None:
+    wrong = FORWARD.replace(
+        'stop: {tool: x_my_ledger_stop, args: {name: "{{.name}}"}}', "stop: {tool: x_my_ledger_stop}"
+    )
+    silent = FORWARD.replace("my_ledger", "my_kube")
+    async with application(state_dir, tmp_path, forward=wrong) as app, Client(build_server(app)) as client:
+        entry = {"command": sys.executable, "args": [str(SCRIPT), "--ledger", str(tmp_path / "ledger.json")]}
+        off = {"command": sys.executable, "ostler": {"autoStart": False}}
+        servers = {"my_ledger": entry, "my_kube": off}
+        app.paths.mcp_json.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+        await app.reload_servers()
+        await until(lambda: app.classes.get("forward").service_class.tools.start.tool == "my_ledger/start")
+        for arguments in ({"name": "forward"}, {"manifest": wrong}):
+            found = (await call(client, "serviceclass_check", **arguments))["findings"]
+            assert ("missing-arg", 8) in {(finding["rule"], finding["line"]) for finding in found}, found
+        found = (await call(client, "serviceclass_check", manifest=silent))["findings"]
+        assert {finding["rule"] for finding in found} == {"unchecked-tool"}
+        assert all("'my_kube'" in finding["message"] for finding in found)
+
+
 OWNED = """\
 apiVersion: muster.giantswarm.io/v1alpha1
 kind: ServiceClass

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding, ManifestError
+from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.manifests import LoadedClass, load_manifests, service_class_to_json
 from ostler.rules.muster.manifest_text import manifest_text
-from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.text.yaml_source import read_documents
 
 FOLDER = Path(__file__).parent / "data" / "muster"
-KNOWN = KnownTools.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])
+KNOWN = ToolNames.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])
 HEAD = "apiVersion: muster.giantswarm.io/v1alpha1\nkind: ServiceClass\nmetadata: {name: web, namespace: default}\n"
 MINIMAL: dict[str, Any] = {
     "lifecycleTools": {

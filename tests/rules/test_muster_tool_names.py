@@ -2,9 +2,10 @@
 
 import pytest
 
-from ostler.rules.muster.tool_names import OWN_TOOLS, KnownTools, ResolvedTool, ToolNameError, resolve_tool
+from ostler.model.tool_names import ToolNames
+from ostler.rules.muster.joined_names import OWN_TOOLS, ResolvedTool, ToolNameError, resolve_tool
 
-KNOWN = KnownTools.of(
+KNOWN = ToolNames.of(
     ["kubernetes", "kubernetes_port", "test-mock", "github", "docker", "podman", "git"],
     ["git/git_log", "git/status", "docker/run", "docker/stop", "podman/run", "podman/kube_play"],
 )
@@ -38,18 +39,18 @@ def test_names_are_resolved_by_what_is_known(name: str, tool: str) -> None:
 
 
 def test_a_listed_tool_decides_between_servers() -> None:
-    known = KnownTools.of(["kubernetes", "kubernetes_port"], ["kubernetes/port_forward", "kubernetes_port/open"])
+    known = ToolNames.of(["kubernetes", "kubernetes_port"], ["kubernetes/port_forward", "kubernetes_port/open"])
     assert resolve_tool("x_kubernetes_port_forward", known) == ResolvedTool("kubernetes/port_forward")
     assert resolve_tool("x_kubernetes_port_open", known) == ResolvedTool("kubernetes_port/open")
 
 
 def test_a_server_that_has_not_listed_its_tools_yet_may_have_it() -> None:
-    known = KnownTools.of(["a", "a_b"], ["a_b/other"])
+    known = ToolNames.of(["a", "a_b"], ["a_b/other"])
     assert resolve_tool("x_a_b_tool", known) == ResolvedTool("a/b_tool")
 
 
 def test_without_a_known_server_the_first_word_is_taken_for_it() -> None:
-    for known in (KnownTools(), KNOWN):
+    for known in (ToolNames(), KNOWN):
         assert resolve_tool("x_mimir_execute_query", known) == ResolvedTool("mimir/execute_query", is_guess=True)
 
 

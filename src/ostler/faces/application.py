@@ -51,9 +51,9 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
-from ostler.rules.checking.tool_lists import KnownTools as SchemaLists
+from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.loading.manifests import LoadedClass
-from ostler.rules.muster.tool_names import KnownTools
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Application:
         downstream: DownstreamPool,
         pool: PolicedPool,
         variables: LiveEnvironment,
-        saved: SchemaLists,
+        saved: KnownTools,
     ) -> None:
         self.paths = paths
         self._live = settings
@@ -85,7 +85,7 @@ class Application:
         self.downstream = downstream
         self.pool = pool
         downstream.environments.refresh = partial(take_asker_variables, self)
-        self.review = ClassReview(manager.classes, pool, manager.events, saved)
+        self.review = ClassReview(manager.classes, pool, manager.events, saved, self.tool_names)
         self.variables = variables
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
         self.projects = Projects(manager, lambda: self.settings.env.visible(variables))
@@ -114,13 +114,13 @@ class Application:
 
     async def load_classes(self) -> None:
         """Read the class files for the manager's start, without a word: the event log is not restored before it."""
-        self.class_files.known = self.known_tools()
+        self.class_files.known = self.tool_names()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         self.classes.replace(_entry(source) for source in snapshot.entries.values())
 
     async def reload_classes(self) -> None:
         """Read the class files again; a broken one keeps its last good version and its findings are reported."""
-        self.class_files.known = self.known_tools()
+        self.class_files.known = self.tool_names()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         changed = self.classes.replace(
             (_entry(source) for source in snapshot.entries.values()), tuple(snapshot.findings)
@@ -130,9 +130,9 @@ class Application:
         before, self._class_findings = self._class_findings, frozenset(self.classes.findings)
         self._tell(finding for finding in self.classes.findings if finding not in before)
 
-    def known_tools(self) -> KnownTools:
+    def tool_names(self) -> ToolNames:
         """Return the downstream servers and tools there are, by which manifests of muster are read."""
-        return KnownTools.of(self.downstream.names(), (tool.qualified for tool in self.downstream.list_tools()))
+        return ToolNames.of(self.downstream.names(), (tool.qualified for tool in self.downstream.list_tools()))
 
     async def follow_tools(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Read manifests of muster again whenever servers list other tools, because those tell their names apart."""
@@ -147,7 +147,7 @@ class Application:
         try:
             with send, receive:
                 async for _ in receive:
-                    if self.class_files.depend_on_tools and self.class_files.known != self.known_tools():
+                    if self.class_files.depend_on_tools and self.class_files.known != self.tool_names():
                         await self.reload_classes()
         finally:
             unsubscribe()
@@ -455,12 +455,12 @@ def _translation(loaded: LoadedClass) -> str:
     return manifest_text(loaded.document, loaded.origins)
 
 
-def _saved_tools(paths: Paths) -> SchemaLists:
+def _saved_tools(paths: Paths) -> KnownTools:
     try:
         return saved_tools(paths)
     except DefinitionError as error:
         logger.warning("saved tools lists are not used: %s", error)
-        return SchemaLists()
+        return KnownTools()
 
 
 def _tail(path: Path) -> str:

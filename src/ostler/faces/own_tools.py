@@ -16,8 +16,8 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import ServerUnavailableError, ToolDeniedError, ToolNotFoundError, ToolTimeoutError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import OWN_SERVER
 from ostler.rules.answers.responses import normalise
-from ostler.rules.muster.tool_names import OWN_SERVER
 
 MAX_DEPTH = 4
 """How deep classes may drive one another through Ostler's own tools: one that creates itself ends there."""

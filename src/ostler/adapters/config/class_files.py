@@ -17,9 +17,9 @@ from ostler.model.errors import (
     NotFoundError,
 )
 from ostler.model.manifest import validate_name
+from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.manifests import LoadedClass, load_manifests
 from ostler.rules.muster.identity import MUSTER_GROUP
-from ostler.rules.muster.tool_names import KnownTools
 
 Origin: TypeAlias = Literal["shipped", "user"]
 
@@ -72,7 +72,7 @@ class ClassFiles:
 
     shipped: Path | None
     user_dir: Path
-    known: KnownTools = field(default_factory=KnownTools)
+    known: ToolNames = field(default_factory=ToolNames)
     _files: dict[Path, ManifestFile[LoadedClass]] = field(
         default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
     )
@@ -195,10 +195,10 @@ class ClassFiles:
         return source
 
 
-def _read(path: Path, before: ManifestFile[LoadedClass] | None, known: KnownTools) -> ManifestFile[LoadedClass]:
+def _read(path: Path, before: ManifestFile[LoadedClass] | None, known: ToolNames) -> ManifestFile[LoadedClass]:
     """Return the file as it is now; one of muster's is read differently when other tools are known."""
 
-    def told(content: bytes) -> KnownTools | None:
+    def told(content: bytes) -> ToolNames | None:
         return known if MUSTER_GROUP.encode() in content else None
 
     def load(text: str, file: str) -> list[LoadedClass]:
@@ -247,7 +247,7 @@ def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> Clas
     return ClassSnapshot(dict(sorted(entries.items())), tuple(findings))
 
 
-def _only_class(text: str, known: KnownTools) -> str:
+def _only_class(text: str, known: ToolNames) -> str:
     """Return the name of the one class in `text`, checked to be usable as a file's name."""
     classes = load_manifests(text, "manifest", known=known)
     if len(classes) != 1:

@@ -9,8 +9,8 @@ from ostler.adapters.config.paths import class_test_files_in, is_test_file, ship
 from ostler.adapters.testing.runner import TestResult, run_class_tests
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
+from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
-from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.text.model_findings import finding_at
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -57,7 +57,7 @@ def find_test_files(wanted: Sequence[str], user_classes: Path) -> list[Path]:
     return list(found)
 
 
-def run_test_file(path: Path, only: str = "", known: KnownTools | None = None) -> TestedFile:
+def run_test_file(path: Path, only: str = "", known: ToolNames | None = None) -> TestedFile:
     """Run the tests in `path`; the class is looked up in the same folder, then among the shipped ones.
 
     Args:
@@ -72,7 +72,7 @@ def run_test_file(path: Path, only: str = "", known: KnownTools | None = None) -
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return TestedFile(path, findings=(Finding(f"cannot be read: {reason}", str(path), rule="unreadable"),))
-    snapshot = ClassFiles(shipped_classes_dir(), path.parent, known or KnownTools()).reload()
+    snapshot = ClassFiles(shipped_classes_dir(), path.parent, known or ToolNames()).reload()
     name = loaded.value.service_class
     entries = [_entry(source) for source in snapshot.entries.values()]
     if name not in snapshot.entries:
@@ -80,7 +80,7 @@ def run_test_file(path: Path, only: str = "", known: KnownTools | None = None) -
     return TestedFile(path, tuple(run_class_tests(loaded, entries, only)))
 
 
-def find_class(wanted: str, user_classes: Path, known: KnownTools | None = None) -> tuple[ClassEntry, list[ClassEntry]]:
+def find_class(wanted: str, user_classes: Path, known: ToolNames | None = None) -> tuple[ClassEntry, list[ClassEntry]]:
     """Return (the class that is meant, it and all others that it can depend on).
 
     Args:
@@ -95,7 +95,7 @@ def find_class(wanted: str, user_classes: Path, known: KnownTools | None = None)
     path = Path(wanted).expanduser()
     is_file = path.suffix in _SUFFIXES
     folder = path.parent if is_file else user_classes
-    snapshot = ClassFiles(shipped_classes_dir(), folder, known or KnownTools()).reload()
+    snapshot = ClassFiles(shipped_classes_dir(), folder, known or ToolNames()).reload()
     entries = [_entry(source) for source in snapshot.entries.values()]
     for entry in entries:
         if Path(entry.path) == path if is_file else entry.name == wanted:

@@ -1,7 +1,7 @@
 """Whether the loaded classes fit the tools that downstream servers list: checked again whenever either changes."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
 import anyio.to_thread
@@ -13,9 +13,9 @@ from ostler.engine.protocols import ToolDirectory, ToolInfo
 from ostler.model.errors import Finding
 from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
+from ostler.model.tool_names import OWN_SERVER, ToolNames
 from ostler.rules.checking.class_check import CheckResult, check_text
 from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
-from ostler.rules.muster.tool_names import OWN_SERVER
 
 logger = logging.getLogger(__name__)
 
@@ -33,13 +33,27 @@ class ClassReview:
     """Checks classes without calling a tool, and remembers what stands against each."""
 
     def __init__(
-        self, catalogue: ClassCatalogue, tools: ToolDirectory, events: EventLog, saved: KnownTools | None = None
+        self,
+        catalogue: ClassCatalogue,
+        tools: ToolDirectory,
+        events: EventLog,
+        saved: KnownTools | None = None,
+        names: Callable[[], ToolNames] | None = None,
     ) -> None:
-        """Watch `catalogue` and `tools` once `run`; `saved` lists stand in for servers that have listed nothing."""
+        """Watch `catalogue` and `tools` once `run`.
+
+        Args:
+            catalogue: the loaded classes.
+            tools: the tools that servers list.
+            events: where it is told that a class fits other tools than before.
+            saved: lists that stand in for servers that have listed nothing.
+            names: returns the servers that are configured, and their tools; by default those of `tools`.
+        """
         self._catalogue = catalogue
         self._tools = tools
         self._events = events
         self._saved = saved or KnownTools()
+        self._names = names
         self._seen: dict[str, Sequence[ToolInfo]] = {}
         self._servers: set[str] = set()
         self._classes: set[str] = set()
@@ -47,6 +61,12 @@ class ClassReview:
 
     def __repr__(self) -> str:
         return f"ClassReview({len(self._seen)} servers)"
+
+    def tool_names(self) -> ToolNames:
+        """Return the servers that are configured, and their tools, by which manifests of muster are read."""
+        if self._names is not None:
+            return self._names()
+        return ToolNames.of((), (tool.qualified for tool in self._tools.list_tools()))
 
     def known_tools(self) -> KnownTools:
         """Return what the servers list now, and saved lists of those that list nothing."""
@@ -56,7 +76,7 @@ class ClassReview:
         live = {server: live_list(server, map(_schema, tools)) for server, tools in by_server.items()}
         named = {server for entry in self._catalogue.get_all() for server in entry.service_class.servers()}
         configured = {server for server in named | set(by_server) if self._tools.server_status(server).known}
-        return KnownTools(live, frozenset(configured)).over(self._saved)
+        return KnownTools(live, frozenset(configured) | self.tool_names().servers).over(self._saved)
 
     async def check(self, name: str) -> CheckResult:
         """Check the class `name`.
@@ -68,8 +88,7 @@ class ClassReview:
 
     async def check_text(self, text: str, file: str = "manifest") -> CheckResult:
         """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
-        tools, classes = self.known_tools(), self._service_classes()
-        return await anyio.to_thread.run_sync(check_text, text, file, tools, classes)
+        return await self._check_text(text, file, self.known_tools())
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Check again what changed, until cancelled: note the findings at the class, and tell when they are others."""
@@ -139,10 +158,10 @@ class ClassReview:
         self._events.append(EventKind.CLASS_CHECKED, message=message, data=data)
 
     async def _check(self, entry: ClassEntry, tools: KnownTools) -> CheckResult:
-        text = "\n" * (entry.text_line - 1) + entry.text
-        return await anyio.to_thread.run_sync(
-            check_text, text, entry.path or entry.name, tools, self._service_classes()
-        )
+        return await self._check_text("\n" * (entry.text_line - 1) + entry.text, entry.path or entry.name, tools)
+
+    async def _check_text(self, text: str, file: str, tools: KnownTools) -> CheckResult:
+        return await anyio.to_thread.run_sync(check_text, text, file, tools, self._service_classes(), self.tool_names())
 
     def _service_classes(self) -> Mapping[str, ServiceClass]:
         return {entry.name: entry.service_class for entry in self._catalogue.get_all()}

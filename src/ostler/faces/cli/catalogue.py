@@ -8,7 +8,7 @@ import typer
 
 from ostler.faces.cli import checks
 from ostler.faces.cli.clients import import_servers
-from ostler.faces.cli.importing import known_tools
+from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
     ExitStatus,
@@ -194,7 +194,7 @@ def validate(
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
             continue
-        known = known_tools(session_of(context)) if MUSTER_GROUP in text else None
+        known = configured_names(session_of(context)) if MUSTER_GROUP in text else None
         try:
             if holds_static_services(text):
                 names += [loaded.service.name for loaded in load_static_services(text, str(file))]

@@ -8,6 +8,7 @@ from pathlib import Path
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.config.tool_files import answers_of_tests, save_tools, saved_tools, tools_from
+from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import (
@@ -24,6 +25,7 @@ from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoun
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.class_check import check_loaded
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
 from ostler.rules.loading.manifests import LoadedClass, load_manifests
@@ -53,8 +55,19 @@ def check_classes(
         offline: ask no server.
         form: `human`, `json` or `sarif`.
     """
-    found = _gather(session, targets)
-    known = _known_tools(session, found.loaded, places, offline=offline).with_answers(_tested(found.loaded))
+    try:
+        given, saved = tools_from(places), saved_tools(session.paths)
+    except DefinitionError as error:
+        usage_error(str(error))
+    configured = configured_names(session).servers | given.lists.keys()
+    known = given.over(saved)
+    found = _gather(session, targets, known.names_of(configured))
+    if found.loaded and not offline:
+        live = _live_tools(session, found.loaded, given)
+        known = given.over(live).over(saved)
+        if any(item.is_muster for item in found.loaded):  # what is listed now tells their tool names apart
+            found = _gather(session, targets, known.names_of(configured | live.servers))
+    known = known.with_answers(_tested(found.loaded))
     findings = list(found.findings)
     for item in found.loaded:
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
@@ -79,8 +92,8 @@ def _print(form: str, findings: Sequence[Finding], names: Sequence[str], tools: 
 # -- what to check -----------------------------------------------------------------------------------------
 
 
-def _gather(session: Session, targets: Sequence[str]) -> _Targets:
-    snapshot = ClassFiles(shipped_classes_dir(), session.paths.serviceclasses_dir).reload()
+def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targets:
+    snapshot = ClassFiles(shipped_classes_dir(), session.paths.serviceclasses_dir, known).reload()
     found = _Targets(classes={name: entry.loaded.service_class for name, entry in snapshot.entries.items()})
     if not targets:
         found.loaded = [entry.loaded for entry in snapshot.entries.values()]
@@ -90,11 +103,11 @@ def _gather(session: Session, targets: Sequence[str]) -> _Targets:
         path = Path(target)
         if path.is_dir():
             for file in class_files_in(path):
-                _load(found, file)
+                _load(found, file, known)
         elif is_test_file(path):
             continue  # a shell's *.yaml takes the tests of the classes, too
         elif path.exists() or path.suffix in _SUFFIXES or len(path.parts) > 1:
-            _load(found, path)
+            _load(found, path, known)
         elif target in snapshot.entries:
             found.loaded.append(snapshot.entries[target].loaded)
         else:
@@ -103,7 +116,7 @@ def _gather(session: Session, targets: Sequence[str]) -> _Targets:
     return found
 
 
-def _load(found: _Targets, file: Path) -> None:
+def _load(found: _Targets, file: Path, known: ToolNames) -> None:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -113,7 +126,7 @@ def _load(found: _Targets, file: Path) -> None:
         found.findings.append(Finding(f"is not UTF-8 text ({error.reason})", str(file), rule="encoding"))
         return
     try:
-        loaded = load_manifests(text, str(file))
+        loaded = load_manifests(text, str(file), known=known)
     except ManifestError as error:
         found.findings += error.findings
         return
@@ -132,23 +145,14 @@ def _tested(loaded: Sequence[LoadedClass]) -> dict[str, list[ToolResponse]]:
 # -- what is known about tools -----------------------------------------------------------------------------
 
 
-def _known_tools(
-    session: Session, loaded: Sequence[LoadedClass], places: Sequence[Path], *, offline: bool
-) -> KnownTools:
-    try:
-        given, saved = tools_from(places), saved_tools(session.paths)
-    except DefinitionError as error:
-        usage_error(str(error))
-    known = given.over(saved)
-    if offline or not loaded:
-        return known
+def _live_tools(session: Session, loaded: Sequence[LoadedClass], given: KnownTools) -> KnownTools:
+    """Return what the servers that `loaded` calls list now, without those whose lists are `given`."""
     needed = {server for item in loaded for server in item.service_class.servers()}
     with session.client() as client:
-        live = _live_tools(client, needed - set(given.lists))
-    return given.over(live).over(saved)
+        return _listed_now(client, needed - given.lists.keys())
 
 
-def _live_tools(client: ServerClient, needed: Iterable[str]) -> KnownTools:
+def _listed_now(client: ServerClient, needed: Iterable[str]) -> KnownTools:
     """Return what the servers that are needed list now; one that is just connecting is waited for."""
     servers = {entry["name"] for entry in require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]}
     lists: dict[str, ToolList] = {}

@@ -11,7 +11,7 @@ from ostler.faces.cli.session import ExitStatus, Session, complain, session_of
 from ostler.model.errors import Finding, ManifestError
 
 if TYPE_CHECKING:
-    from ostler.rules.muster.tool_names import KnownTools
+    from ostler.model.tool_names import ToolNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def import_(
     if stdout and output is not None:
         raise typer.BadParameter("--stdout and --output exclude each other", param_hint="--stdout")
     session = session_of(context)
-    known = known_tools(session, server or ())
+    known = configured_names(session, server or ())
     imported: list[_Imported] = []
     findings: list[Finding] = []
     for file in files:
@@ -66,19 +66,19 @@ def import_(
     _write(imported, folder)
 
 
-def known_tools(session: Session, servers: Sequence[str] = ()) -> "KnownTools":
+def configured_names(session: Session, servers: Sequence[str] = ()) -> "ToolNames":
     """Return the servers of `mcp.json`, those inside Ostler, and `servers`; a broken entry counts as none."""
     import os
 
     from ostler.adapters.config.mcp_json import BUILTIN_NAMES, load_mcp_json
-    from ostler.rules.muster.tool_names import KnownTools
+    from ostler.rules.muster.joined_names import ToolNames
 
     path = session.paths.mcp_json
     configured = list(load_mcp_json(path, os.environ).entries) if path.exists() else []
-    return KnownTools.of([*configured, *BUILTIN_NAMES, *servers])
+    return ToolNames.of([*configured, *BUILTIN_NAMES, *servers])
 
 
-def _translated(file: Path, known: "KnownTools") -> list[_Imported]:
+def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
     """Return the classes in `file`, translated.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from ostler.faces.cli.importing import known_tools
+from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.session import ExitStatus, complain, fail, parse_value, session_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
 
     session = session_of(context)
     try:
-        known = known_tools(session)
+        known = configured_names(session)
         entry, entries = find_class(what, session.paths.serviceclasses_dir, known)
     except NotFoundError as error:
         fail(str(error), ExitStatus.NOT_FOUND)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ostler.faces.cli.importing import known_tools
+from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import record
 from ostler.faces.cli.session import ExitStatus, fail, parse_pairs, print_json, session_of, usage_error
 from ostler.model.json import JsonObject
@@ -66,7 +66,7 @@ def _run(context: typer.Context, what: list[str], only: str) -> "list[TestedFile
     if not files:
         fail(f"there are no class tests (NAME.test.yaml) in {str(folder)!r}", ExitStatus.NOT_FOUND)
     logging.getLogger("ostler").addHandler(logging.NullHandler())  # what matters of the engine's words is in the report
-    known = known_tools(session)
+    known = configured_names(session)
     tested = [run_test_file(file, only, known) for file in files]
     if only and not any(file.results or file.findings for file in tested):
         fail(f"no test has {only!r} in its name", ExitStatus.NOT_FOUND)

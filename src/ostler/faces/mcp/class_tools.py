@@ -17,7 +17,6 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
 from ostler.rules.loading.manifests import load_manifests
-from ostler.rules.muster.tool_names import KnownTools
 
 WHOLE = 3
 """Classes found up to which each is shown with its whole description."""
@@ -138,7 +137,7 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     """Say whether a manifest can be loaded, and what its class would miss."""
     del call
     try:
-        loaded = load_manifests(args.manifest, "manifest", known=_known_tools(app))
+        loaded = load_manifests(args.manifest, "manifest", known=app.review.tool_names())
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
         lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]
@@ -152,12 +151,6 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     if missing:
         text += f". Not available yet (missing required tools: {', '.join(missing)})"
     return Answer(structured, text)
-
-
-def _known_tools(app: ApplicationLike) -> KnownTools:
-    """Return the downstream servers and tools, by which manifests of muster are read."""
-    servers = (str(entry["name"]) for entry in app.server_entries())
-    return KnownTools.of(servers, (tool.qualified for tool in app.pool.list_tools()))
 
 
 async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.manifest import OutputSpec, ServiceClass
+from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.calls import CallCheck, problem_findings
 from ostler.rules.checking.class_rules import calls_with_paths
 from ostler.rules.checking.dependencies import dependency_findings
@@ -75,11 +76,23 @@ def check_loaded(
 
 
 def check_text(
-    text: str, file: str, tools: KnownTools, classes: Mapping[str, ServiceClass] | None = None
+    text: str,
+    file: str,
+    tools: KnownTools,
+    classes: Mapping[str, ServiceClass] | None = None,
+    known: ToolNames | None = None,
 ) -> CheckResult:
-    """Check the manifests in `text`: what keeps them from being loaded, else all that is wrong with them."""
+    """Check the manifests in `text`: what keeps them from being loaded, else all that is wrong with them.
+
+    Args:
+        text: the manifests.
+        file: the path that findings carry.
+        tools: what is known about downstream servers.
+        classes: every class that there is, for dependencies.
+        known: the servers and tools by which manifests of muster are read; by default those of `tools`.
+    """
     try:
-        loaded = load_manifests(text, file)
+        loaded = load_manifests(text, file, known=known or tools.names)
     except ManifestError as error:
         return CheckResult(tuple(error.findings), ())
     return check_all(loaded, tools, classes)

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, cast
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import ToolNames
 from ostler.rules.answers.responses import normalise
 from ostler.rules.checking.schemas import shape_of_sample, shape_of_schema
 from ostler.rules.checking.shapes import ANY, Shape, union
@@ -96,6 +97,16 @@ class KnownTools:
     def server_names(self) -> list[str]:
         """Every server that is known by name."""
         return sorted({*self.lists, *self.servers})
+
+    @property
+    def names(self) -> ToolNames:
+        """The servers, and the names of the tools that they list."""
+        return self.names_of(self.server_names)
+
+    def names_of(self, servers: Iterable[str]) -> ToolNames:
+        """Return `servers`, and the names of the tools of those whose list is known."""
+        named = frozenset(servers)
+        return ToolNames(named, {name: frozenset(self.lists[name].tools) for name in named & self.lists.keys()})
 
     def with_answers(self, answers: Mapping[str, Sequence[ToolResponse]]) -> "KnownTools":
         """Return these with answers, by `server/tool`, put to the tools that have no output schema."""

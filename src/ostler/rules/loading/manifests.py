@@ -13,12 +13,12 @@ from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.model.statics import STATIC_KINDS
+from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.class_rules import check_class
 from ostler.rules.loading.class_graph import cycle_findings
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.muster.identity import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest
 from ostler.rules.muster.servers import mcp_json_entry
-from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.text.model_findings import finding_at, model_findings
 from ostler.rules.text.yaml_source import Document, Path, read_documents
 
@@ -63,7 +63,7 @@ class LoadedClass:
         return self.origins is not None
 
 
-def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None = None) -> list[LoadedClass]:
+def load_manifests(text: str, file: str = "<text>", *, known: ToolNames | None = None) -> list[LoadedClass]:
     """Return the classes in `text`, one or several YAML documents or a JSON object.
 
     Args:
@@ -91,7 +91,7 @@ def load_manifests(text: str, file: str = "<text>", *, known: KnownTools | None 
         if is_muster_manifest(document.value):
             from ostler.rules.muster.manifest import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
 
-            translation = translate_manifest(document, known or KnownTools())
+            translation = translate_manifest(document, known or ToolNames())
             document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
             notes = list(translation.findings)
             findings += [finding for finding in notes if finding.severity == "error"]

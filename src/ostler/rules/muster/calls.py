@@ -3,8 +3,8 @@
 import re
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.muster.joined_names import ToolNameError, resolve_tool
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping
-from ostler.rules.muster.tool_names import ToolNameError, resolve_tool
 from ostler.rules.text.yaml_source import Path
 
 _COMPARED = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)\s*")

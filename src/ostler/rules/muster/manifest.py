@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION
+from ostler.model.tool_names import ToolNames
 from ostler.rules.muster.calls import translate_call, translate_outputs
 from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
 from ostler.rules.muster.health import translate_health, translate_timeouts
 from ostler.rules.muster.scope import ManifestNames
 from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
-from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.text.yaml_source import Document, Path, with_value
 
 _OBJECT_KEYS = frozenset({
@@ -43,7 +43,7 @@ class Translation:
     origins: Mapping[Path, Path]
 
 
-def translate_manifest(document: Document, known: KnownTools) -> Translation:
+def translate_manifest(document: Document, known: ToolNames) -> Translation:
     """Return the ostler/v1 manifest of a document for which `is_muster_manifest` holds.
 
     What is not understood is passed on as it is, so that the checks of ostler/v1 tell about it.

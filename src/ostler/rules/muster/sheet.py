@@ -7,10 +7,10 @@ from typing import Any, TypeGuard
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.tool_names import ToolNames
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.scope import ManifestNames
-from ostler.rules.muster.tool_names import KnownTools
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.model_findings import dotted, finding_at
 from ostler.rules.text.yaml_source import Document, Path
@@ -63,7 +63,7 @@ class Sheet:
     """
 
     document: Document
-    known: KnownTools
+    known: ToolNames
     findings: list[Finding] = field(default_factory=list[Finding])
     origins: dict[Path, Path] = field(default_factory=dict[Path, Path])
     names: ManifestNames = field(default_factory=lambda: ManifestNames({}, {}))

@@ -6,14 +6,12 @@ Muster joined names by underscores, so that `x_kubernetes_port_forward` may be `
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ostler.model.errors import DefinitionError
 from ostler.model.manifest import TOOL_PATTERN
-
-OWN_SERVER = "ostler"
-"""Under which Ostler's own tools are called."""
+from ostler.model.tool_names import OWN_SERVER, ToolNames
 
 OWN_TOOLS = frozenset({
     "service_list", "service_status", "service_get", "service_create", "service_start", "service_stop",
@@ -37,23 +35,6 @@ class ToolNameError(DefinitionError):
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTools:
-    """The downstream servers that are configured, and the tools of those that have listed theirs."""
-
-    servers: frozenset[str] = frozenset()
-    tools: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-
-    @classmethod
-    def of(cls, servers: Iterable[str], tools: Iterable[str] = ()) -> "KnownTools":
-        """Return what `servers` and `tools` (as `server/tool`) say."""
-        by_server: dict[str, set[str]] = {}
-        for tool in tools:
-            server, _, name = tool.partition("/")
-            by_server.setdefault(server, set()).add(name)
-        return cls(frozenset(servers) | by_server.keys(), {name: frozenset(found) for name, found in by_server.items()})
-
-
-@dataclass(frozen=True, slots=True)
 class ResolvedTool:
     """A tool as `server/tool`; `is_guess` when no known server has the name."""
 
@@ -61,7 +42,7 @@ class ResolvedTool:
     is_guess: bool = False
 
 
-def resolve_tool(name: str, known: KnownTools) -> ResolvedTool:
+def resolve_tool(name: str, known: ToolNames) -> ResolvedTool:
     """Return the tool that muster calls `name`; `server/tool` is taken as it is.
 
     Raises:
@@ -93,7 +74,7 @@ def _own_tool(name: str) -> str:
     raise ToolNameError(f"{name!r} is none of Ostler's own tools", fix)
 
 
-def _external(name: str, rest: str, known: KnownTools) -> ResolvedTool:
+def _external(name: str, rest: str, known: ToolNames) -> ResolvedTool:
     possible = list(_of_servers(rest, known))
     listed = [tool for tool in possible if _is_listed(tool, known)]
     if listed:
@@ -108,7 +89,7 @@ def _external(name: str, rest: str, known: KnownTools) -> ResolvedTool:
     return ResolvedTool(f"{server}/{tool}", is_guess=True)
 
 
-def _of_servers(rest: str, known: KnownTools) -> Iterator[str]:
+def _of_servers(rest: str, known: ToolNames) -> Iterator[str]:
     """Yield the tools that `rest` may be at the known servers, those of the longest server name first."""
     for server in sorted(known.servers, key=lambda name: (-len(name), name)):
         if rest.startswith(f"{server}_") and len(rest) > len(server) + 1:
@@ -116,12 +97,12 @@ def _of_servers(rest: str, known: KnownTools) -> Iterator[str]:
             yield f"{server}/{rest}"
 
 
-def _is_listed(tool: str, known: KnownTools) -> bool:
+def _is_listed(tool: str, known: ToolNames) -> bool:
     server, _, name = tool.partition("/")
     return name in known.tools.get(server, ())
 
 
-def _unprefixed(name: str, known: KnownTools) -> str:
+def _unprefixed(name: str, known: ToolNames) -> str:
     """Return the tool of a name without `x_`, which muster's documentation shows although muster never had it."""
     bare = name.removeprefix("api_")
     having = [

@@ -1,0 +1,29 @@
+"""The names of downstream servers and of their tools, by which manifests are read that run the two together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+OWN_SERVER = "ostler"
+"""Under which Ostler's own tools are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolNames:
+    """The downstream servers that are configured, and the tools of those that have listed theirs.
+
+    Attributes:
+        servers: the servers' names.
+        tools: the names of their tools, by server.
+    """
+
+    servers: frozenset[str] = frozenset()
+    tools: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+
+    @classmethod
+    def of(cls, servers: Iterable[str], tools: Iterable[str] = ()) -> "ToolNames":
+        """Return what `servers` and `tools` (as `server/tool`) say."""
+        by_server: dict[str, set[str]] = {}
+        for tool in tools:
+            server, _, name = tool.partition("/")
+            by_server.setdefault(server, set()).add(name)
+        return cls(frozenset(servers) | by_server.keys(), {name: frozenset(found) for name, found in by_server.items()})
