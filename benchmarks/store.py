@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio
 
-from ostler.adapters.stores.records_json import encode, operation_to_json, service_to_json
+from ostler.adapters.stores.records_json import OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import PutOperation, PutService
@@ -67,10 +67,8 @@ def raw_commits(folder: Path, count: int) -> list[float]:
             began = time.perf_counter()
             service, operation = records(number)
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute("INSERT INTO services VALUES (?, ?)", (service.id, encode(service_to_json(service))))
-            connection.execute(
-                "INSERT INTO operations VALUES (?, ?)", (operation.id, encode(operation_to_json(operation)))
-            )
+            connection.execute("INSERT INTO services VALUES (?, ?)", (service.id, SERVICE.write(service)))
+            connection.execute("INSERT INTO operations VALUES (?, ?)", (operation.id, OPERATION.write(operation)))
             connection.execute("COMMIT")
             times.append(time.perf_counter() - began)
     return times

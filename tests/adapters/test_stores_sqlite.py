@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ostler.adapters.stores.records_json import encode, operation_to_json
+from ostler.adapters.stores.records_json import OPERATION
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
 from ostler.adapters.stores.sqlite_schema import (
@@ -395,7 +395,7 @@ async def test_requests_stored_before_they_had_a_table_are_found_by_their_keys(p
         "op1", "id-a", "a", OperationKind.STOP, datetime(2026, 1, 1, tzinfo=UTC), requests={"kéy": "digest", "k2": "x"}
     )
     with closing(open_database(path, MIGRATIONS[:1])) as older:
-        row = (asked.id, asked.service_id, asked.service_name, "stop", "2026-01-01", encode(operation_to_json(asked)))
+        row = (asked.id, asked.service_id, asked.service_name, "stop", "2026-01-01", OPERATION.write(asked))
         older.execute(
             "INSERT INTO operations (id, service_id, service_name, kind, started_at, record) VALUES (?, ?, ?, ?, ?, ?)",
             row,

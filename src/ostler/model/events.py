@@ -1,10 +1,10 @@
 """Facts that happened, ordered, with a cursor."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.moments import Moment
 
 
 class EventKind(StrEnum):
@@ -33,7 +33,7 @@ class Event:
     """One fact. `cursor` grows by one for each event and survives restarts; `data` is masked and bounded."""
 
     cursor: int
-    at: datetime
+    at: Moment
     kind: EventKind
     service: str = ""
     message: str = ""

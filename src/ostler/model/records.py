@@ -1,10 +1,10 @@
 """What is kept on disk: service records, operations and their tool calls, as frozen values with a JSON form."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.moments import Moment
 from ostler.model.states import DesiredState, ServiceState
 
 
@@ -94,8 +94,8 @@ class ServiceRecord:
     class_digest: str
     class_manifest: JsonObject
     args: JsonObject
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
     desired: DesiredState
     state: ServiceState
     revision: int = 0
@@ -117,7 +117,7 @@ class ServiceRecord:
     """Non-empty from the moment that something may have to be stopped."""
     error: JsonObject | None = None
     """`{"code", "message", "reason", "at"}` of the last failure."""
-    lease_expires_at: datetime | None = None
+    lease_expires_at: Moment | None = None
     lease: float | None = None
     idempotency_key: str = ""
     request_digest: str = ""
@@ -132,7 +132,7 @@ class ServiceRecord:
     """A stop was asked for that could not be sent, and is to be made up for."""
     giver: str = ""
     """Which process of its server gave the identifiers in its outputs; empty when nobody can tell."""
-    outputs_at: datetime | None = None
+    outputs_at: Moment | None = None
     """When the outputs were taken from the start (or restart) tool's answer."""
 
     @property
@@ -150,8 +150,8 @@ class CallRecord:
     tool: str
     args: JsonObject
     outcome: CallOutcome
-    sent_at: datetime
-    answered_at: datetime | None = None
+    sent_at: Moment
+    answered_at: Moment | None = None
     error: str = ""
     answer: JsonValue = None
     """A shortened, masked copy of the answer, for service_explain."""
@@ -179,9 +179,9 @@ class OperationRecord:
     service_id: str
     service_name: str
     kind: OperationKind
-    started_at: datetime
+    started_at: Moment
     reason: str = ""
-    finished_at: datetime | None = None
+    finished_at: Moment | None = None
     outcome: OperationOutcome | None = None
     error: str = ""
     calls: tuple[CallRecord, ...] = ()

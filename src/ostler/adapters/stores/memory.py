@@ -8,16 +8,7 @@ from typing import assert_never
 
 import anyio.lowlevel
 
-from ostler.adapters.stores.records_json import (
-    decode,
-    encode,
-    event_from_json,
-    event_to_json,
-    operation_from_json,
-    operation_to_json,
-    service_from_json,
-    service_to_json,
-)
+from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService, StoredState
 from ostler.model.errors import StoreError
@@ -61,13 +52,13 @@ class MemoryStore:
     async def load(self) -> StoredState:
         """Return what is stored: services by name, open operations and events oldest first."""
         await anyio.lowlevel.checkpoint()
-        services = [service_from_json(decode(text, "service")) for _, text in self._services.values()]
+        services = [SERVICE.read(text) for _, text in self._services.values()]
         opened = sorted((stored for stored in self._operations.values() if stored.is_open), key=lambda each: each.seq)
         return StoredState(
             services=sorted(services, key=lambda record: record.name),
             open_operations=[_record(stored) for stored in opened],
             last_cursor=self._last_cursor,
-            events=[event_from_json(decode(self._events[cursor][1], "event")) for cursor in sorted(self._events)],
+            events=[EVENT.read(self._events[cursor][1]) for cursor in sorted(self._events)],
         )
 
     async def commit(self, changes: Sequence[Change]) -> None:
@@ -88,13 +79,13 @@ class MemoryStore:
                         raise duplicate_name(record.name)
                     if record.id in services and services[record.id][0] != record.name:
                         del ids[services[record.id][0]]
-                    services[record.id] = record.name, encode(service_to_json(record))
+                    services[record.id] = record.name, SERVICE.write(record)
                 case DropService(service_id):
                     if service_id in services:
                         del ids[services.pop(service_id)[0]]
                 case PutOperation(operation):
                     operations.append(operation)
-                    texts.append(encode(operation_to_json(operation)))
+                    texts.append(OPERATION.write(operation))
                 case _:
                     assert_never(change)
         self._services, self._ids = services, ids
@@ -112,7 +103,7 @@ class MemoryStore:
             self._last_cursor = max(self._last_cursor, event.cursor)
             if event.cursor in self._events:
                 continue
-            self._events[event.cursor] = event.service, encode(event_to_json(event))
+            self._events[event.cursor] = event.service, EVENT.write(event)
             own = self._cursors.setdefault(event.service, deque())
             own.append(event.cursor)
             if event.service and len(own) > self._retention.events_per_service:
@@ -175,4 +166,4 @@ def duplicate_name(name: str) -> StoreError:
 
 
 def _record(stored: _StoredOperation) -> OperationRecord:
-    return operation_from_json(decode(stored.text, "operation"))
+    return OPERATION.read(stored.text)

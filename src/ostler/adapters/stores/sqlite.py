@@ -14,7 +14,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from ostler.adapters.stores.memory import duplicate_name
-from ostler.adapters.stores.records_json import decode, event_from_json, operation_from_json, service_from_json
+from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
 from ostler.adapters.stores.sqlite_faults import translate
@@ -234,29 +234,24 @@ class SqliteStore:
     def _load(self) -> StoredState:
         run = self._connection.execute
         return StoredState(
-            services=[
-                service_from_json(decode(text, "service"))
-                for (text,) in run("SELECT record FROM services ORDER BY name")
-            ],
+            services=[SERVICE.read(text) for (text,) in run("SELECT record FROM services ORDER BY name")],
             open_operations=[
-                operation_from_json(decode(text, "operation"))
+                OPERATION.read(text)
                 for (text,) in run("SELECT record FROM operations WHERE outcome IS NULL ORDER BY seq")
             ],
             last_cursor=self._last_cursor,
-            events=[
-                event_from_json(decode(text, "event")) for (text,) in run("SELECT record FROM events ORDER BY cursor")
-            ],
+            events=[EVENT.read(text) for (text,) in run("SELECT record FROM events ORDER BY cursor")],
         )
 
     def _operations(self, service_id: str, limit: int) -> Sequence[OperationRecord]:
         rows = self._connection.execute(
             "SELECT record FROM operations WHERE service_id = ? ORDER BY seq DESC LIMIT ?", (service_id, limit)
         )
-        return [operation_from_json(decode(text, "operation")) for (text,) in rows]
+        return [OPERATION.read(text) for (text,) in rows]
 
     def _find_request(self, service_name: str, key: str) -> OperationRecord | None:
         rows = self._connection.execute(FIND_REQUEST, (column(service_name), column(key)))
-        records = (operation_from_json(decode(text, "operation")) for (text,) in rows)
+        records = (OPERATION.read(text) for (text,) in rows)
         return next((record for record in records if key in record.requests), None)
 
     # -- the writer task -----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Reading a whole SQLite store beside its writer: integrity check, backup and export."""
 
+import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from ostler.adapters.stores.records_json import decode, event_from_json, operation_from_json, service_from_json
+from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE, decode
 from ostler.adapters.stores.sqlite_faults import translate
 from ostler.adapters.stores.sqlite_schema import connect_reader, inspect, reading
 from ostler.model.errors import AlreadyExistsError, OstlerError, StoreCorruptError
@@ -72,10 +73,10 @@ def examine_database(path: Path) -> DatabaseReport:
         inspect(path)
         problems = list(check_database(path))
         counts: dict[str, int] = {}
-        readers: dict[str, Callable[[JsonObject], object]] = {
-            "service": service_from_json,
-            "operation": operation_from_json,
-            "event": event_from_json,
+        readers: dict[str, Callable[[str], object]] = {
+            "service": SERVICE.read,
+            "operation": OPERATION.read,
+            "event": EVENT.read,
         }
         with reading(path) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -85,7 +86,7 @@ def examine_database(path: Path) -> DatabaseReport:
                 for (text,) in connection.execute(sql):
                     counts[f"{kind}s"] += 1
                     try:
-                        readers[kind](decode(text, kind))
+                        readers[kind](text)
                     except StoreCorruptError as error:
                         problems.append(error.summary)
         log = path.with_name(path.name + "-wal")
@@ -105,7 +106,7 @@ def without_secrets(item: JsonObject) -> JsonObject:
         return item
     record: JsonObject = item["record"]
     try:
-        known = service_from_json(record)
+        known = SERVICE.read(json.dumps(record))
         secrets = record_secrets(service_class_from_json(known.class_manifest), known)
     except OstlerError:
         kept = ("id", "name", "className", "classDigest", "state", "desired", "createdAt", "updatedAt")

@@ -9,17 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
-from ostler.adapters.stores.records_json import (
-    encode,
-    event_to_json,
-    format_time,
-    operation_to_json,
-    service_to_json,
-)
+from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite_faults import is_constraint
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.events import Event
+from ostler.model.moments import format_time
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 
@@ -97,7 +92,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
             case PutService(record):
                 key = (column(record.id), column(record.name), column(record.class_name))
                 facts = (record.state.value, record.desired.value, format_time(record.updated_at))
-                statements.append((_PUT_SERVICE, (*key, *facts, encode(service_to_json(record)))))
+                statements.append((_PUT_SERVICE, (*key, *facts, SERVICE.write(record))))
             case DropService(service_id):
                 statements.append((_DROP_SERVICE, (column(service_id),)))
             case PutOperation(operation):
@@ -109,7 +104,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                     operation.finished_at and format_time(operation.finished_at),
                     operation.outcome and operation.outcome.value,
                 )
-                statements.append((_PUT_OPERATION, (*key, *facts, encode(operation_to_json(operation)))))
+                statements.append((_PUT_OPERATION, (*key, *facts, OPERATION.write(operation))))
                 statements += [(_PUT_REQUEST, (column(asked), column(operation.id))) for asked in operation.requests]
             case _:
                 assert_never(change)
@@ -125,7 +120,7 @@ def encode_event(event: Event) -> EventWrite:
         StoreError: its data is not JSON.
     """
     service = column(event.service)
-    row = (event.cursor, format_time(event.at), event.kind.value, service, encode(event_to_json(event)))
+    row = (event.cursor, format_time(event.at), event.kind.value, service, EVENT.write(event))
     return EventWrite(event.cursor, service, row)
 
 

@@ -1,0 +1,40 @@
+"""Moments as text: RFC 3339, in UTC, with microseconds."""
+
+from datetime import UTC, datetime
+from typing import Annotated, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator
+
+
+def format_time(moment: datetime) -> str:
+    """Return an aware `moment` as RFC 3339 in UTC with microseconds, such as `2025-01-02T03:04:05.000006Z`."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Return the aware time written in `text`, in UTC.
+
+    Raises:
+        ValueError: `text` is not RFC 3339 or has no time zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def _read(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return parse_time(str(value))
+    except ValueError:
+        raise ValueError("input should be an RFC 3339 time with its zone") from None
+
+
+Moment: TypeAlias = Annotated[datetime, PlainValidator(_read), PlainSerializer(format_time)]
+"""An aware time; as JSON it is text in UTC."""
