@@ -11,7 +11,7 @@ from typing import Final, Generic, NewType, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticSerializationError
 
 from ostler.model.errors import StoreCorruptError, StoreError
 from ostler.model.events import Event
@@ -20,7 +20,7 @@ from ostler.model.records import OperationRecord, ServiceRecord
 
 _T = TypeVar("_T")
 
-_CONFIG: Final = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
+_CONFIG: Final = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", ser_json_inf_nan="constants")
 
 # A type adapter takes no configuration for a dataclass, but for a new type of it.
 _Service = NewType("_Service", ServiceRecord)
@@ -69,7 +69,11 @@ class RecordForm(Generic[_T]):
             StoreError: a value in it is not JSON.
         """
         try:
-            # Not `dump_json`: that turns a set or a path in a JSON object into JSON without a word.
+            return self._adapter.dump_json(record, by_alias=True).decode()
+        except PydanticSerializationError:
+            pass
+        try:
+            # Half of a surrogate pair, which pydantic does not write, or a value that is not JSON.
             return _ENCODER.encode(self._adapter.dump_python(record, by_alias=True))
         except (TypeError, ValueError, RecursionError) as exc:
             raise StoreError(
