@@ -107,7 +107,6 @@ async def serving_http(server: Server[Any], settings: HttpSettings, *, version: 
         log_config=None,
         access_log=False,
         lifespan="on",
-        http="httptools",  # half the CPU of h11 for a small request
         ws="none",
         timeout_graceful_shutdown=_SHUTDOWN_GRACE,
     )
