@@ -4,10 +4,12 @@ import os
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from support.processes import (
     PYTHON,
@@ -195,15 +197,31 @@ async def test_all_problems_of_the_arguments_come_at_once(state_dir: Path) -> No
         text = await server.fail("start", key="a/b", comand="x", port=70000, ready={"tpc": 1})
         for part in (
             "arg validation failed: ",
-            "key: use 1 to 128 letters",
-            "missing required argument 'command'",
+            "invalid value for argument 'key': use 1 to 128 letters",
+            "command is required",
             "unknown argument 'comand'; did you mean 'command'?",
-            "port: Input should be less than or equal to 65535",
-            "unknown argument 'ready.tpc'",
+            "invalid value for argument 'port': input should be less than or equal to 65535",
+            "unknown argument 'ready.tpc'; did you mean 'tcp'?",
+            "Next: start takes key (required), command (required), args, ",
         ):
             assert part in text
-        assert "invalid type for argument 'lines'" in await server.fail("logs", key="a", lines="many")
-        assert "tool 'strat' not found; did you mean 'start' or 'status'?" in await server.fail("strat")
+        assert "invalid type for argument 'lines': expected integer, got string" in await server.fail(
+            "logs", key="a", lines="many"
+        )
+        text = await server.fail("status", key="a", ready={"status": "ok", "tcp": {}})
+        assert "invalid type for argument 'ready.status': expected array or integer, got string" in text
+        with pytest.raises(MCPError, match=r"tool 'strat' not found; did you mean 'start' or 'status'\?"):
+            await server.client.call_tool("strat", {})
+
+
+async def test_blanks_mean_not_given_but_for_an_empty_list_of_arguments(state_dir: Path, tmp_path: Path) -> None:
+    program = tmp_path / "a program"
+    program.write_text("#!/bin/sh\necho ran\n")
+    program.chmod(0o755)
+    blanks: dict[str, Any] = {"cwd": "", "env": {}, "user": "", "port": None, "ready": {"tcp": "", "log": ""}}
+    async with process_server(state_dir / "p") as server:
+        await server.call("start", key="a", command=str(program), args=[], **blanks)
+        assert (await server.call("logs", key="a", grep="", since=None))["lines"] == ["ran"]
 
 
 async def test_environment_folder_and_placeholders_reach_the_process(

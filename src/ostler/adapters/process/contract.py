@@ -1,13 +1,14 @@
 """What the tools of the process server take and give, as pydantic models; the tools' JSON Schemas come from these.
 
-A null argument counts as absent everywhere, so that a class may pass an optional argument through as it is.
+Blanks count as absent, so that a class may pass an optional argument through as it is.
 """
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,8 +20,8 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from ostler.adapters.serving.arguments import Args
 from ostler.model.durations import Duration
-from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
@@ -48,9 +49,9 @@ def _scalar_text(value: Any) -> Any:
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
-        return [item for item in cast("list[JsonValue]", value) if item is not None]
+        return [item for item in cast("list[Any]", value) if item is not None]
     if isinstance(value, dict):
-        return {key: item for key, item in cast("JsonObject", value).items() if item is not None}
+        return {key: item for key, item in cast("dict[str, Any]", value).items() if item is not None}
     return value
 
 
@@ -81,7 +82,18 @@ def _rfc3339(value: datetime) -> str:
     return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN), Field(description="Unique name of the process.")]
+def _well_formed_key(key: str) -> str:
+    if re.fullmatch(KEY_PATTERN, key) is None or key.endswith("\n"):
+        raise ValueError("use 1 to 128 letters, digits, '.', '_' or '-'")
+    return key
+
+
+Key = Annotated[
+    str,
+    AfterValidator(_well_formed_key),
+    WithJsonSchema({"type": "string", "pattern": KEY_PATTERN}),
+    Field(description="Unique name of the process."),
+]
 Text = Annotated[
     str,
     StringConstraints(max_length=MAX_TEXT),
@@ -106,13 +118,10 @@ class Model(BaseModel):
     )
 
 
-class Request(Model):
-    """The arguments of a tool; nulls are dropped before anything else looks at them."""
+class Request(Args):
+    """The arguments of a tool; code may name them as Python does."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _nulls_are_absent(cls, value: Any) -> Any:
-        return _without_nulls(value)
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
 
 class Probe(Request):
@@ -189,6 +198,8 @@ class Probe(Request):
 
 class StartRequest(Request):
     """The arguments of `start`."""
+
+    meaningful_blanks: ClassVar[frozenset[str]] = frozenset({"args"})  # without args the command would be split
 
     key: Key
     command: Annotated[
@@ -380,29 +391,3 @@ class FreePortResult(Model):
     port: int
     ports: list[int]
     host: str
-
-
-def tool_schema(model: type[BaseModel], *, output: bool = False) -> dict[str, JsonValue]:
-    """Return the JSON Schema of `model` for a tool: references inlined, generated titles left out."""
-    schema: JsonObject = model.model_json_schema(mode="serialization" if output else "validation")
-    compacted = cast("JsonObject", _compact(schema, schema.pop("$defs", {})))
-    compacted.pop("description", None)
-    return compacted
-
-
-def _compact(node: JsonValue, definitions: JsonObject, *, names: bool = False) -> JsonValue:
-    """Return `node` without references, titles and null defaults; `names`: its keys are the names of properties."""
-    if isinstance(node, list):
-        return [_compact(item, definitions) for item in cast("list[JsonValue]", node)]
-    if not isinstance(node, dict):
-        return node
-    plain = cast("JsonObject", node)
-    if "$ref" in plain and not names:
-        target: JsonObject = definitions[plain["$ref"].rpartition("/")[2]]
-        # What stands beside the reference is about this place, so it goes before what is said about the type.
-        return _compact({**target, **{key: item for key, item in plain.items() if key != "$ref"}}, definitions)
-    return {
-        key: _compact(item, definitions, names=key == "properties" and not names)
-        for key, item in plain.items()
-        if names or not (key == "title" or (key == "default" and item is None))
-    }

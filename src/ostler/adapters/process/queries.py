@@ -33,8 +33,8 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     entry = supervisor.entries.get(request.key)
     if entry is None:
         return StatusResult(key=request.key, state="not_found", ready=False, detail="no process has this key")
-    if entry.refresh() != "running":
-        state = entry.state
+    state = await supervisor.state_of(entry)
+    if state != "running":
         detail = entry.ending() if state == "exited" else "the system does not let Ostler look at it"
         facts = entry.facts(str(supervisor.folder.log_path(request.key)))
         return StatusResult(**dict(facts), ready=False, detail=detail)

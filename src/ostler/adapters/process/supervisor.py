@@ -2,8 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,37 +10,25 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.environments import Environments
-from ostler.adapters.process.adoption import birth_of, keeper_facts, load_entries
-from ostler.adapters.process.contract import Probe, StartRequest, StartResult, StopRequest, StopResult
+from ostler.adapters.process.adoption import birth_of, keeper_facts
+from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
 from ostler.adapters.process.endings import end_tree
-from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
-from ostler.adapters.process.exits import ExitWatch, exit_watch
+from ostler.adapters.process.entries import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.listeners import Sockets, holders_of
-from ostler.adapters.process.logfile import new_log, rotate
+from ostler.adapters.process.logfile import new_log
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started
-from ostler.adapters.process.records import KEPT_EXITED, KEPT_SECONDS, ProcessRecord, RecordFolder
-from ostler.adapters.process.trees import (
-    ProcessTree,
-    find_process,
-    graceful_signal,
-)
+from ostler.adapters.process.records import ProcessRecord, RecordFolder
+from ostler.adapters.process.roster import Roster
+from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
+from ostler.adapters.process.upkeep import Upkeep
 from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 
-LOOK_SECONDS = 1.0
-"""How often logs are measured, and exits of own children noticed where the system does not tell of them."""
-
-LOOKS_PER_ADOPTED = 5
-"""An adopted process is looked at this many times less often: it costs more, and every question looks anew."""
-
 FAILED_START_GRACE = 3.0
 """Seconds that a process which did not become ready is given to end by itself."""
-
-HEAR_SECONDS = 0.005
-"""Between looks whether the keeper of an ended process has written down how it ended."""
 
 CLEANUP_SECONDS = 15.0
 """Bound of a cleanup that a cancellation may not cut short."""
@@ -59,19 +46,23 @@ class Supervisor:
     """
 
     def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None, *, environments: Environments) -> None:
-        self._on_exit = on_exit
         self._environments = environments
-        self._exits: ExitWatch | None = None
-        self.folder = RecordFolder(root)
+        self._roster = Roster(root, on_exit)
+        self._upkeep = Upkeep(self._roster)
         self.ports = PortBook()
-        self.entries: dict[str, Entry] = {}
-        self._locks: dict[str, anyio.Lock] = {}
-        self._opening = anyio.Lock()
-        self._opened = False
-        self._keeping = anyio.Lock()
 
     def __repr__(self) -> str:
-        return f"<Supervisor of {self.folder!r}, {len(self.entries)} known>"
+        return f"<Supervisor of {self._roster!r}>"
+
+    @property
+    def folder(self) -> RecordFolder:
+        """Where records and logs are."""
+        return self._roster.folder
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The latest run of each key."""
+        return self._roster.entries
 
     async def open(self) -> None:
         """Read the folder and adopt what still runs; later calls do nothing.
@@ -79,12 +70,18 @@ class Supervisor:
         Raises:
             StoreError: the folder cannot be used.
         """
-        async with self._opening:
-            if not self._opened:
-                self.entries = await anyio.to_thread.run_sync(load_entries, self.folder)
-                self._opened = True
-                for entry in self.entries.values():
-                    entry.ended = self._ended
+        await self._roster.open()
+
+    async def keep(self) -> None:
+        """Notice exits, rotate logs, write down what is new and drop what is old; until cancelled.
+
+        Of several callers one does the work, the others stand by.
+        """
+        await self._upkeep.keep()
+
+    async def save(self) -> None:
+        """Write down what is not on disk yet."""
+        await self._roster.save()
 
     async def start(
         self,
@@ -107,21 +104,25 @@ class Supervisor:
             StoreError: the folder cannot be written; nothing was started.
         """
         _check(request)
-        async with self._exclusive(request.key):
+        async with self._roster.exclusive(request.key):
             entry, already = await self._start_or_join(request, environment)
         log_path = self.folder.log_path(request.key)
         try:
             if request.ready is not None and not request.ready.is_empty:
                 probe = probe_with_port(request.ready, entry.record.port)
                 await await_ready(
-                    self.sockets(entry), probe, log_path, is_current=lambda: self._is_current(entry), progress=progress
+                    self.sockets(entry),
+                    probe,
+                    log_path,
+                    is_current=lambda: self._roster.is_current(entry),
+                    progress=progress,
                 )
             elif not already:
                 await await_started(entry, request.start_seconds, log_path)
         except OstlerError as error:
             if not already:
                 with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                    async with self._exclusive(request.key):
+                    async with self._roster.exclusive(request.key):
                         await self._end(entry, graceful_signal(request.stop_signal), FAILED_START_GRACE)
             elif isinstance(error, NotReadyError):
                 raise NotReadyError(
@@ -133,18 +134,18 @@ class Supervisor:
         finally:
             if not already:
                 entry.starting = False
-        self._watch(entry)
+        self._upkeep.watch(entry)
         entry.refresh()
         facts = entry.facts(str(self.folder.log_path(request.key)))
         return StartResult(**dict(facts), already_running=already)
 
+    async def state_of(self, entry: Entry) -> ProcessState:
+        """Look at the process, and return its state."""
+        return await self._upkeep.state_of(entry)
+
     def sockets(self, entry: Entry) -> Sockets:
         """Return what asks for the sockets of `entry`."""
         return Sockets(entry, lambda: list(self.entries.values()))
-
-    def _is_current(self, entry: Entry) -> bool:
-        """Whether `entry` is still the latest run of its key."""
-        return self.entries.get(entry.record.key) is entry
 
     async def stop(self, request: StopRequest) -> StopResult:
         """Stop a process with all that it started; see the tool `stop`.
@@ -155,7 +156,7 @@ class Supervisor:
         """
         if request.signal is not None:
             _signal_number(request.signal)
-        async with self._exclusive(request.key):
+        async with self._roster.exclusive(request.key):
             entry = self.entries.get(request.key)
             if entry is None:
                 return StopResult(key=request.key, already_stopped=True)
@@ -176,68 +177,12 @@ class Supervisor:
                 adopted=True if entry.adopted else None,
             )
 
-    async def keep(self) -> None:
-        """Notice exits, rotate logs, write down what is new and drop what is old; until cancelled.
-
-        Of several callers one does the work, the others stand by.
-        """
-        async with self._keeping, anyio.create_task_group() as group:
-            self._exits = exit_watch()
-            try:
-                if self._exits is not None:
-                    for entry in self.entries.values():
-                        self._watch(entry)
-                    group.start_soon(self._hear_exits, self._exits)
-                looks = 0
-                while True:
-                    await anyio.sleep(LOOK_SECONDS)
-                    if self.entries:
-                        looks += 1
-                        await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
-            finally:
-                exits, self._exits = self._exits, None
-                if exits is not None:
-                    exits.close()
-
-    def _watch(self, entry: Entry) -> None:
-        """Hear at once of the end of `entry`; where that cannot be, the next look notices it."""
-        pid = entry.record.pid
-        if self._exits is not None and pid is not None and entry.state == "running":
-            self._exits.watch(pid)
-
-    async def _hear_exits(self, exits: ExitWatch) -> None:
-        async with anyio.create_task_group() as group:
-            while True:
-                ended = await exits.wait()
-                for entry in list(self.entries.values()):
-                    if entry.record.pid in ended:
-                        group.start_soon(self._hear_end, entry)
-
-    async def _hear_end(self, entry: Entry) -> None:
-        """Take in the end of a process that has ended, as soon as its keeper has written down how."""
-        with anyio.move_on_after(2 * ENDING_SECONDS):
-            pid = entry.record.pid
-            while entry.refresh() != "exited" and entry.record.pid == pid and self._is_current(entry):  # noqa: ASYNC110
-                await anyio.sleep(HEAR_SECONDS)
-
-    def _ended(self, entry: Entry) -> None:
-        if self._on_exit is not None and self.entries.get(entry.record.key) is entry:
-            self._on_exit(entry.record.key)
-
-    async def save(self) -> None:
-        """Write down what is not on disk yet; a disk that refuses is tried again later."""
-        for key, entry in list(self.entries.items()):
-            if entry.dirty and not self._is_busy(key):
-                async with self._exclusive(key):
-                    if self.entries.get(key) is entry:
-                        await self._save(entry)
-
     # -- start ---------------------------------------------------------------------------------------------
 
     async def _start_or_join(self, request: StartRequest, environment: Mapping[str, str] | None) -> tuple[Entry, bool]:
         earlier = self.entries.get(request.key)
         if earlier is not None:
-            match earlier.refresh():
+            match await self.state_of(earlier):
                 case "running":
                     await self._join(earlier, request)
                     return earlier, True
@@ -282,9 +227,9 @@ class Supervisor:
                     child=child,
                     process=find_process(record.pid, record.created, record.since_boot),
                     starting=True,
-                    ended=self._ended,
+                    ended=self._roster.report_end,
                 )
-                self._watch(entry)
+                self._upkeep.watch(entry)
         except BaseException:
             if port is not None and self.entries.get(request.key) is earlier:
                 self.ports.release(port)
@@ -320,7 +265,7 @@ class Supervisor:
         changed = {name: value for name, value in wanted.items() if getattr(record, name) != value}
         if changed:
             entry.update(**changed)
-            await self._save(entry)
+            await self._roster.write(entry)
 
     async def _choose_port(self, request: StartRequest, earlier: Entry | None) -> int | None:
         before = earlier.record.port if earlier is not None else None
@@ -385,12 +330,12 @@ class Supervisor:
 
     async def _end(self, entry: Entry, number: int, timeout: float) -> tuple[list[int], bool]:
         """End the whole tree of `entry`; return the pids that were ended and whether force was needed."""
-        if self.entries.get(entry.record.key) is not entry:
+        if not self._roster.is_current(entry):
             return [], False  # a later run took its place, which began with sweeping this one
         try:
             tree = await anyio.to_thread.run_sync(ProcessTree.of, entry.record)
             killed = await end_tree(tree, number, timeout, poll=entry.refresh)
-            await self._hear_end(entry)
+            await self._upkeep.hear_end(entry)
             if entry.refresh() == "exited":
                 entry.update(swept=True)
                 if entry.record.port is not None:
@@ -398,96 +343,8 @@ class Supervisor:
         finally:
             if entry.dirty:
                 with anyio.CancelScope(shield=True):
-                    await self._save(entry)
+                    await self._roster.write(entry)
         return sorted(tree.members), killed
-
-    # -- memory --------------------------------------------------------------------------------------------
-
-    async def _look_after(self, *, with_adopted: bool) -> None:
-        watched = [
-            entry for entry in self.entries.values() if entry.state != "exited" and (with_adopted or not entry.adopted)
-        ]
-        seen, large = await anyio.to_thread.run_sync(self._inspect, watched)
-        for entry, observation in zip(watched, seen, strict=True):
-            entry.apply(observation)
-        for entry in large:
-            if not self._is_busy(entry.record.key):
-                async with self._exclusive(entry.record.key):
-                    await self._rotate(entry)
-        await self.save()
-        await self._prune()
-
-    def _inspect(self, entries: list[Entry]) -> tuple[list[Observation], list[Entry]]:
-        """Look at processes and at the sizes of their logs. Blocks."""
-        large: list[Entry] = []
-        for entry in entries:
-            try:
-                size = self.folder.log_path(entry.record.key).stat().st_size
-            except OSError:
-                continue
-            if size > entry.record.log_max_bytes:
-                large.append(entry)
-        return [entry.observe() for entry in entries], large
-
-    async def _rotate(self, entry: Entry) -> None:
-        if self.entries.get(entry.record.key) is not entry:
-            return
-        base = entry.record.log_base
-
-        def before_cut(removed: int) -> None:
-            nonlocal base
-            base += removed
-            with suppress(StoreError):  # a full disk needs the cut most of all; the record is written later
-                self.folder.write(entry.record.model_copy(update={"log_base": base}))
-
-        path = self.folder.log_path(entry.record.key)
-        try:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(rotate, path, entry.record.log_max_bytes, before_cut)
-        except (OSError, StoreError):
-            return  # a full disk: the log stays as it is, and this is tried again at the next look
-        finally:
-            if base != entry.record.log_base:
-                entry.update(log_base=base)
-
-    async def _prune(self) -> None:
-        now = datetime.now(UTC)
-        exited = sorted(
-            ((entry.record.exited_at, key) for key, entry in self.entries.items() if entry.record.exited_at),
-            reverse=True,
-        )
-        for rank, (at, key) in enumerate(exited):
-            if (rank >= KEPT_EXITED or (now - at).total_seconds() > KEPT_SECONDS) and not self._is_busy(key):
-                async with self._exclusive(key):
-                    if self.entries[key].state == "exited":
-                        del self.entries[key]
-                        await anyio.to_thread.run_sync(self.folder.remove, key)
-
-    async def _save(self, entry: Entry) -> None:
-        record = entry.record
-        try:
-            await anyio.to_thread.run_sync(self.folder.write, record)
-        except StoreError:
-            return  # stays dirty, and is tried again at the next look
-        if entry.record is record:
-            entry.dirty = False
-            if record.exited_at is not None:
-                await anyio.to_thread.run_sync(self.folder.forget_ending, record.token)
-
-    def _is_busy(self, key: str) -> bool:
-        return key in self._locks
-
-    @asynccontextmanager
-    async def _exclusive(self, key: str) -> AsyncGenerator[None]:
-        """Hold `key`: one start, stop or write of its record at a time."""
-        lock = self._locks.setdefault(key, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            statistics = lock.statistics()
-            if not statistics.locked and not statistics.tasks_waiting and self._locks.get(key) is lock:
-                del self._locks[key]
 
 
 def _signal_number(name: str) -> int:

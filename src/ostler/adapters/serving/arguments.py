@@ -1,7 +1,7 @@
 """The arguments of tools: one lenient base, and the types whose JSON Schema a model reads."""
 
 import json
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
@@ -19,7 +19,12 @@ class Args(BaseModel):
     lists from `a,b`, objects from JSON text. Strict clients must send every argument, so blanks (`null`, `""`, `[]`,
     `{}`, and `false` where no boolean is wanted) count as not given. Values inside an object, such as a class's
     `args`, are taken as they are: the class decides.
+
+    Attributes:
+        meaningful_blanks: names, as callers write them, of arguments that mean something when they are empty.
     """
+
+    meaningful_blanks: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,7 +42,11 @@ class Args(BaseModel):
             return value
         given = cast("dict[str, Any]", value)
         flags = {field.alias or name for name, field in cls.model_fields.items() if field.annotation is bool}
-        return {key: item for key, item in given.items() if not is_blank(item, flag=key in flags)}
+        return {
+            key: item
+            for key, item in given.items()
+            if not is_blank(item, flag=key in flags) or (key in cls.meaningful_blanks and item is not None)
+        }
 
 
 def is_blank(value: JsonValue, *, flag: bool = False) -> bool:

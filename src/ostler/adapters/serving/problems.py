@@ -3,9 +3,9 @@
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ostler.adapters.serving.arguments import Args
@@ -17,8 +17,11 @@ MAX_ARGUMENT_BYTES = 1_048_576
 
 _ArgsT = TypeVar("_ArgsT", bound=Args)
 
-_MACHINERY = ("function-", "constrained-", "tagged-union", "lax-or-strict")
+_MACHINERY = ("function-", "constrained-", "tagged-union", "lax-or-strict", "list[", "dict[", "literal[")
 """How pydantic names the inner steps of a check, which no caller knows."""
+
+_UNION_TAGS = ("str", "int", "float", "bool")
+"""How pydantic names the members of a union."""
 
 _EXPECTED = {
     "string": "string",
@@ -46,12 +49,11 @@ def read_args(tool: str, model: type[_ArgsT], arguments: Mapping[str, Any] | Non
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        accepted = accepted_names(model)
-        problems = [_problem(detail, accepted) for detail in error.errors(include_url=False)]
-        raise ArgumentError(problems, next_actions=(takes(tool, model),)) from None
+        # Not raised from the error, whose text would repeat the values, secrets among them.
+        raise ArgumentError(_problems(error, model), next_actions=(takes(tool, model),)) from None
 
 
-def accepted_names(model: type[Args]) -> dict[str, bool]:
+def accepted_names(model: type[BaseModel]) -> dict[str, bool]:
     """Return the names that `model` takes, each with whether it is required."""
     return {field.alias or name: field.is_required() for name, field in model.model_fields.items()}
 
@@ -69,33 +71,71 @@ def near(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
 
 
-def _problem(detail: ErrorDetails, accepted: Mapping[str, bool]) -> str:
-    where = _place(detail["loc"])
+def _problems(error: ValidationError, model: type[Args]) -> list[str]:
+    """Return every problem in words; what pydantic says of each member of a union is one problem."""
+    problems: dict[str, str] = {}
+    expected: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        where, inner = _place(detail["loc"], model)
+        wanted = _EXPECTED.get(detail["type"].partition("_")[0])
+        if wanted is not None and detail["type"].endswith(("_type", "_parsing")):
+            kinds = expected.setdefault(where, [])
+            kinds += [] if wanted in kinds else [wanted]
+            problems[where] = (
+                f"invalid type for argument {where!r}: expected {' or '.join(kinds)}, got {_type_of(detail['input'])}"
+            )
+        else:
+            problems.setdefault(where, _problem(detail, where, inner))
+    return list(problems.values())
+
+
+def _problem(detail: ErrorDetails, where: str, model: type[BaseModel]) -> str:
     kind = detail["type"]
     if kind == "missing":
         return f"{where} is required"
     if kind == "extra_forbidden":
-        hint = near(where, accepted)
-        if not hint and "args" in accepted:
+        hint = near(where.rpartition(".")[2], accepted_names(model))
+        if not hint and _has_free_args(model):
             hint = " (arguments of the class or tool go inside 'args')"
         return f"unknown argument {where!r}{hint}"
     if kind == "enum":
         expected = str(detail.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ")
         return f"invalid value for argument {where!r}: use one of {expected}"
-    family = kind.partition("_")[0]
-    if kind.endswith(("_type", "_parsing")) and family in _EXPECTED:
-        return f"invalid type for argument {where!r}: expected {_EXPECTED[family]}, got {_type_of(detail['input'])}"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"invalid value for argument {where!r}: {message[:1].lower()}{message[1:]}"
+    message = f"{message[:1].lower()}{message[1:]}"
+    return f"invalid value for argument {where!r}: {message}" if where else message
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
+def _has_free_args(model: type[BaseModel]) -> bool:
+    """Whether `model` passes an object `args` on to something else."""
+    field = model.model_fields.get("args")
+    return field is not None and get_origin(field.annotation) is dict
+
+
+def _place(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, type[BaseModel]]:
+    """Return where a problem is, as callers write it, and the model that has the last named argument of it."""
     text = ""
+    inner = model
+    below: type[BaseModel] | None = model
     for part in loc:
-        if isinstance(part, str) and part.startswith(_MACHINERY):
+        if isinstance(part, int):
+            text += f"[{part}]"
             continue
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+        if below is None and (part in _UNION_TAGS or part.startswith(_MACHINERY)):
+            continue
+        text += f".{part}" if text else part
+        if below is not None:
+            inner = below
+            field = next((f for name, f in below.model_fields.items() if part in (f.alias, name)), None)
+            below = None if field is None else _model_in(field.annotation)
+    return text, inner
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that an argument holds; None when it holds none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
 
 
 def _type_of(value: JsonValue) -> str:

@@ -71,6 +71,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
         effect: what it may do.
         handler: answers a call; raises OstlerError.
         core: whether the small toolset has it.
+        exact: `output` says exactly what a success holds, so a failure, which is none, has a text only.
     """
 
     name: str
@@ -81,6 +82,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
     effect: Effect
     handler: Callable[[AppT, ArgsT, CallT], Awaitable[Answer]]
     core: bool = False
+    exact: bool = False
 
     def tool(self, *, brief: bool = True) -> Tool:
         """Return it as tools/list shows it; `brief` as for `model_schema`."""
@@ -99,9 +101,10 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             args = read_args(self.name, self.args, arguments)
             return (await self.handler(app, args, call)).result()
         except OstlerError as error:
-            return error_result(error)
+            failure = error_result(error)
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
-            return internal_error_result(self.name, error)
+            failure = internal_error_result(self.name, error)
+        return failure.model_copy(update={"structured_content": None}) if self.exact else failure
 
 
 class ToolTable(Generic[AppT, CallT]):

@@ -1,0 +1,95 @@
+"""The processes of one folder, by key: known in memory, written down, and changed one operation a key at a time."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.process.adoption import load_entries
+from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.records import RecordFolder
+from ostler.model.errors import StoreError
+
+
+class Roster:
+    """The latest run of each key. Belongs to one event loop at a time.
+
+    Args:
+        root: the folder.
+        on_exit: called with the key, in the event loop, when the end of a process is noticed.
+
+    Attributes:
+        folder: where they are written down.
+        entries: by key.
+    """
+
+    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None) -> None:
+        self._on_exit = on_exit
+        self.folder = RecordFolder(root)
+        self.entries: dict[str, Entry] = {}
+        self._locks: dict[str, anyio.Lock] = {}
+        self._opening = anyio.Lock()
+        self._opened = False
+
+    def __repr__(self) -> str:
+        return f"<Roster of {self.folder!r}, {len(self.entries)} known>"
+
+    async def open(self) -> None:
+        """Read the folder and adopt what still runs; later calls do nothing.
+
+        Raises:
+            StoreError: the folder cannot be used.
+        """
+        async with self._opening:
+            if not self._opened:
+                self.entries = await anyio.to_thread.run_sync(load_entries, self.folder)
+                self._opened = True
+                for entry in self.entries.values():
+                    entry.ended = self.report_end
+
+    def report_end(self, entry: Entry) -> None:
+        """Pass on that `entry` has ended."""
+        if self._on_exit is not None and self.is_current(entry):
+            self._on_exit(entry.record.key)
+
+    def is_current(self, entry: Entry) -> bool:
+        """Whether `entry` is still the latest run of its key."""
+        return self.entries.get(entry.record.key) is entry
+
+    async def save(self) -> None:
+        """Write down what is not on disk yet; a disk that refuses is tried again later."""
+        for key, entry in list(self.entries.items()):
+            if entry.dirty and not self.is_busy(key):
+                async with self.exclusive(key):
+                    if self.is_current(entry):
+                        await self.write(entry)
+
+    async def write(self, entry: Entry) -> None:
+        """Write down `entry`, whose key the caller holds; a disk that refuses is tried again with the next save."""
+        record = entry.record
+        try:
+            await anyio.to_thread.run_sync(self.folder.write, record)
+        except StoreError:
+            return
+        if entry.record is record:
+            entry.dirty = False
+            if record.exited_at is not None:
+                await anyio.to_thread.run_sync(self.folder.forget_ending, record.token)
+
+    def is_busy(self, key: str) -> bool:
+        """Whether an operation on `key` is under way."""
+        return key in self._locks
+
+    @asynccontextmanager
+    async def exclusive(self, key: str) -> AsyncGenerator[None]:
+        """Hold `key`: one start, stop or write of its record at a time."""
+        lock = self._locks.setdefault(key, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            statistics = lock.statistics()
+            if not statistics.locked and not statistics.tasks_waiting and self._locks.get(key) is lock:
+                del self._locks[key]

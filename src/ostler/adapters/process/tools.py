@@ -1,0 +1,187 @@
+"""The tools of the process server, as a table."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from ostler.adapters.process import queries
+from ostler.adapters.process.contract import (
+    FreePortRequest,
+    FreePortResult,
+    ListRequest,
+    ListResult,
+    LogsRequest,
+    LogsResult,
+    Model,
+    Request,
+    StartRequest,
+    StartResult,
+    StatusRequest,
+    StatusResult,
+    StopRequest,
+    StopResult,
+)
+from ostler.adapters.process.supervisor import Supervisor
+from ostler.adapters.serving.answers import Answer
+from ostler.adapters.serving.schemas import model_schema
+from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.protocols import Progress
+
+RequestT = TypeVar("RequestT", bound=Request)
+ResultT = TypeVar("ResultT", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What comes with a call beside its arguments.
+
+    Attributes:
+        progress: told what is waited for.
+        environment: that of the one who asks, when Ostler knows it.
+    """
+
+    progress: Progress
+    environment: Mapping[str, str] | None = None
+
+
+ProcessTool: TypeAlias = ToolDefinition[Supervisor, Any, Asked]
+
+
+def _tool(
+    name: str,
+    title: str,
+    description: str,
+    *,
+    request: type[RequestT],
+    result: type[ResultT],
+    effect: Effect,
+    run: Callable[[Supervisor, RequestT, Asked], Awaitable[ResultT]],
+    text: Callable[[ResultT], str],
+) -> ProcessTool:
+    """Return a tool that runs `run` and gives its result as structure, and in words by `text`."""
+
+    async def handler(supervisor: Supervisor, request: RequestT, asked: Asked) -> Answer:
+        found = await run(supervisor, request, asked)
+        return Answer(found.model_dump(mode="json", by_alias=True, exclude_none=True), text(found))
+
+    return ToolDefinition(
+        name, title, description, request, model_schema(result, output=True), effect, handler, exact=True
+    )
+
+
+async def _start(supervisor: Supervisor, request: StartRequest, asked: Asked) -> StartResult:
+    return await supervisor.start(request, asked.progress, environment=asked.environment)
+
+
+async def _stop(supervisor: Supervisor, request: StopRequest, _: Asked) -> StopResult:
+    return await supervisor.stop(request)
+
+
+async def _status(supervisor: Supervisor, request: StatusRequest, _: Asked) -> StatusResult:
+    return await queries.status(supervisor, request)
+
+
+async def _logs(supervisor: Supervisor, request: LogsRequest, _: Asked) -> LogsResult:
+    return await queries.logs(supervisor, request)
+
+
+async def _list(supervisor: Supervisor, request: ListRequest, _: Asked) -> ListResult:
+    return await queries.list_processes(supervisor, request)
+
+
+async def _free_port(supervisor: Supervisor, request: FreePortRequest, _: Asked) -> FreePortResult:
+    return await queries.free_port(supervisor, request)
+
+
+def _start_text(result: StartResult) -> str:
+    text = f"{result.key} {'was already running' if result.already_running else 'started'}: {result.state}"
+    text += f", pid {result.pid}"
+    if result.port is None:
+        return text
+    text += f", listens on {result.address}" if result.host not in ("127.0.0.1", None) else f", port {result.port}"
+    return (
+        text if result.asked_port is None else f"{text} (it did not take port {result.asked_port}, which it was given)"
+    )
+
+
+def _stop_text(result: StopResult) -> str:
+    text = f"{result.key} {'was already stopped' if result.already_stopped else 'stopped'}"
+    if result.killed:
+        text += " by force"
+    if result.signal is not None:
+        return f"{text} ({result.signal})"
+    return text if result.exit_code is None else f"{text} (exit code {result.exit_code})"
+
+
+def _list_text(result: ListResult) -> str:
+    lines = [f"{len(result.processes)} of {result.total} processes"]
+    lines += [f"{process.key}: {process.state}, pid {process.pid}" for process in result.processes]
+    return "\n".join(lines)
+
+
+TOOLS: tuple[ProcessTool, ...] = (
+    _tool(
+        "start",
+        "Start a process",
+        "Start a program in the background under a key, and wait until it is ready if 'ready' is given. The same "
+        "request again returns the running process; another one under a running key is refused.",
+        request=StartRequest,
+        result=StartResult,
+        effect=Effect.RUNS,
+        run=_start,
+        text=_start_text,
+    ),
+    _tool(
+        "stop",
+        "Stop a process",
+        "Stop a process and everything it started: a signal, a wait, then SIGKILL. Success also when it is not "
+        "running.",
+        request=StopRequest,
+        result=StopResult,
+        effect=Effect.STOPS,
+        run=_stop,
+        text=_stop_text,
+    ),
+    _tool(
+        "status",
+        "Status of a process",
+        "Whether a process runs, and with 'ready' whether it answers now. An unknown key is state not_found, not an "
+        "error.",
+        request=StatusRequest,
+        result=StatusResult,
+        effect=Effect.READS,
+        run=_status,
+        text=lambda result: f"{result.key}: {result.state}, {result.detail}",
+    ),
+    _tool(
+        "logs",
+        "Output of a process",
+        "Last lines of a process's output (stdout and stderr), also after it ended; or what is new since an offset.",
+        request=LogsRequest,
+        result=LogsResult,
+        effect=Effect.READS,
+        run=_logs,
+        text=lambda result: "\n".join(result.lines) or "(no output)",
+    ),
+    _tool(
+        "list",
+        "List processes",
+        "The processes started here, newest first; ended ones are remembered for a while.",
+        request=ListRequest,
+        result=ListResult,
+        effect=Effect.READS,
+        run=_list,
+        text=_list_text,
+    ),
+    _tool(
+        "free_port",
+        "Find a free port",
+        "TCP ports that are free now; each is given to one caller only for a minute.",
+        request=FreePortRequest,
+        result=FreePortResult,
+        effect=Effect.READS,
+        run=_free_port,
+        text=lambda result: f"free on {result.host}: {', '.join(map(str, result.ports))}",
+    ),
+)
+"""Every tool, in the order of tools/list."""
