@@ -26,8 +26,9 @@ from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
-from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
+from ostler.model.errors import StateLockedError
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_lock_is_exclusive_and_names_its_holder(state_dir: Path) -> None:
         holder = read_holder(place)
         assert holder is not None
         assert (holder.pid, holder.version) == (os.getpid(), "1.2.3")
-        with pytest.raises(FolderHeldError, match=rf"pid {os.getpid()}, version 1.2.3, since .*stop-server"):
+        with pytest.raises(StateLockedError, match=rf"pid {os.getpid()}, version 1.2.3, since .*stop-server"):
             StateLock(place, version="1.2.3").acquire()
     assert read_holder(place) is None
     with StateLock(place, version="1.2.3"):

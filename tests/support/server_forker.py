@@ -12,9 +12,10 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.daemon.application import application_source
-from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import set_up_logging
 from ostler.faces.daemon.process import run_server
+from ostler.model.errors import StateLockedError
 
 
 def serve(place: ServerPlace) -> int:
@@ -30,7 +31,7 @@ def serve(place: ServerPlace) -> int:
     lock = StateLock(place, version="0.1.0")
     try:
         lock.acquire()
-    except FolderHeldError:
+    except StateLockedError:
         return EXIT_LOCK_HELD
     return run_server(place, lock, application_source(place.paths), background=True)
 

@@ -212,12 +212,6 @@ class ConflictError(RequestError):
     code = "conflict"
 
 
-class DeniedError(RequestError):
-    """A policy forbids it."""
-
-    code = "denied"
-
-
 # -- operations --------------------------------------------------------------------------------------------
 
 
@@ -382,3 +376,11 @@ class StateLockedError(StoreError):
     """Another server owns the state folder."""
 
     code = "state_locked"
+
+    def __init__(self, folder: str, owner: str) -> None:
+        self.folder = folder
+        self.owner = owner
+        super().__init__(
+            f"another Ostler server{owner and f' ({owner})'} owns the state folder {folder!r}",
+            next_actions=("stop it with `ostler stop-server`", "or use another folder with --state"),
+        )

@@ -32,14 +32,15 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
 
 def server_main(options: argparse.Namespace) -> int:
     from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
-    from ostler.faces.daemon.lock import FolderHeldError, StateLock
+    from ostler.faces.daemon.lock import StateLock
     from ostler.faces.daemon.logs import set_up_logging
+    from ostler.model.errors import StateLockedError
 
     place = ServerPlace(Paths.resolve(options.state, options.state))
     lock = StateLock(place, version=options.version)
     try:
         lock.acquire()
-    except FolderHeldError as error:
+    except StateLockedError as error:
         print(error, file=sys.stderr)
         return EXIT_LOCK_HELD
     set_up_logging("info")

@@ -12,9 +12,9 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
-from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import LOG_LEVELS, rotate_log, set_up_logging
-from ostler.model.errors import OstlerError
+from ostler.model.errors import OstlerError, StateLockedError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lock = StateLock(place, version=VERSION)
     try:
         lock.acquire()
-    except FolderHeldError as error:
+    except StateLockedError as error:
         print(error, file=sys.stderr)
         return EXIT_LOCK_HELD
     except (OstlerError, OSError) as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
-from ostler.faces.daemon.lock import FolderHeldError, StateLock
+from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import set_up_logging
 from ostler.model.errors import OstlerError
 
@@ -41,7 +41,7 @@ def run_foreground(
     lock = StateLock(place, version=VERSION)
     try:
         lock.acquire()
-    except (FolderHeldError, OstlerError, OSError) as error:
+    except (OstlerError, OSError) as error:
         _say(str(error))
         return 1
     set_up_logging(log_level)

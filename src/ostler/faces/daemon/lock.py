@@ -11,24 +11,12 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from ostler.faces.bridge.holder import Holder, read_holder
+from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
+from ostler.model.errors import StateLockedError
 
 _FAR_BYTE: Final = 1 << 30
 """Windows locks bytes, and a locked byte cannot be read: one far behind the file's content is locked."""
-
-
-class FolderHeldError(Exception):
-    """Another server owns the state folder."""
-
-    def __init__(self, place: ServerPlace, holder: Holder | None) -> None:
-        self.place = place
-        self.holder = holder
-        who = f" ({holder})" if holder else ""
-        super().__init__(
-            f"another Ostler server{who} owns the state folder {place.state_dir}; "
-            "end it with `ostler stop-server`, or use another folder with --state"
-        )
 
 
 class StateLock:
@@ -55,7 +43,7 @@ class StateLock:
         """Take the lock and write who holds it.
 
         Raises:
-            FolderHeldError: another process holds it.
+            StateLockedError: another process holds it.
             StoreError: the state folder cannot be used.
             OSError: the lock file cannot be written.
         """
@@ -65,7 +53,8 @@ class StateLock:
             _lock(descriptor)
         except OSError:
             os.close(descriptor)
-            raise FolderHeldError(self._place, read_holder(self._place)) from None
+            holder = read_holder(self._place)
+            raise StateLockedError(str(self._place.state_dir), str(holder) if holder else "") from None
         facts = {
             "pid": os.getpid(),
             "version": self._version,

@@ -1,0 +1,36 @@
+"""The error tree: each error has a code of its own, and something raises it."""
+
+import ast
+import inspect
+from pathlib import Path
+
+from ostler.model import errors
+
+SOURCE = Path(errors.__file__).parents[1]
+CLASSES = {
+    name: item
+    for name, item in vars(errors).items()
+    if inspect.isclass(item) and issubclass(item, errors.OstlerError) and item is not errors.OstlerError
+}
+
+
+def made() -> set[str]:
+    """Return the names of the classes that some module makes an object of."""
+    calls = (
+        node.func
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    )
+    return {function.id for function in calls if isinstance(function, ast.Name)}
+
+
+def test_every_error_code_is_raised_by_something() -> None:
+    used = made()
+    never = {item.code for name, item in CLASSES.items() if name not in used}
+    assert not never, "documented, but nothing raises them"
+
+
+def test_every_error_has_a_code_of_its_own() -> None:
+    codes = [item.code for item in CLASSES.values()]
+    assert len(set(codes)) == len(codes)
