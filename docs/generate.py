@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ostler.adapters.config.class_files import class_files_in
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.files import PLACES
 from ostler.adapters.config.dialects.keys import KEYS, Key
@@ -24,6 +25,7 @@ from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, Service
 from ostler.rules.checking.rule_table import RULES
 from ostler.rules.checking.tool_lists import saved_text
 from ostler.rules.loading.manifest_schema import manifest_json_schema
+from ostler.rules.loading.manifests import load_manifests
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -201,6 +203,49 @@ def rule_table() -> str:
     return table(["rule", "severity", "kind", "says that"], rows())
 
 
+def class_table() -> str:
+    """Every shipped class: what it does, how far it has been run, its arguments.
+
+    Raises:
+        KeyError: a shipped class is missing in RUNS.
+    """
+
+    def rows() -> Iterator[Sequence[str]]:
+        for path in class_files_in(DOCS.parent / "serviceclasses"):
+            for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name):
+                spec = loaded.service_class.spec
+                name = loaded.service_class.name
+                does = re.split(r"(?<=[^.\s])[.:](?:\s|$)", " ".join(spec.description.split()), maxsplit=1)[0]
+                yield f"`{name}`", does, RUNS[name], ", ".join(f"`{arg}`" for arg in spec.args)
+
+    return table(["class", "what it does", "tested", "arguments"], rows())
+
+
+RUNS: dict[str, str] = {
+    "browser": "for real: Chromium, without a window",
+    "browserbase-session": "scripted, from the server's source",
+    "command": "for real",
+    "desktop-commander-process": "for real",
+    "dev-server": "for real",
+    "docker-postgresql": "scripted, recorded from the server",
+    "docker-redis": "scripted, recorded from the server",
+    "e2b-sandbox": "scripted, from the server's source",
+    "job": "for real",
+    "jupyter": "for real: the bare Jupyter Server",
+    "kubernetes-port-forward": "scripted, from the server's source",
+    "neon-branch": "scripted, from the server's source",
+    "playwright-browser": "for real: Chromium, without a window",
+    "podman-container": "scripted, recorded from the server",
+    "postgresql": "for real: PostgreSQL 15",
+    "redis": "for real: Redis 7",
+    "sqlite-demo": "for real",
+    "ssh-tunnel": "for real: OpenSSH's sshd",
+    "static-web-server": "for real",
+    "supabase-branch": "for real: the MCP server, over a stand-in for Supabase's API",
+}
+"""How far the tests run each shipped class: see docs/classes.md for what the words mean."""
+
+
 def _type_of(schema: JsonObject) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
@@ -226,6 +271,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "client-keys": client_keys,
     "client-variables": client_variables,
     "client-places": client_places,
+    "classes": class_table,
 }
 
 

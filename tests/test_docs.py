@@ -222,7 +222,7 @@ def test_tools_in_the_readme_are_those_that_exist() -> None:
 def test_shipped_classes_are_listed_with_their_arguments() -> None:
     listed = {
         cells[0].strip("`"): set(re.findall(r"`(\w+)`", cells[-1]))
-        for cells in rows_of(text_of(ROOT / "README.md")).values()
+        for cells in rows_of(text_of(ROOT / "docs" / "classes.md")).values()
         if (ROOT / "serviceclasses" / (cells[0].strip("`") + ".yaml")).exists()
     }
     shipped = {

@@ -1,4 +1,4 @@
-"""The README's commands, run as they stand: the demonstration, the Inspector's lines, and the class of one's own."""
+"""What the README shows, run as it stands: the demo, the dialogue, the Inspector's lines, and the class of your own."""
 
 import json
 import os
@@ -13,7 +13,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import anyio
 import pytest
+from mcp import Client, StdioServerParameters
 
 from ostler.model.json import JsonObject
 
@@ -23,7 +25,7 @@ NPM_PROGRAMS = ROOT / ".npm-tools" / "node_modules" / ".bin"
 PAGE = "<h1>hello</h1>\n"
 LIMIT = 90
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 
 class Ostler:
@@ -93,10 +95,55 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def test_the_demonstration_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demonstration_prints_what_the_readme_shows_and_leaves_nothing(tmp_path: Path) -> None:
     output = output_of([sys.executable, "-m", "ostler.faces.entry", "demo"], {"TMPDIR": str(tmp_path)})
-    assert "Done in" in output
+    (shown,) = re.findall(r"^\$ uvx --from \. ostler demo\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert steps_of(output) == steps_of(shown)
     assert list(tmp_path.iterdir()) == []
+
+
+def steps_of(output: str) -> list[str]:
+    """Return the demonstration's lines without its progress, with `0` for every number that differs from run to run."""
+    lines = [line for line in output.splitlines() if not line.startswith("     …")]
+    return [re.sub(r"(pid |process |127\.0\.0\.1:|Done in )[\d.]+", r"\g<1>0", line) for line in lines]
+
+
+NODE_PROJECT = {
+    "package.json": '{"name": "shop", "private": true, "scripts": {"dev": "node server.js"}}',
+    "server.js": """
+const port = Number(process.argv[process.argv.indexOf("--port") + 1]);
+require("http").createServer((_, answer) => answer.end("<h1>Shop</h1>")).listen(port, "127.0.0.1");
+""",
+}
+
+
+@pytest.mark.npm
+async def test_ostler_answers_in_the_dialogue_as_the_readme_shows(ostler: Ostler, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("the dialogue calls npm")
+    for name, text in NODE_PROJECT.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (dialogue,) = re.findall(r"^```text\n(You .*?)^```", README, re.DOTALL | re.MULTILINE)
+    asked = re.findall(r"→ (\w+) (\{.*?\})\n *← (.*?)(?=\nAgent|\Z)", dialogue, re.DOTALL)
+    assert [tool for tool, _, _ in asked] == ["service_create", "service_list", "service_delete"]
+
+    serve = StdioServerParameters(
+        command=ostler.command[0], args=[*ostler.command[1:], "serve"], env={**os.environ, **ostler.variables}
+    )
+    for tool, args, answer in asked:  # a new client for each, as in the dialogue
+        async with Client(serve) as client:
+            if tool == "service_list":  # the first health check has passed since
+                with anyio.fail_after(LIMIT):
+                    while "shop running/healthy" not in await said(client, tool, args):
+                        await anyio.sleep(0.1)
+            shown = [re.escape(line.strip()) for line in answer.strip().splitlines()]
+            pattern = "\n".join(re.sub(r"\\?/home/.*|(?<==)\d+|(?<=1:)\d+", ".*", line) for line in shown)
+            assert re.fullmatch(pattern, await said(client, tool, args.replace("/home/ann/shop", str(tmp_path))))
+
+
+async def said(client: Client, tool: str, args: str) -> str:
+    result = await client.call_tool(tool, json.loads(args))
+    return "\n".join(getattr(block, "text", "") for block in result.content)
 
 
 @pytest.mark.npm

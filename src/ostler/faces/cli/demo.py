@@ -23,11 +23,11 @@ _GRACE = 10.0
 
 
 class DemoError(Exception):
-    """The demonstration did not go as it should."""
+    """A step of the demonstration failed."""
 
 
 def run_demo(*, keep: bool = False) -> int:
-    """Run the demonstration and return an exit code: 0 when every step went as it should.
+    """Run the demonstration and return an exit code: 0 if every step succeeded.
 
     Args:
         keep: leave the folder (state, logs) for inspection.
@@ -62,7 +62,7 @@ class _Demo:
         self._step = 0
 
     async def run(self) -> None:
-        """Connect, create, watch, fetch, stop, look that nothing is left."""
+        """Connect, create, watch, fetch, stop, and check that nothing is left."""
         serve = StdioServerParameters(
             command=sys.executable, args=["-m", "ostler.faces.entry", "serve"], env=self._environment
         )
@@ -84,7 +84,7 @@ class _Demo:
 
     async def _through(self, client: Client) -> int:
         classes = await self._call(client, "serviceclass_list", {})
-        names = [entry["name"] for entry in classes["serviceClasses"]]
+        names = [entry["name"] for entry in classes["serviceClasses"] if entry["available"]]
         self._say(f"classes ready to use: {', '.join(names)}")
         created = await self._call(
             client,
