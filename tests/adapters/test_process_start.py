@@ -214,6 +214,18 @@ async def test_all_problems_of_the_arguments_come_at_once(state_dir: Path) -> No
             await server.client.call_tool("strat", {})
 
 
+async def test_the_message_above_a_long_stack_is_among_the_last_log_lines(state_dir: Path) -> None:
+    script = (
+        "print('noise'); print('Error: Cannot find module ./settings'); "
+        "[print(f'    at call{n} (/srv/app/node_modules/lib/{n}.js:{n}:1)') for n in range(60)]; raise SystemExit(1)"
+    )
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("app", script, startSeconds="20s"))
+        assert "Last log lines:\nError: Cannot find module ./settings\n…\n    at call40 " in text
+        assert text.rstrip().endswith("    at call59 (/srv/app/node_modules/lib/59.js:59:1)")
+        assert "noise" not in text
+
+
 async def test_blanks_mean_not_given_but_for_an_empty_list_of_arguments(state_dir: Path, tmp_path: Path) -> None:
     program = tmp_path / "a program"
     program.write_text("#!/bin/sh\necho ran\n")

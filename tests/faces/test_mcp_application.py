@@ -75,6 +75,18 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         await call(client, "service_delete", name="site")
 
 
+async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, tmp_path: Path) -> None:
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        program = {"command": "{python} -S -c \"print('what it said'); raise SystemExit(3)\""}
+        text, _ = await refusal(client, "service_create", serviceClassName="command", name="failing", args=program)
+        assert "service 'failing' was not created" in text
+        assert "service_logs failing still shows what it printed" in text
+        assert "not found" in (await refusal(client, "service_get", name="failing"))[0]
+        logs = await call(client, "service_logs", name="failing")
+        assert logs["lines"] == ["what it said"]
+        assert logs["source"] == "process/logs; service 'failing' was removed"
+
+
 def write_servers(tmp_path: Path, text: str) -> None:
     (tmp_path / "config").mkdir(exist_ok=True)
     (tmp_path / "config" / "mcp.json").write_text(text)

@@ -11,6 +11,7 @@ from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
+from ostler.engine.instances.departed import Departed
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
@@ -62,6 +63,7 @@ class Assembly:
         self.make_id = make_id
         self.batches = BatchCalls()
         self.handles = Handles()
+        self.departed = Departed(clock)
         self.task_group: TaskGroup | None = None
         self.is_leaving = False
         self.registry = ServiceRegistry()
@@ -174,6 +176,7 @@ class Assembly:
         """Take a deleted service out, with what was made for it alone."""
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
+        self.departed.add(instance)
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted")
         for orphan in self.graph.forget(instance):
             if not self.is_leaving:

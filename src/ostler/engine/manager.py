@@ -22,10 +22,7 @@ from ostler.engine.requests.idempotency import Asked
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import HealthChecker, Service
 from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView, Waiting
-from ostler.model.errors import (
-    ClassUnavailableError,
-    OperationError,
-)
+from ostler.model.errors import ClassUnavailableError, OperationError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import DesiredState, ServiceState
@@ -89,6 +86,7 @@ class ServiceManager:
         self.events = self._parts.events
         self.registry = self._parts.registry
         self.classes = self._parts.classes
+        self.departed = self._parts.departed
         self.health = self._parts.health
         self.plans = self._parts.plans
         self._stack: AsyncExitStack | None = None

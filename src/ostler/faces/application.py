@@ -33,19 +33,18 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.review import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
-from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.projects import Projects
 from ostler.faces.server_entries import server_entries, server_entry
+from ostler.faces.service_logs import service_logs
 from ostler.faces.settings_changes import settings_changed
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
     DefinitionError,
     Finding,
-    OperationError,
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -59,8 +58,6 @@ logger = logging.getLogger(__name__)
 
 PROCESS_SERVER = "process"
 """The name of the built-in downstream server."""
-
-_LOG_TAIL_BYTES = 256 * 1024
 
 
 class Application:
@@ -276,17 +273,7 @@ class Application:
             NotFoundError: there is no such service.
             OperationError: nothing can show its logs.
         """
-        service = self.manager.registry.get(name)
-        if isinstance(service, ServiceInstance):
-            text, source = await service.read_logs()
-            return {"lines": text.splitlines()[-lines:], "source": source}
-        log = self.downstream.snapshot(name).stderr_log if name in self.downstream.names() else None
-        if log is None:
-            raise OperationError(
-                f"service {name!r} has no logs", service=name, next_actions=(f"service_get {name} shows its state",)
-            )
-        text = self.downstream.entry(name).mask_text(await anyio.to_thread.run_sync(_tail, log))
-        return {"lines": text.splitlines()[-lines:], "source": str(log)}
+        return await service_logs(self.manager, self.downstream, name, lines)
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
         """React to changed files."""
@@ -461,10 +448,3 @@ def _saved_tools(paths: Paths) -> KnownTools:
     except DefinitionError as error:
         logger.warning("saved tools lists are not used: %s", error)
         return KnownTools()
-
-
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(file.tell() - _LOG_TAIL_BYTES, 0))
-        return file.read().decode(errors="replace")

@@ -14,6 +14,7 @@ from ostler.adapters.process.ports import reachable_host
 from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
+from ostler.rules.text.last_words import last_words
 
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.1
@@ -27,6 +28,9 @@ SETTLE_SECONDS = 0.3
 
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
+SEARCHED_LINES = 300
+"""How far from its end a log is searched for the line that says what went wrong."""
+
 SHOWN_CHARS = 4000
 
 
@@ -169,5 +173,8 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
 
 
 async def _end_of(log_path: Path) -> str:
-    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SHOWN_LINES))
-    return bounded(end.lines, SHOWN_CHARS) or "(no output)"
+    """Return the end of the log, with the message above it when the end is only the stack of calls below that."""
+    lines = (await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SEARCHED_LINES))).lines
+    shown = bounded(lines[-SHOWN_LINES:], SHOWN_CHARS)
+    above = [said for said in last_words(lines).split(" | ") if said.lstrip("…") not in shown]
+    return "\n".join([*above, "…", shown]) if above else shown or "(no output)"

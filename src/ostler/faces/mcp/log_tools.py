@@ -74,7 +74,7 @@ async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) 
 
 async def read_logs(app: ApplicationLike, name: str, count: int) -> tuple[list[str], str]:
     """Return the newest log lines of `name`, bounded in size, and where they come from."""
-    if app.manager.registry.find(name) is None:
+    if app.manager.registry.find(name) is None and app.manager.departed.find(name) is None:
         known = [service.name for service in app.manager.registry.get_all()]
         raise NotFoundError("service", name, known=known, next_actions=("service_list shows the names",))
     logs = await app.service_logs(name, lines=count)
@@ -103,7 +103,7 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_logs",
         "Service logs",
-        "The newest log lines of a service's process, or of an MCP server.",
+        "Newest log lines of a service (also one just removed) or MCP server.",
         ServiceLogsArgs,
         answer("name lines source"),
         Effect.READS,

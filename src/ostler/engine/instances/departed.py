@@ -1,0 +1,41 @@
+"""Services that were removed a while ago, for questions that outlive them: what did it print?"""
+
+from datetime import datetime, timedelta
+
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.protocols import Clock
+
+KEPT_SECONDS = 3600.0
+"""How long a removed service can be asked for its logs."""
+
+KEPT = 50
+"""Removed services that are remembered; the oldest go first."""
+
+
+class Departed:
+    """Remembers removed services by name, in memory, for `KEPT_SECONDS`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._gone: dict[str, tuple[datetime, ServiceInstance]] = {}
+
+    def __repr__(self) -> str:
+        return f"Departed({sorted(self._gone)})"
+
+    def add(self, instance: ServiceInstance) -> None:
+        """Remember `instance`, which has just been removed; one without a `logs` tool can answer nothing."""
+        self._gone.pop(instance.name, None)
+        if instance.service_class.tools.logs is None:
+            return
+        self._gone[instance.name] = (self._clock.now(), instance)
+        while len(self._gone) > KEPT:
+            del self._gone[next(iter(self._gone))]
+
+    def find(self, name: str) -> ServiceInstance | None:
+        """Return the removed service `name`, or else the newest one whose short name that is; None: there is none."""
+        oldest = self._clock.now() - timedelta(seconds=KEPT_SECONDS)
+        self._gone = {each: kept for each, kept in self._gone.items() if kept[0] >= oldest}
+        if name in self._gone:
+            return self._gone[name][1]
+        short = [instance for each, (_, instance) in self._gone.items() if each.partition(".")[0] == name]
+        return short[-1] if short else None

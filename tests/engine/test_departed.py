@@ -1,0 +1,36 @@
+"""What is remembered of services that were removed."""
+
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import World, manifest, running
+
+from ostler.engine.instances.departed import KEPT_SECONDS
+from ostler.engine.services.views import CreateRequest
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+WITH_LOGS: dict[str, Any] = {"lifecycleTools__logs": {"tool": "w/status", "args": {"id": "{{ start.id }}"}}}
+
+
+async def test_a_removed_service_is_remembered_for_an_hour_under_its_name_and_its_short_one() -> None:
+    async with running(World(), manifest(**WITH_LOGS)) as manager:
+        await manager.create(CreateRequest("basic", "db.shop"))
+        assert manager.departed.find("db.shop") is None
+        await manager.delete("db.shop")
+        for name in ("db.shop", "db"):
+            departed = manager.departed.find(name)
+            assert departed is not None
+            assert departed.name == "db.shop"
+        await anyio.sleep(KEPT_SECONDS - 60)
+        assert manager.departed.find("db") is not None
+        await anyio.sleep(120)
+        assert manager.departed.find("db") is None
+
+
+async def test_what_has_no_logs_is_not_remembered() -> None:
+    async with running(World()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.delete("db")
+        assert manager.departed.find("db") is None
