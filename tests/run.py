@@ -43,7 +43,7 @@ JUPYTER_TOOLS = ROOT / ".jupyter-tools"
 STAMP = ".ostler-stamp"
 OLDEST_PYTHON = (3, 11)
 SETUP_FAILED = 2
-TWO_AT_A_TIME = ("-n", "2", "--dist", "worksteal")
+TWO_AT_A_TIME = ("-n", "2", "--dist", "worksteal", "--inline-snapshot=disable")
 ONE_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--inline-snapshot", "-s", "--capture=no")
 """Options of pytest's that decide how many workers there are, or that work in one process only."""
 

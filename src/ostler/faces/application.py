@@ -13,6 +13,7 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from ostler.adapters.asking import without_own
+from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
@@ -375,7 +376,9 @@ async def open_application(
             paths,
             live,
             manager=manager,
-            class_files=ClassFiles(shipped_classes_dir(), paths.serviceclasses_dir),
+            class_files=ClassFiles(
+                shipped_classes_dir(), paths.serviceclasses_dir, checked=CheckedTexts(paths.checked_classes)
+            ),
             downstream=downstream,
             pool=pool,
             variables=variables,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ostler.adapters.config.atomic_files import not_written, replace, write_new
+from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import class_files_in
 from ostler.model.errors import (
@@ -68,11 +69,13 @@ class ClassFiles:
         shipped: the folder of the shipped classes, if there is one.
         user_dir: the user's folder; it need not exist, `create` makes it.
         known: the downstream servers and tools there are, for manifests of muster; may be replaced at any time.
+        checked: which texts need no check, because they were loaded without a finding before.
     """
 
     shipped: Path | None
     user_dir: Path
     known: ToolNames = field(default_factory=ToolNames)
+    checked: CheckedTexts | None = None
     _files: dict[Path, ManifestFile[LoadedClass]] = field(
         default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
     )
@@ -85,7 +88,9 @@ class ClassFiles:
             if self.shipped is not None:
                 files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
             known = self.known
-            self._files = {file.path: _read(file.path, self._files.get(file.path), known) for file in files}
+            self._files = {file.path: self._read(file.path, self._files.get(file.path), known) for file in files}
+            if self.checked is not None:
+                self.checked.save()
             return _assemble((file, self._files[file.path]) for file in files)
 
     @property
@@ -161,6 +166,26 @@ class ClassFiles:
             self.reload()
             return removed
 
+    def _read(
+        self, path: Path, before: ManifestFile[LoadedClass] | None, known: ToolNames
+    ) -> ManifestFile[LoadedClass]:
+        """Return the file as it is now; one of muster's is read differently when other tools are known."""
+
+        def told(content: bytes) -> ToolNames | None:
+            return known if MUSTER_GROUP.encode() in content else None
+
+        def load(text: str, file: str) -> list[LoadedClass]:
+            content = text.encode()
+            basis = told(content)
+            if self.checked is None or basis is not None:
+                return load_manifests(text, file, known=basis)
+            loaded = load_manifests(text, file, checked=self.checked.has(content))
+            if not any(each.warnings for each in loaded):
+                self.checked.note(content)
+            return loaded
+
+        return read_manifest_file(path, before, load, basis_of=told)
+
     def _file_of(self, name: str) -> Path:
         return self.user_dir / f"{name}.yaml"
 
@@ -193,18 +218,6 @@ class ClassFiles:
                 next_actions=("look at that file and try again",),
             )
         return source
-
-
-def _read(path: Path, before: ManifestFile[LoadedClass] | None, known: ToolNames) -> ManifestFile[LoadedClass]:
-    """Return the file as it is now; one of muster's is read differently when other tools are known."""
-
-    def told(content: bytes) -> ToolNames | None:
-        return known if MUSTER_GROUP.encode() in content else None
-
-    def load(text: str, file: str) -> list[LoadedClass]:
-        return load_manifests(text, file, known=told(text.encode()))
-
-    return read_manifest_file(path, before, load, basis_of=told)
 
 
 def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> ClassSnapshot:

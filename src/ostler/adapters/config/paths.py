@@ -80,6 +80,11 @@ class Paths:
         return self.state_dir / "ostler.db"
 
     @property
+    def checked_classes(self) -> Path:
+        """Digests of class files that need no check at the next start."""
+        return self.state_dir / "checked-classes.json"
+
+    @property
     def lock(self) -> Path:
         """The file that the server which owns the state folder holds locked."""
         return self.state_dir / "ostler.lock"

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -14,8 +15,10 @@ from ostler.model.errors import Finding
 from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
 from ostler.model.tool_names import OWN_SERVER, ToolNames
-from ostler.rules.checking.class_check import CheckResult, check_text
 from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
+
+if TYPE_CHECKING:
+    from ostler.rules.checking.class_check import CheckResult
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +81,7 @@ class ClassReview:
         configured = {server for server in named | set(by_server) if self._tools.server_status(server).known}
         return KnownTools(live, frozenset(configured) | self.tool_names().servers).over(self._saved)
 
-    async def check(self, name: str) -> CheckResult:
+    async def check(self, name: str) -> "CheckResult":
         """Check the class `name`.
 
         Raises:
@@ -86,7 +89,7 @@ class ClassReview:
         """
         return await self._check(self._catalogue.get(name), self.known_tools())
 
-    async def check_text(self, text: str, file: str = "manifest") -> CheckResult:
+    async def check_text(self, text: str, file: str = "manifest") -> "CheckResult":
         """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
         return await self._check_text(text, file, self.known_tools())
 
@@ -142,7 +145,7 @@ class ClassReview:
                 continue
             self._conclude(entry.name, sorted(touched), result)
 
-    def _conclude(self, name: str, servers: Sequence[str], result: CheckResult) -> None:
+    def _conclude(self, name: str, servers: Sequence[str], result: "CheckResult") -> None:
         findings = tuple(finding for finding in result.findings if finding.rule not in _NOT_STANDING)
         before = self._catalogue.standing_of(name)
         self._catalogue.note_standing(name, findings)
@@ -157,14 +160,23 @@ class ClassReview:
         data = {"class": name, "servers": list(servers), "findings": [str(found) for found in findings[:_SHOWN]]}
         self._events.append(EventKind.CLASS_CHECKED, message=message, data=data)
 
-    async def _check(self, entry: ClassEntry, tools: KnownTools) -> CheckResult:
+    async def _check(self, entry: ClassEntry, tools: KnownTools) -> "CheckResult":
         return await self._check_text("\n" * (entry.text_line - 1) + entry.text, entry.path or entry.name, tools)
 
-    async def _check_text(self, text: str, file: str, tools: KnownTools) -> CheckResult:
-        return await anyio.to_thread.run_sync(check_text, text, file, tools, self._service_classes(), self.tool_names())
+    async def _check_text(self, text: str, file: str, tools: KnownTools) -> "CheckResult":
+        classes, names = self._service_classes(), self.tool_names()
+        return await anyio.to_thread.run_sync(_check_text, text, file, tools, classes, names)
 
     def _service_classes(self) -> Mapping[str, ServiceClass]:
         return {entry.name: entry.service_class for entry in self._catalogue.get_all()}
+
+
+def _check_text(
+    text: str, file: str, tools: KnownTools, classes: Mapping[str, ServiceClass], names: ToolNames
+) -> "CheckResult":
+    from ostler.rules.checking.class_check import check_text  # noqa: PLC0415 (in a worker thread, after the start)
+
+    return check_text(text, file, tools, classes, names)
 
 
 def _schema(tool: ToolInfo) -> ToolSchema:

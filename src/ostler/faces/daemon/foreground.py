@@ -1,5 +1,6 @@
 """`ostler serve --foreground` and `--http`: the server in this process, for debugging, containers and systemd."""
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ def run_foreground(
         return 1
     set_up_logging(log_level)
 
+    gc.disable()  # as the server in the background: what is imported stays, and need not be looked through
     from ostler.faces.daemon.application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import run_server

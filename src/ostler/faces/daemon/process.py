@@ -225,9 +225,9 @@ def _calm_collector() -> None:
     A server holds much that lives long: with Python's defaults a start over 1,000 services spends half its time in
     collections that find nothing.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()  # the start turned it off while it imported
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

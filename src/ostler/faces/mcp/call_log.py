@@ -10,7 +10,7 @@ from ostler.engine.protocols import ToolDirectory
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import MASK
-from ostler.rules.drafts.recorded_calls import MadeCall
+from ostler.rules.drafts.made_calls import MadeCall
 from ostler.rules.secrets.masking import mask, strings_in
 
 MAX_CALLS = 50

@@ -13,9 +13,6 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.manifest import validate_name
-from ostler.rules.drafts.drafting import draft_class
-from ostler.rules.drafts.listed_tools import Tool
-from ostler.rules.drafts.recorded_calls import draft_from_calls
 
 
 class ServiceClassDraftArgs(Args):
@@ -40,6 +37,8 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
     unused = [f"{name}: only with 'server'" for name in ("start", "stop") if getattr(args, name)]
     if unused:
         raise ArgumentError(unused, next_actions=("name the server whose tools they are",))
+    from ostler.rules.drafts.recorded_calls import draft_from_calls  # who drafts nothing, starts faster
+
     draft = draft_from_calls(
         call.log.recent(call.client, args.last),
         name=args.name,
@@ -53,7 +52,13 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
 
 
 def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
-    tools = [_drafted_from(info) for info in _tools_of(app, server)]
+    from ostler.rules.drafts.drafting import draft_class
+    from ostler.rules.drafts.listed_tools import Tool
+
+    tools = [
+        Tool(info.name, info.input_schema, info.output_schema, info.annotations or {}, info.description)
+        for info in _tools_of(app, server)
+    ]
     draft = draft_class(server, tools, name=args.name, start=args.start, stop=args.stop)
     facts = {
         "name": draft.name,
@@ -83,10 +88,6 @@ def _tools_of(app: ApplicationLike, server: str) -> list[ToolInfo]:
             ),
         )
     return tools
-
-
-def _drafted_from(info: ToolInfo) -> Tool:
-    return Tool(info.name, info.input_schema, info.output_schema, info.annotations or {}, info.description)
 
 
 DRAFTING_TOOLS = (

@@ -5,22 +5,17 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend  # pyright: ignore[reportUnknownVariableType]
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
-from ostler.model.errors import ArgumentError
+from ostler.model.errors import ArgumentError, DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import shorten
-from ostler.rules.text.patterns import PatternError, search
 
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+_NO_RULES = ("description", "default")
 _SHOWN = 60
 _MAX_DEPTH = 4
 _MAX_TEXT = 65_536
@@ -84,7 +79,7 @@ def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
     for _ in range(_MAX_DEPTH):  # a list written as text may hold numbers written as text
         try:
             misread = [error for error in _errors(spec, value) if error.validator == "type"]
-        except (Unresolvable, RecursionError, ArithmeticError):  # what cannot be checked is told by value_problems
+        except DefinitionError:  # what cannot be checked is told by value_problems
             return value
         changed = False
         for error in misread:
@@ -138,19 +133,17 @@ def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
         errors = [error for error in errors if error.validator == "type" or error.path not in mistyped]
         for error in sorted(errors, key=lambda error: [str(part) for part in error.path]):
             yield _problem(name, spec, error)
-    except Unresolvable as error:
-        yield f"argument '{name}': the class's schema refers to {error.ref!r}, which does not exist"
-    except (RecursionError, ArithmeticError) as error:
-        yield f"argument '{name}' cannot be checked ({type(error).__name__})"
+    except DefinitionError as error:
+        yield f"argument '{name}'{error}"
 
 
-def _errors(spec: ArgSpec, value: JsonValue) -> list[ValidationError]:
-    schema = {key: part for key, part in spec.json_schema().items() if key not in ("description", "default")}
-    validator = _validator_class()(schema, registry=Registry[Any]())
-    return cast("list[ValidationError]", list(validator.iter_errors(value)))  # pyright: ignore[reportUnknownMemberType]
+def _errors(spec: ArgSpec, value: JsonValue) -> "list[ValidationError]":
+    from ostler.rules.calls.bounded_schemas import schema_errors  # noqa: PLC0415 (jsonschema: not loaded at the start)
+
+    return schema_errors({key: part for key, part in spec.json_schema().items() if key not in _NO_RULES}, value)
 
 
-def _problem(name: str, spec: ArgSpec, error: ValidationError) -> str:
+def _problem(name: str, spec: ArgSpec, error: "ValidationError") -> str:
     label = name + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path)
     value: JsonValue = error.instance
     shown = "it" if spec.secret else _shown(value)
@@ -203,59 +196,3 @@ def _shown(value: JsonValue) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else str(value)
-
-
-def _bounded_pattern(_validator: Validator, pattern: str, value: object, _schema: object) -> Iterator[ValidationError]:
-    """The `pattern` keyword, with the time limit of every search."""
-    if not isinstance(value, str):
-        return
-    try:
-        if search(pattern, value) is None:
-            yield ValidationError(f"{value!r} does not match {pattern!r}")
-    except PatternError as error:
-        yield ValidationError(str(error), validator="pattern limit")
-
-
-def _bounded_pattern_properties(
-    validator: Validator, patterns: JsonMapping, value: object, _schema: object
-) -> Iterator[ValidationError]:
-    """The `patternProperties` keyword, with the time limit of every search."""
-    for name, part in cast("JsonMapping", value).items() if isinstance(value, Mapping) else ():
-        for pattern, schema in patterns.items():
-            if _is_found(pattern, name):
-                yield from _descend(validator, part, schema, path=name, schema_path=pattern)
-
-
-def _bounded_additional_properties(
-    validator: Validator, others: JsonValue, value: object, schema: JsonMapping
-) -> Iterator[ValidationError]:
-    """The `additionalProperties` keyword, with the time limit of every search."""
-    listed, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for name, part in cast("JsonMapping", value).items() if isinstance(value, Mapping) else ():
-        if name in listed or any(_is_found(pattern, name) for pattern in patterns):
-            continue
-        if isinstance(others, Mapping):
-            yield from _descend(validator, part, others, path=name)
-        elif others is False:
-            yield ValidationError(f"Additional properties are not allowed ({name!r} was unexpected)")
-
-
-def _is_found(pattern: str, text: str) -> bool:
-    try:
-        return search(pattern, text) is not None
-    except PatternError:
-        return False
-
-
-def _descend(validator: Validator, *args: Any, **keys: Any) -> Iterator[ValidationError]:
-    return cast("Any", validator).descend(*args, **keys)
-
-
-@lru_cache(maxsize=1)
-def _validator_class() -> type[Draft202012Validator]:
-    bounded = {
-        "pattern": _bounded_pattern,
-        "patternProperties": _bounded_pattern_properties,
-        "additionalProperties": _bounded_additional_properties,
-    }
-    return cast("type[Draft202012Validator]", extend(Draft202012Validator, bounded))

@@ -12,6 +12,7 @@ from ostler.model.manifest import NAME_PATTERN
 from ostler.model.servers import MASK
 from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of
 from ostler.rules.drafts.data_flow import Source, regex_for, scalars_in, uses, with_templates
+from ostler.rules.drafts.made_calls import MadeCall
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.text.manifest_text import flow, yaml_key
 
@@ -32,25 +33,6 @@ _RESERVED = frozenset(
 """Names that mean something else in templates."""
 
 _STATE_WORDS = ("running", "ready", "listening", "active", "connected", "healthy", "started")
-
-
-@dataclass(frozen=True, slots=True)
-class MadeCall:
-    """A tool call that was made, and its answer; secrets are masked.
-
-    Attributes:
-        tool: `server/tool`.
-        args: its arguments.
-        value: the one value of its answer.
-        text: its answer as text.
-        is_error: the tool said that it failed.
-    """
-
-    tool: str
-    args: JsonObject
-    value: JsonValue = None
-    text: str = ""
-    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

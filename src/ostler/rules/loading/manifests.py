@@ -14,7 +14,6 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
-from ostler.rules.checking.class_rules import check_class
 from ostler.rules.loading.class_graph import cycle_findings
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.muster.identity import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest
@@ -63,13 +62,16 @@ class LoadedClass:
         return self.origins is not None
 
 
-def load_manifests(text: str, file: str = "<text>", *, known: ToolNames | None = None) -> list[LoadedClass]:
+def load_manifests(
+    text: str, file: str = "<text>", *, known: ToolNames | None = None, checked: bool = False
+) -> list[LoadedClass]:
     """Return the classes in `text`, one or several YAML documents or a JSON object.
 
     Args:
         text: the manifests, of `ostler/v1` or of muster's `muster.giantswarm.io/v1alpha1`.
         file: the path that findings carry.
         known: the downstream servers and tools, by which muster's tool names are told apart.
+        checked: the very same text was loaded before without a finding, so it is not checked again.
 
     Raises:
         ManifestError: with the findings of all documents: syntax, unknown and missing keys, wrong types and
@@ -100,9 +102,9 @@ def load_manifests(text: str, file: str = "<text>", *, known: ToolNames | None =
         except ValidationError as error:
             findings += model_findings(document, error.errors(include_url=False), manifest_shape())
             continue
-        checked = check_class(service_class, document)
-        findings += [finding for finding in checked if finding.severity == "error"]
-        warnings = tuple(finding for finding in [*notes, *checked] if finding.severity != "error")
+        found = [] if checked else _check(service_class, document)
+        findings += [finding for finding in found if finding.severity == "error"]
+        warnings = tuple(finding for finding in [*notes, *found] if finding.severity != "error")
         line = document.locate(())[0]
         name = service_class.name
         if name in lines:
@@ -116,6 +118,13 @@ def load_manifests(text: str, file: str = "<text>", *, known: ToolNames | None =
     if findings:
         raise ManifestError(sorted(findings, key=lambda finding: (finding.line, finding.column)), what=file)
     return loaded
+
+
+def _check(service_class: ServiceClass, document: Document) -> list[Finding]:
+    """Return what is wrong with the parts of a class; templates, expressions and patterns are compiled for that."""
+    from ostler.rules.checking.class_rules import check_class  # noqa: PLC0415 (a quarter of a start: what is cached)
+
+    return list(check_class(service_class, document))
 
 
 def class_digest(service_class: ServiceClass) -> str:
