@@ -24,8 +24,10 @@ from ostler.faces.cli.app import build_app
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
+from ostler.model.errors import ManifestError
 from ostler.model.servers import ServerOptions
 from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.loading.projects import load_project
 from ostler.rules.loading.static_services import load_static_services
 
 ROOT = Path(__file__).parent.parent
@@ -109,6 +111,22 @@ def test_classes_load_without_a_warning(page: Path) -> None:
     for text in re.findall(r"<!-- class -->\n```yaml\n(.*?)```", text_of(page), re.DOTALL):
         for loaded in load_manifests(text, page.name):
             assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize("page", ["projects.md", "first-project.md"])
+def test_projects_load(page: str) -> None:
+    texts = re.findall(r"<!-- project -->\n```yaml\n(.*?)```", text_of(ROOT / "docs" / page), re.DOTALL)
+    assert texts
+    for text in texts:
+        assert load_project(text, page).order
+
+
+def test_the_class_of_the_tutorial_has_the_one_mistake_that_a_check_finds() -> None:
+    (text,) = blocks(ROOT / "docs" / "first-class.md", "yaml")
+    with pytest.raises(ManifestError, match=r"greeter.yaml:38:21: 'naem' is not known here"):
+        load_manifests(text, "greeter.yaml")
+    (loaded,) = load_manifests(text.replace("naem", "name"), "greeter.yaml")
+    assert loaded.warnings == ()
 
 
 def test_static_services_load() -> None:
