@@ -1,5 +1,6 @@
 """The pages say what the code does: examples load, names exist, and whatever exists is described."""
 
+import ast
 import json
 import re
 import runpy
@@ -249,6 +250,27 @@ def test_shipped_classes_are_listed_with_their_arguments() -> None:
         for loaded in load_manifests(path.read_text(encoding="utf-8"), path.name)
     }
     assert listed == shipped
+
+
+# -- messages that are quoted -------------------------------------------------------------------------------
+
+
+def texts_of_the_source() -> str:
+    """Return all texts in the source but docstrings, a line each; those of f-strings are cut where a value goes."""
+    nodes = [
+        node for path in (ROOT / "src").rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def test_every_message_that_troubleshooting_explains_still_stands_in_the_source() -> None:
+    headings = re.findall(r"^### `(.+)`$", text_of(ROOT / "docs" / "troubleshooting.md"), re.MULTILINE)
+    source = texts_of_the_source()
+    parts = [part.strip() for heading in headings for part in heading.split("…") if part.strip()]
+    assert len(headings) > 20
+    assert [part for part in parts if part not in source] == []
 
 
 # -- what exists is described ------------------------------------------------------------------------------
