@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
+from pydantic.alias_generators import to_camel
 from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
 from tests.support.world import Fail, World, manifest
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.server import listed_tools
+from ostler.engine.services.views import CreateRequest, OperationRequest
 from ostler.faces.application import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import NAMES, TOOLS, tools_of
+from ostler.model.records import ServiceTraits
 from ostler.model.states import HealthStatus, ServiceState
 
 BLANKS: tuple[Any, ...] = (None, "", [], {})
@@ -286,3 +290,20 @@ async def test_lists_that_never_change_may_be_kept() -> None:
         for fixed in (await client.list_tools(), await client.list_prompts(), await client.list_resource_templates()):
             assert fixed.ttl_ms == 3_600_000
         assert (await client.list_resources()).ttl_ms == 0
+
+
+_OPERATIONS = {"service_start", "service_stop", "service_restart", "service_delete"}
+
+
+@pytest.mark.parametrize(("form", "tools"), [(CreateRequest, {"service_create"}), (OperationRequest, _OPERATIONS)])
+def test_every_argument_of_a_request_is_a_field_that_the_manager_takes(form: type[Any], tools: set[str]) -> None:
+    taken = {item.name for item in fields(form)} | {"name", "wait", "outputs"}
+    found = {tool.name: set(tool.args.model_fields) - taken for tool in TOOLS if tool.name in tools}
+    assert found == {name: set() for name in tools}
+
+
+@pytest.mark.parametrize("trait", [item.name for item in fields(ServiceTraits)])
+def test_what_a_create_says_about_a_service_is_an_argument_and_is_shown(trait: str) -> None:
+    tools = {tool.name: tool for tool in TOOLS}
+    assert trait in tools["service_create"].args.model_fields
+    assert to_camel(trait) in tools["service_get"].output["properties"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import anyio
 
@@ -17,11 +17,18 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import ANSWER_GRACE
 from ostler.engine.instances.runtime import new_id
 from ostler.engine.keepers.health import CONCURRENCY
-from ostler.engine.protocols import Clock, Progress, Store, ToolCaller, ToolDirectory
-from ostler.engine.requests.idempotency import Asked
+from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import HealthChecker, Service
-from ostler.engine.services.views import CreateRequest, OperationResult, ServiceFilter, ServiceView, Waiting
+from ostler.engine.services.views import (
+    CreateRequest,
+    OperationRequest,
+    OperationResult,
+    ServiceFilter,
+    ServiceView,
+    Waiting,
+    WaitingOptions,
+)
 from ostler.model.errors import ClassUnavailableError, OperationError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
@@ -253,18 +260,15 @@ class ServiceManager:
         """
         return self._parts.creator.difference(request)
 
-    async def create(
-        self,
-        request: CreateRequest,
-        *,
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
-    ) -> OperationResult:
+    async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
         """Create an instance and, unless told otherwise, start it.
 
         The service is visible from the moment that its record is durable. When its start fails while the caller
         waits, it is removed again once its cleanup succeeded; otherwise it stays, failed, with what is left named.
+
+        Args:
+            request: what to create.
+            waiting: how to wait for its start, as the fields of `Waiting`.
 
         Raises:
             NotFoundError, ArgumentError, ClassUnavailableError: nothing was created.
@@ -276,9 +280,29 @@ class ServiceManager:
         if request.plan_id:
             request = self.plans.accept(request)
         self._parts.factory.check_request(request)
-        return await self._parts.requests.create(request, Waiting(wait, timeout, progress))
+        return await self._parts.requests.create(request, Waiting(**waiting))
 
     # -- operations ----------------------------------------------------------------------------------------
+
+    async def operate(self, name: str, asked: OperationRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
+        """Carry out what is asked of the service `name`.
+
+        A start says so when the service is already running. A stop follows the plan that the start pinned; it cancels
+        a start under way and cleans up after it. A delete stops the service and forgets it. The answer to an
+        idempotency key stays when the service is gone.
+
+        Args:
+            name: which.
+            asked: what to do.
+            waiting: how to wait for the end, as the fields of `Waiting`.
+
+        Raises:
+            NotFoundError: there is no such service.
+            ConflictError: the idempotency key was used for this service with other arguments.
+            OstlerError: it failed, of the service itself or of a dependent, or a later request took its place.
+        """
+        self._refuse_when_leaving()
+        return await self._parts.requests.operate(name, asked, Waiting(**waiting))
 
     async def start_service(
         self,
@@ -286,29 +310,10 @@ class ServiceManager:
         *,
         adopt: JsonObject | None = None,
         idempotency_key: str = "",
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
+        **waiting: Unpack[WaitingOptions],
     ) -> OperationResult:
-        """Start the service `name`; says so when it is already running.
-
-        Args:
-            name: which.
-            adopt: it is known to run: take it for running without starting it, with these outputs of its start tool
-                (those that the journal or its `find` tool knows can be left out).
-            idempotency_key: the same key with the same arguments gives the earlier answer, and nothing is done.
-            wait: wait for the end.
-            timeout: seconds to wait at most.
-            progress: told how far it is.
-
-        Raises:
-            NotFoundError: there is no such service.
-            ConflictError: the idempotency key was used for this service with other arguments.
-            OstlerError: the start failed, or a later request took its place.
-        """
-        self._refuse_when_leaving()
-        asked = Asked(OperationKind.START, idempotency_key, adopt=adopt)
-        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
+        """Start the service `name`; see `OperationRequest` and `operate`."""
+        return await self.operate(name, OperationRequest(OperationKind.START, idempotency_key, adopt=adopt), **waiting)
 
     async def stop_service(
         self,
@@ -316,41 +321,17 @@ class ServiceManager:
         *,
         dependents: bool = False,
         idempotency_key: str = "",
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
+        **waiting: Unpack[WaitingOptions],
     ) -> OperationResult:
-        """Stop the service `name` by its pinned plan; a start under way is cancelled and cleaned up.
-
-        Args:
-            name: which.
-            dependents: stop first what depends on it, directly or not; else that runs on, and the message names it.
-            idempotency_key: as for `start_service`.
-            wait: wait for the end.
-            timeout: seconds to wait at most.
-            progress: told how far it is.
-
-        Raises:
-            NotFoundError: there is no such service.
-            OstlerError: the stop failed, of the service itself or of a dependent.
-        """
-        self._refuse_when_leaving()
-        asked = Asked(OperationKind.STOP, idempotency_key, dependents=dependents)
-        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
+        """Stop the service `name`; see `OperationRequest` and `operate`."""
+        asked = OperationRequest(OperationKind.STOP, idempotency_key, dependents=dependents)
+        return await self.operate(name, asked, **waiting)
 
     async def restart_service(
-        self,
-        name: str,
-        *,
-        idempotency_key: str = "",
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
+        self, name: str, *, idempotency_key: str = "", **waiting: Unpack[WaitingOptions]
     ) -> OperationResult:
-        """Restart the service `name`; the arguments are those of `start_service`."""
-        self._refuse_when_leaving()
-        asked = Asked(OperationKind.RESTART, idempotency_key)
-        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
+        """Restart the service `name`; see `OperationRequest` and `operate`."""
+        return await self.operate(name, OperationRequest(OperationKind.RESTART, idempotency_key), **waiting)
 
     async def delete(
         self,
@@ -359,28 +340,11 @@ class ServiceManager:
         force: bool = False,
         abandon: bool = False,
         idempotency_key: str = "",
-        wait: bool = True,
-        timeout: float | None = None,
-        progress: Progress | None = None,
+        **waiting: Unpack[WaitingOptions],
     ) -> OperationResult:
-        """Stop and forget the service `name`.
-
-        Args:
-            name: which.
-            force: forget it even when its stop tool fails.
-            abandon: forget it without calling its stop tool.
-            idempotency_key: as for `start_service`; the answer stays when the service is gone.
-            wait: wait for the end.
-            timeout: seconds to wait at most.
-            progress: told how far it is.
-
-        Raises:
-            NotFoundError: there is no such service.
-            OstlerError: stopping failed; the service is kept.
-        """
-        self._refuse_when_leaving()
-        asked = Asked(OperationKind.DELETE, idempotency_key, force=force, abandon=abandon)
-        return await self._parts.requests.operate(name, asked, Waiting(wait, timeout, progress))
+        """Stop and forget the service `name`; see `OperationRequest` and `operate`."""
+        asked = OperationRequest(OperationKind.DELETE, idempotency_key, force=force, abandon=abandon)
+        return await self.operate(name, asked, **waiting)
 
     async def check_health(self, name: str) -> ServiceView:
         """Check the health of the service `name` now and return its snapshot.

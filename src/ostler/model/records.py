@@ -1,7 +1,8 @@
 """What is kept on disk: service records, operations and their tool calls, as frozen values with a JSON form."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.moments import Moment
@@ -84,8 +85,47 @@ class PlannedCall:
     """`{"items": path, "match": {path: value}}` of a call that looks for many services at once; never pinned."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceTraits:
+    """What a create says about the new service and its record and its views repeat. A field added here is in all.
+
+    Attributes:
+        persist: keep it when the server ends; otherwise it is stopped and forgotten.
+        auto_start: start it again with the server.
+        lease: seconds after which it is stopped unless the lease is renewed; None without one.
+        labels: names and values of its user.
+        owner: whose it is.
+        purpose: what it is for.
+    """
+
+    persist: bool = True
+    auto_start: bool = False
+    lease: float | None = None
+    labels: JsonObject = field(default_factory=dict[str, JsonValue])
+    owner: str = ""
+    purpose: str = ""
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """These fields alone, by their names, as keyword arguments for another of the classes that have them."""
+        return {item.name: getattr(self, item.name) for item in fields(ServiceTraits)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteMode:
+    """What a delete does about a stop.
+
+    Attributes:
+        force: it goes on when its stop fails.
+        abandon: it stops nothing.
+    """
+
+    force: bool = False
+    abandon: bool = False
+
+
 @dataclass(frozen=True, slots=True)
-class ServiceRecord:
+class ServiceRecord(ServiceTraits):
     """Everything durable about one service instance. Immutable: a change is a new record with a higher revision."""
 
     id: str
@@ -99,11 +139,6 @@ class ServiceRecord:
     desired: DesiredState
     state: ServiceState
     revision: int = 0
-    persist: bool = True
-    auto_start: bool = False
-    labels: JsonObject = field(default_factory=dict[str, JsonValue])
-    owner: str = ""
-    purpose: str = ""
     start_key: str = ""
     """Idempotency key of the last start; a start that was cut off is done again under the same key."""
     dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
@@ -118,7 +153,6 @@ class ServiceRecord:
     error: JsonObject | None = None
     """`{"code", "message", "reason", "at"}` of the last failure."""
     lease_expires_at: Moment | None = None
-    lease: float | None = None
     idempotency_key: str = ""
     request_digest: str = ""
     starts: int = 0
@@ -158,7 +192,7 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class OperationRecord:
+class OperationRecord(DeleteMode):
     """One start, stop, restart, delete or verify of one service.
 
     It is written together with its service's record, which holds the manifest and the stop plan that go with it.
@@ -166,8 +200,6 @@ class OperationRecord:
     Attributes:
         class_digest: the version of the class that its calls were rendered from.
         idempotency_key: the same for an operation that is done again after a crash.
-        force: a delete that goes on when its stop fails.
-        abandon: a delete that does not stop anything.
         requests: the idempotency keys of the requests that it answers, each with the digest of what was asked for.
         class_name: the service's class, for an answer after the service is gone.
         message: one sentence about how it went.
@@ -187,8 +219,6 @@ class OperationRecord:
     calls: tuple[CallRecord, ...] = ()
     class_digest: str = ""
     idempotency_key: str = ""
-    force: bool = False
-    abandon: bool = False
     requests: JsonObject = field(default_factory=dict[str, JsonValue])
     class_name: str = ""
     message: str = ""

@@ -1,8 +1,9 @@
 """A service instance at one moment, masked, for lists, status and resources."""
 
+from dataclasses import replace
+
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.services.service import error_text
 from ostler.engine.services.views import ServiceView
 from ostler.model.json import JsonObject
 from ostler.model.servers import MASK
@@ -10,50 +11,34 @@ from ostler.model.states import ServiceState
 from ostler.rules.secrets.record_secrets import secret_output_names
 
 
-def view_of(instance: InstanceState, operation: Operation | None) -> ServiceView:
-    """Return a snapshot of `instance`, which has `operation` under way."""
+def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | None) -> ServiceView:
+    """Return what `plain`, a snapshot of any service, lacks of `instance`, which has `operation` under way."""
     status, record, vitals = instance.status, instance.record, instance.vitals
     stored: JsonObject = (instance.stored_error() or {}) if status.error is None else {}
-    return ServiceView(
+    return replace(
+        plain,
         id=record.id,
-        name=record.name,
-        service_type=instance.service_type,
         class_name=record.class_name,
         class_digest=record.class_digest,
-        state=status.state,
-        health=status.health,
-        reachability=status.reachability,
         desired=record.desired,
-        state_since=status.since,
-        created_at=record.created_at,
-        updated_at=instance.updated_at,
-        error=error_text(status.error) or stored.get("message"),
-        error_at=status.error_at,
+        error=plain.error or stored.get("message"),
         reason=status.reason or str(stored.get("reason") or "") or _lease_reason(instance),
-        labels=record.labels,
-        owner=record.owner,
-        purpose=record.purpose,
-        persist=record.persist,
-        auto_start=record.auto_start,
         args=_masked_args(instance),
         outputs=_masked_outputs(instance),
         outputs_at=record.outputs_at,
-        service_data=instance.service_data(),
-        dependencies=instance.dependencies,
         dependency_problems=tuple(vitals.dependency_problems[name] for name in sorted(vitals.dependency_problems)),
         checked_at=vitals.checked_at,
         next_check_at=vitals.next_check_at,
         next_retry_at=vitals.next_retry_at,
-        reachability_at=status.reachability_at,
         evidence=vitals.evidence,
         health_failures=vitals.failures,
         health_successes=vitals.successes,
         health_checks=instance.checks_health,
-        lease=record.lease,
         lease_expires_at=record.lease_expires_at,
         restarts=record.restarts,
         starts=record.starts,
         operation=operation.view() if operation is not None else None,
+        **record.traits,
     )
 
 

@@ -20,10 +20,9 @@ from ostler.engine.instances.state import InstanceState, Surroundings
 from ostler.engine.instances.stopping import delete, stop
 from ostler.engine.instances.verification import verify
 from ostler.engine.services.service import ServiceStatus, error_text
-from ostler.engine.services.views import ServiceView
+from ostler.engine.services.views import OperationRequest, ServiceView
 from ostler.model.errors import ConflictError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
-from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import HealthStatus, ServiceState, Transition
@@ -82,58 +81,44 @@ class ServiceInstance(InstanceState):
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
-        return view_of(self, self.operation)
+        return view_of(super().view(), self, self.operation)
 
     # -- requests ------------------------------------------------------------------------------------------
 
-    def request(
-        self,
-        kind: OperationKind,
-        *,
-        reason: str = "",
-        force: bool = False,
-        abandon: bool = False,
-        resumes: bool = False,
-        adopt: JsonObject | None = None,
-    ) -> Operation:
+    def request(self, kind: OperationKind, *, reason: str = "") -> Operation:
+        """Ask for an operation of this kind and no more; as `submit`."""
+        return self.submit(OperationRequest(kind), reason=reason)
+
+    def submit(self, asked: OperationRequest, *, reason: str = "", resumes: bool = False) -> Operation:
         """Ask for an operation and return it at once; equal requests share one.
 
         Args:
-            kind: what to do.
+            asked: what to do.
             reason: why, for people.
-            force: a delete goes on when its stop fails.
-            abandon: a delete stops nothing.
             resumes: finish what an earlier run was cut off in.
-            adopt: a start takes the service for running, with these outputs of its start tool.
 
         Raises:
             ConflictError: the service is being deleted.
         """
+        kind = asked.kind
         current, pending = self._current, self._pending
         if self.vitals.removed or (current is not None and current.kind is OperationKind.DELETE):
-            if current is not None and kind is OperationKind.DELETE and not (force or abandon):
+            if current is not None and kind is OperationKind.DELETE and asked.is_plain:
                 return current
             if kind is not OperationKind.DELETE or self.vitals.removed:
                 raise ConflictError(f"service {self.name!r} is being deleted", service=self.name)
         latest = pending or current
-        is_special = force or abandon or adopt is not None
-        if latest is not None and latest.kind is kind and not latest.is_cancelled and not is_special:
-            return latest
-        if (
-            latest is not None
-            and kind is OperationKind.START
-            and adopt is None
-            and latest.kind is OperationKind.RESTART
-            and not latest.is_cancelled
-        ):
-            return latest
-        operation = self._operation(kind, reason, force=force, abandon=abandon, resumes=resumes, adopt=adopt)
+        if latest is not None and asked.is_plain and not latest.is_cancelled:
+            is_started = kind is OperationKind.START and latest.kind is OperationKind.RESTART
+            if latest.kind is kind or is_started:
+                return latest
+        operation = self._operation(asked, reason, resumes=resumes)
         self.carry_out(operation)
         return operation
 
     def first_start(self) -> Operation:
         """Return the start that follows the creation, to be made durable together with the new record."""
-        return self._operation(OperationKind.START, "created")
+        return self._operation(OperationRequest(OperationKind.START), "created")
 
     def carry_out(self, operation: Operation) -> None:
         """Put `operation` next; it takes the place of one that has not begun, and a stop cancels a start."""
@@ -145,31 +130,19 @@ class ServiceInstance(InstanceState):
             current.cancel(f"a {operation.kind.value} was requested")
         self._ensure_controlled()
 
-    def _operation(
-        self,
-        kind: OperationKind,
-        reason: str,
-        *,
-        force: bool = False,
-        abandon: bool = False,
-        resumes: bool = False,
-        adopt: JsonObject | None = None,
-    ) -> Operation:
+    def _operation(self, asked: OperationRequest, reason: str, *, resumes: bool = False) -> Operation:
         operation = Operation(
-            kind,
+            asked,
             operation_id=self.runtime.make_id(),
             service_id=self.id,
             service_name=self.name,
             now=self._clock.now(),
             reason=reason,
-            force=force,
-            abandon=abandon,
             class_digest=self.record.class_digest,
             class_name=self.record.class_name,
             resumes=resumes,
-            adopt=adopt,
         )
-        if (old := self.journal.interrupted) is not None and old.kind is kind:  # it ends what those were promised
+        if (old := self.journal.interrupted) is not None and old.kind is asked.kind:  # it ends what those were promised
             operation.add_requests(old.requests)
         return operation
 
@@ -360,8 +333,8 @@ class ServiceInstance(InstanceState):
 
     async def _run(self, operation: Operation) -> None:
         match operation.kind:
-            case OperationKind.START if operation.adopt is not None:
-                await adopt(self, operation, operation.adopt)
+            case OperationKind.START if operation.asked.adopt is not None:
+                await adopt(self, operation, operation.asked.adopt)
             case OperationKind.START | OperationKind.RESTART if (old := self.interrupted_start) is not None:
                 await resume(self, operation, old)
             case OperationKind.START:
@@ -389,7 +362,7 @@ class ServiceInstance(InstanceState):
         if old.state is not new.state:
             if new.state.is_up:
                 self.set_vitals(calls_before=self.runtime.batches.begun)
-            data: JsonObject = {"from": old.state.value, "to": new.state.value}
+            data = {"from": old.state.value, "to": new.state.value}
             if new.reason:
                 data["reason"] = new.reason
             message = f"{old.state.value} -> {new.state.value}"

@@ -7,10 +7,10 @@ from datetime import datetime
 import anyio
 
 from ostler.engine.protocols import Progress
-from ostler.engine.services.views import OperationView
+from ostler.engine.services.views import OperationRequest, OperationView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationOutcome, OperationRecord
+from ostler.model.records import CallOutcome, CallRecord, OperationOutcome, OperationRecord
 
 ANSWER_GRACE = 5.0
 """Seconds that a cancelled start still waits for the answer of a start call under way.
@@ -23,12 +23,12 @@ class Operation:
     """A start, stop, restart, delete or verification of one service.
 
     Attributes:
+        asked: what it was asked for.
         kind: what it does.
         record: the journal's view of it; replaced, never changed.
         step: the lifecycle step that it is at, for people.
         last_miss: why the last ready check did not pass.
         resumes: finishes what an earlier run of the server was cut off in.
-        adopt: take the service for running, with these outputs of its start tool; None: start it.
         done_steps: steps of the operation that it resumes which need not be done again.
         submitted: it was given to the store, so that its end has to be told as well.
         committed: the store has it.
@@ -40,38 +40,35 @@ class Operation:
 
     def __init__(
         self,
-        kind: OperationKind,
+        asked: OperationRequest,
         *,
         operation_id: str,
         service_id: str,
         service_name: str,
         now: datetime,
         reason: str = "",
-        force: bool = False,
-        abandon: bool = False,
         class_digest: str = "",
         class_name: str = "",
         resumes: bool = False,
-        adopt: JsonObject | None = None,
     ) -> None:
-        self.kind = kind
+        self.asked = asked
+        self.kind = asked.kind
         self.record = OperationRecord(
             operation_id,
             service_id,
             service_name,
-            kind,
+            asked.kind,
             now,
             reason,
             class_digest=class_digest,
             idempotency_key=operation_id,
-            force=force,
-            abandon=abandon,
+            force=asked.force,
+            abandon=asked.abandon,
             class_name=class_name,
         )
         self.step = ""
         self.last_miss = ""
         self.resumes = resumes
-        self.adopt = adopt
         self.done_steps: frozenset[str] = frozenset()
         self.took_over_start = False
         self.changed = True
@@ -97,16 +94,6 @@ class Operation:
     def reason(self) -> str:
         """Why it was begun."""
         return self.record.reason
-
-    @property
-    def force(self) -> bool:
-        """Whether a delete goes on when its stop fails."""
-        return self.record.force
-
-    @property
-    def abandon(self) -> bool:
-        """Whether a delete stops nothing."""
-        return self.record.abandon
 
     @property
     def is_done(self) -> bool:

@@ -54,7 +54,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     service.set_record(desired=DesiredState.STOPPED)
     leftover = service.record.has_leftover
     note = ""
-    if operation.abandon:
+    if operation.asked.abandon:
         if leftover:
             tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
             note = f" without stopping it: what it started may still be there ({tool} was not called)"
@@ -63,7 +63,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
         try:
             await take_down(service, operation)
         except OstlerError as error:
-            if not operation.force:
+            if not operation.asked.force:
                 raise
             note = f" although stopping it failed: {error.summary}"
             service.note(f"deleted by force{note}")

@@ -12,6 +12,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import NOT_VERIFIABLE
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
+from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
@@ -176,8 +177,10 @@ class Recovery:
             return instance.request(OperationKind.VERIFY, reason="restored")
         if self._waits_for_driver(instance, old.kind):
             return instance.request(OperationKind.VERIFY, reason="restored")
-        return instance.request(
-            old.kind, reason="resumed after a crash", force=old.force, abandon=old.abandon, resumes=True
+        return instance.submit(
+            OperationRequest(old.kind, force=old.force, abandon=old.abandon),
+            reason="resumed after a crash",
+            resumes=True,
         )
 
     def _waits_for_driver(self, instance: ServiceInstance, kind: OperationKind) -> bool:

@@ -14,10 +14,10 @@ from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import PutOperation
 from ostler.engine.requests.creator import Creator
-from ostler.engine.requests.idempotency import Asked, Replays
+from ostler.engine.requests.idempotency import Replays
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest, OperationResult, Waiting
+from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, Waiting
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
@@ -66,15 +66,15 @@ class Requests:
         message = f"service {instance.name} already exists with the same arguments"
         if not request.start or instance.state.is_up:
             return OperationResult(instance.view(), message, changed=False)
-        result = await self.carry_out(instance, Asked(OperationKind.START), waiting)
+        result = await self.carry_out(instance, OperationRequest(OperationKind.START), waiting)
         return replace(result, message=f"{message}; {result.message}")
 
-    async def operate(self, name: str, asked: Asked, waiting: Waiting) -> OperationResult:
+    async def operate(self, name: str, asked: OperationRequest, waiting: Waiting) -> OperationResult:
         """Carry out what is asked of the service `name`, whatever sort of service it is.
 
         An idempotency key that was used before gives the earlier answer, and nothing is done.
         """
-        if asked.key:
+        if asked.idempotency_key:
             return await self._operate_once(name, asked, waiting)
         service = self._registry.get(name)
         if not isinstance(service, ServiceInstance):
@@ -83,8 +83,8 @@ class Requests:
             await self.stop_dependents(name, waiting.timeout)
         return await self.carry_out(service, asked, waiting)
 
-    async def _operate_once(self, name: str, asked: Asked, waiting: Waiting) -> OperationResult:
-        async with self._replays.turn(name, asked.key):
+    async def _operate_once(self, name: str, asked: OperationRequest, waiting: Waiting) -> OperationResult:
+        async with self._replays.turn(name, asked.idempotency_key):
             found = await self._replays.find(name, asked)
             if isinstance(found, OperationRecord):
                 return self._replays.answer(found)
@@ -102,7 +102,9 @@ class Requests:
                 found = await self._accept(instance, asked, is_durable=True)
         return await self._follow(instance, found, waiting)
 
-    async def _operate_static(self, service: Service, asked: Asked, timeout: float | None) -> OperationResult:
+    async def _operate_static(
+        self, service: Service, asked: OperationRequest, timeout: float | None
+    ) -> OperationResult:
         kind, name = asked.kind, service.name
         if asked.adopt is not None:
             raise OperationError(f"service {name!r} cannot be adopted: it is a configured {service.service_type}")
@@ -135,27 +137,25 @@ class Requests:
     async def carry_out(
         self,
         instance: ServiceInstance,
-        asked: Asked,
+        asked: OperationRequest,
         waiting: Waiting,
     ) -> OperationResult:
         """Carry out what a person asked of an instance."""
         operation = await self._accept(instance, asked, is_durable=not waiting.wait)
         return await self._follow(instance, operation, waiting)
 
-    async def _accept(self, instance: ServiceInstance, asked: Asked, *, is_durable: bool) -> Operation:
+    async def _accept(self, instance: ServiceInstance, asked: OperationRequest, *, is_durable: bool) -> Operation:
         """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
         self._restarts.forget(instance)
         if asked.kind in (OperationKind.START, OperationKind.RESTART):
             self._leases.begin_anew(instance)
-        operation = instance.request(
-            asked.kind, reason="requested", force=asked.force, abandon=asked.abandon, adopt=asked.adopt
-        )
-        if asked.key:
-            operation.add_requests({asked.key: asked.digest})
+        operation = instance.submit(asked, reason="requested")
+        if asked.idempotency_key:
+            operation.add_requests({asked.idempotency_key: asked.digest})
         if operation.record.finished_at is not None:  # it joined one whose end is just being recorded
-            if asked.key:
+            if asked.idempotency_key:
                 await self._runtime.store.commit([PutOperation(operation.record)])
-        elif is_durable and (asked.key or not operation.committed):
+        elif is_durable and (asked.idempotency_key or not operation.committed):
             await instance.commit(operation)
         return operation
 

@@ -1,10 +1,8 @@
 """Idempotency keys: what was asked for under a key, what answered it, and that answer told again."""
 
-import hashlib
-import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 
 import anyio
 
@@ -12,38 +10,11 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import OperationResult, ServiceView
+from ostler.engine.services.service import BaseService
+from ostler.engine.services.views import OperationRequest, OperationResult, ServiceView
 from ostler.model.errors import ConflictError, OperationError, OstlerError
-from ostler.model.json import JsonObject
-from ostler.model.records import OperationKind, OperationRecord
-from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request asks of a service; how long its caller waits is not part of it.
-
-    Attributes:
-        kind: what to do.
-        key: the idempotency key, empty without one.
-        adopt: a start takes the service for running, with these outputs of its start tool.
-        dependents: a stop first stops what depends on the service.
-        force: a delete goes on when its stop fails.
-        abandon: a delete stops nothing.
-    """
-
-    kind: OperationKind
-    key: str = ""
-    adopt: JsonObject | None = None
-    dependents: bool = False
-    force: bool = False
-    abandon: bool = False
-
-    @property
-    def digest(self) -> str:
-        """What two equal requests share."""
-        facts = [self.kind.value, self.adopt, self.dependents, self.force, self.abandon]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+from ostler.model.records import OperationRecord
+from ostler.model.states import ServiceState
 
 
 class Replays:
@@ -65,7 +36,7 @@ class Replays:
             if not lock.locked():
                 self._turns.pop((name, key), None)
 
-    async def find(self, name: str, asked: Asked) -> Operation | OperationRecord | None:
+    async def find(self, name: str, asked: OperationRequest) -> Operation | OperationRecord | None:
         """Return the operation under way, or the one that has ended, that answers the key; None when it is new.
 
         Raises:
@@ -73,15 +44,15 @@ class Replays:
             StoreError: the records cannot be read.
         """
         service = self._registry.find(name)
-        found = service.answering(asked.key) if isinstance(service, ServiceInstance) else None
+        found = service.answering(asked.idempotency_key) if isinstance(service, ServiceInstance) else None
         if found is None:
-            found = await self._runtime.store.find_request(name, asked.key)
+            found = await self._runtime.store.find_request(name, asked.idempotency_key)
         if found is None:
             return None
         record = found.record if isinstance(found, Operation) else found
-        if record.requests[asked.key] != asked.digest:
+        if record.requests[asked.idempotency_key] != asked.digest:
             raise ConflictError(
-                f"idempotency key {asked.key!r} was used for service {name!r} with other arguments "
+                f"idempotency key {asked.idempotency_key!r} was used for service {name!r} with other arguments "
                 f"({record.kind.value} at {record.started_at.isoformat(timespec='seconds')})",
                 service=name,
                 next_actions=("use a new key for a new request",),
@@ -115,17 +86,13 @@ def _errors(base: type[OstlerError] = OstlerError) -> Iterator[type[OstlerError]
 def _gone(record: OperationRecord) -> ServiceView:
     """Return what is still known of a deleted service."""
     ended = record.finished_at or record.started_at
-    return ServiceView(
+    gone = BaseService(record.service_name, record.class_name, state=ServiceState.STOPPED)
+    return replace(
+        gone.view(),
         id=record.service_id,
-        name=record.service_name,
-        service_type=record.class_name,
         class_name=record.class_name,
-        state=ServiceState.STOPPED,
-        health=HealthStatus.UNKNOWN,
-        reachability=Reachability.UNKNOWN,
-        desired=DesiredState.STOPPED,
+        class_digest=record.class_digest,
         state_since=ended,
         created_at=ended,
         updated_at=ended,
-        class_digest=record.class_digest,
     )

@@ -121,6 +121,7 @@ class InstanceFactory:
     ) -> ServiceInstance:
         """Return a new instance with its first record; it is neither stored nor registered yet."""
         now = self._runtime.clock.now()
+        traits: JsonObject = {**request.traits, "labels": {**request.labels, **_own_labels(request)}}
         record = ServiceRecord(
             id=self._runtime.make_id(),
             name=name,
@@ -132,15 +133,10 @@ class InstanceFactory:
             updated_at=now,
             desired=DesiredState.RUNNING if request.start else DesiredState.STOPPED,
             state=ServiceState.STOPPED,
-            persist=request.persist,
-            auto_start=request.auto_start,
-            labels={**request.labels, **_own_labels(request)},
-            owner=request.owner,
-            purpose=request.purpose,
-            lease=request.lease,
             lease_expires_at=now + timedelta(seconds=request.lease) if request.lease is not None else None,
             idempotency_key=request.idempotency_key,
             request_digest=digest,
+            **traits,
         )
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 

@@ -1,14 +1,17 @@
 """What the engine shows and takes: immutable snapshots and requests, the same for tools, resources, CLI and library."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import Overrides
-from ostler.model.records import OperationKind
+from ostler.model.records import DeleteMode, OperationKind, ServiceTraits
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
 
@@ -24,14 +27,13 @@ class OperationView:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceView:
+class ServiceView(ServiceTraits):
     """One service at one moment. `args` and `outputs` are masked; `ServiceManager.reveal` has the secrets.
 
     Attributes:
         error: the last failure in words, kept until the next success; None when there is none.
         reason: a short code for why the state is what it is (`crash-loop`, `dependency`, `lease-expired` …).
         dependency_problems: what is wrong with services that this one runs without, in words.
-        lease: the length of the lease in seconds; None without one.
         outputs_at: when the outputs were taken from the start (or restart) tool's answer.
         checked_at: when health was last checked (answered or not).
         evidence: what the last health check saw, in words.
@@ -54,11 +56,6 @@ class ServiceView:
     error_at: datetime | None = None
     reason: str = ""
     class_digest: str = ""
-    labels: JsonObject = field(default_factory=dict[str, JsonValue])
-    owner: str = ""
-    purpose: str = ""
-    persist: bool = False
-    auto_start: bool = False
     args: JsonObject = field(default_factory=dict[str, JsonValue])
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     outputs_at: datetime | None = None
@@ -73,7 +70,6 @@ class ServiceView:
     health_failures: int = 0
     health_successes: int = 0
     health_checks: bool = False
-    lease: float | None = None
     lease_expires_at: datetime | None = None
     restarts: int = 0
     starts: int = 0
@@ -114,8 +110,8 @@ class ProjectRef:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateRequest:
-    """What to create. `lease` is in seconds; an empty name asks for the class's `defaultName` or a generated one.
+class CreateRequest(ServiceTraits):
+    """What to create. An empty name asks for the class's `defaultName` or a generated one.
 
     A `plan_id` is that of a plan of the same request: nothing is done when what it depends on has changed since.
     """
@@ -123,13 +119,7 @@ class CreateRequest:
     class_name: str
     name: str = ""
     args: JsonObject = field(default_factory=dict[str, JsonValue])
-    persist: bool = True
-    auto_start: bool = False
     start: bool = True
-    lease: float | None = None
-    labels: JsonObject = field(default_factory=dict[str, JsonValue])
-    owner: str = ""
-    purpose: str = ""
     idempotency_key: str = ""
     plan_id: str = ""
     overrides: Overrides | None = None
@@ -138,6 +128,36 @@ class CreateRequest:
     """The project that it belongs to."""
     managed: bool = False
     """Made from the project's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRequest(DeleteMode):
+    """What is asked of a service; how long its caller waits is not part of it.
+
+    Attributes:
+        kind: what to do.
+        idempotency_key: the same key with an equal request gives the earlier answer, and nothing is done.
+        adopt: a start takes the service for running, with these outputs of its start tool (those that the journal or
+            its `find` tool knows can be left out); None starts it.
+        dependents: a stop first stops what depends on the service, directly or not; else that runs on, and the
+            message names it.
+    """
+
+    kind: OperationKind
+    idempotency_key: str = ""
+    adopt: JsonObject | None = None
+    dependents: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it asks for no more than its kind, so that one of that kind under way answers it."""
+        return not (self.force or self.abandon) and self.adopt is None
+
+    @property
+    def digest(self) -> str:
+        """What two equal requests share."""
+        facts = [self.kind.value, self.adopt, self.dependents, self.force, self.abandon]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +173,14 @@ class Waiting:
     wait: bool = True
     timeout: float | None = None
     progress: Progress | None = None
+
+
+class WaitingOptions(TypedDict, total=False):
+    """The fields of `Waiting` as keyword arguments."""
+
+    wait: bool
+    timeout: float | None
+    progress: Progress | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypeVar
 from ostler.adapters.serving.arguments import Args
 from ostler.adapters.serving.table import ToolDefinition
 from ostler.engine.protocols import Clock, Progress
+from ostler.engine.services.views import WaitingOptions
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.surface import ApplicationLike
 
@@ -36,6 +37,10 @@ class Call:
     client: str
     log: CallLog
     tools: frozenset[str]
+
+    def waiting(self, wait: bool) -> WaitingOptions:
+        """Return how an operation is waited for in this call, if the caller wants to wait at all."""
+        return {"wait": wait, "timeout": MAX_OPERATION_WAIT, "progress": self.progress}
 
     def now(self) -> datetime:
         """Return the current time, UTC."""

@@ -1,7 +1,7 @@
 """Tools that change services: create, start, stop, restart, delete, renew."""
 
 from dataclasses import fields, replace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -9,13 +9,14 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, JsonArgs, Labels, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.services.views import CreateRequest, OperationResult
+from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
-from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
+from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.records import OperationKind
 
 Goal = Literal["running", "stopped", "deleted"]
 
@@ -41,36 +42,47 @@ class ServiceCreateArgs(Args):
     plan_id: str = Field(default="", description="refuse if it is out of date")
 
 
-def create_request(args: Args) -> CreateRequest:
-    """Return the fields of `args` that the engine takes; those that it has not stay at their defaults."""
-    names = [item.name for item in fields(CreateRequest) if item.name in type(args).model_fields]
-    return CreateRequest(**{name: getattr(args, name) for name in names})
+_RequestT = TypeVar("_RequestT", CreateRequest, OperationRequest)
+
+
+def requested(form: type[_RequestT], args: Args, **more: Any) -> _RequestT:
+    """Return the request of this form that `args` are: its fields by their names, and `more`."""
+    names = {item.name for item in fields(form)} & type(args).model_fields.keys()
+    return form(**{name: getattr(args, name) for name in names}, **more)
+
+
+async def create_request(app: ApplicationLike, args: Args) -> CreateRequest:
+    """Return the create that `args` are, in the project of the client."""
+    return requested(CreateRequest, args, project=await app.projects.owner_of_new(current_client().directory))
 
 
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
     """Create a service and, unless told otherwise, start it."""
     cursor = app.manager.events.last_cursor
-    project = await app.projects.owner_of_new(current_client().directory)
-    result = await app.manager.create(
-        replace(create_request(args), project=project),
-        wait=args.wait,
-        timeout=MAX_OPERATION_WAIT,
-        progress=call.progress,
-    )
+    result = await app.manager.create(await create_request(app, args), **call.waiting(args.wait))
     return _changed(result, "running", cursor)
 
 
 class OperationArgs(Args):
-    """Arguments of service_restart, and of the other operations with more of their own."""
+    """Arguments of an operation on one service: the OperationRequest, the service, and whether to wait."""
+
+    kind: ClassVar[OperationKind]
+    goal: ClassVar[Goal] = "running"
 
     name: ServiceName
     wait: Wait = True
     idempotency_key: Key = ""
 
-    def request(self, call: Call) -> dict[str, Any]:
-        """Return the fields that every operation of the manager takes, and those of this one."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
-        return {**given, "timeout": MAX_OPERATION_WAIT, "progress": call.progress}
+    def request(self) -> OperationRequest:
+        """Return what the manager takes."""
+        return requested(OperationRequest, self, kind=self.kind)
+
+
+async def service_operation(app: ApplicationLike, args: OperationArgs, call: Call) -> Answer:
+    """Start, stop, restart or delete a service."""
+    cursor = app.manager.events.last_cursor
+    result = await app.manager.operate(args.name, args.request(), **call.waiting(args.wait))
+    return _changed(result, args.goal, cursor)
 
 
 def _adoption(value: Any) -> Any:
@@ -83,56 +95,42 @@ def _adoption(value: Any) -> Any:
 class ServiceStartArgs(OperationArgs):
     """Arguments of service_start."""
 
+    kind = OperationKind.START
+
     adopt: Annotated[bool | dict[str, JsonValue], BeforeValidator(_adoption), WithJsonSchema({"type": "boolean"})] = (
         Field(default=False, description="it runs: only take it over")
     )
     outputs: JsonArgs = Field(default_factory=dict, description="with adopt: what its start tool gave")
 
-    def request(self, call: Call) -> dict[str, Any]:
+    def request(self) -> OperationRequest:
         """Return what the manager takes: the outputs stand for the adoption."""
-        given = super().request(call)
-        outputs = cast("JsonObject", given.pop("outputs"))
-        adopt = given.pop("adopt")
-        if isinstance(adopt, dict):
-            outputs = {**cast("JsonObject", adopt), **outputs}
-        return {**given, "adopt": outputs if adopt or outputs else None}
-
-
-async def service_start(app: ApplicationLike, args: ServiceStartArgs, call: Call) -> Answer:
-    """Start a service."""
-    cursor = app.manager.events.last_cursor
-    return _changed(await app.manager.start_service(args.name, **args.request(call)), "running", cursor)
+        given = {**self.adopt, **self.outputs} if isinstance(self.adopt, dict) else self.outputs
+        return replace(super().request(), adopt=given if self.adopt or given else None)
 
 
 class ServiceStopArgs(OperationArgs):
     """Arguments of service_stop."""
 
+    kind = OperationKind.STOP
+    goal = "stopped"
+
     dependents: bool = Field(default=False, description="stop first what depends on it")
 
 
-async def service_stop(app: ApplicationLike, args: ServiceStopArgs, call: Call) -> Answer:
-    """Stop a service."""
-    cursor = app.manager.events.last_cursor
-    return _changed(await app.manager.stop_service(args.name, **args.request(call)), "stopped", cursor)
+class ServiceRestartArgs(OperationArgs):
+    """Arguments of service_restart."""
 
-
-async def service_restart(app: ApplicationLike, args: OperationArgs, call: Call) -> Answer:
-    """Restart a service."""
-    cursor = app.manager.events.last_cursor
-    return _changed(await app.manager.restart_service(args.name, **args.request(call)), "running", cursor)
+    kind = OperationKind.RESTART
 
 
 class ServiceDeleteArgs(OperationArgs):
     """Arguments of service_delete."""
 
+    kind = OperationKind.DELETE
+    goal = "deleted"
+
     force: bool = Field(default=False, description="forget it even if its stop fails")
     abandon: bool = Field(default=False, description="forget it without stopping it")
-
-
-async def service_delete(app: ApplicationLike, args: ServiceDeleteArgs, call: Call) -> Answer:
-    """Stop and forget a service."""
-    cursor = app.manager.events.last_cursor
-    return _changed(await app.manager.delete(args.name, **args.request(call)), "deleted", cursor)
 
 
 class ServiceRenewArgs(Args):
@@ -187,7 +185,7 @@ LIFECYCLE_TOOLS = (
         ServiceStartArgs,
         _CHANGED,
         Effect.RUNS,
-        service_start,
+        service_operation,
         core=True,
     ),
     ToolDefinition(
@@ -197,17 +195,17 @@ LIFECYCLE_TOOLS = (
         ServiceStopArgs,
         _CHANGED,
         Effect.STOPS,
-        service_stop,
+        service_operation,
         core=True,
     ),
     ToolDefinition(
         "service_restart",
         "Restart a service",
         "Stop a service and start it again.",
-        OperationArgs,
+        ServiceRestartArgs,
         _CHANGED,
         Effect.STOPS,
-        service_restart,
+        service_operation,
         core=True,
     ),
     ToolDefinition(
@@ -217,7 +215,7 @@ LIFECYCLE_TOOLS = (
         ServiceDeleteArgs,
         _CHANGED,
         Effect.STOPS,
-        service_delete,
+        service_operation,
         core=True,
     ),
     ToolDefinition(

@@ -1,14 +1,11 @@
 """The tool that shows what an operation would do: every call, in its order, before anything is done."""
 
-from dataclasses import replace
-
 from pydantic import Field
 
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, JsonArgs
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifecycle_tools import create_request
@@ -36,9 +33,7 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     plans = app.manager.plans
     if args.action == "create":
         _refuse(args, "abandon", needs="class_name")
-        plan = plans.create(
-            replace(create_request(args), project=await app.projects.owner_of_new(current_client().directory))
-        )
+        plan = plans.create(await create_request(app, args))
     else:
         others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")

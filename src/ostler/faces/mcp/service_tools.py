@@ -178,9 +178,8 @@ SERVICE_TOOLS = (
         answer(
             "name id serviceClassName serviceType state stateSince reason health evidence reachability "
             "desired args outputs serviceData dependencies dependencyProblems healthCheckFailures "
-            "healthCheckSuccesses createdAt updatedAt persist autoStart starts restarts labels owner purpose "
-            "lastError lastErrorAt lastChecked nextCheckAt nextRetryAt lease leaseExpiresAt classDigest "
-            "operation history"
+            "healthCheckSuccesses createdAt updatedAt starts restarts lastError lastErrorAt lastChecked "
+            "nextCheckAt nextRetryAt leaseExpiresAt classDigest operation history " + " ".join(shapes.TRAITS)
         ),
         Effect.READS,
         service_get,

@@ -3,7 +3,10 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
+
+from pydantic.alias_generators import to_camel
 
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -12,7 +15,7 @@ from ostler.model.durations import format_duration
 from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec, DependencySpec
-from ostler.model.records import OperationRecord
+from ostler.model.records import OperationRecord, ServiceTraits
 
 MAX_LIST_ERROR = 100
 """Characters of a service's last error in a list."""
@@ -102,15 +105,11 @@ def details(view: ServiceView) -> JsonObject:
         "healthCheckSuccesses": view.health_successes,
         "createdAt": timestamp(view.created_at),
         "updatedAt": timestamp(view.updated_at),
-        "persist": view.persist,
-        "autoStart": view.auto_start,
         "starts": view.starts,
         "restarts": view.restarts,
+        **_traits(view),
         **present(
             {
-                "labels": dict(view.labels),
-                "owner": view.owner,
-                "purpose": view.purpose,
                 "reason": view.reason,
                 "lastError": view.error,
                 "lastErrorAt": timestamp(view.error_at) if view.error_at else None,
@@ -118,7 +117,6 @@ def details(view: ServiceView) -> JsonObject:
                 "evidence": view.evidence,
                 "nextCheckAt": timestamp(view.next_check_at) if view.next_check_at else None,
                 "nextRetryAt": timestamp(view.next_retry_at) if view.next_retry_at else None,
-                "lease": format_duration(view.lease) if view.lease else None,
                 "leaseExpiresAt": timestamp(view.lease_expires_at) if view.lease_expires_at else None,
                 "dependencyProblems": list(view.dependency_problems),
                 "classDigest": view.class_digest,
@@ -126,6 +124,15 @@ def details(view: ServiceView) -> JsonObject:
             }
         ),
     }
+
+
+TRAITS = tuple(to_camel(item.name) for item in fields(ServiceTraits))
+"""What a create said about a service, as `details` shows it."""
+
+
+def _traits(view: ServiceView) -> JsonObject:
+    values = {**view.traits, "lease": format_duration(view.lease) if view.lease else None}
+    return present({to_camel(name): value for name, value in values.items()})
 
 
 def changed(result: OperationResult) -> JsonObject:
