@@ -144,3 +144,53 @@ def test_a_rotation_copies_no_more_than_there_was_and_cuts_where_there_is_no_roo
     (tmp_path / "job.log.tmp").mkdir()  # no copy can be made there, as on a full disk
     assert rotate(log, 300, lambda removed: None)
     assert log.read_bytes() == b""
+
+
+def log_sizes(root: Path) -> list[int]:
+    return [path.stat().st_size for path in (root / "logs").iterdir() if path.exists()]
+
+
+@pytest.mark.parametrize("end", ["", "\\n"])
+async def test_what_a_loud_program_leaves_is_small_and_ends_with_its_last_words(state_dir: Path, end: str) -> None:
+    limit = 256 * 1024
+    script = (
+        f"import os\nfor _ in range(100): os.write(1, (b'x' * 1023 + b'{end}') * 1024)\n"
+        "os.write(1, b' the last words'); raise SystemExit(3)"
+    )
+    async with process_server(state_dir / "p") as server:
+        await server.start("job", script, logMaxBytes=limit)
+        await server.until("job", lambda answer: answer["state"] == "exited")
+        with anyio.fail_after(20):
+            while sum(log_sizes(state_dir / "p")) > 2 * limit:
+                await anyio.sleep(0.02)
+        answer = await server.call("logs", key="job", lines=3)
+        assert answer["lines"][-1].endswith(" the last words")
+        assert answer["nextOffset"] == 100 * (1023 + bool(end)) * 1024 + len(" the last words")
+
+
+async def test_a_log_is_kept_small_while_the_end_of_its_program_is_waited_for(state_dir: Path) -> None:
+    script = (
+        "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)\n"
+        "while True: os.write(1, b'x' * 65536 * 8); time.sleep(0.005)"
+    )
+    cuts = 0
+    async with process_server(state_dir / "p") as server, anyio.create_task_group() as group:
+        await server.start("job", script, logMaxBytes=64 * 1024)
+        with anyio.fail_after(20):
+            while len(log_sizes(state_dir / "p")) < 2:
+                await anyio.sleep(0.02)
+
+        async def count_cuts() -> None:
+            nonlocal cuts
+            before = 0
+            while True:
+                now = (await server.call("logs", key="job", lines=1))["logFile"]
+                size = Path(now).stat().st_size
+                cuts += size < before
+                before = size
+                await anyio.sleep(0.02)
+
+        group.start_soon(count_cuts)
+        assert (await server.call("stop", key="job", timeout="1s"))["killed"] is True
+        group.cancel_scope.cancel()
+    assert cuts >= 2

@@ -22,6 +22,7 @@ def load_entries(folder: RecordFolder) -> dict[str, Entry]:
     unresolved = any(record.pid is None and record.exited_at is None for record in records)
     bearers = all_bearers() if unresolved else {}
     folder.forget_endings({record.token for record in records if record.exited_at is None})
+    folder.forget_logs(record.key for record in records)
     return {record.key: _adopted(record, folder, bearers) for record in records}
 
 

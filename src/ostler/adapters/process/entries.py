@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import psutil
 
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
@@ -54,6 +55,10 @@ class Entry:
         listener: the process that was seen listening on its port last.
         missed: monotonic time since which the process is gone and its keeper has not said how.
         ended: called once, in the event loop, when its end is noticed.
+        is_ending: it was asked to end, and its end is waited for.
+        log_lock: held while its log is read from the end, or rotated.
+        log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
+        log_bytes: see there.
     """
 
     record: ProcessRecord
@@ -66,6 +71,10 @@ class Entry:
     listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
     ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
+    is_ending: bool = False
+    log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
+    log_is_final: bool = False
+    log_bytes: int = 0
 
     @property
     def adopted(self) -> bool:

@@ -96,6 +96,8 @@ def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> boo
         source.truncate(0)
     if is_copied:
         partial.replace(previous_part(path))
+    else:  # what is there now is not what came before, and takes the room that is missing
+        previous_part(path).unlink(missing_ok=True)
     return True
 
 
@@ -112,24 +114,25 @@ def _copy(source: BinaryIO, target_path: Path, *, begin: int, end: int) -> None:
 def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -> LogExcerpt:
     """Return the last `lines` lines (those that match `grep`), an unfinished last one included.
 
-    Looks at most `MAX_TAIL_BYTES` back.
+    Looks at most `MAX_TAIL_BYTES` back, over a rotation too.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            start = max(0, size - MAX_TAIL_BYTES)
-            file.seek(start)
-            data = file.read(MAX_TAIL_BYTES)
+        data, start = _end_of(path, MAX_TAIL_BYTES)
     except FileNotFoundError:
         return LogExcerpt([], base, truncated=False)
     end = base + start + len(data)
     cut = start > 0 or base > 0
+    if base > 0 and len(data) < MAX_TAIL_BYTES:
+        with suppress(FileNotFoundError):
+            earlier, begin = _end_of(previous_part(path), MAX_TAIL_BYTES - len(data))
+            data, start = earlier + data, begin
     if start:
         data = data[data.find(b"\n") + 1 :]
     found: deque[str] = deque()
     budget = MAX_ANSWER_BYTES
-    for raw in reversed(split_lines(data)):
-        text = clean_line(raw)
+    for number, raw in enumerate(reversed(split_lines(data))):
+        is_cut = number == 0 and not raw.endswith(b"\n") and len(raw) > MAX_LINE_CHARS
+        text = f"…{clean_line(raw[-MAX_LINE_CHARS + 1 :])}" if is_cut else clean_line(raw)
         if grep is not None and not grep(text):
             continue
         budget -= _cost(text)
@@ -138,6 +141,15 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -
             break
         found.appendleft(text)
     return LogExcerpt(list(found), end, truncated=cut)
+
+
+def _end_of(path: Path, limit: int) -> tuple[bytes, int]:
+    """Return the last `limit` bytes of a file, and where they begin in it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - limit)
+        file.seek(start)
+        return file.read(limit), start
 
 
 def read_on(

@@ -74,17 +74,19 @@ async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
         )
     grep = None if request.grep is None else line_filter(request.grep, "grep")
     state = entry.refresh()
-    path, base = supervisor.folder.log_path(request.key), entry.record.log_base
-    if request.previous:
-        path, base = previous_part(path), 0
+    path = supervisor.folder.log_path(request.key)
     since = request.since
     final = request.previous or state != "running"
-    if since is None:
-        excerpt = await anyio.to_thread.run_sync(lambda: tail(path, base=base, lines=request.lines, grep=grep))
-    else:
-        excerpt = await anyio.to_thread.run_sync(
-            lambda: read_on(path, base=base, since=since, lines=request.lines, grep=grep, final=final)
-        )
+    async with entry.log_lock:
+        base = entry.record.log_base
+        if request.previous:
+            path, base = previous_part(path), 0
+        if since is None:
+            excerpt = await anyio.to_thread.run_sync(lambda: tail(path, base=base, lines=request.lines, grep=grep))
+        else:
+            excerpt = await anyio.to_thread.run_sync(
+                lambda: read_on(path, base=base, since=since, lines=request.lines, grep=grep, final=final)
+            )
     return LogsResult(
         key=request.key,
         state=state,

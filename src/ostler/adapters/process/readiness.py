@@ -104,7 +104,7 @@ async def await_ready(
         what = f"process {entry.record.key!r} was replaced before it was ready"
     else:
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-    raise NotReadyError(what, log=await _end_of(log_path), next_actions=("fix the command, or allow more time",))
+    raise NotReadyError(what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",))
 
 
 async def _confirmed(sockets: Sockets, verdict: Verdict) -> Verdict:
@@ -167,14 +167,16 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
         actions += ["if it does its work and ends, start it by a class that has 'completed'"]
     raise NotReadyError(
         f"process {entry.record.key!r} {entry.ending()} {anyio.current_time() - began:.1f} s after its start",
-        log=await _end_of(log_path),
+        log=await _end_of(log_path, entry),
         next_actions=actions,
     )
 
 
-async def _end_of(log_path: Path) -> str:
+async def _end_of(log_path: Path, entry: Entry) -> str:
     """Return the end of the log, with the message above it when the end is only the stack of calls below that."""
-    lines = (await anyio.to_thread.run_sync(lambda: tail(log_path, base=0, lines=SEARCHED_LINES))).lines
+    lines = (
+        await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    ).lines
     shown = bounded(lines[-SHOWN_LINES:], SHOWN_CHARS)
     above = [said for said in last_words(lines).split(" | ") if said.lstrip("…") not in shown]
     return "\n".join([*above, "…", shown]) if above else shown or "(no output)"

@@ -9,7 +9,9 @@ old one or the new one.
 import contextlib
 import hashlib
 import os
-from collections.abc import Container, Iterator, Mapping
+import secrets
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +25,9 @@ READABLE_KEY_LENGTH = 60
 MAX_RECORD_BYTES = 1024 * 1024
 KEPT_EXITED = 200
 """Records of exited processes that are kept; the oldest go first."""
+
+KEPT_BYTES = 512 * 1024 * 1024
+"""Of logs of exited processes, in all; the oldest go first, with their records."""
 
 KEPT_SECONDS = 7 * 86400.0
 """How long the record and log of an exited process are kept."""
@@ -139,7 +144,7 @@ class RecordFolder:
             StoreError: the disk refused; the earlier record is untouched.
         """
         path = self._record_path(record.key)
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # two threads may write one record
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -175,6 +180,14 @@ class RecordFolder:
         with contextlib.suppress(OSError):
             for path in self._endings.iterdir():
                 if path.name not in kept:
+                    path.unlink(missing_ok=True)
+
+    def forget_logs(self, kept: Iterable[str]) -> None:
+        """Remove logs that belong to none of the keys `kept` and have not grown for `KEPT_SECONDS`."""
+        names = {path.name for key in kept for log in [self.log_path(key)] for path in (log, previous_part(log))}
+        with contextlib.suppress(OSError):
+            for path in self._logs.iterdir():
+                if path.name not in names and time.time() - path.stat().st_mtime > KEPT_SECONDS:
                     path.unlink(missing_ok=True)
 
     def log_path(self, key: str) -> Path:

@@ -334,6 +334,7 @@ class Supervisor:
             return [], False  # a later run took its place, which began with sweeping this one
         try:
             tree = await anyio.to_thread.run_sync(ProcessTree.of, entry.record)
+            entry.is_ending = True
             killed = await end_tree(tree, number, timeout, poll=entry.refresh)
             await self._upkeep.hear_end(entry)
             if entry.refresh() == "exited":
@@ -341,6 +342,7 @@ class Supervisor:
                 if entry.record.port is not None:
                     self.ports.release(entry.record.port)
         finally:
+            entry.is_ending = False
             if entry.dirty:
                 with anyio.CancelScope(shield=True):
                     await self._roster.write(entry)

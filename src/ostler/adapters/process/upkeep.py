@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -10,12 +11,21 @@ from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.logfile import rotate
-from ostler.adapters.process.records import KEPT_EXITED, KEPT_SECONDS
+from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
 from ostler.adapters.process.roster import Roster
 from ostler.model.errors import StoreError
 
 LOOK_SECONDS = 1.0
 """How often logs are measured, and exits of own children noticed where the system does not tell of them."""
+
+LOUD_SECONDS = 0.1
+"""How often the log of a program is measured that writes a lot."""
+
+LOUD_LOOKS = 50
+"""For how many such looks it counts as loud after it last was."""
+
+LOUD_SHARE = 1.25
+"""A log that has outgrown its limit by this factor between two looks is that of a loud program."""
 
 LOOKS_PER_ADOPTED = 5
 """An adopted process is looked at this many times less often: it costs more, and every question looks anew."""
@@ -31,6 +41,8 @@ class Upkeep:
         self._roster = roster
         self._exits: ExitWatch | None = None
         self._keeping = anyio.Lock()
+        self._loud: dict[Entry, int] = {}
+        """Whose logs are looked at often, each with the looks that are left."""
 
     def __repr__(self) -> str:
         return f"<Upkeep of {self._roster!r}>"
@@ -49,7 +61,8 @@ class Upkeep:
                     group.start_soon(self._hear_exits, self._exits)
                 looks = 0
                 while True:
-                    await anyio.sleep(LOOK_SECONDS)
+                    with anyio.move_on_after(LOOK_SECONDS):
+                        await self._bound_loud_logs()
                     if self._roster.entries:
                         looks += 1
                         await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
@@ -86,35 +99,55 @@ class Upkeep:
         return entry.state
 
     async def _look_after(self, *, with_adopted: bool) -> None:
-        watched = [
-            entry
-            for entry in self._roster.entries.values()
-            if entry.state != "exited" and (with_adopted or not entry.adopted)
-        ]
-        seen, large = await anyio.to_thread.run_sync(self._inspect, watched)
+        entries = list(self._roster.entries.values())
+        watched = [entry for entry in entries if entry.state != "exited" and (with_adopted or not entry.adopted)]
+        growing = [entry for entry in entries if not entry.log_is_final]
+        seen, sizes = await anyio.to_thread.run_sync(self._inspect, watched, growing)
         for entry, observation in zip(watched, seen, strict=True):
             entry.apply(observation)
-        for entry in large:
-            if not self._roster.is_busy(entry.record.key):
-                async with self._roster.exclusive(entry.record.key):
-                    await self._rotate(entry)
+        for entry, size in zip(growing, sizes, strict=True):
+            await self._bound_log(entry, size)
         await self._roster.save()
         await self._prune()
 
-    def _inspect(self, entries: list[Entry]) -> tuple[list[Observation], list[Entry]]:
-        """Look at processes and at the sizes of their logs. Blocks."""
-        large: list[Entry] = []
-        for entry in entries:
-            try:
-                size = self._roster.folder.log_path(entry.record.key).stat().st_size
-            except OSError:
-                continue
-            if size > entry.record.log_max_bytes:
-                large.append(entry)
-        return [entry.observe() for entry in entries], large
+    def _inspect(self, watched: list[Entry], growing: list[Entry]) -> tuple[list[Observation], list[int]]:
+        """Look at processes and at the sizes of logs. Blocks."""
+        sizes = [self._log_size(entry) for entry in growing]
+        return [entry.observe() for entry in watched], sizes
+
+    def _log_size(self, entry: Entry) -> int:
+        return _size(self._roster.folder.log_path(entry.record.key))
+
+    async def _bound_loud_logs(self) -> None:
+        """Keep the logs of loud programs small until cancelled; does nothing while there are none."""
+        while self._loud:
+            await anyio.sleep(LOUD_SECONDS)
+            for entry, looks in list(self._loud.items()):
+                if looks == 0 or not self._roster.is_current(entry):
+                    del self._loud[entry]
+                    continue
+                self._loud[entry] = looks - 1
+                await self._bound_log(entry, self._log_size(entry))
+        await anyio.sleep_forever()
+
+    async def _bound_log(self, entry: Entry, size: int) -> None:
+        """Rotate the log of `entry` when it is too large; that of an ended process for the last time."""
+        limit = entry.record.log_max_bytes
+        if size <= limit:
+            if entry.state == "exited":
+                entry.log_is_final = True
+                entry.log_bytes = size + _size(previous_part(self._roster.folder.log_path(entry.record.key)))
+            return
+        if size > LOUD_SHARE * limit:
+            self._loud[entry] = LOUD_LOOKS
+        if not self._roster.is_busy(entry.record.key):
+            async with self._roster.exclusive(entry.record.key):
+                await self._rotate(entry)
+        elif entry.is_ending:  # its end is waited for, for as long as its stopTimeout; nothing else touches its log
+            await self._rotate(entry)
 
     async def _rotate(self, entry: Entry) -> None:
-        if self._roster.entries.get(entry.record.key) is not entry:
+        if not self._roster.is_current(entry):
             return
         base = entry.record.log_base
 
@@ -126,23 +159,35 @@ class Upkeep:
 
         path = self._roster.folder.log_path(entry.record.key)
         try:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(rotate, path, entry.record.log_max_bytes, before_cut)
+            async with entry.log_lock:
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(rotate, path, entry.record.log_max_bytes, before_cut)
+                finally:
+                    if base != entry.record.log_base:
+                        entry.update(log_base=base)
         except (OSError, StoreError):
             return  # a full disk: the log stays as it is, and this is tried again at the next look
-        finally:
-            if base != entry.record.log_base:
-                entry.update(log_base=base)
 
     async def _prune(self) -> None:
+        """Drop what has ended long ago, or before too much else has."""
         now = datetime.now(UTC)
-        exited = sorted(
-            ((entry.record.exited_at, key) for key, entry in self._roster.entries.items() if entry.record.exited_at),
-            reverse=True,
-        )
-        for rank, (at, key) in enumerate(exited):
-            if (rank >= KEPT_EXITED or (now - at).total_seconds() > KEPT_SECONDS) and not self._roster.is_busy(key):
+        ended = [entry for entry in self._roster.entries.values() if entry.record.exited_at is not None]
+        ended.sort(key=lambda entry: entry.record.exited_at or now, reverse=True)
+        bytes_left = KEPT_BYTES
+        for rank, entry in enumerate(ended):
+            key, at = entry.record.key, entry.record.exited_at or now
+            bytes_left -= entry.log_bytes
+            is_old = rank >= KEPT_EXITED or bytes_left < 0 or (now - at).total_seconds() > KEPT_SECONDS
+            if is_old and rank > 0 and not self._roster.is_busy(key):
                 async with self._roster.exclusive(key):
-                    if self._roster.entries[key].state == "exited":
+                    if self._roster.is_current(entry):
                         del self._roster.entries[key]
                         await anyio.to_thread.run_sync(self._roster.folder.remove, key)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
