@@ -1,5 +1,6 @@
 """Shared fixtures: every async test runs on asyncio and on trio's virtual clock, unless it is marked realtime."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from trio.testing import MockClock
 from ostler.adapters.process.inheritance import take_ignored_signals
 
 take_ignored_signals()  # tests may run in the background, and what they start must be stoppable by any signal
+
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # no test touches a person's keyring
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ CELLS = [
 
 @pytest.mark.parametrize(("key", "client"), CELLS)
 def test_every_key_means_what_its_client_means(key: Key, client: str) -> None:
-    remote = {"url": "https://h.example/mcp"} if "url" in key.becomes or "headers" in key.becomes else {"command": "x"}
+    is_remote = {"url", "headers", "headersHelper", "oauth"} & key.becomes.keys()
+    remote = {"url": "https://h.example/mcp"} if is_remote else {"command": "x"}
     base = {} if {"url", "command"} & key.becomes.keys() else remote
     loaded = as_written_by(client, {**base, key.name: key.example})
     at_key = [finding for finding in loaded.findings if f"a.{key.name}" in finding.path]

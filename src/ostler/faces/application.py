@@ -28,6 +28,8 @@ from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
+from ostler.adapters.signing_in.grants import Grants
+from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -356,6 +358,7 @@ async def open_application(
             environment=environments,
             clock=clock,
             children_dir=paths.children_dir,
+            grants=Grants(Vault(paths.secrets_dir)),
         )
         downstream.refused = _refused(loaded)
         own_tools = OwnTools(downstream, clock)

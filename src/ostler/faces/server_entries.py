@@ -1,8 +1,10 @@
 """The downstream servers as people see them: entry, state and faults, refused entries included."""
 
+from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.model.errors import NotFoundError
 from ostler.model.json import JsonObject
+from ostler.model.states import ServiceState
 
 REFUSED = "refused"
 """The state of an entry of `mcp.json` that could not be taken."""
@@ -39,6 +41,8 @@ def server_entry(pool: DownstreamPool, name: str) -> JsonObject:
         "entry": pool.entry(name).masked(),
     }
     reasons = [snapshot.reason] if snapshot.reason else []
+    if snapshot.state is ServiceState.AUTH_REQUIRED:
+        reasons.append(advice(name)[0])
     if refused is not None:
         reasons.append(f"an earlier version of its entry is in force; {pool.refused.reason(name)}")
     optional: JsonObject = {

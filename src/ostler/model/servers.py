@@ -82,6 +82,22 @@ class ServerOptions(_Model):
         return self.allow_tools is None or _matches(tool, self.allow_tools)
 
 
+class OAuthClient(_Model):
+    """How Ostler signs in to a server, where it cannot find out by itself; written under `"oauth": {…}` in its entry.
+
+    Attributes:
+        client_id: what the authorization server calls Ostler; empty when Ostler registers itself there.
+        client_secret: the password that goes with it, if there is one.
+        scopes: what to ask for; empty for what the server wants.
+        callback_port: the port on this machine that the browser comes back to; None for any.
+    """
+
+    client_id: str = ""
+    client_secret: str = Field(default="", repr=False)
+    scopes: tuple[str, ...] = ()
+    callback_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
 class ServerEntry(_Model):
     """One downstream server, complete: variables expanded, transport decided.
 
@@ -94,6 +110,8 @@ class ServerEntry(_Model):
         cwd: the folder it runs in (stdio); None means Ostler's own.
         url: the endpoint (http, sse).
         headers: HTTP headers sent with every request; values are secrets.
+        headers_helper: a command line that prints more headers as a JSON object; run for each connection.
+        oauth: how to sign in; None when nothing is said about it.
         disabled: the entry is kept but the server is not to be connected.
         options: Ostler's own settings.
         response_cap: the largest answer that ostler.toml allows any server, in bytes.
@@ -108,6 +126,8 @@ class ServerEntry(_Model):
     cwd: str | None = None
     url: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
+    headers_helper: str = ""
+    oauth: OAuthClient | None = None
     disabled: bool = False
     options: ServerOptions = Field(default_factory=ServerOptions)
     response_cap: int | None = None
@@ -117,6 +137,11 @@ class ServerEntry(_Model):
         return f"ServerEntry({self.name!r}, {self.transport!r})"
 
     __str__ = __repr__
+
+    @property
+    def has_own_authorization(self) -> bool:
+        """Whether its headers say themselves who asks, so that nobody signs in."""
+        return any(name.lower() == "authorization" for name in self.headers)
 
     @property
     def max_response_bytes(self) -> int:
@@ -161,6 +186,11 @@ class ServerEntry(_Model):
             }
         if self.headers:
             shown["headers"] = dict.fromkeys(self.headers, MASK)
+        if self.headers_helper:
+            shown["headersHelper"] = self._mask(self.headers_helper)
+        if self.oauth is not None:
+            fields = self.oauth.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            shown["oauth"] = {**fields, "clientSecret": MASK} if self.oauth.client_secret else fields
         if self.disabled:
             shown["disabled"] = True
         options = self.options.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -179,6 +209,7 @@ class ServerEntry(_Model):
             *secrets_in_headers(self.headers),
             *secrets_in_arguments(self.args),
             *secrets_in_url(self.url),
+            *([self.oauth.client_secret] if self.oauth is not None and self.oauth.client_secret else []),
         }
 
     def _mask(self, text: str) -> str:
@@ -196,7 +227,7 @@ class ServerEntry(_Model):
 def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
     return (
         entry.transport, entry.command, entry.args, entry.env, entry.cwd, entry.url, entry.headers,
-        entry.options.inherit_env, entry.max_response_bytes, entry.options.protocol,
+        entry.headers_helper, entry.options.inherit_env, entry.max_response_bytes, entry.options.protocol,
     )  # fmt: skip
 
 

@@ -48,6 +48,19 @@ def replace(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def replace_private(path: Path, text: str) -> None:
+    """Write `path`, completely or not at all, so that nobody but the user can read it.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = _write_temporary(path, text)  # which is readable to its owner alone
+    try:
+        _rename(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)

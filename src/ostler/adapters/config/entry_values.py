@@ -2,10 +2,13 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from ostler.adapters.config.dialects.draft import Report
 from ostler.adapters.config.dialects.sources import SourceError, read_text
@@ -13,7 +16,7 @@ from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resol
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
+from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
 
 _ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
 
@@ -47,10 +50,39 @@ class EntryValues:
             cwd=cwd,
             url=self._url(),
             headers=self._mapping("headers"),
+            headers_helper="" if local else self._helper(),
+            oauth=None if local else self._sign_in(),
             disabled=disabled,
             options=options,
             secret_parts=tuple(sorted(self._secret_parts)),
         )
+
+    def _helper(self) -> str:
+        """Return the command line, its program made whole where it stands beside the file."""
+        line = self._home(self._text("headersHelper"))
+        base = self._around.workspace or self._around.folder
+        program = line.partition(" ")[0]
+        if base is not None and program.startswith(("./", "../")):
+            return shlex.quote(str(base / program)) + line[len(program) :]
+        return line
+
+    def _sign_in(self) -> OAuthClient | None:
+        """Return how to sign in; a fault of it is reported, and nothing is known then."""
+        raw = self._entry.get("oauth")
+        if not isinstance(raw, dict) or not raw:
+            return None  # whether to sign in (true, false) is the server's affair
+        fields: JsonObject = {
+            name: value if isinstance(value, list | int) else self._scalar(value, ("oauth", name))
+            for name, value in cast("JsonObject", raw).items()
+        }
+        try:
+            return OAuthClient.model_validate({name: value for name, value in fields.items() if value is not None},
+                                              by_alias=True, by_name=False)  # fmt: skip
+        except ValidationError as error:
+            for problem in error.errors(include_url=False, include_input=False):
+                message = f"{problem['loc'][0]!r} is wrong: {problem['msg']}"
+                self._report(("oauth", *problem["loc"][:1]), message, "bad-value", severity="warning")
+            return None
 
     def _folder(self) -> str | None:
         cwd = self._home(self._text("cwd"))
@@ -150,7 +182,7 @@ class EntryValues:
         """Return `text` with its variables replaced; None where an optional one is missing, so that it is left out."""
         missing: list[Resolved] = []
         expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one))
-        optional = at[0] in ("env", "headers")
+        optional = at[0] in ("env", "headers", "oauth")
         for one in missing:
             left_out = one.optional and optional
             said = f"{one.problem}, so {at[-1]!r} is left out" if left_out else one.problem

@@ -75,6 +75,11 @@ class Paths:
         return self.config_dir / "ostler.toml"
 
     @property
+    def secrets_dir(self) -> Path:
+        """What only the user may read: sign-ins, and answers to questions for secrets."""
+        return self.state_dir / "secrets"
+
+    @property
     def database(self) -> Path:
         """The store's file."""
         return self.state_dir / "ostler.db"

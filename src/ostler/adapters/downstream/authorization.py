@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 
+from ostler.adapters.downstream.loss import ConnectFailedError
+from ostler.adapters.signing_in.bearer import GrantedAuth
+from ostler.adapters.signing_in.grants import Grants
+from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping
+from ostler.model.servers import ServerEntry
+from ostler.model.states import ServiceState
 
 _PARAMETER: Final = re.compile(r'([A-Za-z_][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SHOWN_CHARS: Final = 200
@@ -93,10 +99,26 @@ async def token_source(challenge: Challenge, server_url: str) -> str:
     return "; ".join(parts)
 
 
-def advice(server: str) -> tuple[str, str]:
+async def granted(entry: ServerEntry, grants: Grants | None) -> GrantedAuth | None:
+    """Return what authorises requests to the server, if somebody has signed in to it.
+
+    Raises:
+        ConnectFailedError: somebody has, and the tokens cannot be read.
+    """
+    if grants is None or entry.has_own_authorization:
+        return None
+    try:
+        grant = await grants.of(entry)
+    except StoreError as error:
+        raise ConnectFailedError(str(error), state=ServiceState.AUTH_REQUIRED) from error
+    return None if grant is None else GrantedAuth(entry.name, grant, grants.keep)
+
+
+def advice(server: str) -> tuple[str, str, str]:
     """Return what to do about a server that demands authorisation."""
     return (
-        f'set "headers": {{"Authorization": "Bearer ${{TOKEN}}"}} of {server!r} in mcp.json; it is then connected anew',
+        f"ostler servers login {server}",
+        f'or set "headers": {{"Authorization": "Bearer ${{TOKEN}}"}} of {server!r} in mcp.json, which is read at once',
         f"service_start {server} tries again at once",
     )
 

@@ -12,6 +12,7 @@ from mcp.server import Server
 
 from ostler.adapters.downstream.authorization import Challenge
 from ostler.adapters.downstream.failures import ConnectFailure, failure_of
+from ostler.adapters.downstream.header_helpers import with_helper_headers
 from ostler.adapters.downstream.http import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
@@ -51,6 +52,7 @@ class Dial:
 
         Raises whatever the server, its transport or the SDK does when there is none.
         """
+        self.entry = await with_helper_headers(self.entry, self.around.environments)
         transports: tuple[ServerTransport, ...] = ("http", "sse")
         first: ConnectFailure | None = None
         for transport in transports if self.entry.transport == "http" else (self.entry.transport,):

@@ -46,18 +46,22 @@ class HttpWatch:
 
 
 @asynccontextmanager
-async def http_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) -> AsyncGenerator[TransportStreams]:
+async def http_transport(
+    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None = None
+) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of a streamable HTTP connection."""
     limit = entry.max_response_bytes
     async with (
-        GuardedClient(watch, limit=limit, headers=entry.headers) as client,
+        GuardedClient(watch, limit=limit, headers=entry.headers, auth=auth) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=limit) as (read, write),
     ):
         yield _WatchedReads(read, loss), write
 
 
 @asynccontextmanager
-async def sse_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) -> AsyncGenerator[TransportStreams]:
+async def sse_transport(
+    entry: ServerEntry, watch: HttpWatch, loss: LossSignal, auth: httpx2.Auth | None = None
+) -> AsyncGenerator[TransportStreams]:
     """Yield the streams of an HTTP+SSE connection (protocol version 2024-11-05)."""
 
     def client(
@@ -67,7 +71,8 @@ async def sse_transport(entry: ServerEntry, watch: HttpWatch, loss: LossSignal) 
     ) -> httpx2.AsyncClient:
         return GuardedClient(watch, limit=entry.max_response_bytes, headers=headers or {}, auth=auth)
 
-    async with sse_client(entry.url, headers=dict(entry.headers), httpx_client_factory=client) as (read, write):
+    headers = dict(entry.headers)
+    async with sse_client(entry.url, headers=headers, auth=auth, httpx_client_factory=client) as (read, write):
         reads: ReadStream[SessionMessage | Exception] = read
         writes: WriteStream[SessionMessage] = write
         yield _WatchedReads(reads, loss), writes

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client.session import ClientSession, IncomingMessage
@@ -15,6 +16,7 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.faults import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
@@ -24,6 +26,7 @@ from ostler.adapters.downstream.starts import StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.adapters.downstream.tool_lists import ToolListRepair
 from ostler.adapters.environments import Environments
+from ostler.adapters.signing_in.grants import Grants
 from ostler.engine.protocols import ToolInfo
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry, ServerTransport
@@ -44,6 +47,7 @@ class Surroundings:
         records: the children's records.
         version: Ostler's version, told to servers.
         turns: limits how many stdio servers are started at once.
+        grants: what people consented to by signing in; None when nobody can.
     """
 
     log_dir: Path
@@ -51,6 +55,7 @@ class Surroundings:
     records: ChildRecords
     version: str
     turns: StartTurns = field(default_factory=StartTurns)
+    grants: Grants | None = None
 
     def stderr_log(self, server: str) -> Path:
         """Return the stderr log's path of `server`."""
@@ -222,11 +227,12 @@ async def open_link(
         if isinstance(message, types.ToolListChangedNotification):
             stale.give()
 
+    auth = await granted(entry, around.grants) if transport in ("http", "sse") else None
     repair = ToolListRepair()
     client = Client(
         builtin
         if builtin is not None
-        else repair.around(_transport(entry, transport, around, watch=watch, loss=loss, facts=facts)),
+        else repair.around(_transport(entry, transport, around, watch=watch, loss=loss, facts=facts, auth=auth)),
         mode="legacy" if legacy else "auto",
         cache=None,
         client_info=types.Implementation(name="ostler", version=around.version),
@@ -235,6 +241,8 @@ async def open_link(
     async with client:
         repair.version = client.protocol_version
         child = facts if transport == "stdio" else None
+        if auth is not None:  # an answer may quote what was sent
+            entry = entry.model_copy(update={"secret_parts": (*entry.secret_parts, *auth.secrets)})
         yield Link(client, entry, transport, loss, stale, suspect, child=child, repair=repair)
 
 
@@ -246,6 +254,7 @@ def _transport(
     watch: HttpWatch,
     loss: LossSignal,
     facts: ChildFacts,
+    auth: httpx2.Auth | None,
 ) -> AbstractAsyncContextManager[Any]:
     match transport:
         case "stdio":
@@ -258,9 +267,9 @@ def _transport(
                 facts=facts,
             )
         case "http":
-            return http_transport(entry, watch, loss)
+            return http_transport(entry, watch, loss, auth)
         case "sse":
-            return sse_transport(entry, watch, loss)
+            return sse_transport(entry, watch, loss, auth)
         case "builtin":
             raise ConnectFailedError(f"this Ostler has no built-in server {entry.name!r}")
 

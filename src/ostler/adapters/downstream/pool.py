@@ -24,6 +24,7 @@ from ostler.adapters.downstream.refusals import denied, no_slot, unavailable, un
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.environments import Environments
+from ostler.adapters.signing_in.grants import Grants
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError
 from ostler.model.json import JsonMapping
@@ -60,6 +61,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         environment: Mapping[str, str] | Environments,
         clock: Clock,
         children_dir: Path | None = None,
+        grants: Grants | None = None,
     ) -> None:
         """Make the pool; nothing is connected before it is entered.
 
@@ -70,11 +72,12 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             environment: variables that stdio servers may inherit, or who says which.
             clock: wall time for the snapshots.
             children_dir: where records of child processes are kept; default: `children` beside `log_dir`.
+            grants: what people consented to by signing in to servers.
         """
         self._builtin = dict(builtin)
         self._records = ChildRecords(children_dir or log_dir.parent / "children")
         self.environments = environment if isinstance(environment, Environments) else Environments(environment)
-        self._around = Surroundings(log_dir, self.environments, self._records, _own_version())
+        self._around = Surroundings(log_dir, self.environments, self._records, _own_version(), grants=grants)
         self._clock = clock
         self._tasks: anyio.abc.TaskGroup | None = None
         self._change_callbacks: list[Callable[[str], None]] = []

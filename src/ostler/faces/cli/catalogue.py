@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostler.faces.cli import checks
+from ostler.faces.cli import checks, signing_in
 from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
@@ -304,6 +304,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     group.callback()(servers)
     group.command("import")(import_servers)
+    signing_in.add_to(group)
     app.add_typer(group, name="servers")
     checks.add_to(app, tools)
     group = typer.Typer(help="Search, show, add and draft ServiceClasses.", no_args_is_help=True, rich_markup_mode=None)

@@ -22,7 +22,8 @@ class Report(Protocol):
 class Draft:
     """An entry being rewritten into Ostler's own keys.
 
-    Those are `type`, `command`, `args`, `env`, `envFile`, `cwd`, `url`, `headers`, `disabled` and `ostler`.
+    Those are `type`, `command`, `args`, `env`, `envFile`, `cwd`, `url`, `headers`, `headersHelper`, `oauth`,
+    `disabled` and `ostler`.
 
     Attributes:
         raw: the entry as written.

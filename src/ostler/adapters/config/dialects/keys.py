@@ -36,6 +36,7 @@ from ostler.adapters.config.dialects.readings import (
     transport,
     unknown_unit,
 )
+from ostler.adapters.config.dialects.sign_in import sign_in, sign_in_part
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
 
@@ -111,7 +112,7 @@ _APPROVAL = noted(
 )
 _OAUTH = noted(
     "{key!r} is not used: Ostler finds out by itself how the server wants its clients to sign in",
-    "send a token that does not expire under 'headers' if it cannot",
+    "ostler servers login NAME signs in; else send a token that does not expire under 'headers'",
     unless=(False, {}),
 )
 _SANDBOX = refused(
@@ -253,21 +254,26 @@ KEYS: Final[tuple[Key, ...]] = (
     _reported("trust", "gemini", True, "all tools are called without asking", _APPROVAL),
     _reported("disabledAutoApproveTools", "cherry", ["get"], "tools that are not called without asking", _APPROVAL),
     # Signing in.
-    _reported("oauth", "claude-code copilot gemini opencode kiro codex librechat mcpo zed crush",
-              {"clientId": "x"}, "how the client signs in", _OAUTH),
-    _reported("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", _OAUTH),
-    _reported("scopes", "codex", ["read"], "what the client asks for when it signs in", _OAUTH),
+    _taken("oauth", "*", {"clientId": "x", "scopes": "read write"}, "how the client signs in",
+           {"oauth": {"clientId": "x", "scopes": ["read", "write"]}}, sign_in),
+    _taken("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}},
+           sign_in),
+    _taken("scopes", "codex", ["read"], "what the client asks for when it signs in", {"oauth": {"scopes": ["read"]}},
+           sign_in_part("scopes")),
     _reported("oauth_resource", "codex", "https://example.com", "what the client signs in to", _OAUTH),
-    _reported("oauthClientId", "copilot", "x", "how the client signs in", _OAUTH),
+    _taken("oauthClientId", "copilot", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
+           sign_in_part("clientId")),
     _reported("oauthPublicClient", "copilot", True, "how the client signs in", _OAUTH),
-    _reported("oauth_client_id", "crush", "x", "how the client signs in", _OAUTH),
-    _reported("oauth_client_secret", "crush", "x", "how the client signs in", _OAUTH),
-    _reported("oauth_callback_port", "crush", 1234, "how the client signs in", _OAUTH),
+    _taken("oauth_client_id", "crush", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
+           sign_in_part("clientId")),
+    _taken("oauth_client_secret", "crush", "secret", "how the client signs in", {"oauth": {"clientSecret": "secret"}},
+           sign_in_part("clientSecret")),
+    _taken("oauth_callback_port", "crush", 1234, "how the client signs in", {"oauth": {"callbackPort": 1234}},
+           sign_in_part("callbackPort")),
     _reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
     _reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
-    _reported("headersHelper", "claude-code", "get-headers.sh", "a program that prints headers",
-              noted("{key!r} is not run by Ostler; the server will not get its headers",
-                    "write the headers under 'headers', with ${VAR} for a token in a variable")),
+    _taken("headersHelper", "claude-code", "get-headers.sh", "a command line that prints headers for a connection",
+           {"headersHelper": "get-headers.sh"}, same("headersHelper")),
     _reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
               _FOREIGN_SIGN_IN),
     _reported("targetAudience", "gemini", "x.apps.example.com", "for whom the client's token is", _FOREIGN_SIGN_IN),

@@ -1,0 +1,81 @@
+"""How the keys of an entry that say how a client signs in are read, into Ostler's own `oauth`."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from ostler.adapters.config.dialects.draft import Draft, Reading
+from ostler.adapters.config.jsonc import KeyPath
+from ostler.model.json import JsonObject, JsonValue
+
+_FIELDS: Final[Mapping[str, str]] = {
+    "clientid": "clientId",
+    "oauthclientid": "clientId",
+    "clientsecret": "clientSecret",
+    "oauthclientsecret": "clientSecret",
+    "scope": "scopes",
+    "scopes": "scopes",
+    "callbackport": "callbackPort",
+    "oauthcallbackport": "callbackPort",
+    "redirecturi": "callbackPort",
+    "redirecturl": "callbackPort",
+}
+"""What clients call the fields, in letters alone, and what Ostler calls them."""
+
+_HARMLESS: Final = frozenset({"enabled", "type", "issuer", "dynamicregistration", "autodetect"})
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+def sign_in(draft: Draft, key: str, value: JsonValue) -> None:
+    """An object that says how to sign in; true and false say only whether to."""
+    if value is None or isinstance(value, bool):
+        return
+    if not isinstance(value, dict):
+        draft.report((key,), f"{key!r} must be an object, such as {{'clientId': '…'}}", "bad-value", severity="warning")
+        return
+    for field, part in cast("JsonObject", value).items():
+        _take(draft, field, part, (key, field))
+
+
+def sign_in_part(field: str) -> Reading:
+    """One field of Ostler's `oauth`."""
+
+    def read(draft: Draft, key: str, value: JsonValue) -> None:
+        _take(draft, field, value, (key,))
+
+    return read
+
+
+def _take(draft: Draft, name: str, value: JsonValue, at: KeyPath) -> None:
+    plain = re.sub(r"[^a-z]", "", name.lower())
+    if value in (None, "", []) or plain in _HARMLESS:
+        return
+    field = _FIELDS.get(plain)
+    made = _made(plain, value) if field is not None else None
+    if field is None or made is None:
+        draft.report(
+            at,
+            f"{name!r} has no effect: Ostler finds out by itself where to sign in",
+            "no-effect",
+            fix="ostler servers login NAME signs in",
+            severity="warning",
+        )
+    else:
+        draft.merge("oauth", {field: made}, at[:-1])
+        draft.origins["oauth", field] = at
+
+
+def _made(plain: str, value: JsonValue) -> JsonValue:
+    """Return the field as Ostler has it; None when it has nothing like it."""
+    if plain.startswith("scope"):
+        words: list[JsonValue] = list(value.split()) if isinstance(value, str) else cast("list[JsonValue]", value)
+        return words
+    if plain.startswith("redirect"):
+        with suppress(ValueError):
+            parts = urlsplit(value) if isinstance(value, str) else None
+            if parts is not None and parts.hostname in _LOOPBACK and parts.path == "/callback":
+                return parts.port
+        return None
+    return value

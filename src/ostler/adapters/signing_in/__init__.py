@@ -1,0 +1,5 @@
+"""Signing in to servers behind OAuth: a person's consent in the browser, and the tokens that come of it.
+
+`login` asks for consent and gives a grant; `grants` keeps grants in the vault; `bearer` sends a grant's token with
+every request and renews it.
+"""

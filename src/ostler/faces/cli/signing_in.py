@@ -1,0 +1,164 @@
+"""`ostler servers login` and `logout`: signing in to downstream servers behind OAuth."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ostler.faces.cli.session import ExitStatus, Session, complain, fail, in_verbs, session_of
+from ostler.model.errors import OstlerError
+from ostler.model.servers import ServerEntry
+
+if TYPE_CHECKING:
+    from mcp.shared.auth import AuthorizationCodeResult
+
+    from ostler.adapters.signing_in.grants import Grant, Grants
+
+ServerName = Annotated[str, typer.Argument(metavar="NAME", help="The server, as in mcp.json.")]
+
+
+def login(
+    context: typer.Context,
+    name: ServerName,
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help="What to ask for; repeatable. Default: what the server wants.")
+    ] = None,
+    *,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address to open.")] = False,
+    paste: Annotated[
+        bool,
+        typer.Option("--paste", help="The browser is on another machine: paste the address that it ends at."),
+    ] = False,
+) -> None:
+    """Sign in to a downstream server in the browser; its tokens are kept in the keyring, and renewed."""
+    import anyio
+
+    session = session_of(context)
+    entry = _entry(session, name)
+    if entry.has_own_authorization:
+        fail(
+            f"the entry of {name!r} has an 'Authorization' header, which is sent in place of what a sign-in gives. "
+            f"Next: remove that header in mcp.json; then ostler servers login {name}",
+            ExitStatus.FAILED,
+        )
+    grants = _grants(session)
+    show = _Address(opens=not (no_browser or paste))
+    grant = anyio.run(_sign_in, entry, tuple(scope or ()), show, paste)
+    anyio.run(grants.keep, name, grant)
+    print(f"signed in to {name!r}; the tokens are in {grants.vault.place()}")
+    with session.client() as client:
+        answer = client.call_tool("service_restart", {"name": name})
+    if answer.is_error:
+        fail(in_verbs(answer.text), ExitStatus.FAILED)
+    print(answer.text)
+
+
+def logout(context: typer.Context, name: ServerName) -> None:
+    """Sign out of a downstream server: its tokens are revoked, where that is possible, and forgotten."""
+    import anyio
+
+    session = session_of(context)
+    grants = _grants(session)
+    if not anyio.run(_sign_out, grants, _configured(session).get(name), name):
+        fail(f"nobody is signed in to {name!r}", ExitStatus.NOT_FOUND)
+    print(f"signed out of {name!r}")
+    if _is_served(session):
+        with session.client() as client:
+            client.call_tool("service_restart", {"name": name})
+
+
+class _Address:
+    """Shows a person where to consent."""
+
+    def __init__(self, *, opens: bool) -> None:
+        self._opens = opens and (_has_display() or bool(os.environ.get("BROWSER")))
+
+    async def __call__(self, url: str) -> None:
+        import webbrowser
+
+        import anyio.to_thread
+
+        opened = self._opens and await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+        print("Your browser opens; consent there. Its address:" if opened else "Open this address in a browser:")
+        print(url, flush=True)
+
+
+def _is_served(session: Session) -> bool:
+    try:
+        connection, _ = session.place.dial()
+    except OSError:
+        return False
+    connection.close()
+    return True
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux")
+
+
+async def _sign_in(entry: ServerEntry, scopes: tuple[str, ...], show: _Address, paste: bool) -> "Grant":
+    from ostler.adapters.signing_in.callback import Callback, open_callback
+    from ostler.adapters.signing_in.login import sign_in
+
+    port = entry.oauth.callback_port if entry.oauth is not None else None
+    if paste:
+        callback = Callback(port or 8765)
+
+        async def wait() -> "AuthorizationCodeResult":
+            while True:
+                try:
+                    callback.take(typer.prompt("The address that the browser ended at"))
+                    return await callback.wait()
+                except ValueError as error:
+                    complain(str(error))
+
+        return await sign_in(entry, callback.url, show=show, wait=wait, scopes=scopes)
+    async with open_callback(port or 0) as callback:
+        return await sign_in(entry, callback.url, show=show, wait=callback.wait, scopes=scopes)
+
+
+async def _sign_out(grants: "Grants", entry: ServerEntry | None, name: str) -> bool:
+    from ostler.adapters.signing_in.login import revoke
+
+    if entry is not None:
+        try:
+            grant = await grants.of(entry)
+        except OstlerError as error:
+            complain(str(error))
+            grant = None
+        if grant is not None and not await revoke(grant):
+            complain("the tokens could not be revoked; they end by their own time")
+    return await grants.forget(name)
+
+
+def _entry(session: Session, name: str) -> ServerEntry:
+    """Return the server's entry; one that cannot be signed in to ends the command."""
+    entries = _configured(session)
+    if name not in entries:
+        known = ", ".join(sorted(entries)) or "none"
+        fail(f"mcp.json has no server {name!r} that can be used; it has: {known}", ExitStatus.NOT_FOUND)
+    entry = entries[name]
+    if entry.transport not in ("http", "sse"):
+        fail(f"server {name!r} is a program on this machine; nobody signs in to it", ExitStatus.FAILED)
+    return entry
+
+
+def _configured(session: Session) -> dict[str, ServerEntry]:
+    from ostler.adapters.config.mcp_json import load_mcp_json
+
+    path = session.paths.mcp_json
+    return dict(load_mcp_json(path, os.environ).entries) if path.exists() else {}
+
+
+def _grants(session: Session) -> "Grants":
+    from ostler.adapters.signing_in.grants import Grants
+    from ostler.adapters.signing_in.vault import Vault
+
+    return Grants(Vault(session.paths.secrets_dir))
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the verbs to those about servers."""
+    group.command()(login)
+    group.command()(logout)
