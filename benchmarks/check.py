@@ -11,9 +11,8 @@ from benchmarks.mutations import Subject, any_word, mutants
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
 from ostler.model.manifest import ServiceClass
-from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import check_text, load_manifests
 
 FOLDER = Path(__file__).resolve().parent.parent / "serviceclasses"
 

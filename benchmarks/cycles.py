@@ -26,7 +26,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
 from ostler.model.servers import ServerEntry
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "scripted_server.py"
 CLASS = """
@@ -95,7 +95,7 @@ class Cycles:
             async with ServiceManager(pool, store, tools=pool) as manager:
                 for name in self.names:
                     loaded = load_manifests(CLASS.replace("SERVER", name), "cycles.yaml")[0]
-                    manager.classes.add(ClassEntry(loaded.service_class, loaded.digest))
+                    manager.classes.add(ClassEntry.of(loaded))
                     await manager.create(CreateRequest(f"on-{name}", f"of-{name}", start=False))
                 await self._all(pool, manager, max(len(self.names) * 5, every // 10))
                 await self._at_rest(pool)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import row, title
 from ostler.model.errors import DefinitionError
-from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.tool_lists import KnownTools, tool_list_from_json
 from ostler.rules.drafts.class_writer import Draft
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.listed_tools import Tool
+from ostler.rules.reading import check_text
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject

@@ -17,7 +17,7 @@ from ostler.engine.protocols import Store
 from ostler.engine.services.views import CreateRequest
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 LAYERS, WIDTH, NEEDS = 10, 10, (0, 3, 7)
 CLASS = """
@@ -74,7 +74,7 @@ async def _measure(store: Store) -> tuple[float, float]:
     async with ServiceManager(Sleeper(seconds), store) as manager:
         for name in seconds:
             loaded = load_manifests(CLASS.format(name=name, needs=needs[name]), "bench.yaml")[0]
-            manager.classes.add(ClassEntry(loaded.service_class, loaded.digest))
+            manager.classes.add(ClassEntry.of(loaded))
             await manager.create(CreateRequest(f"k{name}", name, start=False))
         began = time.perf_counter()
         assert await manager.start_all() == {}

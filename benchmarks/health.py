@@ -24,7 +24,7 @@ from ostler.model.events import EventKind
 from ostler.model.responses import ToolResponse
 from ostler.model.servers import ServerEntry
 from ostler.rules.answers.responses import normalise
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "list_server.py"
 EVENTS = 50
@@ -75,7 +75,7 @@ async def _run(store: Store, pool: DownstreamPool, count: int, interval: float, 
     caller = Caller(pool)
     async with ServiceManager(caller, store, events=events) as manager:
         loaded = load_manifests(CLASS.format(check=check, interval=interval), "bench.yaml")[0]
-        manager.classes.add(ClassEntry(loaded.service_class, loaded.digest))
+        manager.classes.add(ClassEntry.of(loaded))
         gc.collect()
         empty = process.memory_info().rss
         async with anyio.create_task_group() as group:

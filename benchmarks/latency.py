@@ -19,7 +19,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Store
 from ostler.engine.services.views import CreateRequest
 from ostler.model.servers import ServerEntry
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "scripted_server.py"
 CLASS = """
@@ -60,7 +60,7 @@ async def through(store: Store, pool: DownstreamPool, rounds: int) -> tuple[list
     stops: list[float] = []
     async with ServiceManager(pool, store, tools=pool) as manager:
         loaded = load_manifests(CLASS, "bench.yaml")[0]
-        manager.classes.add(ClassEntry(loaded.service_class, loaded.digest))
+        manager.classes.add(ClassEntry.of(loaded))
         await manager.create(CreateRequest("bench", "b", start=False))
         for _ in range(rounds + 20):
             await timed(starts, lambda: manager.start_service("b"))

@@ -25,7 +25,7 @@ from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, Service
 from ostler.rules.checking.rule_table import RULES
 from ostler.rules.checking.tool_lists import saved_text
 from ostler.rules.loading.manifest_schema import manifest_json_schema
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -27,9 +27,9 @@ from ostler.model import class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.errors import ManifestError
 from ostler.model.servers import ServerOptions
-from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.loading.projects import load_project
 from ostler.rules.loading.static_services import load_static_services
+from ostler.rules.reading import load_manifests
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

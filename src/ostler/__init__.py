@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ostler.rules.answers.expectations import evaluate_health_check_expectation
     from ostler.rules.answers.extraction import extract_from_response, process_tool_outputs
     from ostler.rules.answers.responses import normalise
-    from ostler.rules.loading.manifests import load_manifests
+    from ostler.rules.reading import load_manifests
 
 __all__ = [
     "BaseService",
@@ -93,7 +93,7 @@ _HOMES = {
     "model.states": ("HealthStatus", "Reachability", "ServiceState", "Transition"),
     "rules.answers.expectations": ("evaluate_health_check_expectation",),
     "rules.answers.extraction": ("extract_from_response", "process_tool_outputs"),
-    "rules.loading.manifests": ("load_manifests",),
+    "rules.reading": ("load_manifests",),
     "rules.answers.responses": ("normalise",),
 }
 

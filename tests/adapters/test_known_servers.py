@@ -8,7 +8,7 @@ import pytest
 
 from ostler.adapters.config.known_servers import entries_for, how_to_add, known_servers
 from ostler.adapters.config.mcp_json import load_mcp_json
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 CLASSES = Path(__file__).parents[2] / "serviceclasses"
 SHIPPED = [

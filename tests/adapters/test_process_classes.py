@@ -9,7 +9,7 @@ import yaml
 
 from ostler.model.manifest import ServiceClass, ToolCallSpec
 from ostler.rules.calls.arguments import validate_args
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 from ostler.rules.templates.template import render
 from support.processes import (
     SERVE,

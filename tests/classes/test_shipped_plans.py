@@ -84,7 +84,7 @@ class PlannedRun(TestRun):
 def test_the_plans_of_a_shipped_class_are_what_is_called(path: Path) -> None:
     tests = load_class_tests(path.read_text(encoding="utf-8"), path.name)
     snapshot = ClassFiles(FOLDER, Path("absent")).reload()
-    entries = [ClassEntry(s.loaded.service_class, s.loaded.digest) for s in snapshot.entries.values()]
+    entries = [ClassEntry.of(s.loaded) for s in snapshot.entries.values()]
     compared = 0
     for index in range(len(tests.value.tests)):
         run = PlannedRun(tests, index, entries)

@@ -6,7 +6,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError
 from ostler.rules.drafts.recorded_calls import ClassDraft, MadeCall, draft_from_calls
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 from support.world import World, running
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 def entry(draft: ClassDraft) -> ClassEntry:
     [loaded] = load_manifests(draft.text, "draft.yaml")
     assert loaded.warnings == ()
-    return ClassEntry(loaded.service_class, loaded.digest)
+    return ClassEntry.of(loaded)
 
 
 async def made(world: World, *calls: tuple[str, dict[str, object]]) -> list[MadeCall]:

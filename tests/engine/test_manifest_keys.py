@@ -33,7 +33,7 @@ from ostler.model.errors import (
 )
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

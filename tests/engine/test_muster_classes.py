@@ -8,7 +8,7 @@ from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import DependencyError, ToolFailedError
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.model.tool_names import ToolNames
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -89,7 +89,7 @@ spec:
 def entry(text: str) -> ClassEntry:
     [loaded] = load_manifests(text, "muster.yaml", known=ToolNames.of(["w"]))
     assert loaded.warnings == ()
-    return ClassEntry(loaded.service_class, loaded.digest, loaded.text)
+    return ClassEntry.of(loaded)
 
 
 async def test_a_class_of_muster_from_create_to_delete() -> None:

@@ -12,7 +12,7 @@ from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError, NotFoundError, OstlerError
 from ostler.model.plans import Plan
 from ostler.model.states import ServiceState
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 from support.plan_comparison import Recorder, Watch, differences_from_plan
 from support.world import BASIC, Down, Fail, Lost, World, manifest, running, until
 
@@ -47,7 +47,7 @@ spec:
 
 def app_class() -> ClassEntry:
     [loaded] = load_manifests(DEPENDENT, "app.yaml")
-    return ClassEntry(loaded.service_class, loaded.digest)
+    return ClassEntry.of(loaded)
 
 
 def by_step(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
@@ -303,7 +303,7 @@ async def test_the_plans_of_generated_classes_are_what_is_called(seed: int) -> N
     entries: list[ClassEntry] = []
     for value in manifests:
         [loaded] = load_manifests(yaml.safe_dump(value), "generated.yaml")
-        entries.append(ClassEntry(loaded.service_class, loaded.digest))
+        entries.append(ClassEntry.of(loaded))
     world = World(ready_after=2.0)
     recorder = Recorder(world)
     async with running(recorder, *entries) as manager:  # pyright: ignore[reportArgumentType]

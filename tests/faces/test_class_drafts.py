@@ -8,7 +8,7 @@ from tests.support.ledger_app import call, ledger, quiet, refusal, server_over
 from tests.support.world import World
 
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ CLASSES = Path(__file__).parents[2] / "serviceclasses"
 
 def shipped(name: str) -> ClassEntry:
     [loaded] = load_manifests((CLASSES / f"{name}.yaml").read_text(encoding="utf-8"), name)
-    return ClassEntry(loaded.service_class, loaded.digest, loaded.text, origin="shipped")
+    return ClassEntry.of(loaded, origin="shipped")
 
 
 async def test_a_search_looks_at_labels_and_servers_too() -> None:

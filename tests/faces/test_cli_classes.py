@@ -10,7 +10,7 @@ from processes.bridge_client import clean_place
 from test_cli import CommandLine
 
 from ostler.faces.cli.session import ExitStatus
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 pytestmark = pytest.mark.realtime
 

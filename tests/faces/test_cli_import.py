@@ -8,7 +8,7 @@ import pytest
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
 from ostler.model.tool_names import ToolNames
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 SHAPES = Path(__file__).parents[1] / "rules" / "data" / "muster"
 SERVERS = ("k8s", "docker", "postgres", "kubernetes", "http", "test-mock")
@@ -177,7 +177,7 @@ def test_every_documented_shape_means_the_same_translated(imports: Imports, path
     assert imports.run(path, "--stdout", *servers) == ExitStatus.OK, imports.err
     [made] = load_manifests(imports.out)
     [original] = load_manifests(path.read_text(encoding="utf-8"), known=ToolNames.of(SERVERS))
-    assert not made.is_muster
+    assert not made.is_translated
     assert made.digest == original.digest
 
 

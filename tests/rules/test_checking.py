@@ -10,7 +10,6 @@ import pytest
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError, Finding
-from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.expressions import shape_of_template
 from ostler.rules.checking.fitting import mismatches
 from ostler.rules.checking.paths import find_in_shape
@@ -31,7 +30,7 @@ from ostler.rules.checking.shapes import (
     written_object,
 )
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, saved_text, tool_list_from_json, tool_schema
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import check_text, load_manifests
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 SHIPPED = class_files_in(FOLDER)

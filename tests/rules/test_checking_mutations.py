@@ -8,8 +8,7 @@ from benchmarks.mutations import KINDS, TEXT_KINDS, mutants
 
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import answers_of_tests, shipped_tools
-from ostler.rules.checking.class_check import check_text
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import check_text, load_manifests
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 RARE = {"dependency", "regex group", "regex text"}

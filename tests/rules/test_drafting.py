@@ -11,12 +11,11 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.responses import normalise
-from ostler.rules.checking.class_check import check_text
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.handles import handle_pattern
 from ostler.rules.drafts.lifecycle_pairs import find_pairs
 from ostler.rules.drafts.listed_tools import Tool
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import check_text, load_manifests
 from ostler.rules.text.patterns import search
 
 LISTS = Path(__file__).parents[2] / "serviceclasses" / "tools"

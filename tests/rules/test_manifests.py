@@ -14,11 +14,11 @@ from tests.support.answers import DATA
 from ostler.model.errors import Finding, ManifestError
 from ostler.rules.loading.manifests import (
     class_digest,
-    load_manifests,
     manifest_json_schema,
     service_class_from_json,
     service_class_to_json,
 )
+from ostler.rules.reading import load_manifests
 
 SITE = (DATA / "static-site.yaml").read_text(encoding="utf-8")
 SITE_VALUE = load_manifests(SITE)[0].document.value

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.tool_names import ToolNames
-from ostler.rules.loading.manifests import LoadedClass, load_manifests, service_class_to_json
-from ostler.rules.muster.manifest_text import manifest_text
+from ostler.rules.checking.loaded_class import LoadedClass
+from ostler.rules.loading.manifests import service_class_to_json
+from ostler.rules.loading.translated_text import manifest_text
+from ostler.rules.reading import load_manifests
 from ostler.rules.text.yaml_source import read_documents
 
 FOLDER = Path(__file__).parent / "data" / "muster"
@@ -59,7 +61,7 @@ def findings_of(text: str) -> tuple[Finding, ...]:
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_documented_shapes_load_without_a_word(path: Path) -> None:
     loaded = load(path.stem)
-    assert loaded.is_muster
+    assert loaded.is_translated
     assert loaded.warnings == ()
     assert loaded.text == path.read_text(encoding="utf-8"), "the source is what was written"
     assert loaded.service_class.name == path.stem

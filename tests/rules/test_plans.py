@@ -9,7 +9,7 @@ from tests.support.answers import DATA
 from ostler.model.errors import TemplateError
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.calls.rendering import expectation_of, outputs_of, plan_call, stop_plan
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 
 def call(**keys: Any) -> ToolCallSpec:

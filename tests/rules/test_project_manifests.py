@@ -9,8 +9,8 @@ from tests.support.world import manifest
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.projects import Overrides
 from ostler.rules.calls.overrides import overridden, overridden_args
-from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.loading.projects import load_project
+from ostler.rules.reading import load_manifests
 
 STACK = """\
 kind: Project

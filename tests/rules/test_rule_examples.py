@@ -10,9 +10,8 @@ import pytest
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in
 from ostler.adapters.config.tool_files import shipped_tools
-from ostler.rules.checking.class_check import check_text
 from ostler.rules.checking.rule_table import RULES
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import check_text, load_manifests
 from ostler.rules.text.yaml_source import MAX_TEXT, read_documents
 
 ROOT = Path(__file__).parents[2]

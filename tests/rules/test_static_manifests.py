@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from ostler.model.errors import ManifestError
 from ostler.model.statics import STATIC_KINDS, STATIC_MODELS, KubeConnection, PortForward
-from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.loading.static_services import holds_static_services, load_static_services, static_json_schema
+from ostler.rules.reading import load_manifests
 from ostler.rules.text.yaml_source import load_documents
 
 GOOD = """\

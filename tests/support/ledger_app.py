@@ -22,7 +22,7 @@ from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.projects import Projects
 from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
 from ostler.model.responses import ToolResponse
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 SCHEMA = {"type": "object", "properties": {"name": {}, "id": {}, "size": {}, "password": {}}}
 TOOLS = ("start", "stop", "restart", "status", "find", "health")
@@ -128,7 +128,7 @@ class LedgerApplication:
 
 def _entry(text: str) -> ClassEntry:
     loaded = load_manifests(text, "manifest")[0]
-    return ClassEntry(loaded.service_class, loaded.digest, loaded.text, origin="user")
+    return ClassEntry.of(loaded, origin="user")
 
 
 def quiet(**changes: Any) -> ClassEntry:

@@ -21,7 +21,7 @@ from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.model.errors import ConnectionLostError, ServerUnavailableError, ToolTimeoutError
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -90,7 +90,7 @@ def manifest(text: str = BASIC, **changes: Any) -> ClassEntry:
         else:
             target[last] = change
     loaded = load_manifests(yaml.safe_dump(value), "test.yaml")[0]
-    return ClassEntry(loaded.service_class, loaded.digest, loaded.text)
+    return ClassEntry.of(loaded)
 
 
 @dataclass

@@ -54,8 +54,8 @@ from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
 from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.loading.manifests import LoadedClass
 
 logger = logging.getLogger(__name__)
 
@@ -427,23 +427,13 @@ def _refused(loaded: McpJson) -> RefusedEntries:
 
 def _entry(source: ClassSource) -> ClassEntry:
     loaded = source.loaded
-    return ClassEntry(
-        loaded.service_class,
-        loaded.digest,
-        text=loaded.text,
-        origin=source.origin,
-        path=str(source.path),
-        shadows=source.shadows,
-        line=loaded.line,
-        text_line=loaded.document.line,
-        translation=_translation(loaded),
-    )
+    return ClassEntry.of(loaded, origin=source.origin, shadows=source.shadows, translation=_translation(loaded))
 
 
 def _translation(loaded: LoadedClass) -> str:
     if loaded.origins is None:
         return ""
-    from ostler.rules.muster.manifest_text import manifest_text  # who has none, starts faster
+    from ostler.rules.loading.translated_text import manifest_text  # who has none, starts faster
 
     return manifest_text(loaded.document, loaded.origins)
 

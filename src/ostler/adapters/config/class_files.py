@@ -19,8 +19,8 @@ from ostler.model.errors import (
 )
 from ostler.model.manifest import validate_name
 from ostler.model.tool_names import ToolNames
-from ostler.rules.loading.manifests import LoadedClass, load_manifests
-from ostler.rules.muster.identity import MUSTER_GROUP
+from ostler.rules.checking.loaded_class import LoadedClass
+from ostler.rules.reading import FORMATS, load_manifests
 
 Origin: TypeAlias = Literal["shipped", "user"]
 
@@ -68,7 +68,7 @@ class ClassFiles:
     Attributes:
         shipped: the folder of the shipped classes, if there is one.
         user_dir: the user's folder; it need not exist, `create` makes it.
-        known: the downstream servers and tools there are, for manifests of muster; may be replaced at any time.
+        known: the downstream servers and tools there are, for manifests of other forms; may be replaced at any time.
         checked: which texts need no check, because they were loaded without a finding before.
     """
 
@@ -169,10 +169,10 @@ class ClassFiles:
     def _read(
         self, path: Path, before: ManifestFile[LoadedClass] | None, known: ToolNames
     ) -> ManifestFile[LoadedClass]:
-        """Return the file as it is now; one of muster's is read differently when other tools are known."""
+        """Return the file as it is now; one of another form may be read differently with other tools."""
 
         def told(content: bytes) -> ToolNames | None:
-            return known if MUSTER_GROUP.encode() in content else None
+            return known if FORMATS.may_be_in(content.decode(errors="replace")) else None
 
         def load(text: str, file: str) -> list[LoadedClass]:
             content = text.encode()

@@ -107,8 +107,7 @@ def find_class(wanted: str, user_classes: Path, known: ToolNames | None = None) 
 
 
 def _entry(source: ClassSource) -> ClassEntry:
-    loaded = source.loaded
-    return ClassEntry(loaded.service_class, loaded.digest, loaded.text, source.origin, str(source.path))
+    return ClassEntry.of(source.loaded, origin=source.origin)
 
 
 def _missing_class(

@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.views import Availability
 from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.loading.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
-from ostler.rules.text.yaml_source import Document, read_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class ClassEntry:
         service_class: the manifest's value.
         digest: changes with the meaning of the manifest, not with its formatting.
         text: the YAML as written.
-        translation: of a manifest of muster, the ostler/v1 YAML that it is read as; else empty.
+        translation: of a manifest of another form, the ostler/v1 YAML that it is read as; else empty.
         origin: `shipped`, `user` or `library`.
         path: the file it came from, as the user knows it.
         line: the line of `path` at which its first key stands.
         shadows: a user's class that takes the place of a shipped one of the same name.
-        text_line: the line of `path` at which `text` begins.
+        loaded: the manifest with the places of its parts; None for a class that was made otherwise.
     """
 
     service_class: ServiceClass
@@ -35,8 +35,25 @@ class ClassEntry:
     path: str = ""
     shadows: bool = False
     line: int = 1
-    text_line: int = 1
     translation: str = ""
+    loaded: LoadedClass | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls, loaded: LoadedClass, *, origin: str = "library", shadows: bool = False, translation: str = ""
+    ) -> "ClassEntry":
+        """Return the entry of a manifest that was loaded."""
+        return cls(
+            loaded.service_class,
+            loaded.digest,
+            loaded.text,
+            origin,
+            path=loaded.file,
+            shadows=shadows,
+            line=loaded.line,
+            translation=translation,
+            loaded=loaded,
+        )
 
     @property
     def name(self) -> str:
@@ -154,13 +171,10 @@ class ClassCatalogue:
 
 def _graph_findings(entries: Mapping[str, ClassEntry]) -> Iterator[Finding]:
     """Yield what is wrong with classes among each other, with places in their files."""
-    concerned: dict[str, tuple[ServiceClass, Document]] = {}
-    for name, entry in entries.items():
-        if has_class_dependencies(entry.service_class):
-            documents, _ = read_documents(entry.text, entry.path)
-            if documents and (shift := entry.line - documents[0].locate(())[0]) > 0:
-                documents, _ = read_documents("\n" * shift + entry.text, entry.path)
-            if documents:
-                concerned[name] = entry.service_class, documents[0]
+    concerned = {
+        name: (entry.service_class, entry.loaded.document)
+        for name, entry in entries.items()
+        if entry.loaded is not None and has_class_dependencies(entry.service_class)
+    }
     yield from cycle_findings(concerned)
     yield from missing_class_findings(concerned, entries)

@@ -1,5 +1,6 @@
 """Whether the loaded classes fit the tools that downstream servers list: checked again whenever either changes."""
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +16,10 @@ from ostler.model.errors import Finding
 from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
 from ostler.model.tool_names import OWN_SERVER, ToolNames
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
+from ostler.rules.loading.manifests import service_class_to_json
+from ostler.rules.reading import check_text
 
 if TYPE_CHECKING:
     from ostler.rules.checking.class_check import CheckResult
@@ -91,7 +95,8 @@ class ClassReview:
 
     async def check_text(self, text: str, file: str = "manifest") -> "CheckResult":
         """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
-        return await self._check_text(text, file, self.known_tools())
+        tools, classes, names = self.known_tools(), self._service_classes(), self.tool_names()
+        return await anyio.to_thread.run_sync(check_text, text, file, tools, classes, names)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Check again what changed, until cancelled: note the findings at the class, and tell when they are others."""
@@ -161,22 +166,20 @@ class ClassReview:
         self._events.append(EventKind.CLASS_CHECKED, message=message, data=data)
 
     async def _check(self, entry: ClassEntry, tools: KnownTools) -> "CheckResult":
-        return await self._check_text("\n" * (entry.text_line - 1) + entry.text, entry.path or entry.name, tools)
-
-    async def _check_text(self, text: str, file: str, tools: KnownTools) -> "CheckResult":
-        classes, names = self._service_classes(), self.tool_names()
-        return await anyio.to_thread.run_sync(_check_text, text, file, tools, classes, names)
+        classes = self._service_classes()
+        if entry.loaded is None:  # no text was ever written, so there are no places
+            text = json.dumps(service_class_to_json(entry.service_class))
+            return await anyio.to_thread.run_sync(check_text, text, entry.name, tools, classes)
+        return await anyio.to_thread.run_sync(_check_loaded, entry.loaded, tools, classes)
 
     def _service_classes(self) -> Mapping[str, ServiceClass]:
         return {entry.name: entry.service_class for entry in self._catalogue.get_all()}
 
 
-def _check_text(
-    text: str, file: str, tools: KnownTools, classes: Mapping[str, ServiceClass], names: ToolNames
-) -> "CheckResult":
-    from ostler.rules.checking.class_check import check_text  # noqa: PLC0415 (in a worker thread, after the start)
+def _check_loaded(loaded: LoadedClass, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> "CheckResult":
+    from ostler.rules.checking.class_check import check_all  # noqa: PLC0415 (in a worker thread, after the start)
 
-    return check_text(text, file, tools, classes, names)
+    return check_all([loaded], tools, classes)
 
 
 def _schema(tool: ToolInfo) -> ToolSchema:

@@ -181,9 +181,8 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check manifests without a server; print each finding with its place."""
-    from ostler.rules.loading.manifests import load_manifests
     from ostler.rules.loading.static_services import holds_static_services, load_static_services
-    from ostler.rules.muster.identity import MUSTER_GROUP
+    from ostler.rules.reading import FORMATS, load_manifests
 
     findings: list[Finding] = []
     names: list[str] = []
@@ -194,7 +193,7 @@ def validate(
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             findings.append(Finding(f"cannot be read: {reason}", str(file), rule="unreadable"))
             continue
-        known = configured_names(session_of(context)) if MUSTER_GROUP in text else None
+        known = configured_names(session_of(context)) if FORMATS.may_be_in(text) else None
         try:
             if holds_static_services(text):
                 names += [loaded.service.name for loaded in load_static_services(text, str(file))]

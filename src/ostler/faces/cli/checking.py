@@ -27,8 +27,9 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.class_check import check_loaded
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
-from ostler.rules.loading.manifests import LoadedClass, load_manifests
+from ostler.rules.reading import load_manifests
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _CONNECT_WAIT = "20s"
@@ -65,7 +66,7 @@ def check_classes(
     if found.loaded and not offline:
         live = _live_tools(session, found.loaded, given)
         known = given.over(live).over(saved)
-        if any(item.is_muster for item in found.loaded):  # what is listed now tells their tool names apart
+        if any(item.is_translated for item in found.loaded):  # what is listed now tells their tool names apart
             found = _gather(session, targets, known.names_of(configured | live.servers))
     known = known.with_answers(_tested(found.loaded))
     findings = list(found.findings)

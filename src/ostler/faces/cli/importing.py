@@ -84,9 +84,8 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
     Raises:
         ManifestError: the file cannot be read or translated, or is not of muster.
     """
-    from ostler.rules.loading.manifests import load_manifests
-    from ostler.rules.muster.identity import MUSTER_VERSION
-    from ostler.rules.muster.manifest_text import manifest_text
+    from ostler.rules.loading.translated_text import manifest_text
+    from ostler.rules.reading import load_manifests
     from ostler.rules.text.model_findings import finding_at
 
     try:
@@ -104,7 +103,7 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
             fix = "copy the file into the configuration's serviceclasses folder"
             finding = finding_at(loaded.document, ("apiVersion",), "unknown-version", message, fix)
             raise ManifestError([finding], what=str(file))
-        heading = f"Translated from {MUSTER_VERSION} ({file.name}) by ostler import."
+        heading = f"Translated from {loaded.form} ({file.name}) by ostler import."
         made = manifest_text(loaded.document, loaded.origins, heading=heading)
         found.append(_Imported(name, made, file, loaded.warnings))
     return found

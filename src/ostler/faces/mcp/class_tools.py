@@ -16,7 +16,7 @@ from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
-from ostler.rules.loading.manifests import load_manifests
+from ostler.rules.reading import load_manifests
 
 WHOLE = 3
 """Classes found up to which each is shown with its whole description."""

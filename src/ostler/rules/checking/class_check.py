@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ostler.model.errors import Finding, ManifestError
+from ostler.model.errors import Finding
 from ostler.model.manifest import OutputSpec, ServiceClass
-from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.calls import CallCheck, problem_findings
 from ostler.rules.checking.class_rules import calls_with_paths
 from ostler.rules.checking.dependencies import dependency_findings
 from ostler.rules.checking.effects import effect_findings
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.judged_starts import unjudged_start_findings
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
@@ -19,7 +19,6 @@ from ostler.rules.checking.shapes import written_object
 from ostler.rules.checking.spelling import spelling_findings
 from ostler.rules.checking.timings import timing_findings
 from ostler.rules.checking.tool_lists import KnownTools
-from ostler.rules.loading.manifests import LoadedClass, load_manifests
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.yaml_source import Document
 
@@ -73,29 +72,6 @@ def check_loaded(
     findings += unjudged_start_findings(document, service_class, tools)
     findings += spelling_findings(document, service_class, calls)
     return _ordered(findings)
-
-
-def check_text(
-    text: str,
-    file: str,
-    tools: KnownTools,
-    classes: Mapping[str, ServiceClass] | None = None,
-    known: ToolNames | None = None,
-) -> CheckResult:
-    """Check the manifests in `text`: what keeps them from being loaded, else all that is wrong with them.
-
-    Args:
-        text: the manifests.
-        file: the path that findings carry.
-        tools: what is known about downstream servers.
-        classes: every class that there is, for dependencies.
-        known: the servers and tools by which manifests of muster are read; by default those of `tools`.
-    """
-    try:
-        loaded = load_manifests(text, file, known=known or tools.names)
-    except ManifestError as error:
-        return CheckResult(tuple(error.findings), ())
-    return check_all(loaded, tools, classes)
 
 
 def check_all(

@@ -4,7 +4,6 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import cast
 
 from pydantic import ValidationError
@@ -14,10 +13,10 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, ServiceClass
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.loading.class_graph import cycle_findings
+from ostler.rules.loading.formats import Formats
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
-from ostler.rules.muster.identity import MUSTER_GROUP, MUSTER_VERSION, is_muster_manifest
-from ostler.rules.muster.servers import mcp_json_entry
 from ostler.rules.text.model_findings import finding_at, model_findings
 from ostler.rules.text.yaml_source import Document, Path, read_documents
 
@@ -31,69 +30,42 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedClass:
-    """One manifest as loaded.
-
-    Attributes:
-        service_class: its value.
-        text: the document's own YAML text.
-        file: the file it came from, as the user knows it.
-        line: the 1-based line of the file at which the manifest's first key stands.
-        digest: changes with the meaning of the manifest, not with its formatting.
-        document: the values with their places, for later checks; of a manifest of muster, the translated values at
-            the places of the original.
-        warnings: findings that do not keep the class from working.
-        origins: where the translated parts of a manifest of muster stood, for those that moved; None for others.
-    """
-
-    service_class: ServiceClass
-    text: str
-    file: str
-    line: int
-    digest: str
-    document: Document
-    warnings: tuple[Finding, ...] = ()
-    origins: Mapping[Path, Path] | None = None
-
-    @property
-    def is_muster(self) -> bool:
-        """Whether the manifest is one of muster's, translated."""
-        return self.origins is not None
-
-
 def load_manifests(
-    text: str, file: str = "<text>", *, known: ToolNames | None = None, checked: bool = False
+    text: str,
+    file: str = "<text>",
+    *,
+    known: ToolNames | None = None,
+    formats: Formats | None = None,
+    checked: bool = False,
 ) -> list[LoadedClass]:
     """Return the classes in `text`, one or several YAML documents or a JSON object.
 
     Args:
-        text: the manifests, of `ostler/v1` or of muster's `muster.giantswarm.io/v1alpha1`.
+        text: the manifests.
         file: the path that findings carry.
-        known: the downstream servers and tools, by which muster's tool names are told apart.
+        known: the downstream servers and tools, by which forms are read that run their names together.
+        formats: the forms that are read beside ostler/v1; see `ostler.rules.reading`.
         checked: the very same text was loaded before without a finding, so it is not checked again.
 
     Raises:
-        ManifestError: with the findings of all documents: syntax, unknown and missing keys, wrong types and
-            values, templates that do not parse or name what is not there, expressions that do not compile, and
-            settings without effect. Each has file, line, column, a rule id and, where known, a fix.
+        ManifestError: with the findings of all documents, each with its place.
     """
+    formats = formats or Formats()
     documents, findings = read_documents(text, file)
     if not documents and not findings:
         findings.append(Finding("there is no manifest in it", file, 1, 1, "missing-key", fix=f"begin with {_HEAD}"))
     loaded: list[LoadedClass] = []
     lines: dict[str, int] = {}
     for document in documents:
-        found = _identity_findings(document)
+        found = _identity_findings(document, formats)
         if found:
             findings += found
             continue
         origins: Mapping[Path, Path] | None = None
         notes: list[Finding] = []
-        if is_muster_manifest(document.value):
-            from ostler.rules.muster.manifest import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
-
-            translation = translate_manifest(document, known or ToolNames())
+        form = formats.of_version(cast("JsonMapping", document.value).get("apiVersion"))
+        if form is not None:
+            translation = form.translate(document, known or ToolNames())
             document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
             notes = list(translation.findings)
             findings += [finding for finding in notes if finding.severity == "error"]
@@ -112,7 +84,10 @@ def load_manifests(
             findings.append(finding_at(document, ("metadata", "name"), "duplicate-name", message, "rename one of them"))
         lines.setdefault(name, line)
         digest = class_digest(service_class)
-        loaded.append(LoadedClass(service_class, document.text, file, line, digest, document, warnings, origins))
+        version = form.version if form else ""
+        loaded.append(
+            LoadedClass(service_class, document.text, file, line, digest, document, warnings, origins, version)
+        )
     together = {each.service_class.name: (each.service_class, each.document) for each in loaded}
     findings += [finding for finding in cycle_findings(together) if finding.severity == "error"]
     if findings:
@@ -157,14 +132,7 @@ def service_class_from_json(obj: JsonMapping) -> ServiceClass:
 _HEAD = f"'apiVersion: {API_VERSION}' and 'kind: ServiceClass'"
 
 
-_OTHER_KINDS = {
-    "MCPServer": "downstream servers stand in mcp.json: give it the server's command and args, or its url",
-    "Workflow": "Ostler has no workflows; call the tools of its steps by a class, or one by one",
-}
-"""What to do with the other kinds of muster."""
-
-
-def _identity_findings(document: Document) -> list[Finding]:
+def _identity_findings(document: Document, formats: Formats) -> list[Finding]:
     """Return what keeps `document` from being a ServiceClass of this version at all; other problems come after."""
     value: JsonValue = document.value
     if not isinstance(value, Mapping):
@@ -172,24 +140,22 @@ def _identity_findings(document: Document) -> list[Finding]:
     manifest = cast("JsonMapping", value)
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
     findings: list[Finding] = []
-    if "apiVersion" not in manifest and "serviceConfig" in manifest:
-        message = "this is the form that muster had before it had an apiVersion, which is not read"
-        fix = f"write 'apiVersion: {MUSTER_VERSION}', 'kind' and 'metadata.name', and put the rest under 'spec'"
-        return [finding_at(document, (), "unknown-version", message, fix)]
-    if "apiVersion" in manifest and version not in (API_VERSION, MUSTER_VERSION):
+    form = formats.of_version(version)
+    if older := formats.older_form(manifest):
+        fix = f"write 'apiVersion: {older[0].version}', 'kind' and 'metadata.name', and put the rest under 'spec'"
+        return [finding_at(document, (), "unknown-version", older[1], fix)]
+    if "apiVersion" in manifest and version != API_VERSION and form is None:
         fix = f"write 'apiVersion: {API_VERSION}'"
         message = f"apiVersion {version!r} is not known"
-        if str(version).startswith(MUSTER_GROUP):
-            message = f"apiVersion {version!r} is not a version of muster's that is read"
-            fix = f"write 'apiVersion: {MUSTER_VERSION}'"
+        if near := formats.of_group(version):
+            message = f"apiVersion {version!r} is not a version of {near.name}'s that is read"
+            fix = f"write 'apiVersion: {near.version}'"
         findings.append(finding_at(document, ("apiVersion",), "unknown-version", message, fix))
     if "kind" in manifest and kind != "ServiceClass":
         close = difflib.get_close_matches(str(kind), ["ServiceClass"], cutoff=0.5)
         fix = "did you mean 'ServiceClass'?" if close else "write 'kind: ServiceClass'"
-        if version == MUSTER_VERSION and str(kind) in _OTHER_KINDS:
-            fix = _OTHER_KINDS[str(kind)]
-            if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
-                fix = f"write it in mcp.json, under 'mcpServers': {entry}"
+        if form is not None and (elsewhere := form.fix_of_kind(manifest)):
+            fix = elsewhere
         elif kind in STATIC_KINDS:
             fix = f"a {kind} belongs in services/"
         findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known", fix))

@@ -1,12 +1,9 @@
 """A manifest of muster turned into one of Ostler, every value with the place where it stood."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION
 from ostler.model.tool_names import ToolNames
+from ostler.rules.loading.formats import Translation
 from ostler.rules.muster.calls import translate_call, translate_outputs
 from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
 from ostler.rules.muster.health import translate_health, translate_timeouts
@@ -28,23 +25,8 @@ _NEVER_HAD = frozenset({
 _HOOKS = ("postStart", "preStop")
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """An ostler/v1 manifest made from muster's.
-
-    Attributes:
-        document: the manifest, with the places of the original.
-        findings: what could not be translated (errors), and what is worth knowing (warnings).
-        origins: where a part of the new manifest stood in the original, for those that moved.
-    """
-
-    document: Document
-    findings: tuple[Finding, ...]
-    origins: Mapping[Path, Path]
-
-
 def translate_manifest(document: Document, known: ToolNames) -> Translation:
-    """Return the ostler/v1 manifest of a document for which `is_muster_manifest` holds.
+    """Return the ostler/v1 manifest of a ServiceClass of muster.
 
     What is not understood is passed on as it is, so that the checks of ostler/v1 tell about it.
 

@@ -1,0 +1,88 @@
+"""Forms of manifests beside ostler/v1: each recognises its documents, and translates them before they are checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ostler.model.errors import Finding
+from ostler.model.json import JsonMapping
+from ostler.model.tool_names import ToolNames
+from ostler.rules.text.yaml_source import Document, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """An ostler/v1 manifest made from one of another form.
+
+    Attributes:
+        document: the manifest, with the places of the original.
+        findings: what could not be translated (errors), and what is worth knowing (warnings).
+        origins: where a part of the new manifest stood in the original, for those that moved.
+    """
+
+    document: Document
+    findings: tuple[Finding, ...]
+    origins: Mapping[Path, Path]
+
+
+class ManifestFormat(Protocol):
+    """A form of manifests that is read by being translated."""
+
+    @property
+    def name(self) -> str:
+        """What people call the form, as in 'a manifest of NAME'."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The apiVersion that is read."""
+        ...
+
+    @property
+    def group(self) -> str:
+        """What every apiVersion of the form begins with."""
+        ...
+
+    def translate(self, document: Document, known: ToolNames) -> Translation:
+        """Return the ostler/v1 manifest of a ServiceClass of this version.
+
+        Args:
+            document: the manifest.
+            known: the downstream servers and tools, where the form's tool names depend on them.
+        """
+        ...
+
+    def fix_of_kind(self, manifest: JsonMapping) -> str:
+        """Return what to do with a manifest of this version and of another kind; empty when the form has none such."""
+        ...
+
+    def older_form(self, manifest: JsonMapping) -> str:
+        """Return what is wrong with a manifest without apiVersion that looks like an older one of the form, or ''."""
+        ...
+
+
+class Formats:
+    """The forms that are read beside ostler/v1."""
+
+    def __init__(self, *formats: ManifestFormat) -> None:
+        self._formats = formats
+
+    def __repr__(self) -> str:
+        return f"Formats({', '.join(each.version for each in self._formats)})"
+
+    def of_version(self, version: object) -> ManifestFormat | None:
+        """Return the form whose apiVersion is `version`."""
+        return next((each for each in self._formats if each.version == version), None)
+
+    def of_group(self, version: object) -> ManifestFormat | None:
+        """Return the form that has a version like `version`, read or not."""
+        return next((each for each in self._formats if str(version).startswith(each.group)), None)
+
+    def may_be_in(self, text: str) -> bool:
+        """Whether some document in `text` may be of one of the forms, and so depend on the servers and tools."""
+        return any(each.group in text for each in self._formats)
+
+    def older_form(self, manifest: JsonMapping) -> tuple[ManifestFormat, str] | None:
+        """Return the form that `manifest` is an older one of, and what is wrong with it."""
+        found = ((each, each.older_form(manifest)) for each in self._formats)
+        return next(((each, message) for each, message in found if message), None)

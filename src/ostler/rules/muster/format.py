@@ -1,0 +1,49 @@
+"""muster's form of manifests, as one that Ostler reads."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ostler.model.json import JsonMapping
+from ostler.model.tool_names import ToolNames
+from ostler.rules.muster.servers import mcp_json_entry
+from ostler.rules.text.yaml_source import Document
+
+if TYPE_CHECKING:
+    from ostler.rules.loading.formats import Translation
+
+_OTHER_KINDS = {
+    "MCPServer": "downstream servers stand in mcp.json: give it the server's command and args, or its url",
+    "Workflow": "Ostler has no workflows; call the tools of its steps by a class, or one by one",
+}
+"""What to do with the other kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MusterFormat:
+    """`muster.giantswarm.io/v1alpha1`."""
+
+    name: str = "muster"
+    version: str = "muster.giantswarm.io/v1alpha1"
+    group: str = "muster.giantswarm.io/"
+
+    def translate(self, document: Document, known: ToolNames) -> "Translation":
+        """Return the ostler/v1 manifest of a ServiceClass of muster; its tool names are told apart by `known`."""
+        from ostler.rules.muster.manifest import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
+
+        return translate_manifest(document, known)
+
+    def fix_of_kind(self, manifest: JsonMapping) -> str:
+        """Return where an MCPServer or a Workflow of muster belongs."""
+        kind = str(manifest.get("kind"))
+        if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
+            return f"write it in mcp.json, under 'mcpServers': {entry}"
+        return _OTHER_KINDS.get(kind, "")
+
+    def older_form(self, manifest: JsonMapping) -> str:
+        """Return that a manifest without apiVersion, with `serviceConfig` at its top, is of muster's first form."""
+        if "apiVersion" in manifest or "serviceConfig" not in manifest:
+            return ""
+        return "this is the form that muster had before it had an apiVersion, which is not read"
+
+
+MUSTER = MusterFormat()
