@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mcp_types import INVALID_PARAMS
-from processes.bridge_client import BridgeClient, clean_place
+from processes.bridge_client import BridgeClient, clean_place, eventually
 from processes.command_line import CommandLine
 
 from ostler.adapters.config.paths import class_files_in
@@ -85,6 +85,9 @@ def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:
     pid = created["service"]["outputs"]["pid"]
     assert psutil.pid_exists(pid)
 
+    eventually(
+        lambda: ostler.run("status", "site") == 0 and "health healthy" in ostler.out, "the first check has passed"
+    )
     assert ostler.run("ps") == ExitStatus.OK
     assert ostler.out.splitlines()[0].split() == ["NAME", "CLASS", "STATE", "HEALTH", "AGE", "PORTS/URL"]
     url = created["service"]["outputs"]["url"]

@@ -26,7 +26,7 @@ ERAS = pytest.mark.parametrize("mode", ["legacy", "auto"])
 
 def tokens(tools: Any) -> int:
     listed = [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools]
-    return len(json.dumps({"tools": listed})) // 4
+    return len(json.dumps({"tools": listed}, separators=(",", ":"), ensure_ascii=False).encode()) // 4
 
 
 # -- the list ----------------------------------------------------------------------------------------------
@@ -72,6 +72,10 @@ async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
             "tool_describe",
             "tool_call",
             "config_get",
+            "mcpserver_create",
+            "mcpserver_update",
+            "mcpserver_delete",
+            "mcpserver_validate",
         ]
     )
     assert tokens(tools) <= 6_000
@@ -248,6 +252,10 @@ async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
         "project_up": {"directory": folder, "dryRun": True},
         "project_status": {"directory": folder},
         "project_down": {"directory": folder},
+        "mcpserver_validate": {"name": "docker", "command": "docker"},
+        "mcpserver_create": {"name": "docker", "command": "docker"},
+        "mcpserver_update": {"name": "docker", "entry": {"args": ["mcp"]}},
+        "mcpserver_delete": {"name": "docker"},
     }
     assert set(calls) == {tool.name for tool in TOOLS}
     async with ledger(World()) as app, Client(server_over(app)) as client:

@@ -4,6 +4,7 @@ What the MCP face needs beside the engine is as small as it can be; `tests/faces
 face over the full application.
 """
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from mcp.client import Client
 from tests.support.world import EPOCH, World, manifest
 
+from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.review import ClassReview
@@ -20,7 +22,14 @@ from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.projects import Projects
-from ostler.model.errors import AlreadyExistsError, ConflictError, NotFoundError, ToolDeniedError, ToolNotFoundError
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    Finding,
+    NotFoundError,
+    ToolDeniedError,
+    ToolNotFoundError,
+)
 from ostler.model.responses import ToolResponse
 from ostler.rules.reading import load_manifests
 
@@ -70,6 +79,26 @@ class LedgerTools:
         return lambda: self._callbacks.remove(callback)
 
 
+class LedgerServers:
+    """The entries that clients added; their servers are never connected."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, Any]] = {}
+
+    async def check(self, name: str, entry: dict[str, Any]) -> Sequence[Finding]:
+        return load_mcp_json(json.dumps({"mcpServers": {name: entry}}), {}).findings
+
+    async def add(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+        self.entries[name] = entry
+        return {"name": name, "state": "disconnected", "entry": entry}
+
+    async def change(self, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+        return await self.add(name, {**self.entries[name], **changes})
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        del self.entries[name]
+
+
 class LedgerApplication:
     """See the module."""
 
@@ -80,6 +109,7 @@ class LedgerApplication:
         self.projects = Projects(manager, dict)
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
+        self.server_changes = LedgerServers()
 
     @property
     def classes(self) -> ClassCatalogue:

@@ -16,8 +16,9 @@ from ostler.adapters.asking import without_own
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.live_settings import LiveSettings
-from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
+from ostler.adapters.config.mcp_json import McpJson
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.settings_file import load_settings
 from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.config.watcher import watch_config
@@ -40,6 +41,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.projects import Projects
+from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import service_logs
 from ostler.faces.settings_changes import settings_changed
@@ -76,6 +78,7 @@ class Application:
         downstream: DownstreamPool,
         pool: PolicedPool,
         variables: LiveEnvironment,
+        server_files: ServerFiles,
         saved: KnownTools,
     ) -> None:
         self.paths = paths
@@ -87,6 +90,8 @@ class Application:
         downstream.environments.refresh = partial(take_asker_variables, self)
         self.review = ClassReview(manager.classes, pool, manager.events, saved, self.tool_names)
         self.variables = variables
+        self._server_files = server_files
+        self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
         self.projects = Projects(manager, lambda: self.settings.env.visible(variables))
         self._server_findings: tuple[Finding, ...] = ()
@@ -194,27 +199,33 @@ class Application:
 
     # -- downstream servers --------------------------------------------------------------------------------
 
-    async def reload_servers(self) -> None:
-        """Read `mcp.json` again: connect what is new, reconnect what changed, drop what is gone."""
-        async with self._reloading_servers:  # two at once would each see half of what the other did
-            await self._reload_servers()
+    async def reload_servers(self, removed: frozenset[str] = frozenset()) -> None:
+        """Read the files of servers again: connect what is new, reconnect what changed, drop what is gone.
 
-    async def _reload_servers(self) -> None:
-        entries, loaded = await anyio.to_thread.run_sync(_read_servers, self.paths, self.settings, self.variables)
+        Args:
+            removed: servers that are gone for certain, however broken a file is.
+        """
+        async with self._reloading_servers:  # two at once would each see half of what the other did
+            await self._reload_servers(removed)
+
+    async def _reload_servers(self, removed: frozenset[str]) -> None:
+        entries, loaded = await anyio.to_thread.run_sync(
+            _read_servers, self._server_files, self.settings, self.variables
+        )
         findings = loaded.findings
         self.downstream.refused = _refused(loaded)
         broken = any(finding.severity == "error" for finding in findings)
         known = set(self.downstream.names())
         if broken:  # a broken file proves nothing about what is missing from it
-            entries = {name: self.downstream.entry(name) for name in known} | entries
+            entries = {name: self.downstream.entry(name) for name in known - removed} | entries
         for name in await self.downstream.apply(entries):
             if name not in known:
                 self._register_server(name)
                 continue
-            removed = name not in self.downstream.names()
-            if removed:
+            is_gone = name not in self.downstream.names()
+            if is_gone:
                 self._unregister_server(name)
-            what = "was removed from mcp.json" if removed else "in mcp.json changed"
+            what = "was removed from mcp.json" if is_gone else "in mcp.json changed"
             self.manager.events.append(EventKind.SERVER_CHANGED, name, f"its entry {what}")
         before, self._server_findings = set(self._server_findings), findings
         self._tell(finding for finding in findings if finding not in before)
@@ -280,7 +291,7 @@ class Application:
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
         """React to changed files."""
-        if self.paths.mcp_json in files:
+        if files & {self.paths.mcp_json, self.paths.own_servers}:
             await self.reload_servers()
         if self.paths.settings_file in files:
             await settings_changed(self._live, self.downstream, self._warn)
@@ -331,7 +342,8 @@ async def open_application(
     settings = load_settings(paths.settings_file)
     live = LiveSettings(paths.settings_file, settings)
     paths.create_state()
-    entries, loaded = await anyio.to_thread.run_sync(_read_servers, paths, settings, variables)
+    server_files = ServerFiles(paths, variables)
+    entries, loaded = await anyio.to_thread.run_sync(_read_servers, server_files, settings, variables)
     clock = SystemClock()
     limits = settings.limits
     retention = Retention(
@@ -385,6 +397,7 @@ async def open_application(
             downstream=downstream,
             pool=pool,
             variables=variables,
+            server_files=server_files,
             saved=await anyio.to_thread.run_sync(_saved_tools, paths),
         )
         own_tools.serve(app)
@@ -410,12 +423,10 @@ async def open_application(
 
 
 def _read_servers(
-    paths: Paths, settings: Settings, variables: LiveEnvironment
+    files: ServerFiles, settings: Settings, variables: LiveEnvironment
 ) -> tuple[dict[str, ServerEntry], McpJson]:
     variables.begin()
-    if not paths.mcp_json.exists():
-        return {}, McpJson()
-    loaded = load_mcp_json(paths.mcp_json, variables)
+    loaded = files.load()
     cap = settings.limits.max_response_bytes
     entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
     return entries, loaded

@@ -60,6 +60,11 @@ class Paths:
         return self.config_dir / "mcp.json"
 
     @property
+    def own_servers(self) -> Path:
+        """The downstream servers that clients added. Ostler writes it, unlike `mcp.json`."""
+        return self.config_dir / "mcp.own.json"
+
+    @property
     def serviceclasses_dir(self) -> Path:
         """The user's ServiceClasses."""
         return self.config_dir / "serviceclasses"

@@ -117,7 +117,7 @@ def _look(paths: Paths) -> _Marks:
     """Return what distinguishes the present content of each file that there is."""
     marks: dict[Path, _Mark] = {}
     manifests = (*class_files_in(paths.serviceclasses_dir), *class_files_in(paths.services_dir))
-    for path in (paths.mcp_json, paths.settings_file, *manifests):
+    for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *manifests):
         try:
             facts = path.stat()
         except OSError:

@@ -195,11 +195,10 @@ def _chosen(found: "Sequence[Candidate]", names: Sequence[str], *, every: bool) 
 
 
 def _configured(session: Session) -> set[str]:
-    from ostler.adapters.config.mcp_json import load_mcp_json
+    from ostler.adapters.config.server_files import ServerFiles
 
-    path = session.paths.mcp_json
-    loaded = load_mcp_json(path, os.environ) if path.exists() else None
-    return set() if loaded is None else {*loaded.entries, *loaded.refused}
+    loaded = ServerFiles(session.paths, os.environ).load()
+    return {*loaded.entries, *loaded.refused}
 
 
 def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:

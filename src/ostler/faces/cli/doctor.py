@@ -171,13 +171,13 @@ def _trouble(command: Sequence[str]) -> str:
 
 def _server_entries(paths: Paths) -> tuple[dict[str, str], list[Check]]:
     """Return the programs of mcp.json's servers by name, and what is wrong with the file."""
-    from ostler.adapters.config.mcp_json import load_mcp_json
+    from ostler.adapters.config.server_files import ServerFiles
     from ostler.adapters.environments import find_program
 
-    if not paths.mcp_json.exists():
+    if not paths.mcp_json.exists() and not paths.own_servers.exists():
         fix = "ostler servers import takes over those of your MCP clients"
         return {}, [Check("mcp.json", "note", f"there is none in {paths.config_dir}", fix)]
-    loaded = load_mcp_json(paths.mcp_json, os.environ)
+    loaded = ServerFiles(paths, os.environ).load()
     checks = [
         Check("mcp.json", "problem" if finding.severity == "error" else "note", str(finding))
         for finding in loaded.findings

@@ -67,14 +67,14 @@ def import_(
 
 
 def configured_names(session: Session, servers: Sequence[str] = ()) -> "ToolNames":
-    """Return the servers of `mcp.json`, those inside Ostler, and `servers`; a broken entry counts as none."""
+    """Return the configured servers, those inside Ostler, and `servers`; a broken entry counts as none."""
     import os
 
-    from ostler.adapters.config.mcp_json import BUILTIN_NAMES, load_mcp_json
+    from ostler.adapters.config.mcp_json import BUILTIN_NAMES
+    from ostler.adapters.config.server_files import ServerFiles
     from ostler.rules.muster.joined_names import ToolNames
 
-    path = session.paths.mcp_json
-    configured = list(load_mcp_json(path, os.environ).entries) if path.exists() else []
+    configured = ServerFiles(session.paths, os.environ).load().entries
     return ToolNames.of([*configured, *BUILTIN_NAMES, *servers])
 
 

@@ -42,8 +42,8 @@ CHECK_TOOLS = (
     ToolDefinition(
         "serviceclass_check",
         "Check a class against its tools",
-        "Everything that can be known to be wrong: form, and each call against the schema of the tool it calls; "
-        "findings carry line, rule and fix. Nothing is called.",
+        "All that can be known to be wrong: form, and each call against its tool's schema. Findings have line and "
+        "fix. Calls nothing.",
         ClassCheckArgs,
         answer("clean findings classes"),
         Effect.READS,

@@ -211,7 +211,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_list",
         "List ServiceClasses",
-        "The kinds of service that can be created, with their arguments; then those that need more. Start here.",
+        "What can be created, with arguments; then what needs more. Start here.",
         ClassListArgs,
         answer("serviceClasses total findings"),
         Effect.READS,
@@ -235,7 +235,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_available",
         "What a class still needs",
-        "Whether all tools that a class needs are there; if not, the MCP server to add.",
+        "Whether a class's tools are there; if not, the MCP server to add.",
         ClassNameArgs,
         answer("name available missingTools missingServers reason addToMcpJson findings"),
         Effect.READS,
@@ -244,7 +244,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_validate",
         "Check a manifest's form",
-        "Whether an unsaved manifest is well-formed: keys, types, templates. serviceclass_check also looks at tools.",
+        "Whether an unsaved manifest is well-formed. serviceclass_check also looks at tools.",
         ManifestArgs,
         answer("valid findings names missingTools"),
         Effect.READS,
@@ -271,7 +271,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_delete",
         "Delete a ServiceClass",
-        "Remove a saved class; refused while services of it exist, unless force.",
+        "Remove a saved class. Refused while it has services, unless force.",
         ClassDeleteArgs,
         answer("message name"),
         Effect.REMOVES,

@@ -45,7 +45,7 @@ async def mcpserver_list(app: ApplicationLike, args: NoArgs, call: Call) -> Answ
     faults = app.server_file_findings()
     lines = [f"{len(entries)} MCP server{'' if len(entries) == 1 else 's'}" + (":" if entries else "")]
     for entry in entries:
-        lines += [_server_line(entry), *(f"  {finding}" for finding in entry.get("findings", ()))]
+        lines += [server_line(entry), *(f"  {finding}" for finding in entry.get("findings", ()))]
     if faults:
         structured["findings"] = faults
         lines += [f"error: {clipped(fault, 300)}" for fault in faults]
@@ -56,7 +56,8 @@ _FACTS = ("name", "state", "transport", "tools", "protocolVersion", "since", "re
 _LISTED = (*_FACTS, "findings")
 
 
-def _server_line(entry: JsonObject) -> str:
+def server_line(entry: JsonObject) -> str:
+    """Return a server's entry and state as a line."""
     facts = [str(entry["transport"])] if entry.get("transport") else []
     facts += [f"{entry['tools']} tools"] if "tools" in entry else []
     facts += [f"speaks {entry['protocolVersion']}"] if entry.get("protocolVersion") else []
@@ -79,7 +80,7 @@ async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) 
     listed = app.pool.list_tools(args.name)
     tools = [tool.name for tool in listed]
     structured: JsonObject = {**entry, "name": args.name, "toolNames": tools}
-    lines = [_server_line(structured), f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known"]
+    lines = [server_line(structured), f"{len(tools)} tools: {', '.join(tools)}" if tools else "no tools known"]
     odd: JsonObject = {tool.name: tool.note for tool in listed if tool.note}
     if odd:
         structured["toolNotes"] = odd
@@ -280,8 +281,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "mcpserver_list",
         "List MCP servers",
-        "The MCP servers that Ostler uses, and whether they are connected. service_start, _stop and _restart take "
-        "their names.",
+        "The MCP servers in use and their state. service_start, _stop and _restart take their names.",
         NoArgs,
         answer("mcpServers total findings"),
         Effect.READS,
@@ -320,7 +320,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "tool_call",
         "Call a tool of an MCP server",
-        "Call such a tool directly, if policy allows. Prefer service_*.",
+        "Call one directly, if policy allows. Prefer service_*.",
         ToolCallArgs,
         answer("tool isError result truncated"),
         Effect.ANYTHING,
@@ -329,7 +329,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "config_get",
         "Configuration in force",
-        "Folders, settings, servers, classes and what is wrong in their files; secrets masked.",
+        "Folders, settings, servers, classes, faults in their files; secrets masked.",
         NoArgs,
         answer("config"),
         Effect.READS,

@@ -170,8 +170,8 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_create",
         "Create a service",
-        "Create a service from a ServiceClass, start it and wait until it is ready. If finished is false it goes on: "
-        "use service_wait. Cancelling the call does not stop the start; service_stop does.",
+        "Create a service from a ServiceClass, start it and wait until it is ready. "
+        "finished=false: it goes on, use service_wait. Cancelling this call stops nothing; service_stop does.",
         ServiceCreateArgs,
         _CHANGED,
         Effect.ADDS,
@@ -221,7 +221,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_renew",
         "Renew a lease",
-        "Let a service's lease end later (or give it one). A lease that ends stops the service, after a warning event.",
+        "Extend a service's lease, or give it one. Its end stops the service, after a warning event.",
         ServiceRenewArgs,
         answer("name leaseExpiresAt state"),
         Effect.RUNS,

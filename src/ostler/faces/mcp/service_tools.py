@@ -149,7 +149,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_list",
         "List services",
-        "List services, and the MCP servers in use, with state and health.",
+        "Services, and the MCP servers in use, with state and health.",
         ServiceListArgs,
         answer("services total nextCursor inOtherProjects"),
         Effect.READS,
@@ -173,7 +173,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_get",
         "Everything about a service",
-        "All facts of one service: args, outputs, counters, labels, recent operations. Secrets masked.",
+        "All facts of one service: args, outputs, labels, recent operations. Secrets masked.",
         ServiceNameArgs,
         answer(
             "name id serviceClassName serviceType state stateSince reason health evidence reachability "
@@ -187,7 +187,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_secrets",
         "Show a service's secrets",
-        "The args and outputs of one service with their secrets, which all other tools mask. Only when really needed.",
+        "One service's args and outputs with their secrets, masked elsewhere. Only when really needed.",
         ServiceNameArgs,
         answer("name args outputs"),
         Effect.SHOWS_SECRETS,
@@ -196,7 +196,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_validate",
         "Check arguments of a service",
-        "Check what service_create would be given, without creating: the effective args, or every problem.",
+        "Check what service_create would get: the effective args, or every problem.",
         ServiceValidateArgs,
         answer("valid args problems"),
         Effect.READS,

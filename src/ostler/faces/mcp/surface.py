@@ -1,5 +1,6 @@
 """What the MCP face needs of the application: the narrow seam between protocol and engine."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -7,11 +8,32 @@ from ostler.engine.classes.review import ClassReview
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolCaller, ToolDirectory
 from ostler.faces.projects import Projects
+from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
 
 
 class Downstream(ToolCaller, ToolDirectory, Protocol):
     """The downstream tools: call one, look at what there is. The policy for calls is enforced by the implementer."""
+
+
+class ServerChangesLike(Protocol):
+    """Downstream servers that clients add, change and remove."""
+
+    async def check(self, name: str, entry: JsonObject) -> Sequence[Finding]:
+        """Return what is wrong with an entry, and what is worth knowing about it."""
+        ...
+
+    async def add(self, name: str, entry: JsonObject) -> JsonObject:
+        """Write a new entry and connect its server. Raises AlreadyExistsError, ManifestError, StoreError."""
+        ...
+
+    async def change(self, name: str, changes: JsonObject) -> JsonObject:
+        """Replace some keys of an entry. Raises NotFoundError, ConflictError, ManifestError, StoreError."""
+        ...
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove an entry. Raises NotFoundError, ConflictError, StoreError."""
+        ...
 
 
 class ApplicationLike(Protocol):
@@ -43,6 +65,11 @@ class ApplicationLike(Protocol):
     @property
     def pool(self) -> Downstream:
         """The downstream servers' tools."""
+        ...
+
+    @property
+    def server_changes(self) -> ServerChangesLike:
+        """What adds, changes and removes downstream servers."""
         ...
 
     async def create_class(self, text: str) -> ClassEntry:

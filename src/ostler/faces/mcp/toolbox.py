@@ -23,6 +23,7 @@ from ostler.faces.mcp.log_tools import LOG_TOOLS
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
 from ostler.faces.mcp.progress import progress_to
 from ostler.faces.mcp.project_tools import PROJECT_TOOLS
+from ostler.faces.mcp.server_tools import SERVER_TOOLS
 from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
@@ -44,6 +45,7 @@ TOOLS: tuple[AnyTool, ...] = (
     *CHECK_TOOLS,
     *DRAFTING_TOOLS,
     *DOWNSTREAM_TOOLS,
+    *SERVER_TOOLS,
 )
 """Every tool. A new one is one more entry in one of these tables."""
 

@@ -27,6 +27,10 @@ RECHECK = 2.0
 _GOALS = (*(state.value for state in ServiceState), "deleted")
 
 
+_RESTING = ("running", "stopped", "failed", "unreachable", "connected", "disconnected", "deleted")
+"""Those in which a service stays: what the schema offers. The others are taken too."""
+
+
 def _goal(name: str) -> str:
     if name not in _GOALS:
         raise ValueError(f"use one of {', '.join(_GOALS)}")
@@ -34,7 +38,7 @@ def _goal(name: str) -> str:
 
 
 WaitStates = Annotated[
-    list[Annotated[str, AfterValidator(_goal)]], BeforeValidator(lower_case), WithJsonSchema(one_of(*_GOALS))
+    list[Annotated[str, AfterValidator(_goal)]], BeforeValidator(lower_case), WithJsonSchema(one_of(*_RESTING))
 ]
 """States to wait for, and the end of the service."""
 
@@ -129,8 +133,8 @@ WAITING_TOOLS = (
     ToolDefinition(
         "service_wait",
         "Wait for a service",
-        "Wait until a service has a state or health, or for the next event. met=false: not in time, or it cannot "
-        "happen; go on with the cursor.",
+        "Wait for a state, a health, or the next event. met=false: not in time, or it cannot happen; go on "
+        "with the cursor.",
         ServiceWaitArgs,
         answer("met message cursor service events"),
         Effect.READS,

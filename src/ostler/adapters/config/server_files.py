@@ -1,0 +1,146 @@
+"""The downstream servers of a configuration folder: people's `mcp.json`, and `mcp.own.json`, which clients write.
+
+A file that a person wrote is never rewritten, so what a client adds at run time has a file of its own. Where both have
+a name, `mcp.json` counts.
+"""
+
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import replace as with_values
+from pathlib import Path
+from typing import TypeVar
+
+from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.imports import with_entries
+from ostler.adapters.config.jsonc import JsoncError
+from ostler.adapters.config.jsonc_edit import remove_member
+from ostler.adapters.config.mcp_json import BUILTIN_NAMES, McpJson, load_mcp_json
+from ostler.adapters.config.paths import Paths
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
+from ostler.model.json import JsonObject
+from ostler.model.servers import ServerEntry
+
+ValueT = TypeVar("ValueT")
+
+_EMPTY = '{\n  "mcpServers": {}\n}\n'
+
+
+class ServerFiles:
+    """Reads both files, and changes the one that is Ostler's own. Not for two threads at once."""
+
+    def __init__(self, paths: Paths, variables: Mapping[str, str]) -> None:
+        """Prepare to read the files in `paths`; `variables` are what `${VAR}` may name."""
+        self._people = paths.mcp_json
+        self._own = paths.own_servers
+        self._variables = variables
+
+    def __repr__(self) -> str:
+        return f"ServerFiles({self._people.parent})"
+
+    def load(self) -> McpJson:
+        """Read both files; what is wrong is in the findings."""
+        people, own = self._read(self._people), self._read(self._own)
+        taken = people.entries.keys() | people.refused.keys()
+        hidden = [name for name in (*own.entries, *own.refused) if name in taken]
+        return McpJson(
+            {**_without(own.entries, taken), **people.entries},
+            (*people.findings, *own.findings, *(self._hidden(name) for name in hidden)),
+            {**_without(own.refused, taken), **people.refused},
+            {**_without(own.written, taken), **people.written},
+            {**_without(own.drafts, taken), **people.drafts},
+        )
+
+    def check(self, name: str, entry: JsonObject) -> McpJson:
+        """Return what an `entry` under `name` would be read as. The findings name no file."""
+        text = json.dumps({"mcpServers": {name: entry}})
+        loaded = load_mcp_json(text, self._variables, file=name)
+        findings = tuple(with_values(finding, line=0, column=0) for finding in loaded.findings)
+        return with_values(loaded, findings=findings)
+
+    def entry(self, name: str) -> JsonObject:
+        """Return the entry of a server that a client added, as it is written.
+
+        Raises:
+            NotFoundError: no file has one.
+            ConflictError: it is in people's file.
+        """
+        drafts = self._read(self._own).drafts
+        if name not in drafts:
+            people = self._read(self._people)
+            if name in people.entries or name in people.refused:
+                raise ConflictError(
+                    f"MCP server {name!r} is in {self._people}, which a person wrote and Ostler does not change",
+                    next_actions=(f"edit {self._people}: a change is in force at once",),
+                )
+            if name in BUILTIN_NAMES:
+                raise ConflictError(f"MCP server {name!r} is part of Ostler and has no entry to change")
+            raise NotFoundError("MCP server", name, known=sorted(drafts), next_actions=("mcpserver_list shows them",))
+        return drafts[name]
+
+    def add(self, name: str, entry: JsonObject) -> ServerEntry:
+        """Write a new entry.
+
+        Raises:
+            AlreadyExistsError: a file has one of that name.
+            ManifestError: the entry is wrong, or Ostler's own file is.
+            StoreError: it cannot be written.
+        """
+        present = self.load()
+        if name in present.entries or name in present.refused or name in BUILTIN_NAMES:
+            raise AlreadyExistsError(
+                f"MCP server {name!r} already exists",
+                next_actions=(f"mcpserver_get {name} shows it", "mcpserver_update changes one that a client added"),
+            )
+        return self._write(name, entry)
+
+    def change(self, name: str, entry: JsonObject) -> ServerEntry:
+        """Replace the entry of a server that a client added. Raises as `entry` and `add` do."""
+        self.entry(name)
+        return self._write(name, entry)
+
+    def remove(self, name: str) -> None:
+        """Remove the entry of a server that a client added. Raises as `entry` and `add` do."""
+        self.entry(name)
+        try:
+            replace(self._own, remove_member(self._text(), ("mcpServers", name)))
+        except (JsoncError, ValueError) as error:
+            raise self._broken(error) from error
+
+    def _write(self, name: str, entry: JsonObject) -> ServerEntry:
+        if name != server_names([name])[name]:
+            fix = f"for example {server_names([name])[name]!r}"
+            message = "a server's name has letters, digits, '-', '_' and begins with a letter or digit"
+            raise ManifestError([Finding(message, rule="name", path=name, fix=fix)], what=f"MCP server {name!r}")
+        loaded = self.check(name, entry)
+        if loaded.errors or name not in loaded.entries:
+            raise ManifestError(loaded.errors, what=f"the entry of MCP server {name!r}")
+        try:
+            text = with_entries(self._text(), {name: entry})
+        except (JsoncError, ValueError) as error:
+            raise self._broken(error) from error
+        if self._own.exists():
+            replace(self._own, text)
+        else:
+            write_new(self._own, text)
+        return loaded.entries[name]
+
+    def _read(self, path: Path) -> McpJson:
+        return load_mcp_json(path, self._variables) if path.exists() else McpJson()
+
+    def _text(self) -> str:
+        return self._own.read_text(encoding="utf-8") if self._own.exists() else _EMPTY
+
+    def _broken(self, error: Exception) -> ManifestError:
+        fix = "correct it, or remove it"
+        return ManifestError([Finding(f"it cannot be read: {error}", file=str(self._own), fix=fix)], what="the file")
+
+    def _hidden(self, name: str) -> Finding:
+        message = f"server {name!r} is in {self._people.name} as well, which counts"
+        fix = f"remove it from {self._own.name}"
+        return Finding(message, file=str(self._own), rule="duplicate", path=name, fix=fix, severity="warning")
+
+
+def _without(values: Mapping[str, ValueT], names: AbstractSet[str]) -> dict[str, ValueT]:
+    return {name: value for name, value in values.items() if name not in names}
