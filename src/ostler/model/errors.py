@@ -212,6 +212,21 @@ class ConflictError(RequestError):
     code = "conflict"
 
 
+class BusyError(RequestError):
+    """More calls are under way than are taken at once; nothing was done. The text says when to come back."""
+
+    code = "busy"
+    retryable = True
+
+    def __init__(self, under_way: int, seconds: int) -> None:
+        self.under_way = under_way
+        self.seconds = seconds
+        super().__init__(
+            f"busy: {under_way} calls are under way, and no more are taken at once",
+            next_actions=(f"make the same call again after {seconds} s",),
+        )
+
+
 # -- operations --------------------------------------------------------------------------------------------
 
 

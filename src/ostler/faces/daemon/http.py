@@ -22,8 +22,17 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, StreamWatch
+from ostler.faces.mcp.server import OstlerServer
+
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
+
+SESSION_IDLE: Final = 900
+"""Seconds that a session without a request and without an open stream is kept; then its client begins another."""
+
+MAX_SESSIONS: Final = 2_000
+"""Sessions at once; a client that would open one more is told to come back."""
 
 _SHUTDOWN_GRACE: Final = 2
 """Seconds for HTTP requests under way when the server ends."""
@@ -105,6 +114,7 @@ async def serving_http(server: Server[Any], settings: HttpSettings, *, version: 
     config = uvicorn.Config(
         _application(server, settings, version),
         log_config=None,
+        proxy_headers=False,
         access_log=False,
         lifespan="on",
         ws="none",
@@ -169,10 +179,15 @@ def _application(server: Server[Any], settings: HttpSettings, version: str) -> A
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": version})
 
-    app = server.streamable_http_app(
+    app: ASGIApp = server.streamable_http_app(
         transport_security=_security(settings),
         custom_starlette_routes=[Route("/healthz", healthz)],
+        session_idle_timeout=SESSION_IDLE,
+        max_sessions=MAX_SESSIONS,
     )
+    if isinstance(server, OstlerServer):
+        app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
+    app = LoadShedding(PlainAnswers(app))
     return _BearerGate(app, settings.token) if settings.token else app
 
 

@@ -4,9 +4,13 @@ The SDK keeps a connection's lifetime in a private attribute of its per-request 
 uses it.
 """
 
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import anyio
+from anyio.abc import TaskGroup
 from mcp.server import ServerRequestContext
 from mcp.server.connection import Connection
 from mcp.shared.exceptions import MCPError
@@ -24,10 +28,36 @@ RESOURCE_NOT_FOUND = -32002
 
 
 class LegacySubscriptions:
-    """Serves the requests; every session gets a task of its own that sends its notifications until it ends."""
+    """Serves the requests; every session that listens has a task of its own that sends its notifications.
+
+    A session over HTTP listens while its stream of events is open: many clients never open one, and 1,000 of them
+    idle made a create and delete cost 240 ms of CPU in place of 16.
+    """
 
     def __init__(self, feed: ChangeFeed) -> None:
         self._feed = feed
+        self._sessions: dict[str, _LegacySession] = {}
+        self._open: Counter[str] = Counter()
+
+    @property
+    def listening(self) -> int:
+        """Sessions that hear of changes now."""
+        return len(self._feed)
+
+    def opened(self, session_id: str) -> None:
+        """The stream of events of a session is open now."""
+        self._open[session_id] += 1
+        if session := self._sessions.get(session_id):
+            session.listen()
+
+    def closed(self, session_id: str) -> None:
+        """A stream of events of a session has ended."""
+        self._open[session_id] -= 1
+        if self._open[session_id] > 0:
+            return
+        del self._open[session_id]
+        if session := self._sessions.get(session_id):
+            session.rest()
 
     async def initialized(self, context: ServerRequestContext[Lifespan], params: NotificationParams) -> None:
         """A session is ready: from now on it is told when services and classes come and go."""
@@ -55,46 +85,59 @@ class LegacySubscriptions:
         connection = context.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         session = cast("_LegacySession | None", connection.state.get(_STATE_KEY))
         if session is None:
-            session = _LegacySession(connection, self._feed)
+            session = _LegacySession(connection, self._feed, context.lifespan_context.task_group)
             connection.state[_STATE_KEY] = session
-            connection.exit_stack.callback(session.close)
-            context.lifespan_context.task_group.start_soon(session.run, name="ostler-session-notifications")
+            connection.exit_stack.callback(session.rest)
+            session_id = connection.session_id
+            if session_id is not None:
+                self._sessions[session_id] = session
+                connection.exit_stack.callback(self._sessions.pop, session_id, None)
+            if session_id is None or session_id in self._open:
+                session.listen()
         return session
 
 
 class _LegacySession:
-    """What one session subscribed to, and the task that tells it."""
+    """What one session subscribed to, and the task that tells it while it listens."""
 
-    def __init__(self, connection: Connection, feed: ChangeFeed) -> None:
+    def __init__(self, connection: Connection, feed: ChangeFeed, tasks: TaskGroup) -> None:
         self.uris: set[str] = set()
         self._connection = connection
-        self._mailbox = Mailbox()
-        self._scope = anyio.CancelScope()
-        self._unsubscribe = feed.subscribe(self._deliver)
+        self._feed = feed
+        self._tasks = tasks
+        self._scope: anyio.CancelScope | None = None
 
-    def _deliver(self, change: ServerEvent) -> None:
+    def listen(self) -> None:
+        """Send notifications from now on."""
+        if self._scope is None:
+            self._scope = anyio.CancelScope()
+            mailbox = Mailbox()
+            unsubscribe = self._feed.subscribe(partial(self._deliver, mailbox))
+            self._tasks.start_soon(self._run, mailbox, self._scope, unsubscribe, name="ostler-session-notifications")
+
+    def rest(self) -> None:
+        """Nobody listens any more: a notification that is stuck in its transport is given up."""
+        if self._scope is not None:
+            self._scope.cancel()
+            self._scope = None
+
+    def _deliver(self, mailbox: Mailbox, change: ServerEvent) -> None:
         match change:
             case ResourceUpdated(uri=uri) if uri in self.uris:
-                self._mailbox.put(change)
+                mailbox.put(change)
             case ResourcesListChanged():
-                self._mailbox.put(change)
+                mailbox.put(change)
             case _:
                 pass
 
-    async def run(self) -> None:
-        """Send notifications until the session ends."""
-        with self._scope, self._mailbox:
+    async def _run(self, mailbox: Mailbox, scope: anyio.CancelScope, unsubscribe: Callable[[], None]) -> None:
+        with scope, mailbox:
             try:
                 while True:
-                    change = await self._mailbox.take()
+                    change = await mailbox.take()
                     notification = event_to_notification(change, {})
                     data = notification.model_dump(by_alias=True, mode="json", exclude_none=True)
                     params = {key: value for key, value in data.get("params", {}).items() if key != "_meta"}
                     await self._connection.notify(data["method"], params or None)
             finally:
-                self._unsubscribe()
-
-    def close(self) -> None:
-        """The session has ended: a notification that is stuck in its transport is given up."""
-        self._unsubscribe()
-        self._scope.cancel()
+                unsubscribe()

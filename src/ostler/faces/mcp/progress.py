@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import anyio
 from mcp.server import ServerRequestContext
@@ -26,31 +26,30 @@ async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator
     attempts), so a value that does not grow is sent as one more than the last, without a total.
     """
     pending: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_PENDING)
-    wake, woken = anyio.create_memory_object_stream[None](1)
+    last = -1.0
+    is_sending = is_over = False
 
     async def report(done: float, total: float | None, message: str | None) -> None:
+        nonlocal is_sending
         pending.append((done, total, message))
-        with suppress(
-            anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError
-        ):  # already woken, or the call is over
-            wake.send_nowait(None)
+        if not is_sending and not is_over:  # most calls report nothing, and need no task
+            is_sending = True
+            group.start_soon(send)
 
     async def send() -> None:
-        last = -1.0
-        async for _ in woken:
-            while pending:
-                done, total, message = pending.popleft()
-                if done <= last:
-                    done, total = last + 1, None
-                last = done
-                text = clipped(message, 1000) if message else None
-                await context.session.report_progress(done, total, text)
+        nonlocal last, is_sending
+        while pending:
+            done, total, message = pending.popleft()
+            if done <= last:
+                done, total = last + 1, None
+            last = done
+            text = clipped(message, 1000) if message else None
+            await context.session.report_progress(done, total, text)
+        is_sending = False
 
-    with wake, woken:
-        async with anyio.create_task_group() as group:
-            group.start_soon(send)
-            try:
-                yield report
-            finally:
-                wake.close()  # the sender ends when it has sent what is pending
-                group.cancel_scope.deadline = anyio.current_time() + FLUSH_TIMEOUT
+    async with anyio.create_task_group() as group:
+        try:
+            yield report
+        finally:
+            is_over = True
+            group.cancel_scope.deadline = anyio.current_time() + FLUSH_TIMEOUT

@@ -67,7 +67,13 @@ _CACHE_HINTS: dict[CacheableMethod, CacheHint] = dict.fromkeys(
 
 
 class OstlerServer(Server[Lifespan]):
-    """The low-level server, which says the same of itself in both eras: the list of resources can change, no other."""
+    """The low-level server, which says the same of itself in both eras: the list of resources can change, no other.
+
+    Attributes:
+        subscriptions: of the sessions of protocol 2025-11-25 and older; told which of them have their stream open.
+    """
+
+    subscriptions: LegacySubscriptions
 
     def create_initialization_options(
         self,
@@ -121,6 +127,8 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
         description="Starts, watches and stops services through the MCP tools you already have.",
         instructions=instructions(toolset),
         lifespan=lifespan,
+        # Without it the SDK runs tools/list for every call with arguments: half the CPU of a status.
+        get_tool_input_schema=toolbox.input_schema,
         cache_hints=dict.fromkeys(_FIXED_LISTS, CacheHint(ttl_ms=_AN_HOUR)),
         on_list_tools=toolbox.list_tools,
         on_call_tool=toolbox.call,
@@ -134,6 +142,7 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
         on_get_prompt=prompts.get_prompt,
         on_completion=Completions(app).complete,
     )
+    server.subscriptions = legacy
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
     return server
 

@@ -28,10 +28,17 @@ from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
-from ostler.model.errors import ToolDeniedError
+from ostler.model.errors import BusyError, ToolDeniedError
+from ostler.model.json import JsonMapping
 
 Toolset = Literal["full", "core"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
+
+MAX_CALLS = 1_000
+"""Calls under way at once, waiting ones included; one more is refused, so that the server does not grow for ever."""
+
+RETRY_AFTER = 1
+"""Seconds after which a refused client may call again."""
 
 TOOLS: tuple[AnyTool, ...] = (
     *SERVICE_TOOLS,
@@ -66,6 +73,7 @@ class Toolbox:
         self._log = CallLog()
         self._table = ToolTable(tools_of(toolset))
         self._names = frozenset(self._table.names)
+        self._under_way = 0
 
     async def list_tools(
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
@@ -73,6 +81,10 @@ class Toolbox:
         """List the tools: always the same ones, on one page."""
         del context
         return self._table.page(params)
+
+    def input_schema(self, name: str) -> JsonMapping | None:
+        """Return the schema of a tool's arguments, by which the SDK checks a call's `Mcp-Param-*` headers."""
+        return self._table.input_schema(name)
 
     async def call(self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams) -> CallToolResult:
         """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
@@ -85,9 +97,15 @@ class Toolbox:
         tool = self._table.get(params.name)
         if self._app.denies(tool.name):
             return error_result(denied(tool.name))
-        async with progress_to(context) as progress:
-            call = Call(progress, self._clock, _client_of(context), self._log, self._names)
-            return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
+        if self._under_way >= MAX_CALLS:
+            return error_result(BusyError(self._under_way, RETRY_AFTER))
+        self._under_way += 1
+        try:
+            async with progress_to(context) as progress:
+                call = Call(progress, self._clock, _client_of(context), self._log, self._names)
+                return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
+        finally:
+            self._under_way -= 1
 
     def _in_scope(self, params: CallToolRequestParams) -> dict[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""

@@ -1,0 +1,164 @@
+"""What lies between the web server and the SDK: plain JSON answers, refusals under load, and who listens.
+
+Each is an ASGI application around another, and knows requests and answers only by their HTTP form.
+"""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_REQUESTS: Final = 1_024
+"""Requests under way at once; one more is refused. A client that waits for a service counts, a stream of events not."""
+
+RETRY_AFTER: Final = 1
+"""Seconds after which a refused client may come again."""
+
+_SESSION: Final = b"mcp-session-id"
+
+
+class PlainAnswers:
+    """Sends an answer as one JSON body where nothing was sent before it; else the stream of events stays as it is.
+
+    In the protocol's versions with sessions the SDK answers each call with a stream of events: three writes and a
+    chunked body for one message. Whether something goes before the answer is known when the first event comes.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        held: Message | None = None
+        answered = False
+
+        async def decide(message: Message) -> None:
+            nonlocal held, answered
+            if answered:
+                return  # the end of the stream whose one event was sent
+            if message["type"] == "http.response.start" and _header(message, b"content-type").startswith(_EVENTS):
+                held = message
+                return
+            if held is None or message["type"] != "http.response.body":
+                await send(message)
+                return
+            if not (body := message.get("body", b"")) and message.get("more_body"):
+                return
+            start, held = held, None
+            answer = _answer_in(body)
+            if answer is None:
+                await send(start)
+                await send(message)
+                return
+            answered = True
+            kept = [pair for pair in start["headers"] if pair[0].lower() not in _OF_STREAMS]
+            plain = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
+            await send({**start, "headers": [*kept, *plain]})
+            await send({"type": "http.response.body", "body": answer})
+
+        await self._app(scope, receive, decide)
+
+
+_EVENTS: Final = b"text/event-stream"
+_OF_STREAMS: Final = frozenset(
+    {b"content-type", b"content-length", b"cache-control", b"connection", b"x-accel-buffering"}
+)
+
+
+def _answer_in(event: bytes) -> bytes | None:
+    """Return the JSON-RPC response that is all of `event`; None where that is anything else."""
+    data = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
+    if len(data) != 1 or not data[0]:
+        return None
+    with suppress(ValueError):
+        message: Any = json.loads(data[0])
+        if isinstance(message, dict) and "method" not in message and ("result" in message or "error" in message):
+            return data[0]
+    return None
+
+
+class LoadShedding:
+    """Refuses requests beyond `limit` that are under way at once, with a time to come back, before they are read."""
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_REQUESTS) -> None:
+        self._app = app
+        self._limit = limit
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or _header(scope, b"mcp-method") == _LISTEN:
+            await self._app(scope, receive, send)
+            return
+        if self._under_way >= self._limit:
+            await _refuse(send, self._under_way)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, receive, _with_retry(send))
+        finally:
+            self._under_way -= 1
+
+
+_LISTEN: Final = b"subscriptions/listen"
+
+
+def _with_retry(send: Send) -> Send:
+    """Say with a refusal of the SDK's, too, when to come back."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 503:
+            message = {**message, "headers": [*message["headers"], (b"retry-after", str(RETRY_AFTER).encode())]}
+        await send(message)
+
+    return sending
+
+
+async def _refuse(send: Send, under_way: int) -> None:
+    text = f"busy: {under_way} requests are under way. Next: the same request again after {RETRY_AFTER} s"
+    error = {"code": -32000, "message": text, "data": {"retryable": True, "retryAfterSeconds": RETRY_AFTER}}
+    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(RETRY_AFTER).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class StreamWatch:
+    """Tells which sessions have their stream of events open: only those can hear of changes."""
+
+    def __init__(self, app: ASGIApp, *, opened: Callable[[str], None], closed: Callable[[str], None]) -> None:
+        self._app = app
+        self._opened = opened
+        self._closed = closed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = _header(scope, _SESSION).decode("latin-1") if scope["type"] == "http" else ""
+        if not session or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        is_open = False
+
+        async def watch(message: Message) -> None:
+            nonlocal is_open
+            if message["type"] == "http.response.start" and message["status"] == 200 and not is_open:
+                is_open = True
+                self._opened(session)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        finally:
+            if is_open:
+                self._closed(session)
+
+
+def _header(carrier: Any, name: bytes) -> bytes:
+    """Return a header of a scope or of an answer's start; empty where there is none."""
+    return next((value for key, value in carrier["headers"] if key.lower() == name), b"")

@@ -1,0 +1,167 @@
+"""How answers leave over HTTP: as one JSON body, as a stream once there is progress, and refused under load."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from mcp.client import Client
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from tests.support.ledger_app import call, ledger, refusal, server_over
+from tests.support.world import World
+
+from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.daemon.http_answers import LoadShedding
+from ostler.faces.mcp import toolbox
+from ostler.faces.mcp.server import OstlerServer
+
+VERSION = "2025-11-25"
+CLIENT = {"name": "test", "version": "1"}
+
+
+class Session:
+    """A client of the protocol with sessions that shows what HTTP answers it gets."""
+
+    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
+        self._http = http
+        self._url = url
+        self.headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": VERSION}
+
+    async def open(self) -> httpx2.Response:
+        params = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": CLIENT}
+        answer = await self.post("initialize", params)
+        self.headers["mcp-session-id"] = answer.headers["mcp-session-id"]
+        done = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        assert (await self._http.post(self._url, json=done, headers=self.headers)).status_code == 202
+        return answer
+
+    async def post(self, method: str, params: dict[str, Any]) -> httpx2.Response:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return await self._http.post(self._url, json=body, headers=self.headers)
+
+    async def call(self, tool: str, **arguments: Any) -> httpx2.Response:
+        return await self.post("tools/call", {"name": tool, "arguments": arguments})
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncGenerator[httpx2.Response]:
+        async with self._http.stream("GET", self._url, headers=self.headers) as answer:
+            assert answer.status_code == 200
+            yield answer
+
+
+@asynccontextmanager
+async def served() -> AsyncGenerator[tuple[OstlerServer, str, httpx2.AsyncClient]]:
+    async with ledger(World()) as app:
+        server = server_over(app)
+        settings = HttpSettings("127.0.0.1", 0)
+        async with serving_http(server, settings, version="1") as url, httpx2.AsyncClient(timeout=10) as http:
+            yield server, url, http
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_an_answer_is_one_json_body_where_nothing_goes_before_it() -> None:
+    async with served() as (_, url, http):
+        session = Session(http, url)
+        for answer in (await session.open(), await session.call("service_list"), await session.post("no/such", {})):
+            assert answer.headers["content-type"] == "application/json"
+            assert int(answer.headers["content-length"]) == len(answer.content)
+            assert answer.json()["id"] == 1
+            assert answer.headers["mcp-session-id"]
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_progress_comes_before_the_answer_in_a_stream() -> None:
+    async with served() as (_, url, http):
+        session = Session(http, url)
+        await session.open()
+        params = {
+            "name": "tool_call",
+            "arguments": {"name": "w/status", "args": {"name": "one"}},
+            "_meta": {"progressToken": "p"},
+        }
+        answer = await session.post("tools/call", params)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+        assert [event.get("method", "answer") for event in events] == ["notifications/progress", "answer"]
+        assert events[0]["params"]["message"] == "halfway"
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_only_sessions_with_an_open_stream_are_told_of_changes() -> None:
+    async with served() as (server, url, http):
+        idle, listening = Session(http, url), Session(http, url)
+        await idle.open()
+        await listening.open()
+        assert server.subscriptions.listening == 0
+        async with listening.stream() as stream:
+            assert server.subscriptions.listening == 1
+            created = await idle.call("service_create", name="one", serviceClassName="basic")
+            assert not created.json()["result"].get("isError"), created.text
+            with anyio.fail_after(10):
+                async for line in stream.aiter_lines():
+                    if "notifications/resources/list_changed" in line:
+                        break
+        with anyio.fail_after(10):
+            while server.subscriptions.listening:
+                await idle.call("service_list")
+        async with listening.stream():
+            assert server.subscriptions.listening == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_more_requests_than_are_taken_are_told_when_to_come_back() -> None:
+    reached, free = anyio.Event(), anyio.Event()
+
+    async def slow(_request: Request) -> JSONResponse:
+        reached.set()
+        await free.wait()
+        return JSONResponse({})
+
+    app = LoadShedding(Starlette(routes=[Route("/", slow, methods=["POST"])]), limit=1)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(http.post, "/")
+            await reached.wait()
+            refused = await http.post("/")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert "again after 1 s" in refused.json()["error"]["message"]
+            free.set()
+        assert (await http.post("/")).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_more_calls_than_are_taken_are_an_error_that_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolbox, "MAX_CALLS", 1)
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", name="one", serviceClassName="basic")
+        async with anyio.create_task_group() as tasks:
+            waits = {"name": "one", "state": ["stopped"], "timeout": "20s"}
+            tasks.start_soon(client.call_tool, "service_wait", waits)
+            await anyio.wait_all_tasks_blocked()
+            text, facts = await refusal(client, "service_list")
+            assert "again after 1 s" in text
+            assert (facts["code"], facts["retryable"]) == ("busy", True)
+            tasks.cancel_scope.cancel()
+        await call(client, "service_list")
+
+
+@pytest.mark.anyio
+async def test_a_call_over_http_does_not_list_the_tools_for_its_headers() -> None:
+    async with ledger(World()) as app:
+        server = server_over(app)
+        look = server.get_tool_input_schema
+        assert look is not None
+        async with Client(server) as client:
+            listed = {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
+        assert {name: look(name) for name in listed} == listed
+        assert look("nobody") is None
