@@ -67,6 +67,21 @@ async def test_the_holder_is_named_with_its_service(state_dir: Path) -> None:
         await server.call("stop", key="site")
 
 
+async def test_the_holder_is_the_topmost_process_that_has_the_socket(state_dir: Path) -> None:
+    script = (
+        "import os, socket, sys, time\nsocket_ = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "for _ in range(3): os.fork()\ntime.sleep(300)"
+    )
+    forking = start_arguments("site", None, command="{python}", args=["-S", "-c", script, "{port}"], port=0)
+    async with process_server(state_dir / "p") as server:
+        first = await server.call("start", **{**forking, "ready": {"tcp": "{port}"}})
+        text = await server.fail("start", **at("other", "127.0.0.1", "{port}", port=first["port"]))
+        name = psutil.Process(first["pid"]).name()
+        assert f"it is held by {name} (pid {first['pid']}, service 'site'). Next: " in text
+        assert "use service 'site', which listens there" in text
+        await server.call("stop", key="site")
+
+
 @pytest.mark.parametrize("ready", [{"http": "http://127.0.0.1:{port}/"}, {"tcp": "{port}"}, {"log": "serving"}])
 async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right(
     state_dir: Path, ready: dict[str, str]

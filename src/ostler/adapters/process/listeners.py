@@ -114,7 +114,11 @@ class Sockets:
 
 
 def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
-    """Return who listens on TCP `port` of this machine; empty where the system does not say. Blocks."""
+    """Return who listens on TCP `port` of this machine; empty where the system does not say. Blocks.
+
+    The system names one of the processes that share a socket, often a forked worker: of its line, the topmost one that
+    has the socket is the holder.
+    """
     try:
         found = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
@@ -124,19 +128,21 @@ def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
     for entry in entries:
         if entry.state == "running":
             keys.update({pid: entry.record.key for pid in (entry.record.pid, entry.record.keeper) if pid is not None})
-    return [_holder(pid, keys) for pid in sorted(pids, key=lambda pid: pid or 0)]
+    holders = {holder.pid: holder for holder in (_holder(pid, port, keys) for pid in pids)}
+    return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
-def _holder(pid: int | None, keys: dict[int, str]) -> Holder:
+def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:
     if pid is None:
         return Holder(None, "")
     try:
-        process = psutil.Process(pid)
-        program = process.name()
-        line = [process, *process.parents()]
+        line = [process := psutil.Process(pid), *process.parents()]
+        above = [member for member in line[1:] if member.pid != 1 and _listens(member.pid, port)]
+        top = above[-1] if above else process
+        program = top.name()
     except psutil.Error:
         return Holder(pid, "a process")
-    return Holder(pid, program, next((keys[member.pid] for member in line if member.pid in keys), ""))
+    return Holder(top.pid, program, next((keys[member.pid] for member in line if member.pid in keys), ""))
 
 
 def _family(entry: Entry) -> list[psutil.Process]:

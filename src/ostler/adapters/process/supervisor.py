@@ -291,6 +291,8 @@ class Supervisor:
         except ConflictError as error:
             if holders := holders_of(port, list(self.entries.values())):
                 error.summary += f": it is held by {' and '.join(map(str, holders))}"
+                own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
+                error.next_actions = (*own, *error.next_actions)
             raise
 
     def used_ports(self) -> set[int]:
