@@ -295,5 +295,5 @@ def test_virtual_time_tells_a_wait_without_end() -> None:
     async def wait_for_nothing() -> None:
         await anyio.Event().wait()
 
-    with pytest.raises(RuntimeError, match="waits for ever"):
+    with pytest.raises(RuntimeError, match="waits forever"):
         run_in_virtual_time(wait_for_nothing)

@@ -118,9 +118,9 @@ def test_a_broken_edit_keeps_the_last_good_version_and_says_where(files: ClassFi
         assert described(snapshot) == {"web": "good", "other": "d"}
         assert {finding.file for finding in snapshot.findings} == {str(path)}
         assert any("strat" in finding.message and finding.line == 9 for finding in snapshot.findings)
-    path.write_text(manifest("web", "mended"))
+    path.write_text(manifest("web", "fixed"))
     snapshot = files.reload()
-    assert described(snapshot) == {"web": "mended", "other": "d"}
+    assert described(snapshot) == {"web": "fixed", "other": "d"}
     assert list(snapshot.findings) == []
     path.unlink()
     assert described(files.reload()) == {"other": "d"}
@@ -251,7 +251,7 @@ def test_update_refuses_what_ostler_did_not_write_for_the_class_alone(files: Cla
 def test_update_mends_a_file_whose_last_good_version_is_known(files: ClassFiles) -> None:
     files.create(manifest("web", "old"))
     mine(files, "web.yaml", "kind: [")
-    assert files.update("web", manifest("web", "mended")).loaded.service_class.spec.description == "mended"
+    assert files.update("web", manifest("web", "fixed")).loaded.service_class.spec.description == "fixed"
     assert list(files.reload().findings) == []
 
 

@@ -247,7 +247,7 @@ async def test_a_lost_dependency_is_told_while_the_dependent_runs_on() -> None:
         assert view.dependency_problems[0].startswith("db is failed: ")
         await manager.start_service("db")
         (problem,) = manager.view("web").dependency_problems
-        assert "db was started anew with other outputs (url)" in problem
+        assert "db was started again with other outputs (url)" in problem
         await manager.restart_service("web")
         assert manager.view("web").dependency_problems == ()
 

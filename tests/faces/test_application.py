@@ -39,7 +39,7 @@ async def test_what_is_wrong_with_class_files_is_told_at_the_start(state_dir: Pa
         assert any("bad.yaml:1" in event.message for event in app.manager.events.read(limit=1000).events)
         assert any("bad.yaml:1" in str(finding) for finding in app.classes.findings)
         with pytest.raises(
-            NotFoundError, match=r"'bad' not found.*or mend a class file that could not be read: .*bad.yaml:1"
+            NotFoundError, match=r"'bad' not found.*or fix a class file that could not be read: .*bad.yaml:1"
         ):
             app.classes.get("bad")
 

@@ -179,4 +179,4 @@ def test_files_of_services_are_validated(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "1 valid: web\n"
     file.write_text(forward("web", tmp_path, target="servce/web"))
     assert run_command(["validate", str(file)]) == 1
-    assert f"{file}:8:15: 'servce' is no kind of target; did you mean 'service/web'?" in capsys.readouterr().out
+    assert f"{file}:8:15: 'servce' is not a kind of target; did you mean 'service/web'?" in capsys.readouterr().out

@@ -27,7 +27,7 @@ def test_items_are_found_by_path_loosely_and_by_all_conditions() -> None:
 
 
 def test_an_answer_without_a_list_is_told_and_an_error_stays_one() -> None:
-    with pytest.raises(ExtractionError, match=r"batch.items 'items' is no list; the answer was .*nothing"):
+    with pytest.raises(ExtractionError, match=r"batch.items 'items' is not a list; the answer was .*nothing"):
         found({"nothing": 1}, items="items", match={"name": "b"})
     broken = ToolResponse("down", "down", is_error=True)
     assert BatchAnswer(broken).find({"match": {"name": "b"}}) is broken

@@ -198,7 +198,7 @@ def test_a_path_that_gives_an_expression_instead_of_json_is_refused(path: str) -
     ],
 )
 def test_a_number_that_json_does_not_have_is_no_output(path: str, value: Any) -> None:
-    with pytest.raises(ExtractionError, match="no JSON"):
+    with pytest.raises(ExtractionError, match="not JSON"):
         find_in_response(ToolResponse(value), path)
 
 

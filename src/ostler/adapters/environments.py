@@ -227,7 +227,7 @@ class LiveEnvironment(Mapping[str, str]):
         return len({**self._base, **self._taken})
 
     def begin(self) -> None:
-        """Forget what was looked up: the file is read anew."""
+        """Forget what was looked up: the file is read again."""
         self.named.clear()
         self.missing.clear()
 

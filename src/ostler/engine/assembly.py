@@ -129,7 +129,7 @@ class Assembly:
                 service.request(OperationKind.START, reason="it was waiting when the server ended")
 
     def _adopt_restored(self, stored: int) -> None:
-        """Take up what an earlier run left: leases, dependencies, and what was made for somebody who is gone."""
+        """Resume what an earlier run left: leases, dependencies, and services made for a dependent that is gone."""
         instances = self.instances()
         for instance in instances:
             self.needs.register(instance)  # once more: only now are all of them there

@@ -55,7 +55,7 @@ class ServiceManager:
         shutdown_timeout: seconds that leaving may take.
         health_concurrency: health checks under way at once.
         rng: spreads checks and restarts in time.
-        make_id: makes the ids of services and operations, each unique for ever.
+        make_id: makes the ids of services and operations, each unique forever.
         reporter: is told how services are, in words for people.
     """
 
@@ -142,7 +142,7 @@ class ServiceManager:
             failures = await stop_in_order(leaving, self._parts.graph, self._stop_for_exit)
             for error in failures.values():
                 logger.warning("%s", error)
-            for instance in wanted:  # stopped for the exit, not by a person's wish: it comes back
+            for instance in wanted:  # stopped for the exit, not because someone asked: it comes back
                 instance.set_record(desired=DesiredState.RUNNING)
                 await instance.commit()
         if scope.cancelled_caught:
@@ -212,7 +212,7 @@ class ServiceManager:
         """Start every service that is not up, each as early as its own dependencies allow.
 
         Args:
-            timeout: seconds to wait; what is not up by then is among the failures, and goes on by itself.
+            timeout: seconds to wait; what is not up by then is among the failures, and continues on its own.
 
         Returns the failures by name; the others are up.
         """
@@ -362,7 +362,7 @@ class ServiceManager:
     def recheck(self, server: str, about: JsonMapping) -> None:
         """Check now the services that `server` drives and that are checked with the arguments `about`.
 
-        For adapters that hear of a change by themselves, such as the exit of a process: what they heard is no more
+        For adapters that notice a change on their own, such as the exit of a process: what they noticed is no more
         than a reason to look, so a false or late word does no harm. Never blocks.
 
         Args:

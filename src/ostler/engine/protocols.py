@@ -67,7 +67,7 @@ class ServerStatus:
         connected: calls can be sent.
         reason: why it is not connected, in words for people.
         tools_known: its tools list has been read at least once.
-        outlives: a call that it has taken may go on after this process has died (it is no child of this process).
+        outlives: a call that it has taken may continue after this process has died (it is not a child of this process).
         process: which process of it is, or was last, connected; empty when nobody can tell. Identifiers that another
             process gave mean nothing to this one.
     """

@@ -118,7 +118,7 @@ class Application:
     # -- classes -------------------------------------------------------------------------------------------
 
     async def load_classes(self) -> None:
-        """Read the class files for the manager's start, without a word: the event log is not restored before it."""
+        """Read the class files for the manager's start, silently: the event log is not restored before it."""
         self.class_files.known = self.tool_names()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         self.classes.replace(_entry(source) for source in snapshot.entries.values())

@@ -18,7 +18,7 @@ TEST_KIND = "ServiceClassTest"
 CALL_SECONDS = 0.001
 """How long a scripted call takes when nothing is said: time always moves, so that a loop of calls ends."""
 
-# The values of the enumerations, as texts: files are validated strictly, and text is no enumeration then.
+# The values of the enumerations, as texts: files are validated strictly, and text is not an enumeration then.
 StateName = Literal[
     "unknown", "waiting", "starting", "running", "stopping", "stopped", "failed", "retrying", "unreachable",
     "auth_required", "connected", "disconnected",

@@ -1,6 +1,6 @@
 """Which texts are credentials, told by the names they go by and by their looks.
 
-A path, a host or a level is shown: an entry of which everything is hidden explains nothing.
+A path, a host or a level is shown: an entry with everything hidden explains nothing.
 """
 
 import re
@@ -93,7 +93,7 @@ def secrets_in_url(url: str, *, every_query: bool = True) -> Iterator[str]:
     """Yield the password, the user where there is no password, and query values of `url`, as written and decoded.
 
     Args:
-        url: any text; what is no URL has no secrets.
+        url: any text; what is not a URL has no secrets.
         every_query: all query values, not only those of secret names.
     """
     if not url:

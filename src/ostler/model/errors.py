@@ -1,6 +1,6 @@
 """The one error tree. Every message says what happened, to which service, at which step and tool, and what next.
 
-Branches by what a caller can do: `DefinitionError` (mend a file or the arguments), `RequestError` (ask for
+Branches by what a caller can do: `DefinitionError` (correct a file or the arguments), `RequestError` (ask for
 something else), `OperationError` (look at the service), `DownstreamError` (a tool call did not work; see
 `delivery` and `retryable`), `StoreError` (the state folder needs care).
 """
@@ -260,7 +260,7 @@ class ToolFailedError(OperationError):
     Attributes:
         is_error: the tool itself said that it failed (`isError`).
         is_refusal: so it did, where the class expects nothing about its success. Such an answer tells nothing about
-            the service: it is no proof that the service is gone.
+            the service: it does not prove that the service is gone.
         is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
         is_leaving: the answer says that the thing is on its way out, and so still there.
         is_final: the answer is like the ready check's `failWhen`: waiting is of no use.

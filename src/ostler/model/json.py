@@ -14,7 +14,7 @@ JsonMapping: TypeAlias = Mapping[str, Any]
 """A JSON object that is only read."""
 
 MAX_BITS: Final = 1023
-"""The longest whole number, in bits: a longer one is no floating-point number, which most readers of JSON have."""
+"""The longest whole number, in bits: a longer one is not a floating-point number, which most readers of JSON use."""
 
 MAX_VALUES: Final = 1_000_000
 """The most values that one JSON value may have in it, each counted where it stands."""
@@ -23,11 +23,11 @@ _SHOWN: Final = 40
 
 
 def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:
-    """Return why `value` is no JSON, with the place inside it, such as `load[2] is NaN`; the empty text when it is.
+    """Return why `value` is not JSON, with the place inside it, such as `load[2] is NaN`; the empty text when it is.
 
     Args:
         value: what may be JSON.
-        most: the most values that are looked at; more are a flaw, too. A value that stands in two places counts twice.
+        most: the most values that are looked at; more are a flaw, too. A value that is in two places counts twice.
     """
     waiting, left = [value], most
     while waiting:

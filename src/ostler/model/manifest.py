@@ -177,7 +177,7 @@ class ToolCallSpec(_Model):
         return value
 
     def expectations(self) -> Iterator[tuple[tuple[str, ...], Expectation]]:
-        """Yield everything that an answer is held against, with its keys in the manifest."""
+        """Yield everything that an answer is checked against, with its keys in the manifest."""
         keys: tuple[tuple[str, ...], ...] = (("expect",), ("expectNot",), ("failWhen",), ("goneWhen",))
         for path in keys:
             expectation = getattr(self, _snake(path[0]), None)

@@ -86,7 +86,7 @@ class Overrides(_Model):
     def _variables(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in value:
             if not VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of an environment variable: letters, digits and '_' only")
+                raise ValueError(f"{name!r} is not the name of an environment variable: letters, digits and '_' only")
         return value
 
     @property

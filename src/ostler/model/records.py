@@ -76,7 +76,7 @@ class PlannedCall:
     retry_attempts: int = 1
     retry_delay: float = 1.0
     retry_when: JsonObject | None = None
-    """The manifest's `retry.when`: an answer that is not like it is no reason to try again."""
+    """The manifest's `retry.when`: an answer that does not match it is not a reason to try again."""
     fail_when: JsonObject | None = None
     """The manifest's `failWhen`: an answer of a ready check that is like it ends the wait."""
     gone_when: JsonObject | None = None
@@ -159,7 +159,7 @@ class ServiceRecord(ServiceTraits):
     """How often its start tool answered."""
     restarts: int = 0
     held: bool = False
-    """A start may have left something of which no tool can say whether it is there."""
+    """A start may have left something, and no tool can show whether it is there."""
     completed: bool = False
     """It has done its work and ended well, by its class's `completed`."""
     missed_stop: bool = False

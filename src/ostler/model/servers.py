@@ -22,7 +22,7 @@ from ostler.model.durations import Duration
 from ostler.model.json import JsonObject
 
 MASK = "***"
-"""What stands in place of a secret."""
+"""What replaces a secret where it is shown."""
 
 MIN_SECRET_LENGTH = 6
 """Shorter values (`1`, `true`, `debug`) are not searched for in texts: masking them would blacken harmless words."""

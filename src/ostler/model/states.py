@@ -30,7 +30,7 @@ class ServiceState(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is under way that will change the state by itself."""
+        """Whether nothing is under way that will change the state."""
         return self not in (
             ServiceState.WAITING,
             ServiceState.STARTING,

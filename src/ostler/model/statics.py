@@ -41,7 +41,7 @@ class _Model(BaseModel):
 
 
 class ClusterSpec(_Model):
-    """What every Kubernetes service has: which cluster, and whether to begin by itself.
+    """What every Kubernetes service has: which cluster, and whether to start automatically.
 
     Attributes:
         description: for people.
@@ -59,7 +59,7 @@ class ClusterSpec(_Model):
 
 
 class KubeConnectionSpec(ClusterSpec):
-    """A context to be kept an eye on: is its API server reached, and as whom.
+    """A context to watch: whether its API server is reached, and as which user.
 
     Attributes:
         interval: seconds between two looks.
@@ -135,7 +135,7 @@ class PortForwardSpec(ClusterSpec):
         if kind not in _TARGET_NAMES:
             close = get_close_matches(kind, list(_TARGET_NAMES), n=1)
             hint = f"did you mean '{close[0]}/{name}'?" if close else f"the kinds are {', '.join(TARGET_KINDS)}"
-            raise ValueError(f"{kind!r} is no kind of target; {hint}")
+            raise ValueError(f"{kind!r} is not a kind of target; {hint}")
         if not _OBJECT_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a valid name of a {_TARGET_NAMES[kind]}")
         return f"{_TARGET_NAMES[kind]}/{name}"

@@ -123,7 +123,7 @@ class ClassFiles:
             except FileExistsError:
                 raise AlreadyExistsError(
                     f"the file {str(path)!r} already exists and does not hold a valid ServiceClass {name!r}",
-                    next_actions=("mend or remove that file, or choose another class name",),
+                    next_actions=("fix or remove that file, or choose another class name",),
                 ) from None
             return self._written(name, path)
 

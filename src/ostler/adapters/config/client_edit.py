@@ -143,7 +143,7 @@ def _is_passing(prefix: Path) -> bool:
 
 
 def _source() -> str:
-    """Return where this Ostler was installed from, when that is no index."""
+    """Return where this Ostler was installed from, if that is not an index."""
     try:
         text = distribution(OSTLER).read_text("direct_url.json")
     except PackageNotFoundError:

@@ -83,7 +83,7 @@ def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
 
     Raises:
         JsoncError: the text is not JSON.
-        ValueError: its `mcpServers` is no object.
+        ValueError: its `mcpServers` is not an object.
     """
     for name, entry in entries.items():
         text = set_member(text, ("mcpServers", name), entry)

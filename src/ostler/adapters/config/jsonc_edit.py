@@ -16,7 +16,7 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
 
     Raises:
         JsoncError: the text is not JSON.
-        ValueError: something on the way is no object.
+        ValueError: something on the way is not an object.
     """
     if not text.strip("\ufeff \t\r\n"):
         for key in reversed(path):
@@ -62,7 +62,7 @@ def _insert(document: JsoncDocument, container: KeyPath, key: str, value: JsonVa
     text = document.text
     start, end = document.spans[container]
     if text[start] != "{":
-        raise ValueError(f"{'.'.join(map(str, container)) or 'the file'} is no object")
+        raise ValueError(f"{'.'.join(map(str, container)) or 'the file'} is not an object")
     unit = _unit(text)
     members = [path for path in document.spans if len(path) == len(container) + 1 and path[:-1] == container]
     outer = _indent_at(text, start)

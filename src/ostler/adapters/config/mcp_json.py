@@ -35,7 +35,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
 
 SERVER_KEYS = ("mcpServers", "servers")
-"""Where the entries stand in most clients' files; `dialects.files` has them all."""
+"""Where the entries are in most clients' files; `dialects.files` has them all."""
 
 BUILTIN_NAMES = frozenset({"process"})
 """Servers inside Ostler; an entry of that name without command or url sets their options, or disables them."""

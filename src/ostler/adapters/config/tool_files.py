@@ -27,7 +27,7 @@ def saved_tools(paths: Paths) -> KnownTools:
     """Return the saved lists: the user's (`tools/` in the config folder) before the shipped ones.
 
     Raises:
-        DefinitionError: a file is no tools list.
+        DefinitionError: a file is not a tools list.
     """
     shipped = shipped_classes_dir()
     lists = {} if shipped is None else _in_folder(shipped / FOLDER)
@@ -44,7 +44,7 @@ def tools_from(places: Iterable[Path]) -> KnownTools:
     """Return the lists in files (each named like its server) and folders of such files.
 
     Raises:
-        DefinitionError: a place cannot be read, or is no tools list.
+        DefinitionError: a place cannot be read, or is not a tools list.
     """
     lists: dict[str, ToolList] = {}
     for place in places:

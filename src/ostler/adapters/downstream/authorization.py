@@ -29,7 +29,7 @@ _METADATA_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A refusal for want of (enough) authorisation.
+    """A refusal because authorisation is missing or not sufficient.
 
     Attributes:
         status: 401 or 403.

@@ -109,7 +109,7 @@ async def _send(
         raise timed_out(link, qualified, timeout, is_default=is_default)
     if flaw := json_flaw(result):
         raise BadResponseError(
-            f"server {server!r} answered with what is no JSON: {flaw}",
+            f"server {server!r} answered with what is not JSON: {flaw}",
             tool=qualified,
             next_actions=("report it to the server's author", "check what the tool did before calling it again"),
         )
@@ -188,7 +188,7 @@ def _lost(reason: str, server: str, tool: str) -> ConnectionLostError:
     return ConnectionLostError(
         f"the connection to server {server!r} was lost while {tool!r} was under way: {reason}",
         tool=tool,
-        next_actions=("check what the tool did before calling it again", "Ostler reconnects by itself"),
+        next_actions=("check what the tool did before calling it again", "Ostler reconnects automatically"),
     )
 
 

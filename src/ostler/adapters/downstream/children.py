@@ -61,7 +61,7 @@ class ChildRecords:
         self._folder = folder
 
     def add(self, child: ProcessId, server: str) -> None:
-        """Record `child`; a disk fault is no reason to refuse the server."""
+        """Record `child`; a disk fault is not a reason to refuse the server."""
         owner = ProcessId.of(os.getpid())
         record = {
             "server": server,

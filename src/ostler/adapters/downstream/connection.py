@@ -34,7 +34,7 @@ from ostler.rules.text.last_words import without_control
 logger = logging.getLogger(__name__)
 
 STABLE_AFTER: Final = 10.0
-"""Seconds that a connection must have lasted for the back-off to begin anew."""
+"""Seconds that a connection must have lasted for the back-off to start over."""
 
 _VAIN_STARTS: Final = 20
 """Attempts in a row, about a minute's worth, after which a program that never answers is started less often."""
@@ -148,7 +148,7 @@ class DownstreamConnection:
             self._stop(reason)
 
     def restart(self) -> None:
-        """Want the server connected anew."""
+        """Request that the server be reconnected."""
         self._backoff.reset()
         self._wanted = True
         self._interrupted = True
@@ -162,7 +162,7 @@ class DownstreamConnection:
         self._stop("Ostler is shutting down")
 
     def update(self, entry: ServerEntry) -> bool:
-        """Take `entry` in force; return whether the server is connected anew for it."""
+        """Apply `entry`; return whether the server is reconnected for it."""
         old, self._entry = self._entry, entry
         if entry.options.concurrency != old.options.concurrency:
             self.slots = anyio.Semaphore(entry.options.concurrency)
@@ -346,7 +346,7 @@ class DownstreamConnection:
         self._next_attempt = None
 
     def _longest_pause(self, failure: ConnectFailure) -> float:
-        """Return how long the next attempt may be put off: not long, unless attempts are dear."""
+        """Return how long the next attempt may be delayed: not long, unless attempts are expensive."""
         starts_in_vain = self._entry.transport == "stdio" and self._snapshot.attempts > _VAIN_STARTS
         return SLOW_CAP if starts_in_vain or failure.state is ServiceState.AUTH_REQUIRED else QUICK_CAP
 

@@ -130,7 +130,7 @@ class Link:
         return self.modern and self.transport != "builtin" and self.client.server_capabilities.tools is not None
 
     async def follow_tools(self) -> None:
-        """Keep a subscription to tools-list changes open (2026 protocol; older servers send them by themselves)."""
+        """Keep a subscription to tools-list changes open (2026 protocol; older servers send them unasked)."""
         if not self.modern:
             return
         while not self.loss.is_lost:

@@ -254,12 +254,12 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         await connection.wait_until(lambda snapshot: snapshot.state is not ServiceState.STOPPING)
 
     def restart(self, name: str) -> None:
-        """Connect a server anew; `wait_until_connected` tells when it is up. Raises as `connect` does."""
+        """Reconnect a server; `wait_until_connected` returns when it is up. Raises as `connect` does."""
         self.connect(name)
         self._get(name).restart()
 
     def add(self, entry: ServerEntry) -> None:
-        """Add a server, and connect it when it is to start by itself.
+        """Add a server, and connect it if it starts automatically.
 
         Raises:
             AlreadyExistsError: the name is taken.
@@ -280,7 +280,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         self._changed(name)
 
     def update(self, entry: ServerEntry) -> bool:
-        """Take a changed entry in force; return whether its server is connected anew.
+        """Apply a changed entry; return whether its server is reconnected.
 
         An unchanged entry, or one that differs in limits and policy alone, leaves the connection as it is.
 
@@ -290,9 +290,9 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         connection = self._get(entry.name)
         if entry == connection.entry:
             return False
-        anew = connection.update(entry)
+        reconnects = connection.update(entry)
         self._changed(entry.name)
-        return anew
+        return reconnects
 
     async def apply(self, entries: Mapping[str, ServerEntry]) -> Sequence[str]:
         """Make `entries` the configuration: add, update and remove servers; return the names that changed.

@@ -19,7 +19,7 @@ _TROUBLED: Final = (ServiceState.DISCONNECTED, ServiceState.UNREACHABLE, Service
 
 
 class McpServerService(BaseService):
-    """One server of the pool. Its state follows the connection, which also reconnects by itself."""
+    """One server of the pool. Its state follows the connection, which also reconnects automatically."""
 
     def __init__(self, pool: DownstreamPool, name: str, *, clock: Clock | None = None) -> None:
         super().__init__(name, SERVICE_TYPE, clock=clock)
@@ -47,7 +47,7 @@ class McpServerService(BaseService):
         await self._pool.disconnect(self.name)
 
     async def restart(self) -> None:
-        """Connect anew, and return when connected. Raises as `start` does."""
+        """Reconnect, and return when connected. Raises as `start` does."""
         await self._refresh()
         self._pool.restart(self.name)
         await self._await_connection()

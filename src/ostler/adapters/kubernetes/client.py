@@ -100,7 +100,7 @@ class KubeClient:
             await self._idle.wait()
 
     def _refused(self, status: int, content: bytes) -> KubeTroubleError:
-        """Return what an answer that is no success amounts to."""
+        """Return the failure that an answer stands for."""
         text = _status_text(content)
         context = self.access.context
         if status == 401:
@@ -110,7 +110,7 @@ class KubeClient:
                 ServiceState.AUTH_REQUIRED,
                 next_actions=(
                     f"log in again; kubectl --context {context} auth whoami shows whether it worked",
-                    "new credentials in the kubeconfig are taken up by themselves",
+                    "new credentials in the kubeconfig are used automatically",
                 ),
             )
         if status == 403:
@@ -202,7 +202,7 @@ def _http_options(library: _Library, access: ClusterAccess, credential: Credenti
     except library.errors as error:
         raise misconfigured(
             f"context {access.context!r} of {access.source} cannot be used: {_words(error)}",
-            "mend the kubeconfig; an 'auth-provider' is to be replaced by an exec plugin such as kubelogin",
+            "fix the kubeconfig; replace an 'auth-provider' by an exec plugin such as kubelogin",
         ) from error
 
 

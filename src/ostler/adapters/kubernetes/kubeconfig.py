@@ -1,4 +1,4 @@
-"""Which cluster, and as whom: the kubeconfig as kubectl reads it, or the service account of the pod Ostler runs in."""
+"""Which cluster, and as which user: the kubeconfig as kubectl reads it, or the service account of Ostler's pod."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ def read_access(kubeconfig: str | None, context: str | None, environment: Mappin
     cluster_name, user_name = str(chosen.get("cluster") or ""), str(chosen.get("user") or "")
     cluster = _named(merged, "clusters", cluster_name, source)
     if not isinstance(cluster.get("server"), str):
-        raise misconfigured(f"cluster {cluster_name!r} in {source} names no server", "mend the kubeconfig")
+        raise misconfigured(f"cluster {cluster_name!r} in {source} names no server", "fix the kubeconfig")
     return ClusterAccess(
         name,
         str(chosen.get("namespace") or "default"),
@@ -97,9 +97,9 @@ def _load(path: Path) -> JsonObject:
         value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
-        raise misconfigured(f"kubeconfig {str(path)!r} cannot be read: {first}", "mend the file") from error
+        raise misconfigured(f"kubeconfig {str(path)!r} cannot be read: {first}", "fix the file") from error
     if not isinstance(value, dict):
-        raise misconfigured(f"kubeconfig {str(path)!r} is not a kubeconfig", "mend the file")
+        raise misconfigured(f"kubeconfig {str(path)!r} is not a kubeconfig", "fix the file")
     return cast("JsonObject", value)
 
 
@@ -133,7 +133,7 @@ def _named(merged: JsonObject, plural: str, name: str, source: str) -> JsonObjec
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(sorted(entries)[:10]) or 'none'}"
     raise misconfigured(
         f"{source} has no {singular} {name!r}; {hint}",
-        "write one of its contexts as 'context'" if plural == "contexts" else "mend the kubeconfig",
+        "write one of its contexts as 'context'" if plural == "contexts" else "fix the kubeconfig",
     )
 
 

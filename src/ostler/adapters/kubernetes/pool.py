@@ -78,7 +78,7 @@ class StaticPool(anyio.AsyncContextManagerMixin):
     async def apply(self, definitions: Iterable[StaticService]) -> list[str]:
         """Make `definitions` the configuration; return the names of the services that came, changed or went.
 
-        A new service starts if it is to start by itself; a changed one starts anew if it was up, or wanted to be.
+        A new service starts if its `autoStart` says so; a changed one starts again if it was up, or wanted to be.
         """
         defined = {definition.name: definition for definition in definitions}
         changed = {

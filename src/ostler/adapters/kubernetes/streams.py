@@ -85,7 +85,7 @@ class PortStream:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """How failures are told: of an HTTP answer that is no upgrade, and of an API server that cannot be used."""
+    """How failures are reported: of an HTTP answer that is not an upgrade, and of an API server that cannot be used."""
 
     refused: Callable[[int, bytes], KubeTroubleError]
     unreachable: Callable[[str], KubeTroubleError]

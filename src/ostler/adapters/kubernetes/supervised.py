@@ -81,7 +81,7 @@ class SupervisedService(BaseService):
             await self.wait_until(lambda status: status.state is not ServiceState.STOPPING)
 
     async def restart(self) -> None:
-        """Let go of everything and start anew. Raises as `start` does."""
+        """Release everything and start again. Raises as `start` does."""
         self._wanted = True
         self._interrupt(ServiceState.STARTING, "")
         await self._await_start()

@@ -241,7 +241,7 @@ class StartRequest(Request):
         Annotated[Duration, Field(ge=0, le=60)] | None,
         Field(
             description="Without ready: how long it must run to count as started; an earlier end is a failure. "
-            "Default: 0.5s, in which an exit code of 0 is no failure (state is exited then)."
+            "Default: 0.5s, in which an exit code of 0 is not a failure (state is exited then)."
         ),
     ] = None
     stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"
@@ -348,7 +348,7 @@ class StopResult(Model):
 
     key: str
     already_stopped: bool
-    killed: Annotated[bool, Field(description="It did not end by itself in time and was killed.")] = False
+    killed: Annotated[bool, Field(description="It did not end in time and was killed.")] = False
     pids: Annotated[list[int], Field(description="The processes that were ended.")] = []
     exit_code: int | None = None
     signal: str | None = None

@@ -47,7 +47,7 @@ class Child(subprocess.Popen[bytes]):
     """A spawned process that may outlive this object, and this Ostler."""
 
     def __del__(self) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] (a method all the same)
-        """Do nothing: leaving it running is meant, so it is no leak to warn of."""
+        """Do nothing: leaving it running is intended, so there is no leak to warn about."""
 
 
 @dataclass(frozen=True, slots=True)

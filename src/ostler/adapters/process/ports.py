@@ -79,7 +79,7 @@ def reachable_host(host: str) -> str:
 
 
 def address_of(host: str, port: int) -> str:
-    """Return `host:port` as it stands in a URL, with loopback for a wildcard."""
+    """Return `host:port` as in a URL, with loopback for a wildcard."""
     reachable = reachable_host(host)
     return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
 

@@ -148,7 +148,7 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
 
     Args:
         entry: the process.
-        seconds: how long that is; None: START_SECONDS, and an end with exit code 0 is no failure.
+        seconds: how long that is; None: START_SECONDS, and an end with exit code 0 is not a failure.
         log_path: the log of the process.
 
     Raises:

@@ -156,7 +156,7 @@ class RecordFolder:
         except OSError as error:
             raise StoreError(
                 f"the record of process {record.key!r} cannot be written: {error}",
-                next_actions=(f"free space in, or mend the rights of, {self._root}",),
+                next_actions=(f"free space in, or fix the permissions of, {self._root}",),
             ) from error
 
     def remove(self, key: str) -> None:
@@ -198,7 +198,7 @@ class RecordFolder:
         return self._records / f"{_file_stem(key)}.json"
 
     def _sync_folder(self) -> None:
-        if os.name != "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
+        if os.name != "posix":  # elsewhere a folder cannot be opened, and the rename is durable on its own
             return
         descriptor = os.open(self._records, os.O_RDONLY)
         try:

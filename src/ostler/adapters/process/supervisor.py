@@ -28,7 +28,7 @@ from ostler.engine.protocols import Progress
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, StoreError
 
 FAILED_START_GRACE = 3.0
-"""Seconds that a process which did not become ready is given to end by itself."""
+"""Seconds that a process which did not become ready is given to end on its own."""
 
 CLEANUP_SECONDS = 15.0
 """Bound of a cleanup that a cancellation may not cut short."""

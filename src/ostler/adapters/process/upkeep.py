@@ -28,7 +28,7 @@ LOUD_SHARE = 1.25
 """A log that has outgrown its limit by this factor between two looks is that of a loud program."""
 
 LOOKS_PER_ADOPTED = 5
-"""An adopted process is looked at this many times less often: it costs more, and every question looks anew."""
+"""An adopted process is checked this many times less often: it costs more, and every request checks again."""
 
 HEAR_SECONDS = 0.005
 """Between looks whether the keeper of an ended process has written down how it ended."""

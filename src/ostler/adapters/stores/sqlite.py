@@ -47,7 +47,7 @@ _MAX_BATCH = 256
 """Commits in one transaction."""
 
 _EVENT_DELAY = 0.1
-"""Seconds that events wait for a commit to carry them before they are written by themselves."""
+"""Seconds that events wait for a commit to carry them before they are written on their own."""
 
 _EVENT_RETRY_DELAY = 1.0
 """Seconds between attempts to write events alone while the disk refuses."""
@@ -317,7 +317,7 @@ class SqliteStore:
                 pending.error.__cause__ = exc
             self._keep_unwritten(events, exc, last=last)
         except BaseException:
-            # The store ends here (its grace is over, or a bug): nobody may wait for ever, nor take it for written.
+            # The store ends here (its grace is over, or a bug): nobody may wait forever or believe it written.
             for pending in commits:
                 pending.error = self._closed_error()
             raise

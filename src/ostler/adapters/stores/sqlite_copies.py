@@ -67,7 +67,7 @@ def examine_database(path: Path) -> DatabaseReport:
     """Look through the whole database at `path` without changing it; a server may be writing to it.
 
     Raises:
-        StoreError: the file cannot be read, is no database of Ostler, or a newer Ostler wrote it.
+        StoreError: the file cannot be read, is not a database of Ostler, or a newer Ostler wrote it.
     """
     try:
         inspect(path)

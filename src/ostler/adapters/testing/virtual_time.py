@@ -21,7 +21,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("nothing is left that could happen: a task waits for ever")
+                raise RuntimeError("nothing is left that could happen: a task waits forever")
             self.now += max(timeout, 0.0)
         return ready
 

@@ -121,7 +121,7 @@ class ClassCatalogue:
             actions = ["serviceclass_list shows what there is"]
             if broken := [finding for finding in self._findings if finding.severity == "error"]:
                 more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-                actions.append(f"or mend a class file that could not be read: {broken[0]}{more}")
+                actions.append(f"or fix a class file that could not be read: {broken[0]}{more}")
             raise NotFoundError("ServiceClass", name, known=list(self._entries), next_actions=actions)
         return entry
 

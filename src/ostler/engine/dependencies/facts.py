@@ -43,7 +43,7 @@ def problem_of(user: InstanceState, dependency: ResolvedDependency, service: Ser
         if isinstance(service, ServiceInstance) and isinstance(seen, Mapping):
             changed = changed_outputs(user, dependency.alias, cast("JsonMapping", seen), service.record.outputs)
             if changed:
-                return f"{name} was started anew with other outputs ({', '.join(changed)}): restart to take them"
+                return f"{name} was started again with other outputs ({', '.join(changed)}): restart to take them"
         return None
     if not state.is_settled and state is not ServiceState.RETRYING:
         return user.vitals.dependency_problems.get(name)  # on its way: nothing new is known yet

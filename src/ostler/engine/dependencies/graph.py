@@ -1,4 +1,4 @@
-"""The dependency graph: who depends on whom, by which name and condition; what is missing, what is circular."""
+"""The dependency graph: which service depends on which, by which name and condition; what is missing or circular."""
 
 import hashlib
 import re

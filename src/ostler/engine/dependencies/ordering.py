@@ -22,7 +22,7 @@ async def start_in_order(
     Args:
         services: which; those that are up are left as they are.
         prerequisites: starts a service after what it needs.
-        timeout: seconds after which what is not up yet counts as a failure (it goes on by itself).
+        timeout: seconds after which what is not up yet counts as a failure (it continues on its own).
     """
     failures: Failures = {}
     missing = {service.name for service in services}
@@ -56,7 +56,7 @@ async def stop_in_order(
 
     Args:
         services: which.
-        graph: who depends on whom.
+        graph: which service depends on which.
         stop: stops one service; raises OstlerError when it cannot.
         timeout: seconds after which what is not down yet counts as a failure.
     """

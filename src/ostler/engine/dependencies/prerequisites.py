@@ -91,7 +91,7 @@ class Prerequisites:
         All of it happens side by side. An optional dependency that does not come is noted and left out.
 
         Raises:
-            DependencyError: required ones are missing or failed; the instance waits and starts by itself later.
+            DependencyError: required ones are missing or failed; the instance waits and starts automatically later.
         """
         resolved = self._take(instance)
         self._graph.refuse_cycle(instance, instance.dependencies)
@@ -138,7 +138,7 @@ class Prerequisites:
         return together(facts), failures
 
     async def _begin_waiting(self, instance: InstanceState, operation: Operation, names: list[str]) -> None:
-        """Show that the instance waits, and make its wish durable: a wait can be long."""
+        """Show that the instance waits, and make the request durable: a wait can be long."""
         what = f"waiting for {', '.join(names)}"
         if instance.state is ServiceState.STARTING:
             instance.report(Transition.DEPENDENCY_MISSED, reason=REASON)
@@ -159,7 +159,7 @@ class Prerequisites:
             step="dependencies",
             next_actions=(
                 f"service_status {name} tells why" if cause.next_actions == () else cause.next_actions[0],
-                "it starts by itself when that is there",
+                "it starts automatically when that is there",
             ),
         )
         self._blocked[instance.name] = {key: failure[0] for key, failure in failures.items()}

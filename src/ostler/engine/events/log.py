@@ -31,7 +31,7 @@ class EventPage:
         next_cursor: pass it as `since` to read what comes after.
         truncated: there is more right now; read again from `next_cursor`.
         dropped: some of the events after `since` are gone (retention), or `since` is a cursor that was never given
-            out (the state folder was replaced), so that reading begins anew.
+            out (the state folder was replaced), so that reading starts over.
     """
 
     events: tuple[Event, ...]

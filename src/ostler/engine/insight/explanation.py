@@ -29,7 +29,7 @@ _DEPTH = 3
 
 _REASONS = {
     CRASH_LOOP: "it failed again and again, so its restart policy gave up",
-    UNKNOWN_OUTCOME: "it is held: nothing can tell what came of its start, and nothing is done until somebody says",
+    UNKNOWN_OUTCOME: "it is held: the outcome of its start is unknown, and nothing is done until you decide",
     NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
     NOT_VERIFIABLE: "its class has no tool that could tell whether it runs",
     "stop-failed": "its stop tool failed, so it may still be there",
@@ -148,7 +148,7 @@ def _state_words(view: ServiceView) -> str:
     if not why and view.state is ServiceState.STOPPED:
         why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
     if not why and view.state is ServiceState.WAITING:
-        why = "it starts by itself when what it needs is there"
+        why = "it starts automatically when what it needs is there"
     return f"{words}: {why}" if why else words
 
 
@@ -221,7 +221,7 @@ def _after_the_cause(
     if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
         yield NextCall("service_restart", name, "to restart it")
     if view.state is ServiceState.FAILED and not view.reason.startswith(("stop-", UNKNOWN_OUTCOME)):
-        yield NextCall("service_start", name, "once the cause is mended")
+        yield NextCall("service_start", name, "once the cause is fixed")
     if view.state is ServiceState.STOPPED:
         yield NextCall("service_start", name, "to start it")
 

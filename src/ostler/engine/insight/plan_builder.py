@@ -26,7 +26,7 @@ class PlanDraft:
     Attributes:
         steps: the calls.
         stop_steps: what will stop the service that was added last.
-        services: what happens to whom, dependencies first.
+        services: what happens to each service, dependencies first.
         problems: what would make it fail.
         started: the services that it starts, by name.
         outputs: their (outputs, what stands for unknown ones).

@@ -111,7 +111,7 @@ async def look(service: InstanceState, call: PlannedCall, *, not_before: float |
     """Make a call that only looks, and return what it says about this service.
 
     Args:
-        service: whom the answer is about.
+        service: the service that the answer is about.
         call: the call; of a batch, the matching item is returned.
         not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
 

@@ -79,7 +79,7 @@ class HealthCheck:
         return all(args.get(key) == value for key, value in about.items())
 
     def _call(self, step: str, spec: ToolCallSpec) -> PlannedCall:
-        """Return the rendered check, made anew only when what its templates see has changed."""
+        """Return the rendered check, made again only when what its templates see has changed."""
         service = self._service
         record = service.record
         seen = (record.step_outputs, record.outputs, record.labels, record.args, service.dependency_facts)
@@ -104,7 +104,7 @@ class HealthCheck:
         return self._shared_key[1]
 
     async def _complete(self) -> None:
-        """Take the service as done: it has ended well by itself, and stays so."""
+        """Mark the service as completed: it has ended successfully on its own, and stays so."""
         service = self._service
         service.set_completed()
         service.report(Transition.FOUND_STOPPED, reason="completed")

@@ -1,6 +1,6 @@
-"""Identifiers that servers gave to services, and what becomes of them when a server's process is replaced.
+"""Identifiers that servers gave to services, and what happens to them when a server's process is replaced.
 
-Many servers number what they start (`k1`, `k2` …) and begin anew with each process. So an identifier lives as long as
+Many servers number what they start (`k1`, `k2` …) and start over with each process. So an identifier lives as long as
 the process that gave it: once another service has been given the same one by a later process, what the earlier service
 had is gone, and nothing may be stopped, looked at or verified by it.
 """

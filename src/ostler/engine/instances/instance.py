@@ -244,7 +244,7 @@ class ServiceInstance(InstanceState):
                     await self._execute(operation)
                 finally:
                     self._current = None
-                    if not operation.is_done:  # nobody may wait for ever for what this task cannot end any more
+                    if not operation.is_done:  # nobody may wait forever for what this task can no longer finish
                         operation.error = operation.error or SupersededError("the server is ending", service=self.name)
                         operation.release()
         finally:

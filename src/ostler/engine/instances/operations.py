@@ -202,7 +202,7 @@ class Operation:
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None
     ) -> None:
-        """Note what came of a call."""
+        """Note the outcome of a call."""
         calls = list(self.record.calls)
         calls[seq] = replace(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
         self.record = replace(self.record, calls=tuple(calls))

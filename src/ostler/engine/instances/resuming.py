@@ -94,7 +94,7 @@ def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
 
 
 async def _begin_again(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
-    """Start anew, under the old key: nothing is there, or the same key makes it the same thing."""
+    """Start again, under the old key: nothing is there, or the same key makes it the same thing."""
     if service.record.has_leftover:
         await clear_leftover(service, operation)
     key = service.record.start_key or old.idempotency_key or operation.id
@@ -161,12 +161,12 @@ async def _follow_policy(service: InstanceState, operation: Operation, old: Oper
     """Nothing can tell what the start did: do as the class's `onUnknown` says."""
     match service.service_class.config.on_unknown:
         case "retry":
-            service.note("nothing can tell what came of its start: doing it again (onUnknown: retry)")
+            service.note("the outcome of its start is unknown: starting it again (onUnknown: retry)")
             if not service.record.stop_plan:
                 service.set_record(held=False)
             await _begin_again(service, operation, old)
         case "compensate":
-            service.note("nothing can tell what came of its start: stopping it (onUnknown: compensate)")
+            service.note("the outcome of its start is unknown: stopping it (onUnknown: compensate)")
             service.set_record(held=True)
             service.set_record(desired=DesiredState.STOPPED)
             await take_down(service, operation)
@@ -289,7 +289,7 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
                 raise
             if step == "status":
                 return False, "status"
-            asked = f"its {step} tool fails, which is no proof"
+            asked = f"its {step} tool fails, which proves nothing"
             continue
         return True, step
     if refusal is not None:

@@ -68,7 +68,7 @@ class Runtime(Protocol):
 
     @property
     def make_id(self) -> Callable[[], str]:
-        """Makes ids, each unique for ever."""
+        """Makes ids, each unique forever."""
         ...
 
     @property

@@ -79,7 +79,7 @@ async def cleaning_up(service: InstanceState, operation: Operation, what: str) -
     try:
         yield
     except DependencyError:
-        raise  # it waits, and starts by itself when the dependency is there
+        raise  # it waits, and starts automatically when the dependency is there
     except OstlerError as error:
         await clean_up(service, operation, error)
         raise
@@ -179,7 +179,7 @@ def check_tools(service: InstanceState) -> None:
 
 
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
-    """Run the stop plan after a failed start, and say in `error` what came of it."""
+    """Run the stop plan after a failed start, and add the outcome to `error`."""
     with anyio.CancelScope(shield=True):
         if not operation.may_have_started():
             service.forget_start()

@@ -40,7 +40,7 @@ class Vitals:
         calls_before: serial of the last shared call that was begun before it came up, and so shows nothing about it.
         dependency_problems: what is wrong with a service that it runs without, by the name of that service.
         gone: an answer has proven that it is not there any more, since it was last up.
-        unreadable: why the class that it was stored with cannot be read; another one stands in for it.
+        unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
     """
 
@@ -112,7 +112,7 @@ class InstanceState(BaseService):
 
     @property
     def id(self) -> str:
-        """The instance's id, unique for ever (names can be used again)."""
+        """The instance's id, unique forever (names can be reused)."""
         return self.record.id
 
     @property

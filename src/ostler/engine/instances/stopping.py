@@ -117,7 +117,7 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
     is_missed = isinstance(error, ServerUnavailableError) and never_left and not service.is_wanted
     if is_missed and service.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
         error.summary += (
-            f"; the stop was not sent, so service {service.name!r} may still run, and is stopped by itself when "
+            f"; the stop was not sent, so service {service.name!r} may still run; it is stopped automatically when "
             "the server is back"
         )
         service.set_record(missed_stop=True)
@@ -159,7 +159,7 @@ async def _run_stop_plan(
                 continue
             if call.step == "stop":
                 raise
-            service.note(f"{call.step} failed; stopping all the same: {error.summary}")
+            service.note(f"{call.step} failed; stopping anyway: {error.summary}")
 
 
 async def _run_through_losses(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
@@ -204,7 +204,7 @@ async def _run_patiently(service: InstanceState, operation: Operation, plan: Seq
 
 
 async def _has_moved(service: InstanceState) -> bool:
-    """Whether `find` knows the service under another id than the pinned plan, which is pinned anew then."""
+    """Whether `find` knows the service under another id than the pinned plan, which is then pinned again."""
     before = service.record.stop_plan
     try:
         if not await find(service):
@@ -287,7 +287,7 @@ async def _derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | N
 
 
 async def clear_leftover(service: InstanceState, operation: Operation) -> None:
-    """Stop what an earlier failed start or stop left behind, before starting anew."""
+    """Stop what an earlier failed start or stop left behind, before starting again."""
     was_gone = service.vitals.gone
     if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
         service.note("stopping what was left behind before starting again")

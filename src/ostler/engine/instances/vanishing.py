@@ -111,7 +111,7 @@ async def is_gone(service: InstanceState) -> bool:
 
 
 def can_miss(spec: ToolCallSpec) -> bool:
-    """Whether an answer of `spec` can show that the thing is not there: it has something to be held against."""
+    """Whether an answer of `spec` can show that the service is gone: it has an expectation to check against."""
     return spec.expect is not None or spec.expect_not is not None or spec.batch is not None
 
 

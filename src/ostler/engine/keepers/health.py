@@ -64,7 +64,7 @@ class HealthScheduler:
     """Checks every watched instance at its class's interval, from one task.
 
     Instances whose checks share a call (`batch`) are checked together by one task; the others are spread over their
-    interval, so that services that were started together are not checked together for ever.
+    interval, so that services that were started together are not checked together forever.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class HealthScheduler:
         return f"HealthScheduler({len(self._epochs)} watched)"
 
     def watch(self, instance: ServiceInstance, *, spread: bool = False) -> None:
-        """Begin (or begin anew) checking `instance`: after its initial delay, then at its interval.
+        """Begin checking `instance` (again): after its initial delay, then at its interval.
 
         Args:
-            instance: what to check; it is dropped by itself when it is not up any more.
+            instance: what to check; it is dropped automatically when it is no longer up.
             spread: put the first check at a random point of the interval, for many at once after a restart.
         """
         if not instance.checks_health:

@@ -26,12 +26,12 @@ VERIFY_CONCURRENCY = 32
 """Services verified at once after a restart."""
 
 _LOOK_FIRST = 2.0
-"""Seconds until a server that is connected, but did not say what became of a service, is asked again; then doubled."""
+"""Seconds until a connected server that did not show the state of a service is asked again; then doubled."""
 
 _LOOK_MAX = 60.0
 
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
-"""States in which a start was to come by itself."""
+"""States in which a start was due automatically."""
 
 
 class Recovery:
@@ -145,7 +145,7 @@ class Recovery:
             group.start_soon(self._look_later, instance, scope, min(_LOOK_FIRST * 2 ** (attempt - 1), _LOOK_MAX))
 
     def _is_to_be_looked_at(self, instance: ServiceInstance) -> bool:
-        """Whether looking could still show what became of the service."""
+        """Whether another look could still show the state of the service."""
         if instance.vitals.removed or instance.vitals.unreadable is not None or instance.operation is not None:
             return False
         return instance.state is ServiceState.UNREACHABLE

@@ -48,7 +48,7 @@ class RestartKeeper:
         self._drop_retry(instance, self._troubles.pop(instance.id, None))
 
     def driver_is_back(self, instance: ServiceInstance) -> None:
-        """The server that drives `instance` is back: a planned retry need not wait, and the pauses begin anew."""
+        """The server that drives `instance` is back: a planned retry need not wait, and the pauses start over."""
         trouble = self._troubles.get(instance.id)
         if trouble is not None:
             trouble.restarts.clear()
@@ -138,7 +138,7 @@ class RestartKeeper:
             service=instance.name,
             next_actions=(
                 f"service_events {instance.name} shows what happened",
-                f"service_start {instance.name} after mending it",
+                f"service_start {instance.name} after fixing it",
             ),
         )
         instance.report(Transition.FAILED, reason=CRASH_LOOP, error=error)
@@ -186,7 +186,7 @@ class RestartKeeper:
             instance.note(f"that a restart is to come could not be recorded: {error.summary}")
 
     async def _pause(self, instance: ServiceInstance, trouble: _Trouble, delay: float) -> bool:
-        """Wait out the backoff; True when a look meanwhile shows that the service is running again by itself."""
+        """Wait out the backoff; True if a check meanwhile shows that the service is running again."""
         ends = anyio.current_time() + delay
         interval = instance.service_class.config.health.interval
         while (left := ends - anyio.current_time()) > 0 and not trouble.hurry.is_set():

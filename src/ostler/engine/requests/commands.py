@@ -91,7 +91,7 @@ class Requests:
             instance = self._registry.get(name)
             if not isinstance(instance, ServiceInstance):
                 raise OperationError(
-                    f"service {name!r} is a configured {instance.service_type}, of which no requests are recorded: an "
+                    f"service {name!r} is a configured {instance.service_type}, whose requests are not recorded: an "
                     "idempotency key has no effect on it",
                     service=name,
                     next_actions=("ask without idempotencyKey",),

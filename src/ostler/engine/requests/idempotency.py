@@ -58,7 +58,7 @@ class Replays:
                 next_actions=("use a new key for a new request",),
             )
         if isinstance(found, OperationRecord) and found.outcome is None:
-            return None  # cut off by the server's end, and not taken up yet: this request does that
+            return None  # interrupted when the server stopped, and not resumed yet: this request does that
         return found
 
     def answer(self, record: OperationRecord) -> OperationResult:

@@ -65,7 +65,7 @@ class Link:
         return (line for line in split_lines(self._connection.recv) if line.endswith(b"\n"))
 
     def settle(self, timeout: float | None) -> None:
-        """Bound every further send and receive to `timeout` seconds; None waits for ever."""
+        """Bound every further send and receive to `timeout` seconds; None waits forever."""
         self._connection.settimeout(timeout)
 
     def close(self) -> None:

@@ -153,7 +153,7 @@ class Relay:
         """Return the link, waiting for the thread that looks for one, or looking for one here.
 
         Raises:
-            ServerUnavailableError: there is none to be had now.
+            ServerUnavailableError: none is available now.
         """
         with self._changed:
             while self._phase is _Phase.CONNECTING:

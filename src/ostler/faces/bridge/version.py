@@ -15,7 +15,7 @@ _FINAL_STAGE = 4
 
 
 def version_order(version: str) -> tuple[tuple[int, ...], int, int]:
-    """Return a key that sorts versions: `0.9` < `0.10rc1` < `0.10` = `0.10.0`. What is no version sorts first."""
+    """Return a key that sorts versions: `0.9` < `0.10rc1` < `0.10` = `0.10.0`. What is not a version sorts first."""
     match = _SHAPE.match(version)
     if match is None:
         return (), 0, 0

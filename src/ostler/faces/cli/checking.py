@@ -1,4 +1,4 @@
-"""What `ostler check` and `ostler tools save` do: classes held against the tools they call, as listed or as saved."""
+"""What `ostler check` and `ostler tools save` do: check classes against the tools they call, as listed or saved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

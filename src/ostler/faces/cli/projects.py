@@ -96,7 +96,7 @@ def init(
 
     folder = directory.expanduser().resolve()
     if not folder.is_dir():
-        usage_error(f"{directory} is no folder")
+        usage_error(f"{directory} is not a folder")
     try:
         found = [read_source(file) for file in source] if source else read_sources(folder)
     except UnreadableSourceError as error:

@@ -54,7 +54,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
     for problem in (*tested.findings, *(failure for result in tested.results for failure in result.failures)):
         print(problem)
     if not tested.passed:
-        complain("it does not pass as it is: mend what holds for this one recording alone, then run ostler test")
+        complain("it does not pass yet: fix what is true for this one recording only, then run ostler test")
     if recorded.error or not tested.passed:
         raise typer.Exit(int(ExitStatus.FAILED))
 

@@ -48,7 +48,7 @@ class HttpSettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """Where and for whom to serve HTTP.
+    """Where and to which clients to serve HTTP.
 
     Attributes:
         host: an address or host name to bind.
@@ -89,14 +89,14 @@ def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of `:8765`, `8765`, `127.0.0.1:8765`, `[::1]:8765`; without a host it is loopback.
 
     Raises:
-        HttpSettingsError: it is no address.
+        HttpSettingsError: it is not an address.
     """
     host, separator, port = text.rpartition(":")
     if not separator:
         host, port = "", text
     host = host.removeprefix("[").removesuffix("]")
     if not port.isdecimal() or int(port) > 65535:
-        raise HttpSettingsError(f"{text!r} is no address; write it like ':8765' or '127.0.0.1:8765'")
+        raise HttpSettingsError(f"{text!r} is not an address; write it like ':8765' or '127.0.0.1:8765'")
     return host or "127.0.0.1", int(port)
 
 

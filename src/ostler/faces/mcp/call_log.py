@@ -17,7 +17,7 @@ MAX_CALLS = 50
 """Calls kept of one client."""
 
 MAX_CLIENTS = 32
-"""Clients of which calls are kept; the one that was silent longest is forgotten first."""
+"""How many clients' calls are kept; the one that was silent longest is forgotten first."""
 
 MAX_CALL = 16_384
 """Characters of one call's args and answer; a larger one is not kept."""

@@ -141,7 +141,7 @@ class ServiceRenewArgs(Args):
 
 
 async def service_renew(app: ApplicationLike, args: ServiceRenewArgs, call: Call) -> Answer:
-    """Let a service's lease begin anew."""
+    """Start a service's lease over."""
     view = await app.manager.renew(args.name, args.lease)
     assert view.lease_expires_at is not None
     ends = shapes.timestamp(view.lease_expires_at)

@@ -67,7 +67,7 @@ class Resources:
                 uri=GRAPH,
                 name="graph",
                 title="Dependencies of services",
-                description="Who depends on whom",
+                description="Which service depends on which",
                 mime_type=JSON,
             ),
         ]

@@ -131,6 +131,6 @@ def denied(name: str) -> ToolDeniedError:
 
 
 def _client_of(context: ServerRequestContext[Lifespan]) -> str:
-    """Return the name that the client gives itself. Command lines connect anew for each call, under one name."""
+    """Return the name that the client gives itself. Command lines connect for each call, under one name."""
     params: Any = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -51,7 +51,7 @@ class BatchAnswer:
                 found = []
             if not isinstance(found, list):
                 raise ExtractionError(
-                    f"batch.items {path!r} is no list; the answer was {shorten(self.response.value, _SHOWN)}"
+                    f"batch.items {path!r} is not a list; the answer was {shorten(self.response.value, _SHOWN)}"
                 )
             self._items[path] = cast("list[JsonValue]", found)
         return self._items[path]

@@ -27,7 +27,7 @@ def find_in_response(response: ToolResponse, path: str) -> JsonValue:
     A leading `result.` is passed over when the value has no `result` of its own, as muster's manifests write it.
 
     Raises:
-        ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds what is no JSON.
+        ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds no JSON.
     """
     value = response.value
     if not (isinstance(value, Mapping) and "result" in value) and (prefix := _RESULT.match(path)):

@@ -70,7 +70,7 @@ def search_value(path: str, value: JsonValue) -> JsonValue:
     """Return what `path` finds in `value`, which is JSON, or None.
 
     Raises:
-        ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds what is no JSON.
+        ExtractionError: `path` is not JMESPath, does not fit the value, makes too much of it, or finds no JSON.
     """
     compiled = compile_path(path)
     search = _Search()
@@ -86,7 +86,7 @@ def search_value(path: str, value: JsonValue) -> JsonValue:
     except (RecursionError, TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise ExtractionError(f"path {_shown(path)} cannot be applied to the answer ({type(error).__name__})") from None
     if flaw := json_flaw(found, most=MAX_WORK):
-        raise ExtractionError(f"path {_shown(path)} finds what is no JSON: {flaw}")
+        raise ExtractionError(f"path {_shown(path)} finds what is not JSON: {flaw}")
     return found
 
 

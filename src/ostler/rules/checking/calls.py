@@ -1,4 +1,4 @@
-"""One tool call of a class held against its tool: the tool is there, takes these arguments, answers such things."""
+"""One tool call of a class checked against its tool: the tool exists, takes these arguments, answers like this."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +140,7 @@ class CallCheck:
                 yield self._impossible(place, text, below.shape, typed.shape)
 
     def completed(self, path: Path, expectation: Expectation, call: ToolCallSpec, names: Names) -> Iterator[Finding]:
-        """Yield what is wrong with the expectation at `path` that answers of `call` are held against."""
+        """Yield what is wrong with the expectation at `path` that answers of `call` are checked against."""
         yield from self._expectation(path, expectation, self.scopes.answer_of(call), names)
 
     # -- outputs -------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def _name_problem(name: tuple[str, ...], scope: _Scope, *, is_optional: bool) ->
 
 
 def _subscript(name: tuple[str, ...], scope: _Scope, text: str) -> str:
-    """Return how to write a name with a dash in it, of which Jinja2 reads only a part; empty when `text` has none."""
+    """Return how to write a name with a dash in it (Jinja2 reads only a part of it); empty if `text` has none."""
     keys: Keys | None = scope.names
     for depth, part in enumerate(name):
         if keys is None:

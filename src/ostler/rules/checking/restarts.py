@@ -80,7 +80,7 @@ def _check_window(document: Document, policy: RestartPolicySpec) -> Iterator[Fin
         key = "maxRestarts" if "max_restarts" in written else "window"
         message = (
             f"{policy.max_restarts} restarts can never happen within {format_duration(policy.window)}: their pauses "
-            f"alone take {format_duration(round(needed, 1))}, so that the service would be restarted for ever"
+            f"alone take {format_duration(round(needed, 1))}, so that the service would be restarted forever"
         )
         fix = f"write 'window: {format_duration(float(round(needed * 2)))}' or so, or shorter pauses"
         yield finding_at(document, (*POLICY, key), "no-effect", message, fix, at_key=True)

@@ -1,4 +1,4 @@
-"""Every rule that a manifest is held against: its id, how bad it is, what it means. docs/rules.md explains each."""
+"""Every rule that a manifest is checked against: its id, severity and meaning. docs/rules.md explains each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

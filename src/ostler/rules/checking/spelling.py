@@ -83,7 +83,7 @@ def _keywords(document: Document, path: Path, schema: JsonValue) -> Iterator[Fin
     for key, value in cast("JsonObject", schema).items():
         close = _near(key, _KEYWORDS)
         if close:
-            message = f"{key!r} is no keyword of JSON Schema, and has no effect"
+            message = f"{key!r} is not a keyword of JSON Schema, and has no effect"
             yield _miss(document, (*path, key), message, close, at_key=True)
         if key not in _FREE:
             yield from _keywords(document, (*path, key), value)

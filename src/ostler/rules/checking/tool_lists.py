@@ -138,7 +138,7 @@ def tool_list_from_json(text: str, server: str, file: str = "<tools>") -> ToolLi
         file: the name that errors carry.
 
     Raises:
-        DefinitionError: it is no such list.
+        DefinitionError: it is not such a list.
     """
     try:
         value: JsonValue = json.loads(text)

@@ -2,7 +2,7 @@
 
 Each two uses of tools are weighed by all that a list says: the verbs and what the tools are about, whether an id or a
 name flows from the one to the other, annotations, descriptions, output schemas and recorded answers. What is merely
-written down and deleted again, such as a note or a user, is no lifecycle.
+written down and deleted again, such as a note or a user, is not a lifecycle.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ _SURE = 2
 """How much must say that a thing lives, for its pair to be taken without being asked for."""
 
 _CLOSE = 10
-"""Scores that are no further apart than this do not tell which pair is meant."""
+"""Scores that are no further apart than this do not show which pair is meant."""
 
 _ACCESSORY = 50
 _EXISTING = 30

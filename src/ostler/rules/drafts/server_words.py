@@ -27,7 +27,7 @@ class ServerWords:
 
     Attributes:
         prefix: the words that nearly all tools begin with (`tmux_…`).
-        families: first words that several tools share and that are no verbs (`gdb_…` and `lsp_…`).
+        families: first words that several tools share and that are not verbs (`gdb_…` and `lsp_…`).
     """
 
     def __init__(self, tools: Sequence[Tool]) -> None:

@@ -145,7 +145,7 @@ def read_yaml(text: str) -> JsonObject:
         place = f"line {mark.line + 1}: " if mark is not None else ""
         raise UnreadableSourceError(f"{place}{getattr(error, 'problem', None) or 'it is not YAML'}") from None
     if not isinstance(value, dict):
-        raise UnreadableSourceError("it is no mapping")
+        raise UnreadableSourceError("it is not a mapping")
     return as_object(value)
 
 

@@ -92,5 +92,5 @@ def _object(text: str) -> JsonObject:
     except ValueError as error:
         raise UnreadableSourceError(f"it is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise UnreadableSourceError("it is no object")
+        raise UnreadableSourceError("it is not an object")
     return as_object(value)

@@ -1,4 +1,4 @@
-"""Dependencies among classes: circles of classes that would make each other for ever, and classes that are missing."""
+"""Dependencies among classes: cycles of classes that would create each other forever, and missing classes."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ostler.rules.loading.formats import Translation
 
 _OTHER_KINDS = {
-    "MCPServer": "downstream servers stand in mcp.json: give it the server's command and args, or its url",
+    "MCPServer": "downstream servers belong in mcp.json: give it the server's command and args, or its url",
     "Workflow": "Ostler has no workflows; call the tools of its steps by a class, or one by one",
 }
 """What to do with the other kinds."""

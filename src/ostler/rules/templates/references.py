@@ -118,7 +118,7 @@ class _Collector:
             self.visit(subject, local)
 
     def _chain(self, node: nodes.Node, local: frozenset[str], into: set[Name]) -> None:
-        """Note `a.b["c"]` as one name; what stands in brackets otherwise is an expression of its own."""
+        """Note `a.b["c"]` as one name; anything else in brackets is a separate expression."""
         parts: list[str] = []
         while True:
             match node:

@@ -73,7 +73,7 @@ class MissingValue(StrictUndefined):
 
 
 def plain_text(value: JsonValue) -> str:
-    """Return `value` as it stands in the middle of a text: JSON's spelling, null as nothing, text unquoted."""
+    """Return `value` as it appears inside a text: JSON's spelling, null as nothing, text unquoted."""
     if value is None:
         return ""
     if isinstance(value, bool):

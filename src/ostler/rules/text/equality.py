@@ -11,7 +11,7 @@ def loosely_equal(one: JsonValue, other: JsonValue) -> bool:
     """Return whether two JSON values are the same thing, written perhaps as text in one of them.
 
     Two texts are equal when they are the same; a text and a number, boolean or null when the text is how JSON
-    spells that value (`True` and `FALSE` too). Numbers compare by value, booleans are no numbers. Lists and objects
+    spells that value (`True` and `FALSE` too). Numbers compare by value, booleans are not numbers. Lists and objects
     compare part by part.
     """
     if isinstance(one, str) != isinstance(other, str):

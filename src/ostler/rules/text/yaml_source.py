@@ -29,7 +29,7 @@ MAX_KEY = 1024
 """The longest key that YAML has, in characters as written."""
 
 Path: TypeAlias = tuple[str | int, ...]
-"""Where a value stands in a document: keys and list indexes from the root."""
+"""Where a value is in a document: keys and list indexes from the root."""
 
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -94,7 +94,7 @@ class Document:
         return self.locate_key(path[:-1]) if path else self.locate(())
 
     def locate_line(self, path: Sequence[str | int], line: int) -> tuple[int, int]:
-        """Return where the 1-based `line` of the text value at `path` stands in the file.
+        """Return where the 1-based `line` of the text value at `path` is in the file.
 
         Exact for block text (`|`); otherwise the place where the value begins.
         """

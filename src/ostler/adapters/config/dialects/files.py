@@ -1,4 +1,4 @@
-"""The table of places: where the entries stand in a client's file, and what else in it limits them."""
+"""The table of places: where the entries are in a client's file, and what else in it limits them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({"allowed", "excluded", "serverCommand", "servers"})
-"""What Gemini CLI and VS Code write under `mcp`, which is no entry."""
+"""What Gemini CLI and VS Code write under `mcp` that is not an entry."""
 
 
 _KNOWN: Final = frozenset({
@@ -112,7 +112,7 @@ def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iter
 
 
 def describes_one(root: JsonObject) -> bool:
-    """Whether the file describes one server, and is no list of them."""
+    """Whether the file describes one server, and is not a list of them."""
     return is_bundle(root) or is_registry_entry(root)
 
 

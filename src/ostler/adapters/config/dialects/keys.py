@@ -41,7 +41,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
 
 Outcome = Literal["taken", "limit obeyed", "entry refused", "reported", "passed over"]
-"""What becomes of a key: it is taken over, obeyed as a limit, refused with its entry, left out with a finding, or
+"""What happens to a key: it is taken over, obeyed as a limit, refused with its entry, left out with a finding, or
 passed over because it changes nothing that Ostler does."""
 
 
@@ -54,7 +54,7 @@ class Key:
         clients: the ids of the clients that mean this by it; `ANY` for what most of them share.
         example: a value as people write it.
         meaning: what it says there.
-        outcome: what becomes of it here.
+        outcome: what happens to it here.
         becomes: the entry in Ostler's keys that the example makes, with what the key alone decides.
         read: reads it.
     """
@@ -111,7 +111,7 @@ _APPROVAL = noted(
     severity="note",
 )
 _OAUTH = noted(
-    "{key!r} is not used: Ostler finds out by itself how the server wants its clients to sign in",
+    "{key!r} is not used: Ostler finds out automatically how the server wants its clients to sign in",
     "ostler servers login NAME signs in; else send a token that does not expire under 'headers'",
     unless=(False, {}),
 )
@@ -248,7 +248,7 @@ KEYS: Final[tuple[Key, ...]] = (
            milliseconds("connectTimeout")),
     _taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
            milliseconds("timeout")),
-    # What lets a client call without asking, which is no affair of Ostler's.
+    # What lets a client call without asking, which does not concern Ostler.
     _reported("autoApprove", "cline kiro amazon-q", ["get"], "tools that are called without asking", _APPROVAL),
     _reported("alwaysAllow", "roo windsurf", ["get"], "tools that are called without asking", _APPROVAL),
     _reported("trust", "gemini", True, "all tools are called without asking", _APPROVAL),
@@ -276,7 +276,7 @@ KEYS: Final[tuple[Key, ...]] = (
            {"headersHelper": "get-headers.sh"}, same("headersHelper")),
     _reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
               _FOREIGN_SIGN_IN),
-    _reported("targetAudience", "gemini", "x.apps.example.com", "for whom the client's token is", _FOREIGN_SIGN_IN),
+    _reported("targetAudience", "gemini", "x.apps.example.com", "whom the client's token is for", _FOREIGN_SIGN_IN),
     _reported("targetServiceAccount", "gemini", "x@example.com", "as whom the client signs in", _FOREIGN_SIGN_IN),
     _reported("apiKey", "librechat", {"source": "user"}, "a key that is sent", _FOREIGN_SIGN_IN),
     _reported("obo", "librechat", {"scopes": "x"}, "a token of the client's user that is exchanged",

@@ -43,7 +43,7 @@ class Resolved:
         name: the variable of the environment that it names, if it names one.
         problem: why there is no value, in one sentence; empty when there is one.
         fix: what to write.
-        optional: the client takes nothing in its place, so what it stands in may be left out.
+        optional: the client uses nothing in its place, so what contains it may be left out.
     """
 
     text: str = ""
@@ -168,7 +168,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          _not_here("a setting of VS Code", _PROMPT)),
     _row("${env:VAR}", rf"\$\{{env:(?P<name>{_VAR})(?::?-(?P<default>[^}}]*))?\}}", "vscode cursor windsurf roo",
          "a variable; nothing when it is not set",
-         "the variable; where it is not set, the variable or header it stands in is left out, and any other entry "
+         "the variable; where it is not set, the variable or header that uses it is left out, and any other entry "
          "refused", _optional),
     _row("{env:VAR}", rf"\{{env:(?P<name>{_VAR})\}}", "opencode", "a variable; nothing when it is not set",
          "as `${env:VAR}`", _optional),
