@@ -101,7 +101,7 @@ def test_a_missing_variable_is_named_with_its_place_and_takes_only_its_entry_dow
         ('{"command": "x", "includeTools": [1]}', "limit", "list of tool names"),
         ('{"command": "x", "sandbox": {"network": {}}}', "limit", "confines the server's program"),
         ('{"command": "x", "sandboxEnabled": true}', "limit", "confines the server's program"),
-        ('{"command": "x", "args": ["${input:key}"]}', "missing-variable", "prompt of VS Code"),
+        ('{"command": "x", "args": ["${input:key}"]}', "missing-variable", "ostler servers answer key takes it"),
         ('"npx"', "not-an-object", "must be an object"),
     ],
 )

@@ -291,7 +291,9 @@ class Application:
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
         """React to changed files."""
-        if files & {self.paths.mcp_json, self.paths.own_servers}:
+        if files & {self.paths.mcp_json, self.paths.own_servers} or any(
+            file.parent == self.paths.answers_dir for file in files
+        ):
             await self.reload_servers()
         if self.paths.settings_file in files:
             await settings_changed(self._live, self.downstream, self._warn)

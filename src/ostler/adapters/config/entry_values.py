@@ -188,7 +188,7 @@ class EntryValues:
             said = f"{one.problem}, so {at[-1]!r} is left out" if left_out else one.problem
             severity = "warning" if left_out or self._quiet else "error"
             self._report(at, said, "missing-variable", fix=one.fix, severity=severity)
-        self._secret_parts.update(one.text for one in found if one.text and is_secret_name(one.name))
+        self._secret_parts.update(one.text for one in found if one.text and (one.is_secret or is_secret_name(one.name)))
         if optional and LONE_SHELL_VARIABLE.fullmatch(text) and expanded == text:
             fix = f"write ${{{text[1:]}}} if the variable is meant"
             self._report(at, f"{text!r} is passed on as it is", "shell-variable", fix=fix, severity="warning")

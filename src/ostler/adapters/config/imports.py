@@ -1,6 +1,6 @@
 """Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
@@ -52,6 +52,7 @@ def candidates_in(
     client: str = "",
     label: str = "",
     workspace: Path | None = None,
+    answer: Callable[[str], str | None] | None = None,
 ) -> tuple[list[Candidate], list[Finding]]:
     """Return the entries of a client's file, and what is wrong with the file itself.
 
@@ -61,10 +62,11 @@ def candidates_in(
         client: whose file it is, by id; empty when that is not known.
         label: the client's name for people.
         workspace: the project that the file belongs to.
+        answer: returns what a person answered to a question of the file.
     """
     clients = frozenset({client}) if client else ANY
     found: list[Candidate] = []
-    loaded = load_mcp_json(path, environment, clients=clients, workspace=workspace)
+    loaded = load_mcp_json(path, environment, clients=clients, workspace=workspace, answer=answer)
     around = Surroundings(environment, path.parent, workspace)
     projects, has_others = _projects(path)
     if has_others:
@@ -72,7 +74,9 @@ def candidates_in(
     of_entries = {finding for candidate in found for finding in candidate.findings}
     rest = [finding for finding in loaded.findings if finding not in of_entries and finding.rule != "projects"]
     for project in projects:
-        inner = load_mcp_json(path, environment, clients=clients, workspace=Path(project), project=project)
+        inner = load_mcp_json(
+            path, environment, clients=clients, workspace=Path(project), project=project, answer=answer
+        )
         there = replace(around, workspace=Path(project))
         found += _candidates(inner, path, label or client or "a client", project, there)
     return found, rest

@@ -6,7 +6,7 @@ checks the entries in Ostler's own keys. One broken entry is left out, with a fi
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
@@ -26,6 +26,7 @@ from ostler.adapters.config.dialects.files import (
 )
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.questions import questions_in
 from ostler.adapters.config.dialects.sources import Source, SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.variables import Surroundings
 from ostler.adapters.config.entry_values import EntryValues
@@ -77,6 +78,7 @@ def load_mcp_json(
     clients: frozenset[str] = ANY,
     workspace: Path | None = None,
     project: str = "",
+    answer: Callable[[str], str | None] | None = None,
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 
@@ -88,6 +90,7 @@ def load_mcp_json(
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
         project: read only the servers that the file has for this project of its own.
+        answer: returns what a person answered to the question of an id; None when nobody has.
     """
     folder = source.parent if isinstance(source, Path) else None
     try:
@@ -101,7 +104,7 @@ def load_mcp_json(
         parsed = parse_source(text, file)
     except SourceError as error:
         return McpJson(findings=(error.finding,))
-    return _Loader(parsed, Surroundings(env, folder, workspace), builtin_names, clients).load(project)
+    return _Loader(parsed, Surroundings(env, folder, workspace, answer=answer), builtin_names, clients).load(project)
 
 
 class _BrokenEntryError(Exception):
@@ -131,6 +134,7 @@ class _Loader:
             fix = "'ostler servers import' takes them"
             self._find(("projects",), message, "projects", fix=fix, severity="warning")
             found = [one for one in found if not one.project]
+        self._around = replace(self._around, questions=questions_in(root or {}))
         limits = limits_in(root or {})
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}

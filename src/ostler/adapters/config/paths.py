@@ -81,8 +81,13 @@ class Paths:
 
     @property
     def secrets_dir(self) -> Path:
-        """What only the user may read: sign-ins, and answers to questions for secrets."""
+        """What people consented to by signing in to servers."""
         return self.state_dir / "secrets"
+
+    @property
+    def answers_dir(self) -> Path:
+        """What people answered to questions of entries."""
+        return self.secrets_dir / "answers"
 
     @property
     def database(self) -> Path:
@@ -139,7 +144,7 @@ class Paths:
         """
         try:
             _make_private(self.state_dir, known=(self.database, self.lock))
-            for folder in (self.logs_dir, self.process_dir, self.children_dir):
+            for folder in (self.logs_dir, self.process_dir, self.children_dir, self.secrets_dir, self.answers_dir):
                 _make_private(folder, known=(folder,))
             if self.socket.parent != self.state_dir:
                 _make_private(self.socket.parent, known=(self.socket.parent,))

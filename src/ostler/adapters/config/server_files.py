@@ -18,6 +18,7 @@ from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member
 from ostler.adapters.config.mcp_json import BUILTIN_NAMES, McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.signing_in.vault import answers_of
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
@@ -35,6 +36,7 @@ class ServerFiles:
         self._people = paths.mcp_json
         self._own = paths.own_servers
         self._variables = variables
+        self._answer = answers_of(paths)
 
     def __repr__(self) -> str:
         return f"ServerFiles({self._people.parent})"
@@ -55,7 +57,7 @@ class ServerFiles:
     def check(self, name: str, entry: JsonObject) -> McpJson:
         """Return what an `entry` under `name` would be read as. The findings name no file."""
         text = json.dumps({"mcpServers": {name: entry}})
-        loaded = load_mcp_json(text, self._variables, file=name)
+        loaded = load_mcp_json(text, self._variables, file=name, answer=self._answer)
         findings = tuple(with_values(finding, line=0, column=0) for finding in loaded.findings)
         return with_values(loaded, findings=findings)
 
@@ -127,7 +129,7 @@ class ServerFiles:
         return loaded.entries[name]
 
     def _read(self, path: Path) -> McpJson:
-        return load_mcp_json(path, self._variables) if path.exists() else McpJson()
+        return load_mcp_json(path, self._variables, answer=self._answer) if path.exists() else McpJson()
 
     def _text(self) -> str:
         return self._own.read_text(encoding="utf-8") if self._own.exists() else _EMPTY

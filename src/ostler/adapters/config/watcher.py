@@ -40,7 +40,9 @@ async def watch_config(
     *,
     task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call `on_change` within 2 s of a change to `mcp.json`, `ostler.toml`, a class or a service; run until cancelled.
+    """Call `on_change` within 2 s of a change to `mcp.json`, `ostler.toml`, an answer, a class or a service.
+
+    It runs until it is cancelled.
 
     Started with `await tasks.start(watch_config, ...)`, every change after that is noticed: read the files then.
     Files and folders may be absent and may come and go. `on_change` is never called twice at once.
@@ -117,7 +119,8 @@ def _look(paths: Paths) -> _Marks:
     """Return what distinguishes the present content of each file that there is."""
     marks: dict[Path, _Mark] = {}
     manifests = (*class_files_in(paths.serviceclasses_dir), *class_files_in(paths.services_dir))
-    for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *manifests):
+    answers = paths.answers_dir.glob("*.json")
+    for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *answers, *manifests):
         try:
             facts = path.stat()
         except OSError:
@@ -129,7 +132,7 @@ def _look(paths: Paths) -> _Marks:
 def _folders_to_watch(paths: Paths) -> tuple[Path, ...]:
     """Return the folders that hold the files, or, while one is absent, the nearest one above it."""
     folders: set[Path] = set()
-    for folder in (paths.config_dir, paths.serviceclasses_dir, paths.services_dir):
+    for folder in (paths.config_dir, paths.serviceclasses_dir, paths.services_dir, paths.answers_dir):
         present = folder
         while not present.is_dir() and present != present.parent:
             present = present.parent

@@ -8,18 +8,23 @@ up names that differ in case; such backends are not used. The file also says to 
 
 import hashlib
 import json
+import logging
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from ostler.adapters.config.atomic_files import not_written, replace_private
+from ostler.adapters.config.paths import Paths
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
+
+logger = logging.getLogger(__name__)
 
 SERVICE: Final = "ostler"
 """What the secrets go by in the keyring."""
@@ -139,6 +144,20 @@ class Vault:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+
+def answers_of(paths: Paths) -> Callable[[str], str | None]:
+    """Return what looks up a person's answer to the question of an id; None for one that cannot be read."""
+    vault = Vault(paths.answers_dir)
+
+    def answer(question: str) -> str | None:
+        try:
+            return vault.get(question)
+        except StoreError as error:
+            logger.warning("%s", error)
+            return None
+
+    return answer
 
 
 def _facts(path: Path) -> JsonMapping:

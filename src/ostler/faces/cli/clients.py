@@ -52,8 +52,10 @@ def import_servers(
     as_json: AsJson = False,
 ) -> None:
     """Find the servers of other MCP clients, show what each would become here, and take the chosen ones over."""
+    from ostler.adapters.signing_in.vault import answers_of
+
     session = session_of(context)
-    found, problems = _candidates(source)
+    found, problems = _candidates(source, answers_of(session.paths))
     for problem in problems:
         complain(problem)
     wanted = _chosen(found, names or [], every=every)
@@ -146,7 +148,7 @@ def _folders(session: Session) -> list[str]:
     return options
 
 
-def _candidates(source: str | None) -> "tuple[list[Candidate], list[str]]":
+def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tuple[list[Candidate], list[str]]":
     from ostler.adapters.config.dialects.clients import CLIENTS
     from ostler.adapters.config.dialects.locations import Machine, workspace_of
     from ostler.adapters.config.imports import candidates_in
@@ -159,7 +161,7 @@ def _candidates(source: str | None) -> "tuple[list[Candidate], list[str]]":
             fail(
                 f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENTS)}", ExitStatus.NOT_FOUND
             )
-        some, findings = candidates_in(path, os.environ, workspace=workspace_of(path))
+        some, findings = candidates_in(path, os.environ, workspace=workspace_of(path), answer=answer)
         return some, [str(finding) for finding in findings]
     for file in Machine(os.environ).files(Path.cwd()):
         if source is not None and file.location.client != source:
@@ -170,6 +172,7 @@ def _candidates(source: str | None) -> "tuple[list[Candidate], list[str]]":
             client=file.location.client,
             label=file.location.label,
             workspace=file.workspace,
+            answer=answer,
         )
         found += some
         problems += [str(finding) for finding in findings if finding.rule != "no-servers"]

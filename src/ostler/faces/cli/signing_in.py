@@ -68,6 +68,28 @@ def logout(context: typer.Context, name: ServerName) -> None:
             client.call_tool("service_restart", {"name": name})
 
 
+def answer(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(metavar="ID", help="The id in ${input:ID}.")],
+    *,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget the answer instead.")] = False,
+) -> None:
+    """Answer a question of VS Code's entries, ${input:ID}; what you type is not shown, and is kept in the keyring."""
+    from ostler.adapters.signing_in.vault import Vault
+
+    vault = Vault(session_of(context).paths.answers_dir)
+    if forget:
+        if not vault.delete(question):
+            fail(f"there is no answer to {question!r}", ExitStatus.NOT_FOUND)
+        print(f"forgot the answer to {question!r}")
+        return
+    text = typer.prompt(question, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not text:
+        fail("an answer is needed: type it, or send it on stdin", ExitStatus.USAGE)
+    vault.set(question, text)
+    print(f"the answer to {question!r} is in {vault.place()}; servers that ask for it are read again")
+
+
 class _Address:
     """Shows a person where to consent."""
 
@@ -145,10 +167,9 @@ def _entry(session: Session, name: str) -> ServerEntry:
 
 
 def _configured(session: Session) -> dict[str, ServerEntry]:
-    from ostler.adapters.config.mcp_json import load_mcp_json
+    from ostler.adapters.config.server_files import ServerFiles
 
-    path = session.paths.mcp_json
-    return dict(load_mcp_json(path, os.environ).entries) if path.exists() else {}
+    return dict(ServerFiles(session.paths, os.environ).load().entries)
 
 
 def _grants(session: Session) -> "Grants":
@@ -162,3 +183,4 @@ def add_to(group: typer.Typer) -> None:
     """Add the verbs to those about servers."""
     group.command()(login)
     group.command()(logout)
+    group.command()(answer)

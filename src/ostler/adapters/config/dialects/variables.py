@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.questions import Question
 
 Outcome = Literal["value", "literal", "optional", "required", "not here"]
 """What an occurrence comes to: a value; the text as it is; a value that may be missing; one that must not be missing;
@@ -22,11 +24,15 @@ class Surroundings:
         environment: the variables that entries may name.
         folder: the folder of the file; None when the text came from nowhere.
         workspace: the project that the file belongs to; None when it belongs to none.
+        questions: the questions that the file asks, by id.
+        answer: returns what a person answered to the question of an id; None when nobody has.
     """
 
     environment: Mapping[str, str]
     folder: Path | None = None
     workspace: Path | None = None
+    questions: Mapping[str, Question] = field(default_factory=dict[str, Question])
+    answer: Callable[[str], str | None] | None = None
 
     @property
     def home(self) -> str | None:
@@ -44,6 +50,7 @@ class Resolved:
         problem: why there is no value, in one sentence; empty when there is one.
         fix: what to write.
         optional: the client uses nothing in its place, so what contains it may be left out.
+        is_secret: nobody must see it.
     """
 
     text: str = ""
@@ -51,6 +58,7 @@ class Resolved:
     problem: str = ""
     fix: str = ""
     optional: bool = False
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,23 @@ def _shell(match: re.Match[str], around: Surroundings) -> Resolved:
     return Resolved(match[0] if value is None else value, match["name"])
 
 
+def _answered(match: re.Match[str], around: Surroundings) -> Resolved:
+    question = around.questions.get(match["id"]) or Question(match["id"])
+    given = around.environment.get(question.variable)
+    if given is None and around.answer is not None:
+        given = around.answer(question.id)
+    if given is not None:
+        return Resolved(given, question.variable, is_secret=True)
+    if question.default is not None:
+        return Resolved(question.default, question.variable)
+    asked = f": {question.text}" if question.text else ""
+    return Resolved(
+        problem=f"{match[0]} is a question to you that has no answer yet{asked}",
+        name=question.variable,
+        fix=f"ostler servers answer {shlex.quote(question.id)} takes it, or set {question.variable}",
+    )
+
+
 def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Resolved]:
     def resolve(match: re.Match[str], around: Surroundings) -> Resolved:
         del around
@@ -160,8 +185,9 @@ _PROMPT: Final = "use ${VAR} and set the variable in the environment"
 
 VARIABLES: Final[tuple[Variable, ...]] = (
     _row("$${…}", r"\$\$\{", "*", "the text `${…}` itself", "writes `${…}`", _escaped),
-    _row("${input:id}", r"\$\{input:[^}]*\}", "vscode", "a question to the person", "refuses the entry",
-         _not_here("a prompt of VS Code", _PROMPT)),
+    _row("${input:id}", r"\$\{input:(?P<id>[^}]*)\}", "vscode", "a question to the person",
+         "the variable `INPUT_ID`, else the answer to `ostler servers answer ID`, else the default; without any the "
+         "entry is refused", _answered),
     _row("${command:id}", r"\$\{command:[^}]*\}", "vscode", "the answer of an editor's command", "refuses the entry",
          _not_here("a command of VS Code", _PROMPT)),
     _row("${config:id}", r"\$\{config:[^}]*\}", "vscode", "a setting of the editor", "refuses the entry",

@@ -1,0 +1,52 @@
+"""VS Code's `inputs`: questions to the person, which `${input:id}` in an entry stands for the answer of."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from ostler.model.json import JsonObject, JsonValue
+
+_PLACES: Final = (("inputs",), ("mcp", "inputs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to the person.
+
+    Attributes:
+        id: what entries call it.
+        text: the question.
+        default: the answer that is offered; None when there is none.
+    """
+
+    id: str
+    text: str = ""
+    default: str | None = None
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that answers it."""
+        return variable_of(self.id)
+
+
+def variable_of(question: str) -> str:
+    """Return the variable that answers the question of that id: `INPUT_API_KEY` for `api-key`."""
+    return f"INPUT_{re.sub(r'[^A-Za-z0-9]+', '_', question).strip('_').upper()}"
+
+
+def questions_in(root: JsonObject) -> Mapping[str, Question]:
+    """Return the questions of a file by id."""
+    found: dict[str, Question] = {}
+    for path in _PLACES:
+        value: JsonValue = root
+        for key in path:
+            value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
+        for item in cast("list[JsonValue]", value) if isinstance(value, list) else []:
+            fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+            name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
+            if isinstance(name, str) and name not in found:
+                found[name] = Question(
+                    name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
+                )
+    return found
