@@ -19,9 +19,10 @@ from ostler.engine.instances.runtime import new_id
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
-from ostler.engine.services.service import HealthChecker, Service
+from ostler.engine.services.service import BaseService, HealthChecker, Service
 from ostler.engine.services.views import (
     CreateRequest,
+    Listed,
     OperationRequest,
     OperationResult,
     ServiceFilter,
@@ -167,8 +168,15 @@ class ServiceManager:
 
     def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
         """Return snapshots of the services that match, by name."""
-        views = [service.view() for service in self.registry.get_all()]
-        return views if where is None else [view for view in views if where.matches(view)]
+        return [found.view() for found in self._services(where)]
+
+    def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
+        """Return the services that match, by name, with what a list shows of them: no snapshots are built."""
+        return [_listed(service) for service in self._services(where)]
+
+    def _services(self, where: ServiceFilter | None) -> list[Service]:
+        services = self.registry.get_all()
+        return services if where is None else [found for found in services if where.matches(_listed(found))]
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Return (args, outputs) of an instance with its secrets unmasked; NotFoundError when there is none."""
@@ -408,3 +416,7 @@ class ServiceManager:
     def _refuse_when_leaving(self) -> None:
         if self._parts.is_leaving or self._parts.task_group is None:
             raise OperationError("the server is shutting down", next_actions=("try again in a moment",))
+
+
+def _listed(service: Service) -> Listed:
+    return service if isinstance(service, BaseService) else service.view()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.moments import Moment
@@ -108,7 +108,10 @@ class ServiceTraits:
     @property
     def traits(self) -> dict[str, Any]:
         """These fields alone, by their names, as keyword arguments for another of the classes that have them."""
-        return {item.name: getattr(self, item.name) for item in fields(ServiceTraits)}
+        return {name: getattr(self, name) for name in _TRAITS}
+
+
+_TRAITS: Final = tuple(item.name for item in fields(ServiceTraits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from ostler.engine.protocols import Clock
 from ostler.engine.services.service import BaseService, ServiceStatus
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OperationError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition
 from ostler.model.statics import StaticService
 
@@ -212,6 +212,11 @@ class SupervisedService(BaseService):
     def outputs(self) -> JsonObject:
         """Return what dependents' templates see as `dependencies.ALIAS.outputs`; none by default."""
         return {}
+
+    @property
+    def labels(self) -> JsonMapping:
+        """Names and values of its user."""
+        return self.definition.metadata.labels
 
     def view(self) -> ServiceView:
         """Return a snapshot, with what was configured and when the next attempt is due."""

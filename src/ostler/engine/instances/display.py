@@ -21,7 +21,6 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
         class_name=record.class_name,
         class_digest=record.class_digest,
         desired=record.desired,
-        error=plain.error or stored.get("message"),
         reason=status.reason or str(stored.get("reason") or "") or _lease_reason(instance),
         args=_masked_args(instance),
         outputs=_masked_outputs(instance),

@@ -23,6 +23,7 @@ from ostler.engine.services.service import ServiceStatus, error_text
 from ostler.engine.services.views import OperationRequest, ServiceView
 from ostler.model.errors import ConflictError, OstlerError, StoreError, SupersededError
 from ostler.model.events import EventKind
+from ostler.model.json import JsonMapping
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import HealthStatus, ServiceState, Transition
@@ -78,6 +79,28 @@ class ServiceInstance(InstanceState):
     def operation(self) -> Operation | None:
         """The operation under way, else the one about to begin."""
         return self._current or self._pending
+
+    @property
+    def class_name(self) -> str:
+        """The class that it was made from."""
+        return self.record.class_name
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+        return self.record.owner
+
+    @property
+    def labels(self) -> JsonMapping:
+        """Names and values of its user."""
+        return self.record.labels
+
+    @property
+    def error(self) -> str | None:
+        """The last failure in words, also of an earlier run."""
+        if self.status.error is None and (stored := self.stored_error()) is not None:
+            return str(stored["message"]) if stored.get("message") else None
+        return super().error
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""

@@ -12,7 +12,7 @@ from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.services.callbacks import Callbacks
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
 
 
@@ -235,6 +235,26 @@ class BaseService:
         if reachability is not self._status.reachability:
             self._replace_status(replace(self._status, reachability=reachability, reachability_at=self._clock.now()))
 
+    @property
+    def class_name(self) -> str:
+        """The class that it was made from; empty where there is none."""
+        return ""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is; empty where nobody said so."""
+        return ""
+
+    @property
+    def labels(self) -> JsonMapping:
+        """Names and values of its user."""
+        return {}
+
+    @property
+    def error(self) -> str | None:
+        """The last failure in words, kept until the next success; None when there is none."""
+        return error_text(self._status.error)
+
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
         status = self._status
@@ -251,7 +271,7 @@ class BaseService:
             state_since=status.since,
             created_at=self._created_at,
             updated_at=self._updated_at,
-            error=error_text(status.error),
+            error=self.error,
             error_at=status.error_at,
             reason=status.reason,
             dependencies=tuple(self.dependencies),

@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.projects import Overrides
 from ostler.model.records import DeleteMode, OperationKind, ServiceTraits
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
@@ -215,6 +215,27 @@ class Availability:
     """What the last check against the listed tools found; it does not make the class unavailable."""
 
 
+class Listed(Protocol):
+    """What a list shows and can be narrowed by: a service, or a snapshot of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def service_type(self) -> str: ...
+    @property
+    def class_name(self) -> str: ...
+    @property
+    def state(self) -> ServiceState: ...
+    @property
+    def health(self) -> HealthStatus: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def labels(self) -> JsonMapping: ...
+    @property
+    def error(self) -> str | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceFilter:
     """Which services to list; empty fields do not filter. Labels are `key=value` pairs that must all match."""
@@ -226,13 +247,13 @@ class ServiceFilter:
     owner: str = ""
     labels: Sequence[tuple[str, str]] = ()
 
-    def matches(self, view: ServiceView) -> bool:
-        """Whether `view` is one of them."""
+    def matches(self, listed: Listed) -> bool:
+        """Whether `listed` is one of them."""
         return (
-            (not self.states or view.state.value in self.states)
-            and (not self.health or view.health.value in self.health)
-            and (not self.class_name or view.class_name == self.class_name)
-            and (not self.service_type or view.service_type == self.service_type)
-            and (not self.owner or view.owner == self.owner)
-            and all(str(view.labels.get(key)) == value for key, value in self.labels)
+            (not self.states or listed.state.value in self.states)
+            and (not self.health or listed.health.value in self.health)
+            and (not self.class_name or listed.class_name == self.class_name)
+            and (not self.service_type or listed.service_type == self.service_type)
+            and (not self.owner or listed.owner == self.owner)
+            and all(str(listed.labels.get(key)) == value for key, value in self.labels)
         )

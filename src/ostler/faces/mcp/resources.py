@@ -73,13 +73,13 @@ class Resources:
         ]
         entries += [
             Resource(
-                uri=service_uri(view.name),
-                name=view.name,
-                title=f"Service {view.name}",
-                description=f"{view.class_name or view.service_type} service",
+                uri=service_uri(service.name),
+                name=service.name,
+                title=f"Service {service.name}",
+                description=f"{service.class_name or service.service_type} service",
                 mime_type=JSON,
             )
-            for view in self._app.manager.views()
+            for service in self._app.manager.listed()
         ]
         entries += [
             Resource(
@@ -154,8 +154,8 @@ class Resources:
             case "events":
                 value = self._events(name)
             case "services":
-                views = self._app.manager.views()
-                value = {"services": [shapes.brief(view) for view in views], "total": len(views)}
+                listed = self._app.manager.listed()
+                value = {"services": [shapes.brief(one) for one in listed], "total": len(listed)}
             case "graph":
                 value = self._graph()
             case _:

@@ -9,7 +9,7 @@ from ostler.adapters.serving.arguments import Args, Healths, JsonArgs, Labels, N
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import Clock
-from ostler.engine.services.views import PROJECT_LABEL, ServiceFilter, ServiceView
+from ostler.engine.services.views import PROJECT_LABEL, Listed, ServiceFilter
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
@@ -44,7 +44,7 @@ class ServiceListArgs(Args):
 async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) -> Answer:
     """List the services that match, a page at a time."""
     del call
-    views = app.manager.views(
+    found = app.manager.listed(
         ServiceFilter(
             states=tuple(state.value for state in args.state),
             health=tuple(health.value for health in args.health),
@@ -54,13 +54,13 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
             labels=tuple(args.labels.items()),
         )
     )
-    views, elsewhere = _in_project(app, views, args.project)
-    shown, cursor = page(views, lambda view: view.name, cursor=args.cursor, limit=args.limit)
-    structured: JsonObject = {"services": [shapes.brief(view) for view in shown], "total": len(views)}
+    found, elsewhere = _in_project(app, found, args.project)
+    shown, cursor = page(found, lambda one: one.name, cursor=args.cursor, limit=args.limit)
+    structured: JsonObject = {"services": [shapes.brief(one) for one in shown], "total": len(found)}
     if cursor:
         structured["nextCursor"] = cursor
-    lines = [f"{len(views)} service{'' if len(views) == 1 else 's'}" + (":" if shown else "")]
-    lines += [shapes.list_line(view) for view in shown]
+    lines = [f"{len(found)} service{'' if len(found) == 1 else 's'}" + (":" if shown else "")]
+    lines += [shapes.list_line(one) for one in shown]
     if cursor:
         lines.append(f"more: cursor {cursor}")
     if elsewhere:
@@ -69,14 +69,14 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
     return Answer(structured, "\n".join(lines))
 
 
-def _in_project(app: ApplicationLike, views: list[ServiceView], project: str) -> tuple[list[ServiceView], int]:
-    """Return the views of a project (and of none), and how many of other projects there are beside them."""
+def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:
+    """Return those of a project (and of none), and how many of other projects there are beside them."""
     own = project or app.projects.directory.project_of(current_client().directory)
     if not own or own == "all":
-        return views, 0
+        return listed, 0
     shown = {own} if project else {own, own.partition(".")[2], ""}  # a worktree sees what the main checkout shares
-    found = [view for view in views if view.labels.get(PROJECT_LABEL, "") in shown]
-    return found, len(views) - len(found)
+    found = [one for one in listed if one.labels.get(PROJECT_LABEL, "") in shown]
+    return found, len(listed) - len(found)
 
 
 class ServiceNameArgs(Args):

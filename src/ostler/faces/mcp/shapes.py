@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.services.views import OperationResult, OperationView, ServiceView
+from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView
 from ostler.model.durations import format_duration
 from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
@@ -40,17 +40,17 @@ def present(facts: Mapping[str, JsonValue]) -> JsonObject:
     return {key: value for key, value in facts.items() if value is not None and value not in ("", [], {})}
 
 
-def brief(view: ServiceView) -> JsonObject:
+def brief(listed: Listed) -> JsonObject:
     """Return a service as service_list shows it."""
     facts: JsonObject = {
-        "name": view.name,
-        "serviceClassName": view.class_name,
-        "serviceType": view.service_type,
-        "state": view.state.value,
-        "health": view.health.value,
+        "name": listed.name,
+        "serviceClassName": listed.class_name,
+        "serviceType": listed.service_type,
+        "state": listed.state.value,
+        "health": listed.health.value,
     }
-    if view.error:
-        facts["error"] = clipped(view.error, MAX_LIST_ERROR)
+    if listed.error:
+        facts["error"] = clipped(listed.error, MAX_LIST_ERROR)
     return facts
 
 
@@ -325,15 +325,15 @@ def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
     return "outputs: " + ", ".join(f"{name}={value_text(value)}" for name, value in outputs.items())
 
 
-def list_line(view: ServiceView) -> str:
+def list_line(listed: Listed) -> str:
     """Return a service on one line."""
-    line = f"{view.name} {view.state.value}/{view.health.value} ({kind_of(view)})"
-    return f"{line} error: {clipped(view.error, MAX_LIST_ERROR)}" if view.error else line
+    line = f"{listed.name} {listed.state.value}/{listed.health.value} ({kind_of(listed)})"
+    return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
 
 
-def kind_of(view: ServiceView) -> str:
+def kind_of(listed: Listed) -> str:
     """Return the class and the type of a service, once where they have the same name."""
-    names = dict.fromkeys(name for name in (view.class_name, view.service_type) if name)
+    names = dict.fromkeys(name for name in (listed.class_name, listed.service_type) if name)
     return ", ".join(names)
 
 
