@@ -8,12 +8,12 @@ import typer
 
 from ostler.faces.cli.session import ExitStatus, Session, complain, fail, in_verbs, session_of
 from ostler.model.errors import OstlerError
-from ostler.model.servers import ServerEntry
 
 if TYPE_CHECKING:
     from mcp.shared.auth import AuthorizationCodeResult
 
     from ostler.adapters.signing_in.grants import Grant, Grants
+    from ostler.model.servers import ServerEntry
 
 ServerName = Annotated[str, typer.Argument(metavar="NAME", help="The server, as in mcp.json.")]
 
@@ -119,7 +119,7 @@ def _has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux")
 
 
-async def _sign_in(entry: ServerEntry, scopes: tuple[str, ...], show: _Address, paste: bool) -> "Grant":
+async def _sign_in(entry: "ServerEntry", scopes: tuple[str, ...], show: _Address, paste: bool) -> "Grant":
     from ostler.adapters.signing_in.callback import Callback, open_callback
     from ostler.adapters.signing_in.login import sign_in
 
@@ -140,7 +140,7 @@ async def _sign_in(entry: ServerEntry, scopes: tuple[str, ...], show: _Address, 
         return await sign_in(entry, callback.url, show=show, wait=callback.wait, scopes=scopes)
 
 
-async def _sign_out(grants: "Grants", entry: ServerEntry | None, name: str) -> bool:
+async def _sign_out(grants: "Grants", entry: "ServerEntry | None", name: str) -> bool:
     from ostler.adapters.signing_in.login import revoke
 
     if entry is not None:
@@ -154,7 +154,7 @@ async def _sign_out(grants: "Grants", entry: ServerEntry | None, name: str) -> b
     return await grants.forget(name)
 
 
-def _entry(session: Session, name: str) -> ServerEntry:
+def _entry(session: Session, name: str) -> "ServerEntry":
     """Return the server's entry; one that cannot be signed in to ends the command."""
     entries = _configured(session)
     if name not in entries:
@@ -166,7 +166,7 @@ def _entry(session: Session, name: str) -> ServerEntry:
     return entry
 
 
-def _configured(session: Session) -> dict[str, ServerEntry]:
+def _configured(session: Session) -> "dict[str, ServerEntry]":
     from ostler.adapters.config.server_files import ServerFiles
 
     return dict(ServerFiles(session.paths, os.environ).load().entries)
