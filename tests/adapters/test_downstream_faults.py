@@ -268,7 +268,7 @@ async def check_found_out(pool: DownstreamPool, name: str) -> None:
         while not pool.snapshot(name).last_error:
             await anyio.sleep(0.01)
     assert pool.snapshot(name).last_error == (
-        "its tools failed without a reason, and its tools list cannot be read any more: an error without a message"
+        "its tools failed without a reason, and its tools list can no longer be read:  an error without a message"
     )
 
 

@@ -63,9 +63,9 @@ async def test_a_condition_that_nothing_can_tell_is_refused_at_once() -> None:
     async with running(World(), blind, app, job) as manager:
         await manager.create(CreateRequest("blind", "db"))
         began = anyio.current_time()
-        with pytest.raises(DependencyError, match="nothing can ever tell that service 'db' is healthy"):
+        with pytest.raises(DependencyError, match="nothing can ever show that service 'db' is healthy"):
             await manager.create(CreateRequest("app", "web"))
-        with pytest.raises(DependencyError, match="nothing can ever tell that service 'db' has completed"):
+        with pytest.raises(DependencyError, match="nothing can ever show that service 'db' has completed"):
             await manager.create(CreateRequest("job", "later"))
         assert anyio.current_time() - began < 1
 
@@ -414,7 +414,7 @@ async def test_without_a_tool_that_looks_health_is_what_is_known_of_the_server()
     async with running(world, blind, tools=servers) as manager:
         await manager.create(CreateRequest("blind", "x"))
         assert manager.view("x").health is HealthStatus.HEALTHY
-        assert "no tool that looks" in manager.view("x").evidence
+        assert "no tool that checks" in manager.view("x").evidence
         servers.set("w", connected=False)
         servers.set("w", connected=True)
         assert manager.view("x").health is HealthStatus.UNKNOWN

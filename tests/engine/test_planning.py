@@ -181,7 +181,7 @@ async def test_what_needs_no_call_says_so() -> None:
         assert (plan.steps, plan.services[0].effect) == ((), "create")
         plan = manager.plans.operate("one", "delete", abandon=True)
         assert (plan.steps, plan.services[0].effect) == ((), "forget")
-        assert "may still be there" in plan.services[0].note
+        assert "may still be running" in plan.services[0].note
         await manager.stop_service("one")
         plan = manager.plans.operate("one", "stop")
         assert (plan.steps, plan.services[0].effect) == ((), "none")

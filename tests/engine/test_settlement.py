@@ -36,7 +36,7 @@ async def test_a_held_start_asks_and_is_adopted_with_the_outputs_that_were_lost(
             ("service_start", {"name": "db", "adopt": True, "outputs": {"id": "…"}}),
             ("service_delete", {"name": "db", "abandon": True}),
         ]
-        with pytest.raises(OperationError, match=r"its stop tool needs what is not known: start\.id"):
+        with pytest.raises(OperationError, match=r"its stop tool needs values that are not known:  start\.id"):
             await manager.start_service("db", adopt={})
         with pytest.raises(ArgumentError, match=r"unknown output 'pid' in adopt; the start tool has id"):
             await manager.start_service("db", adopt={"pid": 1})
@@ -64,7 +64,7 @@ async def test_the_question_outlives_another_restart_and_abandoning_answers_it()
         with pytest.raises(OperationError, match="what was started is not known"):
             await manager.delete("db")
         result = await manager.delete("db", abandon=True)
-        assert "what it started may still be there" in result.message
+        assert "what it started may still be running" in result.message
         service_id = (await store.load()).services
     assert service_id == []
     assert world.tools_called("w/start", "w/stop") == []

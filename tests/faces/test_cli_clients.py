@@ -124,7 +124,7 @@ def test_a_file_that_changed_meanwhile_is_not_written(home: Home) -> None:
     assert file is not None
     edit = addition(file, ["ostler", "serve"])
     path.write_text("{}")
-    with pytest.raises(ConflictError, match="changed meanwhile"):
+    with pytest.raises(ConflictError, match="has just changed"):
         edit.apply()
     assert path.read_text() == "{}"
 

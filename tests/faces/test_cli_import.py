@@ -186,7 +186,7 @@ def test_a_file_that_is_there_is_replaced_only_on_demand(imports: Imports) -> No
     path = imports.classes / "forward.yaml"
     path.write_text("mine\n", encoding="utf-8")
     assert imports.run(imports.source) == ExitStatus.FAILED
-    assert f"{path}: the file is there already [exists]; --force replaces it" in imports.err
+    assert f"{path}: the file already exists [exists]; --force replaces it" in imports.err
     assert path.read_text(encoding="utf-8") == "mine\n"
     assert imports.run(imports.source, "--force") == ExitStatus.OK
     assert "apiVersion: ostler/v1" in path.read_text(encoding="utf-8")

@@ -69,4 +69,4 @@ def test_who_cannot_be_signed_in_to(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert ostler.run("servers", "login", "vault") == ExitStatus.FAILED
     assert "remove that header in mcp.json" in ostler.err
     assert ostler.run("servers", "logout", "vault") == ExitStatus.NOT_FOUND
-    assert "nobody is signed in to 'vault'" in ostler.err
+    assert "no one is signed in to 'vault'" in ostler.err

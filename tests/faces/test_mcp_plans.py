@@ -126,5 +126,5 @@ async def test_missing_tools_and_lost_servers_are_told() -> None:
         app.classes.add(manifest(lifecycleTools__postStart=[{"tool": "w/paint"}, {"tool": "x/y"}]))
         app.pool.connected = False
         plan = await client.call_tool("service_plan", {"serviceClassName": "basic", "name": "one"})
-        assert plan.structured_content["problems"] == ["tool 'w/paint' is not there", "tool 'x/y' is not there"]
+        assert plan.structured_content["problems"] == ["tool 'w/paint' does not exist", "tool 'x/y' does not exist"]
         assert "not connected: server w: gone" in text_of(plan)

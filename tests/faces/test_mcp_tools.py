@@ -395,7 +395,7 @@ async def test_wait_ends_when_the_time_is_over_and_never_later_than_allowed() ->
         waited = await call(client, "service_wait", name="one", state="stopped", timeout="10m")
         assert 44 <= anyio.current_time() - began <= 46
         assert waited["met"] is False
-        assert waited["message"] == snapshot("service one is still running after 45s; wait again to go on")
+        assert waited["message"] == snapshot("service one is still running after 45s; wait again to continue")
         again = await call(client, "service_wait", kinds=["service_created"], timeout=1)
         assert again["met"] is False
 
@@ -529,13 +529,13 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "service 'nobody' not found. Next: service_list shows the names that there are"
         )
         assert (await refusal(client, "service_create", serviceClassName="basik"))[0] == snapshot(
-            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows what there is"
+            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows the classes"
         )
         with pytest.raises(MCPError, match="tool 'service_lst' not found; did you mean 'service_list'") as refused:
             await client.call_tool("service_lst", {})
         assert refused.value.code == INVALID_PARAMS
         assert (await refusal(client, "serviceclass_get", name="basik"))[0] == snapshot(
-            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows what there is"
+            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows the classes"
         )
         assert (await refusal(client, "service_logs", name="nobody"))[0] == snapshot(
             "service 'nobody' not found. Next: service_list shows the names"
@@ -602,7 +602,7 @@ async def test_a_bug_in_one_tool_is_an_answer_and_the_server_goes_on(caplog: pyt
     async with ledger(World()) as app, Client(server_over(Broken(app.manager, app.pool))) as client:
         text, error = await refusal(client, "config_get")
         assert text == snapshot(
-            "internal error in config_get (KeyError). Next: look at the server's log for 'tool config_get failed'; other tools go on working"
+            "internal error in config_get (KeyError). Next: look at the server's log for 'tool config_get failed'; other tools keep working"
         )
         assert error["code"] == "internal"
         assert "secret inside" in caplog.text

@@ -254,7 +254,7 @@ def test_only_what_tells_is_kept_of_a_described_answer_and_it_may_be_missing() -
     outputs = process_tool_outputs(tools.start.outputs, normalise([], {"jobId": "j-1", "state": "up"}), {})
     assert outputs == {"jobId": "j-1", "url": None}
     assert tools.stop.args == {"jobId": "{{ start.jobId }}"}
-    assert draft.questions == ("no tool tells whether it is there; is there one on another server?",)
+    assert draft.questions == ("no tool shows whether it exists; is there one on another server?",)
 
 
 def test_a_tool_that_only_reads_neither_starts_nor_stops() -> None:

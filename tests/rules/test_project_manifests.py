@@ -63,7 +63,7 @@ def test_services_come_after_what_they_need_and_short_forms_are_read() -> None:
         ("services: {a: {class: c, watch: ../x}}", [(1, "bad-value", "")]),
         ("services: {a: {class: c, lease: soon}}", [(1, "bad-duration", "")]),
         ("services: {a: {class: c, shared: true, dependsOn: [b]}, b: {class: c}}", [(1, "no-effect", "give 'b' 'shared: true', too")]),
-        ("services:\n  a: {class: c, args: {port: 80}}\n  b: {class: c, args: {port: 80}}", [(3, "bad-value", "leave the port out: each service gets one of its own and keeps it")]),
+        ("services:\n  a: {class: c, args: {port: 80}}\n  b: {class: c, args: {port: 80}}", [(3, "bad-value", "leave the port out: each service gets its own and keeps it")]),
     ],
 )  # fmt: skip
 def test_a_problem_has_its_line_its_rule_and_its_fix(text: str, expected: list[tuple[int, str, str]]) -> None:

@@ -136,7 +136,7 @@ class Assembly:
         if len(instances) < stored:
             return  # a record could not be read, and who is in it may be the user of another
         for orphan in self.graph.orphans():
-            orphan.request(OperationKind.DELETE, reason="nobody uses it any more")
+            orphan.request(OperationKind.DELETE, reason="nothing uses it any more")
 
     def _registry_changed(self, service: Service, is_registered: bool) -> None:
         if is_registered:
@@ -204,7 +204,7 @@ class Assembly:
             self.recovery.operation_ended(instance)
 
     def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
-        """A configured service changed: record it, and tell who depends on it."""
+        """A configured service changed: record it, and notify its dependents."""
         service = self.registry.find(name)
         if service is None or isinstance(service, ServiceInstance):
             return
@@ -216,7 +216,7 @@ class Assembly:
             self.needs.service_changed(service)
 
     def _server_changed(self, server: str) -> None:
-        """A downstream server came, went or lists other tools: tell what it drives."""
+        """A downstream server came, went or lists other tools: notify what it drives."""
         assert self.tools is not None
         connected = self.tools.server_status(server).connected
         for instance in self.instances():

@@ -48,7 +48,7 @@ class ServiceManager:
     Args:
         caller: calls downstream tools (the downstream pool, or your own ToolCaller).
         store: durable memory.
-        tools: knows which tools there are; leave it out when your caller cannot tell.
+        tools: knows which tools exist; leave it out if your caller cannot list them.
         clock: wall time.
         environment: what templates may see as `env.*`.
         stop_on_exit: stop every service when leaving, in reverse dependency order.
@@ -57,7 +57,7 @@ class ServiceManager:
         health_concurrency: health checks under way at once.
         rng: spreads checks and restarts in time.
         make_id: makes the ids of services and operations, each unique forever.
-        reporter: is told how services are, in words for people.
+        reporter: receives the status of services, in words for people.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class ServiceManager:
         return self._parts.creator.difference(request)
 
     async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
-        """Create an instance and, unless told otherwise, start it.
+        """Create an instance and, by default, start it.
 
         The service is visible from the moment that its record is durable. When its start fails while the caller
         waits, it is removed again once its cleanup succeeded; otherwise it stays, failed, with what is left named.

@@ -68,7 +68,7 @@ class ServerStatus:
         reason: why it is not connected, in words for people.
         tools_known: its tools list has been read at least once.
         outlives: a call that it has taken may continue after this process has died (it is not a child of this process).
-        process: which process of it is, or was last, connected; empty when nobody can tell. Identifiers that another
+        process: which process of it is, or was last, connected; empty if unknown. Identifiers that another
             process gave mean nothing to this one.
     """
 

@@ -64,7 +64,7 @@ class OwnTools:
             raise ToolDeniedError(
                 f"{tool!r} was called from a class that was driven by a class, and so on, {MAX_DEPTH} times",
                 tool=tool,
-                next_actions=("look whether the class creates or starts itself through Ostler's tools",),
+                next_actions=("check whether the class creates or starts itself through Ostler's tools",),
             )
         definition = _tools().get(name)
         if definition is None:

@@ -109,7 +109,7 @@ class Projects:
             try:
                 await watch_files(Path(scope.ref.directory), patterns, self._file_changed)
             except OSError as error:  # the folder went away, or there are no watches left
-                logger.warning("the files of project %s are not watched any more: %s", scope.ref.id, error)
+                logger.warning("the files of project %s are no longer watched: %s", scope.ref.id, error)
 
     async def _file_changed(self, name: str, file: str) -> None:
         """Restart a service that runs, or that failed: the change may be the fix."""
@@ -233,7 +233,7 @@ class Projects:
             logger.exception("bringing project %s up failed unexpectedly", run.scope.ref.id)
             run.error = OstlerError(
                 f"internal error while bringing project {run.scope.ref.id} up: {type(bug).__name__}: {bug}",
-                next_actions=("look into the server's log",),
+                next_actions=("check the server's log",),
             )
         finally:
             del self._runs[run.scope.ref.id]

@@ -1,4 +1,4 @@
-"""Which texts are credentials, told by the names they go by and by their looks.
+"""Which texts are credentials, recognised by their names and their form.
 
 A path, a host or a level is shown: an entry with everything hidden explains nothing.
 """

@@ -222,7 +222,7 @@ class BusyError(RequestError):
         self.under_way = under_way
         self.seconds = seconds
         super().__init__(
-            f"busy: {under_way} calls are under way, and no more are taken at once",
+            f"busy: {under_way} calls are under way, and no more are accepted",
             next_actions=(f"make the same call again after {seconds} s",),
         )
 
@@ -250,7 +250,7 @@ class ClassUnavailableError(OperationError):
             f"ServiceClass {class_name!r} not available (missing required tools: {', '.join(missing)})",
             service=service,
             next_actions=next_actions
-            or (f"serviceclass_available {class_name} tells which downstream server is missing and how it is added",),
+            or (f"serviceclass_available {class_name} shows which downstream server is missing and how to add it",),
         )
 
 

@@ -409,7 +409,7 @@ class ServiceClass(_Model):
 
     @property
     def looks_after_start(self) -> bool:
-        """Whether a tool can tell how a running instance is: healthCheck, else status."""
+        """Whether a tool can show the state of a running instance: healthCheck, else status."""
         return (self.tools.health_check or self.tools.status) is not None
 
     def required_tools(self) -> list[str]:

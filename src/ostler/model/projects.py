@@ -131,7 +131,7 @@ class ProjectServiceSpec(Overrides):
     def _relative(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
             if PurePath(pattern).is_absolute() or ".." in PurePath(pattern).parts:
-                raise ValueError(f"{pattern!r} leads out of the project's folder")
+                raise ValueError(f"{pattern!r} leaves the project's folder")
         return value
 
     @model_validator(mode="after")

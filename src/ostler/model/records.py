@@ -55,7 +55,7 @@ class CallOutcome(StrEnum):
 
     @property
     def is_unclear(self) -> bool:
-        """Whether nobody can tell from the journal what the tool did."""
+        """Whether the journal leaves open what the tool did."""
         return self in (CallOutcome.INTENDED, CallOutcome.AMBIGUOUS)
 
 
@@ -168,7 +168,7 @@ class ServiceRecord(ServiceTraits):
     missed_stop: bool = False
     """A stop was asked for that could not be sent, and is to be made up for."""
     giver: str = ""
-    """Which process of its server gave the identifiers in its outputs; empty when nobody can tell."""
+    """Which process of its server gave the identifiers in its outputs; empty if unknown."""
     outputs_at: Moment | None = None
     """When the outputs were taken from the start (or restart) tool's answer."""
 

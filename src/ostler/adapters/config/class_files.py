@@ -48,7 +48,7 @@ class ClassSnapshot:
 
     Attributes:
         entries: by name. Classes of a file that is broken now are those of its last good version.
-        findings: errors, and as warnings that a user's class takes the place of a shipped one.
+        findings: errors, and as warnings that a user's class replaces a shipped one.
     """
 
     entries: Mapping[str, ClassSource]
@@ -215,7 +215,7 @@ class ClassFiles:
         if source is None or source.path != path:
             raise ConflictError(
                 f"the file {str(path)!r} was changed by someone else right after it was written",
-                next_actions=("look at that file and try again",),
+                next_actions=("check that file and try again",),
             )
         return source
 

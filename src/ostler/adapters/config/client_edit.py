@@ -58,7 +58,7 @@ class Edit:
         """Make the change; return the backup of what was there, if anything was.
 
         Raises:
-            ConflictError: the file has changed meanwhile; nothing was written.
+            ConflictError: the file has has just changed; nothing was written.
             StoreError: it cannot be written.
         """
         path = self.file.path.resolve()
@@ -205,7 +205,7 @@ def _backup_name(path: Path) -> Path:
 
 
 def _changed(path: Path) -> ConflictError:
-    return ConflictError(f"{path} changed meanwhile; nothing was written", next_actions=("run the command again",))
+    return ConflictError(f"{path} has just changed; nothing was written", next_actions=("run the command again",))
 
 
 def _broken(file: ClientFile, error: Exception) -> ManifestError:

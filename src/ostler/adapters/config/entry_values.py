@@ -191,7 +191,7 @@ class EntryValues:
         self._secret_parts.update(one.text for one in found if one.text and (one.is_secret or is_secret_name(one.name)))
         if optional and LONE_SHELL_VARIABLE.fullmatch(text) and expanded == text:
             fix = f"write ${{{text[1:]}}} if the variable is meant"
-            self._report(at, f"{text!r} is passed on as it is", "shell-variable", fix=fix, severity="warning")
+            self._report(at, f"{text!r} is passed on unchanged", "shell-variable", fix=fix, severity="warning")
         return None if missing and optional and all(one.optional for one in missing) else expanded
 
 

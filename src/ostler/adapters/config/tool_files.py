@@ -59,7 +59,7 @@ def tools_from(places: Iterable[Path]) -> KnownTools:
 def answers_of_tests(folder: Path) -> dict[str, list[ToolResponse]]:
     """Return the answers, by `server/tool`, that the tests of the classes in `folder` script.
 
-    They say what a tool without an output schema gives. A file that cannot be read is told where the tests are run.
+    They say what a tool without an output schema gives. A file that cannot be read is reported where the tests are run.
     """
     found: dict[str, list[ToolResponse]] = {}
     for file in class_test_files_in(folder):

@@ -70,7 +70,7 @@ def challenge_of(response: httpx2.Response) -> Challenge:
 
 
 async def token_source(challenge: Challenge, server_url: str) -> str:
-    """Return a clause that says where tokens for the server come from, as far as it tells; the empty text if not.
+    """Return a clause that says where tokens for the server come from, if it says so; else the empty text.
 
     Only an address at the server's own origin is asked, without the entry's headers: a server can neither send
     Ostler elsewhere nor learn a secret by it.

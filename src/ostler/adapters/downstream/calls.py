@@ -158,7 +158,7 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
             kinds = ", ".join(sorted({str(one.get("method", "input")) for one in asked.values()}))
             raise MCPError(
                 types.INVALID_REQUEST,
-                f"the tool asks its client for more ({kinds}), which Ostler declines: nobody is there to answer",
+                f"the tool asks its client for more ({kinds}), which Ostler declines: no one is there to answer",
                 {"ostler": Fault.INPUT_REQUIRED.value},
             )
         state = result.get("requestState")
@@ -167,7 +167,7 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
 
 
 def _meta(link: Link) -> types.RequestParamsMeta | None:
-    """Return what a server inside this process is told beside the arguments: the environment of the one who asks."""
+    """Return what a server inside this process gets besides the arguments: the environment of the one who asks."""
     asker = asker_environment() if link.transport == "builtin" else None
     return None if asker is None else cast("types.RequestParamsMeta", {META_KEY: dict(asker)})
 

@@ -1,4 +1,4 @@
-"""The HTTP transports: streamable HTTP and the older SSE, through a client that makes every fault tell what it was.
+"""The HTTP transports: streamable HTTP and the older SSE, through a client that makes every fault say what it was.
 
 Left alone, the SDK's transport turns a refused connect into an exception that takes the whole connection down, and a
 401 or a 502 into "Server returned an error response". `GuardedClient` answers such requests with a JSON-RPC error
@@ -94,7 +94,7 @@ class GuardedClient(httpx2.AsyncClient):
         self._limit = limit
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """Send `request`; a fault becomes an answer that tells it."""
+        """Send `request`; a fault becomes an answer that reports it."""
         is_request = _holds_request(request)
         try:
             # GET streams and requests wait for their answer as long as their caller does.

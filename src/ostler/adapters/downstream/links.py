@@ -45,7 +45,7 @@ class Surroundings:
         log_dir: where stderr logs go.
         environments: variables that stdio servers may inherit.
         records: the children's records.
-        version: Ostler's version, told to servers.
+        version: Ostler's version, sent to servers.
         turns: limits how many stdio servers are started at once.
         grants: what people consented to by signing in; None when nobody can.
     """
@@ -185,7 +185,7 @@ class Link:
         if error.code == types.METHOD_NOT_FOUND:  # it never had a list to read
             return None
         said = error.message.strip() or "an error without a message"
-        reason = f"its tools failed without a reason, and its tools list cannot be read any more: {said}"
+        reason = f"its tools failed without a reason, and its tools list can no longer be read:  {said}"
         return ConnectFailedError(reason, state=ServiceState.DISCONNECTED)
 
     def end_calls(self) -> None:

@@ -43,7 +43,7 @@ class LossSignal:
 
 
 class Nudge:
-    """Tells one waiting task that something is to be looked at; several nudges before it looks are one."""
+    """Wakes one waiting task to check something; several nudges before it checks count as one."""
 
     def __init__(self) -> None:
         self._given = False

@@ -200,7 +200,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         return _subscribe(self._change_callbacks, callback)
 
     def announce(self) -> None:
-        """Tell the subscribers of `on_change` about every server: what may be called has changed."""
+        """Notify the subscribers of `on_change` about every server: what may be called has changed."""
         for name in self.names():
             self._changed(name)
 

@@ -27,7 +27,7 @@ def unavailable(
     """Return the error of a server that is not connected: why, and what is being done about it."""
     name = snapshot.name
     reason = f": {snapshot.reason}" if snapshot.reason else ""
-    log = (f"look at its stderr in {snapshot.stderr_log}",) if snapshot.stderr_log else ()
+    log = (f"see its stderr in {snapshot.stderr_log}",) if snapshot.stderr_log else ()
     match snapshot.state:
         case ServiceState.STOPPED | ServiceState.STOPPING:
             text = f"server {name!r} is stopped{reason}"

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class ConfiguredServices(anyio.AsyncContextManagerMixin):
-    """Reads the files, runs what they define and tells what happens. Enter it before the manager, load it after.
+    """Reads the files, runs what they define and reports what happens. Enter it before the manager, load it after.
 
     Args:
         folder: `services/` in the configuration folder; it need not exist.
@@ -79,7 +79,7 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
         self._tell(finding for finding in self.findings if finding not in before)
 
     async def reload(self) -> None:
-        """Read the files again; a broken one keeps its last good version, and what is wrong with it is told."""
+        """Read the files again; a broken one keeps its last good version, and what is wrong with it is reported."""
         async with self._reloading:
             old = {name: loaded.service for name, loaded in self._snapshot.entries.items()}
             snapshot = await self.load()

@@ -90,7 +90,7 @@ async def _look(client: KubeClient) -> _Facts:
 
 
 async def _identity(client: KubeClient) -> tuple[str, tuple[str, ...]]:
-    """Return the user and groups that the API server takes us for; nothing where it cannot tell (before 1.27)."""
+    """Return the user and groups that the API server takes us for; nothing if it cannot say (before 1.27)."""
     for version in _VERSIONS:
         try:
             review = await client.request(

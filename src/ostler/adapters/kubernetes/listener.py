@@ -48,7 +48,7 @@ class TunnelListener:
         listener: the bound sockets.
         port: which port they are bound to.
         route: returns where to go, waiting for it if need be; None when there is nowhere to go.
-        failed: told why a connection could not be carried.
+        failed: called with why a connection could not be carried.
     """
 
     def __init__(

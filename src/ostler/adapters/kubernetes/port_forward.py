@@ -190,7 +190,7 @@ class PortForwardService(SupervisedService):
             self.set_health(HealthStatus.UNHEALTHY, error=error)
 
     def _lost(self, trouble: KubeTroubleError, error: OperationError) -> None:
-        # An API server that does not answer says nothing about the pod: reachability tells it, health stays.
+        # An API server that does not answer says nothing about the pod: reachability shows it, health stays.
         if trouble.state not in (ServiceState.UNREACHABLE, ServiceState.AUTH_REQUIRED):
             super()._lost(trouble, error)
 

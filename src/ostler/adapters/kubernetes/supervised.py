@@ -191,7 +191,7 @@ class SupervisedService(BaseService):
             await self._nudge.wait()
 
     def _lost(self, trouble: KubeTroubleError, error: OperationError) -> None:
-        """Say what a failed attempt means for the health: unless told otherwise, that it is unhealthy."""
+        """Say what a failed attempt means for the health: by default, that it is unhealthy."""
         del trouble
         if self.health is not HealthStatus.UNHEALTHY:
             self.set_health(HealthStatus.UNHEALTHY, error=error)

@@ -26,7 +26,7 @@ class KubeTroubleError(Exception):
 
     def as_error(self, service: str, service_type: str) -> OperationError:
         """Return it as what callers and status show."""
-        actions = self.next_actions or (f"Ostler goes on trying; service_start {service} tries at once",)
+        actions = self.next_actions or (f"Ostler keeps trying; service_start {service} tries at once",)
         error = OperationError(
             f"{service_type} {service!r} is not connected: {self.reason}", service=service, next_actions=actions
         )

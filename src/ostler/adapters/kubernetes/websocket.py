@@ -55,7 +55,7 @@ class WebSocket:
         await self._send(BytesMessage(message))
 
     async def ping(self) -> None:
-        """Ask the peer for a sign of life; `heard_at` tells whether one came. Raises as `send` does."""
+        """Ask the peer for a sign of life; `heard_at` shows whether one came. Raises as `send` does."""
         from wsproto.events import Ping  # noqa: PLC0415 (of the extra)
 
         await self._send(Ping(b"ostler"))

@@ -33,7 +33,7 @@ class Account:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The variables that tell a program whose process it is."""
+        """The variables that show a program whose process it is."""
         return {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name, "SHELL": self.shell}
 
     def folder(self) -> Path:

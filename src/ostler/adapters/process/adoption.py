@@ -31,7 +31,7 @@ def _adopted(record: ProcessRecord, folder: RecordFolder, bearers: Mapping[str, 
     if record.exited_at is not None:
         return entry
     if record.pid is None:
-        # The spawn was under way when Ostler died: the token tells whether it took place.
+        # The spawn was under way when Ostler died: the token shows whether it took place.
         leader = leader_of(bearers.get(record.token, []))
         found = {} if leader is None else birth_of(leader.pid)
         if leader is None or not found:

@@ -361,7 +361,7 @@ class StatusResult(ProcessFacts):
     ready: Annotated[bool, Field(description="Running, and every probe of this call passed.")]
     detail: str
     uptime_seconds: float | None = None
-    cpu_percent: Annotated[float | None, Field(description="Since the last look with details; 100 is one core.")] = None
+    cpu_percent: Annotated[float | None, Field(description="Since the last call with details; 100 is one core.")] = None
     memory_bytes: Annotated[int | None, Field(description="Resident, with all children.")] = None
     children: int | None = None
     ports: Annotated[list[int] | None, Field(description="TCP ports it or its children listen on.")] = None

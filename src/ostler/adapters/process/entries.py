@@ -171,7 +171,7 @@ class Entry:
             self.update(seen=(*self.record.seen, pattern)[-MAX_SEEN:], matched={**self.record.matched, **matched})
 
     def facts(self, log_file: str) -> ProcessFacts:
-        """Return what is known, as tools tell it."""
+        """Return what is known, in the form that tools answer with."""
         record = self.record
         return ProcessFacts(
             key=record.key,
@@ -211,7 +211,7 @@ class Usage:
 
 
 def measure(pid: int) -> Usage | None:
-    """Return what process `pid` and its descendants use, as far as the system tells; None when it is gone. Blocks."""
+    """Return what process `pid` and its descendants use, as far as the system shows; None if it is gone. Blocks."""
     try:
         main = psutil.Process(pid)
         family = [main, *main.children(recursive=True)]

@@ -9,7 +9,7 @@ import anyio
 
 
 class ExitWatch(Protocol):
-    """Tells which of the watched processes have ended. Belongs to one event loop."""
+    """Reports which of the watched processes have ended. Belongs to one event loop."""
 
     def watch(self, pid: int) -> bool:
         """Watch `pid` from now on; False when it is gone already, or cannot be watched."""

@@ -55,7 +55,7 @@ class Holder:
 
     def __str__(self) -> str:
         if self.pid is None:
-            return "a process that Ostler may not look at"
+            return "a process that Ostler may not inspect"
         return f"{self.program} (pid {self.pid}" + (f", service {self.key!r})" if self.key else ")")
 
 

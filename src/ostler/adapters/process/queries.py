@@ -35,7 +35,7 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         return StatusResult(key=request.key, state="not_found", ready=False, detail="no process has this key")
     state = await supervisor.state_of(entry)
     if state != "running":
-        detail = entry.ending() if state == "exited" else "the system does not let Ostler look at it"
+        detail = entry.ending() if state == "exited" else "the system does not let Ostler inspect it"
         facts = entry.facts(str(supervisor.folder.log_path(request.key)))
         return StatusResult(**dict(facts), ready=False, detail=detail)
     verdict = Verdict(ready=True, detail="running")

@@ -67,7 +67,7 @@ async def await_ready(
         probe: placeholders already replaced.
         log_path: the log of the process.
         is_current: whether the process is still the latest run of its key.
-        progress: told about once a second what is waited for.
+        progress: called about once a second with what is being waited for.
 
     Raises:
         NotReadyError: it ended first, or the time of the probe (30 s by default) passed.
@@ -133,7 +133,7 @@ async def _confirmed(sockets: Sockets, verdict: Verdict) -> Verdict:
 
 
 def _take_place(entry: Entry, verdict: Verdict) -> None:
-    """Remember where the process really listens, when that is not where it was told to."""
+    """Remember where the process really listens, if that is not where it was asked to."""
     record = entry.record
     if verdict.at is None or record.port is None:
         return

@@ -20,7 +20,7 @@ from ostler.adapters.serving.table import ToolTable
 SERVER_NAME = "process"
 INSTRUCTIONS = (
     "Runs local programs in the background, each under a key of your choice, with a log file and a readiness check. "
-    "They go on running when this server ends, and are found again under their keys."
+    "They keep running when this server ends, and are found again under their keys."
 )
 SAVE_SECONDS = 5.0
 """How long the end of a connection may wait for facts to be written down."""

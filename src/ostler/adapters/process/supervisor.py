@@ -94,7 +94,7 @@ class Supervisor:
 
         Args:
             request: what to start.
-            progress: told what is waited for.
+            progress: called with what is being waited for.
             environment: that of the one who asks; None: as the key was started before, else that of a login shell.
 
         Raises:

@@ -36,7 +36,7 @@ class Asked:
     """What comes with a call beside its arguments.
 
     Attributes:
-        progress: told what is waited for.
+        progress: called with what is being waited for.
         environment: that of the one who asks, when Ostler knows it.
     """
 

@@ -16,7 +16,7 @@ from ostler.adapters.process.roster import Roster
 from ostler.model.errors import StoreError
 
 LOOK_SECONDS = 1.0
-"""How often logs are measured, and exits of own children noticed where the system does not tell of them."""
+"""How often logs are measured, and exits of own children noticed where the system does not report them."""
 
 LOUD_SECONDS = 0.1
 """How often the log of a program is measured that writes a lot."""

@@ -21,7 +21,7 @@ async def watch_files(
     Args:
         directory: the project's folder.
         patterns: service → globs relative to the folder; `*` stands for any text, `/` included.
-        changed: told the service and the first of its files that changed.
+        changed: called with the service and the first of its files that changed.
     """
     async for changes in awatch(directory, debounce=DEBOUNCE, watch_filter=DefaultFilter()):
         files = sorted(Path(path).relative_to(directory).as_posix() for _, path in changes)

@@ -88,7 +88,7 @@ def error_json(error: OstlerError) -> JsonObject:
 
 
 def error_result(error: OstlerError) -> CallToolResult:
-    """Return the tool result that tells a client about `error`."""
+    """Return the tool result that reports `error` to a client."""
     return _failed(str(error), error_json(error))
 
 
@@ -97,7 +97,7 @@ def internal_error_result(tool: str, error: Exception) -> CallToolResult:
     logger.error("tool %s failed", tool, exc_info=error)
     text = (
         f"internal error in {tool} ({type(error).__name__}). Next: look at the server's log for "
-        f"'tool {tool} failed'; other tools go on working"
+        f"'tool {tool} failed'; other tools keep working"
     )
     return _failed(text, {"code": "internal", "message": text, "tool": tool, "nextActions": [], "retryable": False})
 

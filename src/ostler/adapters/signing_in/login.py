@@ -97,7 +97,7 @@ async def sign_in(
             ) as client:
                 status = await _refused_request(client, entry)
     except TimeoutError:
-        raise _failed(entry, f"nobody consented within {CONSENT_SECONDS / 60:g} minutes") from None
+        raise _failed(entry, f"no one consented within {CONSENT_SECONDS / 60:g} minutes") from None
     except OAuthRegistrationError as error:
         raise _failed(
             entry,

@@ -171,5 +171,5 @@ def _facts(path: Path) -> JsonMapping:
 def _unreachable(name: str, reason: str) -> StoreError:
     return StoreError(
         f"what is kept for {name!r} is in the keyring, which cannot be read: {reason}",
-        next_actions=("unlock the keyring", "or end the server (ostler stop-server) so that it starts in your session"),
+        next_actions=("unlock the keyring", "or stop the server (ostler stop-server); it then starts in your session"),
     )

@@ -45,7 +45,7 @@ class CallProblem:
 
 
 class StepCaller(ToolCaller, Protocol):
-    """A ToolCaller that is told of the steps of a test.
+    """A ToolCaller that is given the steps of a test.
 
     Attributes:
         calls_made: calls so far.

@@ -118,7 +118,7 @@ class ClassCatalogue:
         """
         entry = self._entries.get(name)
         if entry is None:
-            actions = ["serviceclass_list shows what there is"]
+            actions = ["serviceclass_list shows the classes"]
             if broken := [finding for finding in self._findings if finding.severity == "error"]:
                 more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
                 actions.append(f"or fix a class file that could not be read: {broken[0]}{more}")

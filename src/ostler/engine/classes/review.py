@@ -52,7 +52,7 @@ class ClassReview:
         Args:
             catalogue: the loaded classes.
             tools: the tools that servers list.
-            events: where it is told that a class fits other tools than before.
+            events: where a change in the tools that a class fits is reported.
             saved: lists that stand in for servers that have listed nothing.
             names: returns the servers that are configured, and their tools; by default those of `tools`.
         """
@@ -99,7 +99,7 @@ class ClassReview:
         return await anyio.to_thread.run_sync(check_text, text, file, tools, classes, names)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Check again what changed, until cancelled: note the findings at the class, and tell when they are others."""
+        """Check again what changed, until cancelled: note the findings at the class, and report when they changed."""
         stop_tools = self._tools.on_change(self._server_changed)
         stop_classes = self._catalogue.on_change(self._classes_changed)
         try:

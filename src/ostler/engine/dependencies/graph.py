@@ -221,7 +221,7 @@ def _cycle(service: str, path: Sequence[str], more: str = "") -> DependencyError
         f"the dependencies of service {service!r} form a cycle: {' -> '.join(path)}{more}",
         service=service,
         step="dependencies",
-        next_actions=("take one dependency out of the cycle",),
+        next_actions=("remove one dependency from the cycle",),
     )
 
 

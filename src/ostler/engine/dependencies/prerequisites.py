@@ -1,4 +1,4 @@
-"""Waiting for dependencies: start them, wait for their condition, wake who waits, tell who lost one."""
+"""Waiting for dependencies: start them, wait for their condition, wake the waiting, notify those that lost one."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -158,8 +158,8 @@ class Prerequisites:
             service=instance.name,
             step="dependencies",
             next_actions=(
-                f"service_status {name} tells why" if cause.next_actions == () else cause.next_actions[0],
-                "it starts automatically when that is there",
+                f"service_status {name} shows why" if cause.next_actions == () else cause.next_actions[0],
+                "it starts automatically when that is available",
             ),
         )
         self._blocked[instance.name] = {key: failure[0] for key, failure in failures.items()}
@@ -177,7 +177,7 @@ class Prerequisites:
         if not trouble:
             return None
         stopped = service is not None and service.state is ServiceState.STOPPED
-        action = f"service_start {name} connects it" if stopped else f"service_status {name} tells why"
+        action = f"service_start {name} connects it" if stopped else f"service_status {name} shows why"
         return DependencyError("it is stopped" if stopped else trouble, next_actions=(action,))
 
     def _server_trouble(self, name: str) -> str:
@@ -295,7 +295,7 @@ class Prerequisites:
             f"service {service.name!r} waits for {name!r}: {cause.summary}",
             service=service.name,
             step="dependencies",
-            next_actions=(f"service_status {name} tells why",),
+            next_actions=(f"service_status {name} shows why",),
         )
         if isinstance(service, StateUpdater) and (service.state, Transition.DEPENDENCY_MISSED) in TRANSITIONS:
             service.report(Transition.DEPENDENCY_MISSED, reason=REASON, error=error)
@@ -309,7 +309,7 @@ class Prerequisites:
             return
         if isinstance(service, ServiceInstance) and not service.can_be_healthy:
             raise DependencyError(
-                f"nothing can ever tell that service {service.name!r} is healthy: its class has no healthCheck and no "
+                f"nothing can ever show that service {service.name!r} is healthy: its class has no healthCheck and no "
                 "status tool, or checks are not enabled",
                 next_actions=("write 'condition: started'",),
             )
@@ -328,7 +328,7 @@ class Prerequisites:
         """Wait until a service that does its work and ends has ended well."""
         if not isinstance(service, ServiceInstance) or service.service_class.config.completed is None:
             raise DependencyError(
-                f"nothing can ever tell that service {service.name!r} has completed: its class has no 'completed'",
+                f"nothing can ever show that service {service.name!r} has completed: its class has no 'completed'",
                 next_actions=("write serviceConfig.completed in its class",),
             )
         if not service.has_completed:
@@ -346,7 +346,7 @@ class Prerequisites:
     # -- reactions -----------------------------------------------------------------------------------------
 
     def service_changed(self, service: Service) -> None:
-        """React to a change of `service`: start who waited for it, tell who runs without it."""
+        """React to a change of `service`: start those that waited for it, notify those that run without it."""
         for user in self._graph.dependents(service.name):
             if not isinstance(user, ServiceInstance) or user.state is ServiceState.WAITING:
                 self._wake(user, service.name)
@@ -385,7 +385,7 @@ class Prerequisites:
     async def _start_again(self, service: Service) -> None:
         try:
             await self.start(service)
-        except OstlerError as error:  # nobody waits for it: the event log tells
+        except OstlerError as error:  # no one waits for it: the event log has it
             self._runtime.events.append(EventKind.WARNING, service.name, f"could not be started: {error}")
 
     def _is_there(self, name: str, dependency: ResolvedDependency | None) -> bool:

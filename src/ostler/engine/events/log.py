@@ -41,7 +41,7 @@ class EventPage:
 
 
 class EventLog:
-    """Appends facts in order and tells subscribers, each in the same order."""
+    """Appends facts in order and notifies subscribers, each in the same order."""
 
     def __init__(
         self,

@@ -31,12 +31,12 @@ _REASONS = {
     CRASH_LOOP: "it failed again and again, so its restart policy gave up",
     UNKNOWN_OUTCOME: "it is held: the outcome of its start is unknown, and nothing is done until you decide",
     NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
-    NOT_VERIFIABLE: "its class has no tool that could tell whether it runs",
+    NOT_VERIFIABLE: "its class has no tool that could show whether it runs",
     "stop-failed": "its stop tool failed, so it may still be there",
     STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
     "stop-interrupted": "its stop was interrupted, so it may still be there",
     "start-failed": "its start failed, and was cleaned up",
-    "gone": "it was running, and is not there any more",
+    "gone": "it was running, and is gone",
     DRIVER_UNREACHABLE: "the server that drives it cannot be asked",
     NOT_VERIFIED: "the server that drives it did not say whether it runs; it is asked again",
     "adopted-unverified": "it is taken for running, as its class says (onUnknown: adopt); nothing has verified it",
@@ -148,7 +148,7 @@ def _state_words(view: ServiceView) -> str:
     if not why and view.state is ServiceState.STOPPED:
         why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
     if not why and view.state is ServiceState.WAITING:
-        why = "it starts automatically when what it needs is there"
+        why = "it starts automatically when its dependencies are ready"
     return f"{words}: {why}" if why else words
 
 
@@ -191,7 +191,7 @@ def _next_calls(
     elif view.reason == UNREADABLE_CLASS:
         if has_plan:
             yield NextCall("service_stop", name, "to stop it by its pinned plan")
-        yield NextCall("service_delete", {**name, "abandon": True}, "to forget it, once you have looked")
+        yield NextCall("service_delete", {**name, "abandon": True}, "to forget it, once you have checked")
         return
     elif view.reason == STOP_NOT_SENT:
         yield NextCall("service_stop", name, "to try again")
@@ -213,7 +213,7 @@ def _after_the_cause(
     for other in view.dependencies if not view.state.is_up else ():
         dependency = registry.find(other)
         if dependency is not None and not dependency.state.is_up:
-            yield NextCall("service_explain", {"name": other}, "why what it depends on is not there")
+            yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
     has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
     troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
     if troubled and has_logs:

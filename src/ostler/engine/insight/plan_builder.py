@@ -14,7 +14,7 @@ from ostler.rules.calls import forecast
 from ostler.rules.calls.forecast import Knowledge
 
 PARTS = ("class", "tools", "state", "args")
-"""What a plan depends on; its id has a digest of each, so that it can be told which one changed."""
+"""What a plan depends on; its id has a digest of each, so that the one that changed can be named."""
 
 _DIGITS = 10
 
@@ -95,7 +95,7 @@ class PlanDraft:
                 continue
             servers[server] = PlannedServer(server, status.connected, status.reason)
             if not status.known or (status.tools_known and info is None):
-                self.problems.append(f"tool {tool!r} is not there")
+                self.problems.append(f"tool {tool!r} does not exist")
         facts: JsonObject = {"class": self._classes, "tools": schemas, "state": self._states, "args": asked}
         return Plan(
             id="-".join([action, *(_digest(facts[part]) for part in PARTS)]),

@@ -199,7 +199,7 @@ class Planner:
     def _delete(self, draft: PlanDraft, instance: ServiceInstance, *, abandon: bool) -> None:
         if abandon:
             draft.depend_on_state(instance)
-            left = "what it started may still be there afterwards" if instance.record.has_leftover else ""
+            left = "what it started may still be running afterwards" if instance.record.has_leftover else ""
             draft.concern(instance, "forget", left)
         else:
             self._stop(draft, instance, "delete")

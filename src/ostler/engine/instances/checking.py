@@ -134,7 +134,7 @@ class HealthCheck:
         """Return what the `status` tool (else `find`) says when it does not find the service; None: nothing proven.
 
         Raises:
-            OstlerError: it could not tell.
+            OstlerError: it gave no result.
         """
         service = self._service
         spec = service.service_class.tools.status

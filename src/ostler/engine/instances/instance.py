@@ -311,7 +311,7 @@ class ServiceInstance(InstanceState):
                 f"internal error during {operation.kind.value}: {type(bug).__name__}: {bug}",
                 service=self.name,
                 step=operation.step,
-                next_actions=("look into the server's log",),
+                next_actions=("check the server's log",),
             )
             self._settle_after_bug(error)
         finally:

@@ -30,7 +30,7 @@ class Operation:
         last_miss: why the last ready check did not pass.
         resumes: finishes what an earlier run of the server was cut off in.
         done_steps: steps of the operation that it resumes which need not be done again.
-        submitted: it was given to the store, so that its end has to be told as well.
+        submitted: it was given to the store, so its end must be stored as well.
         committed: the store has it.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         changed: whether anything had to be done.
@@ -188,7 +188,7 @@ class Operation:
             self._listeners.remove(progress)
 
     async def report_progress(self, done: float, total: float | None, message: str | None) -> None:
-        """Tell every waiter how far it is."""
+        """Report progress to every waiter."""
         for listener in list(self._listeners):
             await listener(done, total, message)
 

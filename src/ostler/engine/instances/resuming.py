@@ -34,7 +34,7 @@ from ostler.model.states import DesiredState, Reachability, ServiceState, Transi
 from ostler.rules.answers.extraction import render_outputs
 
 LOOK_ATTEMPTS = 3
-"""Times that a tool which could tell is asked before it counts as unknown."""
+"""How often a tool that could show it is asked before the outcome counts as unknown."""
 
 _LOOK_PAUSE = 2.0
 """Seconds between two looks, while a call that was cut off may still be under way."""
@@ -139,7 +139,7 @@ async def _finish_start(service: InstanceState, operation: Operation, old: Opera
         raise _question(
             service,
             f"service {service.name!r} runs, but its {unclear[0].step} ({unclear[0].tool}) was cut off, and "
-            "nothing can tell whether it acted",
+            "it is unknown whether it acted",
             "Is the service complete?",
             old,
         )
@@ -158,7 +158,7 @@ async def _finish_start(service: InstanceState, operation: Operation, old: Opera
 
 
 async def _follow_policy(service: InstanceState, operation: Operation, old: OperationRecord, evidence: str) -> None:
-    """Nothing can tell what the start did: do as the class's `onUnknown` says."""
+    """The outcome of the start is unknown: do as the class's `onUnknown` says."""
     match service.service_class.config.on_unknown:
         case "retry":
             service.note("the outcome of its start is unknown: starting it again (onUnknown: retry)")
@@ -177,7 +177,7 @@ async def _follow_policy(service: InstanceState, operation: Operation, old: Oper
         case "hold":
             raise _question(
                 service,
-                f"the {old.kind.value} of service {service.name!r} was cut off, and nothing can tell what came of "
+                f"the {old.kind.value} of service {service.name!r} was interrupted, and its outcome is unknown "
                 f"it ({evidence})",
                 "Does it run?",
                 old,
@@ -194,7 +194,7 @@ def _question(service: InstanceState, facts: str, question: str, old: OperationR
         step=last.step if last is not None else old.kind.value,
         tool=last.tool if last is not None else None,
         next_actions=(
-            f"look by hand; service_explain {service.name} has the calls that settle it",
+            f"check by hand; service_explain {service.name} has the calls that settle it",
             "if it runs: service_start with adopt",
             "if it does not: service_delete with abandon=true",
         ),
@@ -207,7 +207,7 @@ def _hold(service: InstanceState, error: OstlerError) -> None:
 
 
 async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | None, str]:
-    """Return (whether it is there, how that is known); None when nothing can tell.
+    """Return (whether it is there, how that is known); None if nothing can show it.
 
     What is not there is looked for again as long as a call that was cut off may still be under way elsewhere.
 
@@ -328,7 +328,7 @@ async def adopt(service: InstanceState, operation: Operation, outputs: JsonObjec
         needed = {name.removeprefix("start."): "…" for name in error.missing if name.startswith("start.")}
         blank = json.dumps(needed, ensure_ascii=False)
         raise OperationError(
-            f"service {service.name!r} cannot be adopted yet: its stop tool needs what is not known: "
+            f"service {service.name!r} cannot be adopted yet: its stop tool needs values that are not known:  "
             f"{', '.join(error.missing) or error.summary}",
             service=service.name,
             step="adopt",
@@ -364,7 +364,7 @@ def _was_cleaning_up(old: OperationRecord) -> bool:
 
 
 def _post_starts(old: OperationRecord) -> tuple[set[str], list[CallRecord]]:
-    """Return (postStart steps that are done, those that nobody can tell of)."""
+    """Return (postStart steps that are done, those whose outcome is unknown)."""
     calls = {call.step: call for call in old.calls if call.step.startswith("postStart")}
     return (
         {step for step, call in calls.items() if not call.outcome.is_unclear and call.outcome.may_have_acted},

@@ -43,7 +43,7 @@ class Runtime(Protocol):
 
     @property
     def tools(self) -> ToolDirectory | None:
-        """Knows which tools there are; None when the caller cannot tell (library use)."""
+        """Knows which tools exist; None if the caller cannot list them (library use)."""
         ...
 
     @property

@@ -194,7 +194,7 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             error.next_actions = (
                 *error.next_actions,
                 f"service_stop {service.name} tries the cleanup again",
-                f"service_delete {service.name} with abandon=true forgets it, once you have looked",
+                f"service_delete {service.name} with abandon=true forgets it, once you have checked",
             )
             service.set_record(held=True)
             service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)

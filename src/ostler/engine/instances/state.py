@@ -280,16 +280,16 @@ class InstanceState(BaseService):
         """Take it for healthy, because the server that started it is there and no tool can look closer."""
         server = self.service_class.tools.start.server
         self.set_vitals(
-            evidence=f"server {server!r} is connected; the class has no tool that looks at the service",
+            evidence=f"server {server!r} is connected; the class has no tool that checks the service",
             checked_at=self._clock.now(),
         )
         self.set_health(HealthStatus.HEALTHY)
 
     def doubt_driver(self, server: str) -> None:
-        """The server is gone that alone vouched for it: nobody can tell any more."""
+        """The server that alone vouched for it is gone: its state is no longer known."""
         tools = self.service_class.tools
         if self.state.is_up and not self.service_class.looks_after_start and server == tools.start.server:
-            self.set_vitals(evidence=f"server {server!r} was away since the start, and no tool can look at the service")
+            self.set_vitals(evidence=f"server {server!r} was away since the start, and no tool can check the service")
             self.set_health(HealthStatus.UNKNOWN)
 
     def show_unreadable(self, error: OstlerError, secrets: frozenset[str]) -> None:
@@ -297,7 +297,7 @@ class InstanceState(BaseService):
 
         Args:
             error: what to say, also to who wants to start it.
-            secrets: what is not to be shown, as the class cannot tell.
+            secrets: what must not be shown, as the class cannot say.
         """
         self.set_vitals(unreadable=error)
         self._arg_secrets |= secrets

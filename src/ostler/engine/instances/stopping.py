@@ -57,7 +57,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     if operation.asked.abandon:
         if leftover:
             tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
-            note = f" without stopping it: what it started may still be there ({tool} was not called)"
+            note = f" without stopping it: what it started may still be running ({tool} was not called)"
             service.note(f"abandoned{note}")
     elif service.may_be_there:
         try:
@@ -252,7 +252,7 @@ async def _known_stop_plan(service: InstanceState, problem: str, way_out: str) -
     """
     plan = service.record.stop_plan or await _derive_stop_plan(service)
     if plan is None:
-        raise OperationError(problem, service=service.name, step="stop", next_actions=("look for it by hand", way_out))
+        raise OperationError(problem, service=service.name, step="stop", next_actions=("find it by hand", way_out))
     return plan
 
 

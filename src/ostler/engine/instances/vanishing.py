@@ -26,7 +26,7 @@ _BLIND_LOOKS = 3
 
 
 async def await_gone(service: InstanceState, operation: Operation) -> None:
-    """Return when what was stopped is gone, as far as the class's tools can tell; the caller sets the deadline.
+    """Return when what was stopped is gone, as far as the class's tools can show; the caller sets the deadline.
 
     The `stopped` check decides, else `status` and `find`: as long as one of them finds the service, or says that it is
     on its way out, it is there.
@@ -71,7 +71,7 @@ async def _await_stopped(service: InstanceState, operation: Operation, spec: Too
 
 
 async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
-    """Return (whether it is there, what said so); None: the tool that could tell did not answer."""
+    """Return (whether it is there, what said so); None: the tool that could show it did not answer."""
     for step, spec in _witnesses(service):
         try:
             await probe(service, planned_call(service, step, spec, _LOOK_TIME))

@@ -89,7 +89,7 @@ def _say_unverifiable(service: InstanceState, problem: str) -> None:
 
 
 async def _regain_outputs(service: InstanceState) -> None:
-    """Look up what a start that was cut off by a crash could not tell any more."""
+    """Look up what a start that a crash interrupted could no longer report."""
     if "start" not in service.record.step_outputs and service.service_class.tools.start.outputs:
         try:
             await find(service)
@@ -105,7 +105,7 @@ async def _regain_outputs(service: InstanceState) -> None:
 
 
 def adopt_unverified(service: InstanceState) -> None:
-    """Take the service for running although nothing can tell (`onUnknown: adopt`)."""
+    """Assume that the service is running although nothing can show it (`onUnknown: adopt`)."""
     try:
         service.pin_stop_plan()
     except TemplateError as error:

@@ -93,7 +93,7 @@ class Recovery:
             next_actions=(
                 f"service_stop {name} or service_delete {name} uses its pinned stop plan"
                 if instance.record.stop_plan
-                else "look for it by hand, as no stop plan is pinned",
+                else "find it by hand: no stop plan is pinned",
                 f"service_delete {name} with abandon=true forgets it",
                 "or use the version of Ostler that made it",
             ),

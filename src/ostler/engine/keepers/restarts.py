@@ -22,7 +22,7 @@ RESTART_POLICY = "restart-policy"
 """Reason of a service that waits for its next restart."""
 
 _PERSONAL = ("created", "requested")
-"""Reasons of operations that a person waits for and is told about."""
+"""Reasons of operations that a person waits for and hears the result of."""
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class RestartKeeper:
             case ServiceState.RUNNING if instance.health is HealthStatus.UNHEALTHY:
                 return "unhealthy"
             case ServiceState.FAILED if instance.status.reason != CRASH_LOOP:
-                # who asked in person for a start or stop that failed was told; the policy is for what ran
+                # whoever asked for a start or stop that failed got the error; the policy is for what ran
                 return "" if operation is not None and operation.reason in _PERSONAL else "failed"
             case ServiceState.RETRYING if operation is None:
                 return "failed"  # its retry was dropped for a request that came to nothing

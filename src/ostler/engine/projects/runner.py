@@ -61,7 +61,7 @@ class ProjectRunner:
             scope: the project.
             names: short names; none means all that are enabled, and what left the file is removed.
             report: filled as services end, for those who look at it meanwhile.
-            progress: told how far it is, by the number of services done.
+            progress: called with how far it is, by the number of services done.
 
         Raises:
             NotFoundError: the file has no such service.

@@ -1,4 +1,4 @@
-"""Idempotency keys: what was asked for under a key, what answered it, and that answer told again."""
+"""Idempotency keys: what was asked for under a key, what answered it, and that answer repeated."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager

@@ -189,7 +189,7 @@ class InstanceFactory:
         )
 
     def may_come(self, tool: str) -> bool:
-        """Whether a missing tool's server is only not connected yet, so that the call itself will tell."""
+        """Whether a missing tool's server is only not connected yet, so that the call itself will show it."""
         assert self._runtime.tools is not None
         status = self._runtime.tools.server_status(tool.partition("/")[0])
         return status.known and not status.tools_known

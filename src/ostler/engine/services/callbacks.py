@@ -29,7 +29,7 @@ class Callback:
         self._has_thread = False
 
     def __call__(self, name: str, old: str, new: str, health: str, error: BaseException | None) -> None:
-        """Tell of a change; never raises."""
+        """Report a change; never raises."""
         change = (name, old, new, health, error)
         if not self._is_slow:
             began = time.monotonic()
@@ -84,6 +84,6 @@ class Callbacks:
         return unsubscribe
 
     def tell(self, name: str, old: str, new: str, health: str, error: BaseException | None) -> None:
-        """Tell every subscriber of a change."""
+        """Report a change to every subscriber."""
         for callback in self._all:
             callback(name, old, new, health, error)

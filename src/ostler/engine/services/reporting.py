@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class StatusWord(StrEnum):
-    """What people are told about a service."""
+    """What people see about a service."""
 
     INITIALIZING = "Initializing"
     """Nothing has been found out yet."""
@@ -87,7 +87,7 @@ def status_word(state: ServiceState, health: HealthStatus) -> StatusWord:
 
 
 def status_update(view: ServiceView) -> StatusUpdate:
-    """Return what people are told about the service in `view`."""
+    """Return what people see about the service in `view`."""
     word = status_word(view.state, view.health)
     is_error = word in (StatusWord.FAILED, StatusWord.UNHEALTHY) or view.state is ServiceState.AUTH_REQUIRED
     detail = (view.error or "") if is_error or word is StatusWord.WAITING else ""

@@ -93,7 +93,7 @@ class Dialer:
         Args:
             place: whose server.
             kind: what this process is (`bridge` or `cli`), for the server's log.
-            note: told what happens besides, for people.
+            note: called with what else happens, for people.
             version: this process's version; a server of an older one is asked to make room.
             command: how to start the server when there is none.
             toolset: which of Ostler's tools the connections should have; empty leaves it to the server.

@@ -1,4 +1,4 @@
-"""Who holds a state folder's lock, as its lock file tells."""
+"""Who holds a state folder's lock, according to its lock file."""
 
 import json
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class Holder(NamedTuple):
 
 
 def read_holder(place: ServerPlace) -> Holder | None:
-    """Return who holds the lock of `place`, or None when the file tells nothing."""
+    """Return who holds the lock of `place`, or None if the file does not say."""
     try:
         content = json.loads(place.lock_file.read_text(encoding="utf-8"))
         return Holder(int(content["pid"]), str(content["version"]), str(content["started"]))

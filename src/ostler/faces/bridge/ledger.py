@@ -155,7 +155,7 @@ class Ledger:
         return lines
 
     def news_for_client(self) -> Iterator[bytes]:
-        """Yield what tells a client of the handshake era that everything may have changed with the server."""
+        """Yield what notifies a client of the handshake era that everything may have changed with the server."""
         if not (self._handshaken and self._initialized):
             return
         for subject in _LIST_CHANGES:

@@ -52,7 +52,7 @@ class Relay:
             dialer: finds and starts servers.
             read: blocks for bytes of the client; empty at its end.
             write: blocks until the client has taken all the bytes; OSError when it is gone.
-            note: told what happens to the server, for people.
+            note: called with what happens to the server, for people.
         """
         self._dialer = dialer
         self._read = read
@@ -114,7 +114,7 @@ class Relay:
             self._note(f"{error}; the client's connection ends here")
             self._write(error_line(None, f"{error}; send large content by reference", code=-32600))
         except OSError as error:
-            self._note(f"the client cannot be read any more: {error}")
+            self._note(f"the client can no longer be read:  {error}")
         with self._changed:
             self._client_ended = True
             self._changed.wait_for(lambda: self._ledger.is_idle or self._phase is _Phase.DOWN, timeout=EOF_GRACE)

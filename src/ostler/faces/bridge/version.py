@@ -1,4 +1,4 @@
-"""The version that bridges and servers tell each other, and its order.
+"""The version that bridges and servers exchange, and its order.
 
 A constant, because reading the installed package's metadata would cost the bridge a fifth of its start-up time.
 """

@@ -90,7 +90,7 @@ def class_search(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[WORD...]", help="Words in name, description, labels or servers.")
     ] = None,
-    available: Annotated[bool, typer.Option("--available", help="Only those whose tools are there.")] = False,
+    available: Annotated[bool, typer.Option("--available", help="Only those whose tools are available.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Search the ServiceClasses, shipped and your own."""
@@ -147,7 +147,7 @@ def _manifest_text(session: Session, what: str) -> str:
 def class_new(  # noqa: PLR0917 (typer's parameters are options)
     context: typer.Context,
     server: Annotated[
-        str, typer.Option("--from", metavar="SERVER", help="The downstream server whose tools are looked at.")
+        str, typer.Option("--from", metavar="SERVER", help="The downstream server whose tools are used.")
     ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The class's name.")] = None,
     start: Annotated[str | None, typer.Option(metavar="TOOL", help="The tool that starts.")] = None,
@@ -158,7 +158,7 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     """Draft a ServiceClass from the tools of a server that start and stop a thing."""
     session = session_of(context)
     wanted: JsonObject = {"server": server, "name": name, "start": start, "stop": stop}
-    # a server that is just being connected has listed no tools yet; what else is wrong is told by the draft
+    # a server that is just being connected has listed no tools yet; what else is wrong is reported by the draft
     settled: JsonObject = {"name": server, "state": ["connected", "auth_required", "failed"], "timeout": _CONNECT_WAIT}
     with session.client() as client:
         client.call_tool("service_wait", settled)

@@ -12,7 +12,7 @@ from ostler.faces.cli.session import ExitStatus, session_of
 
 
 class Format(StrEnum):
-    """How a check tells what it found."""
+    """How a check reports what it found."""
 
     HUMAN = "human"
     JSON = "json"

@@ -235,7 +235,7 @@ def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
     entries: dict[str, JsonValue] = {one.name: one.entry for one in wanted if one.name not in there}
     for candidate in wanted:
         if candidate.name in there:
-            complain(f"server {candidate.name!r} is in mcp.json already; it stays as it is")
+            complain(f"server {candidate.name!r} is already in mcp.json and stays unchanged")
     if not entries:
         return
     try:

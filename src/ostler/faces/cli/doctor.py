@@ -130,7 +130,7 @@ def _path_checks() -> Iterator[Check]:
         yield Check("PATH", "note", f"has folders that do not exist: {', '.join(missing)}", "remove them from PATH")
     login = login_environment(os.environ)
     if login is None:
-        fix = "look at the start files of your shell: they must not wait for input"
+        fix = "check the start files of your shell: they must not wait for input"
         yield Check("PATH", "note", "your login shell did not say its environment within 5 seconds", fix)
         return
     known = login.get("PATH", "").split(os.pathsep)

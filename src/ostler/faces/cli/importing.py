@@ -33,7 +33,7 @@ def import_(
         typer.Option("-o", "--output", metavar="DIR", help="Where to; default: the configuration's serviceclasses."),
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print them instead of writing files.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     server: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,7 +119,7 @@ def _in_the_way(imported: list[_Imported], folder: Path, *, force: bool) -> list
             message = f"ServiceClass {item.name!r} is in {str(seen[item.name])!r} too"
             findings.append(Finding(message, str(item.source), rule="duplicate-name", fix="rename one of them"))
         elif path.exists() and not force:
-            findings.append(Finding("the file is there already", str(path), rule="exists", fix="--force replaces it"))
+            findings.append(Finding("the file already exists", str(path), rule="exists", fix="--force replaces it"))
         seen.setdefault(item.name, item.source)
     return findings
 

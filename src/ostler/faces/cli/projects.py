@@ -110,9 +110,9 @@ def init(
     try:
         write_new(file, text)
     except FileExistsError:
-        fail(f"{file} is there already and stays as it is. Next: ostler project init --dry-run", ExitStatus.FAILED)
+        fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
     count = sum(len(each.services) for each in found)
-    print(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: look through it, then ostler up")
+    print(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: read through it, then run ostler up")
     if not found:
         print(f"nothing was found to take over; these files are read: {', '.join(source_names())}")
 

@@ -49,7 +49,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
     path.write_text(recorded.text, encoding="utf-8")
     print(f"wrote {path}")
     if recorded.error:
-        complain(f"the service did not live as it should, and that is what was recorded: {recorded.error}")
+        complain(f"the service failed, and that is what was recorded:  {recorded.error}")
     tested = run_test_file(path, known=known)
     for problem in (*tested.findings, *(failure for result in tested.results for failure in result.failures)):
         print(problem)

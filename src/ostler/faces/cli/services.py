@@ -103,9 +103,7 @@ def explain(context: typer.Context, name: Name, as_json: AsJson = False) -> None
 def start(
     context: typer.Context,
     names: Names,
-    adopt: Annotated[
-        bool, typer.Option("--adopt", help="It is known to run: take it so, without starting it.")
-    ] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="It is known to run: adopt it, without starting it.")] = False,
     output: Annotated[
         list[str] | None,
         typer.Option("--output", metavar="K=V", help="With --adopt: an output of its start tool; repeatable."),
@@ -162,7 +160,7 @@ def events(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only events of this service.")] = None,
     since: Annotated[int | None, typer.Option(metavar="CURSOR", help="Only events after this cursor.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until interrupted.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events, until interrupted.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what happened."""

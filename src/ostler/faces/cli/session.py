@@ -19,7 +19,7 @@ from ostler.model.json import JsonObject, JsonValue
 
 
 class ExitStatus(IntEnum):
-    """What the command line tells its caller."""
+    """What the command line reports to its caller."""
 
     OK = 0
     FAILED = 1

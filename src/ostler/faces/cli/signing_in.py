@@ -61,7 +61,7 @@ def logout(context: typer.Context, name: ServerName) -> None:
     session = session_of(context)
     grants = _grants(session)
     if not anyio.run(_sign_out, grants, _configured(session).get(name), name):
-        fail(f"nobody is signed in to {name!r}", ExitStatus.NOT_FOUND)
+        fail(f"no one is signed in to {name!r}", ExitStatus.NOT_FOUND)
     print(f"signed out of {name!r}")
     if _is_served(session):
         with session.client() as client:
@@ -162,7 +162,7 @@ def _entry(session: Session, name: str) -> "ServerEntry":
         fail(f"mcp.json has no server {name!r} that can be used; it has: {known}", ExitStatus.NOT_FOUND)
     entry = entries[name]
     if entry.transport not in ("http", "sse"):
-        fail(f"server {name!r} is a program on this machine; nobody signs in to it", ExitStatus.FAILED)
+        fail(f"server {name!r} is a program on this machine; there is nothing to sign in to", ExitStatus.FAILED)
     return entry
 
 

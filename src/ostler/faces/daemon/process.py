@@ -54,11 +54,11 @@ class ServerProcess:
             lock: held by the caller; released when the application is closed.
             source: opens what is served.
             background: ends when idle, and hands over to newer versions.
-            version: told to clients.
+            version: shown to clients.
             idle_exit: seconds, in place of what the application says.
             http: serve streamable HTTP there as well.
             stdio: serve a client on this process's stdio as well, and end with it.
-            announce: told when the server is ready, for people.
+            announce: called when the server is ready, for people.
         """
         self._place = place
         self._lock = lock
@@ -212,7 +212,7 @@ def run_server(
     except* (OstlerError, HttpSettingsError, OSError) as group:
         for error in _causes(group):
             logger.critical("%s", error)
-    except* Exception:  # the process ends here, and its log is all that tells why
+    except* Exception:  # the process ends here, and only its log says why
         logger.critical("the server failed", exc_info=True)
     finally:
         lock.release()
@@ -247,7 +247,7 @@ def _watchdog(limit: float) -> threading.Timer:
 
 
 def _abandon(why: str) -> None:
-    """End the process now; the kernel releases the lock, and the journal tells the next server what was under way."""
+    """End the process now; the kernel releases the lock, and the journal shows the next server what was under way."""
     logger.error("%s: the process ends now", why)
     logging.shutdown()
     os._exit(70)

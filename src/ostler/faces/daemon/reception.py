@@ -46,7 +46,7 @@ class Reception:
 
         Args:
             hosted: what to serve.
-            version: told to every client.
+            version: shown to every client.
             secret: what clients prove to know; empty where the socket's file mode says it.
             may_hand_over: whether a newer version may take this server's place.
             end: ends the server, for the reason given (`stop` or `handover`).
@@ -84,7 +84,7 @@ class Reception:
                 self.last_left = anyio.current_time()
 
     def close(self, reason: str) -> None:
-        """Greet nobody any more, and tell every client that the server ends."""
+        """Greet no more clients, and notify every client that the server stops."""
         self._ending = reason
         for outgoing in self._open:
             outgoing.finish(encode_line("bye", reason=reason))

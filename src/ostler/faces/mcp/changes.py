@@ -38,7 +38,7 @@ def changes_of(event: Event) -> list[ServerEvent]:
 
 
 class ChangeFeed:
-    """Tells listeners which resources changed. It listens to the engine only while somebody listens to it."""
+    """Notifies listeners which resources changed. It listens to the engine only while it has listeners."""
 
     def __init__(self, events: EventLog, classes: ClassCatalogue) -> None:
         self._events = events
@@ -86,7 +86,7 @@ class ChangeFeed:
 
 
 class Mailbox:
-    """What one subscriber has still to be told. The same change waits once, so it holds at most what is subscribed."""
+    """What one subscriber has not received yet. The same change waits once, so it holds at most what is subscribed."""
 
     def __init__(self) -> None:
         self._pending: dict[ServerEvent, None] = {}

@@ -235,7 +235,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_available",
         "What a class still needs",
-        "Whether a class's tools are there; if not, the MCP server to add.",
+        "Whether a class's tools exist; if not, the MCP server to add.",
         ClassNameArgs,
         answer("name available missingTools missingServers reason addToMcpJson findings"),
         Effect.READS,
@@ -244,7 +244,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_validate",
         "Check a manifest's form",
-        "Whether an unsaved manifest is well-formed. serviceclass_check also looks at tools.",
+        "Whether an unsaved manifest is well-formed. serviceclass_check checks tools, too.",
         ManifestArgs,
         answer("valid findings names missingTools"),
         Effect.READS,

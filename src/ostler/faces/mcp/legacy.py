@@ -60,12 +60,12 @@ class LegacySubscriptions:
             session.rest()
 
     async def initialized(self, context: ServerRequestContext[Lifespan], params: NotificationParams) -> None:
-        """A session is ready: from now on it is told when services and classes come and go."""
+        """A session is ready: from now on it is notified when services and classes come and go."""
         del params
         self._session(context)
 
     async def subscribe(self, context: ServerRequestContext[Lifespan], params: SubscribeRequestParams) -> EmptyResult:
-        """Tell the session when `params.uri` changes. What does not exist yet can be subscribed to."""
+        """Notify the session when `params.uri` changes. What does not exist yet can be subscribed to."""
         if read_uri(params.uri) is None:
             raise MCPError(RESOURCE_NOT_FOUND, f"resource {params.uri!r} not found", data={"uri": params.uri})
         uris = self._session(context).uris
@@ -77,7 +77,7 @@ class LegacySubscriptions:
     async def unsubscribe(
         self, context: ServerRequestContext[Lifespan], params: UnsubscribeRequestParams
     ) -> EmptyResult:
-        """Tell the session no more about `params.uri`."""
+        """Stop notifying the session about `params.uri`."""
         self._session(context).uris.discard(params.uri)
         return EmptyResult()
 

@@ -57,7 +57,7 @@ async def create_request(app: ApplicationLike, args: Args) -> CreateRequest:
 
 
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
-    """Create a service and, unless told otherwise, start it."""
+    """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
     result = await app.manager.create(await create_request(app, args), **call.waiting(args.wait))
     return _changed(result, "running", cursor)
@@ -98,7 +98,7 @@ class ServiceStartArgs(OperationArgs):
     kind = OperationKind.START
 
     adopt: Annotated[bool | dict[str, JsonValue], BeforeValidator(_adoption), WithJsonSchema({"type": "boolean"})] = (
-        Field(default=False, description="it runs: only take it over")
+        Field(default=False, description="it runs: only adopt it")
     )
     outputs: JsonArgs = Field(default_factory=dict, description="with adopt: what its start tool gave")
 
@@ -171,7 +171,7 @@ LIFECYCLE_TOOLS = (
         "service_create",
         "Create a service",
         "Create a service from a ServiceClass, start it and wait until it is ready. "
-        "finished=false: it goes on, use service_wait. Cancelling this call stops nothing; service_stop does.",
+        "finished=false: still starting, use service_wait. Cancelling this call stops nothing; service_stop does.",
         ServiceCreateArgs,
         _CHANGED,
         Effect.ADDS,

@@ -41,7 +41,7 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
     if not items and args.service and app.manager.registry.find(args.service) is None:
         app.manager.view(args.service)  # says that there is no such service, and what is near
     more = "; there are more" if truncated else ""
-    lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}{more}; go on with since={cursor}"]
+    lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}{more}; continue with since={cursor}"]
     if dropped:
         lines.append("some events after that cursor are gone: fewer are kept than have happened")
     lines += [shapes.event_line(item) for item in items]
@@ -94,7 +94,7 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened, to one service or all. Pass the returned cursor as since to go on.",
+        "What happened, to one service or all. Pass the returned cursor as since to continue.",
         ServiceEventsArgs,
         answer("events cursor truncated dropped"),
         Effect.READS,

@@ -62,7 +62,7 @@ async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> A
     structured = _reported(app, scope.ref.id, report, names)
     lines = _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
     if report.unfinished:
-        lines.append("Next: project_up again to go on waiting")
+        lines.append("Next: project_up again to keep waiting")
     return _answer(report, structured, lines)
 
 
@@ -78,7 +78,7 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
     structured = _reported(app, ref.id, report, names)
     lines = _report_lines(app, f"project {ref.id}", "is down", report, names)
     if report.unfinished:
-        lines.append("Next: project_down again to go on waiting")
+        lines.append("Next: project_down again to keep waiting")
     return _answer(report, structured, lines)
 
 

@@ -50,7 +50,7 @@ Durations: 30s, 5m, 2h. Secrets are shown as ***{secrets}.\
 
 
 def instructions(toolset: Toolset) -> str:
-    """Return what a client with these tools is told at the start."""
+    """Return the instructions for a client with these tools."""
     if toolset == "core":
         return _INSTRUCTIONS.format(events="", servers="", secrets="")
     return _INSTRUCTIONS.format(

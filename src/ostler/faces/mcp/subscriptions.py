@@ -36,7 +36,7 @@ MAX_URIS = 1000
 class ListenHandler:
     """Serves the streams.
 
-    Unlike the SDK's own handler it tells each stream a pending change once, however often it happened, so a client
+    Unlike the SDK's own handler it sends each stream a pending change once, however often it happened, so a client
     that reads slowly neither loses its stream nor holds anybody up.
     """
 

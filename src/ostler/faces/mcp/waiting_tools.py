@@ -97,7 +97,7 @@ async def _wait_for_state(app: ApplicationLike, args: ServiceWaitArgs, since: in
             await events.wait(since=seen, service=args.name, timeout=RECHECK)
     if not message:
         state = app.manager.get_service_state(args.name).value
-        message = f"service {args.name} is still {state} after {format_duration(timeout)}; wait again to go on"
+        message = f"service {args.name} is still {state} after {format_duration(timeout)}; wait again to continue"
     page = events.read(since=since, service=args.name, limit=MAX_WAIT_EVENTS)
     return _waited(app, args.name, message, met=met, events=page.events, cursor=page.next_cursor)
 

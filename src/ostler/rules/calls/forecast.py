@@ -14,10 +14,10 @@ from ostler.rules.templates.unknowns import AFTER_START, Unknowns, render_partly
 from ostler.rules.text.patterns import PatternError
 
 AFTER_RESTART = "<known after restart>"
-"""Stands for what only the restart tool's answer will tell."""
+"""Stands for what only the restart tool's answer will show."""
 
 AFTER_FIND = "<known after find>"
-"""Stands for what only the find tool's answer will tell."""
+"""Stands for what only the find tool's answer will show."""
 
 
 @dataclass(frozen=True, slots=True)

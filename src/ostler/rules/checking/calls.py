@@ -114,7 +114,7 @@ class CallCheck:
             yield warning(finding_at(self.document, place, "wrong-effect", message, "is it the tool that you meant?"))
         if step in _LOOKING and tool.says("destructiveHint") and not tool.says("readOnlyHint") and not tool.has_choice:
             message = f"{call.tool!r} destroys, by its server's word, and {step!r} is called again and again"
-            yield warning(finding_at(self.document, place, "wrong-effect", message, "use a tool that only looks"))
+            yield warning(finding_at(self.document, place, "wrong-effect", message, "use a tool that only reads"))
         parameter = unnamed_parameter(step, call, tool)
         if parameter:
             message = f"nothing in the call of {step!r} says which service is meant, so it may be another one, or all"

@@ -77,7 +77,7 @@ def _check_arg(document: Document, path: Path, name: str, spec: ArgSpec) -> Iter
     if spec.has_default:
         fix = "remove the default, or give one that fits"
         if isinstance(spec.default, str) and is_template(spec.default):
-            message = "a default is a value, not a template, and is passed on as it is written"
+            message = "a default is a value, not a template, and is passed on unchanged written"
             yield finding_at(
                 document, (*path, "default"), "no-effect", message, "move the template to where it is used"
             )
@@ -260,7 +260,7 @@ def _check_completed(document: Document, service_class: ServiceClass) -> Iterato
         fix = "add lifecycleTools.status (or healthCheck)"
         yield finding_at(document, place, "no-effect", message, fix, at_key=True)
     elif not service_class.config.health.enabled:
-        message = "'completed' has no effect with 'healthCheck: {enabled: false}': nothing looks at a running service"
+        message = "'completed' has no effect with 'healthCheck: {enabled: false}': nothing checks a running service"
         yield finding_at(document, place, "no-effect", message, "let the checks be enabled, or remove it", at_key=True)
 
 

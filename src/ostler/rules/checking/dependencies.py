@@ -32,7 +32,7 @@ def dependency_findings(
     if cycle:
         message = f"the classes depend on each other in a circle: {' -> '.join(cycle)}"
         place = (*CONFIG, "dependencies", _edge(service_class, cycle[1]))
-        yield finding_at(document, place, "dependency-cycle", message, "take one dependency out of it")
+        yield finding_at(document, place, "dependency-cycle", message, "remove one dependency from it")
 
 
 def _class_findings(

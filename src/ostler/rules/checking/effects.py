@@ -142,7 +142,7 @@ def _half_templates(document: Document) -> Iterator[Finding]:
         if path[:2] != CONFIG or is_template(text):
             continue
         if ("}}" in text or "%}" in text) and text.count("{") < text.count("}"):
-            message = f"{text[:60]!r} ends like a template but does not begin like one, so it is taken as it is"
+            message = f"{text[:60]!r} ends like a template but does not begin like one, so it is used unchanged"
             yield warning(finding_at(document, path, "half-template", message, "write '{{ … }}'"))
 
 

@@ -83,7 +83,7 @@ def _shape(
 def shape_of_template(text: str, names: Names) -> tuple[Shape, list[Problem]]:
     """Return the shape of the rendered template `text`, and what cannot work in it.
 
-    A template that does not parse is anything: that it does not is told elsewhere.
+    A template that does not parse is anything: that it does not is reported elsewhere.
     """
     template = parsed(text)
     if template is None:

@@ -30,7 +30,7 @@ def unnamed_parameter(step: str, call: ToolCallSpec, tool: ToolSchema) -> str:
     """Return the parameter of `tool` that could say which service is meant, when nothing in the call of `step` does.
 
     Returns:
-        its name; '' when the call says which one, or the tool cannot be told.
+        its name; '' when the call says which one, or the tool cannot be determined.
     """
     said: list[JsonValue] = []
     if step in _ASKING:

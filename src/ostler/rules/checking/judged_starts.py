@@ -23,7 +23,7 @@ def unjudged_start_findings(document: Document, service_class: ServiceClass, too
     looks = (lifecycle.ready, lifecycle.status, lifecycle.health_check)
     if _judges(start) or any(call is not None and _judges(call) for call in looks) or any(lifecycle.post_start):
         return
-    message = f"{start.tool!r} answers in text, and nothing looks at it: a failure that it only tells of is a success"
+    message = f"{start.tool!r} answers in text, and nothing checks it: a failure in words counts as a success"
     fix = "write what a good answer says: expect: {contains: …}, a required output, or a ready or status check"
     yield warning(finding_at(document, (*TOOLS, "start"), "unjudged-start", message, fix, at_key=True))
 

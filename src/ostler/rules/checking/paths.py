@@ -56,7 +56,7 @@ class Found:
 def find_in_shape(path: str, shape: Shape) -> Found:
     """Return what the expression `path` finds in values of `shape`, as `find_in_response` looks.
 
-    An expression that does not compile finds anything: that it does not compile is told elsewhere.
+    An expression that does not compile finds anything: that it does not compile is reported elsewhere.
     """
     has_result = "object" in shape.kinds and (shape.properties is None or "result" in shape.properties)
     if not has_result and not shape.is_any and (prefix := _RESULT.match(path)):

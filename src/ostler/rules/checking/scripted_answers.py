@@ -15,7 +15,7 @@ _FAILURES = ("error", "fails", "isError")
 def scripted_answers(text: str, file: str) -> dict[str, list[ToolResponse]]:
     """Return the answers in a file of class tests, by `server/tool`; failures are left out.
 
-    What is wrong with the file is told where the tests are run, not here.
+    What is wrong with the file is reported where the tests are run, not here.
     """
     found: dict[str, list[ToolResponse]] = {}
     for document in read_documents(text, file)[0]:

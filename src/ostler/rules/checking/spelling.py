@@ -57,7 +57,7 @@ def _placeholders(document: Document, path: Path, text: str) -> Iterator[Finding
     for match in re.finditer(r"(?<![{$])\{([a-z]+)\}(?!\})", text):
         close = _near(match[1], _PLACEHOLDERS)
         if close:
-            message = f"{match[0]!r} is passed on as it is: the process server does not know it"
+            message = f"{match[0]!r} is passed on unchanged: the process server does not know it"
             yield _miss(document, path, message, f"{{{close}}}")
 
 

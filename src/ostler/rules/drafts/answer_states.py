@@ -1,4 +1,4 @@
-"""What answers say about whether a thing is there: values of a state, and errors that are told in prose."""
+"""What answers say about whether a thing is there: values of a state, and errors in prose."""
 
 import json
 import re

@@ -77,7 +77,7 @@ class Draft:
         manifest: its YAML, with comments.
         start: the tool that starts, as `server/tool`.
         stop: the tool that stops.
-        questions: what the tools do not tell, and a person or a trial has to.
+        questions: what the tools leave open, for a person or a trial to answer.
         alternatives: other pairs of the server, as `start / stop`.
     """
 
@@ -309,7 +309,7 @@ class ClassWriter:
             yield from self._step("restart", pair.restart, handle)
         if _SLOW.search(pair.start.tool.description):
             yield "    timeout: {create: 10m, delete: 1m}"
-        yield "    # nothing was tried, so what an interrupted start left behind is for a person to look at"
+        yield "    # nothing was tried, so a person must check what an interrupted start left behind"
         yield "    onUnknown: hold"
         names = [line.partition(":")[0] for line in outputs]
         if names:
@@ -374,7 +374,7 @@ class ClassWriter:
     def _status(self, handle: str, outputs: Sequence[str]) -> Iterator[str]:
         step = self.pair.status or self.pair.listing
         if step is None:
-            yield f"      {self._ask('no tool tells whether it is there; is there one on another server?')}"
+            yield f"      {self._ask('no tool shows whether it exists; is there one on another server?')}"
             return
         look = self._status_of_one if self.pair.status else self._status_by_list
         lines = list(look(step, handle))

@@ -1,4 +1,4 @@
-"""The other tools of a thing that a server starts and stops: what tells how it is, lists it, logs, restarts."""
+"""The other tools of a thing that a server starts and stops: what shows its state, lists it, logs, restarts."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Companions:
     """Steps about the thing of a pair.
 
     Attributes:
-        status: tells how one is.
+        status: shows the state of one.
         listing: lists all of them.
         logs: shows what one wrote.
         restart: restarts one.
@@ -55,7 +55,7 @@ _ABOUT_IT = frozenset(
 def companions_of(
     start: Step, handle: str, thing: AbstractSet[str], words: ServerWords, rest: Sequence[Step]
 ) -> Companions:
-    """Return what else tells of a thing.
+    """Return what else shows a thing.
 
     Args:
         start: the step that starts it.
@@ -75,7 +75,7 @@ def companions_of(
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A step as it may be a view: its words that tell what it does, and what else it is about."""
+    """A step as it may be a view: its words for what it does, and what else it is about."""
 
     step: Step
     spoken: tuple[str, ...]
@@ -114,7 +114,7 @@ class _Views:
     # -- what each must be ---------------------------------------------------------------------------------
 
     def tells_state(self, view: _View) -> bool:
-        """Whether a view tells how one is."""
+        """Whether a view shows the state of one."""
         if set(view.spoken) & set(LOGS) - {"read"} and not set(view.spoken) & {"status", "state"}:
             return False
         return self._is_of_one(view) and not self._is_definition(view)

@@ -56,7 +56,7 @@ _STRONG_ENDS = frozenset(("stop", "terminate", "kill", "shutdown", "quit", "halt
 
 @dataclass(frozen=True, slots=True)
 class LifecyclePair:
-    """What starts a thing and what stops it, with what else tells of it.
+    """What starts a thing and what stops it, with what else shows it.
 
     Attributes:
         start: the step that starts it.
@@ -65,7 +65,7 @@ class LifecyclePair:
         score: how likely it is a lifecycle; only the order of several means something.
         handle: the parameter of `stop` that says which one; empty when it needs none.
         is_record: it is more likely something that is written down than something that runs.
-        companions: the tools that tell of it, show its logs or restart it.
+        companions: the tools that show it, show its logs or restart it.
         others: other steps that may be what ends it.
     """
 
@@ -83,7 +83,7 @@ class LifecyclePair:
 
     @property
     def status(self) -> Step | None:
-        """The step that tells how it is."""
+        """The step that shows its state."""
         return self.companions.status
 
     @property
@@ -159,7 +159,7 @@ class _Server:
         return [step for step in self._uses if not step.tool.is_read_only and self._words.verb(step, ENDS)]
 
     def companions(self, pair: LifecyclePair) -> Companions:
-        """Return what else tells of the pair's thing."""
+        """Return what else shows the pair's thing."""
         taken = (str(pair.start), str(pair.stop), *pair.others)
         rest = [step for step in self._uses if str(step) not in taken]
         return companions_of(pair.start, pair.handle, frozenset(pair.thing.split()), self._words, rest)

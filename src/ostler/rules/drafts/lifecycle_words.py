@@ -227,7 +227,7 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def singular(word: str) -> str:
-    """Return a noun in the singular, as far as its ending tells."""
+    """Return a noun in the singular, as far as its ending shows."""
     if word in _UNCHANGED:
         return word
     if word in _SHORT:

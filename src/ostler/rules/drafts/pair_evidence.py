@@ -1,4 +1,4 @@
-"""What says that two steps are one life: their names, the value that flows from the one to the other, what is told."""
+"""What shows that two steps are one life: names, the value that flows from one to the other, descriptions."""
 
 import re
 from collections.abc import Set as AbstractSet

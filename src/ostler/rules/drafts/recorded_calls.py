@@ -42,7 +42,7 @@ class ClassDraft:
     Attributes:
         name: its name.
         text: its manifest, with comments.
-        questions: what could not be told from the calls, for a person or agent to decide.
+        questions: what the calls leave open, for a person or agent to decide.
     """
 
     name: str
@@ -146,7 +146,7 @@ class _Drafting:
                 return begin, len(self._calls), self._likely_stop(begin)
         raise ArgumentError(
             ["none of the calls begins anything that could be a service"],
-            next_actions=("make the calls with tool_call: start it, look at it, stop it; then draft again",),
+            next_actions=("make the calls with tool_call: start it, check it, stop it; then draft again",),
         )
 
     def _belong_together(self, begin: int, end: int) -> bool:
@@ -262,7 +262,7 @@ class _Drafting:
         self._sources.insert(0, Source(value, f"start.{name}"))
 
     def _expectation(self, call: MadeCall) -> JsonObject | None:
-        """Return what the answer of a look has that tells that the service is there."""
+        """Return what the answer of a check has that shows that the service exists."""
         answer: JsonValue = call.value
         if isinstance(answer, Mapping):
             for path, value in _leaves(cast("JsonMapping", answer)):

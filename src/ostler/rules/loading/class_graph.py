@@ -37,7 +37,7 @@ def cycle_findings(classes: Mapping[str, tuple[ServiceClass, Document]]) -> Iter
         told.add(frozenset(edge.target for edge in way))
         path = " -> ".join((name, *(edge.target for edge in way)))
         message = f"the dependencies of class {name!r} form a cycle: {path}"
-        fix = "take one 'create: true' out of it, or give that dependency a 'when'"
+        fix = "remove one 'create: true' from it, or give that dependency a 'when'"
         place = (*CONFIG, "dependencies", way[0].index, "serviceClassName")
         finding = finding_at(classes[name][1], place, "class-cycle", message, fix)
         yield finding if all(edge.is_certain for edge in way) else replace(finding, severity="warning")

@@ -187,6 +187,6 @@ def _port_findings(document: Document, project: Project) -> Iterator[Finding]:
             continue
         if port in taken:
             message = f"port {port} is asked for by {taken[port]!r} and {name!r}"
-            fix = "leave the port out: each service gets one of its own and keeps it"
+            fix = "leave the port out: each service gets its own and keeps it"
             yield finding_at(document, ("services", name, "args", "port"), "bad-value", message, fix)
         taken.setdefault(port, name)

@@ -63,7 +63,7 @@ def _settings(sheet: Sheet, found: JsonMapping) -> JsonObject:
 
 
 def _leave_out(sheet: Sheet, config: JsonObject, settings: JsonMapping) -> None:
-    """Without a tool muster never checked; the settings are left out, and the author told."""
+    """Without a tool muster never checked; the settings are left out, and the author is warned."""
     if settings.get("enabled") is True:
         message = "'healthCheck' has no effect: there is no tool to check with"
         sheet.find(_PATH, "no-effect", message, "add lifecycleTools.healthCheck", at_key=True, warning=True)

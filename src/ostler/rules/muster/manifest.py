@@ -28,7 +28,7 @@ _HOOKS = ("postStart", "preStop")
 def translate_manifest(document: Document, known: ToolNames) -> Translation:
     """Return the ostler/v1 manifest of a ServiceClass of muster.
 
-    What is not understood is passed on as it is, so that the checks of ostler/v1 tell about it.
+    What is not understood is passed on unchanged, so that the checks of ostler/v1 report it.
 
     Args:
         document: muster's manifest.

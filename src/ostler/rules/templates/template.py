@@ -99,7 +99,7 @@ def render_rewritten(
 
 
 def undefined_names(missing: Sequence[str], names: Mapping[str, Any]) -> TemplateError:
-    """Return the error that tells of the names in `missing`, and what there is among `names`."""
+    """Return the error that reports the names in `missing`, and which `names` exist."""
     listed = ", ".join(repr(name) for name in missing)
     verb = "is" if len(missing) == 1 else "are"
     return TemplateError(

@@ -12,7 +12,7 @@ from ostler.rules.templates.sandbox import environment
 from ostler.rules.templates.template import is_template, render_rewritten, undefined_names
 
 AFTER_START = "<known after start>"
-"""Stands for what only the start tool's answer will tell."""
+"""Stands for what only the start tool's answer will show."""
 
 Unknowns: TypeAlias = Mapping[tuple[str, ...], str]
 """Dotted name → what stands for its value; everything below the name is unknown too."""

@@ -39,7 +39,7 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def model_findings(document: Document, errors: Sequence[ErrorDetails], shape: SchemaShape) -> Iterator[Finding]:
-    """Yield a finding for each of pydantic's `errors` about `document`, unions told once.
+    """Yield a finding for each of pydantic's `errors` about `document`, unions reported once.
 
     Args:
         document: what was validated.

@@ -289,7 +289,7 @@ KEYS: Final[tuple[Key, ...]] = (
     _reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
     _reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
               noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
-    _reported("supports_parallel_tool_calls", "codex", True, "calls may run side by side",
+    _reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel",
               noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
                     severity="note", unless=(False,))),
     _reported("sseReadTimeout", "librechat", 300000, "how long an SSE stream may be silent", _CLIENT_ONLY),

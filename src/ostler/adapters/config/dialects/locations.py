@@ -112,7 +112,7 @@ class Machine:
     """Where the clients' files are.
 
     Args:
-        environment: says where the home and the platform's folders are, and where clients were told to look.
+        environment: says where the home and the platform's folders are, and where clients look.
         platform: as `sys.platform`.
     """
 

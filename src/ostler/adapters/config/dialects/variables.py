@@ -229,7 +229,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${other:…}", r"\$\{[^}]*\}", "*", "what only the client knows", "refuses the entry",
          _not_here("a form of some client", "write ${VAR}, ${VAR:-default} or the value in its place")),
     _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush", "a variable",
-         "the variable in an entry that shows whose it is; elsewhere the text as it is, with a finding", _shell),
+         "the variable in an entry that shows whose it is; elsewhere the text unchanged, with a finding", _shell),
     _row("$(command)", r"\$\([^)]*\)", "crush", "what a command prints", "refuses the entry of a file of Crush",
          _not_here("what a command prints, in a file of Crush", _PROMPT)),
 )  # fmt: skip
