@@ -1,6 +1,7 @@
 """`ostler install`, `uninstall` and `servers import`: the files of other clients, on a machine made for the test."""
 
 import json
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -95,18 +96,50 @@ def test_ostler_is_added_and_removed_with_everything_else_kept(home: Home) -> No
 def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) -> None:
     file = Machine({"HOME": str(home.folder)}).file_of(client)
     assert file is not None
-    if file.path.suffix == ".yaml":
-        assert home.run("install", "--yes", client) == ExitStatus.FAILED
-        assert "not edited here" in home.err
-        assert not file.path.exists()
-        return
     assert home.run("install", "--yes", client) == ExitStatus.OK, home.err
-    text = file.path.read_text().replace("ostler", "other", 1) if file.path.suffix == ".json" else ""
-    if text:  # under its own name Ostler does not take itself for a server
-        loaded = load_mcp_json(text, {}, clients=frozenset({client}))
-        assert loaded.findings == ()
-        (entry,) = loaded.entries.values()
-        assert entry.args == ("serve",)
+    # Under its own name Ostler does not take itself for a server.
+    text = re.sub(r"\bostler(?=[\]:\"]|$)", "other", file.path.read_text(), flags=re.MULTILINE)
+    loaded = load_mcp_json(text, {}, file=file.path.name, clients=frozenset({client}))
+    assert loaded.findings == ()
+    (entry,) = loaded.entries.values()
+    assert entry.args == ("serve",)
+    assert home.run("install", "--yes", client) == ExitStatus.OK
+    assert "nothing to change" in home.out
+    assert home.run("uninstall", "--yes", client) == ExitStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("path", "client", "text", "added"),
+    [
+        (".codex/config.toml", "codex", "# about a\n[mcp_servers.a]\nx = 1\n\n# about b\n[b]\ny = 1\n",
+         "[mcp_servers.ostler]"),
+        (".codex/config.toml", "codex", 'a = 1\r\n[mcp_servers.a]\r\ncommand = "x"\r\n', "[mcp_servers.ostler]"),
+        (".config/goose/config.yaml", "goose", "# mine\nextensions:\n    dev: # built in\n        enabled: true\n",
+         "    ostler:"),
+        (".continue/config.yaml", "continue", "name: x\nmcpServers:\n- name: a # first\n  command: npx\n",
+         "- name: ostler"),
+        ("work/librechat.yaml", "librechat", "version: 1.2.1\nmcpServers:\n  a:\n    command: npx # first\n",
+         "  ostler:"),
+    ],
+)  # fmt: skip
+def test_comments_and_order_stay(home: Home, path: str, client: str, text: str, added: str) -> None:
+    file = home.write(path, "")
+    file.write_bytes(text.encode())
+    assert home.run("install", "--yes", client) == ExitStatus.OK, home.err
+    lines = file.read_bytes().decode().split("\n")
+    assert added in [line.rstrip("\r") for line in lines]
+    assert ("\r" in text) == all(line.endswith("\r") for line in lines[:-1])
+    assert home.run("uninstall", "--yes", client) == ExitStatus.OK, home.err
+    assert file.read_bytes().decode() == text
+
+
+def test_an_entry_of_ours_is_replaced_where_it_is(home: Home) -> None:
+    before = "[mcp_servers.ostler]\ncommand = 'old'\n\n[mcp_servers.ostler.env]\nA = '1'\n\n# about b\n[b]\ny = 1\n"
+    file = home.write(".codex/config.toml", before)
+    assert home.run("install", "--yes", "codex") == ExitStatus.OK
+    assert tomllib.loads(file.read_text())["mcp_servers"]["ostler"].keys() == {"command", "args"}
+    assert file.read_text().startswith("[mcp_servers.ostler]\n")
+    assert file.read_text().endswith("\n\n# about b\n[b]\ny = 1\n")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "{'a': 1}"])

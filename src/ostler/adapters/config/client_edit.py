@@ -18,6 +18,7 @@ from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.dialects.sources import SourceError, parse_source, read_text
 from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
+from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError
 from ostler.model.json import JsonObject
 
@@ -89,13 +90,22 @@ def addition(file: ClientFile, command: Sequence[str]) -> Edit:
         case ".toml":
             after = _toml_with(before, file, cast("JsonObject", entry))
         case ".yaml" | ".yml":
-            raise _by_hand(file, entry)
+            try:
+                after = set_yaml_entry(
+                    before or file.location.head,
+                    str(file.location.place[0]),
+                    OSTLER,
+                    cast("JsonObject", entry),
+                    as_list=file.location.is_list,
+                )
+            except YamlEditError as error:
+                raise _by_hand(file, entry, str(error)) from None
         case _:
             try:
                 after = set_member(before, path, entry)
             except (JsoncError, ValueError) as error:
                 raise _broken(file, error) from None
-    return Edit(file, before, after)
+    return Edit(file, before, _with_ends_of(before, after))
 
 
 def removal(file: ClientFile) -> Edit:
@@ -111,15 +121,16 @@ def removal(file: ClientFile) -> Edit:
         case ".toml":
             after = _toml_without(before, file)
         case ".yaml" | ".yml":
-            after = before
-            if re.search(rf"(?m)^\s+-?\s*(name:\s*)?{OSTLER}\s*:?\s*$", before):
-                raise _by_hand(file, None)
+            try:
+                after = remove_yaml_entry(before, str(file.location.place[0]), OSTLER)
+            except YamlEditError as error:
+                raise _by_hand(file, None, str(error)) from None
         case _:
             try:
                 after = remove_member(before, (*file.location.place, OSTLER))
             except JsoncError as error:
                 raise _broken(file, error) from None
-    return Edit(file, before, after)
+    return Edit(file, before, _with_ends_of(before, after))
 
 
 def own_command(environment: Mapping[str, str], folders: Sequence[str] = ()) -> list[str]:
@@ -153,34 +164,71 @@ def _source() -> str:
     return url.removeprefix("file://")
 
 
+def _with_ends_of(before: str, after: str) -> str:
+    """Return `after` with the line ends of `before`, where those are all of Windows."""
+    return re.sub(r"(?<!\r)\n", "\r\n", after) if "\r\n" in before and not re.search(r"(?<!\r)\n", before) else after
+
+
 def _toml_with(before: str, file: ClientFile, entry: JsonObject) -> str:
+    servers = _toml_servers(before, file)
+    if servers.get(OSTLER) == entry:
+        return before
     values = "\n".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
-    without = _toml_without(before, file)
     table = f"[{file.location.place[0]}.{OSTLER}]\n{values}\n"
-    after = f"{without.rstrip()}\n\n{table}" if without.strip() else table
-    servers = _parsed_toml(after, file).get(cast("str", file.location.place[0]))
-    if not isinstance(servers, dict) or cast("JsonObject", servers).get(OSTLER) != entry:
+    if OSTLER in servers:
+        head, tail = _toml_around(before, file)
+        after = f"{head}{table}{tail}"
+    else:
+        after = f"{before.rstrip()}\n\n{table}" if before.strip() else table
+    if _toml_servers(after, file) != {**servers, OSTLER: entry}:
         raise _by_hand(file, entry)
     return after
 
 
 def _toml_without(before: str, file: ClientFile) -> str:
     """Return the text without the table of Ostler and its subtables."""
-    _parsed_toml(before, file)
+    servers = _toml_servers(before, file)
+    if OSTLER not in servers:
+        return before
+    head, tail = _toml_around(before, file)
+    after = head + tail if tail.strip() else head.rstrip() + "\n"
+    if _toml_servers(after, file) != {name: entry for name, entry in servers.items() if name != OSTLER}:
+        raise _by_hand(file, None)
+    return after if after.strip() else ""
+
+
+def _toml_around(before: str, file: ClientFile) -> tuple[str, str]:
+    """Return what stands before and behind the table of Ostler and its subtables.
+
+    Comments above the next table's header are about that table, so they stay.
+    """
     place = re.escape(str(file.location.place[0]))
-    header = re.compile(rf"""\s*\[{place}\.(?:{OSTLER}|"{OSTLER}")(?:\.[^\]]+)?\]""")
-    kept: list[str] = []
-    inside = False
+    header = re.compile(rf"""\s*\[\s*{place}\s*\.\s*(?:{OSTLER}|"{OSTLER}"|'{OSTLER}')\s*(?:\.[^\]]+)?\]""")
+    head: list[str] = []
+    tail: list[str] = []
+    about_next: list[str] = []
+    inside = found = False
     for line in before.splitlines(keepends=True):
         if line.lstrip().startswith("["):
             inside = header.match(line) is not None
+            found |= inside
+            tail += [] if inside else about_next
+            about_next = []
         if not inside:
-            kept.append(line)
-    after = "".join(kept)
-    servers = _parsed_toml(after, file).get(cast("str", file.location.place[0]))
-    if isinstance(servers, dict) and OSTLER in servers:
+            (tail if found else head).append(line)
+        elif line.strip() and not line.lstrip().startswith("#"):
+            about_next = []
+        else:
+            about_next.append(line)
+    kept = about_next if any(line.strip() for line in about_next) else []
+    return "".join(head), "".join([*tail, *kept])
+
+
+def _toml_servers(text: str, file: ClientFile) -> JsonObject:
+    servers = _parsed_toml(text, file).get(cast("str", file.location.place[0]), {})
+    if not isinstance(servers, dict):
         raise _by_hand(file, None)
-    return after if after.strip() or not before.strip() else ""
+    return cast("JsonObject", servers)
 
 
 def _parsed_toml(text: str, file: ClientFile) -> JsonObject:
@@ -216,11 +264,12 @@ def _broken(file: ClientFile, error: Exception) -> ManifestError:
     return ManifestError([Finding(str(error), str(file.path), rule="not-an-object")], what=str(file.path))
 
 
-def _by_hand(file: ClientFile, entry: object) -> ManifestError:
+def _by_hand(file: ClientFile, entry: object, reason: str = "") -> ManifestError:
     if entry is None:
         message = "Ostler's entry is written in a form that is not edited here"
         fix = f"remove {OSTLER!r} under {file.location.place[0]!r}"
     else:
         message = "a file of this form is not edited here"
         fix = f"add under {file.location.place[0]!r}: {json.dumps({OSTLER: entry}, ensure_ascii=False)}"
+    message += f": {reason}" if reason else ""
     return ManifestError([Finding(message, str(file.path), rule="by-hand", fix=fix)], what=str(file.path))

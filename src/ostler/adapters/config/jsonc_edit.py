@@ -14,6 +14,8 @@ _UNIT: Final = re.compile(r"\n([ \t]+)\S")
 def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
     """Return `text` with the member at `path` set to `value`; objects on the way are made.
 
+    A member that says `value` already stays as it is written.
+
     Raises:
         JsoncError: the text is not JSON.
         ValueError: something on the way is not an object.
@@ -25,6 +27,8 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
     document = parse_jsonc(text)
     if path in document.spans:
         start, end = document.spans[path]
+        if _value_at(document.value, path) == value:
+            return text
         return text[:start] + _written(value, _indent_at(text, start), _unit(text)) + text[end:]
     depth = len(path)
     while depth and path[:depth] not in document.spans:
@@ -56,6 +60,12 @@ def remove_member(text: str, path: KeyPath) -> str:
         newline = text.find("\n", rest.end())
         return text[:line_start] + (text[newline + 1 :] if newline >= 0 else "")
     return text[:start] + text[end:]
+
+
+def _value_at(value: JsonValue, path: KeyPath) -> JsonValue:
+    for key in path:
+        value = cast("JsonObject", value)[cast("str", key)]
+    return value
 
 
 def _insert(document: JsoncDocument, container: KeyPath, key: str, value: JsonValue) -> str:

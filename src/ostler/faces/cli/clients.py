@@ -114,13 +114,13 @@ def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
     from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
 
     machine = Machine(os.environ)
-    known = [location.client for location in LOCATIONS if location.paths]
+    known = [location.client for location in LOCATIONS]
     unknown = [client for client in clients or [] if client not in known]
     if unknown:
         usage_error(f"{', '.join(map(repr, unknown))}: no such client; known: {', '.join(known)}")
     any_found = False
     for client in clients or known:
-        file = machine.file_of(client)
+        file = machine.file_of(client, Path.cwd())
         if file is not None and (clients or machine.is_there(file)):
             any_found = True
             yield file

@@ -26,6 +26,8 @@ class Location:
         place: where the entries stand.
         project: the same below a project's folder; empty when it has none.
         entry: writes Ostler's entry.
+        is_list: its entries are a list, each with its name.
+        head: what a file that is made begins with.
         markers: folders that show that the client is there though its file is not; default: the file's own.
     """
 
@@ -34,6 +36,8 @@ class Location:
     place: KeyPath = ("mcpServers",)
     project: str = ""
     entry: Writer = field(default=lambda command: {"command": command[0], "args": list(command[1:])}, repr=False)
+    is_list: bool = False
+    head: str = ""
     markers: tuple[str, ...] = ()
 
     @property
@@ -58,6 +62,18 @@ def _zed(command: Sequence[str]) -> JsonObject:
     return {"source": "custom", "command": command[0], "args": list(command[1:]), "env": {}}
 
 
+def _goose(command: Sequence[str]) -> JsonObject:
+    return {
+        "name": "ostler",
+        "type": "stdio",
+        "enabled": True,
+        "cmd": command[0],
+        "args": list(command[1:]),
+        "envs": {},
+        "timeout": 300,
+    }
+
+
 _CODE: Final = "{config}/Code/User"
 
 LOCATIONS: Final[tuple[Location, ...]] = (
@@ -75,9 +91,10 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
              "opencode.json", _opencode),
-    Location("continue", (".continue/config.yaml",)),
-    Location("goose", (".config/goose/config.yaml",), ("extensions",)),
-    Location("librechat", (), project="librechat.yaml"),
+    Location("continue", (".continue/config.yaml",), is_list=True,
+             head="name: Local Config\nversion: 1.0.0\nschema: v1\n"),
+    Location("goose", (".config/goose/config.yaml",), ("extensions",), entry=_goose),
+    Location("librechat", (), project="librechat.yaml", entry=_typed("stdio")),
     Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",)),
     Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
     Location("lm-studio", (".lmstudio/mcp.json",)),
@@ -121,11 +138,17 @@ class Machine:
         self._home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
         self._platform = platform
 
-    def file_of(self, client: str) -> ClientFile | None:
-        """Return the user's file of a client, whether it is there or not; None when it has only projects' ones."""
+    def file_of(self, client: str, project: Path | None = None) -> ClientFile | None:
+        """Return the user's file of a client, whether it is there or not.
+
+        A client that has only projects' files has that of `project`, if it is there; None if not.
+        """
         location = next(location for location in LOCATIONS if location.client == client)
+        if not location.paths:
+            own = None if project is None else project / location.project
+            return ClientFile(location, own, project) if own is not None and own.is_file() else None
         paths = [self._resolve(path, client) for path in location.paths]
-        return ClientFile(location, next(filter(Path.exists, paths), paths[0])) if paths else None
+        return ClientFile(location, next(filter(Path.exists, paths), paths[0]))
 
     def is_there(self, file: ClientFile) -> bool:
         """Whether the client is on this machine: its file is there, or its folder."""
