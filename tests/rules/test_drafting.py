@@ -1,6 +1,7 @@
 """Drafts of classes: the pairs found in the tools of real servers, and what is written for them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -289,6 +290,34 @@ def test_a_stop_that_takes_no_id_for_all_is_always_given_one() -> None:
     assert tools.stop.args == {"action": "stop", "id": "{{ start.id }}"}
     apart = [tool("start_session", command=TEXT), tool("stop_session", session_id=TEXT)]
     assert drafted(apart).tools.stop.args == {"session_id": "{{ start.sessionId }}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "annotations", "is_restart"),
+    [
+        ("restart_vm", "Restart a running VM", {}, True),
+        ("vm_reboot", "", {}, True),
+        ("reload_vm", "Stops and starts the VM again", {}, True),
+        ("reset_vm", "Reset the VM", {}, False),
+        ("recreate_vm", "Recreate a VM", {}, False),
+        ("restart_vm", "Restart a VM from its image; its disk is discarded", {}, False),
+        ("restart_vm", "Restart a VM", {"destructiveHint": True}, False),
+    ],
+)
+def test_what_may_destroy_is_no_restart_until_somebody_says_so(
+    name: str, told: str, annotations: JsonObject, *, is_restart: bool
+) -> None:
+    again = replace(tool(name, required=("vmId",), vmId={"type": "string"}), description=told, annotations=annotations)
+    server = [
+        tool("start_vm", required=("image",), image={"type": "string"}),
+        tool("stop_vm", required=("vmId",), vmId={"type": "string"}),
+        again,
+    ]
+    draft = draft_class("vms", server)
+    [loaded] = load_manifests(draft.manifest)
+    restart = loaded.service_class.tools.restart
+    assert (restart.tool if restart else None) == (f"vms/{name}" if is_restart else None)
+    assert any(name in question for question in draft.questions) is not is_restart
 
 
 def test_unlike_words_meet_where_the_id_flows() -> None:

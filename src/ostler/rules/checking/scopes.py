@@ -63,7 +63,8 @@ class ClassScopes:
     def without_dependencies(self) -> Names:
         """What dependencies may use."""
         metadata = written_object({"labels": OBJECT, "owner": TEXT, "purpose": TEXT})
-        service = written_object({"id": TEXT, "name": TEXT, "class": constant(self._class.name), "metadata": metadata})
+        known = {"id": TEXT, "name": TEXT, "class": constant(self._class.name), "startKey": TEXT}
+        service = written_object({**known, "metadata": metadata})
         return {**self.before_name, "name": TEXT, "service": service}
 
     @cached_property

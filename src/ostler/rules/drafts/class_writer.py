@@ -18,7 +18,7 @@ from ostler.rules.drafts.answer_states import (
     state_expectation,
 )
 from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_name, placeholder
-from ostler.rules.drafts.handles import answer_source, named_parameter
+from ostler.rules.drafts.handles import answer_source, named_parameter, path_text
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
 from ostler.rules.drafts.listed_tools import Step, kind_value, parameters_of
@@ -307,6 +307,9 @@ class ClassWriter:
             yield from self._step("logs", pair.logs, handle)
         if pair.restart is not None:
             yield from self._step("restart", pair.restart, handle)
+        elif (doubtful := pair.companions.doubtful_restart) is not None:
+            asked = f"does {doubtful} run the same {pair.thing or 'one'} again, with all that it has?"
+            yield f"      {self._ask(asked)} Then it may be the restart; it is left out, as it may destroy"
         if _SLOW.search(pair.start.tool.description):
             yield "    timeout: {create: 10m, delete: 1m}"
         yield "    # nothing was tried, so a person must check what an interrupted start left behind"
@@ -366,7 +369,7 @@ class ClassWriter:
             yield (
                 f"{each.name}: {each.path}"
                 if is_sure
-                else f"{each.name}: {{path: {_path(each.path)}, required: false}}"
+                else f"{each.name}: {{path: {path_text(each.path)}, required: false}}"
             )
 
     # -- whether it is there -------------------------------------------------------------------------------
@@ -385,7 +388,8 @@ class ClassWriter:
             yield from ("      find:", *lines)
             if outputs:
                 yield "        outputs:"
-                yield from (f"          {name}: {{path: {_path(fields[name])}, required: false}}" for name in outputs)
+                paths = ((name, path_text(fields[name])) for name in outputs)
+                yield from (f"          {name}: {{path: {path}, required: false}}" for name, path in paths)
 
     def _status_of_one(self, step: Step, handle: str) -> Iterator[str]:
         yield f"        tool: {self.server}/{step.tool.name}"
@@ -441,7 +445,3 @@ def _state_key(step: Step) -> str:
 def _is_nullable(schema: JsonValue) -> bool:
     text = str(schema)
     return "'null'" in text or "'nullable': True" in text
-
-
-def _path(path: str) -> str:
-    return path if re.fullmatch(r"[A-Za-z_][\w.]*", path) else quoted(path)

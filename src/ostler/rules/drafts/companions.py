@@ -15,6 +15,7 @@ from ostler.rules.drafts.lifecycle_words import (
     LISTS,
     LOGS,
     RESTARTS,
+    SAME_AGAIN,
     STARTS,
     STATUS,
     singular,
@@ -33,14 +34,25 @@ class Companions:
         listing: lists all of them.
         logs: shows what one wrote.
         restart: restarts one.
+        doubtful_restart: may restart one, or put an empty one in its place.
     """
 
     status: Step | None = None
     listing: Step | None = None
     logs: Step | None = None
     restart: Step | None = None
+    doubtful_restart: Step | None = None
 
 
+_DESTROYS = re.compile(
+    r"\b(destroy|delet|discard|wip(e[sd]?|ing)\b|eras|re-?creat|re-?build|reset|roll(s|ed)? ?back|"
+    r"los(e[sn]?|t|ing)\b|drop|overwrit|scratch|clean|fresh|replac|factory|"
+    r"new (container|instance|session|sandbox|vm|machine|one)\b)",
+    re.IGNORECASE,
+)
+"""What descriptions say of tools that put something else in the place of what ran."""
+
+_RESTARTS_IT = re.compile(r"\b(re-?starts?|re-?starting|reboots?|stops? (and|then) (re-?)?starts?)\b", re.IGNORECASE)
 _CHANGES = frozenset(STARTS) | frozenset(ENDS)
 _USES = frozenset(("start", "launch", "run", "open"))
 _ACTING = frozenset(("set", "send", "write", "update", "wait", "exec", "execute", "run", "clear", "save"))
@@ -65,11 +77,13 @@ def companions_of(
         rest: the other steps of the server.
     """
     views = _Views(start, handle, thing, words)
+    restart = views.best(rest, RESTARTS, views.restarts)
     return Companions(
         views.best(rest, STATUS, views.tells_state),
         views.best(rest, LISTS, views.lists),
         views.best(rest, LOGS, views.shows_logs),
-        views.best(rest, RESTARTS, views.restarts),
+        restart,
+        None if restart else views.best(rest, RESTARTS, views.may_restart),
     )
 
 
@@ -134,7 +148,15 @@ class _Views:
         return (alone and self._looks(view)) or self._is_of_one(view)
 
     def restarts(self, view: _View) -> bool:
-        """Whether a step restarts one."""
+        """Whether a step restarts one, by its name or description, and leaves it what it has."""
+        tool = view.step.tool
+        told = "" if view.step.fixed else tool.description  # that of a tool with actions is about all of them
+        says_so = view.verb in SAME_AGAIN or bool(_RESTARTS_IT.search(told))
+        is_harmless = tool.annotations.get("destructiveHint") is not True or bool(view.step.fixed)
+        return says_so and is_harmless and not _DESTROYS.search(told) and self.may_restart(view)
+
+    def may_restart(self, view: _View) -> bool:
+        """Whether a step restarts one, or puts another in its place."""
         if view.step.tool.is_read_only or set(view.spoken) & BULK or view.about - self.thing - _ABOUT_IT:
             return False
         return self._takes(view.step) or not self.handle or bool(self._aliases(view.step))

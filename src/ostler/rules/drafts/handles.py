@@ -75,7 +75,7 @@ def answer_source(pair: LifecyclePair) -> AnswerSource:
     found = answer_field(pair)
     if found is not None:
         typed = is_number and found.kind == "string"
-        return AnswerSource(name, f"{{path: {found.path}, type: integer}}" if typed else _path(found.path))
+        return AnswerSource(name, f"{{path: {found.path}, type: integer}}" if typed else path_text(found.path))
     typed_text = ", type: integer" if is_number else ""
     seen = _seen_pattern(pair)
     if seen:
@@ -84,7 +84,8 @@ def answer_source(pair: LifecyclePair) -> AnswerSource:
     return AnswerSource(name, f"{{regex: {quoted(pattern)}{typed_text}}}", is_guess=True)
 
 
-def _path(path: str) -> str:
+def path_text(path: str) -> str:
+    """Return a JMESPath expression as YAML."""
     return path if re.fullmatch(r"[A-Za-z_][\w.]*", path) else quoted(path)
 
 

@@ -110,6 +110,9 @@ STATUS = ("status", "state", "get", "describe", "info", "inspect", "show", "chec
 LISTS = ("list", "ls", "ps", "running", "active", "enumerate", "get", "show", "search")
 LOGS = ("logs", "log", "output", "tail", "console", "stdout", "stream", "capture", "read", "transcript", "screen")
 RESTARTS = ("restart", "recreate", "reboot", "reset", "reload", "respawn", "relaunch")
+SAME_AGAIN = frozenset(("restart", "reboot", "respawn", "relaunch"))
+"""Those that say that the same thing runs again; the others may put another in its place."""
+
 WORKS = ("exec", "execute", "run", "send", "write", "interact", "input", "attach", "navigate", "click", "evaluate",
          "eval", "step", "continue", "pause", "resume", "wait", *RESTARTS)  # fmt: skip
 """What only a thing that lives can be asked for."""

@@ -107,6 +107,10 @@ class _Drafting:
                 f"{before.tool} gave a value that {self._start.tool} took; a class has no step before start, so the "
                 "value is an arg"
             )
+        if self._stop.args and with_templates(self._stop.args, self._sources) == self._stop.args:
+            self._questions.append(
+                f"nothing in the call of {self._stop.tool} says which service it stops; does it stop others, too?"
+            )
         text = self._text(steps)
         try:
             load_manifests(text, f"{self._name}.yaml")
