@@ -408,6 +408,26 @@ def test_types_are_followed_through_outputs_of_tools_and_of_dependencies() -> No
     ]
 
 
+def test_a_start_may_take_its_key_and_leave_out_what_is_not_given() -> None:
+    text = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: keyed}
+spec:
+  args: {port: {type: PORT}}
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: s/start, args: {key: "{{ service.startKey }}", port: "{{ port | default(omit) }}"}}
+      stop: {tool: s/stop, args: {key: "{{ service.startKey }}"}}
+"""
+    key: dict[str, Any] = {"type": "string"}
+    start = tool_schema("start", {"properties": {"key": key, "port": {"type": "integer"}}, "required": ["key"]})
+    tools = ToolList("s", {"start": start, "stop": tool_schema("stop", {"properties": {"key": key}})})
+    known = KnownTools({"s": tools})
+    assert [finding.rule for finding in found_in(text.replace("PORT", "integer"), known)] == ["unjudged-start"]
+    assert "arg-type" in {finding.rule for finding in found_in(text.replace("PORT", "string"), known)}
+
+
 def test_a_server_that_is_configured_but_silent_is_told_as_unchecked() -> None:
     text = CLASS.replace("process/", "mine/")
     configured = KnownTools({}, frozenset({"mine"}))

@@ -320,6 +320,15 @@ def test_what_may_destroy_is_no_restart_until_somebody_says_so(
     assert any(name in question for question in draft.questions) is not is_restart
 
 
+def test_what_matters_though_optional_is_an_arg_that_may_be_left_out() -> None:
+    start = tool("start_vm", required=("vmName",), vmName={"type": "string"}, image={"type": "string"}, verbose={})
+    draft = draft_class("vms", [start, tool("stop_vm", required=("vmName",), vmName={"type": "string"})])
+    assert 'image: "{{ image | default(omit) }}"' in draft.manifest
+    [loaded] = load_manifests(draft.manifest)
+    assert not loaded.service_class.spec.args["image"].required
+    assert "verbose" not in loaded.service_class.spec.args
+
+
 def test_unlike_words_meet_where_the_id_flows() -> None:
     start = Tool(
         "execute_command",

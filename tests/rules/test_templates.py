@@ -16,6 +16,7 @@ from ostler.rules.templates.template import (
     render,
     template_syntax_errors,
 )
+from ostler.rules.templates.unknowns import render_partly
 
 NAMES: dict[str, Any] = {
     "port": 8080,
@@ -91,6 +92,26 @@ def test_an_arg_named_like_a_method_is_the_arg() -> None:
 def test_lists_and_values_are_rendered_and_keys_are_not() -> None:
     value = {"{{ host }}": ["{{ port }}", {"deep": "{{ host }}"}], "n": 3, "none": None}
     assert render(value, NAMES) == {"{{ host }}": [8080, {"deep": "localhost"}], "n": 3, "none": None}
+
+
+def test_omit_leaves_out_the_entry_that_it_is() -> None:
+    value = {
+        "a": "{{ x | default(omit) }}",
+        "b": "{{ y | default(omit) }}",
+        "c": ["{{ x | default(omit) }}", 1],
+        "d": {"e": "{{ omit if y else 1 }}"},
+    }
+    assert render(value, {"y": 2}) == {"b": 2, "c": [1], "d": {}}
+    assert render_partly(value, {"y": 2}, {}).value == {"b": 2, "c": [1], "d": {}}
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [("{{ omit }}", "no entry"), ("a {{ omit }}", "whole of an entry"), ("{{ [omit] }}", "whole of an entry")],
+)
+def test_omit_is_no_value(template: str, told: str) -> None:
+    with pytest.raises(TemplateError, match=told):
+        render(template, {})
 
 
 def test_a_value_is_never_expanded_again() -> None:

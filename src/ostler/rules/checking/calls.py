@@ -6,9 +6,10 @@ from typing import Any
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
-from ostler.rules.checking.expressions import Names, Problem, shape_of_template, shape_of_value
+from ostler.rules.checking.expressions import Problem, shape_of_template, shape_of_value
 from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
 from ostler.rules.checking.identity import unnamed_parameter
+from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.paths import Missed, find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import Shape, described, may_equal

@@ -1,20 +1,21 @@
 """The types of templates: Jinja2's syntax tree evaluated over shapes in the place of values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, cast
+from typing import cast
 
 from jinja2 import nodes
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.checking.filters import FILTERS, METHODS, joined
+from ostler.rules.checking.narrowing import Names, narrowed
 from ostler.rules.checking.shapes import (
     ANY,
     BOOLEAN,
     INTEGER,
-    NULL,
     NUMBER,
     NUMERIC,
+    OMITTED,
     TEXT,
     Shape,
     constant,
@@ -26,8 +27,6 @@ from ostler.rules.checking.shapes import (
 )
 from ostler.rules.templates.template import is_template, parsed
 from ostler.rules.text.equality import loosely_equal
-
-Names: TypeAlias = Mapping[str, Shape]
 
 _TRUTHY_KINDS = frozenset({"object", "array", "string", "integer", "number", "boolean"})
 
@@ -158,7 +157,7 @@ class _Evaluator:
             case nodes.TemplateData():
                 return constant(node.data)
             case nodes.Name(name=name):
-                return names.get(name, ANY)
+                return names.get(name, OMITTED if name == "omit" else ANY)
             case nodes.Getattr(node=inner, attr=key):
                 return self._item(self.value(inner, names), key, node)
             case nodes.Getitem(node=inner, arg=nodes.Const(value=str() | int() as key)):
@@ -382,67 +381,6 @@ def _default(value: Shape, arguments: Sequence[Shape], keywords: Mapping[str, Sh
     if for_null:
         return union([value.without_null(), instead]) if not value.is_only("null") else instead
     return union([value.there(), instead.there()]) if value.may_miss else value
-
-
-# -- narrowing ---------------------------------------------------------------------------------------------
-
-
-def narrowed(test: nodes.Node, names: Names, *, holds: bool) -> Names:  # noqa: C901, PLR0911 (one case a test)
-    """Return `names` as they are where `test` holds (or does not): what is tested for null or presence is there."""
-    match test:
-        case nodes.Not():
-            return narrowed(test.node, names, holds=not holds)
-        case nodes.And() if holds:
-            return narrowed(test.right, narrowed(test.left, names, holds=True), holds=True)
-        case nodes.Or() if not holds:
-            return narrowed(test.right, narrowed(test.left, names, holds=False), holds=False)
-        case nodes.Test(name="defined"):
-            return _changed(test.node, names, Shape.there) if holds else names
-        case nodes.Test(name="undefined"):
-            return names if holds else _changed(test.node, names, Shape.there)
-        case nodes.Test(name="none"):
-            return _changed(test.node, names, lambda shape: NULL if holds else shape.without_null())
-        case nodes.Compare(expr=subject, ops=[nodes.Operand(op=("eq" | "ne") as op, expr=nodes.Const() as constant_)]):
-            is_equal = holds is (op == "eq")
-            if constant_.value is None:
-                return _changed(subject, names, lambda shape: NULL if is_equal else shape.without_null())
-            return _changed(subject, names, lambda _: constant(constant_.value)) if is_equal else names
-        case nodes.Filter(name="default" | "d" | "length" | "count" | "trim", node=nodes.Node() as subject):
-            return _changed(subject, names, Shape.without_null) if holds else names
-        case nodes.Name() | nodes.Getattr() | nodes.Getitem():
-            return _changed(test, names, Shape.without_null) if holds else names
-        case _:
-            return names
-
-
-def _changed(subject: nodes.Node, names: Names, change: Callable[[Shape], Shape]) -> Names:
-    """Return `names` with the shape of the dotted name `subject` changed; other expressions change nothing."""
-    path: list[str] = []
-    node = subject
-    while not isinstance(node, nodes.Name):
-        match node:
-            case nodes.Getattr(node=inner, attr=key):
-                path.append(key)
-                node = inner
-            case nodes.Getitem(node=inner, arg=nodes.Const(value=str() as key)):
-                path.append(key)
-                node = inner
-            case nodes.Filter(name="default" | "d", node=nodes.Node() as inner):
-                node = inner
-            case _:
-                return names
-    if node.name not in names:
-        return names
-    return {**names, node.name: _changed_below(names[node.name], path[::-1], change)}
-
-
-def _changed_below(shape: Shape, path: Sequence[str], change: Callable[[Shape], Shape]) -> Shape:
-    if not path:
-        return change(shape)
-    if shape.properties is None or path[0] not in shape.properties:
-        return shape
-    inner = _changed_below(shape.properties[path[0]], path[1:], change)
-    return replace(shape.there(), properties={**shape.properties, path[0]: inner})
 
 
 def _assigned(node: nodes.Node) -> Iterator[str]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from functools import cached_property
 
 from ostler.model.manifest import ArgSpec, DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
-from ostler.rules.checking.expressions import Names, shape_of_template
+from ostler.rules.checking.expressions import shape_of_template
 from ostler.rules.checking.names import RESERVED_NAMES, dependency_alias
+from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.schemas import shape_of_schema
 from ostler.rules.checking.shapes import (

@@ -83,6 +83,8 @@ class Shape:
 
 ANY = Shape()
 NULL = Shape(frozenset({"null"}), values=(None,))
+OMITTED = Shape(frozenset(), values=())
+"""Of `omit`, which is no value: whatever else an entry may be, it may also be left out."""
 TEXT = Shape(frozenset({"string"}))
 INTEGER = Shape(frozenset({"integer"}))
 NUMBER = Shape(frozenset({"integer", "number"}))

@@ -100,7 +100,7 @@ class _Arg:
 
     @property
     def template(self) -> str:
-        return reference(f"{self.name} | default(none)" if self.is_open else self.name)
+        return reference(f"{self.name} | default(omit)" if self.is_open else self.name)
 
 
 @dataclass(slots=True)
@@ -170,15 +170,14 @@ class ClassWriter:
         )
         if name in step.needed() or asked:
             return _Arg(arg_name(name), known, "default" not in known)
-        is_answered = name == self.pair.handle and "default" not in known and _is_nullable(schema)
+        is_answered = name == self.pair.handle and "default" not in known
         if is_answered or not self._matters(name):
             return None
         if "default" in known:
             return _Arg(arg_name(name), known, required=False)
-        if _is_nullable(schema):
-            return _Arg(arg_name(name), known, required=False, is_open=True)
         # a tool that can start nothing in particular without it
-        return _Arg(arg_name(name), known, required=True) if self._is_what_runs(name) else None
+        is_needed = self._is_what_runs(name) and not _is_nullable(schema)
+        return _Arg(arg_name(name), known, required=is_needed, is_open=not is_needed)
 
     def _action(self) -> str:
         return re.escape(str(self.pair.start.fixed[0][1])) if self.pair.start.fixed else ""

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
@@ -112,6 +112,10 @@ class _Copier:
             return {str(key): self._part(item) for key, item in cast("Mapping[Any, Any]", value).items()}
         if isinstance(value, Iterable):
             return [self._part(item) for item in cast("Iterable[Any]", value)]
+        if value is OMIT:
+            raise TypeError(
+                "has 'omit' within a value; it can only be the whole of an entry: \"{{ x | default(omit) }}\""
+            )
         raise TypeError(f"gives a {type(value).__name__}, which is not JSON")
 
     def _part(self, value: Any) -> JsonValue:
@@ -119,6 +123,16 @@ class _Copier:
         if self._left < 0:
             raise TooLargeError(f"makes more than {MAX_VALUES} values")
         return self.copy(value)
+
+
+class Omitted:
+    """What `omit` is: no value. As the whole of an entry of a mapping or list, it leaves the entry out."""
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+OMIT: Final = Omitted()
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -130,7 +144,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(
             undefined=MissingValue, finalize=plain_text, autoescape=False, keep_trailing_newline=True, cache_size=0
         )
-        self.globals = {"range": _bounded_range, "dict": _dict}
+        self.globals = {"range": _bounded_range, "dict": _dict, "omit": OMIT}
         self.filters = {
             **{name: self.filters[name] for name in _FILTERS},
             "concat_": _concat,

@@ -2,7 +2,8 @@
 
 `"{{ port }}"` stays an integer, `"http://{{ host }}:{{ port }}"` is a text. A value that came out of a template is
 never looked at again. In the middle of a text, booleans are `true` and `false`, null is nothing, and lists and
-objects are JSON. Surrounding line breaks (of YAML block text) do not make a lone expression a text.
+objects are JSON. `omit` leaves out the entry of a mapping or list that it is. Surrounding line breaks (of YAML block
+text) do not make a lone expression a text.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from ostler.rules.templates.references import References, references_of
 from ostler.rules.templates.sandbox import (
     MAX_OUTPUT,
     MAX_SOURCE,
+    OMIT,
     TooLargeError,
     bound,
     check_statements,
@@ -81,6 +83,8 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
     rendered = _rendered(value, names, missing)
     if missing:
         raise undefined_names(list(missing), names)
+    if rendered is OMIT:
+        raise TemplateError(f"template {_short(str(value))} gives 'omit', but it is no entry that could be left out")
     return rendered
 
 
@@ -155,9 +159,11 @@ def _rendered(value: JsonValue, names: Mapping[str, Any], missing: dict[str, Non
     if isinstance(value, str):
         return _render_text(value, names, missing) if is_template(value) else value
     if isinstance(value, Mapping):
-        return {key: _rendered(item, names, missing) for key, item in cast("JsonMapping", value).items()}
+        items = ((key, _rendered(item, names, missing)) for key, item in cast("JsonMapping", value).items())
+        return {key: item for key, item in items if item is not OMIT}
     if isinstance(value, list):
-        return [_rendered(item, names, missing) for item in cast("list[JsonValue]", value)]
+        parts = (_rendered(item, names, missing) for item in cast("list[JsonValue]", value))
+        return [part for part in parts if part is not OMIT]
     return value
 
 
@@ -195,7 +201,8 @@ def _run(compiled: _Compiled, names: Mapping[str, Any]) -> JsonValue:
             raise TooLargeError(f"makes more than {MAX_OUTPUT} characters")
         chunks.append(chunk)
     if compiled.is_expression:
-        return to_json(context.vars["result"])
+        result = context.vars["result"]
+        return result if result is OMIT else to_json(result)
     return "".join(chunks)
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, nodes
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.templates.references import names_in
-from ostler.rules.templates.sandbox import environment
+from ostler.rules.templates.sandbox import OMIT, environment
 from ostler.rules.templates.template import is_template, render_rewritten, undefined_names
 
 AFTER_START = "<known after start>"
@@ -63,9 +63,11 @@ class _Renderer:
         if isinstance(value, str):
             return self._text(value) if is_template(value) else value
         if isinstance(value, Mapping):
-            return {key: self.render(item) for key, item in cast("JsonMapping", value).items()}
+            items = ((key, self.render(item)) for key, item in cast("JsonMapping", value).items())
+            return {key: item for key, item in items if item is not OMIT}
         if isinstance(value, list):
-            return [self.render(item) for item in cast("list[JsonValue]", value)]
+            parts = (self.render(item) for item in cast("list[JsonValue]", value))
+            return [part for part in parts if part is not OMIT]
         return value
 
     def _text(self, text: str) -> JsonValue:
