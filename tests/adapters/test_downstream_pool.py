@@ -181,6 +181,24 @@ async def test_calls_to_one_server_are_limited_and_those_to_another_are_not_held
 
 
 @realtime
+async def test_calls_that_may_change_something_are_limited_on_their_own(tmp_path: Path) -> None:
+    async with open_pool(tmp_path, stdio_entry("a", ostler={"writeConcurrency": 1})) as pool:
+        await pool.wait_until_connected("a", 20)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):  # more than all calls that may be under way: readers are not kept away by those who wait
+                tasks.start_soon(pool.call_tool, "a/hang", {})
+            await anyio.wait_all_tasks_blocked()
+            assert (await pool.call_tool("a/echo", {"text": "read"}, timeout=10)).text == "read"
+            with pytest.raises(ToolTimeoutError, match="1 call that may change something to server 'a'") as caught:
+                await pool.call_tool("a/start", {"name": "x"}, timeout=0.05)
+            assert caught.value.delivery is Delivery.NOT_SENT
+            assert "raise 'writeConcurrency' under 'ostler' of 'a' in mcp.json (1)" in caught.value.next_actions
+            await pool.apply({"a": stdio_entry("a", ostler={"writeConcurrency": 30})})  # in force at once
+            assert (await pool.call_tool("a/start", {"name": "x"}, timeout=10)).value["state"] == "running"
+            tasks.cancel_scope.cancel()
+
+
+@realtime
 async def test_servers_are_added_changed_left_alone_and_removed(tmp_path: Path) -> None:
     async with open_pool(tmp_path, stdio_entry("keep"), stdio_entry("change"), stdio_entry("go")) as pool:
         for name in pool.names():

@@ -22,7 +22,7 @@ Options
     --stubborn          ignore SIGTERM and the end of stdin (stdio)
 
 Tools (all take and return JSON; answers are JSON text unless said otherwise)
-    echo {text}                     the text itself
+    echo {text}                     the text itself; annotated as read-only, as no other
     structured {value}              structuredContent {"value": value}; its outputSchema wants an integer
     environment {names}             {name: value} of environment variables
     fail {message}                  an isError result
@@ -364,6 +364,8 @@ class Tools:
                 "required": _REQUIRED.get(name, []),
             },
         }
+        if name == "echo":
+            described["annotations"] = {"readOnlyHint": True}
         if name == "structured":
             described["outputSchema"] = {
                 "type": "object",

@@ -23,6 +23,7 @@ from ostler.adapters.downstream.failures import ConnectFailure, failure_of
 from ostler.adapters.downstream.links import Link, Surroundings, tool_info
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
 from ostler.adapters.downstream.loss import ConnectFailedError, Nudge
+from ostler.adapters.downstream.slots import CallSlots
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
 from ostler.adapters.downstream.stdio import said_last
@@ -75,7 +76,7 @@ class DownstreamConnection:
         self._interrupted = False
         self._wanted = entry.options.auto_start and not entry.disabled
         self._next_attempt: float | None = None
-        self.slots = anyio.Semaphore(entry.options.concurrency)
+        self.slots = CallSlots(entry)
         self.ended = anyio.Event()
         self._snapshot = ConnectionSnapshot(
             name=entry.name,
@@ -164,8 +165,7 @@ class DownstreamConnection:
     def update(self, entry: ServerEntry) -> bool:
         """Apply `entry`; return whether the server is reconnected for it."""
         old, self._entry = self._entry, entry
-        if entry.options.concurrency != old.options.concurrency:
-            self.slots = anyio.Semaphore(entry.options.concurrency)
+        self.slots = self.slots.of(entry)
         if entry.disabled:
             self.disconnect("disabled in mcp.json")
             return False

@@ -20,7 +20,7 @@ from ostler.adapters.downstream.calls import send_call
 from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.connection import DownstreamConnection
 from ostler.adapters.downstream.links import Link, Surroundings
-from ostler.adapters.downstream.refusals import denied, no_slot, unavailable, unknown_server, unknown_tool
+from ostler.adapters.downstream.refusals import denied, unavailable, unknown_server, unknown_tool
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.environments import Environments
@@ -146,15 +146,11 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             await self._look_again(connection, tool, deadline)
             if name not in connection.tools:
                 raise unknown_tool(tool, [info.name for info in self.list_tools(server)])
-        slots = connection.slots
-        await self._take_slot(connection, slots, tool, deadline, limit)
-        try:
+        async with connection.slots.taken(connection.tools[name], deadline=deadline, seconds=limit):
             link = self._live_link(connection, tool)
             return await send_call(
                 link, tool, args, deadline=deadline, timeout=limit, is_default=timeout is None, progress=progress
             )
-        finally:
-            slots.release()
 
     # -- ToolDirectory -----------------------------------------------------------------------------------------
 
@@ -374,14 +370,6 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         recent = {name: at for name, at in self._looked_again.items() if now - at < _LOOK_AGAIN_INTERVAL}
         self._looked_again = recent | {tool: now}
         await connection.look_again(min(deadline - now, _LOOK_AGAIN_TIMEOUT))
-
-    async def _take_slot(
-        self, connection: DownstreamConnection, slots: anyio.Semaphore, tool: str, deadline: float, limit: float
-    ) -> None:
-        with anyio.CancelScope(deadline=deadline):
-            await slots.acquire()
-            return
-        raise no_slot(tool, connection.entry, limit)
 
     def _live_link(self, connection: DownstreamConnection, tool: str) -> Link:
         link = connection.link

@@ -97,14 +97,23 @@ def denied(tool: str) -> ToolDeniedError:
     )
 
 
-def no_slot(tool: str, entry: ServerEntry, seconds: float) -> ToolTimeoutError:
-    """Return the error of a call that waited its whole time for others to the same server to end."""
-    concurrency = entry.options.concurrency
-    calls = "1 call" if concurrency == 1 else f"{concurrency} calls"
+def no_slot(tool: str, entry: ServerEntry, key: str, seconds: float) -> ToolTimeoutError:
+    """Return the error of a call that waited its whole time for others to the same server to end.
+
+    Args:
+        tool: what was to be called.
+        entry: the server.
+        key: the limit that was reached, `concurrency` or `writeConcurrency`.
+        seconds: how long it waited.
+    """
+    options = entry.options
+    limit = options.concurrency if key == "concurrency" else options.write_concurrency
+    kind = "call" if key == "concurrency" else "call that may change something"
+    calls = f"1 {kind}" if limit == 1 else f"{limit} {kind.replace('call', 'calls', 1)}"
     error = ToolTimeoutError(
         f"{tool!r} was not sent within {seconds:g} s: {calls} to server {entry.name!r} under way, its limit",
         tool=tool,
-        next_actions=("try again", f"raise {entry.setting('concurrency', str(concurrency))}"),
+        next_actions=("try again", f"raise {entry.setting(key, str(limit))}"),
     )
     error.delivery = Delivery.NOT_SENT
     return error

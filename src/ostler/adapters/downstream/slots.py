@@ -1,0 +1,56 @@
+"""How many calls of one server may be under way at once: all of them, and those that may change something."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from ostler.adapters.downstream.refusals import no_slot
+from ostler.engine.protocols import ToolInfo
+from ostler.model.servers import ServerEntry
+
+
+class CallSlots:
+    """The slots of one server, by the limits of its entry."""
+
+    def __init__(self, entry: ServerEntry) -> None:
+        options = entry.options
+        self._entry = entry
+        self._limits = (options.concurrency, options.write_concurrency)
+        self._all = anyio.Semaphore(options.concurrency)
+        self._writes = anyio.Semaphore(options.write_concurrency) if options.write_concurrency is not None else None
+
+    def of(self, entry: ServerEntry) -> "CallSlots":
+        """Return the slots of `entry`: these, or new ones where its limits differ."""
+        anew = CallSlots(entry)
+        if anew._limits != self._limits:
+            return anew
+        self._entry = entry
+        return self
+
+    @asynccontextmanager
+    async def taken(self, tool: ToolInfo, *, deadline: float, seconds: float) -> AsyncGenerator[None]:
+        """Hold what a call of `tool` needs.
+
+        Args:
+            tool: what is called. One that is not annotated as read-only may change something.
+            deadline: when to wait no longer, by anyio's clock.
+            seconds: how long the caller waits in all, for the error.
+
+        Raises:
+            ToolTimeoutError: others held it until the deadline.
+        """
+        async with AsyncExitStack() as held:
+            if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
+                # before a slot of all calls: who waits for others that write must not keep readers away
+                await self._take(held, self._writes, "writeConcurrency", tool, deadline, seconds)
+            await self._take(held, self._all, "concurrency", tool, deadline, seconds)
+            yield
+
+    async def _take(
+        self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, tool: ToolInfo, deadline: float, seconds: float
+    ) -> None:
+        with anyio.CancelScope(deadline=deadline) as scope:
+            await held.enter_async_context(slots)
+        if scope.cancelled_caught:
+            raise no_slot(tool.qualified, self._entry, key, seconds)
