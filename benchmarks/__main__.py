@@ -1,8 +1,25 @@
 """`python -m benchmarks [NAME]`: print figures beside a baseline from the same run."""
 
 import argparse
+from typing import TYPE_CHECKING
 
-from benchmarks import check, crash, cycles, drafts, graph, health, latency, recovery, simulate, startup, store
+from benchmarks import (
+    check,
+    crash,
+    cycles,
+    drafts,
+    graph,
+    health,
+    latency,
+    recovery,
+    simulate,
+    startup,
+    store,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHORT = {
     "latency": "start and stop",
@@ -14,7 +31,12 @@ SHORT = {
     "check": "mistakes put into the shipped classes",
     "drafts": "classes drafted from real servers' tools lists",
 }
-LONG = {"simulate": "every crash there is, simulated", "crash": "kill -9 of real servers", "cycles": "reconnections"}
+LONG = {
+    "simulate": "every crash there is, simulated",
+    "crash": "kill -9 of real servers",
+    "cycles": "reconnections",
+    "truth": "what is said of services while they end",
+}
 """Commands that take minutes to hours; `all` leaves them out."""
 
 
@@ -30,33 +52,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
+    parser.add_argument("--only", default="", help="play the cells with this in their name (truth)")
     options = parser.parse_args()
     for name in SHORT if options.what == "all" else [options.what]:
         _run(name, options)
 
 
 def _run(name: str, options: argparse.Namespace) -> None:
-    match name:
-        case "latency":
-            latency.main(options.rounds or 300)
-        case "startup":
-            startup.main(options.services)
-        case "graph" | "drafts":
-            {"graph": graph, "drafts": drafts}[name].main()
-        case "health":
-            health.main(options.supervised, options.interval)
-        case "store":
-            store.main(options.rounds or 3000)
-        case "check":
-            check.main(options.seeds)
-        case "recovery":
-            recovery.main(options.services, options.rounds or 3)
-        case "simulate":
-            simulate.main(twice=options.twice)
-        case "crash":
-            crash.main(options.rounds or 1000, options.seed)
-        case _:
-            cycles.main(options.rounds or 10_000)
+    rounds = options.rounds
+    runs: dict[str, Callable[[], object]] = {
+        "latency": lambda: latency.main(rounds or 300),
+        "startup": lambda: startup.main(options.services),
+        "graph": graph.main,
+        "drafts": drafts.main,
+        "health": lambda: health.main(options.supervised, options.interval),
+        "store": lambda: store.main(rounds or 3000),
+        "check": lambda: check.main(options.seeds),
+        "recovery": lambda: recovery.main(options.services, rounds or 3),
+        "simulate": lambda: simulate.main(twice=options.twice),
+        "crash": lambda: crash.main(rounds or 1000, options.seed),
+        "cycles": lambda: cycles.main(rounds or 10_000),
+        "truth": lambda: truth.main(options.only),
+    }
+    runs[name]()
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ async def test_calls_that_may_change_something_are_limited_on_their_own(tmp_path
     async with open_pool(tmp_path, stdio_entry("a", ostler={"writeConcurrency": 1})) as pool:
         await pool.wait_until_connected("a", 20)
         async with anyio.create_task_group() as tasks:
-            for _ in range(20):  # more than all calls that may be under way: readers are not kept away by those who wait
+            for _ in range(20):  # more than all calls that may be under way: those who wait do not keep readers away
                 tasks.start_soon(pool.call_tool, "a/hang", {})
             await anyio.wait_all_tasks_blocked()
             assert (await pool.call_tool("a/echo", {"text": "read"}, timeout=10)).text == "read"

@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Down, Fail, Slow, World, manifest, running, until
+from tests.support.world import Answer, Down, Fail, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -138,3 +138,24 @@ async def test_services_that_start_together_share_their_first_check_too() -> Non
         await anyio.sleep(5)
         assert {view.health for view in manager.views()} == {HealthStatus.HEALTHY}
         assert len(world.tools_called("w/list")) <= 3
+
+
+async def test_a_lost_stop_is_looked_into_with_an_answer_of_after_it() -> None:
+    world = World()
+    async with running(world, batched()) as manager:
+        await manager.create(CreateRequest("basic", "a"))
+        assert (await manager.check_health("a")).health is HealthStatus.HEALTHY  # an answer that says that it is there
+        await anyio.sleep(1)
+        world.faults["w/stop"].append(Lost(acts=True))
+        await manager.stop_service("a")
+        assert manager.view("a").state is ServiceState.STOPPED
+        assert len(world.tools_called("w/stop")) == 1
+
+
+async def test_a_stop_that_is_done_again_after_a_loss_waits_for_its_server() -> None:
+    world = World()
+    async with running(world, batched()) as manager:
+        await manager.create(CreateRequest("basic", "a"))
+        world.faults["w/stop"].extend([Lost(), Down(), Down()])
+        await manager.stop_service("a")
+        assert (manager.view("a").state, world.resources) == (ServiceState.STOPPED, {})

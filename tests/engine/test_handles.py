@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import anyio
 import pytest
-from tests.support.world import Servers, World, manifest, running, until
+from tests.support.world import Answer, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.states import ServiceState
+from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -80,3 +82,87 @@ async def test_an_id_given_away_is_not_verified_by_after_ostler_was_away() -> No
         await until(lambda: manager.view("old").state is ServiceState.STOPPED)
         assert manager.view("new").state is ServiceState.RUNNING
         assert world.resources["r1"]["name"] == "new"
+
+
+BY_NAME: dict[str, Any] = {**BY_ID, "lifecycleTools__find": {
+    "tool": "w/find", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"found": True}}, "outputs": {"id": "id"},
+}}  # fmt: skip
+
+
+@pytest.mark.parametrize("after", ["at once", "a restart of Ostler"])
+@pytest.mark.parametrize("ends", ["stop", "delete", "check"])
+async def test_find_tells_whose_an_id_is_where_the_process_is_not_known(ends: str, after: str) -> None:
+    world, servers, store = World(), Servers(), MemoryStore()
+    servers.process = ""  # as over HTTP
+    entry = manifest(**BY_NAME, healthCheck__initialDelay="1h")
+    async with running(world, entry, store=store, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "old"))
+        world.forget()
+        await anyio.sleep(1)
+        await manager.create(CreateRequest("basic", "new"))
+        assert list(world.resources) == ["r1"]
+        if after == "at once":
+            await end_old(manager, ends)
+    if after != "at once":
+        async with running(world, entry, store=store, tools=servers) as manager:
+            await until(manager.recovered.is_set)
+            assert (manager.view("old").state, manager.view("old").reason) == (ServiceState.STOPPED, "gone")
+            assert manager.view("new").state is ServiceState.RUNNING
+            if ends != "check":
+                await end_old(manager, ends)
+    assert world.resources["r1"]["name"] == "new"
+
+
+async def end_old(manager: ServiceManager, how: str) -> None:
+    match how:
+        case "stop":
+            await manager.stop_service("old")
+            assert manager.view("old").state is ServiceState.STOPPED
+        case "delete":
+            await manager.delete("old")
+        case _:
+            assert "its find tool does not find it" in str((await manager.check_health("old")).error)
+            assert (manager.view("old").state, manager.view("old").reason) == (ServiceState.FAILED, "gone")
+
+
+async def test_an_id_that_two_services_share_is_stopped_with_the_last_of_them() -> None:
+    world, servers = World(), Servers()
+    servers.process = ""
+    async with running(world, manifest(**BY_ID), tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "old"))
+        world.forget()
+        await manager.create(CreateRequest("basic", "new"))
+        await manager.stop_service("old")
+        assert (manager.view("old").state, list(world.resources)) == (ServiceState.STOPPED, ["r1"])
+        await manager.stop_service("new")
+        assert world.resources == {}
+
+
+async def test_a_stop_does_not_wait_for_the_end_of_what_another_service_was_given() -> None:
+    world, servers = World(), Servers()
+    world.lingers = 20.0
+    async with running(world, manifest(**BY_ID, healthCheck__initialDelay="1h"), tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "old"))
+        await manager.stop_service("old", wait=False)
+        await anyio.sleep(1)  # its stop tool has answered, and its end is awaited
+        replace_process(world, servers)
+        await manager.create(CreateRequest("basic", "new"))
+        await until(lambda: manager.view("old").state is ServiceState.STOPPED, within=10)
+        assert world.resources["r1"]["name"] == "new"
+
+
+async def test_an_output_that_does_not_name_the_service_alone_is_no_identifier() -> None:
+    world, servers = World(), Servers()
+    world.always["w/stop"] = Answer({"stopped": True})
+    entry = manifest(
+        lifecycleTools__start__outputs={"id": "id", "kind": {"template": "web"}},
+        lifecycleTools__stop__args={"name": "{{ name }}", "kind": "{{ start.kind }}"},
+        lifecycleTools__stopped={"tool": "w/health", "args": {"name": "x"}, "expect": {"success": True}},
+    )
+    async with running(world, entry, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "old"))
+        servers.process = "2"
+        await manager.create(CreateRequest("basic", "new"))
+        assert (await manager.check_health("old")).health is HealthStatus.HEALTHY
+        await manager.stop_service("old")
+        assert [args["name"] for tool, args in world.calls if tool == "w/stop"] == ["old"]

@@ -5,12 +5,12 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Fail, Fault, Hang, Lost, Slow, World, manifest, running, until
+from tests.support.world import Answer, Fail, Fault, Hang, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import BadResponseError, OstlerError
+from ostler.model.errors import BadResponseError, OstlerError, ToolFailedError
 from ostler.model.records import OperationKind, OperationOutcome
 from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
@@ -210,3 +210,59 @@ async def test_the_age_of_the_health_goes_on_while_the_driving_server_is_away() 
         await anyio.sleep(60)
         assert manager.view("db").checked_at == checked_at
         assert "not connected" in manager.view("db").evidence
+
+
+CANNOT_ASK = Answer("Failed to connect to the daemon at 127.0.0.1:9001: [Errno 111] Connection refused")
+BY_TEXT = {"tool": "w/status", "args": {"name": "{{ name }}"}, "expect": {"contains": "running"}}
+
+
+@pytest.mark.parametrize("looks", ["status", "find", "batch"])
+async def test_a_sentence_that_nothing_could_be_asked_is_no_proof_of_an_end(looks: str) -> None:
+    world, store = World(), MemoryStore()
+    tools: dict[str, Any] = {
+        "status": {"lifecycleTools__status": BY_TEXT, "lifecycleTools__find": None},
+        "find": {"lifecycleTools__status": None, "lifecycleTools__find": BY_TEXT},
+        "batch": {
+            "lifecycleTools__find": None,
+            "lifecycleTools__status": {"tool": "w/list", "batch": {"items": "items", "match": {"name": "{{ name }}"}}},
+        },
+    }[looks]
+    if looks == "find":
+        tools["healthCheck"] = None
+    entry = manifest(lifecycleTools__healthCheck=None, lifecycleTools__ready=None, **tools)
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always |= {"w/status": CANNOT_ASK, "w/list": CANNOT_ASK}
+        await anyio.sleep(200)
+        assert manager.view("db").state is ServiceState.RUNNING
+        if looks != "find":
+            assert manager.view("db").health is HealthStatus.UNHEALTHY
+    async with running(world, entry, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.UNREACHABLE)
+        assert "Failed to connect to the daemon" in str(manager.view("db").error)
+        world.always.clear()
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert len(world.resources) == 1
+
+
+async def test_a_stop_that_says_that_nothing_could_be_asked_has_not_stopped() -> None:
+    world = World()
+    looks: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("status", "find", "ready", "healthCheck")}
+    async with running(world, manifest(**looks, healthCheck=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(CANNOT_ASK)
+        with pytest.raises(ToolFailedError, match="stop tool failed: Failed to connect to the daemon"):
+            await manager.stop_service("db")
+        assert len(world.resources) == 1
+        await manager.stop_service("db")
+        assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
+
+
+async def test_a_stop_whose_end_nobody_can_look_at_is_awaited() -> None:
+    world = World()
+    async with running(world, manifest(lifecycleTools__find=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.lingers = 5.0
+        world.faults["w/status"].extend([CANNOT_ASK] * 2)
+        await manager.stop_service("db")
+        assert world.resources == {}

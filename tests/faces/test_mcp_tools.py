@@ -18,6 +18,7 @@ from tests.support.world import Answer, Fail, Hang, Slow, World, manifest, until
 
 from ostler.faces.mcp.server import instructions
 from ostler.faces.mcp.toolbox import TOOLS, tools_of
+from ostler.model.states import HealthStatus
 
 pytestmark = pytest.mark.anyio
 
@@ -212,6 +213,27 @@ async def test_a_service_from_create_to_delete(mode: Any) -> None:
         assert (await call(client, "service_list")) == {"services": [], "total": 0}
 
 
+async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
+    world = World()
+    async with ledger(world, quiet()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="one")
+        assert (await app.manager.check_health("one")).health is HealthStatus.HEALTHY
+        world.healthy = False
+        await anyio.sleep(4)
+        await app.manager.check_health("one")
+        await anyio.sleep(2)
+        shown = await client.call_tool("service_status", {"name": "one"})
+        assert "running for 6s, health healthy until 6s ago; 1 of 3 checks failed" in text_of(shown)
+        facts = shown.structured_content
+        assert facts is not None
+        assert (facts["health"], facts["healthCheckFailures"], facts["healthAge"]) == ("healthy", 1, "6s")
+        listed = await client.call_tool("service_list", {})
+        assert "one running/healthy (basic), but 1 of 3 checks failed" in text_of(listed)
+        world.healthy = True
+        await app.manager.check_health("one")
+        assert "health healthy (checked 0s ago)" in text_of(await client.call_tool("service_status", {"name": "one"}))
+
+
 async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
     """The client holds structured content against the output schema and raises when it does not fit."""
     (tmp_path / "ostler.yaml").write_text("services: {}\n")
@@ -279,7 +301,7 @@ service one was created and is running (basic, running, health unknown)
 outputs: url=ledger://r1/1\
 """)
         status = text_of(await client.call_tool("service_status", {"name": "one"}))
-        assert re.sub(r"for \d+s", "for 0s", status) == snapshot("""\
+        assert re.sub(r"\b(for|taken) \d+s", r"\1 0s", status) == snapshot("""\
 one (basic): running for 0s, health unknown
 outputs: url=ledger://r1/1 (taken 0s ago)
 next check in 1h

@@ -6,7 +6,7 @@ import pytest
 
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import proves_absence
+from ostler.rules.answers.absence import is_out_of_reach, proves_absence
 from ostler.rules.answers.responses import without_reason
 
 
@@ -54,3 +54,43 @@ def test_a_failure_without_a_reason_proves_nothing() -> None:
     assert proves_absence(ToolResponse(None, text="no such kernel", is_error=True), expectation)
     silent = without_reason(ToolResponse(None, is_error=True), "s/status")
     assert not proves_absence(silent, expectation)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Failed to connect to supervisord at http://127.0.0.1:9001: [Errno 111] Connection refused",
+        "Error: Unable to connect to Redis",
+        "ToolError: ConnectionError: could not reach the daemon",
+        "Couldn't connect to the browser",
+        "connect ECONNREFUSED 127.0.0.1:2375",
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "HTTP 503 Service Unavailable",
+        "Error: 401 Unauthorized",
+        "Permission denied",
+        "Request timed out",
+    ],
+)
+def test_who_could_not_ask_proves_nothing(text: str) -> None:
+    for answer in (ToolResponse(text, text=text), ToolResponse(text, text=text, is_error=True)):
+        assert is_out_of_reach(answer)
+        assert not proves_absence(answer, Expectation(success=True))
+        assert not proves_absence(answer, Expectation(contains="web RUNNING"))
+    assert is_out_of_reach(ToolResponse({"error": text, "items": []}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error: No such container: web",
+        "web is not running",
+        "not found",
+        "5 processes are running",
+        "500 items: web, worker",
+        "web: failed to connect to the database, and tries again",
+        "Failed to connect once; then all was well. " + "log line\n" * 100,
+    ],
+)
+def test_what_was_asked_and_answered_is_no_complaint(text: str) -> None:
+    assert not is_out_of_reach(ToolResponse(text, text=text))
+    assert not is_out_of_reach(ToolResponse({"state": "stopped", "log": text}, text=text))

@@ -8,13 +8,10 @@ import contextlib
 import json
 import os
 import random
-import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections import Counter, defaultdict
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -22,16 +19,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from tests.support.forked_server import HERE, MARK, PATIENCE, ForkedServer, Forker
 
-from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.trees import KEY_VARIABLE
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
-from ostler.faces.bridge.place import ServerPlace
-from ostler.faces.cli.rpc import RequestFailedError, ServerClient
-
-MARK = "KILL_TEST_MARK"
-PATIENCE = 60.0
-HERE = Path(__file__).parent
+from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.cli.rpc import RequestFailedError
 
 _QUIET_LOOKS = 4
 """Looks in a row that find nothing under way, until a server has recovered."""
@@ -89,47 +81,17 @@ class Report:
         return self
 
 
-class Forker:
-    """The process that forks servers (`server_forker.py`)."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-P", str(HERE / "server_forker.py")]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.pid = self._process.pid
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_ending: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(PATIENCE)
-        self._process.stdout.close()
-
-    def start(self, place: ServerPlace, mark: str) -> int:
-        """Fork a server of `place`, whose processes inherit `mark`; return its pid."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{place.state_dir}\t{place.config_dir}\t{mark}\n".encode())
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-
-class Killer:
+class Killer(ForkedServer):
     """One state folder, and the server that is killed again and again."""
 
-    def __init__(self, folder: Path, seed: int, forker: "Forker") -> None:
+    def __init__(self, folder: Path, seed: int, forker: Forker) -> None:
+        super().__init__(folder, forker)
         self.random = random.Random(seed)
         self.report = Report()
-        self.place = ServerPlace(Paths.resolve(folder / "config", folder / "state"))
         self.ledger = folder / "ledger.json"
-        self.mark = uuid.uuid4().hex
         self._write_configuration(folder)
         self.states: dict[str, str] = dict.fromkeys(NAMES, "absent")
-        self.pid = 0
         self._lost_downstream = False
-        self._forker = forker
 
     def _write_configuration(self, folder: Path) -> None:
         config = Path(self.place.config_dir)
@@ -151,70 +113,6 @@ class Killer:
             for process in [*self.marked(), *self.downstream()]:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-
-    # -- the server --------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start a server; it may not be ready yet when this returns."""
-        self.pid = self._forker.start(self.place, self.mark)
-
-    def kill(self) -> None:
-        """End the server as a power cut would, and wait until it is gone."""
-        if not self.pid:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self._eventually(lambda: not psutil.pid_exists(self.pid), "the killed server is gone")
-        self.pid = 0
-
-    def end(self, how: str) -> None:
-        """End the server in order: by the name of a signal, or by the request `stop` or `handover`."""
-        if how.startswith("SIG"):
-            os.kill(self.pid, signal.Signals[how])
-        else:
-            Dialer(self.place, kind="cli", note=lambda _: None, version="99.0").request(how)
-        self._eventually(lambda: not psutil.pid_exists(self.pid), f"the server has ended by {how}")
-        self.pid = 0
-
-    def call(self, tool: str, **args: Any) -> dict[str, Any]:
-        """Call a tool that must succeed."""
-        with self.client() as client:
-            answer = client.call_tool(tool, args)
-        assert not answer.is_error, answer.text
-        return answer.structured
-
-    def client(self) -> ServerClient:
-        """Return a client, once the server listens."""
-        self._eventually(self._listens_or_comes, "the server listens")
-        return self._direct_client()
-
-    def _listens_or_comes(self) -> bool:
-        """Whether the server listens; one that found the folder still held by the dead is started again, as bridges do.
-
-        A child that the dead server was just making holds the lock for the instant between fork and exec.
-        """
-        if self.pid and not psutil.pid_exists(self.pid):
-            self.start()
-        return self._listens()
-
-    def _direct_client(self) -> ServerClient:
-        no_server = [sys.executable, "-S", "-c", "raise SystemExit(1)"]  # servers are forked, not launched
-        return ServerClient(Dialer(self.place, kind="cli", note=lambda _: None, command=no_server))
-
-    def _listens(self) -> bool:
-        try:
-            Dialer(self.place, kind="cli", note=lambda _: None).request("status")
-        except ServerUnavailableError:
-            return False
-        return True
-
-    def _eventually(self, condition: Any, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        pause = threading.Event()
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not so after {PATIENCE:.0f} s: {what}")
-            pause.wait(0.01)
 
     # -- rounds ------------------------------------------------------------------------------------------------
 
@@ -276,7 +174,7 @@ class Killer:
         if operation == "create":
             args["serviceClassName"] = NAMES[name]
         try:
-            with self._direct_client() as client:
+            with self.direct_client() as client:
                 answer = client.call_tool(f"service_{operation}", args)
         except (ServerUnavailableError, RequestFailedError, OSError):
             return  # it was killed before it answered
@@ -342,7 +240,7 @@ class Killer:
                 return quiet >= _QUIET_LOOKS
 
             try:
-                self._eventually(recovered, "every service is running or stopped, and no operation is open")
+                self.eventually(recovered, "every service is running or stopped, and no operation is open")
             except AssertionError:
                 self.report.faults.append(f"round {self.report.rounds}: not settled: {seen}, {self._open_operations()}")
         self.report.recoveries.append(time.monotonic() - began)
@@ -364,18 +262,6 @@ class Killer:
 
     def _fault(self, text: str) -> None:
         self.report.faults.append(f"round {self.report.rounds}: {text}")
-
-    def marked(self) -> list[psutil.Process]:
-        """Return every process that was started for this run, servers aside."""
-        found: list[psutil.Process] = []
-        own = {os.getpid(), self.pid, self._forker.pid}
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if process.pid in own or process.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                if process.environ().get(MARK) == self.mark:
-                    found.append(process)
-        return found
 
     def processes(self) -> dict[str, int]:
         """Return how many processes each service has."""

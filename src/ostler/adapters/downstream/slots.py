@@ -2,12 +2,21 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 
 import anyio
 
 from ostler.adapters.downstream.refusals import no_slot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.servers import ServerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    tool: str
+    deadline: float
+    seconds: float
 
 
 class CallSlots:
@@ -20,11 +29,10 @@ class CallSlots:
         self._all = anyio.Semaphore(options.concurrency)
         self._writes = anyio.Semaphore(options.write_concurrency) if options.write_concurrency is not None else None
 
-    def of(self, entry: ServerEntry) -> "CallSlots":
+    def of(self, entry: ServerEntry) -> Self:
         """Return the slots of `entry`: these, or new ones where its limits differ."""
-        anew = CallSlots(entry)
-        if anew._limits != self._limits:
-            return anew
+        if (entry.options.concurrency, entry.options.write_concurrency) != self._limits:
+            return type(self)(entry)
         self._entry = entry
         return self
 
@@ -40,17 +48,16 @@ class CallSlots:
         Raises:
             ToolTimeoutError: others held it until the deadline.
         """
+        wait = _Wait(tool.qualified, deadline, seconds)
         async with AsyncExitStack() as held:
             if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
                 # before a slot of all calls: who waits for others that write must not keep readers away
-                await self._take(held, self._writes, "writeConcurrency", tool, deadline, seconds)
-            await self._take(held, self._all, "concurrency", tool, deadline, seconds)
+                await self._take(held, self._writes, "writeConcurrency", wait)
+            await self._take(held, self._all, "concurrency", wait)
             yield
 
-    async def _take(
-        self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, tool: ToolInfo, deadline: float, seconds: float
-    ) -> None:
-        with anyio.CancelScope(deadline=deadline) as scope:
+    async def _take(self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, wait: _Wait) -> None:
+        with anyio.CancelScope(deadline=wait.deadline) as scope:
             await held.enter_async_context(slots)
         if scope.cancelled_caught:
-            raise no_slot(tool.qualified, self._entry, key, seconds)
+            raise no_slot(wait.tool, self._entry, key, wait.seconds)

@@ -229,10 +229,23 @@ class PortForwardService(SupervisedService):
             bytesReceived=traffic.received if traffic else None,
         )
 
+    @property
+    def health_failures(self) -> int:
+        """Health checks that have failed in a row."""
+        return self._failures
+
+    @property
+    def failure_threshold(self) -> int:
+        """Health checks that have to fail in a row until it is unhealthy."""
+        return self._spec.health_check.failure_threshold
+
     def view(self) -> ServiceView:
         """Return a snapshot, with what the last check saw."""
+        seen = super().view()
         return replace(
-            super().view(),
+            seen,
+            passed_at=seen.checked_at,  # the verdict's time; a failure below the threshold leaves it
+            failure_threshold=self.failure_threshold,
             evidence=self._evidence,
             health_failures=self._failures,
             health_successes=self._successes,

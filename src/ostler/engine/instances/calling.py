@@ -23,7 +23,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import is_leaving, proves_absence
+from ostler.rules.answers.absence import is_leaving, is_out_of_reach, proves_absence
 from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
@@ -155,15 +155,18 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
     expect, expect_not = expectation_of(call)
     verdict = evaluate_health_check_expectation(response, expect, expect_not)
     is_final = is_like(response, pinned_expectation(call.fail_when))
-    if not verdict.passed or is_final:
+    out_of_reach = is_out_of_reach(response)
+    is_unjudged = expect is None and expect_not is None  # then a success is believed, unless it says what it is
+    if not verdict.passed or is_final or (out_of_reach and is_unjudged):
         said = _both_ends(service.mask_text(response.text).strip())
         why = service.mask_text(verdict.reason)
-        detail = said if (response.is_error or is_final) and said else why
-        if not response.is_error and said and said not in why:
+        detail = said if (response.is_error or is_final or verdict.passed) and said else why
+        if not response.is_error and not verdict.passed and said and said not in why:
             detail = f"{why}; it said: {said}"
         failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
         failure.is_error = response.is_error
-        failure.is_refusal = response.is_error and (expect is None or expect.success is None)
+        failure.is_out_of_reach = out_of_reach
+        failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
         failure.is_absence = proves_absence(response, expect)
         failure.is_leaving = is_leaving(response, expect)
         failure.is_final = is_final

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ostler.engine.instances.calling import judge, look, probe
-from ostler.engine.instances.probing import completes, find
+from ostler.engine.instances.probing import completes, find, lost_to_rival
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import OstlerError, ServerUnavailableError, StoreError, TemplateError, ToolFailedError
@@ -39,11 +39,12 @@ class HealthCheck:
             return
         since = service.status.since
         failure: OstlerError | None = None
-        if (lost := service.given_away()) is not None:
-            service.set_vitals(checked_at=service.runtime.clock.now(), evidence=lost.summary, gone=True)
-            service.report(Transition.FAILED, reason="gone", error=lost)
-            return
         try:
+            if (lost := await lost_to_rival(service)) is not None:
+                if service.state.is_up and service.status.since == since:
+                    service.set_vitals(checked_at=service.runtime.clock.now(), evidence=lost.summary, gone=True)
+                    service.report(Transition.FAILED, reason="gone", error=lost)
+                return
             call = self._call(step, spec)
             response = await look(service, call, not_before=not_before)
             if completes(service, spec, response):
@@ -156,7 +157,7 @@ class HealthCheck:
         settings = service.service_class.config.health
         if passed:
             verdict, count, threshold = HealthStatus.HEALTHY, service.vitals.successes + 1, settings.success_threshold
-            service.set_vitals(successes=count, failures=0)
+            service.set_vitals(successes=count, failures=0, passed_at=service.vitals.checked_at)
         else:
             verdict, count, threshold = HealthStatus.UNHEALTHY, service.vitals.failures + 1, settings.failure_threshold
             service.set_vitals(failures=count, successes=0)

@@ -1,16 +1,20 @@
 """Identifiers that servers gave to services, and what happens to them when a server's process is replaced.
 
 Many servers number what they start (`k1`, `k2` …) and start over with each process. So an identifier lives as long as
-the process that gave it: once another service has been given the same one by a later process, what the earlier service
-had is gone, and nothing may be stopped, looked at or verified by it.
+the process that gave it: once another service has been given the same one, what the earlier service had is gone, where
+the process is known to be another one. Where that cannot be known (a server over HTTP), nothing is stopped by it, and
+`find`, which goes by the name, is asked instead.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-from ostler.model.json import JsonObject
+from ostler.model.errors import TemplateError
+from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.manifest import ServiceClass
+from ostler.rules.calls.rendering import plan_call
 from ostler.rules.templates.template import referenced_names
 
 
@@ -43,22 +47,35 @@ class Handles:
         """Return who was last given `key` in this run."""
         return self._holders.get(key)
 
-
-def handle_key(service_class: ServiceClass, step_outputs: JsonObject) -> str | None:
-    """Return the identifiers by which the stop tool knows the service, as one text; None when it goes by others.
-
-    They are the outputs of `start` and `find` that the arguments of `stop` name.
-    """
-    values: dict[str, object] = {}
-    for name in sorted(referenced_names(service_class.tools.stop.args)):
-        if len(name) > 1 and name[0] in ("start", "find"):
-            outputs = cast("JsonObject", step_outputs.get(name[0]) or {})
-            value = outputs.get(name[1])
-            if value is not None:
-                values[name[1]] = value
-    return json.dumps([service_class.tools.stop.server, values], sort_keys=True, default=str) if values else None
+    def release(self, key: str, service_id: str) -> None:
+        """Note that what the service was given is not there any more."""
+        holder = self._holders.get(key)
+        if holder is not None and holder.id == service_id:
+            self._holders[key] = Holder(holder.id, "", holder.process)
 
 
-def is_given_away(mine: str, me: str, holder: Holder | None) -> bool:
-    """Whether `holder` was given an identifier of the service `me` by another process than `mine`."""
-    return bool(holder is not None and holder.id != me and mine and holder.process and holder.process != mine)
+def given_names(service_class: ServiceClass) -> list[tuple[str, ...]]:
+    """Return the outputs of `start` and `find` that the stop tool's arguments name, as (step, output)."""
+    names = referenced_names(service_class.tools.stop.args)
+    return sorted(name[:2] for name in names if len(name) > 1 and name[0] in ("start", "find"))
+
+
+def given_values(names: Sequence[tuple[str, ...]], step_outputs: JsonMapping) -> list[JsonValue]:
+    """Return the values of the outputs `names` that are known."""
+    values = [cast("JsonMapping", step_outputs.get(step) or {}).get(output) for step, output in names]
+    return [value for value in values if value is not None]
+
+
+def handle_key(service_class: ServiceClass, names: Mapping[str, Any]) -> str | None:
+    """Return the arguments by which the stop tool knows the service, as one text; None: they cannot be known."""
+    stop = service_class.tools.stop
+    try:
+        args = plan_call("stop", stop, names, timeout=1.0).args
+    except TemplateError:
+        return None
+    return json.dumps([stop.tool, args], sort_keys=True, default=str)
+
+
+def is_replaced(mine: str, holder: Holder) -> bool:
+    """Whether `holder` was given its identifiers by another process than `mine`, as far as both are known."""
+    return bool(mine and holder.process and holder.process != mine)

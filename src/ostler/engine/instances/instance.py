@@ -13,7 +13,7 @@ import anyio
 from ostler.engine.instances.checking import HealthCheck
 from ostler.engine.instances.display import view_of
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import is_alive, read_logs
+from ostler.engine.instances.probing import FRESH, is_alive, read_logs
 from ostler.engine.instances.resuming import adopt, resume
 from ostler.engine.instances.starting import restart, start
 from ostler.engine.instances.state import InstanceState, Surroundings
@@ -101,6 +101,16 @@ class ServiceInstance(InstanceState):
         if self.status.error is None and (stored := self.stored_error()) is not None:
             return str(stored["message"]) if stored.get("message") else None
         return super().error
+
+    @property
+    def health_failures(self) -> int:
+        """Health checks that have failed in a row."""
+        return self.vitals.failures
+
+    @property
+    def failure_threshold(self) -> int:
+        """Health checks that have to fail in a row until it is unhealthy."""
+        return self.service_class.config.health.failure_threshold
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
@@ -222,7 +232,8 @@ class ServiceInstance(InstanceState):
         Raises:
             OstlerError: they could not be asked, or did not say.
         """
-        return await is_alive(self)
+        known_for = (self.runtime.clock.now() - self.status.since).total_seconds()
+        return await is_alive(self, max_age=min(FRESH, max(known_for, 0.0)))  # nothing older than what it is looked for
 
     async def read_logs(self) -> tuple[str, str]:
         """Return (text, tool) of the class's `logs` tool.

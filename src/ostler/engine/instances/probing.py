@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from ostler.engine.instances.calling import judge, located, look, probe
+from ostler.engine.instances.handles import is_replaced
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
@@ -16,19 +17,23 @@ from ostler.rules.calls.rendering import expectation_of
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject, JsonValue
 
-_FRESH = 2.0
+FRESH = 2.0
 """Seconds that an answer for many services may be old when one of them is verified."""
 
 
-async def is_alive(service: InstanceState) -> bool | None:
+async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
     """Ask the status, healthCheck or find tool; None when the class has none of them.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
 
     Raises:
         DownstreamError: the driving server could not be asked.
     """
+    if await lost_to_rival(service, max_age=max_age) is not None:
+        return False
     tools = service.service_class.tools
-    if service.given_away() is not None:  # find goes by the name
-        return bool(await find(service)) if tools.find is not None else False
     refused: OstlerError | None = None
     for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
         if spec is None:
@@ -38,7 +43,7 @@ async def is_alive(service: InstanceState) -> bool | None:
         except TemplateError:
             continue
         try:
-            response = await look(service, call, not_before=anyio.current_time() - _FRESH)
+            response = await look(service, call, not_before=anyio.current_time() - max_age)
             if completes(service, spec, response):
                 service.set_completed()
                 return False
@@ -49,10 +54,29 @@ async def is_alive(service: InstanceState) -> bool | None:
                 continue
             return False
         return True
-    found = await find(service)
+    found = await find(service, max_age=max_age)
     if found is None and refused is not None:
         raise refused
     return found
+
+
+async def lost_to_rival(service: InstanceState, *, max_age: float = 0.0) -> ToolFailedError | None:
+    """Return why the service is gone when another one was given its identifiers; `find`, by the name, knows best.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
+
+    Raises:
+        OstlerError: the find tool could not be asked, or did not say.
+    """
+    rival = service.rival()
+    if rival is None:
+        return None
+    found = await find(service, max_age=max_age)
+    if found or (found is None and not is_replaced(service.record.giver, rival)):
+        return None
+    return service.lost_to(rival, looked=found is False)
 
 
 def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse) -> bool:
@@ -64,8 +88,12 @@ def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse
     return evaluate_health_check_expectation(response, *expectation_of(judged)).passed
 
 
-async def find(service: InstanceState) -> bool | None:
+async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
     """Look the service up with its `find` tool; True: there (its outputs are taken), False: not, None: no such tool.
+
+    Args:
+        service: what is looked for.
+        max_age: seconds that an answer for many services may be old.
 
     Raises:
         OstlerError: the tool could not be asked, or did not say.
@@ -75,7 +103,7 @@ async def find(service: InstanceState) -> bool | None:
         return None
     try:
         answer = await probe(
-            service, planned_call(service, "find", spec, 10.0), not_before=anyio.current_time() - _FRESH
+            service, planned_call(service, "find", spec, 10.0), not_before=anyio.current_time() - max_age
         )
     except ToolFailedError as miss:
         if miss.is_refusal:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from ostler.engine.instances.handles import Holder, handle_key, is_given_away
+from ostler.engine.instances.handles import Holder, given_names, given_values, handle_key, is_replaced
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import UNREADABLE_CLASS
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
@@ -33,6 +33,7 @@ class Vitals:
     Attributes:
         evidence: what the last health check saw, in words.
         checked_at: when health was last checked (answered or not).
+        passed_at: when a health check passed last.
         next_check_at: when it is checked next.
         next_retry_at: when its restart policy tries it next.
         failures: checks that failed in a row.
@@ -46,6 +47,7 @@ class Vitals:
 
     evidence: str = ""
     checked_at: datetime | None = None
+    passed_at: datetime | None = None
     next_check_at: datetime | None = None
     next_retry_at: datetime | None = None
     failures: int = 0
@@ -103,6 +105,7 @@ class InstanceState(BaseService):
         self.service_class = service_class
         self.vitals = Vitals()
         self.journal = Journal()
+        self._known_handle: tuple[tuple[object, ...], str | None] | None = None
         self._created_at = record.created_at
         self._updated_at = record.updated_at
         self._arg_secrets = secret_strings(service_class.spec.args, record.args)
@@ -215,7 +218,7 @@ class InstanceState(BaseService):
 
     def forget_health(self) -> None:
         """What was checked before does not count any more."""
-        self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, next_check_at=None)
+        self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, passed_at=None, next_check_at=None)
 
     def _known_secrets(self) -> frozenset[str]:
         own = self._arg_secrets | output_secrets(self.service_class, self.record)
@@ -238,26 +241,54 @@ class InstanceState(BaseService):
 
     def take_handles(self) -> None:
         """Note that the server's process of now has given the identifiers that are known of the service."""
-        key, tools = handle_key(self.service_class, self.record.step_outputs), self.runtime.tools
+        tools = self.runtime.tools
         giver = tools.server_status(self.service_class.tools.stop.server).process if tools is not None else ""
         self.set_record(giver=giver)
-        if key is not None:
-            self.runtime.handles.give(key, Holder(self.id, self.name, giver))
+        self.hold_handles()
 
-    def given_away(self) -> ToolFailedError | None:
-        """Return what to say when a later process of the server has given its identifiers to another service."""
-        key = handle_key(self.service_class, self.record.step_outputs) if self.record.giver else None
+    def hold_handles(self) -> None:
+        """Note that the identifiers that are known of the service are its own now."""
+        if (key := self._handle()) is not None:
+            self.runtime.handles.give(key, Holder(self.id, self.name, self.record.giver))
+
+    def rival(self) -> Holder | None:
+        """Return the other service that was given this one's identifiers after it, or None.
+
+        Its name is empty when what it was given is not there any more.
+        """
+        key = self._handle()
         holder = self.runtime.handles.holder(key) if key is not None else None
-        if holder is None or not is_given_away(self.record.giver, self.id, holder):
+        if holder is None or holder.id == self.id:
             return None
+        return holder if holder.name or is_replaced(self.record.giver, holder) else None
+
+    def lost_to(self, rival: Holder, *, looked: bool) -> ToolFailedError:
+        """Return what to say when the service is gone, as its identifiers are `rival`'s now.
+
+        Args:
+            rival: who has them.
+            looked: whether its `find` tool has said so; else it is the process that is another one.
+        """
         server = self.service_class.tools.stop.server
-        gone = ToolFailedError(
-            f"service {self.name!r} is gone: the process of server {server!r} that ran it was replaced, and the new "
-            f"one has given its id to service {holder.name!r}",
-            service=self.name,
+        other = f" {rival.name!r}" if rival.name else ""
+        why = (
+            f"its find tool does not find it, and server {server!r} has given its id to service{other}"
+            if looked
+            else f"the process of server {server!r} that ran it was replaced, and the new one has given its id to "
+            f"service{other}"
         )
+        gone = ToolFailedError(f"service {self.name!r} is gone: {why}", service=self.name)
         gone.is_absence = True
         return gone
+
+    def _handle(self) -> str | None:
+        """Return the identifiers that are known, worked out anew only when what they come from has changed."""
+        seen = (self.service_class, self.record.step_outputs, self.record.args)
+        if self._known_handle is None or any(a is not b for a, b in zip(self._known_handle[0], seen, strict=True)):
+            given = given_values(given_names(self.service_class), self.record.step_outputs)
+            key = handle_key(self.service_class, self.template_names()) if given else None
+            self._known_handle = (seen, key)
+        return self._known_handle[1]
 
     def set_completed(self) -> None:
         """Note that it has done its work and ended well: nobody wants it to run any more."""
@@ -265,6 +296,8 @@ class InstanceState(BaseService):
 
     def forget_start(self) -> None:
         """Note that nothing of the last start is there any more."""
+        if (key := self._handle()) is not None:
+            self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
         self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False)
 

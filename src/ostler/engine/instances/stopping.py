@@ -6,7 +6,7 @@ import anyio
 
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find, is_alive
+from ostler.engine.instances.probing import find, is_alive, lost_to_rival
 from ostler.engine.instances.reasons import STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
@@ -144,9 +144,16 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
 async def _run_stop_plan(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
-    if (lost := service.given_away()) is not None:
-        service.note(f"nothing is stopped: {lost.summary}")
-        return
+    if (rival := service.rival()) is not None:
+        if (lost := await lost_to_rival(service)) is not None:
+            service.note(f"nothing is stopped: {lost.summary}")
+            return
+        if service.rival() is not None:  # nothing can tell whose it is by now, and the other one stops it
+            server = service.service_class.tools.stop.server
+            service.note(f"nothing is stopped: server {server!r} has given the same id to service {rival.name!r}")
+            return
+        service.pin_stop_plan()
+        plan = service.record.stop_plan
     for call in plan:
         await operation.report_progress(0, None, f"calling {call.tool}")
         try:
@@ -162,13 +169,19 @@ async def _run_stop_plan(
             service.note(f"{call.step} failed; stopping anyway: {error.summary}")
 
 
-async def _run_through_losses(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
+async def _run_through_losses(
+    service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
+) -> None:
     """Run the stop plan; when the driving server dies in it, find out what it did as after a crash."""
     policy = service.service_class.config.on_unknown
+    was_lost = False
     while True:
         try:
-            await _run_stop_plan(service, operation, plan)
-        except ConnectionLostError as error:
+            await _run_stop_plan(service, operation, plan, must_journal=must_journal)
+        except (ConnectionLostError, ServerUnavailableError) as error:
+            if isinstance(error, ServerUnavailableError) and not was_lost:
+                raise
+            was_lost = True
             there = await _look_when_back(service)
             if there is False:
                 service.note(f"the connection was lost during the stop, and the service is gone: {error.summary}")
@@ -195,7 +208,7 @@ async def _run_patiently(service: InstanceState, operation: Operation, plan: Seq
     """Run the stop plan of a failed start, waiting for a driving server that is just away (it may have died)."""
     while True:
         try:
-            await _run_stop_plan(service, operation, plan, must_journal=False)
+            await _run_through_losses(service, operation, plan, must_journal=False)
         except ServerUnavailableError:
             await anyio.sleep(_SERVER_AWAY_PAUSE)
         else:

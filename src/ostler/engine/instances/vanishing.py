@@ -33,15 +33,13 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
     """
     spec = service.service_class.tools.stopped
     operation.last_miss = ""
-    if service.given_away() is not None:
-        return
     if spec is not None:
         await _await_stopped(service, operation, spec, spec.interval)
         return
     if service.service_class.tools.stop.server in _THOROUGH:
         return
     pause, blind = _FIRST_PAUSE, 0
-    while True:
+    while service.rival() is None:  # else its identifiers are another service's by now, and so is what they show
         is_there, said = await _still_there(service)
         if is_there is False:
             return
@@ -55,7 +53,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
 
 
 async def _await_stopped(service: InstanceState, operation: Operation, spec: ToolCallSpec, interval: float) -> None:
-    while True:
+    while service.rival() is None:
         operation.step = "stopped"
         try:
             await probe(service, planned_call(service, "stopped", spec, _LOOK_TIME))
@@ -78,6 +76,8 @@ async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
         except ToolFailedError as miss:
             if miss.is_leaving:
                 return True, miss.summary
+            if miss.is_out_of_reach:
+                return None, miss.summary
             if miss.is_refusal:
                 continue
             return False, ""

@@ -1,7 +1,7 @@
 """Whether a service is there, found out after a restart or before a start; nothing outside is changed."""
 
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find, is_alive
+from ostler.engine.instances.probing import FRESH, find, is_alive
 from ostler.engine.instances.reasons import (
     DRIVER_UNREACHABLE,
     NO_STOP_PLAN,
@@ -24,7 +24,7 @@ async def verify(service: InstanceState, operation: Operation) -> None:
     """
     operation.step = "verify"
     try:
-        alive = await is_alive(service)
+        alive = await is_alive(service, max_age=FRESH)
     except ServerUnavailableError as error:
         service.set_reachability(Reachability.UNREACHABLE)
         if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):

@@ -1,12 +1,14 @@
 """After a restart: services come back as records, are verified before anything is claimed, then adopted or started."""
 
+import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import anyio
 
+from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import NOT_VERIFIABLE
@@ -59,6 +61,9 @@ class Recovery:
             register(instance)
             self._restored.append(instance)
         self._orphaned = [operation for operations in opened.values() for operation in operations]
+        for instances in shared_handles(self._restored):
+            for instance in instances:  # in the order of their starts: the last one has them
+                instance.hold_handles()
 
     def _instance(
         self, record: ServiceRecord, opened: list[OperationRecord], classes: dict[str, ServiceClass]
@@ -253,6 +258,22 @@ class Recovery:
                 await self._runtime.store.commit(closed)
             except OstlerError as error:
                 logger.warning("%s", error)
+
+
+def shared_handles(instances: Iterable[ServiceInstance]) -> Iterator[list[ServiceInstance]]:
+    """Yield the services that were given the same identifiers, those that were started first first."""
+    named: dict[str, list[tuple[str, ...]]] = {}
+    groups: dict[str, list[ServiceInstance]] = defaultdict(list)
+    for instance in instances:
+        record = instance.record
+        if record.class_digest not in named:
+            named[record.class_digest] = given_names(instance.service_class)
+        values = given_values(named[record.class_digest], record.step_outputs)
+        if values:
+            groups[json.dumps([record.class_digest, values], default=str)].append(instance)
+    for group in groups.values():
+        if len(group) > 1:
+            yield sorted(group, key=lambda one: one.record.outputs_at or one.record.created_at)
 
 
 def _stand_in(record: ServiceRecord) -> ServiceClass:

@@ -255,6 +255,16 @@ class BaseService:
         """The last failure in words, kept until the next success; None when there is none."""
         return error_text(self._status.error)
 
+    @property
+    def health_failures(self) -> int:
+        """Health checks that have failed in a row."""
+        return 0
+
+    @property
+    def failure_threshold(self) -> int:
+        """Health checks that have to fail in a row until it is unhealthy."""
+        return 1
+
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
         status = self._status

@@ -36,6 +36,8 @@ class ServiceView(ServiceTraits):
         dependency_problems: what is wrong with services that this one runs without, in words.
         outputs_at: when the outputs were taken from the start (or restart) tool's answer.
         checked_at: when health was last checked (answered or not).
+        passed_at: when a health check passed last.
+        failure_threshold: health checks that have to fail in a row until it is unhealthy.
         evidence: what the last health check saw, in words.
         reachability_at: when the driving server's reachability last changed.
         service_data: facts of the service's type (steps' outputs; a server's pid and tools count …).
@@ -63,6 +65,8 @@ class ServiceView(ServiceTraits):
     dependencies: tuple[str, ...] = ()
     dependency_problems: tuple[str, ...] = ()
     checked_at: datetime | None = None
+    passed_at: datetime | None = None
+    failure_threshold: int = 1
     next_check_at: datetime | None = None
     next_retry_at: datetime | None = None
     reachability_at: datetime | None = None
@@ -234,6 +238,10 @@ class Listed(Protocol):
     def labels(self) -> JsonMapping: ...
     @property
     def error(self) -> str | None: ...
+    @property
+    def health_failures(self) -> int: ...
+    @property
+    def failure_threshold(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,10 +130,19 @@ def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
     return {
         **service,
         "kind": service.get("serviceClassName") or service.get("serviceType"),
+        "health": _health(service),
         "age": _time(service.get("createdAt"), now, absolute=absolute),
         "since": _time(service.get("stateSince"), now, absolute=absolute),
         "address": _address(cast("JsonObject", service.get("outputs") or {})),
     }
+
+
+def _health(service: JsonObject) -> str:
+    """Return a service's health; what failed a check since it was found healthy is marked."""
+    failures = service.get("healthCheckFailures")
+    if not failures:
+        return str(service["health"])
+    return f"{service['health']}, {failures} {'check' if failures == 1 else 'checks'} failed since"
 
 
 def _address(outputs: JsonObject) -> str:

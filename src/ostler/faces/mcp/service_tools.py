@@ -149,7 +149,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_list",
         "List services",
-        "Services, and the MCP servers in use, with state and health.",
+        "List services and MCP servers with state and health.",
         ServiceListArgs,
         answer("services total nextCursor inOtherProjects"),
         Effect.READS,
@@ -159,11 +159,11 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_status",
         "Service status",
-        "How one service is now: state, health, outputs (such as its URL), last error, ages.",
+        "How one service is: state, health, outputs (its URL), last error, ages.",
         ServiceNameArgs,
         answer(
-            "name serviceClassName serviceType state stateAge reason health healthAge evidence reachability "
-            "reachabilityAge desired outputs outputsAge lastError lastErrorAge nextCheckIn nextRetryIn "
+            "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures evidence "
+            "reachability reachabilityAge desired outputs outputsAge lastError lastErrorAge nextCheckIn nextRetryIn "
             "leaseEndsIn dependencyProblems operation"
         ),
         Effect.READS,
@@ -173,7 +173,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_get",
         "Everything about a service",
-        "All facts of one service: args, outputs, labels, recent operations. Secrets masked.",
+        "All facts of one service: args, outputs, labels, operations. Secrets masked.",
         ServiceNameArgs,
         answer(
             "name id serviceClassName serviceType state stateSince reason health evidence reachability "

@@ -16,6 +16,7 @@ from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec, DependencySpec
 from ostler.model.records import OperationRecord, ServiceTraits
+from ostler.model.states import HealthStatus
 
 MAX_LIST_ERROR = 100
 """Characters of a service's last error in a list."""
@@ -49,9 +50,18 @@ def brief(listed: Listed) -> JsonObject:
         "state": listed.state.value,
         "health": listed.health.value,
     }
+    if failed_checks(listed):
+        facts["healthCheckFailures"] = listed.health_failures
     if listed.error:
         facts["error"] = clipped(listed.error, MAX_LIST_ERROR)
     return facts
+
+
+def failed_checks(view: Listed) -> str:
+    """Return how many checks have failed since the last one that made a service healthy: `1 of 3 checks failed`."""
+    if view.health is not HealthStatus.HEALTHY or not view.health_failures:
+        return ""
+    return f"{view.health_failures} of {view.failure_threshold} checks failed"
 
 
 def status(view: ServiceView, now: datetime) -> JsonObject:
@@ -67,7 +77,8 @@ def status(view: ServiceView, now: datetime) -> JsonObject:
         "desired": view.desired.value,
         **present(
             {
-                "healthAge": age(view.checked_at, now) if view.checked_at else None,
+                "healthAge": age(at, now) if (at := _health_known_at(view)) else None,
+                "healthCheckFailures": view.health_failures if failed_checks(view) else None,
                 "evidence": view.evidence,
                 "reachabilityAge": age(view.reachability_at, now) if view.reachability_at else None,
                 "reason": view.reason,
@@ -327,8 +338,22 @@ def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
 
 def list_line(listed: Listed) -> str:
     """Return a service on one line."""
-    line = f"{listed.name} {listed.state.value}/{listed.health.value} ({kind_of(listed)})"
+    failed = f", but {text}" if (text := failed_checks(listed)) else ""
+    line = f"{listed.name} {listed.state.value}/{listed.health.value} ({kind_of(listed)}){failed}"
     return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
+
+
+def _health_known_at(view: ServiceView) -> datetime | None:
+    """Return how long its health is known: since the last check, or since the last one that passed."""
+    return view.passed_at if failed_checks(view) else view.checked_at
+
+
+def _health_text(view: ServiceView, now: datetime) -> str:
+    """Return a service's health in words; what was not so at the last check is not said to be so now."""
+    failed, at = failed_checks(view), _health_known_at(view)
+    if failed:
+        return f"{view.health.value} until {age(at, now) + ' ago' if at else 'then'}; {failed}"
+    return f"{view.health.value} (checked {age(at, now)} ago)" if at else view.health.value
 
 
 def kind_of(listed: Listed) -> str:
@@ -341,7 +366,7 @@ IN_STATUS_TEXT = (
     *("name", "serviceClassName", "serviceType", "state", "health", "reachability", "desired", "reason"),
     *("outputs", "operation", "lastError", "evidence", "dependencyProblems"),
     *("stateAge", "healthAge", "reachabilityAge", "outputsAge", "lastErrorAge", "nextCheckIn", "nextRetryIn"),
-    "leaseEndsIn",
+    *("healthCheckFailures", "leaseEndsIn"),
 )
 """The facts of a status that its text has."""
 
@@ -354,8 +379,7 @@ def status_text(view: ServiceView, now: datetime) -> str:
     lines = [
         f"{view.name} ({kind_of(view)}): {view.state.value} for {age(view.state_since, now)}"
         + (f" ({view.reason})" if view.reason else "")
-        + f", health {view.health.value}"
-        + (f" (checked {age(view.checked_at, now)} ago)" if view.checked_at else "")
+        + f", health {_health_text(view, now)}"
     ]
     if view.operation is not None:
         facts = operation(view.operation)

@@ -6,6 +6,7 @@ from typing import cast
 from ostler.model.errors import ExtractionError, ToolFailedError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.absence import is_empty, is_out_of_reach
 from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.answers.queries import search_value
 from ostler.rules.secrets.masking import shorten
@@ -25,13 +26,13 @@ class BatchAnswer:
     def find(self, batch: JsonMapping) -> ToolResponse:
         """Return the item that `batch` (`{"items", "match"}`, rendered) looks for, as an answer of its own.
 
-        An answer that is a failure is returned as it is.
+        An answer that is a failure, or says that the tool could not ask, is returned as it is.
 
         Raises:
-            ExtractionError: there is no list at `items`.
+            ExtractionError: there is no list at `items`; an answer without any content is none.
             ToolFailedError: no item matches: the service is not there.
         """
-        if self.response.is_error:
+        if self.response.is_error or is_out_of_reach(self.response):
             return self.response
         path = str(batch.get("items", "@"))
         match = cast("Mapping[str, JsonValue]", batch["match"])
@@ -47,8 +48,11 @@ class BatchAnswer:
     def _items_at(self, path: str) -> list[JsonValue]:
         if path not in self._items:
             found = find_in_response(self.response, path)
-            if found is None and path == "@":
-                found = []
+            if is_empty(self.response):
+                raise ExtractionError(
+                    "the answer was empty, which may be an empty list or a tool that did nothing, so it proves nothing",
+                    next_actions=("use a tool that says more in status or find: one that answers for this service",),
+                )
             if not isinstance(found, list):
                 raise ExtractionError(
                     f"batch.items {path!r} is not a list; the answer was {shorten(self.response.value, _SHOWN)}"
