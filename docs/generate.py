@@ -194,7 +194,7 @@ def resource_table() -> str:
 
 
 def rule_table() -> str:
-    """Every rule that classes are held against."""
+    """Every rule that classes are checked against."""
 
     def rows() -> Iterator[Sequence[str]]:
         for rule in RULES.values():

@@ -273,6 +273,45 @@ def test_every_message_that_troubleshooting_explains_still_stands_in_the_source(
     assert [part for part in parts if part not in source] == []
 
 
+# -- words ---------------------------------------------------------------------------------------------------
+
+
+def words_to_avoid() -> list[str]:
+    """Return the phrases that CONTRIBUTING.md's word list marks as checked."""
+    rows = re.findall(r"^\| (`.*) \|[^|]+\| yes \|$", text_of(ROOT / "CONTRIBUTING.md"), re.MULTILINE)
+    return [phrase for row in rows for phrase in re.findall(r"`([^`]+)`", row)]
+
+
+def test_words_to_avoid_are_found() -> None:
+    assert len(words_to_avoid()) > 20
+    assert avoided("Nobody\n# can tell; MEND it. A mendicant may.") == {"nobody can tell", "mend"}
+
+
+@pytest.mark.parametrize("folder", ["src/ostler/model", "src/ostler/rules", "src/ostler/engine", "src/ostler/adapters",
+                                    "src/ostler/faces", "serviceclasses", "skills", "docs", "."])  # fmt: skip
+def test_texts_use_plain_words(folder: str) -> None:
+    pattern = "*.md" if folder == "." else "**/*"
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / folder).glob(pattern):
+        if path.suffix in (".py", ".md", ".yaml") and "node_modules" not in path.parts:
+            text = text_of(path)
+            if path.name == "CONTRIBUTING.md":
+                text = text.replace(section_text(text, "Words"), "")
+            if hits := avoided(text):
+                found[str(path.relative_to(ROOT))] = hits
+    assert found == {}
+
+
+def avoided(text: str) -> set[str]:
+    """Return the phrases to avoid that `text` has, also across the lines of a comment or a text."""
+    running = re.sub(r"\s+(?:# |f?\"|f?')?", " ", re.sub(r"['\"]\n\s+f?['\"]", "", text)).lower()
+    return {phrase for phrase in words_to_avoid() if re.search(rf"(?<!there )\b{re.escape(phrase)}\b", running)}
+
+
+def section_text(text: str, heading: str) -> str:
+    return text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
 # -- what exists is described ------------------------------------------------------------------------------
 
 

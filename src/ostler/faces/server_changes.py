@@ -59,7 +59,7 @@ class ServerChanges:
         return await self._shown(name)
 
     async def change(self, name: str, changes: JsonObject) -> JsonObject:
-        """Replace some keys of an entry, connect its server anew, and return it.
+        """Replace some keys of an entry, reconnect its server, and return it.
 
         Raises:
             NotFoundError: no file has one.

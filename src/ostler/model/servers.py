@@ -85,7 +85,7 @@ class ServerOptions(_Model):
 
 
 class OAuthClient(_Model):
-    """How Ostler signs in to a server, where it cannot find out by itself; written under `"oauth": {…}` in its entry.
+    """How Ostler signs in to a server, if it cannot find out automatically; written under `"oauth": {…}` in its entry.
 
     Attributes:
         client_id: what the authorization server calls Ostler; empty when Ostler registers itself there.

@@ -89,7 +89,7 @@ class McpServerService(BaseService):
         if snapshot.state is not self.state:
             for transition in way_to(snapshot.state, self.state):
                 self.report(transition, reason=snapshot.reason, error=error)
-        elif error is not None and snapshot.reason != self.status.reason:  # refused anew, for another reason
+        elif error is not None and snapshot.reason != self.status.reason:  # refused again, for another reason
             self.report(ARRIVALS[snapshot.state], reason=snapshot.reason, error=error)
         self._follow_health(snapshot, error)
 

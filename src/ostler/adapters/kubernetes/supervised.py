@@ -198,7 +198,7 @@ class SupervisedService(BaseService):
 
     def _arrive(self, state: ServiceState, reason: str = "", error: OperationError | None = None) -> None:
         facts = way_to(state, self.state)
-        if not facts and error is not None and reason != self.status.reason:  # lost anew, for another reason
+        if not facts and error is not None and reason != self.status.reason:  # lost again, for another reason
             again = (Transition.START_REQUESTED, Transition.START_FAILED)
             facts = again if state is ServiceState.FAILED else (ARRIVALS[state],)
         for fact in facts:

@@ -30,7 +30,7 @@ CallT = TypeVar("CallT")
 class Effect(Enum):
     """What a tool may do, in words, and as clients' hints: (words, read only, destructive, idempotent, open world)."""
 
-    READS = ("only looks", True, False, True, False)
+    READS = ("reads only", True, False, True, False)
     WRITES = ("writes Ostler's own files", False, False, True, False)
     SHOWS_SECRETS = ("shows secrets", False, False, True, False)
     """Changes nothing, but must not be called without being asked for, as clients do with what only reads."""

@@ -99,7 +99,7 @@ class HealthCheck:
         try:
             call = self._call(step, spec)
         except TemplateError:
-            return None  # the check itself will tell
+            return None  # the check itself will show it
         if self._shared_key is None or self._shared_key[0] is not call:
             self._shared_key = call, batch_key(call.tool, call.args)
         return self._shared_key[1]

@@ -259,7 +259,7 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
                 raise
         except OstlerError as error:
             if attempt >= LOOK_ATTEMPTS or not (error.retryable or isinstance(error, ToolFailedError)):
-                return None, f"{error.tool or error.step} cannot tell: {error.summary}"
+                return None, f"{error.tool or error.step} cannot show it: {error.summary}"
         await anyio.sleep(_LOOK_PAUSE)
 
 

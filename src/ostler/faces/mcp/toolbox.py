@@ -35,7 +35,7 @@ Toolset = Literal["full", "core"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 
 MAX_CALLS = 1_000
-"""Calls under way at once, waiting ones included; one more is refused, so that the server does not grow for ever."""
+"""Calls under way at once, waiting ones included; one more is refused, so that the server does not grow forever."""
 
 RETRY_AFTER = 1
 """Seconds after which a refused client may call again."""

@@ -79,7 +79,7 @@ def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
     for _ in range(_MAX_DEPTH):  # a list written as text may hold numbers written as text
         try:
             misread = [error for error in _errors(spec, value) if error.validator == "type"]
-        except DefinitionError:  # what cannot be checked is told by value_problems
+        except DefinitionError:  # what cannot be checked is reported by value_problems
             return value
         changed = False
         for error in misread:

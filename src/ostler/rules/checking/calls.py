@@ -188,7 +188,7 @@ class CallCheck:
         try:
             compiled = compile_pattern(pattern)
         except PatternError:
-            return  # told when the manifest is loaded
+            return  # reported when the manifest is loaded
         groups = list(compiled.groupindex)
         if groups and name not in groups and "value" not in groups:
             message = f"no group is named {name!r} or 'value', so the name {groups[0]!r} has no effect"

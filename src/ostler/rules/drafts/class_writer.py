@@ -131,7 +131,7 @@ class ClassWriter:
         asked = [f"#   {number}. {text}" for number, text in enumerate(self.questions, 1)]
         top = [f"# Drafted from the tools of server {self.server}: {self.pair}."]
         if asked:
-            top += ["# What the tools do not tell (marked ASK below):", *wrapped(asked)]
+            top += ["# What the tools do not say (marked ASK below):", *wrapped(asked)]
         manifest = "\n".join([*top, *body]) + "\n"
         start, stop = (f"{self.server}/{step.tool.name}" for step in (self.pair.start, self.pair.stop))
         return Draft(self.name, manifest, start, stop, tuple(self.questions), others)

@@ -285,7 +285,7 @@ class _Drafting:
 
     def _text(self, steps: Sequence[_Step]) -> str:
         lines = [
-            "# Drafted from tool calls that were made. Look at what is marked with 'TODO', then try it:",
+            "# Drafted from recorded tool calls. Resolve what is marked with 'TODO', then try it:",
             f"#   ostler check {self._name}.yaml",
             "apiVersion: ostler/v1",
             "kind: ServiceClass",

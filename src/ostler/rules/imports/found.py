@@ -161,7 +161,7 @@ def key_lines(text: str, parent: str) -> dict[str, int]:
     """Return the 1-based lines of the keys of the mapping under the top-level key `parent`."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:  # JSON that is no YAML
+    except yaml.YAMLError:  # JSON that is not YAML
         return {}
     if not isinstance(root, yaml.MappingNode):
         return {}

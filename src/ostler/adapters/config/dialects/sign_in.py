@@ -57,7 +57,7 @@ def _take(draft: Draft, name: str, value: JsonValue, at: KeyPath) -> None:
     if field is None or made is None:
         draft.report(
             at,
-            f"{name!r} has no effect: Ostler finds out by itself where to sign in",
+            f"{name!r} has no effect: Ostler finds out automatically where to sign in",
             "no-effect",
             fix="ostler servers login NAME signs in",
             severity="warning",
