@@ -1,6 +1,6 @@
 """Changes to one entry of a YAML text in block style; every other character of the text stays as it is.
 
-The text is edited, and not written anew from its values: writing it anew would change its quotes, line breaks and
+The text is edited, and not written again from its values: that would change its quotes, line breaks and
 indentation everywhere. What comes out is read again, and the change is refused if it says anything else than it must.
 """
 
@@ -120,7 +120,7 @@ def _place(text: str, place: str) -> tuple[yaml.Node, yaml.Node] | None:
     if root is None:
         return None
     if not isinstance(root, yaml.MappingNode) or (root.flow_style and root.value):
-        raise YamlEditError("the file is no mapping in block style")
+        raise YamlEditError("the file is not a mapping in block style")
     found = [(key, value) for key, value in root.value if key.value == place]
     if len(found) > 1:
         raise YamlEditError(f"{place!r} is there twice")
@@ -140,7 +140,7 @@ def _values(text: str) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise YamlEditError("the file is no mapping")
+        raise YamlEditError("the file is not a mapping")
     return cast("dict[str, Any]", values)
 
 
