@@ -6,6 +6,7 @@ import re
 import runpy
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +306,12 @@ def test_texts_use_plain_words(folder: str) -> None:
 def avoided(text: str) -> set[str]:
     """Return the phrases to avoid that `text` has, also across the lines of a comment or a text."""
     running = re.sub(r"\s+(?:# |f?\"|f?')?", " ", re.sub(r"['\"]\n\s+f?['\"]", "", text)).lower()
-    return {phrase for phrase in words_to_avoid() if re.search(rf"(?<!there )\b{re.escape(phrase)}\b", running)}
+    return set(pattern_to_avoid().findall(running))
+
+
+@cache
+def pattern_to_avoid() -> re.Pattern[str]:
+    return re.compile(rf"(?<!there )\b(?:{'|'.join(map(re.escape, words_to_avoid()))})\b")
 
 
 def section_text(text: str, heading: str) -> str:

@@ -97,7 +97,7 @@ def test_a_comment_below_the_entry_is_about_what_follows() -> None:
     [
         ("extensions: {a: {cmd: x}}\n", "one line"),
         ("extensions: text\n", "has no entries"),
-        ("- a\n", "no mapping"),
+        ("- a\n", "not a mapping"),
         ("a: [\n", "not valid YAML"),
         ("extensions:\n  a: 1\nextensions:\n  b: 1\n", "twice"),
         ("{extensions: {}}", "block style"),

@@ -282,7 +282,7 @@ class InstanceState(BaseService):
         return gone
 
     def _handle(self) -> str | None:
-        """Return the identifiers that are known, worked out anew only when what they come from has changed."""
+        """Return the identifiers that are known, worked out again only when their sources have changed."""
         seen = (self.service_class, self.record.step_outputs, self.record.args)
         if self._known_handle is None or any(a is not b for a, b in zip(self._known_handle[0], seen, strict=True)):
             given = given_values(given_names(self.service_class), self.record.step_outputs)

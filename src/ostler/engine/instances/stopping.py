@@ -148,7 +148,7 @@ async def _run_stop_plan(
         if (lost := await lost_to_rival(service)) is not None:
             service.note(f"nothing is stopped: {lost.summary}")
             return
-        if service.rival() is not None:  # nothing can tell whose it is by now, and the other one stops it
+        if service.rival() is not None:  # it is unknown whose it is by now, and the other one stops it
             server = service.service_class.tools.stop.server
             service.note(f"nothing is stopped: server {server!r} has given the same id to service {rival.name!r}")
             return
