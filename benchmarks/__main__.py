@@ -16,6 +16,7 @@ from benchmarks import (
     startup,
     store,
     truth,
+    wire,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ LONG = {
     "crash": "kill -9 of real servers",
     "cycles": "reconnections",
     "truth": "what is said of services while they end",
+    "wire": "calls over HTTP and stdio, of any number of builds side by side",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
 
@@ -45,9 +47,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     words = "; ".join(f"{name}: {meaning}" for name, meaning in {**SHORT, **LONG}.items())
     parser.add_argument("what", nargs="?", default="all", choices=["all", *SHORT, *LONG], help=words)
+    parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire)")
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
     parser.add_argument("--services", type=int, default=1000, help="services to create (startup, recovery)")
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
+    parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
@@ -73,6 +77,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "crash": lambda: crash.main(rounds or 1000, options.seed),
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
+        "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
     }
     runs[name]()
 
