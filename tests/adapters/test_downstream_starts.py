@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from ostler.adapters.downstream import starts
-from ostler.adapters.downstream.installers import broken_cache
+from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.model.servers import ServerEntry
@@ -210,3 +210,30 @@ def test_npms_broken_cache_is_named(tmp_path: Path, lines: list[str]) -> None:
 def test_other_failures_of_npx_blame_no_cache(tmp_path: Path) -> None:
     for line in ("npm error code E404", "Error: API_KEY is required", "sh: 1: mcp-server-x: not found"):
         assert broken_cache([line], npx("-y", "other"), {"HOME": str(tmp_path)}) == ""
+
+
+@pytest.mark.parametrize(
+    "program_text",
+    [
+        "from mcp.server.fastmcp import FastMCP",
+        "from mcp.server import Server\nserver = Server('x')\n@server.list_tools()\nasync def tools(): return []",
+        "from mcp.shared.memory import create_connected_server_and_client_session",
+        "from mcp import McpError",
+    ],
+)
+async def test_a_server_that_was_written_for_version_1_of_the_sdk_says_so(tmp_path: Path, program_text: str) -> None:
+    entry = ServerEntry(name="old", transport="stdio", command=sys.executable, args=("-c", program_text))
+    async with open_pool(tmp_path, entry) as pool:
+        with anyio.fail_after(30):
+            while not (reason := pool.snapshot("old").last_error):
+                await anyio.sleep(0.02)
+    assert "written for version 1 of MCP's Python SDK (mcp) and was installed with 2" in reason
+    assert "pip install 'mcp<2'" in reason
+
+
+def test_the_way_to_an_older_sdk_is_the_one_of_the_command() -> None:
+    lines = ["ModuleNotFoundError: No module named 'mcp.server.fastmcp'. This is mcp 2.x"]
+    uvx = ServerEntry(name="s", transport="stdio", command="/usr/bin/uvx", args=("mcp-server-sqlite",))
+    assert "uvx --with 'mcp<2' …" in written_for_mcp_1(lines, uvx)
+    for other in ("ModuleNotFoundError: No module named 'mcp'", "AttributeError: 'Server' object has no attribute 'x'"):
+        assert written_for_mcp_1([other], uvx) == ""

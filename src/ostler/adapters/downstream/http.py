@@ -9,8 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import httpx2
@@ -18,12 +17,15 @@ import mcp_types as types
 from mcp.client._transport import ReadStream, TransportStreams, WriteStream
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.message import SessionMessage
 
 from ostler.adapters.downstream.authorization import Challenge, challenge_of
 from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.loss import LossSignal
+from ostler.adapters.downstream.streams import Reads
 from ostler.model.servers import ServerEntry
+
+if TYPE_CHECKING:
+    from mcp.shared.message import SessionMessage
 
 _CONNECT_TIMEOUT: Final = 10.0
 _NOTIFICATION_TIMEOUT: Final = 5.0
@@ -55,7 +57,7 @@ async def http_transport(
         GuardedClient(watch, limit=limit, headers=entry.headers, auth=auth) as client,
         streamable_http_client(entry.url, http_client=client, max_sse_event_size=limit) as (read, write),
     ):
-        yield _WatchedReads(read, loss), write
+        yield Reads(read, on_end=_lost(loss)), write
 
 
 @asynccontextmanager
@@ -75,7 +77,7 @@ async def sse_transport(
     async with sse_client(entry.url, headers=headers, auth=auth, httpx_client_factory=client) as (read, write):
         reads: ReadStream[SessionMessage | Exception] = read
         writes: WriteStream[SessionMessage] = write
-        yield _WatchedReads(reads, loss), writes
+        yield Reads(reads, on_end=_lost(loss)), writes
 
 
 class GuardedClient(httpx2.AsyncClient):
@@ -170,48 +172,9 @@ class _GuardedStream(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-class _WatchedReads:
-    """A transport's read stream that reports its end as the loss of the connection."""
-
-    def __init__(self, inner: ReadStream[SessionMessage | Exception], loss: LossSignal) -> None:
-        self._inner = inner
-        self._loss = loss
-
-    @property
-    def last_context(self) -> Any:
-        """The context that the SDK's streams pass along with each message."""
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        try:
-            return await self._inner.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            self._loss.report("the server ended the connection")
-            raise
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def __aiter__(self) -> ReadStream[SessionMessage | Exception]:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
+def _lost(loss: LossSignal) -> Callable[[], None]:
+    """Return what reports the end of a transport's read stream as the loss of the connection."""
+    return lambda: loss.report("the server ended the connection")
 
 
 def _holds_request(request: httpx2.Request) -> bool:

@@ -18,12 +18,20 @@ _BROKEN: Final = re.compile(
     r"ENOTEMPTY|EEXIST|MODULE_NOT_FOUND|Cannot find (?:module|package)|ENOENT|EINTEGRITY|invalid package config"
     r"|Unexpected end of JSON input"
 )
+_OLD_SDK: Final = re.compile(
+    r"ModuleNotFoundError: No module named 'mcp\.|ImportError: cannot import name '\w+' from 'mcp[.']"
+    r"|AttributeError: module 'mcp(?:\.[\w.]+)?' has no attribute "
+    r"|AttributeError: '(?:Server|FastMCP)' object has no attribute '(?:call|complete|completion|get|list|progress|read"
+    r"|request|resource|set|subscribe|unsubscribe)"
+)
+"""How a server that was written for version 1 of the Python SDK ends under version 2."""
+
 _NO_PROGRAM: Final = re.compile(r"(?:^|: )(?P<name>[\w.@/-]+): (?:command )?not found|could not determine executable")
 
 
 def installs(entry: ServerEntry) -> bool:
     """Whether `entry`'s command may install the server first, which can take minutes."""
-    return PurePath(entry.command.replace("\\", "/")).stem.lower() in _INSTALLERS
+    return _program(entry) in _INSTALLERS
 
 
 def broken_cache(lines: Sequence[str], entry: ServerEntry, environment: Mapping[str, str]) -> str:
@@ -40,11 +48,36 @@ def broken_cache(lines: Sequence[str], entry: ServerEntry, environment: Mapping[
     if any(_BROKEN.search(line) for line in lines):
         found = (match["folder"] for line in lines if (match := _NPX_FOLDER.search(line)))
         folder = next(found, "")
-    elif PurePath(entry.command.replace("\\", "/")).stem.lower() in _NPX and any(map(_NO_PROGRAM.search, lines)):
+    elif _program(entry) in _NPX and any(map(_NO_PROGRAM.search, lines)):
         folder = next(_folders_of(entry, environment), "")
     if not folder:
         return ""
     return f"an earlier install by npx was cut off: delete {folder} and start the server again"
+
+
+def written_for_mcp_1(lines: Sequence[str], entry: ServerEntry) -> str:
+    """Return what to write when a server ends since it was written for version 1 of MCP's Python SDK and got 2.
+
+    Args:
+        lines: the server's last lines on stderr.
+        entry: the server.
+    """
+    if not any(map(_OLD_SDK.search, lines)):
+        return ""
+    reason = "it was written for version 1 of MCP's Python SDK (mcp) and was installed with 2"
+    match _program(entry):
+        case "uvx":
+            return f'{reason}: put "--with", "mcp<2" first into its args (uvx --with \'mcp<2\' …)'
+        case "uv":
+            return f'{reason}: add "--with", "mcp<2" behind "run" in its args (uv run --with \'mcp<2\' …)'
+        case "pipx":
+            return f"{reason}: install it with 'mcp<2' (pipx inject its package with 'mcp<2')"
+        case _:
+            return f"{reason}: install 'mcp<2' where it is installed (pip install 'mcp<2')"
+
+
+def _program(entry: ServerEntry) -> str:
+    return PurePath(entry.command.replace("\\", "/")).stem.lower()
 
 
 def _folders_of(entry: ServerEntry, environment: Mapping[str, str]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from ostler.adapters.asking import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
 from ostler.adapters.downstream.faults import Fault
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise
-from ostler.adapters.downstream.installers import broken_cache
+from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
 from ostler.adapters.environments import Environments, find_program, searched
@@ -290,7 +290,8 @@ class _Child:
         return self._with_tail(text)
 
     def _with_tail(self, text: str) -> str:
-        advice = broken_cache(self._log.lines(), self._entry, self._environment)
+        lines = self._log.lines()
+        advice = broken_cache(lines, self._entry, self._environment) or written_for_mcp_1(lines, self._entry)
         return "; ".join(filter(None, (text, said_last(self._log), advice)))
 
     # -- ending it ---------------------------------------------------------------------------------------------

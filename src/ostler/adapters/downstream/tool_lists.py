@@ -7,15 +7,14 @@ sees the list: what is wrong with it is left out or replaced, and said; a tool t
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import TracebackType
-from typing import Any, Final, Self, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
-import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 from mcp_types.methods import validate_server_result
 from pydantic import ValidationError
 
+from ostler.adapters.downstream.streams import Reads, Writes
 from ostler.model.json import JsonObject, JsonValue
 
 STRUCTURED_MARK: Final = "ostler/structuredContent"
@@ -46,7 +45,7 @@ class ToolListRepair:
     async def around(self, transport: AbstractAsyncContextManager[Any]) -> AsyncGenerator[tuple[Any, Any]]:
         """Yield the streams of `transport`, with this in between."""
         async with transport as (reads, writes):
-            yield _Reads(reads, self), _Writes(writes, self)
+            yield Reads(reads, change=self.received), Writes(writes, self.sent)
 
     def begin(self) -> None:
         """Forget what an earlier list had."""
@@ -215,67 +214,3 @@ def _kind(value: JsonValue) -> str:
 
 def _is_object(value: JsonValue) -> TypeGuard[JsonObject]:
     return isinstance(value, dict)
-
-
-class _Reads:
-    def __init__(self, inner: Any, repair: ToolListRepair) -> None:
-        self._inner = inner
-        self._repair = repair
-
-    @property
-    def last_context(self) -> Any:
-        """The context that the SDK's streams pass along with each message."""
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        message = await self._inner.receive()
-        return self._repair.received(message) if isinstance(message, SessionMessage) else message
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
-
-
-class _Writes:
-    def __init__(self, inner: Any, repair: ToolListRepair) -> None:
-        self._inner = inner
-        self._repair = repair
-
-    async def send(self, message: SessionMessage) -> None:
-        self._repair.sent(message)
-        await self._inner.send(message)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        return await self._inner.__aexit__(exc_type, exc_val, exc_tb)
