@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,31 @@ def test_the_bundle_and_the_plugin_start_the_bridge() -> None:
     text, problems = expand("${__dirname}/x", Surroundings({}, ROOT), frozenset({"mcpb"}), unexpected)
     assert (text, [one.problem for one in problems]) == (f"{ROOT}/x", [""])
     assert (ROOT / read("packaging/mcpb/manifest.json")["server"]["entry_point"]).is_file()
+
+
+def test_the_registry_is_told_what_starts_the_bridge() -> None:
+    def printed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-S", str(ROOT / "packaging/server_json.py"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = printed("io.github.someone/other")
+    told = json.loads(done.stdout)
+    assert (told["version"], told["packages"][0]["version"]) == (VERSION, VERSION)
+    assert len(told["description"]) <= 100
+    loaded = load_mcp_json(done.stdout, {}, file="server.json")
+    assert loaded.findings[1:] == ()  # the name it goes by
+    (entry,) = loaded.entries.values()
+    assert (entry.command, entry.args) == ("uvx", (f"ostler=={VERSION}", "serve"))
+    assert printed("someone").returncode == 1
+
+
+def test_the_image_has_every_file_that_its_build_copies() -> None:
+    text = (ROOT / "packaging/Containerfile").read_text(encoding="utf-8")
+    copied = {word for line in re.findall(r"(?m)^COPY (.*) \S+$", text) for word in line.split()}
+    ignored = (ROOT / "packaging/Containerfile.dockerignore").read_text(encoding="utf-8")
+    assert {f"!{word}" for word in copied} == {line for line in ignored.split() if line != "*"}
+    assert all((ROOT / word).exists() for word in copied)
+    assert json.loads(re.findall(r"(?m)^CMD (.*)$", text)[0])[:3] == ["ostler", "serve", "--http"]
 
 
 def unexpected(resolved: Resolved, text: str) -> None:

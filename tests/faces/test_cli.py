@@ -14,7 +14,7 @@ from mcp_types import INVALID_PARAMS
 from processes.bridge_client import BridgeClient, clean_place, eventually
 from processes.command_line import CommandLine
 
-from ostler.adapters.config.paths import class_files_in
+from ostler.adapters.config.paths import Paths, class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.listing import relative, url_of
@@ -40,8 +40,29 @@ def alone(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Generator[Comm
         yield CommandLine(place, capsys)
 
 
+def completions(ostler: CommandLine, line: str) -> list[str]:
+    """What bash offers behind `line`."""
+    env = {
+        **os.environ,
+        "OSTLER_CONFIG": ostler.place.config_dir,
+        "OSTLER_STATE": ostler.place.state_dir,
+        "_OSTLER_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    done = subprocess.run([sys.executable, "-m", "ostler.faces.entry"], env=env, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
 def test_the_version_is_one() -> None:
     assert run_command(["--version"]) == ExitStatus.OK
+
+
+def test_completing_starts_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ostler = CommandLine(ServerPlace(Paths(tmp_path / "c", tmp_path / "s")), capsys)
+    assert completions(ostler, "ostler stop ") == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_connection_has_the_tools_that_its_client_asked_for(shared_place: ServerPlace) -> None:
@@ -322,6 +343,12 @@ def test_the_database_is_checked_copied_and_exported(alone: CommandLine, tmp_pat
     assert lines[0]["type"] == "header"
     assert [line["record"]["name"] for line in lines if line["type"] == "service"] == ["v"]
     assert secret not in alone.out
+    assert alone.run("secret", "v") == ExitStatus.USAGE  # it goes into a pipe
+    assert (secret in alone.out, "--yes" in alone.err) == (False, True)
+    assert alone.json("secret", "v", "--yes", "--json")["args"] == {"password": secret}
+    assert completions(alone, "ostler stop ") == ["process", "v"]
+    assert completions(alone, "ostler create vau") == ["vault"]
+    assert completions(alone, "ostler create nothing") == []
     output = tmp_path / "all.jsonl"
     assert alone.run("store", "export", "-o", str(output), "--reveal-secrets") == ExitStatus.OK
     assert secret in output.read_text()

@@ -8,6 +8,7 @@ import typer
 
 from ostler.faces.cli import checks, signing_in
 from ostler.faces.cli.clients import import_servers
+from ostler.faces.cli.completion import class_names
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
@@ -55,7 +56,7 @@ def classes(context: typer.Context, as_json: AsJson = False) -> None:
 
 def class_get(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The class's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The class's name.", autocompletion=class_names)],
     as_json: AsJson = False,
 ) -> None:
     """Show a ServiceClass."""

@@ -9,6 +9,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from ostler.faces.cli.completion import service_names
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import ExitStatus, fail, present, print_json, require, session_of
 from ostler.faces.cli.tables import print_table
@@ -64,7 +65,7 @@ def list_services(
 
 def open_service(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The service's name.", autocompletion=service_names)],
     *,
     only_print: Annotated[bool, typer.Option("--print", help="Print the URL instead of opening it.")] = False,
 ) -> None:

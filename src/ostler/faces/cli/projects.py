@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from ostler.faces.cli.rpc import ToolAnswer
-from ostler.faces.cli.services import show_progress
+from ostler.faces.cli.services import waiting_shown
 from ostler.faces.cli.session import (
     ExitStatus,
     complain,
@@ -130,12 +130,13 @@ def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
 
 def _until_done(context: typer.Context, tool: str, args: JsonObject) -> ToolAnswer:
     """Call `tool` until nothing is under way any more; the server bounds each call."""
-    with session_of(context).client() as client:
-        answer = client.call_tool(tool, args, progress=show_progress)
+    doing = "bringing the project up" if tool == "project_up" else "bringing the project down"
+    with session_of(context).client() as client, waiting_shown(doing) as progress:
+        answer = client.call_tool(tool, args, progress=progress)
         for _ in range(_MAX_ROUNDS):
             if answer.is_error or not answer.structured.get("unfinished"):
                 break
-            answer = client.call_tool(tool, args, progress=show_progress)
+            answer = client.call_tool(tool, args, progress=progress)
     return answer
 
 

@@ -2,11 +2,14 @@
 
 import sys
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import typer
 
-from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.completion import class_names, service_names
+from ostler.faces.cli.rpc import ServerClient, ShowProgress
 from ostler.faces.cli.session import (
     ExitStatus,
     class_named,
@@ -21,15 +24,24 @@ from ostler.faces.cli.session import (
     require,
     session_of,
     show,
+    usage_error,
 )
 from ostler.model.json import JsonObject
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="The services' names.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.", autocompletion=service_names)]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="The services' names.", autocompletion=service_names)
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
 
 _FOLLOW_PAUSE: Final = 0.5
+_DOING: Final = {
+    "service_start": "starting",
+    "service_stop": "stopping",
+    "service_restart": "restarting",
+    "service_delete": "deleting",
+}
 
 
 def status(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
@@ -42,9 +54,21 @@ def get(context: typer.Context, name: Name) -> None:
     print_json(session_of(context).ask("service_get", {"name": name}).structured)
 
 
+def secret(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also into a pipe or a file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a service's args and outputs with what is masked everywhere else; only on a terminal, unless --yes."""
+    if not yes and not sys.stdout.isatty():
+        usage_error("secrets are shown on a terminal only. Next: --yes writes them elsewhere, too")
+    show(session_of(context).ask("service_secrets", {"name": name}), as_json=as_json)
+
+
 def create(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
-    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="The ServiceClass.")],
+    class_name: Annotated[str, typer.Argument(metavar="CLASS", help="The ServiceClass.", autocompletion=class_names)],
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The service's name; else the class's own.")
     ] = None,
@@ -91,7 +115,9 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
             request["start"] = False
         if no_wait:
             request["wait"] = False
-        answer = require(client.call_tool("service_create", request, progress=show_progress))
+        with waiting_shown(f"creating {name or class_name}") as progress:
+            answer = client.call_tool("service_create", request, progress=progress)
+        require(answer)
     show(answer, as_json=as_json)
 
 
@@ -203,7 +229,8 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
     with session_of(context).client() as client:
         for name in names:
             args: JsonObject = {"name": name, **more, **({"wait": False} if no_wait else {})}
-            answer = client.call_tool(tool, args, progress=show_progress)
+            with waiting_shown(f"{_DOING[tool]} {name}") as progress:
+                answer = client.call_tool(tool, args, progress=progress)
             if answer.is_error:
                 complain(in_verbs(answer.text))
                 missing = answer.error_code == "not_found"
@@ -225,10 +252,17 @@ def typed_args(client: ServerClient, class_name: str, pairs: dict[str, str]) -> 
     return typed
 
 
-def show_progress(message: str) -> None:
-    """Say what is being waited for, where a person looks on."""
-    if message and sys.stderr.isatty():
-        print(f"… {message}", file=sys.stderr)
+@contextmanager
+def waiting_shown(what: str) -> Generator[ShowProgress]:
+    """Show what is being waited for while it lasts, where a person looks on; gives what takes progress messages."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(f"{escape(what)} …") as status:
+        yield lambda message: status.update(escape(f"{what}: {message}" if message else f"{what} …"))
 
 
 def _print_event(event: JsonObject, *, as_json: bool) -> None:
@@ -243,5 +277,5 @@ def _print_event(event: JsonObject, *, as_json: bool) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (status, get, explain, create, start, stop, restart, renew, delete, events, logs):
+    for verb in (status, get, secret, explain, create, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ostler.faces.cli.completion import server_names
 from ostler.faces.cli.session import ExitStatus, Session, complain, fail, in_verbs, session_of
 from ostler.model.errors import OstlerError
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from ostler.adapters.signing_in.grants import Grant, Grants
     from ostler.model.servers import ServerEntry
 
-ServerName = Annotated[str, typer.Argument(metavar="NAME", help="The server, as in mcp.json.")]
+ServerName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The server, as in mcp.json.", autocompletion=server_names)
+]
 
 
 def login(

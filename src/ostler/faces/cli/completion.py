@@ -1,0 +1,46 @@
+"""What a shell offers when a name is to be typed: services and classes of the server that runs.
+
+Completing never starts a server, and is silent about everything that goes wrong: the shell shows nothing then.
+"""
+
+from contextlib import suppress
+
+import typer
+
+from ostler.adapters.config.paths import Paths
+from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.cli.rpc import RequestFailedError, ServerClient
+from ostler.faces.cli.session import Session
+from ostler.model.errors import OstlerError
+from ostler.model.json import JsonObject
+
+
+def service_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the services that begin with `incomplete`."""
+    return _names(context, "service_list", {"limit": 200}, "services", incomplete)
+
+
+def class_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the classes that begin with `incomplete`."""
+    return _names(context, "serviceclass_list", {}, "serviceClasses", incomplete)
+
+
+def server_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the downstream servers that begin with `incomplete`."""
+    return _names(context, "mcpserver_list", {}, "mcpServers", incomplete)
+
+
+def _names(context: typer.Context, tool: str, args: JsonObject, key: str, incomplete: str) -> list[str]:
+    options: JsonObject = context.find_root().params
+    with suppress(OSError, OstlerError, ServerUnavailableError, RequestFailedError):
+        session = Session(Paths.resolve(_text(options.get("config")), _text(options.get("state"))))
+        connection, _ = session.place.dial()
+        connection.close()
+        with ServerClient(session.dialer()) as client:
+            rows: list[JsonObject] = client.call_tool(tool, args).structured.get(key) or []
+        return sorted(str(row["name"]) for row in rows if str(row.get("name", "")).startswith(incomplete))
+    return []
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
