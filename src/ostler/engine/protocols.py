@@ -103,6 +103,10 @@ class ToolDirectory(Protocol):
         ...
 
 
+class ToolProvider(ToolCaller, ToolDirectory, Protocol):
+    """Calls tools, and knows which there are."""
+
+
 class Clock(Protocol):
     """Wall time, injected. Durations and sleeps use anyio's clock, which tests make virtual."""
 

@@ -22,7 +22,6 @@ from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.settings_file import load_settings
 from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.config.watcher import watch_config
-from ostler.adapters.downstream.policy import PolicedPool
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.service import McpServerService
@@ -40,6 +39,7 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.own_tools import OwnTools
+from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
@@ -76,7 +76,7 @@ class Application:
         manager: ServiceManager,
         class_files: ClassFiles,
         downstream: DownstreamPool,
-        pool: PolicedPool,
+        pool: PermittedTools,
         variables: LiveEnvironment,
         server_files: ServerFiles,
         saved: KnownTools,
@@ -375,8 +375,8 @@ async def open_application(
             grants=Grants(Vault(paths.secrets_dir)),
         )
         downstream.refused = _refused(loaded)
-        own_tools = OwnTools(downstream, clock)
-        pool = PolicedPool(own_tools, live.current)
+        own_tools = OwnTools(clock)
+        pool = PermittedTools(downstream, own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
         manager = ServiceManager(
             pool,

@@ -1,13 +1,12 @@
-"""Ostler's own tools as tools of a class, `ostler/service_create` and the rest, beside the downstream ones."""
+"""Ostler's own tools as tools of a class: `ostler/service_create` and the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 
 import anyio
 
-from ostler.adapters.downstream.policy import Pool
-from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
+from ostler.engine.protocols import Clock, Progress, ToolInfo
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.surface import ApplicationLike
@@ -29,19 +28,12 @@ _depth: ContextVar[int] = ContextVar("depth of own tools", default=0)
 
 
 class OwnTools:
-    """The downstream pool, with `ostler/…` answered by this very application once `serve` was called.
+    """Answers calls of `ostler/…` through this very application, once `serve` was called."""
 
-    Ostler's tools are found by name and listed for the server `ostler`, but not among the downstream tools.
-    """
-
-    def __init__(self, pool: Pool, clock: Clock) -> None:
-        self._pool = pool
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._log = CallLog()
         self._app: ApplicationLike | None = None
-
-    def __repr__(self) -> str:
-        return f"OwnTools({self._pool!r})"
 
     def serve(self, app: ApplicationLike) -> None:
         """Have `app` answer."""
@@ -50,15 +42,13 @@ class OwnTools:
     async def call_tool(
         self, tool: str, args: JsonMapping, *, timeout: float | None = None, progress: Progress | None = None
     ) -> ToolResponse:
-        """Call `server/tool`, or Ostler's own tool.
+        """Call Ostler's own `ostler/tool`.
 
         Raises:
             ToolDeniedError: classes drive one another too deep.
             DownstreamError: there was no answer; see its `delivery`.
         """
-        server, _, name = tool.partition("/")
-        if server != OWN_SERVER:
-            return await self._pool.call_tool(tool, args, timeout=timeout, progress=progress)
+        name = tool.partition("/")[2]
         depth = _depth.get() + 1
         if depth > MAX_DEPTH:
             raise ToolDeniedError(
@@ -86,28 +76,14 @@ class OwnTools:
         duration = anyio.current_time() - began
         return normalise(content, result.structured_content, is_error=bool(result.is_error), duration=duration)
 
-    def server_status(self, server: str) -> ServerStatus:
-        """Return what is known about `server`; Ostler itself is always there."""
-        if server == OWN_SERVER:
-            return ServerStatus(known=True, connected=True, tools_known=True)
-        return self._pool.server_status(server)
-
-    def find_tool(self, tool: str) -> ToolInfo | None:
-        """Return the tool `server/tool`, or None when it is not listed."""
-        server, _, name = tool.partition("/")
-        if server != OWN_SERVER:
-            return self._pool.find_tool(tool)
+    def find(self, tool: str) -> ToolInfo | None:
+        """Return the tool `ostler/tool`, or None when there is none of the name."""
+        name = tool.partition("/")[2]
         return _info(name) if name in _tools() else None
 
-    def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
-        """Return the listed downstream tools, by name, or Ostler's own for the server `ostler`."""
-        if server == OWN_SERVER:
-            return [_info(name) for name in sorted(_tools())]
-        return self._pool.list_tools(server)
-
-    def on_change(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(server)` when a server connects, is lost, or lists other tools."""
-        return self._pool.on_change(callback)
+    def listed(self) -> Sequence[ToolInfo]:
+        """Return all of them, by name."""
+        return [_info(name) for name in sorted(_tools())]
 
 
 async def _no_progress(done: float, total: float | None, message: str | None) -> None:

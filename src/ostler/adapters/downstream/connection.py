@@ -28,6 +28,7 @@ from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
 from ostler.adapters.downstream.stdio import said_last
 from ostler.engine.protocols import Clock, ToolInfo
+from ostler.engine.watched import Watched
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
 from ostler.rules.text.last_words import without_control
@@ -65,7 +66,6 @@ class DownstreamConnection:
         self._on_change = on_change
         self._backoff = Backoff()
         self._nudge = Nudge()
-        self._waiters: list[tuple[Callable[[ConnectionSnapshot], bool], anyio.Event]] = []
         self._link: Link | None = None
         self._attempt_scope: anyio.CancelScope | None = None
         self._challenge: Challenge | None = None
@@ -78,7 +78,7 @@ class DownstreamConnection:
         self._next_attempt: float | None = None
         self.slots = CallSlots(entry)
         self.ended = anyio.Event()
-        self._snapshot = ConnectionSnapshot(
+        first = ConnectionSnapshot(
             name=entry.name,
             transport=entry.transport,
             state=ServiceState.STARTING if self._wanted else ServiceState.STOPPED,
@@ -86,9 +86,10 @@ class DownstreamConnection:
             reason="" if self._wanted else self._idle_reason(),
             stderr_log=around.stderr_log(entry.name) if entry.transport == "stdio" else None,
         )
+        self._snapshot = Watched(first)
 
     def __repr__(self) -> str:
-        return f"<DownstreamConnection {self._entry.name!r} {self._snapshot.state.value}>"
+        return f"<DownstreamConnection {self._entry.name!r} {self.snapshot.state.value}>"
 
     # -- what is known -----------------------------------------------------------------------------------------
 
@@ -100,7 +101,7 @@ class DownstreamConnection:
     @property
     def snapshot(self) -> ConnectionSnapshot:
         """What is known now."""
-        return self._snapshot
+        return self._snapshot.value
 
     @property
     def link(self) -> Link | None:
@@ -119,21 +120,14 @@ class DownstreamConnection:
 
     async def wait_until(self, predicate: Callable[[ConnectionSnapshot], bool]) -> ConnectionSnapshot:
         """Return the first snapshot for which `predicate` holds (now or after a change)."""
-        while not predicate(self._snapshot):
-            waiter = (predicate, anyio.Event())
-            self._waiters.append(waiter)
-            try:
-                await waiter[1].wait()
-            finally:
-                self._waiters.remove(waiter)
-        return self._snapshot
+        return await self._snapshot.wait_until(predicate)
 
     # -- what is wanted ----------------------------------------------------------------------------------------
 
     def connect(self) -> None:
         """Want the server connected, and try at once; nothing changes for one that is."""
         self._wanted = True
-        if not self._snapshot.connected:
+        if not self.snapshot.connected:
             self._publish(state=ServiceState.STARTING, reason="", attempts=0)
             self.hurry()
 
@@ -198,7 +192,7 @@ class DownstreamConnection:
             self._readers.remove(read)
 
     def _stop(self, reason: str) -> None:
-        if self._snapshot.state is not ServiceState.STOPPED:
+        if self.snapshot.state is not ServiceState.STOPPED:
             self._publish(state=ServiceState.STOPPING, reason=reason)
         self._interrupt(reason)
         self._nudge.give()
@@ -216,7 +210,7 @@ class DownstreamConnection:
         try:
             while not self._closing:
                 if not self._wanted:
-                    reason = self._snapshot.reason or self._idle_reason()
+                    reason = self.snapshot.reason or self._idle_reason()
                     self._publish(state=ServiceState.STOPPED, reason=reason, next_attempt_at=None, next_attempt_in=None)
                     await self._nudge.wait()
                     continue
@@ -230,7 +224,7 @@ class DownstreamConnection:
 
     async def _attempt(self) -> ConnectFailure:
         """Connect, and stay until the connection is lost or no more wanted; return why it is over."""
-        self._publish(attempts=self._snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
+        self._publish(attempts=self.snapshot.attempts + 1, next_attempt_at=None, next_attempt_in=None)
         attempt = Attempt(StartLimits.of(self._entry))
         self._attempt_scope = attempt.scope
         failure: ConnectFailure | None = None
@@ -275,7 +269,7 @@ class DownstreamConnection:
             yield
 
     def _show_start(self, text: str) -> None:
-        if self._snapshot.state is ServiceState.STARTING:
+        if self.snapshot.state is ServiceState.STARTING:
             self._publish(reason=text)
 
     async def _explained(self, failure: ConnectFailure) -> ConnectFailure:
@@ -347,7 +341,7 @@ class DownstreamConnection:
 
     def _longest_pause(self, failure: ConnectFailure) -> float:
         """Return how long the next attempt may be delayed: not long, unless attempts are expensive."""
-        starts_in_vain = self._entry.transport == "stdio" and self._snapshot.attempts > _VAIN_STARTS
+        starts_in_vain = self._entry.transport == "stdio" and self.snapshot.attempts > _VAIN_STARTS
         return SLOW_CAP if starts_in_vain or failure.state is ServiceState.AUTH_REQUIRED else QUICK_CAP
 
     # -- publishing --------------------------------------------------------------------------------------------
@@ -369,7 +363,7 @@ class DownstreamConnection:
             tools=len(self._tools),
             tools_known=True,
             left_out=tuple(link.repair.left_out),
-            connections=self._snapshot.connections + 1,
+            connections=self.snapshot.connections + 1,
         )
         self._on_change(self._entry.name)
 
@@ -378,7 +372,7 @@ class DownstreamConnection:
             return
         self._link = None
         changes: dict[str, Any] = {"pid": None}
-        if self._snapshot.state is ServiceState.CONNECTED:
+        if self.snapshot.state is ServiceState.CONNECTED:
             changes |= {"state": link.loss.state, "reason": link.loss.reason, "last_error": link.loss.reason}
         self._publish(**changes)
         self._on_change(self._entry.name)
@@ -396,7 +390,7 @@ class DownstreamConnection:
         self._on_change(self._entry.name)
 
     def _publish(self, **changes: Any) -> None:
-        old = self._snapshot
+        old = self._snapshot.value
         for key in ("reason", "last_error"):
             if changes.get(key):
                 changes[key] = self._entry.mask_text(without_control(changes[key]))
@@ -405,10 +399,7 @@ class DownstreamConnection:
             new = replace(new, since=self._clock.now())
         if new == old:
             return
-        self._snapshot = new
-        for predicate, event in list(self._waiters):
-            if predicate(new):
-                event.set()
+        self._snapshot.replace(new)
         self._on_snapshot(new)
 
     def _idle_reason(self) -> str:

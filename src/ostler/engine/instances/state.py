@@ -335,7 +335,7 @@ class InstanceState(BaseService):
         self.set_vitals(unreadable=error)
         self._arg_secrets |= secrets
         self.secrets = self._known_secrets()
-        self._status = replace(self._status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS)
+        self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
 
     def note(self, message: str) -> None:
         """Record something that people should know of."""

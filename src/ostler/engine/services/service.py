@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-import anyio
-
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.services.callbacks import Callbacks
 from ostler.engine.services.views import ServiceView
+from ostler.engine.watched import Watched
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
@@ -115,14 +114,15 @@ class BaseService:
         now = self._clock.now()
         self._created_at = now
         self._updated_at = now
-        self._status = ServiceStatus(state, HealthStatus.UNKNOWN, Reachability.UNKNOWN, since=now)
+        self._status = Watched(ServiceStatus(state, HealthStatus.UNKNOWN, Reachability.UNKNOWN, since=now))
         self._callbacks = Callbacks()
-        self._waiters: list[tuple[Callable[[ServiceStatus], bool], anyio.Event]] = []
         self._changes: list[tuple[ServiceStatus, ServiceStatus]] = []
         self._delivering = False
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r} {self._status.state.value}/{self._status.health.value}>"
+        return (
+            f"<{type(self).__name__} {self._name!r} {self._status.value.state.value}/{self._status.value.health.value}>"
+        )
 
     @property
     def name(self) -> str:
@@ -142,27 +142,27 @@ class BaseService:
     @property
     def status(self) -> ServiceStatus:
         """The whole status value."""
-        return self._status
+        return self._status.value
 
     @property
     def state(self) -> ServiceState:
         """The lifecycle state."""
-        return self._status.state
+        return self._status.value.state
 
     @property
     def health(self) -> HealthStatus:
         """The health."""
-        return self._status.health
+        return self._status.value.health
 
     @property
     def reachability(self) -> Reachability:
         """Whether the server that drives this service can be asked."""
-        return self._status.reachability
+        return self._status.value.reachability
 
     @property
     def last_error(self) -> BaseException | None:
         """The last failure, kept until the next success."""
-        return self._status.error
+        return self._status.value.error
 
     async def start(self) -> None:
         """Start the service; returns when it is up. Raises OstlerError when it cannot be."""
@@ -191,14 +191,7 @@ class BaseService:
 
     async def wait_until(self, predicate: Callable[[ServiceStatus], bool]) -> ServiceStatus:
         """Return the first status for which `predicate` holds (now or after a change)."""
-        while not predicate(self._status):
-            waiter = (predicate, anyio.Event())
-            self._waiters.append(waiter)
-            try:
-                await waiter[1].wait()
-            finally:
-                self._waiters.remove(waiter)
-        return self._status
+        return await self._status.wait_until(predicate)
 
     def report(self, transition: Transition, *, reason: str = "", error: BaseException | None = None) -> None:
         """Move the state by the table. An error is kept until a transition that means success.
@@ -206,7 +199,7 @@ class BaseService:
         Raises:
             IllegalTransitionError: the table has no such change; a bug.
         """
-        old = self._status
+        old = self._status.value
         state = next_state(self._name, old.state, transition)
         now = self._clock.now()
         new = replace(old, state=state, reason=reason, since=now if state is not old.state else old.since)
@@ -223,17 +216,19 @@ class BaseService:
     def set_health(self, health: HealthStatus, *, error: BaseException | None = None) -> None:
         """Report what a health check found; the time is kept."""
         now = self._clock.now()
-        new = replace(self._status, health=health, health_at=now)
+        new = replace(self._status.value, health=health, health_at=now)
         if error is not None:
             new = replace(new, error=_kept(error), error_at=now)
-        elif health is HealthStatus.HEALTHY and self._status.health is HealthStatus.UNHEALTHY:
+        elif health is HealthStatus.HEALTHY and self._status.value.health is HealthStatus.UNHEALTHY:
             new = replace(new, error=None, error_at=None)
         self._replace_status(new)
 
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
-        if reachability is not self._status.reachability:
-            self._replace_status(replace(self._status, reachability=reachability, reachability_at=self._clock.now()))
+        if reachability is not self._status.value.reachability:
+            self._replace_status(
+                replace(self._status.value, reachability=reachability, reachability_at=self._clock.now())
+            )
 
     @property
     def class_name(self) -> str:
@@ -267,7 +262,7 @@ class BaseService:
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""
-        status = self._status
+        status = self._status.value
         return ServiceView(
             id=self._name,
             name=self._name,
@@ -295,11 +290,9 @@ class BaseService:
         return {}
 
     def _replace_status(self, new: ServiceStatus) -> None:
-        old, self._status = self._status, new
+        old = self._status.value
+        self._status.replace(new)
         self._updated_at = self._clock.now()
-        for predicate, event in list(self._waiters):
-            if predicate(new):
-                event.set()
         self._changes.append((old, new))
         if self._delivering:  # a callback caused this change: it is delivered after the one under way
             return

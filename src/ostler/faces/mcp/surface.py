@@ -6,14 +6,10 @@ from typing import Protocol
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.review import ClassReview
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import ToolCaller, ToolDirectory
+from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
-
-
-class Downstream(ToolCaller, ToolDirectory, Protocol):
-    """The downstream tools: call one, look at what there is. The policy for calls is enforced by the implementer."""
 
 
 class ServerChangesLike(Protocol):
@@ -63,8 +59,8 @@ class ApplicationLike(Protocol):
         ...
 
     @property
-    def pool(self) -> Downstream:
-        """The downstream servers' tools."""
+    def pool(self) -> ToolProvider:
+        """The tools that may be called; it enforces the policy."""
         ...
 
     @property
