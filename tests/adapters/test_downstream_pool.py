@@ -233,7 +233,7 @@ async def test_a_server_is_a_service_whose_state_follows_the_connection(tmp_path
     async with open_pool(tmp_path, stdio_entry("s")) as pool:
         service = McpServerService(pool, "s")
         seen: list[str] = []
-        service.on_state_change(lambda name, old, new, health, error: seen.append(f"{old}>{new}/{health}"))
+        service.follow(lambda name, old, new, health, error: seen.append(f"{old}>{new}/{health}"))
         await service.wait_until(lambda status: status.state == "connected")
         with pytest.raises(ConnectionLostError):
             await pool.call_tool("s/die", {})

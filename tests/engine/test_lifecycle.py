@@ -1,5 +1,7 @@
 """Starting, stopping, restarting and deleting one service through the ServiceManager."""
 
+import threading
+
 import anyio
 import pytest
 from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
@@ -61,11 +63,19 @@ def test_outputs_of_the_ready_check_are_not_sure_where_it_may_not_have_run() -> 
 async def test_states_are_seen_in_order() -> None:
     world = World()
     seen: list[tuple[str, str]] = []
+    last_came = threading.Event()
+
+    def note(_name: str, old: str, new: str, _health: str, _error: BaseException | None) -> None:
+        seen.append((old, new))
+        if (old, new) == ("stopping", "stopped"):
+            last_came.set()
+
     async with running(world) as manager:
         await manager.create(CreateRequest("basic", "db", start=False))
-        manager.registry.get("db").on_state_change(lambda name, old, new, health, error: seen.append((old, new)))
+        manager.registry.get("db").on_state_change(note)
         await manager.start_service("db")
         await manager.stop_service("db")
+    assert last_came.wait(30)
     states = [pair for pair in seen if pair[0] != pair[1]]
     assert states == [
         ("stopped", "starting"),

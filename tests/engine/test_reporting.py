@@ -1,11 +1,11 @@
-"""What people and subscribers are told: status words, and callbacks that can neither break nor block the engine."""
+"""What people and listeners are told: status words, and listeners that can neither break nor block the engine."""
 
 import threading
 
-import anyio
 import pytest
 from tests.support.world import Fail, World, manifest, running, until
 
+from ostler.engine.services.listeners import MAX_WAITING, Listener
 from ostler.engine.services.reporting import StatusUpdate, StatusWord, status_word
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest
@@ -18,18 +18,22 @@ pytestmark = [pytest.mark.anyio]
 class Display:
     """Keeps what it is told, and fails now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: StatusWord) -> None:
         self.updates: list[StatusUpdate] = []
+        self.last_came = threading.Event()
+        self._last = last
 
     def report_status(self, update: StatusUpdate) -> None:
         self.updates.append(update)
+        if update.status is self._last:
+            self.last_came.set()
         if len(self.updates) % 2:
             raise RuntimeError("the display is broken")
 
 
 @pytest.mark.virtual
 async def test_a_reporter_is_told_each_change_in_a_word_and_cannot_break_anything() -> None:
-    world, display = World(), Display()
+    world, display = World(), Display(StatusWord.FAILED)
     async with running(world, manifest(healthCheck={"interval": "10s", "failureThreshold": 1}), reporter=display) as m:
         await m.create(CreateRequest("basic", "db", start=False))
         await m.start_service("db")
@@ -40,6 +44,7 @@ async def test_a_reporter_is_told_each_change_in_a_word_and_cannot_break_anythin
         world.faults["w/start"].append(Fail("no space"))
         with pytest.raises(OstlerError):
             await m.start_service("db")
+    assert display.last_came.wait(30)
     words = [update.status.value for update in display.updates]
     assert words == [
         "Stopped", "Starting", "Running", "Active", "Unhealthy", "Stopping", "Stopped", "Starting", "Failed",
@@ -65,41 +70,74 @@ class Quick(BaseService):
         self.report(Transition.STOPPED)
 
 
-@pytest.mark.realtime
-async def test_a_callback_that_blocks_holds_nobody_up_and_loses_nothing() -> None:
-    service, release, seen, others = Quick(), threading.Event(), list[str](), list[str]()
+def test_a_listener_that_hangs_from_its_first_call_holds_nobody_up_and_loses_nothing() -> None:
+    service, release, finished = Quick(), threading.Event(), threading.Event()
+    seen, others = list[str](), list[str]()
 
-    def blocking(_name: str, old: str, new: str, _health: str, _error: BaseException | None) -> None:
-        if len(seen) == 0:
-            threading.Event().wait(0.15)  # slow enough to be noticed
-        elif len(seen) == 1:
-            release.wait(30)  # and then stuck
+    def hanging(_name: str, old: str, new: str, _health: str, _error: BaseException | None) -> None:
+        release.wait(30)
         seen.append(f"{old}>{new}")
+        if len(seen) == 20:
+            finished.set()
 
-    service.on_state_change(blocking)
-    service.on_state_change(lambda _name, old, new, _health, _error: others.append(f"{old}>{new}"))
+    service.on_state_change(hanging)
+    service.follow(lambda _name, old, new, _health, _error: others.append(f"{old}>{new}"))
     for _ in range(5):
         service.cycle()
-    assert len(others) == 20, "the other subscriber has everything already"
-    assert len(seen) == 1
+    assert (len(seen), len(others)) == (0, 20)
     release.set()
-    with anyio.fail_after(30):
-        while len(seen) < 20:
-            await anyio.sleep(0.01)
+    assert finished.wait(30)
     assert seen == others
 
 
 @pytest.mark.virtual
-async def test_a_callback_that_raises_disturbs_no_other() -> None:
-    service, seen = Quick(), list[str]()
+async def test_a_reporter_that_hangs_holds_no_service_up() -> None:
+    release = threading.Event()
 
-    def broken(*_change: object) -> None:
+    class Hanging:
+        def report_status(self, update: StatusUpdate) -> None:
+            del update
+            release.wait(30)
+
+    async with running(World(), manifest(), reporter=Hanging()) as manager:
+        result = await manager.create(CreateRequest("basic", "db"))
+        assert result.service.state is ServiceState.RUNNING
+    release.set()
+
+
+def test_a_listener_that_raises_is_called_on_and_one_that_left_is_not() -> None:
+    service, seen, came = Quick(), list[str](), threading.Event()
+
+    def broken(_name: str, _old: str, new: str, *_more: object) -> None:
+        seen.append(new)
+        if new == "stopped":
+            came.set()
         raise RuntimeError("oops")
 
-    service.on_state_change(broken)
-    leave = service.on_state_change(lambda _name, _old, new, _health, _error: seen.append(new))
+    leave = service.on_state_change(broken)
     service.cycle()
+    assert came.wait(30)
     assert seen == ["starting", "running", "stopping", "stopped"]
     leave()
+    came.clear()
+    service.on_state_change(lambda _name, _old, new, _health, _error: came.set() if new == "stopped" else None)
     service.cycle()
+    assert came.wait(30)
     assert len(seen) == 4
+
+
+def test_of_too_many_changes_the_oldest_are_dropped() -> None:
+    release, seen, finished = threading.Event(), list[int](), threading.Event()
+
+    def slow(number: int) -> None:
+        release.wait(30)
+        seen.append(number)
+        if number == MAX_WAITING + 10:
+            finished.set()
+
+    listener = Listener(slow)
+    for number in range(MAX_WAITING + 11):
+        listener.notify(number)
+    release.set()
+    assert finished.wait(30)
+    assert seen[-MAX_WAITING:] == list(range(11, MAX_WAITING + 11))

@@ -3,6 +3,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from mcp_types import INVALID_PARAMS
 from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
 from tests.support.world import Answer, Fail, Hang, Slow, World, manifest, until
 
+from ostler.engine.services.service import BaseService
+from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.mcp.server import instructions
 from ostler.faces.mcp.toolbox import TOOLS, tools_of
-from ostler.model.states import HealthStatus
+from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = pytest.mark.anyio
 
@@ -423,6 +426,59 @@ async def test_wait_ends_when_the_time_is_over_and_never_later_than_allowed() ->
 
 
 @pytest.mark.virtual
+async def test_wait_is_woken_by_the_health_and_the_removal_of_a_configured_service() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client, anyio.create_task_group() as group:
+        service = BaseService("tunnel", "PortForward", state=ServiceState.RUNNING)
+        app.manager.registry.register(service)
+        for wanted, change in (
+            ({"health": ["healthy"]}, lambda: service.set_health(HealthStatus.HEALTHY)),
+            ({"kinds": ["health_changed"]}, lambda: service.set_health(HealthStatus.UNHEALTHY)),
+            ({"state": ["deleted"]}, lambda: app.manager.registry.unregister("tunnel")),
+        ):
+
+            async def later(change: Callable[[], object] = change) -> None:
+                await anyio.sleep(0.5)
+                change()
+
+            began = anyio.current_time()
+            group.start_soon(later)
+            waited = await call(client, "service_wait", name="tunnel", **wanted)
+            assert waited["met"], waited["message"]
+            assert anyio.current_time() - began == pytest.approx(0.5)
+
+
+@pytest.mark.virtual
+async def test_wait_takes_several_services_and_a_project() -> None:
+    world = World(ready_after=20)
+    async with ledger(world, quiet(timeout__create="3m")) as app, Client(server_over(app)) as client:
+        shop = ProjectRef("shop", "/srv/shop")
+        for name in ("db", "web"):
+            await app.manager.create(CreateRequest("basic", name, project=shop), wait=False)
+        await app.manager.create(CreateRequest("basic", "other"), wait=False)
+        names = ["db.shop", "web.shop"]
+        waited = await call(client, "service_wait", name=",".join([*names, "other"]), state=["running"], timeout=45)
+        assert waited["met"]
+        assert [(item["name"], item["state"]) for item in waited["services"]] == [
+            (name, "running") for name in (*names, "other")
+        ]
+        early = await call(client, "service_wait", project="shop", health=["healthy"], timeout=1)
+        assert early["met"] is False
+        assert early["message"] == snapshot(
+            "service db.shop is still running, web.shop is still running after 1s; wait again to continue"
+        )
+        world.faults["w/start"].append(Fail("no"))
+        await refusal(client, "service_restart", name="web.shop")
+        hopeless = await call(client, "service_wait", project="shop", state=["stopped"])
+        assert "service web.shop failed and nothing is under way" in hopeless["message"]
+        cursor = hopeless["cursor"]
+        await call(client, "service_stop", name="other")
+        await call(client, "service_stop", name="db.shop")
+        of_project = await call(client, "service_wait", project="shop", cursor=cursor)
+        assert {event["service"] for event in of_project["events"]} == {"db.shop"}
+        assert "no services" in (await refusal(client, "service_wait", project="shoo", state=["running"]))[0]
+
+
+@pytest.mark.virtual
 async def test_wait_sees_a_deletion_a_failure_and_the_next_event() -> None:
     world = World()
     async with ledger(world) as app, Client(server_over(app)) as client, anyio.create_task_group() as group:
@@ -576,10 +632,10 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes service, since, kinds, limit"
         )
         assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
-            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted. Next: service_wait takes name, state, health, kinds, cursor, timeout"
+            "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted. Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
         )
         assert (await refusal(client, "service_wait", state=["running"]))[0] == snapshot(
-            "arg validation failed: name is required when waiting for a state or health"
+            "arg validation failed: name or project is required when waiting for a state or health"
         )
         world.faults["w/start"].append(Fail("no room"))
         text, error = await refusal(client, "service_create", serviceClassName="basic", name="one")

@@ -28,7 +28,7 @@ from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.preparation import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import Reporting, StatusReporter
-from ostler.engine.services.service import Service
+from ostler.engine.services.service import BaseService, Service
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState
@@ -89,6 +89,8 @@ class Assembly:
         self._reporting = Reporting(reporter)
         self._unsubscribe: list[Callable[[], None]] = []
         self._followed: dict[str, Callable[[], None]] = {}
+        self._health_of: dict[str, str] = {}
+        """Configured service → its health at its last change."""
 
     def __repr__(self) -> str:
         return f"Assembly({len(self.registry)} services)"
@@ -155,12 +157,16 @@ class Assembly:
             return
         if unfollow := self._followed.pop(service.name, None):
             unfollow()
+        self._health_of.pop(service.name, None)
         if is_registered:
             self.needs.register(service)
-            self._followed[service.name] = service.on_state_change(self._static_changed)
+            follow = service.follow if isinstance(service, BaseService) else service.on_state_change
+            self._followed[service.name] = follow(self._static_changed)
+            self._health_of[service.name] = service.health.value
         else:
             self.needs.forget(service)
             self.graph.forget(service)
+            self.events.append(EventKind.SERVICE_DELETED, service.name, f"{service.service_type} removed")
 
     # -- what services see -----------------------------------------------------------------------------------
 
@@ -203,7 +209,7 @@ class Assembly:
             self.needs.operation_ended(instance)
             self.recovery.operation_ended(instance)
 
-    def _static_changed(self, name: str, old: str, new: str, _health: str, error: BaseException | None) -> None:
+    def _static_changed(self, name: str, old: str, new: str, health: str, error: BaseException | None) -> None:
         """A configured service changed: record it, and notify its dependents."""
         service = self.registry.find(name)
         if service is None or isinstance(service, ServiceInstance):
@@ -212,6 +218,10 @@ class Assembly:
         if old != new:
             text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
             self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})
+        before = self._health_of.get(name, health)
+        self._health_of[name] = health
+        if before != health:
+            self.events.append(EventKind.HEALTH_CHANGED, name, f"{before} -> {health}", {"from": before, "to": health})
         if not self.is_leaving:
             self.needs.service_changed(service)
 

@@ -197,10 +197,7 @@ class Store(Protocol):
 
 
 StateChangeCallback: TypeAlias = Callable[[str, str, str, str, BaseException | None], None]
-"""`callback(name, old, new, health, error)`: states and health by their values; must be quick, may not raise.
-
-The first call that is slow is waited for; `docs/library.md` has the rules.
-"""
+"""`callback(name, old, new, health, error)`: states and health by their values."""
 
 ServerEnvironment: TypeAlias = Mapping[str, str]
 """Environment variables that templates may see as `env.*` (allow-listed)."""

@@ -90,8 +90,6 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
                     events.append(EventKind.SERVICE_CREATED, name, f"defined in {loaded.file}:{loaded.line}")
                 elif old[name] != loaded.service:
                     events.append(EventKind.SERVER_CHANGED, name, f"its definition in {loaded.file} changed")
-            for name in old.keys() - snapshot.entries.keys():
-                events.append(EventKind.SERVICE_DELETED, name, f"removed from {self.folder}")
 
     def _register(self, service: SupervisedService) -> bool:
         try:

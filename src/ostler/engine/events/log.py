@@ -109,9 +109,23 @@ class EventLog:
         return event
 
     def read(
-        self, *, since: int = 0, service: str = "", kinds: Collection[EventKind] = (), limit: int = 100
+        self,
+        *,
+        since: int = 0,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        limit: int = 100,
     ) -> EventPage:
-        """Return the events after cursor `since`, oldest first, at most `limit`."""
+        """Return the events after cursor `since`, oldest first, at most `limit`.
+
+        Args:
+            since: a cursor.
+            service: of this service alone; its history reaches further back.
+            services: of these services alone.
+            kinds: of these kinds alone.
+            limit: how many.
+        """
         is_foreign = since > self._last_cursor
         since = 0 if is_foreign else since
         own = self._by_service.get(service) if service else None
@@ -121,7 +135,7 @@ class EventLog:
         for event in source:
             if event.cursor <= since:
                 break
-            if not kinds or event.kind in kinds:
+            if (not kinds or event.kind in kinds) and (not services or event.service in services):
                 found.append(event)
         found.reverse()
         if len(found) > limit:
@@ -134,12 +148,21 @@ class EventLog:
         )
 
     async def wait(
-        self, *, since: int, service: str = "", kinds: Collection[EventKind] = (), timeout: float
+        self,
+        *,
+        since: int,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        timeout: float,
     ) -> EventPage:
-        """Return the events after `since` as soon as there is one, or an empty page after `timeout` seconds."""
+        """Return the events after `since` as soon as there is one, or an empty page after `timeout` seconds.
+
+        The other arguments are those of `read`.
+        """
         with anyio.move_on_after(timeout):
             while True:
-                page = self.read(since=since, service=service, kinds=kinds)
+                page = self.read(since=since, service=service, services=services, kinds=kinds)
                 if page.events:
                     return page
                 waiter = anyio.Event()
@@ -148,7 +171,7 @@ class EventLog:
                     await waiter.wait()
                 finally:
                     self._waiters.remove(waiter)
-        return self.read(since=since, service=service, kinds=kinds)
+        return self.read(since=since, service=service, services=services, kinds=kinds)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""

@@ -355,6 +355,7 @@ class ServiceInstance(InstanceState):
                 self.record_later(operation.record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error
+        self._current = None  # who hears of the end finds nothing under way
         self.runtime.events.append(
             EventKind.OPERATION_ENDED,
             self.name,

@@ -1,16 +1,14 @@
 """Status in one word, for people: each change of a service as a StatusUpdate to a StatusReporter."""
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ostler.engine.services.listeners import Listener
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import ServiceView
 from ostler.model.states import HealthStatus, ServiceState
-
-logger = logging.getLogger(__name__)
 
 
 class StatusWord(StrEnum):
@@ -58,7 +56,7 @@ class StatusReporter(Protocol):
     """Who shows people how services are."""
 
     def report_status(self, update: StatusUpdate) -> None:
-        """Show `update`; must be quick. What it raises is logged and disturbs nobody."""
+        """Show `update`. It is called from a thread of its own, in order; what it raises is logged."""
         ...
 
 
@@ -108,7 +106,7 @@ class Reporting:
     """Sends an update to the reporter whenever what it would say changes."""
 
     def __init__(self, reporter: StatusReporter | None) -> None:
-        self._reporter = reporter
+        self._reporter = Listener(reporter.report_status) if reporter is not None else None
         self._last: dict[str, tuple[StatusWord, str]] = {}
 
     def tell(self, service: Service) -> None:
@@ -120,10 +118,7 @@ class Reporting:
         if self._last.get(update.name) == said:
             return
         self._last[update.name] = said
-        try:
-            self._reporter.report_status(update)
-        except Exception:  # boundary: a reporter's fault must not disturb the engine
-            logger.exception("the status reporter failed on %r", update.name)
+        self._reporter.notify(update)
 
     def forget(self, name: str) -> None:
         """Drop a service that is gone."""

@@ -1,5 +1,6 @@
 """What every service is: the `Service` protocol, and `BaseService`, whose one value changes only by the table."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,12 +8,14 @@ from typing import Protocol, runtime_checkable
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
-from ostler.engine.services.callbacks import Callbacks
+from ostler.engine.services.listeners import Listener
 from ostler.engine.services.views import ServiceView
 from ostler.engine.watched import Watched
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState, Transition, next_state
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,7 @@ _FORGET_HEALTH = (
 
 
 class BaseService:
-    """State, health, last error, callbacks and waiting; subclasses supply start, stop and restart.
-
-    Callbacks are called in the order of the changes, each with (name, old, new, health, error). One that raises is
-    logged and does not disturb the others or the service.
-    """
+    """State, health, last error, listeners and waiting; subclasses supply start, stop and restart."""
 
     def __init__(
         self,
@@ -115,7 +114,7 @@ class BaseService:
         self._created_at = now
         self._updated_at = now
         self._status = Watched(ServiceStatus(state, HealthStatus.UNKNOWN, Reachability.UNKNOWN, since=now))
-        self._callbacks = Callbacks()
+        self._followers: tuple[StateChangeCallback, ...] = ()
         self._changes: list[tuple[ServiceStatus, ServiceStatus]] = []
         self._delivering = False
 
@@ -179,15 +178,30 @@ class BaseService:
         await self.start()
 
     def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
-        """Call `callback(name, old, new, health, error)` after each change of state or health, in their order.
+        """Call `callback(name, old, new, health, error)` for each change of state or health, in their order.
 
-        It is called in the event loop and has to return quickly. One that took long (0.1 s) is called from a thread
-        of its own from then on, still in order, so that it does not hold up the service again. The first slow call
-        is waited for to its end, however long that is.
+        It is called from a thread of its own, so it may take its time, and even hang: nothing waits for it. What it
+        raises is logged. Of more than 10,000 changes that wait for it, the oldest are dropped.
 
         Returns a function that ends the subscription.
         """
-        return self._callbacks.add(callback)
+        listener = Listener(callback)
+        unfollow = self.follow(listener.notify)
+
+        def unsubscribe() -> None:
+            unfollow()
+            listener.close()
+
+        return unsubscribe
+
+    def follow(self, callback: StateChangeCallback) -> Callable[[], None]:
+        """As `on_state_change`, called at once in the event loop: for the engine, whose calls return at once."""
+        self._followers = (*self._followers, callback)
+
+        def unfollow() -> None:
+            self._followers = tuple(other for other in self._followers if other is not callback)
+
+        return unfollow
 
     async def wait_until(self, predicate: Callable[[ServiceStatus], bool]) -> ServiceStatus:
         """Return the first status for which `predicate` holds (now or after a change)."""
@@ -294,7 +308,7 @@ class BaseService:
         self._status.replace(new)
         self._updated_at = self._clock.now()
         self._changes.append((old, new))
-        if self._delivering:  # a callback caused this change: it is delivered after the one under way
+        if self._delivering:  # a follower caused this change: it is delivered after the one under way
             return
         self._delivering = True
         try:
@@ -307,10 +321,14 @@ class BaseService:
         self._status_changed(old, new)
         if old.state is new.state and old.health is new.health:
             return
-        self._callbacks.tell(self._name, old.state.value, new.state.value, new.health.value, new.error)
+        for callback in self._followers:
+            try:
+                callback(self._name, old.state.value, new.state.value, new.health.value, new.error)
+            except Exception:  # boundary: a follower's fault must not disturb the service
+                logger.exception("follower of service %r failed", self._name)
 
     def _status_changed(self, old: ServiceStatus, new: ServiceStatus) -> None:
-        """Hook for subclasses, called for every change before the callbacks."""
+        """Hook for subclasses, called for every change before the followers."""
 
 
 def _kept(error: BaseException) -> BaseException:

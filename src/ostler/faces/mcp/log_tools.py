@@ -24,7 +24,7 @@ class ServiceEventsArgs(Args):
     service: str = Field(default="", description="of this service; default: of all")
     since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a cursor; default: the newest events")
     kinds: Kinds = Field(default_factory=list, description="only these")
-    limit: int = Field(default=50, ge=1, le=500, description="at most so many")
+    limit: int = Field(default=50, ge=1, le=500, description="at most")
 
 
 async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Call) -> Answer:
@@ -60,7 +60,7 @@ class ServiceLogsArgs(Args):
     """Arguments of service_logs."""
 
     name: ServiceName
-    lines: int = Field(default=100, ge=1, le=1000, description="at most so many, the newest")
+    lines: int = Field(default=100, ge=1, le=1000, description="at most")
 
 
 async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) -> Answer:

@@ -1,16 +1,17 @@
 """The tool that waits for what others set going."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import anyio
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from ostler.adapters.serving.answers import Answer
-from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, lower_case, one_of
+from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, Texts, lower_case, one_of
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.services.views import ServiceView
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import MAX_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
@@ -21,8 +22,8 @@ from ostler.model.states import ServiceState
 
 DEFAULT_WAIT = 30.0
 MAX_WAIT_EVENTS = 20
-RECHECK = 2.0
-"""Seconds after which a waiting call looks again: a configured service may change without an event."""
+MAX_SERVICES = 200
+"""Services that one call waits for at most."""
 
 _GOALS = (*(state.value for state in ServiceState), "deleted")
 
@@ -43,63 +44,114 @@ WaitStates = Annotated[
 """States to wait for, and the end of the service."""
 
 
+ServiceNames = Annotated[Texts, Field(max_length=MAX_SERVICES), WithJsonSchema({"type": "string"})]
+"""One name, or several, separated by commas or as a list."""
+
+
+class _Choice(TypedDict, total=False):
+    service: str
+    services: frozenset[str]
+
+
 class ServiceWaitArgs(Args):
     """Arguments of service_wait."""
 
-    name: str = Field(default="", description="the service; default: any")
+    name: ServiceNames = Field(default_factory=list, description="one or several; default: any")
+    project: str = Field(default="", description="an id")
     state: WaitStates = Field(default_factory=list, description="any of these")
-    health: Healths = Field(default_factory=list, description="any of these")
-    kinds: PlainKinds = Field(default_factory=list, description="or such an event, e.g. warning")
-    cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="events after this; default: from now")
+    health: Healths = Field(default_factory=list, description="too")
+    kinds: PlainKinds = Field(default_factory=list, description="or such an event")
+    cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="events after this; default: now")
     timeout: Seconds = Field(
         default=DEFAULT_WAIT, description=f"at most {MAX_WAIT:g}s", json_schema_extra={"default": "30s"}
     )
 
 
 async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) -> Answer:
-    """Wait until a service is as wanted, or until something happens."""
+    """Wait until services are as wanted, or until something happens to one of them."""
     del call
     timeout = min(args.timeout, MAX_WAIT)
     since = app.manager.events.last_cursor if args.cursor is None else args.cursor
+    names = _names(app, args)
     if args.state or args.health:
-        return await _wait_for_state(app, args, since, timeout)
-    if args.name and app.manager.registry.find(args.name) is None and not args.cursor:
-        app.manager.view(args.name)  # says that there is no such service, and what is near
-    found = await app.manager.events.wait(since=since, service=args.name, kinds=args.kinds, timeout=timeout)
+        return await _wait_for_state(app, args, names, since, timeout)
+    if names and not args.cursor:
+        for name in names:
+            app.manager.view(name)  # says that there is no such service, and what is near
+    found = await app.manager.events.wait(since=since, **_of(names), kinds=args.kinds, timeout=timeout)
     shown = found.events[:MAX_WAIT_EVENTS]
     cursor = shown[-1].cursor if len(shown) < len(found.events) else found.next_cursor
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
-    return _waited(app, args.name, message, met=met, events=shown, cursor=cursor)
+    return _waited(app, names, message, met=met, events=shown, cursor=cursor)
 
 
-async def _wait_for_state(app: ApplicationLike, args: ServiceWaitArgs, since: int, timeout: float) -> Answer:
-    if not args.name:
-        raise ArgumentError(["name is required when waiting for a state or health"])
-    wants_deleted = "deleted" in args.state
-    states = [ServiceState(state) for state in args.state if state != "deleted"]
-    events = app.manager.events
-    seen = since
+def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
+    """Return the services that are waited for, each once; empty for any."""
+    folder = current_client().directory
+    names = [app.projects.full_name(name, folder) if folder else name for name in args.name]
+    if args.project:
+        owned = app.projects.directory.members(args.project)
+        if not owned:
+            known = ", ".join(app.projects.directory.folders()) or "none"
+            raise ArgumentError([f"project {args.project!r} has no services (projects that have: {known})"])
+        names += [service.name for service in owned]
+    return list(dict.fromkeys(names))
+
+
+def _of(names: Sequence[str]) -> _Choice:
+    return {"service": names[0]} if len(names) == 1 else {"services": frozenset(names)}
+
+
+async def _wait_for_state(
+    app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str], since: int, timeout: float
+) -> Answer:
+    if not names:
+        raise ArgumentError(["name or project is required when waiting for a state or health"])
+    events, seen = app.manager.events, since
     met, message = False, ""
     with anyio.move_on_after(timeout):
-        while True:
+        while not message:
             seen = max(seen, events.last_cursor)
-            if wants_deleted and app.manager.registry.find(args.name) is None:
-                met, message = True, f"service {args.name} is deleted"
-                break
-            view = app.manager.view(args.name)
-            if _is_as_wanted(view, states, args):
-                met, message = True, f"service {args.name} is {view.state.value}, health {view.health.value}"
-                break
-            if view.state is ServiceState.FAILED and view.operation is None and view.next_retry_at is None:
-                message = f"service {args.name} failed and nothing is under way that would change that"
-                break
-            await events.wait(since=seen, service=args.name, timeout=RECHECK)
+            waiting, hopeless = _still_waiting(app, args, names)
+            if hopeless:
+                message = f"service {hopeless} failed and nothing is under way that would change that"
+            elif not waiting:
+                met, message = True, _how(app, names)
+            else:
+                await events.wait(since=seen, **_of(waiting), timeout=timeout)
     if not message:
-        state = app.manager.get_service_state(args.name).value
-        message = f"service {args.name} is still {state} after {format_duration(timeout)}; wait again to continue"
-    page = events.read(since=since, service=args.name, limit=MAX_WAIT_EVENTS)
-    return _waited(app, args.name, message, met=met, events=page.events, cursor=page.next_cursor)
+        waiting, _ = _still_waiting(app, args, names)
+        how = ", ".join(f"{name} is still {app.manager.get_service_state(name).value}" for name in waiting)
+        message = f"service {how} after {format_duration(timeout)}; wait again to continue"
+    page = events.read(since=since, **_of(names), limit=MAX_WAIT_EVENTS)
+    return _waited(app, names, message, met=met, events=page.events, cursor=page.next_cursor)
+
+
+def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str]) -> tuple[list[str], str]:
+    """Return which services are not as wanted yet, and one of them that will never be."""
+    states = [ServiceState(state) for state in args.state if state != "deleted"]
+    waiting: list[str] = []
+    for name in names:
+        if "deleted" in args.state and app.manager.registry.find(name) is None:
+            continue
+        view = app.manager.view(name)
+        if _is_as_wanted(view, states, args):
+            continue
+        if view.state is ServiceState.FAILED and view.operation is None and view.next_retry_at is None:
+            return [], name
+        waiting.append(name)
+    return waiting, ""
+
+
+def _how(app: ApplicationLike, names: Sequence[str]) -> str:
+    services = [(name, app.manager.registry.find(name)) for name in names]
+    return "; ".join(
+        f"service {name} is {service.state.value}, health {service.health.value}"
+        if service is not None
+        else f"service {name} is deleted"
+        for name, service in services
+    )
 
 
 def _is_as_wanted(view: ServiceView, states: Sequence[ServiceState], args: ServiceWaitArgs) -> bool:
@@ -113,17 +165,22 @@ def _is_as_wanted(view: ServiceView, states: Sequence[ServiceState], args: Servi
 
 
 def _waited(
-    app: ApplicationLike, name: str, message: str, *, met: bool, events: Sequence[Event], cursor: int
+    app: ApplicationLike, names: Sequence[str], message: str, *, met: bool, events: Sequence[Event], cursor: int
 ) -> Answer:
     lines = [message]
     facts: dict[str, Any] = {"met": met, "message": message, "events": [shapes.event(item) for item in events]}
-    service = app.manager.registry.find(name) if name else None
-    if service is not None:
+    found = [service for name in names if (service := app.manager.registry.find(name)) is not None]
+    shown: list[Any] = []
+    for service in found:
         view = service.view()
-        facts["service"] = {**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})}
+        shown.append({**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})})
         lines.append(shapes.list_line(view))
         if view.outputs:
             lines.append(shapes.outputs_text(view.outputs))
+    if len(names) == 1 and shown:
+        facts["service"] = shown[0]
+    elif shown:
+        facts["services"] = shown
     lines += [shapes.event_line(item) for item in events]
     lines.append(f"cursor {cursor}")
     return Answer({**facts, "cursor": cursor}, "\n".join(lines))
@@ -132,11 +189,10 @@ def _waited(
 WAITING_TOOLS = (
     ToolDefinition(
         "service_wait",
-        "Wait for a service",
-        "Wait for a state, a health, or the next event. met=false: not in time, or it cannot happen; go on "
-        "with the cursor.",
+        "Wait",
+        "Wait until all have a state or health, or for the next event. met=false: not in time, or impossible.",
         ServiceWaitArgs,
-        answer("met message cursor service events"),
+        answer("met message cursor service services events"),
         Effect.READS,
         service_wait,
         core=True,
