@@ -262,7 +262,7 @@ class BaseService:
     @property
     def error(self) -> str | None:
         """The last failure in words, kept until the next success; None when there is none."""
-        return error_text(self._status.error)
+        return error_text(self._status.value.error)
 
     @property
     def health_failures(self) -> int:
