@@ -6,7 +6,7 @@ and column. Every key here has an effect; what is not here is refused.
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -255,6 +255,9 @@ class HealthCheckSpec(_Model):
     success_threshold: Annotated[int, Field(ge=1)] = 1
 
 
+_DEFAULT_HEALTH: Final = HealthCheckSpec()
+
+
 class TimeoutSpec(_Model):
     """How long each operation may take in all, in seconds inside."""
 
@@ -351,10 +354,15 @@ class ServiceConfig(_Model):
     @property
     def health(self) -> HealthCheckSpec:
         """The health settings in force; where `healthCheck.timeout` is not written, `timeout.healthCheck` is."""
-        health = self.health_check or HealthCheckSpec()
+        health = self.health_rules
         if "timeout" in health.model_fields_set:
             return health
         return health.model_copy(update={"timeout": self.timeout.health_check})
+
+    @property
+    def health_rules(self) -> HealthCheckSpec:
+        """The health settings but for their timeout, which `health` has: each view needs them, and no copy is made."""
+        return self.health_check or _DEFAULT_HEALTH
 
     @property
     def restart(self) -> RestartPolicySpec:

@@ -28,7 +28,7 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
         dependency_problems=tuple(vitals.dependency_problems[name] for name in sorted(vitals.dependency_problems)),
         checked_at=vitals.checked_at,
         passed_at=vitals.passed_at,
-        failure_threshold=instance.service_class.config.health.failure_threshold,
+        failure_threshold=instance.service_class.config.health_rules.failure_threshold,
         next_check_at=vitals.next_check_at,
         next_retry_at=vitals.next_retry_at,
         evidence=vitals.evidence,

@@ -110,7 +110,7 @@ class ServiceInstance(InstanceState):
     @property
     def failure_threshold(self) -> int:
         """Health checks that have to fail in a row until it is unhealthy."""
-        return self.service_class.config.health.failure_threshold
+        return self.service_class.config.health_rules.failure_threshold
 
     def view(self) -> ServiceView:
         """Return a snapshot for lists, status and resources."""

@@ -147,14 +147,14 @@ class InstanceState(BaseService):
     @property
     def checks_health(self) -> bool:
         """Whether there is a tool to check with, and checking is enabled."""
-        return self.service_class.config.health.enabled and self.service_class.looks_after_start
+        return self.service_class.config.health_rules.enabled and self.service_class.looks_after_start
 
     @property
     def can_be_healthy(self) -> bool:
         """Whether something can ever say that it is healthy: a check, or the knowledge of its driving server."""
         if self.service_class.looks_after_start:
             return self.checks_health
-        return self.runtime.tools is not None and self.service_class.config.health.enabled
+        return self.runtime.tools is not None and self.service_class.config.health_rules.enabled
 
     @property
     def dependency_facts(self) -> JsonObject:

@@ -194,7 +194,7 @@ class HealthScheduler:
             if group is not None:
                 group.members.pop(instance.id, None)
             return
-        interval = instance.service_class.config.health.interval
+        interval = instance.service_class.config.health_rules.interval
         now = anyio.current_time()
         key = instance.health_check.shared_key()
         if group is not None and key != group.key:

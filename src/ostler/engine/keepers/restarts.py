@@ -188,7 +188,7 @@ class RestartKeeper:
     async def _pause(self, instance: ServiceInstance, trouble: _Trouble, delay: float) -> bool:
         """Wait out the backoff; True if a check meanwhile shows that the service is running again."""
         ends = anyio.current_time() + delay
-        interval = instance.service_class.config.health.interval
+        interval = instance.service_class.config.health_rules.interval
         while (left := ends - anyio.current_time()) > 0 and not trouble.hurry.is_set():
             with anyio.move_on_after(min(left, interval)):
                 await trouble.hurry.wait()
