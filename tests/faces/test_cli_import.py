@@ -129,11 +129,12 @@ def test_servers_of_mcp_json_tell_names_apart(imports: Imports, tmp_path: Path) 
 
 def test_validate_reads_names_by_the_servers_of_mcp_json_too(imports: Imports) -> None:
     imports.source.write_text(FORWARD.replace("x_my_k8s_", "my_k8s_"), encoding="utf-8")
-    assert imports.ostler("validate", str(imports.source)) == ExitStatus.FAILED
-    assert "'my_k8s_port_forward' does not say which server's tool it is" in imports.out
+    assert imports.ostler("validate", str(imports.source)) == ExitStatus.OK
+    assert "'my_k8s_port_forward' does not say which server's tool it is" in imports.out + imports.err
     imports.config.mkdir()
     (imports.config / "mcp.json").write_text(json.dumps({"mcpServers": {"my_k8s": {"command": "k8s-mcp"}}}))
     assert imports.ostler("validate", str(imports.source)) == ExitStatus.OK
+    assert "does not say" not in imports.out + imports.err
 
 
 def test_a_class_of_muster_is_tested_as_it_is(imports: Imports) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.support.ledger_app import call
+from tests.support.ledger_app import call, refusal
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.services.views import CreateRequest
@@ -189,3 +189,76 @@ async def test_a_class_that_creates_itself_ends(state_dir: Path, tmp_path: Path)
         with pytest.raises(OstlerError, match="driven by a class, and so on, 4 times"):
             await app.manager.create(CreateRequest("pair", "me", {"className": "pair"}))
         assert not app.manager.instances_of("pair")
+
+
+LENIENT = """\
+apiVersion: muster.giantswarm.io/v1alpha1
+kind: ServiceClass
+metadata: {name: lenient}
+spec:
+  serviceConfig:
+    scaling: {enabled: true}
+    responseMapping: {id: x}
+    timeout: {create: "{{ .patience }}"}
+    lifecycleTools:
+      start: {tool: x_process_start, args: {key: "{{ .name }}", command: "{{ .program }}", cwd: "{{ .start.place }}"}}
+      stop: {tool: x_process_stop, args: {key: "{{ .name }}"}}
+"""
+
+
+async def test_what_muster_read_leniently_is_a_warning_and_refused_where_it_is_used(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        await until(lambda: app.pool.server_status("process").connected)
+        await call(client, "serviceclass_create", manifest=LENIENT)
+        wanted: dict[str, Any] = {"serviceClassName": "lenient", "name": "a", "args": {"program": "sleep 60"}}
+        text, _ = await refusal(client, "service_create", **wanted)
+        assert "'.start.place' is not an output of a tool" in text
+        assert (await call(client, "service_list", serviceClassName="lenient"))["total"] == 0
+        right = LENIENT.replace(', cwd: "{{ .start.place }}"', "")
+        await call(client, "serviceclass_update", name="lenient", manifest=right)
+        made = await call(client, "service_create", **wanted)
+        assert made["service"]["state"] == "running"
+
+
+async def test_a_tool_that_is_nowhere_makes_the_class_unavailable(state_dir: Path, tmp_path: Path) -> None:
+    text = LENIENT.replace("x_process_start", "test_start").replace("x_process_stop", "workflow_end")
+    async with application(state_dir, tmp_path, lenient=text) as app, Client(build_server(app)) as client:
+        await until(lambda: app.pool.server_status("process").connected)
+        listed = (await call(client, "serviceclass_list", search="lenient"))["serviceClasses"]
+        assert [(item["name"], item["available"]) for item in listed] == [("lenient", False)]
+        found = await call(client, "serviceclass_available", name="lenient")
+        assert found["missingTools"] == ["unknown/test_start", "unknown/workflow_end"]
+
+
+async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_path: Path) -> None:
+    tools = {
+        "start": {"tool": "x_process_start", "args": {"key": "{{.name}}", "command": "{{.command}}"}},
+        "stop": {"tool": "x_process_stop", "args": {"key": "{{.name}}"}},
+        "healthCheck": {
+            "tool": "x_process_status",
+            "args": {"key": "{{.name}}"},
+            "expect": {"json_path": {"state": "running"}},
+        },
+    }
+    args = {"command": {"type": "string", "required": True}}
+    config = {"serviceType": "program", "lifecycleTools": tools}
+    async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        await until(lambda: app.pool.server_status("process").connected)
+        assert (await call(client, "serviceclass_validate", name="own", args=args, serviceConfig=config))["valid"]
+        await call(client, "serviceclass_create", name="own", description="d", args=args, serviceConfig=config)
+        made = await call(client, "service_create", serviceClassName="own", name="a", args={"command": "sleep 60"})
+        assert made["service"]["serviceClassName"] == "own"
+        await until(lambda: app.manager.view("a").health is HealthStatus.HEALTHY)
+        for given, missing in (
+            ({}, "`manifest` is required"),
+            ({"serviceConfig": config}, "`name` is required"),
+            ({"name": "x", "description": "d"}, "`serviceConfig` is required"),
+            (
+                {"name": "x", "serviceConfig": {"lifecycleTools": {"start": {}, "stop": tools["stop"]}}},
+                "`serviceConfig.lifecycleTools.start.tool` is required",
+            ),
+        ):
+            text, _ = await refusal(client, "serviceclass_create", **given)
+            assert missing in text

@@ -131,3 +131,11 @@ def test_a_text_that_stands_for_nothing_is_refused(kind: str, sent: object) -> N
 def test_a_number_sent_as_text_is_still_held_against_its_limits() -> None:
     with pytest.raises(ArgumentError, match="greater than the maximum of 10"):
         validate_args({"a": ArgSpec(type="integer", maximum=10)}, {"a": "11"})
+
+
+def test_args_that_are_not_declared_are_taken_where_the_class_says_so() -> None:
+    specs = {"port": ArgSpec.model_validate({"type": "integer", "default": 80})}
+    assert validate_args(specs, {"mood": "calm"}, additional=True) == {"mood": "calm", "port": 80}
+    with pytest.raises(ArgumentError, match="unknown argument 'mood'"):
+        validate_args(specs, {"mood": "calm"})
+    assert args_json_schema(specs, additional=True)["additionalProperties"] is True

@@ -252,3 +252,10 @@ def test_a_value_without_templates_is_rendered_to_itself(value: object) -> None:
 def test_any_text_renders_or_is_a_template_error(text: str) -> None:
     with contextlib.suppress(TemplateError):
         render(text, {"a": 1, "b": {"a": "x"}})
+
+
+def test_a_template_may_refuse_to_go_on() -> None:
+    text = "{{ port or fail('give a port: there is no default') }}"
+    assert render(text, {"port": 80}) == 80
+    with pytest.raises(TemplateError, match=r"^give a port: there is no default$"):
+        render(text, {"port": None})

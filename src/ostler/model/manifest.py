@@ -375,6 +375,8 @@ class ServiceClassSpec(_Model):
 
     description: str = ""
     args: dict[str, ArgSpec] = Field(default_factory=dict)
+    additional_args: bool = False
+    """Whether args that are not declared are taken, as they are; templates name them `args.NAME`."""
     service_config: ServiceConfig
 
 

@@ -79,7 +79,8 @@ class InstanceFactory:
             except ValueError as error:
                 problems.append(f"name: {error}")
         try:
-            effective = validate_args(entry.service_class.spec.args, args)
+            spec = entry.service_class.spec
+            effective = validate_args(spec.args, args, additional=spec.additional_args)
         except ArgumentError as error:
             problems.extend(error.problems)
             effective = {}

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from ostler.adapters.config.known_servers import entries_for, how_to_add
 from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
-from ostler.adapters.serving.arguments import Args, Manifest
+from ostler.adapters.serving.arguments import Args, JsonArgs, Manifest
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.classes.catalogue import ClassEntry
@@ -16,6 +17,7 @@ from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
+from ostler.rules.muster.arguments import manifest_of
 from ostler.rules.reading import load_manifests
 
 WHOLE = 3
@@ -127,17 +129,38 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
 ManifestText = Annotated[Manifest, Field(description="YAML: apiVersion ostler/v1, kind ServiceClass")]
 
 
-class ManifestArgs(Args):
-    """A manifest."""
+class _DefinitionArgs(Args):
+    """A manifest; or muster's own arguments for one, which no schema shows."""
 
-    manifest: ManifestText
+    manifest: ManifestText = ""
+    description: SkipJsonSchema[str] = ""
+    version: SkipJsonSchema[str] = ""
+    args: SkipJsonSchema[JsonArgs] = Field(default_factory=dict)
+    service_config: SkipJsonSchema[JsonArgs] = Field(default_factory=dict)
+
+    def text_of(self, name: str) -> str:
+        """Return the manifest as text, of the class `name` where it is made of muster's arguments.
+
+        Raises:
+            ArgumentError: there is neither a manifest nor what muster needs in its place.
+        """
+        given = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
+        return self.manifest or manifest_of(name, shapes.present(given))
+
+
+class ManifestArgs(_DefinitionArgs):
+    """Arguments of serviceclass_create and serviceclass_validate."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["manifest"]})
+
+    name: SkipJsonSchema[str] = ""
 
 
 async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
     """Say whether a manifest can be loaded, and what its class would miss."""
     del call
     try:
-        loaded = load_manifests(args.manifest, "manifest", known=app.review.tool_names())
+        loaded = load_manifests(args.text_of(args.name), "manifest", known=app.review.tool_names())
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
         lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]
@@ -156,20 +179,22 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
 async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
     """Add a class."""
     del call
-    entry = await app.create_class(args.manifest)
+    entry = await app.create_class(args.text_of(args.name))
     return await _written(app, entry.name, f"ServiceClass {entry.name} was created")
 
 
-class ClassUpdateArgs(ClassNameArgs):
+class ClassUpdateArgs(_DefinitionArgs):
     """Arguments of serviceclass_update."""
 
-    manifest: ManifestText
+    model_config = ConfigDict(json_schema_extra={"required": ["name", "manifest"]})
+
+    name: ClassName
 
 
 async def serviceclass_update(app: ApplicationLike, args: ClassUpdateArgs, call: Call) -> Answer:
     """Replace a class."""
     del call
-    entry = await app.update_class(args.name, args.manifest)
+    entry = await app.update_class(args.name, args.text_of(args.name))
     instances = app.manager.instances_of(entry.name)
     note = f"; {', '.join(instances)} keep the version they were started with until restarted" if instances else ""
     return await _written(app, entry.name, f"ServiceClass {entry.name} was updated{note}")

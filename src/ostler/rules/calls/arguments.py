@@ -34,8 +34,8 @@ _TYPES = {
 }
 
 
-def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject:
-    """Return `args` with the defaults filled in.
+def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional: bool = False) -> JsonObject:
+    """Return `args` with the defaults filled in. With `additional`, args that are not declared are taken as they are.
 
     An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
     integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
@@ -44,8 +44,9 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject
     Raises:
         ArgumentError: with every problem at once; values of secret args are never in it.
     """
-    problems = [_unknown(name, specs) for name in args if name not in specs]
-    complete: JsonObject = {}
+    others: JsonObject = {name: value for name, value in args.items() if name not in specs}
+    problems = [] if additional else [_unknown(name, specs) for name in others]
+    complete: JsonObject = others if additional else {}
     for name, spec in specs.items():
         if name in args:
             value = as_meant(spec, args[name])
@@ -61,12 +62,12 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping) -> JsonObject
     return complete
 
 
-def args_json_schema(specs: Mapping[str, ArgSpec]) -> JsonObject:
+def args_json_schema(specs: Mapping[str, ArgSpec], *, additional: bool = False) -> JsonObject:
     """Return the JSON Schema (draft 2020-12) of a class's arguments."""
     schema: JsonObject = {
         "type": "object",
         "properties": {name: spec.json_schema() for name, spec in specs.items()},
-        "additionalProperties": False,
+        "additionalProperties": additional,
     }
     required = [name for name, spec in specs.items() if spec.required and not spec.has_default]
     if required:

@@ -57,7 +57,8 @@ def _class_findings(
         fix = "write 'condition: started', or give that class a healthCheck tool"
         yield finding_at(document, (*path, "condition"), "never-true", message, fix)
     if dependency.create:
-        found = object_mismatches(typed.shape, args_json_schema(target.spec.args), f"the args of class {name!r}")
+        schema = args_json_schema(target.spec.args, additional=target.spec.additional_args)
+        found = object_mismatches(typed.shape, schema, f"the args of class {name!r}")
         place = (*path, "args") if "args" in dependency.model_fields_set else (*path, "serviceClassName")
         yield from mismatch_findings(document, place, found)
 

@@ -196,7 +196,8 @@ class _Scopes:
         specs = service_class.spec.args
         args: Keys = dict.fromkeys(specs)
         self._optional = frozenset(arg for arg, spec in specs.items() if not spec.required and not spec.has_default)
-        self._before_name: Keys = {**args, "args": args, "env": None}
+        together = None if service_class.spec.additional_args else args
+        self._before_name: Keys = {**args, "args": together, "env": None}
         metadata: Keys = dict.fromkeys(METADATA_KEYS)
         service: Keys = {**dict.fromkeys(_SERVICE_KEYS), "metadata": metadata}
         self._base: Keys = {**self._before_name, "name": None, "service": service}

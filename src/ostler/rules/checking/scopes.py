@@ -58,7 +58,8 @@ class ClassScopes:
         """What `defaultName` may use."""
         args = {name: shape_of_arg(spec) for name, spec in self._class.spec.args.items()}
         plain = {name: shape for name, shape in args.items() if name not in RESERVED_NAMES}
-        return {**plain, "args": written_object(args), "env": OBJECT}
+        together = OBJECT if self._class.spec.additional_args else written_object(args)
+        return {**plain, "args": together, "env": OBJECT}
 
     @cached_property
     def without_dependencies(self) -> Names:

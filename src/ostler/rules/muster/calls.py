@@ -3,7 +3,7 @@
 import re
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.muster.joined_names import ToolNameError, resolve_tool
+from ostler.rules.muster.joined_names import ToolNameError, missing_tool, resolve_tool
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping
 from ostler.rules.text.yaml_source import Path
 
@@ -69,8 +69,8 @@ def _tool(sheet: Sheet, path: Path, tool: str) -> str:
     try:
         resolved = resolve_tool(tool, sheet.known)
     except ToolNameError as error:
-        sheet.find(path, "bad-tool", error.summary, error.fix)
-        return "unknown/unknown"
+        sheet.find(path, "muster-tool", error.summary, error.fix, warning=True)
+        return missing_tool(tool)
     if resolved.is_guess and sheet.known.servers:
         server = resolved.tool.partition("/")[0]
         message = f"no downstream server is known that {tool!r} could be of; it is taken as {resolved.tool!r}"

@@ -31,12 +31,8 @@ def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> Non
     if "healthCheck" not in tools and "status" not in tools:
         _leave_out(sheet, config, settings)
         return
-    if "enabled" not in settings and not moved:
-        settings["enabled"] = False
-        if "healthCheck" in tools:
-            where = _PATH if found is not None else (*TOOLS, "healthCheck")
-            message = "health is not checked, because muster checks only with 'healthCheck.enabled: true'"
-            sheet.find(where, "no-effect", message, "write it", at_key=True, warning=True)
+    if "enabled" not in settings and not moved and "healthCheck" not in tools:
+        settings["enabled"] = False  # 'status' alone was never called by muster
     if settings.get("enabled") is False:
         settings = {"enabled": False}  # the rest says how to do what is not done
         _forget_timeout(config)
@@ -48,17 +44,26 @@ def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> Non
 
 def translate_timeouts(sheet: Sheet, timeout: JsonMapping) -> JsonObject:
     """Return `serviceConfig.timeout` with Go's smallest units as seconds."""
-    return {key: _duration(sheet, (*CONFIG, "timeout", key), value) for key, value in timeout.items()}
+    made: JsonObject = {}
+    for key, value in timeout.items():
+        if has_template(value):
+            _no_duration(sheet, (*CONFIG, "timeout", key))
+        else:
+            made[key] = _duration(value)
+    return made
 
 
 def _settings(sheet: Sheet, found: JsonMapping) -> JsonObject:
     settings: JsonObject = dict(found)
     for key, value in found.items():
-        if key in _DURATIONS:
-            settings[key] = _duration(sheet, (*_PATH, key), value)
+        if key in _DURATIONS and has_template(value):
+            _no_duration(sheet, (*_PATH, key))
+            del settings[key]
+        elif key in _DURATIONS:
+            settings[key] = _duration(value)
         elif key in _NUMBERS and has_template(value):
             sheet.no_template((*_PATH, key), "a threshold is one number for all services of the class")
-            settings[key] = 1
+            del settings[key]
     return settings
 
 
@@ -76,10 +81,11 @@ def _forget_timeout(config: JsonObject) -> None:
         config["timeout"] = {key: value for key, value in timeout.items() if key != "healthCheck"}
 
 
-def _duration(sheet: Sheet, path: Path, value: JsonValue) -> JsonValue:
-    if has_template(value):
-        sheet.no_template(path, "a duration is the same for all services of the class")
-        return "1s"
+def _no_duration(sheet: Sheet, path: Path) -> None:
+    sheet.no_template(path, "a duration is the same for all services of the class")
+
+
+def _duration(value: JsonValue) -> JsonValue:
     if isinstance(value, str) and (match := _TINY.fullmatch(value)):
         return int(match[1]) * (1e-9 if match[2] == "ns" else 1e-6)
     return value

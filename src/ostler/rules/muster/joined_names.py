@@ -6,6 +6,7 @@ Muster joined names by underscores, so that `x_kubernetes_port_forward` may be `
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -60,6 +61,13 @@ def resolve_tool(name: str, known: ToolNames) -> ResolvedTool:
     if name.startswith("x_"):
         return _external(name, name[2:], known)
     return ResolvedTool(_unprefixed(name, known))
+
+
+def missing_tool(name: str) -> str:
+    """Return how a tool is called that is nowhere: its class is listed as not available, with this name."""
+    server, tool = (OWN_SERVER, name[5:]) if name.startswith("core_") else ("unknown", name)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", tool).strip("-") or "unnamed"
+    return f"{server}/{plain}"
 
 
 def _own_tool(name: str) -> str:

@@ -7,6 +7,7 @@ from ostler.rules.loading.formats import Translation
 from ostler.rules.muster.calls import translate_call, translate_outputs
 from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
 from ostler.rules.muster.health import translate_health, translate_timeouts
+from ostler.rules.muster.leftovers import without_unknown_keys
 from ostler.rules.muster.scope import ManifestNames
 from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
 from ostler.rules.text.yaml_source import Document, Path, with_value
@@ -42,13 +43,15 @@ def translate_manifest(document: Document, known: ToolNames) -> Translation:
     if is_mapping(spec := manifest.get("spec")):
         name = mapping(manifest.get("metadata")).get("name")
         manifest["spec"] = _spec(sheet, {key: value for key, value in spec.items() if (key, value) != ("name", name)})
-    made = with_value(document, manifest, sheet.origins)
+    made = without_unknown_keys(sheet, with_value(document, manifest, sheet.origins))
     return Translation(made, tuple(sheet.findings), dict(sheet.origins))
 
 
 def _spec(sheet: Sheet, spec: JsonObject) -> JsonObject:
     if is_mapping(args := spec.get("args")):
         spec["args"] = {name: _arg(sheet, name, arg) for name, arg in args.items()}
+    if not spec.get("args"):
+        spec["additionalArgs"] = True  # muster took any args where a class declares none
     if is_mapping(config := spec.get("serviceConfig")):
         spec["serviceConfig"] = _config(sheet, config, mapping(spec.get("args")))
     return spec
@@ -67,7 +70,7 @@ def _config(sheet: Sheet, found: JsonMapping, args: JsonMapping) -> JsonObject:
             config[key] = value
             continue
         message = f"muster's documentation shows {key!r}, but nothing was ever done with it, nor is here"
-        sheet.find((*CONFIG, key), "unknown-key", message, "remove it", at_key=True)
+        sheet.find((*CONFIG, key), "unknown-key", message, "remove it", at_key=True, warning=True)
     tools: JsonObject = dict(mapping(config.get("lifecycleTools")))
     _hooks(sheet, config, tools)
     translate_health(sheet, config, tools)
@@ -103,7 +106,7 @@ def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
     for hook, calls in hooks.items():
         if hook not in _HOOKS:
             fix = "there are 'postStart' and 'preStop'"
-            sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True)
+            sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True, warning=True)
         elif hook in tools:
             message = f"{hook!r} stands under lifecycleTools too"
             sheet.find((*path, hook), "bad-value", message, "keep one of them", at_key=True)
@@ -118,7 +121,7 @@ def _names(args: JsonMapping, config: JsonMapping, tools: JsonMapping) -> Manife
         if "[" not in step:  # what a hook answers is kept nowhere
             outputs[step] = frozenset(mapping(call.get("outputs")))
     specs = {name: mapping(arg) for name, arg in args.items()}
-    return ManifestNames(specs, outputs, dependency_names(config.get("dependencies")))
+    return ManifestNames(specs, outputs, dependency_names(config.get("dependencies")), is_open=not args)
 
 
 def _calls(sheet: Sheet, path: Path, found: JsonValue) -> JsonValue:

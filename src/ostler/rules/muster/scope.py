@@ -31,12 +31,14 @@ class ManifestNames:
         args: the specification of each arg.
         outputs: the names of the outputs that each step takes from its tool's answer.
         dependencies: how a template may call each dependency → its alias.
+        is_open: the class declares no args, so that it takes any.
         used: (step, output) of every output that a template named; filled by `resolve`.
     """
 
     args: Mapping[str, JsonMapping]
     outputs: Mapping[str, frozenset[str]]
     dependencies: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_open: bool = False
     used: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     @property
@@ -58,6 +60,8 @@ class ManifestNames:
             found = self._step(root, rest)
         if found is None and root in ("outputs", "env", "response"):
             found = Name(path, is_optional=True)
+        if found is None and self.is_open and root not in STEPS:
+            return Name(("args", *path), is_optional=True)
         return self._unknown(root) if found is None else found
 
     def _musters(self, root: str, rest: tuple[str, ...]) -> Name | str:
@@ -67,13 +71,18 @@ class ManifestNames:
             case "serviceClassName":
                 return Name(("service", "class", *rest))
             case "args":
-                if not rest:
-                    return Name(("args", "args") if "args" in self.args else ("args",))
-                return self._arg(rest[0], rest[1:], explicit=True) if rest[0] in self.args else self._unknown(rest[0])
+                return self._of_args(rest)
             case "service":
                 return self._service(rest)
             case _:
                 return self._step(root, rest)
+
+    def _of_args(self, rest: tuple[str, ...]) -> Name | str:
+        if not rest:
+            return Name(("args", "args") if "args" in self.args else ("args",))
+        if self.is_open:
+            return Name(("args", *rest), is_optional=True)
+        return self._arg(rest[0], rest[1:], explicit=True) if rest[0] in self.args else self._unknown(rest[0])
 
     def _arg(self, arg: str, rest: tuple[str, ...], *, explicit: bool = False) -> Name:
         spec = self.args[arg]
@@ -96,7 +105,7 @@ class ManifestNames:
             return Name((step,), is_late=step != "start")
         if rest[0] not in self.outputs.get(step, ()) and step == "start":
             # muster kept the outputs of every tool under `start`
-            return self._output(rest[0], rest[1:]) or Name((step, *rest))
+            return self._output(rest[0], rest[1:]) or self._undeclared(step, rest[0])
         if step == "start":
             return self._output(rest[0], rest[1:], first=step) or Name((step, *rest))
         self.used.add((step, rest[0]))
@@ -132,6 +141,12 @@ class ManifestNames:
             if _plain(output) in wanted:
                 return self._output(output, rest)
         return Name(("service", name)) if name in ("id", "name") and not rest else None
+
+    def _undeclared(self, step: str, name: str) -> str:
+        known = sorted(self.outputs.get(step, ()))
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"did you mean '.{step}.{close[0]}'?" if close else f"declare it under {step}.outputs"
+        return f"'.{step}.{name}' is not an output of a tool; {fix}"
 
     def _unknown(self, root: str) -> str:
         if root in _HINTS:

@@ -100,7 +100,8 @@ class Sheet:
     def no_template(self, path: Path, why: str) -> None:
         """Note that a template stands where only one value can."""
         message = f"a template cannot stand here: {why}"
-        self.find(path, "muster-template", message, "write one value, or make one class for each")
+        message += "; the default counts"
+        self.find(path, "muster-template", message, "write one value, or make one class for each", warning=True)
 
     def templates(self, path: Path, value: JsonValue) -> JsonValue:
         """Return `value` with every template in it translated."""
@@ -121,7 +122,9 @@ class Sheet:
             origin = self.origin(path)
             line, column = self.document.locate_line(origin, error.line)
             message = f"the template cannot be translated: {error.summary}"
+            rule, place = "muster-template", dotted(origin)
             self.findings.append(
-                Finding(message, self.document.file, line, column, "muster-template", dotted(origin), error.fix)
+                Finding(message, self.document.file, line, column, rule, place, error.fix, severity="warning")
             )
-            return ""
+            reason = json.dumps(f"{dotted(origin)}: {error.summary}", ensure_ascii=False)
+            return f"{{{{ fail({reason}) }}}}"  # only who uses it fails

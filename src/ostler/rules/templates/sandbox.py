@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, NoReturn, TypeGuard, cast
 
 from jinja2 import Environment, StrictUndefined, Undefined, nodes
 from jinja2.exceptions import SecurityError
@@ -48,6 +48,10 @@ _FILTERS = (
     "title", "trim", "truncate", "unique", "upper", "urlencode", "wordcount",
 )  # fmt: skip
 _WIDTH = re.compile(r"\d+")
+
+
+class GivenUpError(Exception):
+    """The template itself said, with `fail`, that it cannot be rendered; the text is its reason."""
 
 
 class TooLargeError(SecurityError):
@@ -144,7 +148,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         super().__init__(
             undefined=MissingValue, finalize=plain_text, autoescape=False, keep_trailing_newline=True, cache_size=0
         )
-        self.globals = {"range": _bounded_range, "dict": _dict, "omit": OMIT}
+        self.globals = {"range": _bounded_range, "dict": _dict, "omit": OMIT, "fail": _fail}
         self.filters = {
             **{name: self.filters[name] for name in _FILTERS},
             "concat_": _concat,
@@ -346,6 +350,11 @@ def _bounded_range(*args: int) -> range:
     made = range(*args)
     _check_items(len(made))
     return made
+
+
+def _fail(message: object) -> NoReturn:
+    """Refuse to go on: `{{ fail('give port or socket') }}`."""
+    raise GivenUpError(str(message))
 
 
 def _loop(values: Iterable[Any]) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from ostler.rules.templates.sandbox import (
     MAX_OUTPUT,
     MAX_SOURCE,
     OMIT,
+    GivenUpError,
     TooLargeError,
     bound,
     check_statements,
@@ -186,6 +187,8 @@ def _render_compiled(
         raise TemplateError(f"template {_short(text)} {error}") from None
     except TemplateError:
         raise
+    except GivenUpError as error:
+        raise TemplateError(str(error)) from None
     except Exception as error:  # noqa: BLE001 (the template author's mistake: any operation on any value may fail)
         raise TemplateError(f"template {_short(text)} failed: {type(error).__name__}: {_short(str(error))}") from None
 

@@ -80,6 +80,11 @@ def _union(tag: str, path: Path, value: JsonValue) -> _Union:
     return _Union(path, "a list of texts" if takes_list else "a mapping", fits, other_fits if is_text else False)
 
 
+def error_path(value: JsonValue, loc: tuple[int | str, ...]) -> Path:
+    """Return where in `value` pydantic's location `loc` is, without the names of branches of unions."""
+    return _document_path(value, loc)[0]
+
+
 def _document_path(value: JsonValue, loc: tuple[int | str, ...]) -> tuple[Path, _Union | None]:
     """Split pydantic's location into the document's path and the branch of a union that it is in."""
     path: list[str | int] = []

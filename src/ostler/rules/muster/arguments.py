@@ -1,0 +1,55 @@
+"""muster's arguments of serviceclass_create and its siblings, as a manifest of muster."""
+
+import json
+from collections.abc import Iterator
+
+from ostler.model.errors import ArgumentError
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.muster.format import MUSTER
+from ostler.rules.muster.sheet import mapping
+
+
+def manifest_of(name: str, spec: JsonMapping) -> str:
+    """Return the text of a manifest of muster.
+
+    Args:
+        name: the class's name.
+        spec: `description`, `args` and `serviceConfig`, as far as they were given.
+
+    Raises:
+        ArgumentError: something that muster requires is missing; all of it is named.
+    """
+    problems = list(_missing(name, spec))
+    if problems:
+        raise ArgumentError(
+            problems,
+            next_actions=("give `manifest`, the class as YAML; or `name` and `serviceConfig` as in muster",),
+        )
+    manifest: JsonObject = {
+        "apiVersion": MUSTER.version,
+        "kind": "ServiceClass",
+        "metadata": {"name": name},
+        "spec": dict(spec),
+    }
+    return json.dumps(manifest, indent=2, ensure_ascii=False)
+
+
+def _missing(name: str, spec: JsonMapping) -> Iterator[str]:
+    if not name and not spec:
+        yield "`manifest` is required"
+        return
+    if not name:
+        yield "`name` is required"
+    config: JsonValue = spec.get("serviceConfig")
+    if not config:
+        yield "`serviceConfig` is required"
+        return
+    tools = mapping(mapping(config).get("lifecycleTools"))
+    if not tools:
+        yield "`serviceConfig.lifecycleTools` is required"
+        return
+    for step in ("start", "stop"):
+        if step not in tools:
+            yield f"`serviceConfig.lifecycleTools.{step}` is required"
+        elif not mapping(tools[step]).get("tool"):
+            yield f"`serviceConfig.lifecycleTools.{step}.tool` is required"

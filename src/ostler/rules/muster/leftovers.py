@@ -1,0 +1,46 @@
+"""Keys of a manifest that neither muster nor Ostler acts on."""
+
+import copy
+from dataclasses import replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from ostler.model.manifest import ServiceClass
+from ostler.rules.loading.manifest_schema import manifest_shape
+from ostler.rules.muster.sheet import Sheet
+from ostler.rules.text.model_findings import error_path, model_findings
+from ostler.rules.text.yaml_source import Document, Path
+
+_DEEPEST = 8
+"""Rounds of looking: an unknown key is seen once what it is in is read."""
+
+
+def without_unknown_keys(sheet: Sheet, document: Document) -> Document:
+    """Return a translated manifest without the keys that mean nothing; a warning tells of each.
+
+    muster read its manifests leniently, so a key of an older version or of its documentation was no fault there.
+    """
+    for _ in range(_DEEPEST):
+        try:
+            ServiceClass.model_validate(document.value, strict=True)
+        except ValidationError as error:
+            unknown = [each for each in error.errors(include_url=False) if each["type"] == "extra_forbidden"]
+        else:
+            return document
+        if not unknown:
+            return document
+        sheet.findings += [
+            replace(finding, severity="warning") for finding in model_findings(document, unknown, manifest_shape())
+        ]
+        value = copy.deepcopy(document.value)
+        for path in {error_path(document.value, each["loc"]) for each in unknown}:
+            _remove(value, path)
+        document = replace(document, value=value)
+    return document
+
+
+def _remove(value: Any, path: Path) -> None:
+    for part in path[:-1]:
+        value = cast("dict[Any, Any]", value)[part]
+    value.pop(path[-1], None)
