@@ -199,17 +199,20 @@ def validate(
             if holds_static_services(text):
                 names += [loaded.service.name for loaded in load_static_services(text, str(file))]
             else:
-                names += [loaded.service_class.name for loaded in load_manifests(text, str(file), known=known)]
+                for loaded in load_manifests(text, str(file), known=known):
+                    names.append(loaded.service_class.name)
+                    findings += loaded.warnings
         except ManifestError as error:
             findings += error.findings
+    is_valid = all(found.severity != "error" for found in findings)
     if as_json:
-        print_json({"valid": not findings, "classes": names, "findings": [_finding(found) for found in findings]})
+        print_json({"valid": is_valid, "classes": names, "findings": [_finding(found) for found in findings]})
     else:
         for found in findings:
-            print(found)
-        if not findings:
+            print(found if found.severity == "error" else f"{found.severity}: {found}")
+        if is_valid:
             print(f"{len(names)} valid: {', '.join(names)}")
-    if findings:
+    if not is_valid:
         raise typer.Exit(int(ExitStatus.FAILED))
 
 

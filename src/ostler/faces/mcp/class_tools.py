@@ -169,11 +169,13 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     missing = sorted(
         {tool for item in loaded for tool in app.classes.availability_of(item.service_class).missing_tools}
     )
-    structured: JsonObject = {"valid": True, "names": names, "missingTools": missing, "findings": []}
+    warnings = [finding for item in loaded for finding in item.warnings]
+    findings = [finding_json(finding) for finding in warnings]
+    structured: JsonObject = {"valid": True, "names": names, "missingTools": missing, "findings": findings}
     text = f"valid: {', '.join(names) or 'no classes'}"
     if missing:
         text += f". Not available yet (missing required tools: {', '.join(missing)})"
-    return Answer(structured, text)
+    return Answer(structured, "\n".join([text, *finding_lines(warnings)]))
 
 
 async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
