@@ -17,7 +17,7 @@ _DEEPEST = 8
 
 
 def without_unknown_keys(sheet: Sheet, document: Document) -> Document:
-    """Return a translated manifest without the keys that mean nothing; a warning tells of each.
+    """Return a translated manifest without the keys that mean nothing, with a warning for each.
 
     muster read its manifests leniently, so a key of an older version or of its documentation was no fault there.
     """
