@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME]`: print figures beside a baseline from the same run."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import (
@@ -18,6 +19,7 @@ from benchmarks import (
     truth,
     wire,
 )
+from benchmarks.programs import command as programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,7 @@ LONG = {
     "cycles": "reconnections",
     "truth": "what is said of services while they end",
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
+    "programs": "real programs as services",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
 
@@ -56,7 +59,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
-    parser.add_argument("--only", default="", help="play the cells with this in their name (truth)")
+    parser.add_argument("--only", default="", help="what has this in its name: cells (truth), programs (programs)")
+    parser.add_argument("--tools", type=Path, default=Path(".programs"), help="folder of the real programs (programs)")
+    parser.add_argument("--install", action="store_true", help="fill that folder first, from registries (programs)")
     options = parser.parse_args()
     for name in SHORT if options.what == "all" else [options.what]:
         _run(name, options)
@@ -78,6 +83,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
+        "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     runs[name]()
 
