@@ -10,8 +10,9 @@ import psutil
 import pytest
 from tests.adapters.test_process_adoption import start_and_kill_the_server
 
+from ostler.adapters.process.trees import is_gone
+from support.processes import MARK, process_server, start_arguments
 from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
-from support.processes import process_server, start_arguments
 
 pytestmark = [
     pytest.mark.anyio,
@@ -131,4 +132,36 @@ async def test_what_a_killed_program_left_is_ended_by_its_next_start(state_dir: 
         assert worker.is_running()
         await server.start("db", script, ready={"log": "up"})
         assert not worker.is_running()
+        await server.call("stop", key="db")
+
+
+STRANGE_CHILD = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    os.execve(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(300)'], {MARK: os.environ[MARK]})
+print('up', flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no keeper that adopts")
+async def test_what_is_left_when_the_keeper_is_killed_too_is_ended_before_the_next_start(state_dir: Path) -> None:
+    script = STRANGE_CHILD.replace("MARK", repr(MARK))
+    root = state_dir / "p"
+    async with process_server(root) as server:
+        started = await server.start("db", script, ready={"log": "^up$"})
+        main = psutil.Process(started["pid"])
+        keeper = main.parent()
+        [child] = main.children()
+        assert keeper is not None
+        with anyio.fail_after(30):
+            while f"[{child.pid}," not in "".join(path.read_text() for path in root.glob("records/*.json")):
+                await anyio.sleep(0.05)
+        keeper.kill()
+        main.kill()
+        await server.until("db", lambda answer: answer["state"] == "exited")
+        assert not is_gone(child)
+        await server.start("db", script, ready={"log": "^up$"})
+        assert is_gone(child)
         await server.call("stop", key="db")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +31,14 @@ KEPT_BYTES = 512 * 1024 * 1024
 
 KEPT_SECONDS = 7 * 86400.0
 """How long the record and log of an exited process are kept."""
+
+
+class Relative(NamedTuple):
+    """A process that was seen below a keeper: its pid, and its birth as in `ProcessRecord`."""
+
+    pid: int
+    created: float
+    since_boot: float | None
 
 
 class ProcessRecord(BaseModel):
@@ -51,6 +59,7 @@ class ProcessRecord(BaseModel):
         port: where it listens; `asked_port` is the one that it was given, when it took another one.
         keeper, keeper_created, keeper_since_boot: pid and birth of the keeper, which is its parent and writes down how
             it ended; None on Windows, and in records of earlier versions.
+        family: descendants that were seen, for when the keeper is killed as well.
         cwd: the folder that it runs in.
         user: the user that it runs as, when that was asked for.
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
@@ -80,6 +89,7 @@ class ProcessRecord(BaseModel):
     cwd: str | None = None
     user: str | None = None
     forked: bool = False
+    family: tuple[Relative, ...] = ()
     log_base: int = 0
     seen: tuple[str, ...] = ()
     matched: Mapping[str, str] = {}

@@ -171,7 +171,7 @@ def leader_of(processes: Iterable[psutil.Process]) -> psutil.Process | None:
 
 @dataclass(slots=True)
 class ProcessTree:
-    """The processes of one run: what is below its keeper, its session, and all that carry its token.
+    """The processes of one run: what is or was below its keeper, its session, and all that carry its token.
 
     Attributes:
         token: the run's token.
@@ -195,6 +195,10 @@ class ProcessTree:
             tree.members[main.pid] = main
         elif group is not None and psutil.pid_exists(group) and not (main is not None and is_gone(main)):
             tree.group = None  # the number is another's by now
+        for relative in record.family:
+            process = find_process(*relative)
+            if process is not None and token_of(process) in (None, record.token):
+                tree.members[process.pid] = process
         tree.grow()
         return tree
 

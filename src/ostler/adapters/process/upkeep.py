@@ -10,6 +10,7 @@ import anyio.to_thread
 from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
+from ostler.adapters.process.families import families_of, with_family
 from ostler.adapters.process.logfile import rotate
 from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
 from ostler.adapters.process.roster import Roster
@@ -26,6 +27,9 @@ LOUD_LOOKS = 50
 
 LOUD_SHARE = 1.25
 """A log that has outgrown its limit by this factor between two looks is that of a loud program."""
+
+FAMILY_LOOKS = 5
+"""How many looks there are from one at all descendants to the next."""
 
 LOOKS_PER_ADOPTED = 5
 """An adopted process is checked this many times less often: it costs more, and every request checks again."""
@@ -65,6 +69,8 @@ class Upkeep:
                         await self._bound_loud_logs()
                     if self._roster.entries:
                         looks += 1
+                        if looks % FAMILY_LOOKS == 1:
+                            await self.remember_families()
                         await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
             finally:
                 exits, self._exits = self._exits, None
@@ -97,6 +103,20 @@ class Upkeep:
         if entry.refresh() != "exited" and entry.missed is not None:
             await self.hear_end(entry)
         return entry.state
+
+    async def remember_families(self) -> None:
+        """Write down who descends from the processes now."""
+        kept = {
+            entry.record.keeper: entry
+            for entry in self._roster.entries.values()
+            if entry.record.keeper is not None and (entry.state == "running" or not entry.record.swept)
+        }
+        found = await anyio.to_thread.run_sync(families_of, list(kept))
+        for keeper, family in found.items():
+            entry = kept[keeper]
+            seen = with_family(entry.record.family, family)
+            if seen != entry.record.family:
+                entry.update(family=seen)
 
     async def _look_after(self, *, with_adopted: bool) -> None:
         entries = list(self._roster.entries.values())
