@@ -318,6 +318,22 @@ def section_text(text: str, heading: str) -> str:
     return text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
 
 
+# -- maps ----------------------------------------------------------------------------------------------------
+
+
+def test_every_folder_of_the_source_is_on_the_map() -> None:
+    on_the_map = set(re.findall(r"^\| `(src/[\w/]+)/` \|", text_of(ROOT / "CONTRIBUTING.md"), re.MULTILINE))
+    layers = [path for path in (ROOT / "src" / "ostler").iterdir() if (path / "__init__.py").exists()]
+    folders = [path for layer in layers for path in layer.iterdir() if (path / "__init__.py").exists()]
+    assert {str(folder.relative_to(ROOT)) for folder in folders} <= on_the_map
+    assert [place for place in on_the_map if not (ROOT / place).is_dir()] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", text_of(ROOT / "docs" / "README.md")))
+    assert linked == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
 # -- what exists is described ------------------------------------------------------------------------------
 
 
