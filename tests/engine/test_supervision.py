@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import BASIC, Answer, Down, Fail, Slow, World, manifest, running, until
+from tests.support.world import BASIC, Answer, Down, Fail, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -359,3 +359,17 @@ async def test_what_one_waiter_adds_to_an_error_is_not_in_the_error_of_another_n
         stored = (await store.load()).services[0].error
         assert stored is not None
         assert stored["message"] == shown
+
+
+@pytest.mark.parametrize("was_seen", [False, True])
+async def test_what_no_call_after_the_start_has_met_may_be_behind_a_gateway(*, was_seen: bool) -> None:
+    world, servers = World(), Servers()
+    servers.outlives = True  # as over HTTP
+    async with running(world, manifest(lifecycleTools__ready=None), tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        if was_seen:
+            assert (await manager.check_health("db")).health is HealthStatus.HEALTHY
+            await anyio.sleep(1)
+        world.resources.clear()  # the process that the start met has ended with its answer
+        assert (await manager.check_health("db")).state is ServiceState.FAILED
+        assert ("a gateway that starts a process for each request" in str(manager.view("db").error)) is not was_seen

@@ -307,6 +307,7 @@ class Servers:
     def __init__(self, *names: str) -> None:
         self.connected = dict.fromkeys(names or ("w",), True)
         self.process = "1"
+        self.outlives = False
         """Which process of the servers it is."""
         self._callbacks: list[Callable[[str], None]] = []
 
@@ -315,7 +316,12 @@ class Servers:
         known = server in self.connected
         up = self.connected.get(server, False)
         return ServerStatus(
-            known, up, "" if up else f"server {server!r} is away", tools_known=False, process=self.process
+            known,
+            up,
+            "" if up else f"server {server!r} is away",
+            tools_known=False,
+            outlives=self.outlives,
+            process=self.process,
         )
 
     def find_tool(self, tool: str) -> ToolInfo | None:

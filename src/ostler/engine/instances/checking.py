@@ -129,6 +129,8 @@ class HealthCheck:
             return
         if service.state.is_up and service.status.since == since:
             service.set_vitals(gone=proof.is_absence)
+            if not proof.next_actions and (hint := _gateway_hint(service)):
+                proof.next_actions = (hint,)
             service.report(Transition.FAILED, reason="gone", error=proof)
 
     async def _ask_whether_gone(self) -> ToolFailedError | None:
@@ -165,6 +167,17 @@ class HealthCheck:
             service.set_health(verdict, error=failure)
         elif service.health is HealthStatus.UNKNOWN:
             service.set_health(HealthStatus.CHECKING)
+
+
+def _gateway_hint(service: InstanceState) -> str:
+    """Return what may be wrong when what a server over HTTP has just started was never seen by any check."""
+    tools, server = service.runtime.tools, service.service_class.tools.start.server
+    if tools is None or service.vitals.passed_at is not None or not tools.server_status(server).outlives:
+        return ""
+    return (
+        f"if server {server!r} is behind a gateway that starts a process for each request, one call never meets what "
+        "another has started: let it keep one for each client (supergateway: --stateful)"
+    )
 
 
 def health_tool(service: InstanceState) -> tuple[str, ToolCallSpec | None]:
