@@ -192,6 +192,9 @@ def test_names_stay_apart_and_do_not_depend_on_their_order() -> None:
         ({"path": "npx", "args": ["-y"]}, "npx", ("-y", "last")),
         ("'/opt/My App/run' --fast", "/opt/My App/run", ("--fast", "last")),
         ("/opt/My App/run", "/opt/My App/run", ("last",)),
+        (r"C:\Program Files\node\node.exe", r"C:\Program Files\node\node.exe", ("last",)),
+        (r"C:\Program Files\node\node.exe --fast", r"C:\Program Files\node\node.exe", ("--fast", "last")),
+        (r"\\host\share\my app.exe", r"\\host\share\my app.exe", ("last",)),
         ("/usr/bin/npx -y x", "/usr/bin/npx", ("-y", "x", "last")),
     ],
 )

@@ -225,3 +225,8 @@ def test_lists_of_tools_are_obeyed(limits: str, permitted: set[str]) -> None:
     assert loaded.findings == ()
     options = loaded.entries["a"].options
     assert {tool for tool in ("get", "drop", "get_all", "put*") if options.permits(tool)} == permitted
+
+
+@pytest.mark.parametrize("text", ['{"mcpServers": null}', '{"servers": null, "inputs": []}', '{"mcp": {}}'])
+def test_a_file_without_servers_yet_is_no_fault(text: str) -> None:
+    assert load(text).findings == ()

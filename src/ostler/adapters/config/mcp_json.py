@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.files import (
+    PLACES,
     FileLimits,
     Found,
     describes_one,
@@ -173,7 +174,8 @@ class _Loader:
             if not isinstance(value, dict | list):
                 message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
                 self._find(path, message, "not-an-object")
-        if root and not places and not is_bare(root) and not describes_one(root) and "projects" not in root:
+        has_place = any(path[0] in root for path, _ in PLACES)  # with null in it there are no servers yet
+        if root and not has_place and not is_bare(root) and not describes_one(root) and "projects" not in root:
             close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
             hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
             self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)

@@ -29,6 +29,7 @@ _FOREIGN_TYPES: Final[Mapping[str, str]] = {
 }
 
 _SHELL: Final = re.compile(r"&&|\|\||[|;<>`]|\$\(")
+_WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _LONGEST_SECONDS: Final = 3600
 _SHORTEST_MILLISECONDS: Final = 1000
 
@@ -288,6 +289,8 @@ def _is_line(text: str) -> bool:
         return True
     if "/" not in first and "\\" not in first:
         return True
+    if _WINDOWS_PATH.match(first):  # "C:\Program Files\node.exe" is one path, "C:\node.exe -y x" a line
+        return " -" in text
     # A path: "/opt/My App/run" has its last separator behind the space, "/usr/bin/npx -y x" before it.
     rest = text.strip()[len(first) :]
     return not PurePath(first).is_absolute() or rest.lstrip().startswith("-")
@@ -299,7 +302,11 @@ def _split(draft: Draft, key: str, text: str) -> None:
         draft.report((key,), f"{key!r} is a line for a shell, and no shell reads it", "shell-line", fix=fix)
         return
     try:
-        words = shlex.split(text)
+        if _WINDOWS_PATH.match(text.strip()):  # its backslashes and spaces are its own, up to the first option
+            program, _, options = text.strip().partition(" -")
+            words = [program.strip(), *shlex.split(f"-{options}", posix=False)]
+        else:
+            words = shlex.split(text)
     except ValueError:
         fix = "write the program under 'command' and each argument of its own under 'args'"
         draft.report((key,), f"{key!r} has a quote that is not closed", "bad-value", fix=fix)
