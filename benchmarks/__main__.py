@@ -36,7 +36,7 @@ SHORT = {
 }
 LONG = {
     "simulate": "every crash there is, simulated",
-    "crash": "kill -9 of real servers",
+    "crash": "everything goes wrong in real servers",
     "cycles": "reconnections",
     "truth": "what is said of services while they end",
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
@@ -79,7 +79,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "check": lambda: check.main(options.seeds),
         "recovery": lambda: recovery.main(options.services, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
-        "crash": lambda: crash.main(rounds or 1000, options.seed),
+        "crash": lambda: crash.main(rounds or 2000, options.seed),
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),

@@ -1,34 +1,45 @@
-"""Real servers are killed at random instants, with real processes and a real downstream server as resources."""
+"""Everything goes wrong in real servers, again and again; what is left is compared with what really is there."""
 
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
-from tests.support.kills import Forker, Killer, Report
+from tests.support.chaos import Chaos, Chronicle
+from tests.support.forked_server import Forker
 
 from benchmarks.figures import percentile, title
 
-_CHUNK = 50
+_CHUNK = 25
 
 
-def main(rounds: int = 1000, seed: int = 1) -> int:
-    """Play `rounds` rounds, print what they met, and return the number of faults."""
-    title(f"{rounds} rounds of kill -9 at random instants, seed {seed}")
+def main(rounds: int = 2000, seed: int = 1) -> int:
+    """Play `rounds` rounds, print what they met, and return the number of violations."""
+    title(f"{rounds} rounds of kills, signals, bad answers, full disks and clock steps, seed {seed}")
     began = time.perf_counter()
-    whole = Report()
+    chronicles: list[Chronicle] = []
     for number, start in enumerate(range(0, rounds, _CHUNK)):
-        with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-kill-") as folder:
-            killer = Killer(Path(folder), seed * 1_000_003 + number, forker)
-            with killer.running():
-                whole += killer.play(min(_CHUNK, rounds - start))
-        for fault in killer.report.faults:
-            print(f"chunk {number}: {fault}")
-        print(f"{whole.rounds:>6} rounds, {len(whole.faults)} faults, {time.perf_counter() - began:.0f} s", flush=True)
-    print(f"kills: {whole.kills} of the server, {whole.downstream_kills} of its downstream server")
-    print("asked for:  " + ", ".join(f"{count} {name}" for name, count in whole.operations.most_common()))
-    print("cut off:    " + ", ".join(f"{count} {name}" for name, count in whole.cut_off.most_common()))
-    print("answers:    " + ", ".join(f"{count} {name}" for name, count in whole.answers.most_common()))
-    times = whole.recoveries
+        with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-chaos-") as folder:
+            chaos = Chaos(Path(folder), seed * 1_000_003 + number, forker)
+            with chaos.running():
+                chronicles.append(chaos.play_rounds(min(_CHUNK, rounds - start)))
+        for violation in chaos.chronicle.violations:
+            print(f"chunk {number}: {violation}")
+        played = sum(each.rounds for each in chronicles)
+        violations = sum(len(each.violations) for each in chronicles)
+        print(f"{played:>6} rounds, {violations} violations, {time.perf_counter() - began:.0f} s", flush=True)
+    _table("asked for", [each.operations for each in chronicles])
+    _table("through", [each.clients for each in chronicles])
+    _table("answers", [each.answers for each in chronicles])
+    _table("what happened", [each.happened for each in chronicles])
+    _table("faults of the downstream server", [each.faults for each in chronicles])
+    _table("asked of a person", [each.asked_people for each in chronicles])
+    times = [seconds for each in chronicles for seconds in each.settled_after]
     p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
-    print(f"recovered after {p50:.2f} s (p50), {p99:.2f} s (p99), {max(times):.2f} s (max)")
-    return len(whole.faults)
+    print(f"quiet after {p50:.2f} s (p50), {p99:.2f} s (p99), {max(times):.2f} s (max)")
+    return sum(len(each.violations) for each in chronicles)
+
+
+def _table(name: str, counters: list[Counter[str]]) -> None:
+    whole = sum(counters, Counter[str]())
+    print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in whole.most_common()))

@@ -50,7 +50,8 @@ services = st.builds(
     revision=st.integers(0), persist=st.booleans(), auto_start=st.booleans(), labels=objects, step_outputs=objects,
     stop_plan=st.lists(planned_calls, max_size=2).map(tuple), error=st.none() | objects,
     lease_expires_at=st.none() | times, lease=st.none() | seconds, starts=st.integers(0), restarts=st.integers(0),
-    held=st.booleans(), completed=st.booleans(), missed_stop=st.booleans(), outputs_at=st.none() | times,
+    held=st.booleans(), completed=st.booleans(), missed_stop=st.booleans(),
+    missed_delete=st.booleans(), outputs_at=st.none() | times,
 )  # fmt: skip
 calls = st.builds(
     CallRecord,

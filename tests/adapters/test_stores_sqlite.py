@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -30,10 +31,10 @@ from ostler.adapters.stores.sqlite_schema import (
     open_database,
 )
 from ostler.adapters.stores.sqlite_writes import CURSOR_RESERVE
-from ostler.engine.protocols import DropService, PutService
+from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
 from ostler.model.events import Event, EventKind
-from ostler.model.records import OperationKind, OperationRecord, ServiceRecord
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -70,7 +71,7 @@ async def test_the_file_is_private_in_a_private_folder(path: Path) -> None:
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(before)
-    assert modes == {"ostler.db": 0o600, "ostler.db-wal": 0o600, "ostler.db-shm": 0o600}
+    assert modes == {f"ostler.db{end}": 0o600 for end in ("", "-wal", "-shm", "-reserve")}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     path.chmod(0o644)
     assert await names(path) == ["a"]
@@ -208,7 +209,7 @@ async def _refused(path: Path, kind: type[StoreError], match: str) -> None:
     assert str(path) in str(caught.value)
     assert caught.value.next_actions
     assert path.read_bytes() == before
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert {file.name for file in path.parent.iterdir()} <= {path.name, f"{path.name}-reserve"}
 
 
 async def test_a_file_that_is_no_database_is_left_untouched(path: Path) -> None:
@@ -277,15 +278,22 @@ async def test_a_full_disk_refuses_whole_commits_and_the_store_goes_on_when_ther
         assert "Next: check the disk's space" in message
 
 
-async def test_a_full_file_system_is_named_as_such(tmp_path: Path) -> None:
-    mount = tmp_path / "small"
+@contextmanager
+def small_disk(folder: Path, size: str) -> Generator[Path]:
+    """Yield a file system of `size`."""
+    mount = folder / "small"
     mount.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", mount], check=False, capture_output=True
-    )
-    if mounted.returncode:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mount]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs privileges")
     try:
+        yield mount
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+async def test_a_full_file_system_is_named_as_such(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "200k") as mount:
         async with SqliteStore.open(mount / "ostler.db") as store:
             await store.commit([put("first")])
             filler = mount / "filler"
@@ -296,8 +304,29 @@ async def test_a_full_file_system_is_named_as_such(tmp_path: Path) -> None:
             filler.unlink()
             await store.commit([put("after")])
             assert "after" in [record.id for record in (await store.load()).services]
-    finally:
-        subprocess.run(["umount", mount], check=True)
+
+
+def operation(key: str, kind: OperationKind, outcome: OperationOutcome | None = None) -> PutOperation:
+    ended = NOW if outcome is not None else None
+    return PutOperation(OperationRecord(key, "1", "s1", kind, NOW, outcome=outcome, finished_at=ended))
+
+
+async def test_room_is_kept_for_stops_and_deletes_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "4m") as mount:
+        async with SqliteStore.open(mount / "ostler.db") as store:
+            await store.commit([put("1")])
+            with (mount / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="space"):
+                while True:
+                    filler.write(bytes(4096))
+            with pytest.raises(StoreError, match="disk is full"):
+                for number in range(20):
+                    await store.commit([put("1"), operation(f"start{number}", OperationKind.START)])
+            for number in range(20):
+                key = f"stop{number}"
+                await store.commit([put("1"), operation(key, OperationKind.STOP)])
+                await store.commit([put("1"), operation(key, OperationKind.STOP, OperationOutcome.SUCCEEDED)])
+            await store.commit([DropService("1"), operation("delete", OperationKind.DELETE)])
+            assert (await store.load()).services == []
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -488,3 +517,23 @@ async def test_quick_check_finds_damage(path: Path) -> None:
     except StoreCorruptError as exc:
         found.append(str(exc))
     assert found
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "emptied", "folder deleted"])
+async def test_files_that_somebody_took_away_are_noticed_at_the_next_commit(path: Path, how: str) -> None:
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("1")])
+        match how:
+            case "deleted":
+                path.unlink()
+            case "replaced":
+                path.rename(path.with_name("aside"))
+                path.write_bytes(b"")
+            case "emptied":
+                os.truncate(path, 0)
+            case _:
+                shutil.rmtree(path.parent)
+        said = f"'ostler.db(-wal)?' was {how.removeprefix('folder ')} under the running server"
+        for _ in range(2):
+            with pytest.raises(StoreError, match=said):
+                await store.commit([put("2")])

@@ -11,7 +11,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import BadResponseError, OstlerError, ToolFailedError
-from ostler.model.records import OperationKind, OperationOutcome
+from ostler.model.records import CallOutcome, OperationKind, OperationOutcome
 from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 
@@ -126,6 +126,52 @@ async def test_an_operation_that_the_end_of_the_server_cuts_off_is_finished_by_t
             assert (view.state, view.error) == (wanted, None)
         assert len(world.resources) == (0 if kind in ("stop", "delete") else 1)
         assert world.overlaps == []
+
+
+@pytest.mark.parametrize(("seconds", "ends_after"), [(15.0, 15.0), (100.0, 18.0)])
+@pytest.mark.parametrize(("kind", "tool"), [("create", "w/start"), ("create", "w/list"), ("restart", "w/stop")])
+async def test_the_end_of_the_server_waits_for_the_answer_of_a_call(
+    kind: str, tool: str, seconds: float, ends_after: float
+) -> None:
+    world, store = World(), MemoryStore()
+    post = [{"tool": "w/list"}]
+    entry = manifest(lifecycleTools__postStart=post, timeout={"create": "5m", "delete": "5m"})
+    if kind == "restart":
+        async with running(world, entry, store=store) as manager:
+            await manager.create(CreateRequest("basic", "db"))
+
+    async def act(manager: ServiceManager) -> None:
+        manager.classes.add(entry)
+        if kind == "create":
+            await manager.create(CreateRequest("basic", "db"))
+        else:
+            await manager.restart_service("db")
+
+    world.faults[tool].append(Slow(seconds))
+    began = anyio.current_time()
+    await leave(world, store, tool, act)
+    assert anyio.current_time() - began == pytest.approx(ends_after, abs=1.5)
+    stored = await store.load()
+    if seconds < 18 and tool == "w/list":  # that was its last step
+        assert (stored.open_operations, stored.services[0].state) == ([], ServiceState.RUNNING)
+        return
+    (cut_off,) = stored.open_operations
+    (call,) = [call for call in cut_off.calls if call.tool == tool]
+    assert (call.outcome is CallOutcome.ANSWERED) == (seconds < 18)
+
+
+async def test_a_stop_that_the_end_of_the_server_cuts_off_is_never_shown_as_failed() -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, manifest(timeout={"delete": "5m"}), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.faults["w/stop"].append(Slow(100))
+    async with running(world, store=store) as manager:
+        await until(manager.recovered.is_set)
+        await manager.stop_service("db", wait=False)
+        await until(lambda: world.tools_called("w/stop"))
+    stored = await store.load()
+    assert [cut_off.kind for cut_off in stored.open_operations] == [OperationKind.STOP]
+    assert not [event for event in stored.events if "failed" in event.message]
 
 
 async def test_a_start_that_fails_while_a_retry_waits_does_not_lose_the_retry() -> None:
@@ -266,3 +312,65 @@ async def test_a_stop_whose_end_nobody_can_look_at_is_awaited() -> None:
         world.faults["w/status"].extend([CANNOT_ASK] * 2)
         await manager.stop_service("db")
         assert world.resources == {}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_a_delete_that_could_not_be_sent_happens_as_a_delete(is_there: bool, restarts: bool) -> None:
+    world, store = World(), MemoryStore()
+
+    async def settled(manager: ServiceManager) -> None:
+        if not is_there:
+            world.forget()
+        world.is_dead = False
+        await until(lambda: manager.views() == [], within=200)
+        assert world.resources == {}
+
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.is_dead = True
+        with pytest.raises(OstlerError, match="deleted automatically when the server is back"):
+            await manager.delete("db")
+        if not restarts:
+            await settled(manager)
+    if restarts:
+        async with running(world, store=store) as manager:
+            await settled(manager)
+
+
+async def test_a_stop_cancels_the_delete_that_was_promised() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.is_dead = True
+        for act in (manager.delete, manager.stop_service):
+            with pytest.raises(OstlerError):
+                await act("db")
+        world.is_dead = False
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=200)
+        await anyio.sleep(200)
+        assert manager.view("db").state is ServiceState.STOPPED
+
+
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_stop_whose_call_had_no_answer_in_time_is_looked_into(acts: bool) -> None:
+    world = World()
+    stop = {"tool": "w/stop", "args": {"id": "{{ start.id }}"}, "timeout": "5s"}
+    async with running(world, manifest(lifecycleTools__stop=stop)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Hang(acts=acts))
+        await manager.stop_service("db")
+        assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
+        assert len(world.tools_called("w/stop")) == (1 if acts else 2)
+
+
+async def test_a_stop_that_never_has_an_answer_is_sent_a_few_times_and_fails() -> None:
+    world = World()
+    stop = {"tool": "w/stop", "args": {"id": "{{ start.id }}"}, "timeout": "1s"}
+    async with running(world, manifest(lifecycleTools__stop=stop)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/stop"] = Hang()
+        with pytest.raises(OstlerError, match="did not answer"):
+            await manager.stop_service("db")
+        assert manager.view("db").state is ServiceState.FAILED
+        assert len(world.tools_called("w/stop")) == 3

@@ -155,6 +155,8 @@ async def test_a_full_disk_fails_operations_before_their_tools_are_called() -> N
         ):
             with pytest.raises(StoreError, match="disk is full"):
                 await asked
+            up = manager.view("up")
+            assert (up.state, up.desired) == (ServiceState.RUNNING, DesiredState.RUNNING)
         assert world.tools_called("w/start", "w/stop") == []
         assert len(world.resources) == 1
         store.is_full = False
@@ -187,6 +189,31 @@ async def test_an_end_that_could_not_be_recorded_is_not_taken_for_a_cut_off_oper
         await settle(manager)
         assert manager.get_service_state("db") is ServiceState.RUNNING
         assert world.tools_called("w/stop") == []
+
+
+@pytest.mark.parametrize("kind", ["stop", "delete"])
+async def test_an_end_that_could_not_be_recorded_is_recorded_when_the_disk_has_room_again(kind: str) -> None:
+    world, store = World(), Refusing()
+
+    async def fill_disk() -> None:
+        await until(lambda: "w/stop" in world.tools_called())
+        store.is_full = True
+
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(1.0))
+        async with anyio.create_task_group() as group:
+            group.start_soon(fill_disk)
+            with pytest.raises(StoreError):
+                await (manager.stop_service("db") if kind == "stop" else manager.delete("db"))
+        await anyio.sleep(5)
+        assert len((await store.load()).open_operations) == 1
+        store.is_full = False
+        await anyio.sleep(30)
+        assert (await store.load()).open_operations == []
+        assert manager.view("db").state is ServiceState.STOPPED
+        newest = (await manager.history("db"))[0]
+        assert (newest.outcome is OperationOutcome.SUCCEEDED) == (kind == "stop")
 
 
 async def test_a_tool_caller_that_raises_anything_leaves_no_silent_unknown() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -67,6 +68,19 @@ def test_a_second_server_ends_at_once_and_says_who_is_there(place: ServerPlace) 
     assert second.returncode == EXIT_LOCK_HELD
     assert f"pid {pid}" in second.stderr.decode()
     assert call(place, "pid") == pid
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform != "linux", reason="names without files")
+def test_a_deleted_state_folder_ends_its_server_and_lets_no_second_one_in_before(place: ServerPlace) -> None:
+    pid = int(call(place, "pid"))
+    os.kill(pid, signal.SIGSTOP)  # it cannot notice yet
+    shutil.rmtree(place.state_dir)
+    second = subprocess.run(scripted("server", place), capture_output=True, timeout=20, check=False)
+    assert (second.returncode, "deleted" in second.stderr.decode()) == (EXIT_LOCK_HELD, True)
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: servers_of(place) == [], "the server without a folder has ended")
+    assert int(call(place, "pid")) != pid
 
 
 @pytest.mark.realtime

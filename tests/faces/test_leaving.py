@@ -1,6 +1,6 @@
-"""What is left when servers end, in order or by `kill -9` at random instants: persisted services, and nothing else.
+"""What is left when servers end, in order or by `kill -9`, at any instant: persisted services, and nothing else.
 
-`python -m benchmarks crash --rounds 5000` goes on for longer.
+`python -m benchmarks crash` goes on for longer.
 """
 
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from processes.bridge_client import BridgeClient, clean_place, eventually, servers_of
-from tests.support.kills import Forker, Killer
+from tests.support.chaos import Chaos
+from tests.support.kills import GOALS, Forker, Killer
 
 from ostler.faces.bridge.place import ServerPlace
 
@@ -61,6 +62,46 @@ def test_whatever_was_under_way_reaches_its_goal_after_a_kill(state_dir: Path, f
         report = killer.play(12)
     assert report.faults == []
     assert report.kills >= 12
+
+
+INSTANTS = ("late", "silent before", "silent after")
+"""The call acts and answers soon; it does not act, or it acts, and no answer comes."""
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "stop", "handover"])
+def test_what_every_kind_of_end_cuts_off_is_finished_by_the_next_server(
+    state_dir: Path, forker: Forker, how: str
+) -> None:
+    chaos = Chaos(state_dir, 1, forker)
+    cells = {
+        f"{operation}-{instant.replace(' ', '-')}": (operation, instant) for operation in GOALS for instant in INSTANTS
+    }
+    with chaos.running():
+        chaos.start()
+        with chaos.client() as client:
+            for name, (operation, _) in cells.items():
+                if operation != "create":
+                    args = {"serviceClassName": "both", "name": name, "start": operation != "start"}
+                    assert not client.call_tool("service_create", args).is_error
+        plan: dict[str, str] = {}
+        for name, (operation, instant) in cells.items():
+            tools = ("start",) if operation in ("create", "start") else ("stop",)
+            keys = (name, *chaos.there()[name])
+            plan |= {f"{tool} {key}": instant for tool in tools for key in keys}
+        chaos.set_faults(plan=plan)
+        chaos.ask_all({name: (operation, "both") for name, (operation, _) in cells.items()})
+        eventually(lambda: chaos.faults_played() == len(cells), "every call is under way")
+        chaos.end(how) if how != "SIGKILL" else chaos.kill()
+        chaos.set_faults()
+        chaos.start()
+        with chaos.client() as client:
+            assert chaos.becomes_quiet(client) == {
+                name: GOALS[operation] for name, (operation, _) in cells.items() if operation != "delete"
+            }
+        assert {name: len(ids) for name, ids in chaos.there().items() if ids} == {
+            name: 1 for name, (operation, _) in cells.items() if GOALS[operation] == "running"
+        }
+        assert chaos.most_at_once() == 1
 
 
 def test_three_clients_outlive_a_killed_server_and_so_do_services(state_dir: Path) -> None:

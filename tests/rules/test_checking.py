@@ -364,6 +364,14 @@ def test_findings_have_their_place_rule_and_fix() -> None:
     assert {finding.severity for finding in found.values()} == {"error"}
 
 
+def test_everything_that_is_told_of_the_service_is_known() -> None:
+    values = {key: f"{{{{ service.{key} }}}}" for key in ("id", "name", "class", "startKey", "metadata")}
+    config = {"lifecycleTools": {"start": {"tool": "x/start", "args": values}, "stop": {"tool": "x/stop"}}}
+    about = {"apiVersion": "ostler/v1", "kind": "ServiceClass", "metadata": {"name": "web"}}
+    found = found_in(json.dumps({**about, "spec": {"serviceConfig": config}}))
+    assert [finding.message for finding in found if finding.severity == "error"] == []
+
+
 def test_types_are_followed_through_outputs_of_tools_and_of_dependencies() -> None:
     text = json.dumps(
         {

@@ -41,11 +41,11 @@ class Forker:
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def start(self, place: ServerPlace, mark: str) -> int:
-        """Fork a server of `place`, whose processes inherit `mark`; return its pid."""
+    def start(self, place: ServerPlace, mark: str, port: int = 0) -> int:
+        """Fork a server of `place`, whose processes inherit `mark`, with HTTP at `port`; return its pid."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{place.state_dir}\t{place.config_dir}\t{mark}\n".encode())
+        self._process.stdin.write(f"{place.state_dir}\t{place.config_dir}\t{mark}\t{port}\n".encode())
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 

@@ -18,6 +18,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import DependencyFacts
 from ostler.engine.instances.shared_calls import BatchCalls
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.keepers.bookkeeping import Bookkeeper
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.recovery import Recovery
@@ -76,6 +77,7 @@ class Assembly:
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
         self.recovery = Recovery(self, self.health)
+        self._bookkeeper = Bookkeeper(self)
         self.requests = Requests(
             self,
             self.registry,
@@ -208,6 +210,7 @@ class Assembly:
             self.restarts.consider(instance)
             self.needs.operation_ended(instance)
             self.recovery.operation_ended(instance)
+            self._bookkeeper.operation_ended(instance)
 
     def _static_changed(self, name: str, old: str, new: str, health: str, error: BaseException | None) -> None:
         """A configured service changed: record it, and notify its dependents."""

@@ -14,8 +14,8 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.instances.operations import ANSWER_GRACE
 from ostler.engine.instances.runtime import new_id
+from ostler.engine.keepers.departure import depart
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
@@ -33,7 +33,7 @@ from ostler.engine.services.views import (
 from ostler.model.errors import ClassUnavailableError, OperationError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
-from ostler.model.states import DesiredState, ServiceState
+from ostler.model.states import ServiceState
 from ostler.rules.secrets.masking import mask, secret_strings
 
 logger = logging.getLogger(__name__)
@@ -127,34 +127,9 @@ class ServiceManager:
         return suppressed
 
     async def _leave(self) -> None:
-        """Finish or cancel operations and stop what must not stay, within the bounded time."""
-        self._parts.is_leaving = True
-        with anyio.move_on_after(self._shutdown_timeout) as scope:
-            instances = self._parts.instances()
-            for instance in instances:
-                if self.stop_on_exit or not instance.record.persist:
-                    instance.cancel_operation("the server is shutting down", grace=ANSWER_GRACE)
-                else:
-                    instance.interrupt_operation(grace=ANSWER_GRACE)
-            for instance in instances:
-                await instance.wait_idle()
-            leaving = [i for i in self._parts.instances() if (self.stop_on_exit or not i.record.persist)]
-            wanted = [i for i in leaving if i.record.persist and i.is_wanted]
-            failures = await stop_in_order(leaving, self._parts.graph, self._stop_for_exit)
-            for error in failures.values():
-                logger.warning("%s", error)
-            for instance in wanted:  # stopped for the exit, not because someone asked: it comes back
-                instance.set_record(desired=DesiredState.RUNNING)
-                await instance.commit()
-        if scope.cancelled_caught:
-            busy = [f"{i.name} ({i.operation.step})" for i in self._parts.instances() if i.operation is not None]
-            logger.warning("shutdown did not end in %ss; still busy: %s", self._shutdown_timeout, ", ".join(busy))
-
-    @staticmethod
-    async def _stop_for_exit(service: Service) -> None:
-        assert isinstance(service, ServiceInstance)
-        kind = OperationKind.STOP if service.record.persist else OperationKind.DELETE
-        await service.request(kind, reason="the server is shutting down").wait()
+        parts = self._parts
+        parts.is_leaving = True
+        await depart(parts.instances, parts.graph, stop_all=self.stop_on_exit, timeout=self._shutdown_timeout)
 
     # -- reading -------------------------------------------------------------------------------------------
 

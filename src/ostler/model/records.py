@@ -167,6 +167,8 @@ class ServiceRecord(ServiceTraits):
     """It has done its work and ended well, by its class's `completed`."""
     missed_stop: bool = False
     """A stop was asked for that could not be sent, and is to be made up for."""
+    missed_delete: bool = False
+    """That stop was part of a delete, which is to be made up for as a whole."""
     giver: str = ""
     """Which process of its server gave the identifiers in its outputs; empty if unknown."""
     outputs_at: Moment | None = None

@@ -75,6 +75,7 @@ class Transition(StrEnum):
     STOPPED = "stopped"
     STOP_FAILED = "stop_failed"
     STOP_NOT_SENT = "stop_not_sent"
+    STOP_NOT_BEGUN = "stop_not_begun"
     FAILED = "failed"
     RETRY_SCHEDULED = "retry_scheduled"
     ADOPTED = "adopted"
@@ -117,6 +118,7 @@ _TABLE: dict[Transition, tuple[tuple[ServiceState, ...], ServiceState]] = {
     Transition.STOPPED: ((_S.STOPPING,), _S.STOPPED),
     Transition.STOP_FAILED: ((_S.STOPPING,), _S.FAILED),
     Transition.STOP_NOT_SENT: ((_S.STOPPING,), _S.UNREACHABLE),
+    Transition.STOP_NOT_BEGUN: ((_S.STOPPING,), _S.RUNNING),
     Transition.FAILED: (
         (_S.RUNNING, _S.RETRYING, _S.UNKNOWN, _S.UNREACHABLE, _S.CONNECTED, _S.STOPPED, _S.FAILED),
         _S.FAILED,

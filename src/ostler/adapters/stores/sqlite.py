@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,11 +18,13 @@ from ostler.adapters.stores.memory import duplicate_name
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
-from ostler.adapters.stores.sqlite_faults import translate
+from ostler.adapters.stores.sqlite_faults import primary_code, translate
+from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import open_database
 from ostler.adapters.stores.sqlite_writes import (
     CommitWrite,
     EventWrite,
+    Refusal,
     Writes,
     column,
     encode_commit,
@@ -52,6 +55,9 @@ _EVENT_DELAY = 0.1
 _EVENT_RETRY_DELAY = 1.0
 """Seconds between attempts to write events alone while the disk refuses."""
 
+_RESERVE_PAUSE = 10.0
+"""Seconds after which the room on the disk that was given up is taken again, where there is enough."""
+
 _CLOSE_GRACE = 10.0
 """Seconds to write what was accepted when the store is closed; a disk that hangs longer is abandoned."""
 
@@ -78,6 +84,9 @@ class SqliteStore:
         self._path = path
         self._connection = connection
         self._writes = writes
+        self._same_files = SameFiles(path)
+        self._reserve = Reserve(path)
+        self._reserve_due = 0.0
         self._thread = anyio.CapacityLimiter(1)
         self._queue: deque[_Pending] = deque()
         self._events: deque[EventWrite] = deque()
@@ -127,10 +136,12 @@ class SqliteStore:
         connection = open_database(path)
         writes = Writes(connection, retention)
         try:
-            return cls(path, connection, writes, writes.begin())
+            self = cls(path, connection, writes, writes.begin())
         except sqlite3.Error as exc:
             connection.close()
             raise translate(exc, path, "written") from exc
+        self._reserve.hold()
+        return self
 
     @property
     def path(self) -> Path:
@@ -305,16 +316,18 @@ class SqliteStore:
     async def _write(self, commits: Sequence[_Pending], events: Sequence[EventWrite], *, last: bool) -> None:
         try:
             refused = await anyio.to_thread.run_sync(
-                self._writes.write,
+                self._write_now,
                 [pending.write for pending in commits],
                 events,
                 limiter=self._thread,
                 abandon_on_cancel=True,
             )
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, StoreError) as exc:
+            rescued = await self._use_reserve(commits, exc)
             for pending in commits:
-                pending.error = translate(exc, self._path, "written")
-                pending.error.__cause__ = exc
+                if pending not in rescued:
+                    pending.error = self._fault(exc)
+                    pending.error.__cause__ = exc
             self._keep_unwritten(events, exc, last=last)
         except BaseException:
             # The store ends here (its grace is over, or a bug): nobody may wait forever or believe it written.
@@ -323,19 +336,43 @@ class SqliteStore:
             raise
         else:
             self._events_failing = self._events_failing and not events
-            for index, refusal in refused.items():
-                pending = commits[index]
-                pending.error = duplicate_name(refusal.name)
-                pending.error.__cause__ = refusal.cause
+            _show_refusals(commits, refused)
         finally:
             for pending in commits:
                 pending.done.set()
 
-    def _keep_unwritten(self, events: Sequence[EventWrite], exc: sqlite3.Error, *, last: bool) -> None:
+    def _write_now(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
+        self._same_files.check()
+        refused = self._writes.write(commits, events)
+        if self._reserve_due and time.monotonic() > self._reserve_due:
+            self._reserve_due = 0.0
+            self._reserve.hold()
+        return refused
+
+    async def _use_reserve(self, commits: Sequence[_Pending], exc: Exception) -> Sequence[_Pending]:
+        """On a full disk, write what the reserve is for; return what was dealt with."""
+        chosen = [pending for pending in commits if pending.write.may_use_reserve]
+        is_full = isinstance(exc, sqlite3.Error) and primary_code(exc) == sqlite3.SQLITE_FULL
+        if not (chosen and is_full and await anyio.to_thread.run_sync(self._reserve.release, limiter=self._thread)):
+            return ()
+        logger.warning("the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path)
+        self._reserve_due = time.monotonic() + _RESERVE_PAUSE
+        writes = [pending.write for pending in chosen]
+        try:
+            refused = await anyio.to_thread.run_sync(self._write_now, writes, (), limiter=self._thread)
+        except (sqlite3.Error, StoreError):
+            return ()
+        _show_refusals(chosen, refused)
+        return chosen
+
+    def _fault(self, exc: sqlite3.Error | StoreError) -> StoreError:
+        return exc.fresh() if isinstance(exc, StoreError) else translate(exc, self._path, "written")
+
+    def _keep_unwritten(self, events: Sequence[EventWrite], exc: sqlite3.Error | StoreError, *, last: bool) -> None:
         if not events:
             return
         if not self._events_failing or last:
-            logger.warning("%s", translate(exc, self._path, "written"))
+            logger.warning("%s", self._fault(exc))
         self._events_failing = True
         self._events.extendleft(reversed(events))
         while len(self._events) > self._max_queued_events:
@@ -361,3 +398,10 @@ class SqliteStore:
             f"the database {str(self._path)!r} is closed; nothing was written",
             next_actions=("wait for the server to start again",),
         )
+
+
+def _show_refusals(commits: Sequence[_Pending], refused: dict[int, Refusal]) -> None:
+    for index, refusal in refused.items():
+        pending = commits[index]
+        pending.error = duplicate_name(refusal.name)
+        pending.error.__cause__ = refusal.cause

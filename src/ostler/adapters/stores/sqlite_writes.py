@@ -15,6 +15,7 @@ from ostler.adapters.stores.sqlite_faults import is_constraint
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.events import Event
 from ostler.model.moments import format_time
+from ostler.model.records import OperationKind
 
 Statement: TypeAlias = tuple[str, tuple[Any, ...]]
 
@@ -53,6 +54,8 @@ DELETE FROM operations WHERE outcome IS NOT NULL AND seq <=
     (SELECT seq FROM operations WHERE outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)
 """
 
+_TAKING_AWAY = (OperationKind.STOP, OperationKind.DELETE)
+
 
 @dataclass(frozen=True, slots=True)
 class CommitWrite:
@@ -62,11 +65,13 @@ class CommitWrite:
         statements: what to execute, in order.
         operations_of: the services whose operation history grew.
         names: for each statement the service's name, or empty text.
+        may_use_reserve: it records a stop, a delete or the end of an operation, for which room is kept on the disk.
     """
 
     statements: tuple[Statement, ...]
     operations_of: frozenset[str]
     names: tuple[str, ...]
+    may_use_reserve: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
     statements: list[Statement] = []
     operations_of: set[str] = set()
     names: list[str] = []
+    may_use_reserve = False
     for change in changes:
         match change:
             case PutService(record):
@@ -94,9 +100,12 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                 facts = (record.state.value, record.desired.value, format_time(record.updated_at))
                 statements.append((_PUT_SERVICE, (*key, *facts, SERVICE.write(record))))
             case DropService(service_id):
+                may_use_reserve = True
                 statements.append((_DROP_SERVICE, (column(service_id),)))
             case PutOperation(operation):
                 operations_of.add(column(operation.service_id))
+                is_end = operation.outcome is not None
+                may_use_reserve = may_use_reserve or is_end or operation.kind in _TAKING_AWAY
                 key = (column(operation.id), column(operation.service_id), column(operation.service_name))
                 facts = (
                     operation.kind.value,
@@ -110,7 +119,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                 assert_never(change)
         name = change.record.name if isinstance(change, PutService) else ""
         names += [name] * (len(statements) - len(names))
-    return CommitWrite(tuple(statements), frozenset(operations_of), tuple(names))
+    return CommitWrite(tuple(statements), frozenset(operations_of), tuple(names), may_use_reserve)
 
 
 def encode_event(event: Event) -> EventWrite:

@@ -194,7 +194,7 @@ async def _once(
     seq = operation.begin_call(call.step, call.tool, service.masked(call.args), clock.now())
     await _journal(service, operation, required=must_journal)
     try:
-        response = await _send_critical(service, operation, call) if critical else await _send(service, call, operation)
+        response = await _send_sheltered(service, operation, call, critical=critical)
     except DownstreamError as error:
         operation.end_call(seq, _OUTCOMES[error.delivery], clock.now(), error=service.mask_text(error.summary))
         raise located(service, error, call) from error.__cause__
@@ -223,24 +223,23 @@ async def _journal(service: InstanceState, operation: Operation, *, required: bo
         logger.warning("cleanup of %r goes on without its journal: %s", service.name, error)
 
 
-async def _send_critical(service: InstanceState, operation: Operation, call: PlannedCall) -> ToolResponse:
+async def _send_sheltered(
+    service: InstanceState, operation: Operation, call: PlannedCall, *, critical: bool
+) -> ToolResponse:
+    """Send `call`; the end of the server waits a while for its answer, and a cancellation too when it is `critical`."""
     response: ToolResponse | None = None
-    try:
-        with anyio.CancelScope(shield=True) as scope:
-            operation.enter_critical(scope)
-            response = await _send(service, call, operation)
-    finally:
-        operation.leave_critical()
-    if response is None:
-        if operation.is_interrupted:
-            await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
-        raise ToolTimeoutError(
-            f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
-            service=service.name,
-            step=call.step,
-            tool=call.tool,
-        )
-    return response
+    with operation.shelter(shield=critical) as shelter:
+        response = await _send(service, call, operation)
+    if not shelter.cancelled_caught:
+        return response
+    if operation.is_interrupted:
+        await anyio.lowlevel.checkpoint()  # ends it: what the call did is for the next run to find out
+    raise ToolTimeoutError(
+        f"tool {call.tool!r} gave no answer before the cancelled {call.step} ended",
+        service=service.name,
+        step=call.step,
+        tool=call.tool,
+    )
 
 
 async def _send(service: InstanceState, call: PlannedCall, operation: Operation | None) -> ToolResponse:

@@ -194,13 +194,18 @@ class ServiceInstance(InstanceState):
         if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way is wanted all the more
             self._current.cancel(reason, grace=grace)
 
-    def interrupt_operation(self, *, grace: float) -> None:
-        """Leave the operation under way, or about to begin, to the next run of the server."""
+    def interrupt_operation(self, *, grace: float, stops: bool = False) -> None:
+        """Leave the operation under way, or about to begin, to the next run of the server.
+
+        Args:
+            grace: seconds to wait for the answer of its call under way.
+            stops: leave a stop or delete under way, too; else it may end.
+        """
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.error = SupersededError(f"{pending.kind.value} not begun: {_LEAVING}", service=self.name)
             pending.release()
-        if self._current is not None and self._current.kind in _CANCELLABLE:  # a stop under way may end
+        if self._current is not None and (stops or self._current.kind in _CANCELLABLE):
             self._current.interrupt(grace=grace)
 
     async def wait_idle(self) -> None:
@@ -350,9 +355,13 @@ class ServiceInstance(InstanceState):
                 if operation.submitted or operation.changed:
                     await self.commit(operation, drop=self.vitals.removed)
         except StoreError as store_error:
+            record = operation.record
+            if self.vitals.removed:  # it is still in the store, so the delete has failed
+                facts = {"outcome": OperationOutcome.FAILED, "error_code": store_error.code}
+                record = replace(record, error=str(store_error), **facts)  # pyright: ignore[reportArgumentType]
             self.set_vitals(removed=False)
             if operation.submitted:
-                self.record_later(operation.record)
+                self.record_later(record)
             self.note(f"the end of {operation.kind.value} could not be recorded: {store_error}")
             operation.error = operation.error or store_error
         self._current = None  # who hears of the end finds nothing under way

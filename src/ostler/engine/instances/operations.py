@@ -1,6 +1,7 @@
 """One operation under way: who waits for it, how it is cancelled, and its journal record."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -79,7 +80,8 @@ class Operation:
         self.is_interrupted = False
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
-        self._critical: anyio.CancelScope | None = None
+        self._shelters: list[anyio.CancelScope] = []
+        self._grace = ANSWER_GRACE
         self._listeners: list[Progress] = []
 
     def __repr__(self) -> str:
@@ -124,24 +126,20 @@ class Operation:
         if self.cancel_reason or self._done.is_set():
             return
         self.cancel_reason = reason
-        if self._critical is not None:
-            self._critical.deadline = min(self._critical.deadline, anyio.current_time() + grace)
-        elif self._scope is not None:
-            self._scope.cancel()
+        shield = next((scope for scope in self._shelters if scope.shield), None)
+        self._end_within(grace, shield)
 
     def interrupt(self, *, grace: float = ANSWER_GRACE) -> None:
         """End here and now, as at a crash, without cleaning up: the next run of the server goes on with it.
 
         Args:
-            grace: seconds to wait for the answer of a call under way that says what was started.
+            grace: seconds to wait for the answer of a call under way, so that it is known what it did.
         """
-        if self.cancel_reason or self._done.is_set():
+        if self._done.is_set():
             return
         self.is_interrupted = True
-        if self._critical is not None:
-            self._critical.deadline = min(self._critical.deadline, anyio.current_time() + grace)
-        elif self._scope is not None:
-            self._scope.cancel()
+        self._grace = grace
+        self._end_within(grace, self._shelters[0] if self._shelters else None)
 
     def enter(self, scope: anyio.CancelScope) -> None:
         """Take `scope` as the one that `cancel` ends."""
@@ -149,16 +147,24 @@ class Operation:
         if self.cancel_reason or self.is_interrupted:
             scope.cancel()
 
-    def enter_critical(self, scope: anyio.CancelScope) -> None:
-        """A call whose answer is needed to clean up is under way in the shielded `scope`."""
-        self._critical = scope
-        if self.cancel_reason or self.is_interrupted:
-            scope.deadline = min(scope.deadline, anyio.current_time() + ANSWER_GRACE)
+    @contextmanager
+    def shelter(self, *, shield: bool) -> Generator[anyio.CancelScope]:
+        """Let the end of the server wait a while for the block, and with `shield` a cancellation, too."""
+        with anyio.CancelScope(shield=shield) as scope:
+            self._shelters.append(scope)
+            try:
+                if (self.is_interrupted or (shield and self.cancel_reason)) and len(self._shelters) == 1:
+                    self._end_within(self._grace, scope)
+                yield scope
+            finally:
+                self._shelters.remove(scope)
+                if (self.is_interrupted or self.cancel_reason) and not self._shelters and self._scope is not None:
+                    self._scope.cancel()
 
-    def leave_critical(self) -> None:
-        """The critical call is over; a cancellation that came meanwhile takes effect now."""
-        self._critical = None
-        if (self.cancel_reason or self.is_interrupted) and self._scope is not None:
+    def _end_within(self, grace: float, shelter: anyio.CancelScope | None) -> None:
+        if shelter is not None:
+            shelter.deadline = min(shelter.deadline, anyio.current_time() + grace)
+        elif self._scope is not None:
             self._scope.cancel()
 
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:

@@ -179,8 +179,15 @@ def check_tools(service: InstanceState) -> None:
 
 
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
-    """Run the stop plan after a failed start, and add the outcome to `error`."""
-    with anyio.CancelScope(shield=True):
+    """Run the stop plan after a failed start, and say in `error` what came of it.
+
+    The end of the server waits a while for it; what is not done by then is left to the next run, which is told of a
+    failed start by its calls.
+    """
+    with operation.shelter(shield=True) as shelter:
+        if operation.is_interrupted:
+            shelter.cancel()
+            await anyio.lowlevel.checkpoint()
         if not operation.may_have_started():
             service.forget_start()
             service.report(Transition.START_FAILED, reason="start-failed", error=error)
@@ -199,6 +206,8 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             service.set_record(held=True)
             service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
         operation.message = what
+    if shelter.cancelled_caught:
+        await anyio.lowlevel.checkpoint()  # the operation ends here, open
 
 
 async def restart(service: InstanceState, operation: Operation) -> None:

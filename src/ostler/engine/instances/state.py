@@ -343,10 +343,11 @@ class InstanceState(BaseService):
 
     # -- durability ----------------------------------------------------------------------------------------
 
-    async def commit(self, operation: Operation | None = None, *, drop: bool = False) -> None:
+    async def commit(self, operation: Operation | None = None, *, drop: bool = False, ends: bool = False) -> None:
         """Make the record (and the operation's) durable.
 
-        The first commit of an operation takes over what an earlier run was cut off in.
+        The first commit of an operation takes over what an earlier run was cut off in; with `ends`, what has ended and
+        was not recorded is written without one.
 
         Raises:
             StoreError: it could not be; nothing was written.
@@ -374,9 +375,13 @@ class InstanceState(BaseService):
             ended = [*self.journal.unrecorded, *self._taken_over(operation)]
             changes += [PutOperation(record) for record in ended]
             operation.submitted = True
+        elif ends:
+            ended = list(self.journal.unrecorded)
+            changes += [PutOperation(record) for record in ended]
         await self.runtime.store.commit(changes)
         if operation is not None:
             operation.committed = True
+        if ended or operation is not None:
             left = self.journal.interrupted
             self.journal = Journal(
                 None if left is not None and any(record.id == left.id for record in ended) else left,

@@ -1,19 +1,22 @@
 """How a service is taken down: the pinned plan, compensation after a failed start, what is left behind."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import anyio
 
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.probing import find, is_alive, lost_to_rival
+from ostler.engine.instances.probing import find, lost_to_rival
 from ostler.engine.instances.reasons import STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
-from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone
+from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
+from ostler.engine.services.service import ServiceStatus
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     ConnectionLostError,
+    Delivery,
     DownstreamError,
     OperationError,
     OperationTimeoutError,
@@ -27,6 +30,9 @@ from ostler.model.records import CallOutcome, OperationKind, PlannedCall
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
 from ostler.rules.calls.rendering import stop_plan
 
+_STOP_ATTEMPTS = 3
+"""Times that a stop is sent whose answers are of no use, while its server lives."""
+
 _SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries to clean up through a server that is not connected."""
 
@@ -39,19 +45,21 @@ async def stop(service: InstanceState, operation: Operation) -> None:
             f"service {service.name} is stopped" if operation.changed
             else f"service {service.name} is already stopped"
         )  # fmt: skip
-        service.set_record(desired=DesiredState.STOPPED)
+        service.set_record(desired=DesiredState.STOPPED, missed_delete=False)
         if service.state is not ServiceState.STOPPED:
             service.report(Transition.STOP_REQUESTED)
             service.report(Transition.STOPPED)
         return
-    service.set_record(desired=DesiredState.STOPPED)
-    await take_down(service, operation)
+    with _undone_where_nothing_was_called(service, operation):
+        service.set_record(desired=DesiredState.STOPPED)
+        await take_down(service, operation)
     operation.message = operation.message or f"service {service.name} is stopped"
 
 
 async def delete(service: InstanceState, operation: Operation) -> None:
     """Stop the service and forget it; a failed stop keeps it unless forced."""
-    service.set_record(desired=DesiredState.STOPPED)
+    if operation.asked.abandon or not service.may_be_there:
+        service.set_record(desired=DesiredState.STOPPED)
     leftover = service.record.has_leftover
     note = ""
     if operation.asked.abandon:
@@ -61,7 +69,9 @@ async def delete(service: InstanceState, operation: Operation) -> None:
             service.note(f"abandoned{note}")
     elif service.may_be_there:
         try:
-            await take_down(service, operation)
+            with _undone_where_nothing_was_called(service, operation):
+                service.set_record(desired=DesiredState.STOPPED)
+                await take_down(service, operation)
         except OstlerError as error:
             if not operation.asked.force:
                 raise
@@ -77,10 +87,10 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     Raises:
         OstlerError: it could not be stopped, and may still be there.
     """
-    was_gone = service.vitals.gone
+    was_gone, before = service.vitals.gone, service.status
     if service.state is not ServiceState.STOPPED:
         service.report(Transition.STOP_REQUESTED)
-    service.set_record(missed_stop=False)
+    service.set_record(missed_stop=False, missed_delete=False)
     try:
         with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
             plan = await _known_stop_plan(
@@ -96,14 +106,14 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
                 await _run_stop_plan(service, operation, service.record.stop_plan)
             await await_gone(service, operation)
     except OstlerError as error:
-        if (was_gone and not isinstance(error, OperationTimeoutError)) or await is_gone(service):
+        if await _is_gone_all_the_same(service, error, was_gone=was_gone):
             service.note(f"the stop tool failed, but the service is gone: {error.summary}")
             operation.message = f"service {service.name} is stopped (it was already gone: {error.summary})"
         else:
-            _say_stop_failed(service, operation, error)
+            _say_stop_failed(service, operation, error, before)
             raise
     except anyio.get_cancelled_exc_class():
-        if service.state is ServiceState.STOPPING:
+        if service.state is ServiceState.STOPPING and not operation.is_interrupted:
             service.report(Transition.STOP_FAILED, reason="stop-interrupted")
         raise
     service.forget_start()
@@ -112,20 +122,60 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
         service.report(Transition.STOPPED)
 
 
-def _say_stop_failed(service: InstanceState, operation: Operation, error: OstlerError) -> None:
+@contextmanager
+def _undone_where_nothing_was_called(service: InstanceState, operation: Operation) -> Generator[None]:
+    """Leave the service wanted as it was when its stop could not even be recorded, and so was not sent."""
+    before = service.record
+    try:
+        yield
+    except StoreError:
+        if not operation.record.calls:
+            service.set_record(
+                desired=before.desired, missed_stop=before.missed_stop, missed_delete=before.missed_delete
+            )
+        raise
+
+
+def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreError) -> None:
+    """The stop could not be recorded, so its tool was not called: the service is as it was before."""
+    error.summary += f"; the stop tool of service {service.name!r} was not called"
+    match before.state:
+        case ServiceState.UNREACHABLE:
+            service.report(Transition.STOP_NOT_SENT, reason=before.reason, error=error)
+        case ServiceState.UNKNOWN:
+            service.report(Transition.HELD, reason=before.reason, error=error)
+        case state if state.is_up:
+            service.report(Transition.STOP_NOT_BEGUN)
+            service.set_health(before.health, error=error)
+        case _:
+            service.report(Transition.STOP_FAILED, reason=before.reason or "stop-failed", error=error)
+
+
+async def _is_gone_all_the_same(service: InstanceState, error: OstlerError, *, was_gone: bool) -> bool:
+    """Whether nothing is there although the stop failed."""
+    if isinstance(error, StoreError):
+        return False
+    return (was_gone and not isinstance(error, OperationTimeoutError)) or await is_gone(service)
+
+
+def _say_stop_failed(service: InstanceState, operation: Operation, error: OstlerError, before: ServiceStatus) -> None:
+    if isinstance(error, StoreError) and not operation.calls("stop") and service.state is ServiceState.STOPPING:
+        _say_not_begun(service, before, error)
+        return
     never_left = all(call.outcome is CallOutcome.NOT_SENT for call in operation.calls("stop"))
     is_missed = isinstance(error, ServerUnavailableError) and never_left and not service.is_wanted
     if is_missed and service.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
+        is_delete = operation.kind is OperationKind.DELETE
         error.summary += (
-            f"; the stop was not sent, so service {service.name!r} may still run; it is stopped automatically when "
-            "the server is back"
+            f"; the stop was not sent, so service {service.name!r} may still run; it is "
+            f"{'deleted' if is_delete else 'stopped'} automatically when the server is back"
         )
-        service.set_record(missed_stop=True)
+        service.set_record(missed_stop=True, missed_delete=is_delete)
         error.next_actions = (
             *error.next_actions,
             f"service_{operation.kind.value} {service.name} tries again",
             f"service_delete {service.name} with force=true forgets it, whether it is stopped or not"
-            if operation.kind is OperationKind.DELETE
+            if is_delete
             else f"service_start {service.name} keeps it running after all",
         )
         service.set_reachability(Reachability.UNREACHABLE)
@@ -172,23 +222,29 @@ async def _run_stop_plan(
 async def _run_through_losses(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
-    """Run the stop plan; when the driving server dies in it, find out what it did as after a crash."""
+    """Run the stop plan; when a call of it has no usable answer, find out what it did as after a crash."""
     policy = service.service_class.config.on_unknown
+    attempts = 0
     was_lost = False
     while True:
+        attempts += 1
         try:
             await _run_stop_plan(service, operation, plan, must_journal=must_journal)
-        except (ConnectionLostError, ServerUnavailableError) as error:
-            if isinstance(error, ServerUnavailableError) and not was_lost:
+        except DownstreamError as error:
+            is_away = was_lost and isinstance(error, ServerUnavailableError)
+            if error.delivery is not Delivery.AMBIGUOUS and not is_away:
                 raise
             was_lost = True
             there = await _look_when_back(service)
             if there is False:
-                service.note(f"the connection was lost during the stop, and the service is gone: {error.summary}")
+                service.note(f"the stop had no answer, and the service is gone: {error.summary}")
                 return
-            if there is None and policy not in ("retry", "compensate"):
+            is_hopeless = attempts >= _STOP_ATTEMPTS and not isinstance(
+                error, (ConnectionLostError, ServerUnavailableError)
+            )
+            if is_hopeless or (there is None and policy not in ("retry", "compensate")):
                 raise
-            service.note(f"the connection was lost during the stop: stopping it again ({error.summary})")
+            service.note(f"the stop had no answer: stopping it again ({error.summary})")
         else:
             return
 
@@ -197,11 +253,9 @@ async def _look_when_back(service: InstanceState) -> bool | None:
     """Return whether it is there, as soon as the driving server can be asked; None when nothing can show it."""
     while True:
         try:
-            return await is_alive(service)
+            return await is_there(service)
         except DownstreamError:
             await anyio.sleep(_SERVER_AWAY_PAUSE)
-        except OstlerError:
-            return None
 
 
 async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
@@ -241,8 +295,10 @@ async def compensate(service: InstanceState, operation: Operation) -> tuple[bool
         with anyio.fail_after(limit):
             plan = service.record.stop_plan or await _derive_patiently(service, once=refused)
             if plan is None:
-                return refused, "nothing was left to clean up" if refused else (
-                    "what it may have started could not be found, so it could not be stopped"
+                return refused, (
+                    "no tool of its class can show whether the failed start left something"
+                    if refused
+                    else "what it may have started could not be found, so it could not be stopped"
                 )
             if not plan:
                 return True, "nothing was left to clean up"
@@ -251,9 +307,12 @@ async def compensate(service: InstanceState, operation: Operation) -> tuple[bool
     except TimeoutError:
         return False, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
     except OstlerError as failure:
-        if refused or await is_gone(service):
+        if await is_gone(service):
             return True, f"nothing was left to clean up ({failure.summary})"
-        return False, f"its cleanup failed too, so it may still be there: {failure.summary}"
+        what = (
+            "and so did the call that would clean up" if refused else "its cleanup failed too, so it may still be there"
+        )
+        return refused, f"{what}: {failure.summary}"
     return True, f"cleaned up with {plan[-1].tool}"
 
 
@@ -312,7 +371,7 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
                 "could not be found",
                 f"then service_delete {service.name} with abandon=true and create it again",
             )
-            await _run_stop_plan(service, operation, plan)
+            await _run_through_losses(service, operation, plan)
             await await_gone(service, operation)
     except OstlerError as error:
         if not (was_gone or await is_gone(service)):

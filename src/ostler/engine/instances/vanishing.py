@@ -89,6 +89,35 @@ async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
     return False, ""
 
 
+async def is_there(service: InstanceState) -> bool | None:
+    """Whether `status`, `find` or, where it passes, `healthCheck` finds the service; None when none of them can tell.
+
+    Raises:
+        DownstreamError: they could not be asked.
+    """
+    for step, spec in _witnesses(service):
+        try:
+            await probe(service, planned_call(service, step, spec, _LOOK_TIME))
+        except ToolFailedError as miss:
+            if miss.is_refusal:
+                continue
+            return miss.is_leaving
+        except DownstreamError:
+            raise
+        except OstlerError:
+            continue
+        return True
+    if (spec := service.service_class.tools.health_check) is not None:
+        try:
+            await probe(service, planned_call(service, "healthCheck", spec, _LOOK_TIME))
+        except DownstreamError:
+            raise
+        except OstlerError:
+            return None
+        return True
+    return None
+
+
 async def is_gone(service: InstanceState) -> bool:
     """Whether, after a failed stop, an answer proves that nothing is there."""
     looks = [*_witnesses(service)]

@@ -212,8 +212,8 @@ class Recovery:
                 instance.note("not persisted and left over from an earlier run: stopping it")
             await instance.request(OperationKind.DELETE, reason="not persisted").wait()
             return
-        if self._is_to_be_stopped(instance):
-            await instance.request(OperationKind.STOP, reason="its stop could not be sent before").wait()
+        if (missed := self._missed(instance)) is not None:
+            await instance.request(missed, reason=f"its {missed.value} could not be carried out before").wait()
             return
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
@@ -229,13 +229,16 @@ class Recovery:
         return None if self._waits_for_driver(instance, old.kind) else self._first_step(instance)
 
     @staticmethod
-    def _is_to_be_stopped(instance: ServiceInstance) -> bool:
-        """Whether a stop that never left is still wanted, and there may be something to stop."""
+    def _missed(instance: ServiceInstance) -> OperationKind | None:
+        """Return what was promised while the driving server was away, and is still wanted: a stop or a delete."""
         record = instance.record
-        if instance.is_wanted or not (record.missed_stop and record.stop_plan) or instance.operation:
-            return False
+        if instance.is_wanted or not record.missed_stop or instance.operation:
+            return None
         is_blind = instance.state is ServiceState.UNKNOWN and instance.status.reason == NOT_VERIFIABLE
-        return instance.state.is_up or is_blind
+        is_to_stop = bool(record.stop_plan) and (instance.state.is_up or is_blind)
+        if record.missed_delete and (is_to_stop or instance.state is ServiceState.STOPPED):
+            return OperationKind.DELETE
+        return OperationKind.STOP if is_to_stop else None
 
     def _can_ask(self, instance: ServiceInstance) -> bool:
         tools = self._runtime.tools

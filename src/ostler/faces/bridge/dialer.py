@@ -162,7 +162,7 @@ class Dialer:
     def request(self, kind: str, **facts: object) -> dict[str, Any]:
         """Send a request (`status`, `stop`, `handover`) to the running server and return its answer.
 
-        `stop` and `handover` return when the server has ended.
+        `stop` and `handover` return when the server has ended, which takes as long as it announces at most.
 
         Raises:
             ServerUnavailableError: no server runs, or it did not answer.
@@ -179,7 +179,7 @@ class Dialer:
                 answer = ask(connection, secret, kind, version=self._version, **facts)
                 if kind in ("stop", "handover"):
                     # The server holds this connection until it has released the state folder.
-                    connection.settimeout(START_TIMEOUT)
+                    connection.settimeout(_limit(answer))
                     while connection.recv(4096):
                         pass
             except RefusedError:
@@ -267,3 +267,9 @@ class Dialer:
             f"({trouble}; {who}); see {self._place.log_file}, end that process if it hangs, then try again"
             + (f". The log ends:\n{tail}" if tail else "")
         )
+
+
+def _limit(ending: dict[str, Any]) -> float:
+    """Return the seconds within which a server that announced its end is gone; older ones do not say it."""
+    within = ending.get("within")
+    return START_TIMEOUT if not isinstance(within, int | float) else max(float(within), START_TIMEOUT)

@@ -28,6 +28,7 @@ _ENDINGS = {
     "signal": "was stopped",
     "idle": "ended for lack of work",
     "handover": "handed over to a newer version",
+    "folder": "ended because its state folder was deleted",
 }
 _LAZY_ENDINGS = ("stop", "signal", "idle")
 

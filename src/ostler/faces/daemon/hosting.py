@@ -14,6 +14,9 @@ IDLE_EXIT: Final = 600.0
 SHUTDOWN_TIMEOUT: Final = 20.0
 """Seconds for an application to close."""
 
+SHUTDOWN_SLACK: Final = 10.0
+"""Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
@@ -36,6 +39,12 @@ class Hosted:
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     initialization_options: InitializationOptions | None = None
+
+    @property
+    def ends_within(self) -> float:
+        """Seconds after which a process that was asked to end is gone, whatever holds it up."""
+        return self.shutdown_timeout + SHUTDOWN_SLACK
+
     by_toolset: Mapping[str, Server[Any]] = field(default_factory=dict[str, "Server[Any]"])
 
     def server_for(self, toolset: str) -> Server[Any]:

@@ -1,11 +1,15 @@
 """The exclusive lock on a state folder: at most one server owns it, whatever starts at the same instant.
 
 The kernel drops the lock with the process, so a crash leaves nothing to clean up. The file is never removed: a
-removed lock file is one that two processes can hold.
+removed lock file is one that two processes can hold. When somebody removes it with the whole folder, the server that
+held it ends; until then, on Linux, a name that no file holds keeps a second one out.
 """
 
+import hashlib
 import json
 import os
+import socket
+import struct
 import sys
 from datetime import UTC, datetime
 from types import TracebackType
@@ -26,6 +30,7 @@ class StateLock:
         self._place = place
         self._version = version
         self._descriptor = -1
+        self._name: socket.socket | None = None
 
     def __repr__(self) -> str:
         return f"<StateLock {self._place.lock_file}, {'held' if self._descriptor >= 0 else 'free'}>"
@@ -55,6 +60,11 @@ class StateLock:
             os.close(descriptor)
             holder = read_holder(self._place)
             raise StateLockedError(str(self._place.state_dir), str(holder) if holder else "") from None
+        try:
+            self._name = _take_name(self._place)
+        except OSError:
+            os.close(descriptor)
+            raise StateLockedError(str(self._place.state_dir), "whose files were deleted; it is about to end") from None
         facts = {
             "pid": os.getpid(),
             "version": self._version,
@@ -64,13 +74,59 @@ class StateLock:
         os.write(descriptor, json.dumps(facts).encode() + b"\n")
         self._descriptor = descriptor
 
+    @property
+    def is_of_folder(self) -> bool:
+        """Whether the lock's file is still the one in the state folder; False once it was deleted or replaced."""
+        try:
+            there, held = self._place.lock_file.stat(), os.fstat(self._descriptor)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
     def release(self) -> None:
         """Give the folder up; safe to repeat."""
         if self._descriptor < 0:
             return
+        if self._name is not None:
+            self._name.close()
         os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def _take_name(place: ServerPlace) -> socket.socket | None:
+    """Take a name for the state folder that lives and dies with this process; None where there are no such names.
+
+    Raises:
+        OSError: another process of this user has it.
+    """
+    if sys.platform != "linux":
+        return None
+    folder = os.fsencode(os.path.realpath(place.state_dir))
+    name = f"\0ostler/{os.getuid()}/{hashlib.sha256(folder).hexdigest()[:32]}"
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        holder.bind(name)
+        holder.listen(1)
+    except OSError:
+        holder.close()
+        if _user_of(name) in (os.getuid(), None):
+            raise
+        return None  # a stranger sits on it: the lock's file is what counts
+    return holder
+
+
+def _user_of(name: str) -> int | None:
+    """Return the user whose process has `name`; None when nobody says."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(1)
+        try:
+            asking.connect(name)
+            facts = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        except OSError:
+            return None
+    user: int = struct.unpack("3i", facts)[1]
+    return user
 
 
 if sys.platform == "win32":

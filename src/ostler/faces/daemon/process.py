@@ -23,10 +23,10 @@ from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
 from ostler.model.errors import OstlerError
 
-SHUTDOWN_SLACK: Final = 10.0
-"""Seconds beyond the application's own shutdown timeout after which a server ends whatever still holds it up."""
-
 _IDLE_POLL: Final = 5.0
+
+_FOLDER_POLL: Final = 2.0
+"""Seconds between two looks whether the state folder is still the one that this server owns."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,9 @@ class ServerProcess:
         return f"<ServerProcess of {self._place.state_dir}, {self._reason or 'serving'}>"
 
     async def run(self) -> str:
-        """Serve until something ends the server; return the reason (`stop`, `handover`, `idle`, `signal`, `client`).
+        """Serve until something ends the server; return the reason.
+
+        It is one of `stop`, `handover`, `idle`, `signal`, `client` and `folder`.
 
         The process is expected to end then: whoever asked for the end waits for that.
         """
@@ -105,7 +107,7 @@ class ServerProcess:
                             self._serving = True
                             logger.info("server %s, pid %d, serves %s", self._version, os.getpid(), self._place)
                             await self._ending.wait()
-                            watchdog = _watchdog(hosted.shutdown_timeout + SHUTDOWN_SLACK)
+                            watchdog = _watchdog(hosted.ends_within)
                             logger.info("the server ends (%s)", self._reason)
                             reception.close(self._reason)
                             await reception.dismiss()
@@ -133,6 +135,7 @@ class ServerProcess:
     def _start_companions(self, tasks: TaskGroup, hosted: Hosted, reception: Reception) -> None:
         if self._stdio:
             tasks.start_soon(self._serve_stdio, hosted)
+        tasks.start_soon(self._watch_folder)
         if self._background:
             limit = self._idle_exit if self._idle_exit is not None else hosted.idle_exit
             if limit is not None:
@@ -145,6 +148,17 @@ class ServerProcess:
         async with stdio_server() as (incoming, outgoing):
             await hosted.server.run(incoming, outgoing, options)
         self.end("client")
+
+    async def _watch_folder(self) -> None:
+        """End when the state folder is deleted: nobody finds this server any more, and nothing can be recorded."""
+        while self._lock.is_of_folder:  # noqa: ASYNC110 (nothing announces it)
+            await anyio.sleep(_FOLDER_POLL)
+        logger.critical(
+            "the state folder %s was deleted or replaced under the running server, which ends: its services go on, "
+            "and the next server knows only what is in the folder then",
+            self._place.state_dir,
+        )
+        self.end("folder")
 
     async def _watch_idle(self, hosted: Hosted, reception: Reception, limit: float) -> None:
         idle_since: float | None = None

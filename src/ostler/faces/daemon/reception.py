@@ -169,7 +169,9 @@ class Reception:
         await self._leave(stream, "handover", evidence)
 
     async def _leave(self, stream: SocketStream, reason: str, evidence: dict[str, str]) -> None:
-        await stream.send(encode_line("ending", reason=reason, pid=os.getpid(), **evidence))
+        await stream.send(
+            encode_line("ending", reason=reason, pid=os.getpid(), within=self._hosted.ends_within, **evidence)
+        )
         # A duplicate that only the process's own end closes: that is what the other side waits for.
         raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 (anyio's typed attributes, not SQL)
         raw.dup().detach()

@@ -1,0 +1,334 @@
+"""Everything goes wrong at once: clients, the server, its downstream server, the disk and the clock; then what is left?
+
+Seven kinds of class over one downstream server that fails in every way (`fault_server.py`), and one over real
+processes. In each round clients ask for something, something is killed, stopped or filled, and the faults end. Then
+what Ostler says of each service is compared with the ledger, and whatever it asks a person is answered by its advice.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tests.support.chaos_classes import CAN_LOOK, NAMES, WATCHED, classes_text
+from tests.support.chaos_clients import over_bridge, over_http
+from tests.support.fault_server import present
+from tests.support.forked_server import HERE, Forker
+from tests.support.kills import GOALS, Killer
+
+ENDS = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
+OTHERS = ("nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish")
+QUIET = {"running", "stopped", "failed", "unknown"}
+SETTLES_WITHIN = 60.0
+
+
+@dataclass
+class Chronicle:
+    """What the rounds met."""
+
+    rounds: int = 0
+    operations: Counter[str] = field(default_factory=Counter[str])
+    answers: Counter[str] = field(default_factory=Counter[str])
+    clients: Counter[str] = field(default_factory=Counter[str])
+    happened: Counter[str] = field(default_factory=Counter[str])
+    faults: Counter[str] = field(default_factory=Counter[str])
+    asked_people: Counter[str] = field(default_factory=Counter[str])
+    settled_after: list[float] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+
+class Chaos(Killer):
+    """One state folder with one server, of which rounds are played."""
+
+    def __init__(self, folder: Path, seed: int, forker: Forker) -> None:
+        self.faults_file = folder / "faults.json"
+        self.clock_file = Path(folder / "clock")
+        super().__init__(folder, seed, forker)
+        self.chronicle = Chronicle()
+        self.port = _free_port()
+        self.states = dict.fromkeys(NAMES, "absent")
+        self._asked: dict[str, tuple[str, str]] = {}
+        self._clients: list[Any] = []
+        self._noisy = False
+
+    def _write_configuration(self, folder: Path) -> None:
+        config = Path(self.place.config_dir)
+        (config / "serviceclasses").mkdir(parents=True)
+        (config / "serviceclasses" / "classes.yaml").write_text(classes_text())
+        (config / "ostler.toml").write_text('shutdownTimeout = "1s"\n')
+        arguments = ["-S", str(HERE / "fault_server.py"), str(self.ledger), str(self.faults_file)]
+        entry = {"command": sys.executable, "args": arguments}
+        (config / "mcp.json").write_text(json.dumps({"mcpServers": {"faulty": entry}}))
+
+    def start(self) -> None:
+        """Start a server; it may not be ready yet when this returns."""
+        self.pid = self.forker.start(self.place, self.mark, self.port)
+
+    def set_faults(self, **plan: Any) -> None:
+        """Let the downstream server fail by `plan` from here on."""
+        new = self.faults_file.with_suffix(".new")
+        new.write_text(json.dumps(plan))
+        new.replace(self.faults_file)
+
+    # -- rounds ------------------------------------------------------------------------------------------------
+
+    def play_rounds(self, rounds: int) -> Chronicle:
+        """Play `rounds` rounds."""
+        self.start()
+        self.settle_round()
+        for _ in range(rounds):
+            self.chronicle.rounds += 1
+            self._noisy = self.random.random() < 0.6
+            if self._noisy:
+                self.set_faults(acting=self.random.choice((0.1, 0.4)), looking=self.random.choice((0.0, 0.1, 0.4)))
+            threads = self._ask()
+            threading.Event().wait(self.random.choice((0.0, 0.02, 0.1, 0.3, 0.8)) * self.random.random())
+            self._happen(self.random.choice(ENDS if self.random.random() < 0.55 else OTHERS))
+            for thread in threads:
+                thread.join(SETTLES_WITHIN)
+            self.set_faults()
+            self.settle_round()
+        self._count_faults()
+        return self.chronicle
+
+    def _ask(self) -> list[threading.Thread]:
+        self._asked, self._clients = {}, []
+        threads: list[threading.Thread] = []
+        for name in self.random.sample(sorted(NAMES), self.random.randint(1, 4)):
+            operation = self.random.choice(self._possible(name))
+            client = self.random.choice(("socket", "socket", "bridge", "HTTP"))
+            self.chronicle.operations[operation] += 1
+            self.chronicle.clients[client] += 1
+            self._asked[name] = (operation, "lost")
+            threads.append(threading.Thread(target=self._request, args=(name, operation, client)))
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _request(self, name: str, operation: str, client: str, kind: str = "") -> None:
+        args: dict[str, Any] = {"name": name}
+        if operation == "create":
+            args["serviceClassName"] = kind or NAMES[name]
+        tool, is_error = f"service_{operation}", None
+        with contextlib.suppress(Exception):  # whatever a client meets when its server is killed: it has no answer
+            match client:
+                case "bridge":
+                    is_error = over_bridge(self.place, tool, args, self._clients)
+                case "HTTP":
+                    is_error = over_http(self.port, tool, args)
+                case _:
+                    with self.direct_client() as direct:
+                        is_error = direct.call_tool(tool, args).is_error
+        answer = "lost" if is_error is None else "failed" if is_error else "done"
+        self.chronicle.answers[answer] += 1
+        self._asked[name] = (operation, answer)
+
+    def ask_all(self, asked: dict[str, tuple[str, str]]) -> None:
+        """Ask for (operation, class) of each name at once; nobody waits for the answers."""
+        for name, (operation, kind) in asked.items():
+            args = (name, operation, "socket", kind)
+            threading.Thread(target=self._request, args=args, daemon=True).start()
+
+    def _happen(self, what: str) -> None:
+        self.chronicle.happened[what] += 1
+        if what in ENDS:
+            if what == "SIGKILL":
+                self.kill()
+            else:
+                with contextlib.suppress(Exception):  # it may be just about to listen: then it is asked too early
+                    self.end(what)
+                if self.pid:
+                    self.kill()
+            self.start()
+            while self.random.random() < 0.35:  # again while it recovers, and perhaps once more
+                threading.Event().wait(self.random.uniform(0.0, 0.6))
+                self.kill()
+                self.chronicle.happened["SIGKILL in a recovery"] += 1
+                self.start()
+            return
+        match what:
+            case "SIGSTOP":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGSTOP)
+                    threading.Event().wait(self.random.uniform(0.1, 1.0))
+                    os.kill(self.pid, signal.SIGCONT)
+            case "bridges":
+                for client in list(self._clients):
+                    client.kill()
+            case "downstream":
+                self._kill_downstream(0.0)
+            case "disk":
+                self._limit_files(4096)
+                threading.Event().wait(self.random.uniform(0.1, 1.0))
+                self._limit_files(psutil.RLIM_INFINITY)
+            case "clock":
+                self.clock_file.write_text(str(self.random.choice((-86400, -60, 0, 60, 86400))))
+            case "vanish":
+                there = [name for name, ids in self.there().items() if ids and NAMES[name] in WATCHED]
+                if there:
+                    self._remove(self.random.choice(sorted(there)))
+                    threading.Event().wait(1.5)  # the interval of its checks
+            case _:
+                pass
+
+    def _limit_files(self, size: int) -> None:
+        """Let no file of the server grow beyond `size`, as on a full disk."""
+        with contextlib.suppress(psutil.Error):
+            server = psutil.Process(self.pid)
+            for process in [server, *server.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    process.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
+
+    # -- what is there -----------------------------------------------------------------------------------------
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
+
+    def there(self) -> dict[str, list[str]]:
+        """Return the ids of what the ledger has of each name."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for key, entry in present(self._lines()).items():
+            found[entry["name"]].append(key)
+        return found
+
+    def _remove(self, name: str) -> None:
+        """Take away by hand what the ledger has of `name`."""
+        with self.ledger.open("a") as file:
+            for key in self.there()[name]:
+                file.write(json.dumps({"did": "stop", "id": key, "name": name, "at": time.time()}) + "\n")
+
+    def _count_faults(self) -> None:
+        for line in self._lines():
+            if line["did"] == "fault":
+                self.chronicle.faults[line["fault"]] += 1
+
+    def faults_played(self) -> int:
+        """Return how many faults the downstream server has played."""
+        return sum(line["did"] == "fault" for line in self._lines())
+
+    def most_at_once(self) -> int:
+        """Return the most of one name that were ever there at once."""
+        now: Counter[str] = Counter()
+        most = 0
+        for line in self._lines():
+            if line["did"] in ("start", "stop"):
+                now[line["name"]] += 1 if line["did"] == "start" else -1
+                most = max(most, now[line["name"]])
+        return most
+
+    # -- what must be ------------------------------------------------------------------------------------------
+
+    def settle_round(self) -> None:
+        """Wait until nothing is under way, and compare; then do what a person is asked for."""
+        began = time.monotonic()
+        seen: dict[str, dict[str, Any]] = {}
+        with self.client() as client:
+            try:
+                self.eventually(lambda: self._is_quiet(client, seen), "nothing is under way")
+            except AssertionError:
+                shown = {name: (row["state"], row.get("error")) for name, row in seen.items()}
+                self._violation(f"not quiet: {shown}, open {self._open_operations()}")
+            self.chronicle.settled_after.append(time.monotonic() - began)
+            self._compare(client, seen)
+        self.states = {name: str(seen[name]["state"]) if name in seen else "absent" for name in NAMES}
+
+    def becomes_quiet(self, client: Any) -> dict[str, str]:
+        """Wait until nothing is under way; return the states by name."""
+        seen: dict[str, dict[str, Any]] = {}
+        self.eventually(lambda: self._is_quiet(client, seen), "nothing is under way")
+        return {name: str(row["state"]) for name, row in seen.items()}
+
+    def _is_quiet(self, client: Any, seen: dict[str, dict[str, Any]]) -> bool:
+        for _ in range(4):  # the end of an operation is on the disk a moment before the server has taken note of it
+            opened = self._open_operations()
+            listed = client.call_tool("service_list", {"limit": 200}).structured["services"]
+            before = {name: row["state"] for name, row in seen.items()}
+            seen.clear()
+            seen.update({row["name"]: row for row in listed if row.get("serviceClassName")})
+            states = {name: str(row["state"]) for name, row in seen.items()}
+            is_still = not opened and before == states and set(states.values()) <= QUIET
+            is_asking = all(row["state"] != "unknown" or row.get("error") for row in seen.values())
+            if not is_still or not is_asking or any(row.get("operation") for row in seen.values()):
+                return False
+            threading.Event().wait(0.05)
+        return True
+
+    def _compare(self, client: Any, seen: dict[str, dict[str, Any]]) -> None:
+        there, processes = self.there(), self.processes()
+        for name, kind in NAMES.items():
+            count = processes[name] if kind == "sleeper" else len(there[name])
+            if count > 1:
+                self._violation(f"{name} is there {count} times")
+            state = str(seen[name]["state"]) if name in seen else "absent"
+            operation, answer = self._asked.get(name, ("", ""))
+            if answer == "done" and state != GOALS[operation] and kind != "policy" and state != "unknown":
+                is_vanished = state in ("stopped", "failed") and count == 0 and operation != "delete"
+                if not is_vanished:
+                    self._violation(f"{name}: {operation} was acknowledged, and it is {state}")
+            if state in ("running", "stopped", "absent"):
+                if count != int(state == "running") and not self._was_misled(name):
+                    self._violation(f"{name} is {state} after {operation} ({answer}), and {count} of it are there")
+                    self._put_right(client, name, seen)
+                continue
+            self._ask_person(client, name, seen, count)
+
+    def _was_misled(self, name: str) -> bool:
+        """Whether a start said that it had failed, and had not, of what no tool can look at."""
+        lies = [line for line in self._lines() if line["did"] == "fault" and line["fault"] == "error after"]
+        is_lied_to = any(line["args"].get("name") == name for line in lies if line["tool"] == "start")
+        if is_lied_to and NAMES[name] not in CAN_LOOK:
+            self._remove(name)
+            return True
+        return False
+
+    def _ask_person(self, client: Any, name: str, seen: dict[str, dict[str, Any]], count: int) -> None:
+        """What is not settled says why, asks what only a person can know, and is settled by the call that it names."""
+        state, kind = str(seen[name]["state"]), NAMES[name]
+        error = str(seen[name].get("error") or "")
+        why = client.call_tool("service_explain", {"name": name}).structured
+        self.chronicle.asked_people[state] += 1
+        if not error:
+            self._violation(f"{name} is {state} without an error")
+        if state == "unknown" and not why.get("question"):
+            self._violation(f"{name} is unknown without a question: {error}")
+        if state == "unknown" and kind in CAN_LOOK:
+            self._violation(f"{name} is unknown, and looking once would tell: {error}")
+        advised = json.dumps(why)
+        if state == "failed" and count and not any(way in advised for way in ("service_stop", "adopt", "abandon")):
+            self._violation(f"{name} is failed, it is there, and nothing is advised: {error}")
+        self._put_right(client, name, seen)
+
+    def _put_right(self, client: Any, name: str, seen: dict[str, dict[str, Any]]) -> None:
+        """Answer what a person is asked for, and go on from a service that is not there."""
+        answer = client.call_tool("service_delete", {"name": name}) if name in seen else None
+        if answer is not None and answer.is_error:
+            if NAMES[name] in CAN_LOOK:
+                self._violation(f"{name} was {seen[name]['state']} and cannot be deleted: {answer.text}")
+            self._remove(name)
+            answer = client.call_tool("service_delete", {"name": name, "abandon": True})
+            if answer.is_error:
+                self._violation(f"{name} cannot be abandoned: {answer.text}")
+        if self.there()[name]:
+            if answer is not None and NAMES[name] in CAN_LOOK:
+                self._violation(f"{name} was deleted, and is there")
+            self._remove(name)
+        seen.pop(name, None)
+
+    def _violation(self, text: str) -> None:
+        self.chronicle.violations.append(f"round {self.chronicle.rounds}: {text}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,82 @@
+"""The kinds of class that the harness plays with: what can be looked up, and what is done when nothing can."""
+
+from typing import Any
+
+import yaml
+
+NAMES = {f"{kind}-1": kind for kind in ("both", "find", "keyed", "compensate", "blind", "post", "policy", "sleeper")}
+CAN_LOOK = ("both", "find", "post", "policy", "sleeper")
+"""Kinds of which nothing has to stay unknown, because a tool can tell."""
+
+WATCHED = ("both", "post", "policy")
+"""Kinds whose health is checked: that they vanish is seen."""
+
+_BY_ID = {"id": "{{ start.id }}"}
+_BY_NAME = {"name": "{{ name }}"}
+
+
+def _tool(name: str, args: dict[str, str], **rest: Any) -> dict[str, Any]:
+    return {"tool": f"faulty/{name}", "args": args, "timeout": "1s", **rest}
+
+
+def _start(**args: str) -> dict[str, Any]:
+    return _tool("start", {**_BY_NAME, **args}, outputs={"id": "id"})
+
+
+_STATUS = _tool("status", _BY_ID, expect={"jsonPath": {"state": "running"}})
+_FIND = _tool("find", _BY_NAME, expect={"jsonPath": {"found": True}}, outputs={"id": "id"})
+_BOTH = {"start": _start(), "stop": _tool("stop", _BY_ID), "status": _STATUS, "find": _FIND}
+_SLEEPER = {
+    "start": {
+        "tool": "process/start",
+        "args": {"key": "{{ name }}", "command": "sleep 86400"},
+        "outputs": {"pid": "pid"},
+    },
+    "stop": {"tool": "process/stop", "args": {"key": "{{ name }}"}},
+    "status": {
+        "tool": "process/status",
+        "args": {"key": "{{ name }}"},
+        "expect": {"jsonPath": {"state": "running"}},
+        "outputs": {"pid": "pid"},
+    },
+}
+
+KINDS: dict[str, dict[str, Any]] = {
+    "both": {"lifecycleTools": _BOTH},
+    "find": {"lifecycleTools": {"start": _start(), "stop": _tool("stop", _BY_ID), "find": _FIND}},
+    "keyed": {
+        "lifecycleTools": {"start": _start(key="{{ service.startKey }}"), "stop": _tool("stop", _BY_ID)},
+        "onUnknown": "retry",
+    },
+    "compensate": {
+        "lifecycleTools": {"start": _start(), "stop": _tool("stop", _BY_NAME)},
+        "onUnknown": "compensate",
+    },
+    "blind": {"lifecycleTools": {"start": _start(), "stop": _tool("stop", _BY_ID)}},
+    "post": {
+        "lifecycleTools": {
+            **_BOTH,
+            "restart": _tool("restart", _BY_ID, outputs={"id": "id"}),
+            "postStart": [_tool("note", _BY_NAME)],
+        },
+        "onUnknown": "retry",
+    },
+    "policy": {
+        "lifecycleTools": _BOTH,
+        "restartPolicy": {"policy": "always", "backoff": {"initial": "200ms", "max": "1s"}, "maxRestarts": 50},
+    },
+    "sleeper": {"lifecycleTools": _SLEEPER},
+}
+
+
+def classes_text() -> str:
+    """Return the manifests."""
+    classes: list[dict[str, Any]] = []
+    for kind, config in KINDS.items():
+        config = {"timeout": {"create": "4s", "delete": "4s"}, **config}
+        if "status" in config["lifecycleTools"]:
+            config["healthCheck"] = {"interval": "1s"}
+        metadata = {"name": kind}
+        spec = {"serviceConfig": config}
+        classes.append({"apiVersion": "ostler/v1", "kind": "ServiceClass", "metadata": metadata, "spec": spec})
+    return yaml.safe_dump_all(classes)
