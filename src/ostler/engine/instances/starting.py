@@ -179,10 +179,10 @@ def check_tools(service: InstanceState) -> None:
 
 
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:
-    """Run the stop plan after a failed start, and say in `error` what came of it.
+    """Run the stop plan after a failed start, and add the outcome to `error`.
 
-    The end of the server waits a while for it; what is not done by then is left to the next run, which is told of a
-    failed start by its calls.
+    The end of the server waits a while for it; what is not done by then is left to the next run, which sees in the
+    calls that the start failed.
     """
     with operation.shelter(shield=True) as shelter:
         if operation.is_interrupted:
