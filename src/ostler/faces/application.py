@@ -14,16 +14,13 @@ from anyio.abc import TaskStatus
 
 from ostler.adapters.asking import without_own
 from ostler.adapters.config.checked_texts import CheckedTexts
-from ostler.adapters.config.class_files import ClassFiles, ClassSource
+from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
-from ostler.adapters.config.mcp_json import McpJson
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.settings_file import load_settings
-from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.pool import DownstreamPool
-from ostler.adapters.downstream.refused import RefusedEntries
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
@@ -38,6 +35,7 @@ from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
+from ostler.faces.configuration import class_entry, known_tools, read_servers, refused_entries
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
@@ -48,15 +46,12 @@ from ostler.faces.settings_changes import settings_changed
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
-    DefinitionError,
     Finding,
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
-from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
 from ostler.model.tool_names import ToolNames
-from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools
 
 logger = logging.getLogger(__name__)
@@ -121,14 +116,14 @@ class Application:
         """Read the class files for the manager's start, silently: the event log is not restored before it."""
         self.class_files.known = self.tool_names()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
-        self.classes.replace(_entry(source) for source in snapshot.entries.values())
+        self.classes.replace(class_entry(source) for source in snapshot.entries.values())
 
     async def reload_classes(self) -> None:
         """Read the class files again; a broken one keeps its last good version and its findings are reported."""
         self.class_files.known = self.tool_names()
         snapshot = await anyio.to_thread.run_sync(self.class_files.reload)
         changed = self.classes.replace(
-            (_entry(source) for source in snapshot.entries.values()), tuple(snapshot.findings)
+            (class_entry(source) for source in snapshot.entries.values()), tuple(snapshot.findings)
         )
         for name in sorted(changed):
             self.manager.events.append(EventKind.CLASS_CHANGED, message=f"class {name} was loaded, changed or removed")
@@ -210,10 +205,10 @@ class Application:
 
     async def _reload_servers(self, removed: frozenset[str]) -> None:
         entries, loaded = await anyio.to_thread.run_sync(
-            _read_servers, self._server_files, self.settings, self.variables
+            read_servers, self._server_files, self.settings, self.variables
         )
         findings = loaded.findings
-        self.downstream.refused = _refused(loaded)
+        self.downstream.refused = refused_entries(loaded)
         broken = any(finding.severity == "error" for finding in findings)
         known = set(self.downstream.names())
         if broken:  # a broken file proves nothing about what is missing from it
@@ -345,7 +340,7 @@ async def open_application(
     live = LiveSettings(paths.settings_file, settings)
     paths.create_state()
     server_files = ServerFiles(paths, variables)
-    entries, loaded = await anyio.to_thread.run_sync(_read_servers, server_files, settings, variables)
+    entries, loaded = await anyio.to_thread.run_sync(read_servers, server_files, settings, variables)
     clock = SystemClock()
     limits = settings.limits
     retention = Retention(
@@ -374,7 +369,7 @@ async def open_application(
             children_dir=paths.children_dir,
             grants=Grants(Vault(paths.secrets_dir)),
         )
-        downstream.refused = _refused(loaded)
+        downstream.refused = refused_entries(loaded)
         own_tools = OwnTools(clock)
         pool = PermittedTools(downstream, own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
@@ -400,7 +395,7 @@ async def open_application(
             pool=pool,
             variables=variables,
             server_files=server_files,
-            saved=await anyio.to_thread.run_sync(_saved_tools, paths),
+            saved=await anyio.to_thread.run_sync(known_tools, paths),
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)
@@ -422,38 +417,3 @@ async def open_application(
                 yield app
             finally:
                 group.cancel_scope.cancel()
-
-
-def _read_servers(
-    files: ServerFiles, settings: Settings, variables: LiveEnvironment
-) -> tuple[dict[str, ServerEntry], McpJson]:
-    variables.begin()
-    loaded = files.load()
-    cap = settings.limits.max_response_bytes
-    entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
-    return entries, loaded
-
-
-def _refused(loaded: McpJson) -> RefusedEntries:
-    return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written)
-
-
-def _entry(source: ClassSource) -> ClassEntry:
-    loaded = source.loaded
-    return ClassEntry.of(loaded, origin=source.origin, shadows=source.shadows, translation=_translation(loaded))
-
-
-def _translation(loaded: LoadedClass) -> str:
-    if loaded.origins is None:
-        return ""
-    from ostler.rules.loading.translated_text import manifest_text  # who has none, starts faster
-
-    return manifest_text(loaded.document, loaded.origins)
-
-
-def _saved_tools(paths: Paths) -> KnownTools:
-    try:
-        return saved_tools(paths)
-    except DefinitionError as error:
-        logger.warning("saved tools lists are not used: %s", error)
-        return KnownTools()

@@ -1,0 +1,58 @@
+"""What the files of the configuration say, as the application takes it."""
+
+import logging
+
+from ostler.adapters.config.class_files import ClassSource
+from ostler.adapters.config.mcp_json import McpJson
+from ostler.adapters.config.paths import Paths
+from ostler.adapters.config.server_files import ServerFiles
+from ostler.adapters.config.tool_files import saved_tools
+from ostler.adapters.downstream.refused import RefusedEntries
+from ostler.adapters.environments import LiveEnvironment
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.model.errors import DefinitionError
+from ostler.model.servers import ServerEntry
+from ostler.model.settings import Settings
+from ostler.rules.checking.loaded_class import LoadedClass
+from ostler.rules.checking.tool_lists import KnownTools
+
+logger = logging.getLogger(__name__)
+
+
+def read_servers(
+    files: ServerFiles, settings: Settings, variables: LiveEnvironment
+) -> tuple[dict[str, ServerEntry], McpJson]:
+    """Return the entries of `mcp.json` within the limits of `settings`, and everything else that it says."""
+    variables.begin()
+    loaded = files.load()
+    cap = settings.limits.max_response_bytes
+    entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
+    return entries, loaded
+
+
+def refused_entries(loaded: McpJson) -> RefusedEntries:
+    """Return what of `mcp.json` could not be used."""
+    return RefusedEntries.of(loaded.findings, loaded.refused, loaded.written)
+
+
+def class_entry(source: ClassSource) -> ClassEntry:
+    """Return a class file's class as the engine keeps it."""
+    loaded = source.loaded
+    return ClassEntry.of(loaded, origin=source.origin, shadows=source.shadows, translation=_translation(loaded))
+
+
+def _translation(loaded: LoadedClass) -> str:
+    if loaded.origins is None:
+        return ""
+    from ostler.rules.loading.translated_text import manifest_text  # who has none, starts faster
+
+    return manifest_text(loaded.document, loaded.origins)
+
+
+def known_tools(paths: Paths) -> KnownTools:
+    """Return the saved tools lists; none when they cannot be read."""
+    try:
+        return saved_tools(paths)
+    except DefinitionError as error:
+        logger.warning("saved tools lists are not used: %s", error)
+        return KnownTools()
