@@ -122,9 +122,15 @@ async def burst(sample: Sample, build: Build, case: Case, names: Sequence[str]) 
 @asynccontextmanager
 async def idle_sessions(build: Build, count: int) -> AsyncGenerator[None]:
     """Open sessions of the older protocol that nobody deletes or listens to."""
-    for _ in range(count):
-        async with RawHttp.open(build.url, sessions=True):
-            pass
+
+    async def open_some() -> None:
+        for _ in range(count // CLIENTS):
+            async with RawHttp.open(build.url, sessions=True):
+                pass
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(CLIENTS):
+            tasks.start_soon(open_some)
     yield
 
 

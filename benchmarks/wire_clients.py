@@ -1,7 +1,6 @@
 """Clients of one server that show what it alone costs: raw HTTP of both eras, the bridge's stdio, and the SDK's."""
 
 import json
-import os
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -136,7 +135,3 @@ def succeeded(result: dict[str, Any]) -> dict[str, Any]:
     if result.get("isError"):
         raise RuntimeError(str(result))
     return result.get("structuredContent") or {}
-
-
-def own_environment(state: str, config: str) -> dict[str, str]:
-    return {**os.environ, "OSTLER_STATE": state, "OSTLER_CONFIG": config}
