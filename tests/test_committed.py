@@ -14,7 +14,7 @@ FORBIDDEN = {
         r"|proxy\.golang|repo\d?\.maven|registry-1\.docker)\.(?:org|io|com)\b"
     ),
     "a folder of one machine": re.compile(
-        r"(?<![\w.~-])/(?:root|home/(?!(?:you|user|ada)\b)\w+|Users/(?!(?:you|ada)\b)\w+|work)/\w"
+        r"(?<![\w.~-])/(?:root|home/(?!(?:you|user|ada|ann)\b)\w+|Users/(?!(?:you|ada)\b)\w+|work)/\w"
     ),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
     "an access token": re.compile(
