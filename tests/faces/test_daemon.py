@@ -217,9 +217,15 @@ def notification(text: str) -> SessionMessage:
 
 
 @pytest.mark.anyio
-async def test_messages_pass_in_order_and_bad_lines_are_told() -> None:
+async def test_messages_pass_in_order_and_bad_lines_are_answered() -> None:
     lines = [json.dumps({"jsonrpc": "2.0", "id": key, "method": "ping"}).encode() + b"\n" for key in range(3)]
-    whole = b"".join(lines) + b"nonsense\n\n" + lines[0].rstrip()
+    bad = [
+        b"nonsense",
+        b"[" * 100_000,
+        b'{"jsonrpc":"2.0","id":7}',
+        b'{"jsonrpc":"2.0","id":8,"method":"a","params":"x"}',
+    ]
+    whole = b"".join(lines) + b"\n\n".join((*bad, lines[0].rstrip()))
     sink = Sink()
     async with message_streams(Chunks(whole[:20], whole[20:75], whole[75:]), sink, head=b"") as (incoming, outgoing):
         got = [item async for item in incoming]
@@ -228,8 +234,12 @@ async def test_messages_pass_in_order_and_bad_lines_are_told() -> None:
         await outgoing.aclose()
         await outgoing.drained.wait()
     assert [getattr(item.message, "id", None) for item in got if isinstance(item, SessionMessage)] == [0, 1, 2, 0]
-    assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == ["ValidationError"]
-    assert [json.loads(line)["params"]["text"] for line in sink.received.splitlines()] == ["one", "two"]
+    assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == ["ValidationError"] * 4
+    answers = [json.loads(line) for line in sink.received.splitlines()]
+    assert [(each["id"], each["error"]["code"]) for each in answers if "error" in each] == [
+        (None, -32700), (None, -32700), (7, -32600), (8, -32602),
+    ]  # fmt: skip
+    assert [each["params"]["text"] for each in answers if "params" in each] == ["one", "two"]
 
 
 @pytest.mark.anyio
@@ -266,3 +276,17 @@ async def test_a_client_that_lets_too_much_wait_is_dropped() -> None:
     with pytest.raises((ExceptionGroup, anyio.BrokenResourceError)):
         await broadcast()
     assert accepted <= 6
+
+
+@pytest.mark.realtime
+def test_over_stdio_every_request_with_an_id_has_an_answer(place: ServerPlace) -> None:
+    with BridgeClient(scripted("bridge", place)) as client:
+        client.initialize()
+        client.write(b'{"jsonrpc":"2.0","id":501}\n')
+        client.write(b'{"jsonrpc":"2.0","id":502,"method":"tools/call","params":"text"}\n')
+        client.write(b'{"jsonrpc":"2.0","id":503,"method":"tools/call","params":{"name":7}}\n')
+        client.write(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":["x"]}}\n')
+        assert client.answer(501)["error"]["code"] == -32600
+        assert client.answer(502)["error"]["code"] == -32602
+        assert client.answer(503)["error"]["code"] == -32602
+        assert client.call("pid")

@@ -181,7 +181,7 @@ class InstanceFactory:
         raise AlreadyExistsError(
             f"service {name!r} already exists"
             + (
-                f" (class {service.record.class_name!r}) with other arguments"
+                f" (class {service.record.class_name!r}) {_difference(service, request, digest)}"
                 if isinstance(service, ServiceInstance)
                 else f" as a {service.service_type}"
             ),
@@ -207,3 +207,12 @@ def request_digest(class_name: str, args: JsonObject, overrides: Overrides | Non
     changes = [] if overrides is None or overrides.is_empty else [overrides.model_dump(mode="json", by_alias=True)]
     text = json.dumps([class_name, args, *changes], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _difference(service: ServiceInstance, request: CreateRequest, digest: str) -> str:
+    """Return how the request that made `service` differs from `request`."""
+    if service.record.class_name != request.class_name:
+        return f"and not of class {request.class_name!r}"
+    if service.record.request_digest != digest:
+        return "with other arguments"
+    return "with the same arguments, made by a request with another idempotency key or none"

@@ -81,6 +81,9 @@ class Ledger:
         for message in messages:
             key = message.get("id")
             method = message.get("method")
+            if method is None and not ("result" in message or "error" in message):
+                wanted = True  # neither a request nor an answer: the server says so to the client
+                continue
             if method is None:
                 if _is_key(key) and key in self._of_server:
                     self._of_server.discard(key)
@@ -93,8 +96,8 @@ class Ledger:
                     self._initialize, self._initialize_key, self._handshaken = line, key, False
             elif method == "notifications/initialized":
                 self._initialized = line
-            elif method == "notifications/cancelled":
-                self._of_client.pop(_params(message).get("requestId", ""), None)
+            elif method == "notifications/cancelled" and _is_key(cancelled := _params(message).get("requestId")):
+                self._of_client.pop(cancelled, None)
         return wanted
 
     def received(self, messages: list[Message]) -> bool:
@@ -105,8 +108,10 @@ class Ledger:
             if "method" in message:
                 if _is_key(key):
                     self._of_server.add(key)
-                elif message["method"] == "notifications/cancelled":
-                    self._of_server.discard(_params(message).get("requestId", ""))
+                elif message["method"] == "notifications/cancelled" and _is_key(
+                    cancelled := _params(message).get("requestId")
+                ):
+                    self._of_server.discard(cancelled)
                 wanted = True
             elif _is_key(key) and key in self._own:
                 self._own.discard(key)
@@ -176,7 +181,8 @@ class Ledger:
                 if isinstance(uri, str):
                     self._subscriptions[uri] = None
             case "resources/unsubscribe":
-                self._subscriptions.pop(_params(request).get("uri", ""), None)
+                if isinstance(uri := _params(request).get("uri"), str):
+                    self._subscriptions.pop(uri, None)
             case _:
                 pass
 

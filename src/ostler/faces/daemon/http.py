@@ -195,7 +195,9 @@ def _security(settings: HttpSettings) -> TransportSecuritySettings:
     if not settings.is_loopback and not settings.allowed_hosts:
         # The names under which other machines know this one are not known here; the token protects.
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    hosts = ["127.0.0.1:*", "localhost:*", "[::1]:*", *settings.allowed_hosts]
+    own = f"[{settings.host}]:*" if ":" in settings.host else f"{settings.host}:*"
+    bound = [own] if settings.is_loopback else []  # 0.0.0.0 is not a host
+    hosts = list(dict.fromkeys(("127.0.0.1:*", "localhost:*", "[::1]:*", *bound, *settings.allowed_hosts)))
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=hosts,

@@ -4,12 +4,13 @@ Sending never waits for the client: a notification to many clients must not be h
 memory for the writer; a client that leaves too much there, or takes nothing for too long, is dropped.
 """
 
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -66,6 +67,14 @@ class OutgoingMessages:
         self._lines.append(line)
         self._waiting += len(line)
         self._news.set()
+
+    def refuse(self, line: bytes) -> None:
+        """Answer a line that is not a message, with its id if it has one."""
+        if not self._closed:
+            answer = _refusal(line)
+            self._lines.append(answer)
+            self._waiting += len(answer)
+            self._news.set()
 
     async def aclose(self) -> None:
         """Take no more; what is queued is still written."""
@@ -140,7 +149,7 @@ async def message_streams(
     incoming_writer, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing = OutgoingMessages()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_read_messages, receiver, incoming_writer, head)
+        tasks.start_soon(_read_messages, receiver, incoming_writer, outgoing, head)
         tasks.start_soon(_write_messages, outgoing, sender, tasks.cancel_scope)
         try:
             yield incoming, outgoing
@@ -157,7 +166,10 @@ async def _write_messages(outgoing: OutgoingMessages, sender: ByteSendStream, co
 
 
 async def _read_messages(
-    receiver: ByteReceiveStream, messages: MemoryObjectSendStream[SessionMessage | Exception], head: bytes
+    receiver: ByteReceiveStream,
+    messages: MemoryObjectSendStream[SessionMessage | Exception],
+    outgoing: OutgoingMessages,
+    head: bytes,
 ) -> None:
     try:
         async with messages:
@@ -167,11 +179,31 @@ async def _read_messages(
                 try:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError as error:
+                    outgoing.refuse(line)
                     await messages.send(error)
                 else:
                     await messages.send(SessionMessage(message))
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         logger.debug("the connection ended while a message was read")
+
+
+def _refusal(line: bytes) -> bytes:
+    """Return the JSON-RPC error for a line that is not a message."""
+    key: object = None
+    try:
+        content: object = json.loads(line)
+    except (ValueError, RecursionError):
+        code, text = -32700, "Parse error: the line is not JSON, or is too deeply nested"
+    else:
+        code, text = -32600, "Invalid request: this is not a JSON-RPC message"
+        if isinstance(content, dict):
+            message = cast("dict[str, object]", content)
+            given = message.get("id")
+            key = given if isinstance(given, int | str) and not isinstance(given, bool) else None
+            if isinstance(message.get("method"), str):
+                code, text = -32602, "Invalid params: this request does not follow JSON-RPC"
+    answer = {"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": text}}
+    return json.dumps(answer, separators=(",", ":")).encode() + b"\n"
 
 
 async def _read_lines(receiver: ByteReceiveStream, head: bytes) -> AsyncIterator[bytes]:
