@@ -15,7 +15,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
-from tests.support.world import Answer, Fail, Hang, Slow, World, manifest, until
+from tests.support.world import BASIC, Answer, Fail, Hang, Slow, World, manifest, until
 
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
@@ -826,3 +826,15 @@ async def test_manifests_are_checked_and_saved() -> None:
 
 def test_toolsets_are_nested() -> None:
     assert {tool.name for tool in tools_of("core")} < {tool.name for tool in tools_of("full")}
+
+
+async def test_a_long_description_is_cut_between_words() -> None:
+    text = " ".join(f"word{number:03}" for number in range(40))
+    written = [BASIC.replace("a resource in the ledger", text).replace("name: basic", f"name: a{n}") for n in range(5)]
+    async with ledger(World(), *(manifest(each) for each in written)) as app, Client(server_over(app)) as client:
+        listed = await client.call_tool("serviceclass_list", {})
+    for item in listed.structured_content["serviceClasses"]:
+        words = item["description"].split()
+        assert words[-1] == "…"
+        assert set(words[:-1]) <= set(text.split())
+    assert "… Args:" in text_of(listed)

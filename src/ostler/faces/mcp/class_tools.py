@@ -67,8 +67,9 @@ def _searched(entry: ClassEntry) -> str:
 
 
 def _class_line(item: JsonObject) -> str:
-    description = str(item["description"]).strip().rstrip(".…")
-    line = f"{item['name']}: {description}." if description else f"{item['name']}."
+    description = str(item["description"]).strip().rstrip(".")
+    end = "" if description.endswith("…") else "."
+    line = f"{item['name']}: {description}{end}" if description else f"{item['name']}."
     if item["args"]:
         line += f" Args: {', '.join(f'{name} ({summary})' for name, summary in item['args'].items())}."
     if item.get("problems"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -231,7 +232,7 @@ def listed_class(entry: ClassEntry, catalogue: ClassCatalogue, limit: int | None
     spec = entry.service_class.spec
     description = " ".join(spec.description.split())
     if limit is not None and len(description) > limit:
-        description = clipped(_first_sentence(description), limit)
+        description = textwrap.shorten(_first_sentence(description), limit, placeholder=" …")
     availability = catalogue.availability(entry.name)
     return {
         "name": entry.name,
