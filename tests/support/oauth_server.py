@@ -22,8 +22,7 @@ from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions, Re
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
-from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.support.web import serving
+from tests.support.web import LateApp, serving
 
 
 @dataclass
@@ -118,19 +117,10 @@ class AuthorizationServer:
         return OAuthToken(access_token=access, expires_in=self.lifetime, refresh_token=refresh, scope=" ".join(scopes))
 
 
-class _Late:
-    """The application, made once its own address is known: it is part of what the server says."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
 @asynccontextmanager
 async def oauth_server(state: AuthorizationServer) -> AsyncGenerator[AuthorizationServer]:
     """Serve an MCP server with the tool `echo` at `/mcp` to those who signed in for the scope `tools`."""
-    late = _Late()
+    late = LateApp()
     async with serving(late, lifespan="off") as state.port:
         settings = AuthSettings(
             issuer_url=AnyHttpUrl(f"http://127.0.0.1:{state.port}"),

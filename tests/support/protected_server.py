@@ -8,8 +8,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from pydantic import AnyHttpUrl
-from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.support.web import serving
+from tests.support.web import LateApp, serving
 
 ISSUER = "https://login.example.com"
 
@@ -26,19 +25,10 @@ class Guard:
         return None if scopes is None else AccessToken(token=token, client_id="tester", scopes=scopes)
 
 
-class _Late:
-    """The application, made once its own address is known: it is part of what the server says."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
-
-
 @asynccontextmanager
 async def protected_server(guard: Guard, *, port: int = 0) -> AsyncGenerator[Guard]:
     """Serve an MCP server with the tool `echo` at `/mcp` that demands a token with the scope `tools`."""
-    late = _Late()
+    late = LateApp()
     async with serving(late, port=port, lifespan="off") as guard.port:
         url = AnyHttpUrl(f"http://127.0.0.1:{guard.port}/mcp")
         auth = AuthSettings(
