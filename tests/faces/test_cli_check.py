@@ -126,6 +126,27 @@ def test_check_reads_the_names_of_muster_by_the_servers_of_mcp_json(alone: Comma
     assert "(tools: my_kube as saved)" in alone.out
 
 
+def test_recorded_answers_are_kept_without_secrets_for_the_check(alone: CommandLine, tmp_path: Path) -> None:
+    call = json.dumps({"key": "trial", "command": "sleep 60", "env": {"API_KEY": "hunter2hunter2"}})
+    assert alone.run("call", "process/start", "--args-json", call, "--record") == ExitStatus.OK, alone.err
+    assert alone.run("tools", "save", "process", "--answers") == ExitStatus.OK, alone.err
+    samples = Path(alone.place.config_dir, "tools", "samples", "process.json")
+    recorded = json.loads(samples.read_text(encoding="utf-8"))
+    assert {"start", "list"} <= {each["tool"] for each in recorded}
+    assert "hunter2" not in samples.read_text(encoding="utf-8")
+    assert alone.run("call", "process/stop", "--args-json", '{"key": "trial"}') == ExitStatus.OK, alone.err
+    lists = samples.parents[1]
+    saved = json.loads((lists / "process.json").read_text(encoding="utf-8"))
+    for tool in saved["tools"]:
+        tool.pop("outputSchema", None)  # now the recorded answer alone says what start gives
+    (lists / "process.json").write_text(json.dumps(saved), encoding="utf-8")
+    file = tmp_path / "odd.yaml"
+    outputs = 'args: {key: "{{ name }}", command: x}, outputs: {it: pdi}}'
+    file.write_text(BROKEN.replace("strat}", f"start, {outputs}"))
+    assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
+    assert "did you mean 'pid'" in alone.out, alone.out
+
+
 def by_name(listed: Any) -> dict[str, Any]:
     return {tool["name"]: tool for tool in listed["tools"]}
 

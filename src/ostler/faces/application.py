@@ -2,10 +2,11 @@
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -54,6 +55,9 @@ from ostler.model.settings import Settings
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.tool_lists import KnownTools
 
+if TYPE_CHECKING:
+    from ostler.rules.drafts.listed_tools import Answered
+
 logger = logging.getLogger(__name__)
 
 PROCESS_SERVER = "process"
@@ -83,7 +87,8 @@ class Application:
         self.downstream = downstream
         self.pool = pool
         downstream.environments.refresh = partial(take_asker_variables, self)
-        self.review = ClassReview(manager.classes, pool, manager.events, saved, self.tool_names)
+        again = partial(known_tools, paths)
+        self.review = ClassReview(manager.classes, pool, manager.events, saved, names=self.tool_names, read_saved=again)
         self.variables = variables
         self._server_files = server_files
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
@@ -259,6 +264,12 @@ class Application:
         return [str(finding) for finding in self.downstream.refused.of_file]
 
     # -- the rest ------------------------------------------------------------------------------------------
+
+    def recorded_answers(self, server: str) -> "Mapping[str, Sequence[Answered]]":
+        """Return the answers that were recorded of a server's tools, by the tool's name."""
+        from ostler.adapters.config.recorded_answers import recorded_answers  # only a draft asks
+
+        return recorded_answers(self.paths, server)
 
     def effective_config(self) -> JsonObject:
         """Return the configuration in force, masked."""

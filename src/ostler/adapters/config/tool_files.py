@@ -29,9 +29,7 @@ def saved_tools(paths: Paths) -> KnownTools:
     Raises:
         DefinitionError: a file is not a tools list.
     """
-    shipped = shipped_classes_dir()
-    lists = {} if shipped is None else _in_folder(shipped / FOLDER)
-    return KnownTools({**lists, **_in_folder(paths.config_dir / FOLDER)})
+    return KnownTools(_in_folder(paths.config_dir / FOLDER)).over(shipped_tools())
 
 
 def shipped_tools() -> KnownTools:

@@ -45,7 +45,9 @@ class ClassReview:
         tools: ToolDirectory,
         events: EventLog,
         saved: KnownTools | None = None,
+        *,
         names: Callable[[], ToolNames] | None = None,
+        read_saved: Callable[[], KnownTools] | None = None,
     ) -> None:
         """Watch `catalogue` and `tools` once `run`.
 
@@ -55,12 +57,14 @@ class ClassReview:
             events: where a change in the tools that a class fits is reported.
             saved: lists that stand in for servers that have listed nothing.
             names: returns the servers that are configured, and their tools; by default those of `tools`.
+            read_saved: reads `saved` again, before a check that somebody asks for; it may block on the disk.
         """
         self._catalogue = catalogue
         self._tools = tools
         self._events = events
         self._saved = saved or KnownTools()
         self._names = names
+        self._read_saved = read_saved
         self._seen: dict[str, Sequence[ToolInfo]] = {}
         self._servers: set[str] = set()
         self._classes: set[str] = set()
@@ -91,12 +95,18 @@ class ClassReview:
         Raises:
             NotFoundError: there is none.
         """
-        return await self._check(self._catalogue.get(name), self.known_tools())
+        entry = self._catalogue.get(name)
+        return await self._check(entry, await self._known_now())
 
     async def check_text(self, text: str, file: str = "manifest") -> "CheckResult":
         """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
-        tools, classes, names = self.known_tools(), self._service_classes(), self.tool_names()
+        tools, classes, names = await self._known_now(), self._service_classes(), self.tool_names()
         return await anyio.to_thread.run_sync(check_text, text, file, tools, classes, names)
+
+    async def _known_now(self) -> KnownTools:
+        if self._read_saved is not None:  # an answer may have been recorded since
+            self._saved = await anyio.to_thread.run_sync(self._read_saved)
+        return self.known_tools()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Check again what changed, until cancelled: note the findings at the class, and report when they changed."""

@@ -258,12 +258,20 @@ def call(
     context: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="SERVER/TOOL", help="The tool.")],
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="Its args as an object.")] = None,
+    recorded: Annotated[
+        bool, typer.Option("--record", help="Keep the answer, secrets masked, for checks and drafts of classes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Call a downstream tool."""
     args = parse_object("--args-json", args_json)
-    with session_of(context).client() as client:
+    session = session_of(context)
+    with session.client() as client:
         answer = client.call_tool("tool_call", {"name": tool, "args": args})
+        if recorded and "error" not in answer.structured:
+            from ostler.faces.cli.checking import keep_answer
+
+            keep_answer(session, client, tool, args, answer)
     if as_json:
         print_json(answer.structured)
         if answer.is_error:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
-from ostler.adapters.config.tool_files import answers_of_tests, save_tools, saved_tools, tools_from
+from ostler.adapters.config.recorded_answers import record_answer
+from ostler.adapters.config.tool_files import FOLDER, answers_of_tests, save_tools, saved_tools, tools_from
 from ostler.faces.cli.importing import configured_names
+from ostler.faces.cli.recording import result_of
 from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
-from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.rpc import ServerClient, ToolAnswer
 from ostler.faces.cli.session import (
     ExitStatus,
     Session,
@@ -210,8 +212,14 @@ def _told(known: KnownTools, loaded: Sequence[LoadedClass]) -> dict[str, str]:
 # -- ostler tools ------------------------------------------------------------------------------------------
 
 
-def save_lists(session: Session, servers: Sequence[str]) -> bool:
-    """Save the tools lists of `servers` (of all when there are none); return whether each could be had."""
+def save_lists(session: Session, servers: Sequence[str], *, answers: bool = False) -> bool:
+    """Save the tools lists of `servers` (of all when there are none); return whether each could be had.
+
+    Args:
+        session: the folders in force.
+        servers: whose lists.
+        answers: also call the tools that only read and need no arguments, and keep what they answer.
+    """
     failed = False
     with session.client() as client:
         entries = require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]
@@ -227,7 +235,48 @@ def save_lists(session: Session, servers: Sequence[str]) -> bool:
                 )
                 failed = True
                 continue
-            about = present({"name": known[server].get("serverName"), "version": known[server].get("serverVersion")})
-            file = save_tools(session.paths, server, {"server": about or {"name": server}}, tools)
+            file = _save_list(session, known[server], tools)
             print(f"{server}: {len(tools)} tools saved in {file}")
+            if answers:
+                failed = not _keep_answers(session, client, server, tools) or failed
     return not failed
+
+
+def _save_list(session: Session, entry: JsonObject, tools: Sequence[JsonObject]) -> Path:
+    about = present({"name": entry.get("serverName"), "version": entry.get("serverVersion")})
+    return save_tools(session.paths, entry["name"], {"server": about or {"name": entry["name"]}}, tools)
+
+
+def _keep_answers(session: Session, client: ServerClient, server: str, tools: Iterable[JsonObject]) -> bool:
+    """Call what only reads and needs nothing; return whether each answered."""
+    readers = [
+        f"{server}/{tool['name']}"
+        for tool in tools
+        if "annotations" in tool
+        and tool["annotations"].get("readOnlyHint") is True
+        and not tool["inputSchema"].get("required")
+    ]
+    if not readers:
+        complain(f"server {server!r} has no tool that is marked as reading and needs no args: ostler call --record")
+    good = True
+    for tool in readers:
+        answer = client.call_tool("tool_call", {"name": tool, "args": {}})
+        if "error" in answer.structured:
+            complain(f"{tool} gave no answer: {answer.text}")
+            good = False
+        else:
+            keep_answer(session, client, tool, {}, answer)
+    return good
+
+
+def keep_answer(session: Session, client: ServerClient, tool: str, args: JsonObject, answer: ToolAnswer) -> None:
+    """Record what a tool answered, and save its server's tools list when there is none yet."""
+    result = result_of(answer)
+    if result is None:
+        fail(f"the answer of {tool!r} is too large to be recorded", ExitStatus.FAILED)
+    server = tool.partition("/")[0]
+    if not (session.paths.config_dir / FOLDER / f"{server}.json").exists():
+        entries = require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]
+        entry = next((entry for entry in entries if entry["name"] == server), {"name": server})
+        _save_list(session, entry, describe_tools(client, server))
+    complain(f"answer recorded in {record_answer(session.paths, tool, args, result)}")

@@ -41,11 +41,14 @@ def check(
 def save(
     context: typer.Context,
     servers: Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Whose; else all.")] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Call the tools that only read and need no args, and keep their answers.")
+    ] = False,
 ) -> None:
     """Save the tools lists of downstream servers, for checks without them (ostler check --offline)."""
     from ostler.faces.cli.checking import save_lists
 
-    if not save_lists(session_of(context), servers or []):
+    if not save_lists(session_of(context), servers or [], answers=answers):
         raise typer.Exit(int(ExitStatus.FAILED))
 
 

@@ -3,7 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ostler.adapters.testing.recording import RecordedTest
     from ostler.engine.classes.catalogue import ClassEntry
     from ostler.engine.protocols import Progress
-    from ostler.faces.cli.rpc import ServerClient
+    from ostler.faces.cli.rpc import ServerClient, ToolAnswer
     from ostler.model.json import JsonMapping, JsonObject, JsonValue
     from ostler.model.responses import ToolResponse
 
@@ -117,12 +117,21 @@ class LiveTools:
             text = answer.text
             kinds = {"tool_timeout": ToolTimeoutError, "server_unavailable": ServerUnavailableError}
             raise kinds.get(answer.error_code, ToolRejectedError)(text, tool=tool)
-        if "result" not in answer.structured:
+        result = result_of(answer)
+        if result is None:
             raise ToolRejectedError(f"the answer of {tool!r} is too large to be recorded", tool=tool)
-        result: JsonValue = answer.structured["result"]
-        structured = cast("JsonObject", result) if isinstance(result, dict) and not _is_json(answer.text) else None
-        text = answer.text if isinstance(result, str) or _is_json(answer.text) else json.dumps(result)
-        return normalise([{"type": "text", "text": text}], structured, is_error=answer.is_error)
+        return normalise(result["content"], result.get("structuredContent"), is_error=answer.is_error)
+
+
+def result_of(answer: "ToolAnswer") -> "JsonObject | None":
+    """Return what a tool answered through `tool_call`, as MCP has it; None when it was too large to be passed on."""
+    if "result" not in answer.structured:
+        return None
+    value: JsonValue = answer.structured["result"]
+    is_structured = isinstance(value, dict) and not _is_json(answer.text)
+    text = answer.text if isinstance(value, str) or _is_json(answer.text) else json.dumps(value)
+    made: JsonObject = {"content": [{"type": "text", "text": text}], "isError": answer.is_error}
+    return {**made, "structuredContent": value} if is_structured else made
 
 
 def _is_json(text: str) -> bool:

@@ -1,17 +1,15 @@
 """The newest tool calls that each client made through tool_call, masked and bounded, for drafting classes."""
 
 import json
-import re
 from collections import OrderedDict, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import cast
 
 from ostler.engine.protocols import ToolDirectory
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonObject
 from ostler.model.responses import ToolResponse
-from ostler.model.servers import MASK
 from ostler.rules.drafts.made_calls import MadeCall
-from ostler.rules.secrets.masking import mask, strings_in
+from ostler.rules.secrets.masking import mask, secrets_by_key
 
 MAX_CALLS = 50
 """Calls kept of one client."""
@@ -21,10 +19,6 @@ MAX_CLIENTS = 32
 
 MAX_CALL = 16_384
 """Characters of one call's args and answer; a larger one is not kept."""
-
-_SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
-)
 
 
 class CallLog:
@@ -48,7 +42,7 @@ class CallLog:
             response: its answer.
             secrets: texts that must not be kept.
         """
-        hidden = frozenset(secrets) | _secrets_in(args) | _secrets_in(response.value)
+        hidden = frozenset(secrets) | secrets_by_key(args) | secrets_by_key(response.value)
         call = MadeCall(
             tool,
             cast("JsonObject", mask(args, hidden)),
@@ -74,15 +68,3 @@ def reading_tools(tools: ToolDirectory) -> frozenset[str]:
     return frozenset(
         info.qualified for info in tools.list_tools() if info.annotations and info.annotations.get("readOnlyHint")
     )
-
-
-def _secrets_in(value: JsonValue) -> frozenset[str]:
-    """Return the texts under keys that sound like secrets."""
-    found: set[str] = set()
-    if isinstance(value, Mapping):
-        for key, item in cast("JsonMapping", value).items():
-            found |= strings_in(item) if _SECRET_KEY.search(key) else _secrets_in(item)
-    elif isinstance(value, list):
-        for item in cast("list[JsonValue]", value):
-            found |= _secrets_in(item)
-    return frozenset(found - {MASK})

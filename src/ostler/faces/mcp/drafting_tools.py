@@ -55,9 +55,18 @@ def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str)
     from ostler.rules.drafts.drafting import draft_class
     from ostler.rules.drafts.listed_tools import Tool
 
+    listed = _tools_of(app, server)
+    seen = app.recorded_answers(server)
     tools = [
-        Tool(info.name, info.input_schema, info.output_schema, info.annotations or {}, info.description)
-        for info in _tools_of(app, server)
+        Tool(
+            info.name,
+            info.input_schema,
+            info.output_schema,
+            info.annotations or {},
+            info.description,
+            tuple(seen.get(info.name, ())),
+        )
+        for info in listed
     ]
     draft = draft_class(server, tools, name=args.name, start=args.start, stop=args.stop)
     facts = {

@@ -1,7 +1,7 @@
 """What the MCP face needs of the application: the narrow seam between protocol and engine."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.review import ClassReview
@@ -10,6 +10,9 @@ from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
+
+if TYPE_CHECKING:
+    from ostler.rules.drafts.listed_tools import Answered
 
 
 class ServerChangesLike(Protocol):
@@ -94,6 +97,10 @@ class ApplicationLike(Protocol):
 
     def server_entry(self, name: str) -> JsonObject:
         """Return one downstream server's entry with its state, masked. Raises NotFoundError."""
+        ...
+
+    def recorded_answers(self, server: str) -> "Mapping[str, Sequence[Answered]]":
+        """Return the answers that were recorded of a server's tools, by the tool's name. Raises DefinitionError."""
         ...
 
     def effective_config(self) -> JsonObject:

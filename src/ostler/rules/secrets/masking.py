@@ -5,6 +5,7 @@ Mask first, then shorten: a secret that was cut in half is no longer recognised.
 
 import contextlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import cast
 from urllib.parse import quote, quote_plus
@@ -18,10 +19,26 @@ SHORT_SECRET = 4
 
 _LINE_SECRET = 8
 
+_SECRET_KEY = re.compile(
+    r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
+)
+
 
 def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
     """Return every text that must not be shown: what the secret args hold, nested, and numbers as text."""
     return strings_in([value for name, value in args.items() if name in specs and specs[name].secret])
+
+
+def secrets_by_key(value: JsonValue) -> frozenset[str]:
+    """Return the texts under keys that sound like secrets, wherever they are in `value`."""
+    found: set[str] = set()
+    if isinstance(value, Mapping):
+        for key, item in cast("JsonMapping", value).items():
+            found |= strings_in(item) if _SECRET_KEY.search(key) else secrets_by_key(item)
+    elif isinstance(value, list):
+        for item in cast("list[JsonValue]", value):
+            found |= secrets_by_key(item)
+    return frozenset(found - {MASK})
 
 
 def strings_in(value: JsonValue) -> frozenset[str]:
