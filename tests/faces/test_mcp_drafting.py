@@ -8,6 +8,7 @@ from tests.support.world import Fail, World
 
 from ostler.faces.mcp.call_log import MAX_CALL, MAX_CALLS, MAX_CLIENTS, CallLog
 from ostler.rules.answers.responses import normalise
+from ostler.rules.drafts.listed_tools import Answered
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,22 @@ async def test_calls_become_a_class_that_can_be_saved_and_used() -> None:
         assert created["service"]["state"] == "running"
         made = next(iter(world.resources.values()))
         assert (made["name"], made["size"], made["password"]) == ("one", 2, "another1")
+
+
+async def test_recorded_answers_say_what_the_start_of_a_draft_gives() -> None:
+    answer = Answered({"name": "trial"}, {"id": "r1", "url": "ledger://r1/1"}, "", is_error=False)
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        blind = await call(client, "serviceclass_draft", server="w")
+        app.recorded["w"] = {"start": (answer,)}
+        draft = await call(client, "serviceclass_draft", server="w")
+    stop = """\
+      stop:
+        tool: w/stop
+        args:
+          id: "{{ start.id }}"
+"""
+    assert stop in draft["manifest"]
+    assert stop not in blind["manifest"]
 
 
 async def test_what_cannot_be_drafted_is_told() -> None:

@@ -109,6 +109,7 @@ class LedgerApplication:
         self.projects = Projects(manager, dict)
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
+        self.recorded: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.server_changes = LedgerServers()
 
     @property
@@ -138,8 +139,7 @@ class LedgerApplication:
         return tool in self.denied
 
     def recorded_answers(self, server: str) -> dict[str, tuple[Any, ...]]:
-        del server
-        return {}
+        return self.recorded.get(server, {})
 
     def server_entries(self) -> list[dict[str, Any]]:
         return [self.server_entry("w")]
