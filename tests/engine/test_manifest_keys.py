@@ -216,6 +216,17 @@ async def test_arg_default() -> None:
         assert (await started(world, manager))["a"] == "x"
 
 
+@proves("ServiceClassSpec.additionalArgs")
+async def test_additional_args() -> None:
+    value = yaml.safe_load(BASIC)
+    value["spec"]["serviceConfig"]["lifecycleTools"]["start"]["args"]["a"] = "{{ args.a | default(none) }}"
+    assert "unknown argument 'a'" in await refused(with_args(), a="x")
+    value["spec"]["additionalArgs"] = True
+    world = World()
+    async with running(world, manifest(yaml.safe_dump(value))) as manager:
+        assert (await started(world, manager, a="x"))["a"] == "x"
+
+
 @proves("ArgSpec.enum", "ArgSpec.pattern", "ArgSpec.minimum", "ArgSpec.maximum", "ArgSpec.items")
 @pytest.mark.parametrize(
     ("spec", "bad", "said"),

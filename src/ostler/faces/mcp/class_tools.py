@@ -17,7 +17,6 @@ from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
-from ostler.rules.muster.arguments import manifest_of
 from ostler.rules.reading import load_manifests
 
 WHOLE = 3
@@ -145,8 +144,12 @@ class _DefinitionArgs(Args):
         Raises:
             ArgumentError: there is neither a manifest nor what muster needs in its place.
         """
+        if self.manifest:
+            return self.manifest
+        from ostler.rules.muster.arguments import manifest_of  # who sends a manifest starts without it
+
         given = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
-        return self.manifest or manifest_of(name, shapes.present(given))
+        return manifest_of(name, shapes.present(given))
 
 
 class ManifestArgs(_DefinitionArgs):
