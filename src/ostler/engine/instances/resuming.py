@@ -14,7 +14,7 @@ from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, co
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call
 from ostler.engine.instances.stopping import clear_leftover, take_down
-from ostler.engine.instances.verification import adopt_unverified
+from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
 from ostler.model.errors import (
     ArgumentError,
     BadResponseError,
@@ -31,7 +31,6 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import OutputSpec
 from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
-from ostler.rules.answers.extraction import render_outputs
 
 LOOK_ATTEMPTS = 3
 """How often a tool that could show it is asked before the outcome counts as unknown."""
@@ -334,14 +333,8 @@ async def adopt(service: InstanceState, operation: Operation, outputs: JsonObjec
             step="adopt",
             next_actions=(f"service_start {service.name} with adopt=true and outputs={blank}, the values filled in",),
         ) from error
-    try:
-        rendered = render_outputs(service.service_class.config.outputs, service.template_names())
-    except OstlerError as error:
-        service.note(f"adopted without its outputs: {error.summary}")
-    else:
-        service.set_record(outputs=rendered, outputs_at=service.runtime.clock.now())
-    service.set_record(desired=DesiredState.RUNNING)
-    service.set_record(held=False)
+    render_adopted_outputs(service)
+    service.set_record(desired=DesiredState.RUNNING, held=False)
     service.forget_health()
     service.set_vitals(gone=False)
     service.report(Transition.ADOPTED, reason="adopted")
