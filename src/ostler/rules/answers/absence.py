@@ -1,6 +1,7 @@
 """Whether an answer that misses its expectation proves that the thing is not there: a fact, not a failed probe."""
 
 import re
+from collections.abc import Iterator
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonValue
@@ -74,13 +75,8 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
         return expect is not None and expect.success is not None and not response.is_silent
     if expect is None:
         return False
-    for path, wanted in (expect.json_path or {}).items():
-        try:
-            found = find_in_response(response, path)
-        except ExtractionError:
-            continue
-        if not loosely_equal(found, wanted) and (_is_end(found) or (found is False and _PRESENCE.search(path))):
-            return True
+    if any(_is_end(found) or (found is False and _PRESENCE.search(path)) for path, found in _missed(response, expect)):
+        return True
     return bool(expect.contains or expect.matches) and _is_end(response.text)
 
 
@@ -106,14 +102,20 @@ def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
     """Return whether an answer that misses `expect` says that what was asked about is on its way out."""
     if response.is_error or expect is None:
         return False
+    if any(_is_among(_LEAVING, found) for _, found in _missed(response, expect)):
+        return True
+    return bool(expect.contains or expect.matches) and _is_among(_LEAVING, response.text)
+
+
+def _missed(response: ToolResponse, expect: Expectation) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the paths at which an answer has another value than the one expected, with that value."""
     for path, wanted in (expect.json_path or {}).items():
         try:
             found = find_in_response(response, path)
         except ExtractionError:
             continue
-        if not loosely_equal(found, wanted) and _is_among(_LEAVING, found):
-            return True
-    return bool(expect.contains or expect.matches) and _is_among(_LEAVING, response.text)
+        if not loosely_equal(found, wanted):
+            yield path, found
 
 
 def _is_end(value: JsonValue) -> bool:
