@@ -29,18 +29,8 @@ def expected_pairs() -> dict[str, list[list[str]]]:
 def drafted(server: str) -> Draft | None:
     """Return the draft from the list of `server`, None when it was refused."""
     listed: list[JsonObject] = json.loads((FOLDER / f"{server}.json").read_text(encoding="utf-8"))["tools"]
-    tools = [
-        Tool(
-            tool["name"],
-            tool["inputSchema"],
-            tool.get("outputSchema"),
-            tool.get("annotations") or {},
-            tool.get("description") or "",
-        )
-        for tool in listed
-    ]
     try:
-        return draft_class(server, tools)
+        return draft_class(server, [Tool.of(tool) for tool in listed])
     except DefinitionError:
         return None
 

@@ -59,16 +59,7 @@ PAIRS: dict[str, list[str]] = {
 
 def tools_of(server: str) -> list[Tool]:
     listed = json.loads((LISTS / f"{server}.json").read_text(encoding="utf-8"))["tools"]
-    return [
-        Tool(
-            tool["name"],
-            tool["inputSchema"],
-            tool.get("outputSchema"),
-            tool.get("annotations") or {},
-            tool.get("description") or "",
-        )
-        for tool in listed
-    ]
+    return [Tool.of(tool) for tool in listed]
 
 
 @pytest.mark.parametrize("server", PAIRS)

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import cast
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
 
@@ -56,6 +56,17 @@ class Tool:
     annotations: JsonObject = field(default_factory=dict[str, object])
     description: str = ""
     answers: tuple[Answered, ...] = ()
+
+    @classmethod
+    def of(cls, listed: JsonMapping) -> "Tool":
+        """Return a tool of a `tools/list` answer."""
+        return cls(
+            listed["name"],
+            listed["inputSchema"],
+            listed.get("outputSchema"),
+            listed.get("annotations") or {},
+            listed.get("description") or "",
+        )
 
     @property
     def is_read_only(self) -> bool:
