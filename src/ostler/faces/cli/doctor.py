@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, print_json, session_of
 from ostler.model.json import JsonObject
 
@@ -51,9 +52,7 @@ class Check:
     fix: str = ""
 
 
-def doctor(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False
-) -> None:
+def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     """Check this machine: folders, programs, PATH, clients, servers, leftover processes; each line says what to do."""
     session = session_of(context)
     checks = list(_checks(session))

@@ -11,6 +11,7 @@ import typer
 
 from ostler.faces.cli.completion import service_names
 from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, fail, present, print_json, require, session_of
 from ostler.faces.cli.tables import print_table
 from ostler.model.json import JsonMapping, JsonObject
@@ -42,7 +43,7 @@ def list_services(
     wide: Annotated[bool, typer.Option("--wide", "-w", help="Type, time of the last change, and errors too.")] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Times in place of ages.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List services with their state, health, age and address."""
     args = present({"state": only, "serviceClassName": class_name})

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from ostler.faces.cli.rpc import ToolAnswer
-from ostler.faces.cli.services import waiting_shown
+from ostler.faces.cli.services import AsJson, waiting_shown
 from ostler.faces.cli.session import (
     ExitStatus,
     complain,
@@ -21,7 +21,6 @@ from ostler.faces.cli.session import (
 )
 from ostler.model.json import JsonObject
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these services of ostler.yaml.")]
 Directory = Annotated[
     Path | None,
