@@ -3,7 +3,10 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
+from typing import Any
+
+from mcp.server.lowlevel import Server
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
@@ -31,9 +34,16 @@ def application_source(
     async def open_hosted() -> AsyncGenerator[Hosted]:
         login = LoginShell(os.environ) if background else None
         async with open_application(paths, stop_on_exit=stop_on_exit, programs=login) as app:
-            by_toolset = {one: build_server(app, one) for one in TOOLSETS}
+
+            @cache
+            def serving(wanted: Toolset) -> Server[Any]:
+                return build_server(app, wanted)
+
+            def by_toolset(wanted: str) -> Server[Any]:
+                return serving(next((known for known in TOOLSETS if known == wanted), toolset))
+
             yield Hosted(
-                by_toolset[toolset],
+                serving(toolset),
                 app.has_work,
                 idle_exit=app.settings.idle_exit,
                 shutdown_timeout=app.settings.shutdown_timeout,

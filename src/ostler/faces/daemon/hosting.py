@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from mcp.server.lowlevel import Server
@@ -30,7 +30,7 @@ class Hosted:
         shutdown_timeout: seconds that closing the application takes at most.
         joined: called with the environment of each client that comes (None: not known) before it is served.
         initialization_options: what `initialize` is answered with; None takes the server's own.
-        by_toolset: what serves the connections that ask for one of these toolsets.
+        by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
     """
 
     server: Server[Any]
@@ -39,17 +39,16 @@ class Hosted:
     shutdown_timeout: float = SHUTDOWN_TIMEOUT
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     initialization_options: InitializationOptions | None = None
+    by_toolset: Callable[[str], Server[Any]] | None = None
 
     @property
     def ends_within(self) -> float:
         """Seconds after which a process that was asked to end is gone, whatever holds it up."""
         return self.shutdown_timeout + SHUTDOWN_SLACK
 
-    by_toolset: Mapping[str, Server[Any]] = field(default_factory=dict[str, "Server[Any]"])
-
     def server_for(self, toolset: str) -> Server[Any]:
-        """Return what serves a connection that asks for `toolset`."""
-        return self.by_toolset.get(toolset, self.server)
+        """Return what serves a connection that asks for `toolset`; empty: for none."""
+        return self.server if self.by_toolset is None or not toolset else self.by_toolset(toolset)
 
 
 HostedSource: TypeAlias = Callable[[], AbstractAsyncContextManager[Hosted]]
