@@ -68,8 +68,7 @@ class ServerChanges:
             StoreError: the file cannot be written.
         """
         async with self._changing:
-            before = await anyio.to_thread.run_sync(self._files.entry, name)
-            await anyio.to_thread.run_sync(self._files.change, name, _changed(before, changes))
+            await anyio.to_thread.run_sync(self._files.change, name, changes)
             await self._reload(frozenset())
         return await self._shown(name)
 
@@ -101,12 +100,3 @@ class ServerChanges:
         with suppress(ServerUnavailableError):  # its state and the reason are in the answer
             await connected()
         return server_entry(self._pool, name)
-
-
-def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
-    """Return an entry with `changes`; a program takes the place of an address with its headers, and the other way."""
-    other = ("url", "headers", "type") if "command" in changes else ("command", "args", "env", "cwd", "type")
-    dropped = other if changes.keys() & {"command", "url"} else ()
-    kept = {key: value for key, value in before.items() if key not in dropped}
-    options = {**kept.get("ostler", {}), **changes.get("ostler", {})}
-    return {**kept, **changes, **({"ostler": options} if options else {})}

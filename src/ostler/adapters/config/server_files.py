@@ -97,10 +97,9 @@ class ServerFiles:
             )
         return self._write(name, entry)
 
-    def change(self, name: str, entry: JsonObject) -> ServerEntry:
-        """Replace the entry of a server that a client added. Raises as `entry` and `add` do."""
-        self.entry(name)
-        return self._write(name, entry)
+    def change(self, name: str, changes: JsonObject) -> ServerEntry:
+        """Replace keys in the entry of a server that a client added. Raises as `entry` and `add` do."""
+        return self._write(name, _changed(self.entry(name), changes))
 
     def remove(self, name: str) -> None:
         """Remove the entry of a server that a client added. Raises as `entry` and `add` do."""
@@ -146,3 +145,12 @@ class ServerFiles:
 
 def _without(values: Mapping[str, ValueT], names: AbstractSet[str]) -> dict[str, ValueT]:
     return {name: value for name, value in values.items() if name not in names}
+
+
+def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
+    """Return an entry with `changes`; a program takes the place of an address with its headers, and the other way."""
+    other = ("url", "headers", "type") if "command" in changes else ("command", "args", "env", "cwd", "type")
+    dropped = other if changes.keys() & {"command", "url"} else ()
+    kept = {key: value for key, value in before.items() if key not in dropped}
+    options = {**kept.get("ostler", {}), **changes.get("ostler", {})}
+    return {**kept, **changes, **({"ostler": options} if options else {})}
