@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 from mcp import Client, StdioServerParameters
 
+from benchmarks.bench_class import bench_class
 from benchmarks.figures import row, title
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.stores.memory import MemoryStore
@@ -22,16 +23,7 @@ from ostler.model.servers import ServerEntry
 from ostler.rules.reading import load_manifests
 
 SCRIPT = Path(__file__).resolve().parent.parent / "tests" / "support" / "scripted_server.py"
-CLASS = """
-apiVersion: ostler/v1
-kind: ServiceClass
-metadata: {name: bench}
-spec:
-  serviceConfig:
-    lifecycleTools:
-      start: {tool: s/start, args: {name: "{{ name }}"}, outputs: {id: id}}
-      stop: {tool: s/stop, args: {name: "{{ name }}"}}
-"""
+CLASS = bench_class("s")
 
 
 async def timed(times: list[float], call: Callable[[], Awaitable[object]]) -> None:

@@ -16,18 +16,10 @@ from urllib.parse import urlsplit
 import anyio
 import psutil
 
+from benchmarks.bench_class import bench_class
 from benchmarks.wire_clients import RawHttp
 
-CLASS = """
-apiVersion: ostler/v1
-kind: ServiceClass
-metadata: {name: bench}
-spec:
-  serviceConfig:
-    lifecycleTools:
-      start: {tool: echo/start, args: {name: "{{ name }}"}, outputs: {id: id}}
-      stop: {tool: echo/stop, args: {name: "{{ name }}"}}
-"""
+CLASS = bench_class("echo")
 
 
 @dataclass
