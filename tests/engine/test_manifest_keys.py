@@ -104,6 +104,15 @@ async def started(world: World, manager: ServiceManager, **args: Any) -> dict[st
     return next(given for tool, given in world.calls if tool == "w/start")
 
 
+async def created(manager: ServiceManager) -> bool:
+    """Create `db` and return whether that went well."""
+    try:
+        await manager.create(CreateRequest("basic", "db"))
+    except OstlerError:
+        return False
+    return True
+
+
 async def refused(entry: ClassEntry, **args: Any) -> str:
     async with running(World(), entry) as manager:
         with pytest.raises(ArgumentError) as caught:
@@ -342,12 +351,7 @@ async def test_retry() -> None:
         world.faults["w/start"].extend([Down(), Down()])
         retry = {"attempts": attempts, "delay": "1s"}
         async with running(world, manifest(lifecycleTools__start__retry=retry)) as manager:
-            try:
-                await manager.create(CreateRequest("basic", "db"))
-            except OstlerError:
-                assert not comes_up
-            else:
-                assert comes_up
+            assert await created(manager) is comes_up
         assert count(world, "w/start") == attempts
 
 
@@ -533,12 +537,7 @@ async def test_retry_when() -> None:
         world.faults["w/start"].extend(faults)
         entry = manifest(lifecycleTools__start__retry=retry, lifecycleTools__start__expect=expect)
         async with running(world, entry) as manager:
-            try:
-                await manager.create(CreateRequest("basic", "db"))
-            except OstlerError:
-                assert not comes_up
-            else:
-                assert comes_up
+            assert await created(manager) is comes_up
         assert count(world, "w/start") == sent
 
 

@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 from pydantic.alias_generators import to_camel
 from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
+from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import Fail, World, manifest
 
 from ostler.adapters.config.paths import Paths
@@ -95,33 +96,11 @@ def test_descriptions_of_the_core_toolset_name_no_other_tool() -> None:
 
 
 CALLS: dict[str, dict[str, Any]] = {
-    "service_create": {"serviceClassName": "basic", "name": "one"},
-    "service_list": {},
-    "service_status": {"name": "one"},
-    "service_get": {"name": "one"},
-    "service_secrets": {"name": "one"},
-    "service_validate": {"serviceClassName": "basic"},
-    "service_events": {},
+    **EVERY_DAY_CALLS,
     "service_plan": {"serviceClassName": "basic", "name": "two"},
-    "service_logs": {"name": "one"},
-    "service_explain": {"name": "one"},
     "service_wait": {"name": "one", "state": ["running"], "cursor": 0},
-    "service_start": {"name": "one"},
-    "service_restart": {"name": "one"},
-    "service_renew": {"name": "one", "lease": "2h"},
-    "service_stop": {"name": "one"},
-    "service_delete": {"name": "one"},
-    "serviceclass_list": {},
-    "serviceclass_get": {"name": "basic"},
-    "serviceclass_available": {"name": "basic"},
     "serviceclass_validate": {"manifest": "kind: Nothing"},
     "serviceclass_check": {"manifest": manifest().text.replace("w/start", "w/strt")},
-    "mcpserver_list": {},
-    "mcpserver_get": {"name": "w"},
-    "tool_list": {},
-    "tool_describe": {"name": "w/status"},
-    "tool_call": {"name": "w/status", "args": {"name": "one"}},
-    "config_get": {},
     "mcpserver_create": {"name": "docker", "command": "docker"},
     "mcpserver_validate": {"name": "docker", "command": "docker"},
 }

@@ -15,6 +15,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
+from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import BASIC, Answer, Fail, Hang, Slow, World, manifest, until
 
 from ostler.engine.services.service import BaseService
@@ -243,37 +244,13 @@ async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
     folder = str(tmp_path)
     manifest_text = manifest().text
     calls: dict[str, dict[str, Any]] = {
-        "service_create": {"serviceClassName": "basic", "name": "one"},
-        "service_list": {},
-        "service_status": {"name": "one"},
-        "service_get": {"name": "one"},
-        "service_secrets": {"name": "one"},
-        "service_validate": {"serviceClassName": "basic"},
-        "service_events": {},
-        "service_plan": {"serviceClassName": "basic"},
-        "service_logs": {"name": "one"},
-        "service_explain": {"name": "one"},
-        "service_wait": {"name": "one", "state": ["running"]},
-        "service_start": {"name": "one"},
-        "service_restart": {"name": "one"},
-        "service_renew": {"name": "one", "lease": "2h"},
-        "service_stop": {"name": "one"},
-        "service_delete": {"name": "one"},
-        "serviceclass_list": {},
-        "serviceclass_get": {"name": "basic"},
-        "serviceclass_available": {"name": "basic"},
+        **EVERY_DAY_CALLS,
         "serviceclass_validate": {"manifest": manifest_text},
         "serviceclass_check": {"name": "basic"},
         "serviceclass_create": {"manifest": manifest_text.replace("name: basic", "name: other")},
         "serviceclass_update": {"name": "other", "manifest": manifest_text.replace("name: basic", "name: other")},
         "serviceclass_delete": {"name": "other"},
         "serviceclass_draft": {},
-        "mcpserver_list": {},
-        "mcpserver_get": {"name": "w"},
-        "tool_list": {},
-        "tool_describe": {"name": "w/status"},
-        "tool_call": {"name": "w/status", "args": {"name": "one"}},
-        "config_get": {},
         "project_up": {"directory": folder, "dryRun": True},
         "project_status": {"directory": folder},
         "project_down": {"directory": folder},

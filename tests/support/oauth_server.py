@@ -22,7 +22,7 @@ from mcp.server.auth.settings import AuthSettings, ClientRegistrationOptions, Re
 from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
-from tests.support.web import LateApp, serving
+from tests.support.web import LateApp, echoing, serving
 
 
 @dataclass
@@ -133,13 +133,7 @@ async def oauth_server(state: AuthorizationServer) -> AsyncGenerator[Authorizati
             validate_token_resource=True,
         )
         server = MCPServer("vault", auth_server_provider=state, auth=settings)
-
-        @server.tool()
-        def echo(text: str) -> str:
-            return text
-
-        late.app = server.streamable_http_app()
-        async with server.session_manager.run():
+        async with echoing(late, server):
             yield state
 
 

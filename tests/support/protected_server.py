@@ -8,7 +8,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from pydantic import AnyHttpUrl
-from tests.support.web import LateApp, serving
+from tests.support.web import LateApp, echoing, serving
 
 ISSUER = "https://login.example.com"
 
@@ -38,11 +38,5 @@ async def protected_server(guard: Guard, *, port: int = 0) -> AsyncGenerator[Gua
             validate_token_resource=False,
         )
         server = MCPServer("protected", token_verifier=guard, auth=auth)
-
-        @server.tool()
-        def echo(text: str) -> str:
-            return text
-
-        late.app = server.streamable_http_app()
-        async with server.session_manager.run():
+        async with echoing(late, server):
             yield guard

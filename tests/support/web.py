@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import uvicorn
+from mcp.server.mcpserver import MCPServer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -50,3 +51,16 @@ async def serving(app: Any, *, port: int = 0, **options: Any) -> AsyncGenerator[
             finally:
                 server.should_exit = True
                 server.force_exit = True
+
+
+@asynccontextmanager
+async def echoing(late: LateApp, server: MCPServer) -> AsyncGenerator[None]:
+    """Serve `server` at `/mcp` of `late`, with the tool `echo`."""
+
+    @server.tool()
+    def echo(text: str) -> str:
+        return text
+
+    late.app = server.streamable_http_app()
+    async with server.session_manager.run():
+        yield
