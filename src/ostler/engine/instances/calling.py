@@ -107,6 +107,27 @@ async def probe(service: InstanceState, call: PlannedCall, *, not_before: float 
         not_before = None
 
 
+async def passed(service: InstanceState, operation: Operation, call: PlannedCall) -> Answer | None:
+    """Make a check that is repeated until it passes. None: not yet; what was seen is the operation's `last_miss`.
+
+    Raises:
+        ToolFailedError: the answer says that waiting is of no use.
+        ExtractionError: the check passed, and its answer lacks an output.
+        DownstreamError: the call cannot be made, now or later.
+    """
+    try:
+        return await probe(service, call)
+    except ToolFailedError as miss:
+        if miss.is_final:
+            raise
+        operation.last_miss = miss.summary
+    except DownstreamError as miss:
+        if not miss.retryable:
+            raise
+        operation.last_miss = miss.summary
+    return None
+
+
 async def look(service: InstanceState, call: PlannedCall, *, not_before: float | None = None) -> ToolResponse:
     """Make a call that only looks, and return what it says about this service.
 

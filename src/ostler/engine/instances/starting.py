@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from ostler.engine.instances.calling import probe, run_call
+from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
@@ -16,11 +16,9 @@ from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
     ClassUnavailableError,
     DependencyError,
-    DownstreamError,
     ExtractionError,
     OperationError,
     OstlerError,
-    ToolFailedError,
 )
 from ostler.model.events import EventKind
 from ostler.model.manifest import ToolCallSpec
@@ -139,16 +137,10 @@ async def _await_ready(service: InstanceState, operation: Operation, scope: anyi
         attempts += 1
         call = planned_call(service, "ready", spec, min(remaining(scope), spec.timeout or 10.0))
         try:
-            answer = await probe(service, call)
-        except (ToolFailedError, ExtractionError) as miss:
-            if isinstance(miss, ToolFailedError) and miss.is_final:
-                raise
-            operation.last_miss = miss.summary
-        except DownstreamError as miss:
-            if not miss.retryable:
-                raise
-            operation.last_miss = miss.summary
-        else:
+            answer = await passed(service, operation, call)
+        except ExtractionError as miss:  # what makes it ready is not in the answer yet
+            answer, operation.last_miss = None, miss.summary
+        if answer is not None:
             held = service.record.step_outputs
             service.set_record(step_outputs={**held, "ready": answer.outputs})
             return

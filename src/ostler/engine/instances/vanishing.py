@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from ostler.engine.instances.calling import probe
+from ostler.engine.instances.calling import passed, probe
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
@@ -55,15 +55,7 @@ async def await_gone(service: InstanceState, operation: Operation) -> None:
 async def _await_stopped(service: InstanceState, operation: Operation, spec: ToolCallSpec, interval: float) -> None:
     while service.rival() is None:
         operation.step = "stopped"
-        try:
-            await probe(service, planned_call(service, "stopped", spec, _LOOK_TIME))
-        except ToolFailedError as miss:
-            operation.last_miss = miss.summary
-        except DownstreamError as miss:
-            if not miss.retryable:
-                raise
-            operation.last_miss = miss.summary
-        else:
+        if await passed(service, operation, planned_call(service, "stopped", spec, _LOOK_TIME)) is not None:
             return
         await anyio.sleep(interval)
 
