@@ -22,10 +22,10 @@ from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import errors
 from ostler.model.json import JsonObject
 from ostler.model.states import TRANSITIONS, HealthStatus, Reachability, ServiceState, Transition
-from ostler.rules.checking.rule_table import RULES
 from ostler.rules.checking.tool_lists import saved_text
 from ostler.rules.loading.manifest_schema import manifest_json_schema
 from ostler.rules.reading import load_manifests
+from ostler.rules.text.rule_table import RULES
 
 DOCS = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -11,7 +11,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
 from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
-from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.findings import Violation, finding_of
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -119,7 +119,7 @@ def _missing_class(
         return broken
     error = NotFoundError("ServiceClass", name, known=list(known))
     where = f"{error.summary} in {str(path.parent)!r} and among the shipped classes"
-    return [finding_at(loaded.document, ("serviceClass",), "unknown-class", where)]
+    return [finding_of(Violation(("serviceClass",), "unknown-class", where), loaded.document)]
 
 
 def _files_of(wanted: str, user_classes: Path) -> list[Path]:

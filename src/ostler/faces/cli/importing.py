@@ -86,7 +86,7 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
     """
     from ostler.rules.loading.translated_text import manifest_text
     from ostler.rules.reading import load_manifests
-    from ostler.rules.text.model_findings import finding_at
+    from ostler.rules.text.findings import Violation, finding_of
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -101,7 +101,7 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
         if loaded.origins is None:
             message = f"ServiceClass {name!r} is not of muster, so there is nothing to translate"
             fix = "copy the file into the configuration's serviceclasses folder"
-            finding = finding_at(loaded.document, ("apiVersion",), "unknown-version", message, fix)
+            finding = finding_of(Violation(("apiVersion",), "unknown-version", message, fix), loaded.document)
             raise ManifestError([finding], what=str(file))
         heading = f"Translated from {loaded.form} ({file.name}) by ostler import."
         made = manifest_text(loaded.document, loaded.origins, heading=heading)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.checking.rule_table import RULES
+from ostler.rules.text.rule_table import RULES
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _KEYS = ("message", "file", "line", "column", "rule", "path", "fix", "severity")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from ostler.model.errors import ExtractionError, Finding
+from ostler.model.errors import ExtractionError
 from ostler.model.manifest import ToolCallSpec
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.templates.template import is_template, referenced_names, template_texts
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 BATCH_STEPS = ("status", "healthCheck", "find")
 """Steps that one call can serve for many services."""
@@ -16,7 +16,7 @@ _OWN = ("name", "service", "start", "restart", "outputs", "find")
 """Names that differ from one instance to the next."""
 
 
-def check_batch(document: Document, path: Path, call: ToolCallSpec) -> Iterator[Finding]:
+def check_batch(path: Path, call: ToolCallSpec) -> Iterator[Violation]:
     """Yield what is wrong with the `batch` of the tool call at `path`."""
     batch = call.batch
     if batch is None:
@@ -26,25 +26,25 @@ def check_batch(document: Document, path: Path, call: ToolCallSpec) -> Iterator[
     if step not in BATCH_STEPS:
         message = f"'batch' has no effect on {step!r}: it acts on, or waits for, one service at a time"
         fix = f"remove it; it is for {', '.join(BATCH_STEPS)}"
-        yield finding_at(document, place, "no-effect", message, fix, at_key=True)
+        yield Violation(place, "no-effect", message, fix, at_key=True)
         return
-    yield from _check_path(document, (*place, "items"), batch.items, at_key=False)
+    yield from _check_path((*place, "items"), batch.items, at_key=False)
     for key in batch.match:
-        yield from _check_path(document, (*place, "match", key), key, at_key=True)
+        yield from _check_path((*place, "match", key), key, at_key=True)
     own = sorted({name[0] for _, text in template_texts(call.args) for name in referenced_names(text)} & set(_OWN))
     if own:
         message = f"the args differ from one service to the next ({', '.join(own)}), so that no call can be shared"
         fix = "look for the service with 'match', and leave the args the same for all, or remove 'batch'"
-        yield finding_at(document, place, "no-effect", message, fix, at_key=True)
+        yield Violation(place, "no-effect", message, fix, at_key=True)
     if not any(isinstance(value, str) and is_template(value) for value in batch.match.values()):
         message = "'match' names nothing of the service, so that every service would get the same item"
         fix = 'write something such as name: "{{ name }}" or id: "{{ start.id }}"'
-        yield finding_at(document, (*place, "match"), "bad-value", message, fix, at_key=True)
+        yield Violation((*place, "match"), "bad-value", message, fix, at_key=True)
 
 
-def _check_path(document: Document, path: Path, text: str, *, at_key: bool) -> Iterator[Finding]:
+def _check_path(path: Path, text: str, *, at_key: bool) -> Iterator[Violation]:
     try:
         compile_path(text)
     except ExtractionError as error:
         message, _, fix = error.summary.partition("; ")
-        yield finding_at(document, path, "bad-jmespath", message, fix, at_key=at_key)
+        yield Violation(path, "bad-jmespath", message, fix, at_key=at_key)

@@ -1,10 +1,9 @@
 """One tool call of a class checked against its tool: the tool exists, takes these arguments, answers like this."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from ostler.model.errors import Finding
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
 from ostler.rules.checking.expressions import Problem, shape_of_template, shape_of_value
 from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
@@ -16,9 +15,9 @@ from ostler.rules.checking.shapes import Shape, described, may_equal
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, ToolSchema
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.equality import loosely_equal
-from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.findings import Violation
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Path
 
 _LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 """Steps that only look, and are called again and again."""
@@ -26,25 +25,19 @@ _LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 _ACTING = ("start", "stop", "restart")
 
 
-def warning(finding: Finding) -> Finding:
-    """Return `finding` as one that need not be a mistake."""
-    return replace(finding, severity="warning")
-
-
-def problem_findings(
-    document: Document, path: Path, problems: Iterable[tuple[tuple[str | int, ...], Problem]]
-) -> Iterator[Finding]:
-    """Yield a finding for each thing that cannot work in the templates of the value at `path`."""
+def problem_violations(path: Path, problems: Iterable[tuple[tuple[str | int, ...], Problem]]) -> Iterator[Violation]:
+    """Yield each thing that cannot work in the templates of the value at `path`."""
     for inner, problem in problems:
-        yield finding_at(document, (*path, *inner), problem.rule, problem.message, problem.fix)
+        yield Violation((*path, *inner), problem.rule, problem.message, problem.fix)
 
 
-def mismatch_findings(document: Document, path: Path, found: Iterable[Mismatch]) -> Iterator[Finding]:
-    """Yield a finding for each way in which the value at `path` does not fit."""
+def mismatch_violations(path: Path, found: Iterable[Mismatch]) -> Iterator[Violation]:
+    """Yield each way in which the value at `path` does not fit."""
     for mismatch in found:
         place = (*path, *mismatch.place)
-        finding = finding_at(document, place, mismatch.rule, mismatch.message, mismatch.fix, at_key=mismatch.at_key)
-        yield finding if mismatch.is_certain else warning(finding)
+        yield Violation(
+            place, mismatch.rule, mismatch.message, mismatch.fix, mismatch.at_key, is_certain=mismatch.is_certain
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +54,10 @@ class _Given:
 class CallCheck:
     """Checks the tool calls of one class."""
 
-    document: Document
     scopes: ClassScopes
     tools: KnownTools
 
-    def findings(self, step: str, path: Path, call: ToolCallSpec) -> Iterator[Finding]:
+    def violations(self, step: str, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
         """Yield what is wrong with the `call` of `step`, which stands at `path`."""
         name = step.partition("[")[0]
         listed = self.tools.of(call.server)
@@ -74,12 +66,12 @@ class CallCheck:
             yield self._no_tool(path, call, listed)
         names = self.scopes.step(name)
         typed = shape_of_value(call.args, names)
-        yield from problem_findings(self.document, (*path, "args"), typed.problems)
+        yield from problem_violations((*path, "args"), typed.problems)
         if tool is not None:
             what = f"the arguments of {call.tool!r}"
             found = object_mismatches(typed.shape, tool.input_schema, what)
             place = (*path, "args") if "args" in call.model_fields_set else (*path, "tool")
-            yield from mismatch_findings(self.document, place, found)
+            yield from mismatch_violations(place, found)
             yield from self._effect(name, path, call, tool)
             yield from self._batch(path, call, tool, names)
         answer = self.scopes.answer_of(call)
@@ -91,38 +83,38 @@ class CallCheck:
 
     # -- the tool ------------------------------------------------------------------------------------------
 
-    def _no_tool(self, path: Path, call: ToolCallSpec, listed: ToolList | None) -> Finding:
+    def _no_tool(self, path: Path, call: ToolCallSpec, listed: ToolList | None) -> Violation:
         place = (*path, "tool")
         if listed is not None:
             close = near(call.tool_name, list(listed.tools))
             some = ", ".join(sorted(listed.tools)[:12])
             fix = f"did you mean '{call.server}/{close}'?" if close else f"its tools: {some or 'none'}"
             message = f"server {call.server!r} has no tool {call.tool_name!r}"
-            return finding_at(self.document, place, "unknown-tool", message, fix)
+            return Violation(place, "unknown-tool", message, fix)
         owners = [name for name, tools in self.tools.lists.items() if call.tool_name in tools.tools]
         close = near(call.server, owners) or near(call.server, self.tools.server_names)
         if call.server in self.tools.servers or not close:
             message = f"no tools list of server {call.server!r} is known, so this call is not checked"
             fix = f"connect it, or save its list: ostler tools save {call.server}"
-            return warning(finding_at(self.document, place, "unchecked-tool", message, fix))
+            return Violation(place, "unchecked-tool", message, fix)
         message = f"there is no downstream server {call.server!r}"
-        return finding_at(self.document, place, "unknown-server", message, f"did you mean '{close}/{call.tool_name}'?")
+        return Violation(place, "unknown-server", message, f"did you mean '{close}/{call.tool_name}'?")
 
-    def _effect(self, step: str, path: Path, call: ToolCallSpec, tool: ToolSchema) -> Iterator[Finding]:
+    def _effect(self, step: str, path: Path, call: ToolCallSpec, tool: ToolSchema) -> Iterator[Violation]:
         place = (*path, "tool")
         if step in _ACTING and tool.says("readOnlyHint"):
             message = f"{call.tool!r} only reads, by its server's word, and cannot {step} anything"
-            yield warning(finding_at(self.document, place, "wrong-effect", message, "is it the tool that you meant?"))
+            yield Violation(place, "wrong-effect", message, "is it the tool that you meant?")
         if step in _LOOKING and tool.says("destructiveHint") and not tool.says("readOnlyHint") and not tool.has_choice:
             message = f"{call.tool!r} destroys, by its server's word, and {step!r} is called again and again"
-            yield warning(finding_at(self.document, place, "wrong-effect", message, "use a tool that only reads"))
+            yield Violation(place, "wrong-effect", message, "use a tool that only reads")
         parameter = unnamed_parameter(step, call, tool)
         if parameter:
             message = f"nothing in the call of {step!r} says which service is meant, so it may be another one, or all"
             fix = f"give {parameter!r} of {call.tool!r}, from the name, an arg or an output of start"
-            yield warning(finding_at(self.document, place, "names-none", message, fix))
+            yield Violation(place, "names-none", message, fix)
 
-    def _batch(self, path: Path, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Finding]:
+    def _batch(self, path: Path, call: ToolCallSpec, tool: ToolSchema, names: Names) -> Iterator[Violation]:
         """What a list-style tool answers has the list, and its items what they are told apart by."""
         if call.batch is None:
             return
@@ -136,23 +128,23 @@ class CallCheck:
             below = find_in_shape(text, item)
             yield from self.missed(place, below.missed, at_key=True)
             typed = shape_of_value(wanted, names)
-            yield from problem_findings(self.document, place, typed.problems)
+            yield from problem_violations(place, typed.problems)
             if not below.missed and not may_equal(below.shape, typed.shape):
                 yield self._impossible(place, text, below.shape, typed.shape)
 
-    def completed(self, path: Path, expectation: Expectation, call: ToolCallSpec, names: Names) -> Iterator[Finding]:
+    def completed(self, path: Path, expectation: Expectation, call: ToolCallSpec, names: Names) -> Iterator[Violation]:
         """Yield what is wrong with the expectation at `path` that answers of `call` are checked against."""
         yield from self._expectation(path, expectation, self.scopes.answer_of(call), names)
 
     # -- outputs -------------------------------------------------------------------------------------------
 
-    def _output(self, path: Path, source: str | OutputSpec, given: "_Given") -> Iterator[Finding]:
+    def _output(self, path: Path, source: str | OutputSpec, given: "_Given") -> Iterator[Violation]:
         spec = source if isinstance(source, OutputSpec) else None
         template = spec.template if spec else source if isinstance(source, str) and is_template(source) else None
         if template is not None:
             place = (*path, "template") if spec else path
             shape, problems = shape_of_template(template, self.scopes.answered(given.step, given.call))
-            yield from problem_findings(self.document, place, [((), problem) for problem in problems])
+            yield from problem_violations(place, [((), problem) for problem in problems])
         elif spec is not None and spec.regex is not None:
             yield from self._regex(path, str(path[-1]), spec.regex, given.tool)
             return
@@ -165,25 +157,24 @@ class CallCheck:
             shape = found.shape
             if not found.missed and shape.is_only("null") and not shape.is_any:
                 message = f"{text!r} is always null, which counts as not found"
-                yield finding_at(self.document, path, "unknown-path", message)
+                yield Violation(path, "unknown-path", message)
         if spec is not None and spec.type is not None:
             yield from self._coercion(path, spec.type, shape)
 
-    def missed(self, path: Path, missed: Iterable[Missed], *, at_key: bool = False) -> Iterator[Finding]:
-        """Yield a finding for each thing that a JMESPath expression looks for in vain."""
+    def missed(self, path: Path, missed: Iterable[Missed], *, at_key: bool = False) -> Iterator[Violation]:
+        """Yield each thing that a JMESPath expression looks for in vain."""
         for miss in missed:
-            finding = finding_at(self.document, path, miss.rule, miss.message, miss.fix, at_key=at_key)
-            yield finding if miss.is_certain else warning(finding)
+            yield Violation(path, miss.rule, miss.message, miss.fix, at_key, is_certain=miss.is_certain)
 
-    def _coercion(self, path: Path, kind: str, shape: Shape) -> Iterator[Finding]:
+    def _coercion(self, path: Path, kind: str, shape: Shape) -> Iterator[Violation]:
         if shape.is_any or "string" in shape.kinds or kind == "string":
             return
         allowed = {"integer": {"integer", "number"}, "number": {"integer", "number"}}.get(kind, {kind})
         if not shape.kinds & allowed:
             message = f"{described(shape)} cannot be read as {kind}"
-            yield finding_at(self.document, (*path, "type"), "output-type", message)
+            yield Violation((*path, "type"), "output-type", message)
 
-    def _regex(self, path: Path, name: str, pattern: str, tool: ToolSchema | None) -> Iterator[Finding]:
+    def _regex(self, path: Path, name: str, pattern: str, tool: ToolSchema | None) -> Iterator[Violation]:
         place = (*path, "regex")
         try:
             compiled = compile_pattern(pattern)
@@ -193,22 +184,22 @@ class CallCheck:
         if groups and name not in groups and "value" not in groups:
             message = f"no group is named {name!r} or 'value', so the name {groups[0]!r} has no effect"
             fix = f"write (?P<{name}>…)" if name.isidentifier() else "write (?P<value>…)"
-            yield warning(finding_at(self.document, place, "regex-group", message, fix))
+            yield Violation(place, "regex-group", message, fix)
         texts = [sample.text for sample in tool.samples] if tool else []
         if texts and not any(_matches(pattern, text) for text in texts):
             message = f"{len(texts)} recorded answer{'s' if len(texts) > 1 else ''} of the tool do not match"
             fix = f"one was: {texts[0].strip()[:100]!r}"
-            yield warning(finding_at(self.document, place, "unseen-answer", message, fix))
+            yield Violation(place, "unseen-answer", message, fix)
 
     # -- expectations --------------------------------------------------------------------------------------
 
-    def _expectation(self, path: Path, expectation: Expectation, answer: Shape, names: Names) -> Iterator[Finding]:
+    def _expectation(self, path: Path, expectation: Expectation, answer: Shape, names: Names) -> Iterator[Violation]:
         for text, wanted in (expectation.json_path or {}).items():
             place = (*path, "jsonPath", text)
             found = find_in_shape(text, answer)
             yield from self.missed(place, found.missed, at_key=True)
             typed = shape_of_value(wanted, names)
-            yield from problem_findings(self.document, place, typed.problems)
+            yield from problem_violations(place, typed.problems)
             if not found.missed and not may_equal(found.shape, typed.shape):
                 yield self._impossible(place, text, found.shape, typed.shape)
         for key in ("jmespath", "contains", "matches"):
@@ -218,30 +209,29 @@ class CallCheck:
                 entries = [((key, index), text) for index, text in enumerate(value)]
             for inner, text in entries:
                 if is_template(text):
-                    yield from problem_findings(self.document, (*path, *inner), shape_of_value(text, names).problems)
+                    yield from problem_violations((*path, *inner), shape_of_value(text, names).problems)
                 elif key == "jmespath":
                     yield from self._expression((*path, *inner), text, answer)
 
-    def _expression(self, path: Path, text: str, answer: Shape) -> Iterator[Finding]:
+    def _expression(self, path: Path, text: str, answer: Shape) -> Iterator[Violation]:
         found = find_in_shape(text, answer)
         yield from self.missed(path, found.missed)
         if not found.missed and found.shape.values is not None and not found.shape.is_any:
             truths = {bool(value) or type(value) in (int, float) for value in found.shape.values}
             if len(truths) == 1:
                 always = str(truths.pop()).lower()
-                yield finding_at(self.document, path, "never-true", f"{text!r} is always {always}")
+                yield Violation(path, "never-true", f"{text!r} is always {always}")
 
-    def _impossible(self, path: Path, text: str, shape: Shape, wanted: Shape) -> Finding:
+    def _impossible(self, path: Path, text: str, shape: Shape, wanted: Shape) -> Violation:
         fix = ""
         if shape.values is not None and wanted.values is not None:
             close = near(str(wanted.values[0]), [str(value) for value in shape.values])
             listed = ", ".join(str(value) for value in shape.values[:10])
             fix = f"did you mean {close!r}?" if close else f"possible: {listed}"
         message = f"{text!r} is {described(shape)} and can never be {described(wanted)}"
-        finding = finding_at(self.document, path, "never-true", message, fix)
-        return warning(finding) if shape.is_seen else finding
+        return Violation(path, "never-true", message, fix, is_certain=not shape.is_seen)
 
-    def _contradiction(self, path: Path, call: ToolCallSpec) -> Iterator[Finding]:
+    def _contradiction(self, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
         if call.expect is None or call.expect_not is None:
             return
         both: list[tuple[Path, Any]] = []
@@ -254,7 +244,7 @@ class CallCheck:
             both += [((key,), text) for text in _listed(getattr(call.expect_not, key)) if text in wanted_texts]
         for inner, wanted in both:
             message = f"'expect' and 'expectNot' both name {wanted!r}, so nothing can pass"
-            yield finding_at(self.document, (*path, "expectNot", *inner), "never-true", message, "remove one of them")
+            yield Violation((*path, "expectNot", *inner), "never-true", message, "remove one of them")
 
 
 def _listed(value: str | Sequence[str] | None) -> list[str]:

@@ -1,26 +1,26 @@
 """The check of whole classes: everything that is known to be wrong before a tool is called."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import OutputSpec, ServiceClass
-from ostler.rules.checking.calls import CallCheck, problem_findings
+from ostler.rules.checking.calls import CallCheck, problem_violations
 from ostler.rules.checking.class_rules import calls_with_paths
-from ostler.rules.checking.dependencies import dependency_findings
-from ostler.rules.checking.effects import effect_findings
+from ostler.rules.checking.dependencies import dependency_violations
+from ostler.rules.checking.effects import effect_violations, text_violations
 from ostler.rules.checking.expressions import shape_of_value
-from ostler.rules.checking.judged_starts import unjudged_start_findings
+from ostler.rules.checking.judged_starts import unjudged_start_violations
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.paths import find_in_shape
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import written_object
-from ostler.rules.checking.spelling import spelling_findings
-from ostler.rules.checking.timings import timing_findings
+from ostler.rules.checking.spelling import spelling_violations
+from ostler.rules.checking.timings import timing_violations
 from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.templates.template import is_template
-from ostler.rules.text.yaml_source import Document
+from ostler.rules.text.findings import Findings, Violation, by_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,18 @@ def check_loaded(
     scopes = ClassScopes(service_class, tools, known)
     steps = [step for step, _ in service_class.tools.calls()]
     calls = [(step, path, call) for step, (path, call) in zip(steps, calls_with_paths(service_class), strict=True)]
-    checker = CallCheck(document, scopes, tools)
-    findings = list(loaded.warnings)
+    checker = CallCheck(scopes, tools)
+    findings = Findings(document)
     for step, path, call in calls:
-        findings += checker.findings(step, path, call)
-    findings += _config_findings(document, service_class, scopes, checker)
-    findings += dependency_findings(document, service_class, scopes, known)
-    findings += timing_findings(document, service_class, calls)
-    findings += effect_findings(document, service_class, scopes, calls)
-    findings += unjudged_start_findings(document, service_class, tools)
-    findings += spelling_findings(document, service_class, calls)
-    return _ordered(findings)
+        findings.add(checker.violations(step, path, call))
+    findings.add(_config_violations(service_class, scopes, checker))
+    findings.add(dependency_violations(service_class, scopes, known))
+    findings.add(timing_violations(service_class, calls))
+    findings.add(effect_violations(service_class, scopes, calls))
+    findings.add(text_violations(document))
+    findings.add(unjudged_start_violations(service_class, tools))
+    findings.add(spelling_violations(service_class, calls))
+    return by_place(dict.fromkeys((*loaded.warnings, *findings)))
 
 
 def check_all(
@@ -83,13 +84,11 @@ def check_all(
     return CheckResult(tuple(findings), tuple(item.service_class.name for item in loaded))
 
 
-def _config_findings(
-    document: Document, service_class: ServiceClass, scopes: ClassScopes, checker: CallCheck
-) -> Iterator[Finding]:
+def _config_violations(service_class: ServiceClass, scopes: ClassScopes, checker: CallCheck) -> Iterator[Violation]:
     config = service_class.config
     if config.default_name is not None:
         typed = shape_of_value(config.default_name, scopes.before_name)
-        yield from problem_findings(document, (*CONFIG, "defaultName"), typed.problems)
+        yield from problem_violations((*CONFIG, "defaultName"), typed.problems)
     looked = service_class.tools.health_check or service_class.tools.status
     if config.completed is not None and looked is not None:
         yield from checker.completed((*CONFIG, "completed"), config.completed, looked, scopes.after_outputs)
@@ -101,9 +100,4 @@ def _config_findings(
         template = source.template if isinstance(source, OutputSpec) else source
         if template is not None and is_template(template):
             place = (*path, "template") if isinstance(source, OutputSpec) else path
-            yield from problem_findings(document, place, shape_of_value(template, names).problems)
-
-
-def _ordered(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings by place, each once."""
-    return sorted(dict.fromkeys(findings), key=lambda finding: (finding.line, finding.column, finding.rule))
+            yield from problem_violations(place, shape_of_value(template, names).problems)

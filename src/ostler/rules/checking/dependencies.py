@@ -2,65 +2,63 @@
 
 from collections.abc import Iterator, Mapping
 
-from ostler.model.errors import Finding
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.calls.arguments import args_json_schema
-from ostler.rules.checking.calls import mismatch_findings, problem_findings
+from ostler.rules.checking.calls import mismatch_violations, problem_violations
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.names import CONFIG
 from ostler.rules.checking.scopes import ClassScopes
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 
-def dependency_findings(
-    document: Document, service_class: ServiceClass, scopes: ClassScopes, classes: Mapping[str, ServiceClass]
-) -> Iterator[Finding]:
+def dependency_violations(
+    service_class: ServiceClass, scopes: ClassScopes, classes: Mapping[str, ServiceClass]
+) -> Iterator[Violation]:
     """Yield what is wrong with the dependencies of the class, given all classes there are."""
     for index, dependency in enumerate(service_class.config.dependencies):
         path: Path = (*CONFIG, "dependencies", index)
         names = scopes.without_dependencies
         if isinstance(dependency, str):
-            yield from problem_findings(document, path, shape_of_value(dependency, names).problems)
+            yield from problem_violations(path, shape_of_value(dependency, names).problems)
             continue
         for key, value in (("name", dependency.name), ("when", dependency.when)):
-            yield from problem_findings(document, (*path, key), shape_of_value(value, names).problems)
+            yield from problem_violations((*path, key), shape_of_value(value, names).problems)
         if dependency.service_class_name is not None:
-            yield from _class_findings(document, path, dependency, scopes, classes)
+            yield from _class_violations(path, dependency, scopes, classes)
     cycle = _cycle(service_class, classes)
     if cycle:
         message = f"the classes depend on each other in a circle: {' -> '.join(cycle)}"
         place = (*CONFIG, "dependencies", _edge(service_class, cycle[1]))
-        yield finding_at(document, place, "dependency-cycle", message, "remove one dependency from it")
+        yield Violation(place, "dependency-cycle", message, "remove one dependency from it")
 
 
-def _class_findings(
-    document: Document,
+def _class_violations(
     path: Path,
     dependency: DependencySpec,
     scopes: ClassScopes,
     classes: Mapping[str, ServiceClass],
-) -> Iterator[Finding]:
+) -> Iterator[Violation]:
     name = str(dependency.service_class_name)
     target = classes.get(name)
     typed = shape_of_value(dependency.args, scopes.without_dependencies)
-    yield from problem_findings(document, (*path, "args"), typed.problems)
+    yield from problem_violations((*path, "args"), typed.problems)
     if target is None:
         close = near(name, list(classes))
         fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
         message = f"there is no ServiceClass {name!r}"
-        yield finding_at(document, (*path, "serviceClassName"), "unknown-class", message, fix)
+        yield Violation((*path, "serviceClassName"), "unknown-class", message, fix)
         return
     if dependency.condition == "healthy" and not _is_checked(target):
         message = f"class {name!r} has no health check, so its services never become healthy"
         fix = "write 'condition: started', or give that class a healthCheck tool"
-        yield finding_at(document, (*path, "condition"), "never-true", message, fix)
+        yield Violation((*path, "condition"), "never-true", message, fix)
     if dependency.create:
         schema = args_json_schema(target.spec.args, additional=target.spec.additional_args)
         found = object_mismatches(typed.shape, schema, f"the args of class {name!r}")
         place = (*path, "args") if "args" in dependency.model_fields_set else (*path, "serviceClassName")
-        yield from mismatch_findings(document, place, found)
+        yield from mismatch_violations(place, found)
 
 
 def _is_checked(service_class: ServiceClass) -> bool:

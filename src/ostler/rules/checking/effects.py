@@ -3,51 +3,47 @@
 import re
 from collections.abc import Iterator
 
-from ostler.model.errors import Finding
 from ostler.model.json import JsonValue
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
-from ostler.rules.checking.calls import warning
 from ostler.rules.checking.fitting import near
 from ostler.rules.checking.names import CONFIG, TOOLS
 from ostler.rules.checking.scopes import ClassScopes, mergeable
 from ostler.rules.checking.shapes import described
 from ostler.rules.checking.spelling import texts_in
 from ostler.rules.templates.template import is_template, optional_names, referenced_names
-from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.findings import Violation
 from ostler.rules.text.yaml_source import Document, Path
 
 Name = tuple[str, ...]
 Calls = list[tuple[str, Path, ToolCallSpec]]
 
 
-def effect_findings(
-    document: Document, service_class: ServiceClass, scopes: ClassScopes, calls: Calls
-) -> Iterator[Finding]:
+def effect_violations(service_class: ServiceClass, scopes: ClassScopes, calls: Calls) -> Iterator[Violation]:
     """Yield what has no effect in the class, and what its parts miss of each other."""
     used = _used_names(service_class, calls)
-    yield from _unused_args(document, service_class, used)
-    yield from _unused_outputs(document, service_class, used, calls)
-    yield from _find_findings(document, service_class, scopes, calls)
+    yield from _unused_args(service_class, used)
+    yield from _unused_outputs(service_class, used, calls)
+    yield from _find_violations(service_class, scopes, calls)
+
+
+def text_violations(document: Document) -> Iterator[Violation]:
+    """Yield what is written so that it is read as something else than it looks like."""
     yield from _half_templates(document)
     yield from _stray_quotes(document)
     yield from _rewritten_numbers(document)
     yield from _swallowed_items(document)
 
 
-def _unused_args(document: Document, service_class: ServiceClass, used: set[Name]) -> Iterator[Finding]:
+def _unused_args(service_class: ServiceClass, used: set[Name]) -> Iterator[Violation]:
     if ("args",) in used:
         return
     for arg in service_class.spec.args:
         if not any(name[0] == arg or name[:2] == ("args", arg) for name in used):
             message = f"the arg {arg!r} is not used by any template"
-            yield warning(
-                finding_at(document, ("spec", "args", arg), "unused-arg", message, "use it, or remove it", at_key=True)
-            )
+            yield Violation(("spec", "args", arg), "unused-arg", message, "use it, or remove it", at_key=True)
 
 
-def _unused_outputs(
-    document: Document, service_class: ServiceClass, used: set[Name], calls: Calls
-) -> Iterator[Finding]:
+def _unused_outputs(service_class: ServiceClass, used: set[Name], calls: Calls) -> Iterator[Violation]:
     start = service_class.tools.start.outputs
     for step, path, call in calls:
         if step == "start":
@@ -62,12 +58,10 @@ def _unused_outputs(
             else:
                 fix = "remove it" if "[" in step else f"use it as {{{{ {step}.{name} | default(…) }}}}, or remove it"
             message = f"the output {name!r} of {step!r} is not used by anything"
-            yield warning(finding_at(document, (*path, "outputs", name), "unused-output", message, fix, at_key=True))
+            yield Violation((*path, "outputs", name), "unused-output", message, fix, at_key=True)
 
 
-def _find_findings(
-    document: Document, service_class: ServiceClass, scopes: ClassScopes, calls: Calls
-) -> Iterator[Finding]:
+def _find_violations(service_class: ServiceClass, scopes: ClassScopes, calls: Calls) -> Iterator[Violation]:
     """What `find` and `restart` give again must be what `start` gave."""
     tools = service_class.tools
     start = scopes.outputs_of(tools.start, scopes.before_start)
@@ -78,11 +72,7 @@ def _find_findings(
         if missing:
             listed = ", ".join(repr(name) for name in missing)
             message = f"'find' does not give start's {listed}, so a service that is found again cannot be stopped"
-            yield warning(
-                finding_at(
-                    document, (*TOOLS, "find"), "find-incomplete", message, f"add {listed} to its outputs", at_key=True
-                )
-            )
+            yield Violation((*TOOLS, "find"), "find-incomplete", message, f"add {listed} to its outputs", at_key=True)
     for step, call in (("find", find), ("restart", tools.restart)):
         if call is None:
             continue
@@ -90,7 +80,7 @@ def _find_findings(
         for name, shape in given.items():
             if name in start and not mergeable([shape, start[name]]):
                 message = f"{name!r} is {described(shape)} here, and {described(start[name])} when start gives it"
-                yield finding_at(document, (*TOOLS, step, "outputs", name), "output-type", message)
+                yield Violation((*TOOLS, step, "outputs", name), "output-type", message)
 
 
 def _needed_of_start(service_class: ServiceClass, calls: Calls) -> set[str]:
@@ -137,36 +127,36 @@ def _call_value(call: ToolCallSpec) -> JsonValue:
     ]
 
 
-def _half_templates(document: Document) -> Iterator[Finding]:
+def _half_templates(document: Document) -> Iterator[Violation]:
     for path, text in texts_in(document.value):
         if path[:2] != CONFIG or is_template(text):
             continue
         if ("}}" in text or "%}" in text) and text.count("{") < text.count("}"):
             message = f"{text[:60]!r} ends like a template but does not begin like one, so it is used unchanged"
-            yield warning(finding_at(document, path, "half-template", message, "write '{{ … }}'"))
+            yield Violation(path, "half-template", message, "write '{{ … }}'")
 
 
-def _stray_quotes(document: Document) -> Iterator[Finding]:
+def _stray_quotes(document: Document) -> Iterator[Violation]:
     for path, text in texts_in(document.value):
         if path[:2] != CONFIG or not {"args", "outputs"} & set(path) or path[-1] == "regex":
             continue
         if text.count('"') % 2 and (text.endswith('"') or text.startswith('"')):
             message = f"{text[:60]!r} has one quote without its other, which is taken as a part of the text"
-            yield warning(finding_at(document, path, "stray-quote", message, "put the whole value in quotes"))
+            yield Violation(path, "stray-quote", message, "put the whole value in quotes")
 
 
-def _rewritten_numbers(document: Document) -> Iterator[Finding]:
+def _rewritten_numbers(document: Document) -> Iterator[Violation]:
     for path, written, again in document.rewritten_numbers():
         if path[:2] == CONFIG and "args" in path:
             message = f"{written} without quotes is the number {again}"
             fix = f'write "{written}" if the text is meant, and {again} if the number is'
-            yield warning(finding_at(document, path, "rewritten-number", message, fix))
+            yield Violation(path, "rewritten-number", message, fix)
 
 
-def _swallowed_items(document: Document) -> Iterator[Finding]:
+def _swallowed_items(document: Document) -> Iterator[Violation]:
     for path, text in document.unquoted_over_lines():
         rest = [line.strip() for line in text.splitlines()[1:]]
         swallowed = next((line for line in rest if line.startswith("- ") or re.match(r"[\w-]+: ", line)), None)
         if swallowed is not None and "description" not in path:
             message = f"{swallowed[:60]!r} is further in than the line before it, and so a part of its text"
-            yield warning(finding_at(document, path, "swallowed-line", message, "indent it like the lines around it"))
+            yield Violation(path, "swallowed-line", message, "indent it like the lines around it")

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 
-from ostler.model.errors import Finding
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
-from ostler.rules.checking.calls import warning
 from ostler.rules.checking.names import TOOLS
 from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.templates.template import is_template
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document
+from ostler.rules.text.findings import Violation
 
 
-def unjudged_start_findings(document: Document, service_class: ServiceClass, tools: KnownTools) -> Iterator[Finding]:
-    """Yield a finding for a start tool that answers in text, where nothing looks at what it said or did."""
+def unjudged_start_violations(service_class: ServiceClass, tools: KnownTools) -> Iterator[Violation]:
+    """Yield a start tool that answers in text, where nothing looks at what it said or did."""
     lifecycle = service_class.tools
     start = lifecycle.start
     listed = tools.of(start.server)
@@ -25,7 +22,7 @@ def unjudged_start_findings(document: Document, service_class: ServiceClass, too
         return
     message = f"{start.tool!r} answers in text, and nothing checks it: a failure in words counts as a success"
     fix = "write what a good answer says: expect: {contains: …}, a required output, or a ready or status check"
-    yield warning(finding_at(document, (*TOOLS, "start"), "unjudged-start", message, fix, at_key=True))
+    yield Violation((*TOOLS, "start"), "unjudged-start", message, fix, at_key=True)
 
 
 def _judges(call: ToolCallSpec) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.answers.responses import RESPONSE_KEYS
@@ -17,8 +16,8 @@ from ostler.rules.templates.template import (
     template_syntax_errors,
     template_texts,
 )
-from ostler.rules.text.model_findings import dotted, finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")
@@ -50,33 +49,33 @@ class _Scope:
     optional_args: frozenset[str] = frozenset()
 
 
-def check_names(service_class: ServiceClass, document: Document) -> Iterator[Finding]:
-    """Yield a finding for each template that does not parse, and each name that is not there where it is used."""
+def check_names(service_class: ServiceClass) -> Iterator[Violation]:
+    """Yield each template that does not parse, and each name that is unknown where it is used."""
     scopes = _Scopes(service_class)
     config = service_class.config
-    yield from _shadowed(service_class, document)
+    yield from _shadowed(service_class)
     place: Path = (*CONFIG, "defaultName")
-    yield from _check(document, place, config.default_name, scopes.before_name())
+    yield from _check(place, config.default_name, scopes.before_name())
     for index, dependency in enumerate(config.dependencies):
         place = (*CONFIG, "dependencies", index)
         value: JsonValue = dependency
         if isinstance(dependency, DependencySpec):
             value = {"name": dependency.name, "when": dependency.when, "args": dependency.args}
-        yield from _check(document, place, value, scopes.base(with_dependencies=False))
+        yield from _check(place, value, scopes.base(with_dependencies=False))
     for step, call in service_class.tools.calls():
         name, _, index_text = step.rstrip("]").partition("[")
         place = (*TOOLS, name, *((int(index_text),) if index_text else ()))
-        yield from _check_call(document, place, call, scopes.step(name))
+        yield from _check_call(place, call, scopes.step(name))
     if config.completed is not None:
         completed: JsonObject = config.completed.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        yield from _check(document, (*CONFIG, "completed"), completed, scopes.step("status"))
+        yield from _check((*CONFIG, "completed"), completed, scopes.step("status"))
     for name, source in config.outputs.items():
         template = source.template if isinstance(source, OutputSpec) else source
         place = (*CONFIG, "outputs", name, *(("template",) if isinstance(source, OutputSpec) else ()))
-        yield from _check(document, place, template, scopes.service_outputs())
+        yield from _check(place, template, scopes.service_outputs())
 
 
-def _check_call(document: Document, path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Finding]:
+def _check_call(path: Path, call: ToolCallSpec, scope: _Scope) -> Iterator[Violation]:
     values: JsonObject = {"args": call.args}
     for keys, expectation in call.expectations():
         place = values
@@ -85,36 +84,31 @@ def _check_call(document: Document, path: Path, call: ToolCallSpec, scope: _Scop
         place[keys[-1]] = expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if call.batch is not None:
         values["batch"] = {"match": call.batch.match}
-    yield from _check(document, path, values, scope)
+    yield from _check(path, values, scope)
     answered = replace(scope, names={**scope.names, "response": dict.fromkeys(RESPONSE_KEYS)})
     for name, source in call.outputs.items():
         if isinstance(source, OutputSpec):
-            yield from _check(document, (*path, "outputs", name, "template"), source.template, answered)
+            yield from _check((*path, "outputs", name, "template"), source.template, answered)
         elif is_template(source):
-            yield from _check(document, (*path, "outputs", name), source, answered)
+            yield from _check((*path, "outputs", name), source, answered)
 
 
-def _check(document: Document, path: Path, value: JsonValue, scope: _Scope) -> Iterator[Finding]:
+def _check(path: Path, value: JsonValue, scope: _Scope) -> Iterator[Violation]:
     for inner, message, line in template_syntax_errors(value):
-        row, column = document.locate_line((*path, *inner), line)
-        place = (*path, *inner)
         text = f"the template does not parse: {message}"
-        yield Finding(text, document.file, row, column, "template-syntax", dotted(place), _syntax_fix(message))
+        yield Violation((*path, *inner), "template-syntax", text, _syntax_fix(message), line=line)
     for inner, text in template_texts(value):
         needed, possible = referenced_names(text), optional_names(text)
         for name in sorted(needed | possible):
             found = _name_problem(name, scope, is_optional=name in possible)
             if found:
                 line = next((n for n, part in enumerate(text.splitlines(), 1) if name[-1] in part), 1)
-                row, column = document.locate_line((*path, *inner), line)
-                place = dotted((*path, *inner))
                 fix = _subscript(name, scope, text) or found[1]
-                yield Finding(found[0], document.file, row, column, "unknown-name", place, fix)
+                yield Violation((*path, *inner), "unknown-name", found[0], fix, line=line)
             elif name in needed and (arg := _argument(name, scope)):
                 message = f"the arg {arg!r} may be left out, and then this template fails"
                 fix = f"write '{'.'.join(name)} | default(…)', or give the arg a default or 'required: true'"
-                finding = finding_at(document, (*path, *inner), "maybe-undefined", message, fix)
-                yield replace(finding, severity="warning")
+                yield Violation((*path, *inner), "maybe-undefined", message, fix)
 
 
 def _name_problem(name: tuple[str, ...], scope: _Scope, *, is_optional: bool) -> tuple[str, str] | None:
@@ -181,12 +175,11 @@ def _syntax_fix(message: str) -> str:
     return ""
 
 
-def _shadowed(service_class: ServiceClass, document: Document) -> Iterator[Finding]:
+def _shadowed(service_class: ServiceClass) -> Iterator[Violation]:
     for arg in service_class.spec.args:
         if arg in RESERVED_NAMES:
             message = f"the arg {arg!r} is only reachable as 'args.{arg}', because {arg!r} has a meaning of its own"
-            finding = finding_at(document, ("spec", "args", arg), "shadowed-name", message, at_key=True)
-            yield replace(finding, severity="warning")
+            yield Violation(("spec", "args", arg), "shadowed-name", message, at_key=True)
 
 
 class _Scopes:

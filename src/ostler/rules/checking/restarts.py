@@ -1,19 +1,17 @@
 """Restart policies whose settings contradict each other or change nothing."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ostler.model.durations import format_duration
-from ostler.model.errors import Finding
 from ostler.model.manifest import RestartPolicySpec, ServiceClass
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 POLICY: Path = ("spec", "serviceConfig", "restartPolicy")
 BACKOFF: Path = (*POLICY, "backoff")
 
 
-def check_restart_policy(document: Document, service_class: ServiceClass) -> Iterator[Finding]:
+def check_restart_policy(service_class: ServiceClass) -> Iterator[Violation]:
     """Yield what has no effect in the restart policy of `service_class`."""
     policy = service_class.config.restart_policy
     if policy is None:
@@ -23,19 +21,19 @@ def check_restart_policy(document: Document, service_class: ServiceClass) -> Ite
             if field in policy.model_fields_set:
                 message = f"{key!r} has no effect with the policy 'never'"
                 fix = "write 'policy: on-failure' or 'policy: always', or remove it"
-                yield finding_at(document, (*POLICY, key), "no-effect", message, fix, at_key=True)
+                yield Violation((*POLICY, key), "no-effect", message, fix, at_key=True)
         return
-    yield from _check_backoff(document, policy)
-    yield from _check_window(document, policy)
+    yield from _check_backoff(policy)
+    yield from _check_window(policy)
     tools = service_class.tools
     if not service_class.looks_after_start and policy.policy == "always" and tools.find is None:
         message = "'always' does no more than 'on-failure' here: no tool can find the service stopped"
         fix = "add lifecycleTools.status, or write 'on-failure'"
-        yield finding_at(document, POLICY, "no-effect", message, fix, at_key=True)
+        yield Violation(POLICY, "no-effect", message, fix, at_key=True)
     elif not service_class.looks_after_start or not service_class.config.health.enabled:
         message = "the restart policy only sees failed starts: nothing checks a running service"
         fix = "add lifecycleTools.healthCheck or status (and let healthCheck be enabled), or remove the policy"
-        yield replace(finding_at(document, POLICY, "weak-policy", message, fix, at_key=True), severity="warning")
+        yield Violation(POLICY, "weak-policy", message, fix, at_key=True)
 
 
 _KEYS = (
@@ -46,11 +44,10 @@ _KEYS = (
 )
 
 
-def _check_backoff(document: Document, policy: RestartPolicySpec) -> Iterator[Finding]:
+def _check_backoff(policy: RestartPolicySpec) -> Iterator[Violation]:
     backoff, written = policy.backoff, policy.backoff.model_fields_set
     if backoff.initial > backoff.max:
-        yield finding_at(
-            document,
+        yield Violation(
             BACKOFF,
             "bad-value",
             "'initial' is longer than 'max'",
@@ -68,12 +65,10 @@ def _check_backoff(document: Document, policy: RestartPolicySpec) -> Iterator[Fi
         useless = {"max": "with 'multiplier: 1' every pause is as long as 'initial'"}
     for key, why in useless.items():
         if key in written:
-            yield finding_at(
-                document, (*BACKOFF, key), "no-effect", f"{key!r} has no effect: {why}", "remove it", at_key=True
-            )
+            yield Violation((*BACKOFF, key), "no-effect", f"{key!r} has no effect: {why}", "remove it", at_key=True)
 
 
-def _check_window(document: Document, policy: RestartPolicySpec) -> Iterator[Finding]:
+def _check_window(policy: RestartPolicySpec) -> Iterator[Violation]:
     written = policy.model_fields_set
     needed = policy.shortest_loop()
     if needed > policy.window and written & {"max_restarts", "window"}:
@@ -83,8 +78,8 @@ def _check_window(document: Document, policy: RestartPolicySpec) -> Iterator[Fin
             f"alone take {format_duration(round(needed, 1))}, so that the service would be restarted forever"
         )
         fix = f"write 'window: {format_duration(float(round(needed * 2)))}' or so, or shorter pauses"
-        yield finding_at(document, (*POLICY, key), "no-effect", message, fix, at_key=True)
+        yield Violation((*POLICY, key), "no-effect", message, fix, at_key=True)
     if policy.reset_after is not None and policy.reset_after >= policy.window:
         message = "'resetAfter' has no effect: restarts are forgotten after 'window' anyway"
         fix = f"write less than {format_duration(policy.window)}, or remove it"
-        yield finding_at(document, (*POLICY, "resetAfter"), "no-effect", message, fix, at_key=True)
+        yield Violation((*POLICY, "resetAfter"), "no-effect", message, fix, at_key=True)

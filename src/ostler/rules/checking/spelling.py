@@ -5,13 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import OutputSpec, ServiceClass, ToolCallSpec
-from ostler.rules.checking.calls import warning
 from ostler.rules.checking.names import CONFIG
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 RULE = "near-miss"
 
@@ -33,63 +31,61 @@ _FREE = ("properties", "patternProperties", "$defs", "default", "const", "enum",
 """Keywords of JSON Schema below which stand names and values that are not keywords."""
 
 
-def spelling_findings(
-    document: Document, service_class: ServiceClass, calls: Sequence[tuple[str, Path, ToolCallSpec]]
-) -> Iterator[Finding]:
+def spelling_violations(
+    service_class: ServiceClass, calls: Sequence[tuple[str, Path, ToolCallSpec]]
+) -> Iterator[Violation]:
     """Yield the words of the class that look like a known one, and are not."""
     for _, path, call in calls:
         for inner, text in texts_in(call.args):
             place = (*path, "args", *inner)
             if call.server == "process":
-                yield from _placeholders(document, place, text)
-            yield from _schemes(document, place, text)
+                yield from _placeholders(place, text)
+            yield from _schemes(place, text)
     for name, source in service_class.config.outputs.items():
         path = (*CONFIG, "outputs", name)
         text = (source.template or "") if isinstance(source, OutputSpec) else source
-        yield from _schemes(document, path, text)
-        yield from _output_name(document, service_class, path, name, text)
+        yield from _schemes(path, text)
+        yield from _output_name(service_class, path, name, text)
     for name, spec in service_class.spec.args.items():
         if spec.items is not None:
-            yield from _keywords(document, ("spec", "args", name, "items"), spec.items)
+            yield from _keywords(("spec", "args", name, "items"), spec.items)
 
 
-def _placeholders(document: Document, path: Path, text: str) -> Iterator[Finding]:
+def _placeholders(path: Path, text: str) -> Iterator[Violation]:
     for match in re.finditer(r"(?<![{$])\{([a-z]+)\}(?!\})", text):
         close = _near(match[1], _PLACEHOLDERS)
         if close:
             message = f"{match[0]!r} is passed on unchanged: the process server does not know it"
-            yield _miss(document, path, message, f"{{{close}}}")
+            yield _miss(path, message, f"{{{close}}}")
 
 
-def _schemes(document: Document, path: Path, text: str) -> Iterator[Finding]:
+def _schemes(path: Path, text: str) -> Iterator[Violation]:
     match = re.match(r"([a-z]{2,12})://", text)
     close = _near(match[1], _SCHEMES) if match else None
     if match and close:
-        yield _miss(document, path, f"{match[0]!r} is an unusual beginning of an address", f"{close}://")
+        yield _miss(path, f"{match[0]!r} is an unusual beginning of an address", f"{close}://")
 
 
-def _output_name(
-    document: Document, service_class: ServiceClass, path: Path, name: str, text: str
-) -> Iterator[Finding]:
+def _output_name(service_class: ServiceClass, path: Path, name: str, text: str) -> Iterator[Violation]:
     match = re.fullmatch(r"\{\{\s*start\.(\w+)\s*(\|.*)?\}\}", text)
     if match and match[1] != name and name not in service_class.tools.start.outputs and _near(name, (match[1],)):
         message = f"the output {name!r} is start's {match[1]!r} under a name that is nearly the same"
-        yield _miss(document, path, message, match[1], at_key=True)
+        yield _miss(path, message, match[1], at_key=True)
 
 
-def _keywords(document: Document, path: Path, schema: JsonValue) -> Iterator[Finding]:
+def _keywords(path: Path, schema: JsonValue) -> Iterator[Violation]:
     if not isinstance(schema, dict):
         return
     for key, value in cast("JsonObject", schema).items():
         close = _near(key, _KEYWORDS)
         if close:
             message = f"{key!r} is not a keyword of JSON Schema, and has no effect"
-            yield _miss(document, (*path, key), message, close, at_key=True)
+            yield _miss((*path, key), message, close, at_key=True)
         if key not in _FREE:
-            yield from _keywords(document, (*path, key), value)
+            yield from _keywords((*path, key), value)
         elif key in ("properties", "patternProperties") and isinstance(value, dict):
             for name, inner in cast("JsonObject", value).items():
-                yield from _keywords(document, (*path, key, name), inner)
+                yield from _keywords((*path, key, name), inner)
 
 
 def _near(word: str, known: Sequence[str]) -> str | None:
@@ -117,8 +113,8 @@ def _edits(one: str, other: str) -> bool:
     return any(longer[:index] + longer[index + 1 :] == shorter for index in range(len(longer)))
 
 
-def _miss(document: Document, path: Path, message: str, meant: str, *, at_key: bool = False) -> Finding:
-    return warning(finding_at(document, path, RULE, message, f"did you mean {meant!r}?", at_key=at_key))
+def _miss(path: Path, message: str, meant: str, *, at_key: bool = False) -> Violation:
+    return Violation(path, RULE, message, f"did you mean {meant!r}?", at_key=at_key)
 
 
 def texts_in(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -3,19 +3,15 @@
 from collections.abc import Iterator
 
 from ostler.model.durations import format_duration
-from ostler.model.errors import Finding
 from ostler.model.manifest import ReadySpec, ServiceClass, StoppedSpec, ToolCallSpec
-from ostler.rules.checking.calls import warning
 from ostler.rules.checking.names import CONFIG
-from ostler.rules.text.model_findings import finding_at
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.findings import Violation
+from ostler.rules.text.yaml_source import Path
 
 RULE = "timeout-conflict"
 
 
-def timing_findings(
-    document: Document, service_class: ServiceClass, calls: list[tuple[str, Path, ToolCallSpec]]
-) -> Iterator[Finding]:
+def timing_violations(service_class: ServiceClass, calls: list[tuple[str, Path, ToolCallSpec]]) -> Iterator[Violation]:
     """Yield the durations of the class that cannot all be kept."""
     config = service_class.config
     health = config.health
@@ -28,10 +24,10 @@ def timing_findings(
             f"{format_duration(health.interval)}"
         )
         fix = "make healthCheck.interval longer, or the timeout shorter"
-        yield warning(finding_at(document, (*CONFIG, *where), RULE, message, fix))
+        yield Violation((*CONFIG, *where), RULE, message, fix)
     for step, path, call in calls:
-        yield from _call_findings(document, service_class, step, path, call)
-    yield from _restart_findings(document, service_class)
+        yield from _call_violations(service_class, step, path, call)
+    yield from _restart_violations(service_class)
 
 
 def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
@@ -50,9 +46,7 @@ def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
             return None
 
 
-def _call_findings(
-    document: Document, service_class: ServiceClass, step: str, path: Path, call: ToolCallSpec
-) -> Iterator[Finding]:
+def _call_violations(service_class: ServiceClass, step: str, path: Path, call: ToolCallSpec) -> Iterator[Violation]:
     found = _limits(service_class, step)
     if found is None:
         return
@@ -60,19 +54,19 @@ def _call_findings(
     shown = format_duration(limit)
     if call.timeout is not None and call.timeout > limit:
         message = f"the call may take {format_duration(call.timeout)}, but {key} ends it after {shown}"
-        yield warning(finding_at(document, (*path, "timeout"), RULE, message, f"make it shorter, or {key} longer"))
+        yield Violation((*path, "timeout"), RULE, message, f"make it shorter, or {key} longer")
     if isinstance(call, ReadySpec | StoppedSpec) and call.interval >= limit:
         message = f"the pause of {format_duration(call.interval)} between two tries is as long as {key} ({shown})"
-        yield warning(finding_at(document, (*path, "interval"), RULE, message, "make it shorter"))
+        yield Violation((*path, "interval"), RULE, message, "make it shorter")
     if call.retry is not None and (waited := (call.retry.attempts - 1) * call.retry.delay) >= limit:
         message = (
             f"{call.retry.attempts} attempts wait {format_duration(waited)} in between, but {key} ends them after "
             f"{shown}"
         )
-        yield warning(finding_at(document, (*path, "retry"), RULE, message, f"fewer attempts, or a longer {key}"))
+        yield Violation((*path, "retry"), RULE, message, f"fewer attempts, or a longer {key}")
 
 
-def _restart_findings(document: Document, service_class: ServiceClass) -> Iterator[Finding]:
+def _restart_violations(service_class: ServiceClass) -> Iterator[Violation]:
     timeout = service_class.config.timeout
     path: Path = (*CONFIG, "timeout", "restart")
     if service_class.tools.restart is not None or timeout.restart is None or timeout.restart >= timeout.create:
@@ -82,4 +76,4 @@ def _restart_findings(document: Document, service_class: ServiceClass) -> Iterat
         f"may take {format_duration(timeout.create)}"
     )
     fix = f"write 'timeout.restart: {format_duration(timeout.create + timeout.delete)}'"
-    yield warning(finding_at(document, path, RULE, message, fix))
+    yield Violation(path, RULE, message, fix)

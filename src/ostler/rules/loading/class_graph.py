@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.checking.names import CONFIG
-from ostler.rules.text.model_findings import finding_at
+from ostler.rules.text.findings import Violation, finding_of
 from ostler.rules.text.yaml_source import Document
 
 
@@ -39,8 +39,8 @@ def cycle_findings(classes: Mapping[str, tuple[ServiceClass, Document]]) -> Iter
         message = f"the dependencies of class {name!r} form a cycle: {path}"
         fix = "remove one 'create: true' from it, or give that dependency a 'when'"
         place = (*CONFIG, "dependencies", way[0].index, "serviceClassName")
-        finding = finding_at(classes[name][1], place, "class-cycle", message, fix)
-        yield finding if all(edge.is_certain for edge in way) else replace(finding, severity="warning")
+        violation = Violation(place, "class-cycle", message, fix, is_certain=all(edge.is_certain for edge in way))
+        yield finding_of(violation, classes[name][1])
 
 
 def missing_class_findings(
@@ -56,7 +56,7 @@ def missing_class_findings(
             message = f"class {name!r} depends on class {edge.target!r}, which does not exist"
             fix = f"did you mean {close[0]!r}?" if close else "add that class, or correct the name"
             place = (*CONFIG, "dependencies", edge.index, "serviceClassName")
-            yield finding_at(document, place, "unknown-class", message, fix)
+            yield finding_of(Violation(place, "unknown-class", message, fix), document)
 
 
 def has_class_dependencies(service_class: ServiceClass) -> bool:

@@ -1,22 +1,22 @@
 """From the text of a `*.test.yaml` file to its tests, with every problem of the file reported at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
-
-from pydantic import ValidationError
 
 from ostler.model.class_tests import TEST_KIND, ClassTestFile
-from ostler.model.errors import Finding, ManifestError
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.errors import ManifestError
+from ostler.model.json import JsonObject
 from ostler.model.manifest import API_VERSION
+from ostler.rules.loading.documents import SingleDocument, only_document, read_model
 from ostler.rules.loading.manifest_schema import DIALECT
-from ostler.rules.text.model_findings import finding_at, model_findings
+from ostler.rules.text.findings import Findings, Violation
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Document, read_documents
+from ostler.rules.text.yaml_source import Document
 
-_HEAD = f"'apiVersion: {API_VERSION}' and 'kind: {TEST_KIND}'"
+_SINGLE = SingleDocument(
+    TEST_KIND, "a file of class tests", "class tests", f"begin with 'apiVersion: {API_VERSION}' and 'kind: {TEST_KIND}'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +40,12 @@ def load_class_tests(text: str, file: str = "<text>") -> LoadedTests:
     Raises:
         ManifestError: with all findings, each with file, line, column, a rule id and, where known, a fix.
     """
-    documents, findings = read_documents(text, file)
-    if findings:
-        raise ManifestError(findings, what=file)
-    if len(documents) != 1:
-        message = f"a file of class tests is one document, this has {len(documents)}"
-        raise ManifestError([Finding(message, file, 1, 1, "bad-value", fix=f"begin with {_HEAD}")], what=file)
-    [document] = documents
-    content: JsonValue = document.value
-    if not isinstance(content, Mapping):
-        findings = [finding_at(document, (), "bad-type", "a file of class tests is a mapping", f"begin with {_HEAD}")]
-        raise ManifestError(findings, what=file)
-    findings = _identity_findings(document, cast("JsonMapping", content))
-    if findings:
-        raise ManifestError(findings, what=file)
-    try:
-        value = ClassTestFile.model_validate(document.value, strict=True)
-    except ValidationError as error:
-        findings = list(model_findings(document, error.errors(include_url=False), _shape()))
-        findings.sort(key=lambda finding: (finding.line, finding.column))
-        raise ManifestError(findings, what=file) from None
-    findings = _check(document, value)
-    if findings:
-        raise ManifestError(findings, what=file)
+    document = only_document(text, file, _SINGLE)
+    value = read_model(document, ClassTestFile, _shape())
+    findings = Findings(document)
+    findings.add(_violations(value, document))
+    if findings.errors:
+        raise ManifestError(findings.errors, what=file)
     return LoadedTests(value, file, document)
 
 
@@ -81,29 +64,15 @@ def _shape() -> SchemaShape:
     return SchemaShape(class_test_json_schema(), "the file of class tests")
 
 
-def _identity_findings(document: Document, value: JsonMapping) -> list[Finding]:
-    """Return what keeps `document` from being a file of class tests at all."""
-    findings: list[Finding] = []
-    for key, wanted in (("apiVersion", API_VERSION), ("kind", TEST_KIND)):
-        if key in value and value[key] != wanted:
-            message = f"{key} {value[key]!r} is not that of class tests"
-            findings.append(
-                finding_at(document, (key,), f"unknown-{key[-4:].lower()}", message, f"write '{key}: {wanted}'")
-            )
-    return findings
-
-
-def _check(document: Document, value: ClassTestFile) -> list[Finding]:
-    findings: list[Finding] = []
+def _violations(value: ClassTestFile, document: Document) -> Iterator[Violation]:
     lines: dict[str, int] = {}
     for index, test in enumerate(value.tests):
         path = ("tests", index, "name")
         if test.name in lines:
             message = f"a test {test.name!r} stands here a second time (first in line {lines[test.name]})"
-            findings.append(finding_at(document, path, "duplicate-name", message, "rename one of them"))
+            yield Violation(path, "duplicate-name", message, "rename one of them")
         lines.setdefault(test.name, document.locate(path)[0])
         if test.steps[0].do != "create":
             place = ("tests", index, "steps", 0, "do")
             message = f"there is no service yet that 'do: {test.steps[0].do}' could be about"
-            findings.append(finding_at(document, place, "bad-value", message, "begin the steps with 'do: create'"))
-    return findings
+            yield Violation(place, "bad-value", message, "begin the steps with 'do: create'")

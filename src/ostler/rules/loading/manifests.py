@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from pydantic import ValidationError
@@ -15,9 +15,10 @@ from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.loading.class_graph import cycle_findings
+from ostler.rules.loading.documents import read_model
 from ostler.rules.loading.formats import Formats
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
-from ostler.rules.text.model_findings import finding_at, model_findings
+from ostler.rules.text.findings import Findings, Violation, by_place, finding_of
 from ostler.rules.text.yaml_source import Document, Path, read_documents
 
 __all__ = [
@@ -57,8 +58,7 @@ def load_manifests(
     loaded: list[LoadedClass] = []
     lines: dict[str, int] = {}
     for document in documents:
-        found = _identity_findings(document, formats)
-        if found:
+        if found := [finding_of(each, document) for each in _identity_violations(document, formats)]:
             findings += found
             continue
         origins: Mapping[Path, Path] | None = None
@@ -70,18 +70,21 @@ def load_manifests(
             notes = list(translation.findings)
             findings += [finding for finding in notes if finding.severity == "error"]
         try:
-            service_class = ServiceClass.model_validate(document.value, strict=True)
-        except ValidationError as error:
-            findings += model_findings(document, error.errors(include_url=False), manifest_shape())
+            service_class = read_model(document, ServiceClass, manifest_shape())
+        except ManifestError as error:
+            findings += error.findings
             continue
-        found = [] if checked else _check(service_class, document)
-        findings += [finding for finding in found if finding.severity == "error"]
-        warnings = tuple(finding for finding in [*notes, *found] if finding.severity != "error")
+        of_class = Findings(document)
+        if not checked:
+            of_class.add(_violations(service_class))
+        findings += of_class.errors
+        warnings = (*(note for note in notes if note.severity != "error"), *of_class.warnings)
         line = document.locate(())[0]
         name = service_class.name
         if name in lines:
             message = f"ServiceClass {name!r} stands here a second time (first in line {lines[name]})"
-            findings.append(finding_at(document, ("metadata", "name"), "duplicate-name", message, "rename one of them"))
+            again = Violation(("metadata", "name"), "duplicate-name", message, "rename one of them")
+            findings.append(finding_of(again, document))
         lines.setdefault(name, line)
         digest = class_digest(service_class)
         version = form.version if form else ""
@@ -91,15 +94,15 @@ def load_manifests(
     together = {each.service_class.name: (each.service_class, each.document) for each in loaded}
     findings += [finding for finding in cycle_findings(together) if finding.severity == "error"]
     if findings:
-        raise ManifestError(sorted(findings, key=lambda finding: (finding.line, finding.column)), what=file)
+        raise ManifestError(by_place(findings), what=file)
     return loaded
 
 
-def _check(service_class: ServiceClass, document: Document) -> list[Finding]:
+def _violations(service_class: ServiceClass) -> Iterator[Violation]:
     """Return what is wrong with the parts of a class; templates, expressions and patterns are compiled for that."""
     from ostler.rules.checking.class_rules import check_class  # noqa: PLC0415 (a quarter of a start: what is cached)
 
-    return list(check_class(service_class, document))
+    return check_class(service_class)
 
 
 def class_digest(service_class: ServiceClass) -> str:
@@ -132,25 +135,26 @@ def service_class_from_json(obj: JsonMapping) -> ServiceClass:
 _HEAD = f"'apiVersion: {API_VERSION}' and 'kind: ServiceClass'"
 
 
-def _identity_findings(document: Document, formats: Formats) -> list[Finding]:
-    """Return what keeps `document` from being a ServiceClass of this version at all; other problems come after."""
+def _identity_violations(document: Document, formats: Formats) -> Iterator[Violation]:
+    """Yield what keeps `document` from being a ServiceClass of this version at all; other problems come after."""
     value: JsonValue = document.value
     if not isinstance(value, Mapping):
-        return [finding_at(document, (), "bad-type", "a manifest is a mapping", f"begin with {_HEAD}")]
+        yield Violation((), "bad-type", "a manifest is a mapping", f"begin with {_HEAD}")
+        return
     manifest = cast("JsonMapping", value)
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
-    findings: list[Finding] = []
     form = formats.of_version(version)
     if older := formats.older_form(manifest):
         fix = f"write 'apiVersion: {older[0].version}', 'kind' and 'metadata.name', and put the rest under 'spec'"
-        return [finding_at(document, (), "unknown-version", older[1], fix)]
+        yield Violation((), "unknown-version", older[1], fix)
+        return
     if "apiVersion" in manifest and version != API_VERSION and form is None:
         fix = f"write 'apiVersion: {API_VERSION}'"
         message = f"apiVersion {version!r} is not known"
         if near := formats.of_group(version):
             message = f"apiVersion {version!r} is not a version of {near.name}'s that is read"
             fix = f"write 'apiVersion: {near.version}'"
-        findings.append(finding_at(document, ("apiVersion",), "unknown-version", message, fix))
+        yield Violation(("apiVersion",), "unknown-version", message, fix)
     if "kind" in manifest and kind != "ServiceClass":
         close = difflib.get_close_matches(str(kind), ["ServiceClass"], cutoff=0.5)
         fix = "did you mean 'ServiceClass'?" if close else "write 'kind: ServiceClass'"
@@ -158,5 +162,4 @@ def _identity_findings(document: Document, formats: Formats) -> list[Finding]:
             fix = elsewhere
         elif kind in STATIC_KINDS:
             fix = f"a {kind} belongs in services/"
-        findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known", fix))
-    return findings
+        yield Violation(("kind",), "unknown-kind", f"kind {kind!r} is not known", fix)

@@ -1,21 +1,20 @@
 """From the text of `services/*.yaml` to static services, with every problem of a file reported at once."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
-
-from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION
 from ostler.model.statics import STATIC_KINDS, STATIC_MODELS, StaticService
+from ostler.rules.loading.documents import read_model
 from ostler.rules.loading.manifest_schema import DIALECT
-from ostler.rules.text.model_findings import finding_at, model_findings
+from ostler.rules.text.findings import Violation, by_place, finding_of
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Document, read_documents
+from ostler.rules.text.yaml_source import read_documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +46,24 @@ def load_static_services(text: str, file: str = "<text>") -> list[LoadedStatic]:
     loaded: list[LoadedStatic] = []
     lines: dict[str, int] = {}
     for document in documents:
-        found = _identity_findings(document)
-        if found:
+        if found := [finding_of(each, document) for each in _identity_violations(document.value)]:
             findings += found
             continue
         kind = str(cast("JsonMapping", document.value)["kind"])
         try:
-            service: StaticService = STATIC_MODELS[kind].model_validate(document.value, strict=True)
-        except ValidationError as error:
-            findings += model_findings(document, error.errors(include_url=False), _shape(kind))
+            service: StaticService = read_model(document, STATIC_MODELS[kind], _shape(kind))
+        except ManifestError as error:
+            findings += error.findings
             continue
         line = document.locate(())[0]
         if service.name in lines:
             message = f"service {service.name!r} stands here a second time (first in line {lines[service.name]})"
-            findings.append(finding_at(document, ("metadata", "name"), "duplicate-name", message, "rename one of them"))
+            again = Violation(("metadata", "name"), "duplicate-name", message, "rename one of them")
+            findings.append(finding_of(again, document))
         lines.setdefault(service.name, line)
         loaded.append(LoadedStatic(service, file, line))
     if findings:
-        raise ManifestError(sorted(findings, key=lambda finding: (finding.line, finding.column)), what=file)
+        raise ManifestError(by_place(findings), what=file)
     return loaded
 
 
@@ -99,21 +98,22 @@ def _kind_of(value: JsonValue) -> str | None:
     return None if kind is None else str(kind)
 
 
-def _identity_findings(document: Document) -> list[Finding]:
-    """Return what keeps `document` from being a static service at all; other problems come after."""
-    value: JsonValue = document.value
+def _identity_violations(value: JsonValue) -> Iterator[Violation]:
+    """Yield what keeps a document from being a static service at all; other problems come after."""
     if not isinstance(value, Mapping):
-        return [finding_at(document, (), "bad-type", "a service is a mapping", _HEAD)]
+        yield Violation((), "bad-type", "a service is a mapping", _HEAD)
+        return
     version = cast("JsonMapping", value).get("apiVersion", API_VERSION)
-    findings: list[Finding] = []
     if version != API_VERSION:
-        message = f"apiVersion {version!r} is not known"
-        fix = f"write 'apiVersion: {API_VERSION}'"
-        findings.append(finding_at(document, ("apiVersion",), "unknown-version", message, fix))
+        yield Violation(
+            ("apiVersion",),
+            "unknown-version",
+            f"apiVersion {version!r} is not known",
+            f"write 'apiVersion: {API_VERSION}'",
+        )
     kind = _kind_of(cast("JsonMapping", value))
     if kind is None:
-        message = "the service needs 'kind'"
-        findings.append(finding_at(document, (), "missing-key", message, f"write one of {', '.join(STATIC_KINDS)}"))
+        yield Violation((), "missing-key", "the service needs 'kind'", f"write one of {', '.join(STATIC_KINDS)}")
     elif kind not in STATIC_KINDS:
         close = difflib.get_close_matches(kind, STATIC_KINDS, n=1, cutoff=0.5)
         fix = f"did you mean {close[0]!r}?" if close else f"the kinds here are {', '.join(STATIC_KINDS)}"
@@ -121,5 +121,4 @@ def _identity_findings(document: Document) -> list[Finding]:
             fix = "classes belong in serviceclasses/"
         elif kind == "MCPServer":
             fix = "downstream servers belong in mcp.json"
-        findings.append(finding_at(document, ("kind",), "unknown-kind", f"kind {kind!r} is not known here", fix))
-    return findings
+        yield Violation(("kind",), "unknown-kind", f"kind {kind!r} is not known here", fix)

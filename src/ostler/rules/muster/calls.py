@@ -69,13 +69,13 @@ def _tool(sheet: Sheet, path: Path, tool: str) -> str:
     try:
         resolved = resolve_tool(tool, sheet.known)
     except ToolNameError as error:
-        sheet.find(path, "muster-tool", error.summary, error.fix, warning=True)
+        sheet.find(path, "muster-tool", error.summary, error.fix)
         return missing_tool(tool)
     if resolved.is_guess and sheet.known.servers:
         server = resolved.tool.partition("/")[0]
         message = f"no downstream server is known that {tool!r} could be of; it is taken as {resolved.tool!r}"
         fix = f"call the server {server!r} in mcp.json, or write 'server/tool' here"
-        sheet.find(path, "muster-tool", message, fix, warning=True)
+        sheet.find(path, "muster-tool", message, fix)
     return resolved.tool
 
 

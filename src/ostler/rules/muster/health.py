@@ -71,7 +71,7 @@ def _leave_out(sheet: Sheet, config: JsonObject, settings: JsonMapping) -> None:
     """Without a tool muster never checked; the settings are left out, and the author is warned."""
     if settings.get("enabled") is True:
         message = "'healthCheck' has no effect: there is no tool to check with"
-        sheet.find(_PATH, "no-effect", message, "add lifecycleTools.healthCheck", at_key=True, warning=True)
+        sheet.find(_PATH, "no-effect", message, "add lifecycleTools.healthCheck", at_key=True, is_certain=False)
     config.pop("healthCheck", None)
     _forget_timeout(config)
 

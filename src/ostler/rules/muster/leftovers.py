@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from ostler.model.manifest import ServiceClass
 from ostler.rules.loading.manifest_schema import manifest_shape
 from ostler.rules.muster.sheet import Sheet
-from ostler.rules.text.model_findings import error_path, model_findings
+from ostler.rules.text.findings import finding_of
+from ostler.rules.text.model_violations import error_path, model_violations
 from ostler.rules.text.yaml_source import Document, Path
 
 _DEEPEST = 8
@@ -30,9 +31,8 @@ def without_unknown_keys(sheet: Sheet, document: Document) -> Document:
             return document
         if not unknown:
             return document
-        sheet.findings += [
-            replace(finding, severity="warning") for finding in model_findings(document, unknown, manifest_shape())
-        ]
+        violations = model_violations(document.value, unknown, manifest_shape())
+        sheet.findings += [finding_of(replace(violation, is_certain=False), document) for violation in violations]
         value = copy.deepcopy(document.value)
         for path in {error_path(document.value, each["loc"]) for each in unknown}:
             _remove(value, path)

@@ -70,7 +70,7 @@ def _config(sheet: Sheet, found: JsonMapping, args: JsonMapping) -> JsonObject:
             config[key] = value
             continue
         message = f"muster's documentation shows {key!r}, but nothing was ever done with it, nor is here"
-        sheet.find((*CONFIG, key), "unknown-key", message, "remove it", at_key=True, warning=True)
+        sheet.find((*CONFIG, key), "unknown-key", message, "remove it", at_key=True, is_certain=False)
     tools: JsonObject = dict(mapping(config.get("lifecycleTools")))
     _hooks(sheet, config, tools)
     translate_health(sheet, config, tools)
@@ -106,7 +106,7 @@ def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
     for hook, calls in hooks.items():
         if hook not in _HOOKS:
             fix = "there are 'postStart' and 'preStop'"
-            sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True, warning=True)
+            sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True, is_certain=False)
         elif hook in tools:
             message = f"{hook!r} stands under lifecycleTools too"
             sheet.find((*path, hook), "bad-value", message, "keep one of them", at_key=True)

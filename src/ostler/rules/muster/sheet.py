@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from ostler.model.errors import Finding
@@ -12,7 +12,7 @@ from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
 from ostler.rules.muster.scope import ManifestNames
 from ostler.rules.templates.template import is_template
-from ostler.rules.text.model_findings import dotted, finding_at
+from ostler.rules.text.findings import Violation, dotted, finding_of
 from ostler.rules.text.yaml_source import Document, Path
 
 CONFIG: Path = ("spec", "serviceConfig")
@@ -69,11 +69,11 @@ class Sheet:
     names: ManifestNames = field(default_factory=lambda: ManifestNames({}, {}))
 
     def find(
-        self, path: Path, rule: str, message: str, fix: str = "", *, at_key: bool = False, warning: bool = False
+        self, path: Path, rule: str, message: str, fix: str = "", *, at_key: bool = False, is_certain: bool = True
     ) -> None:
-        """Note a finding about what stands at `path` of the new manifest."""
-        finding = finding_at(self.document, self.origin(path), rule, message, fix, at_key=at_key)
-        self.findings.append(replace(finding, severity="warning") if warning else finding)
+        """Note a violation of `rule` by what stands at `path` of the new manifest."""
+        violation = Violation(self.origin(path), rule, message, fix, at_key, is_certain=is_certain)
+        self.findings.append(finding_of(violation, self.document))
 
     def origin(self, path: Path) -> Path:
         """Return where what is at `path` of the new manifest stood."""
@@ -101,7 +101,7 @@ class Sheet:
         """Note that a template stands where only one value can."""
         message = f"a template cannot stand here: {why}"
         message += "; the default counts"
-        self.find(path, "muster-template", message, "write one value, or make one class for each", warning=True)
+        self.find(path, "muster-template", message, "write one value, or make one class for each")
 
     def templates(self, path: Path, value: JsonValue) -> JsonValue:
         """Return `value` with every template in it translated."""
@@ -120,11 +120,8 @@ class Sheet:
             return translate_template(text, self.names, is_condition=is_condition)
         except GoTemplateError as error:
             origin = self.origin(path)
-            line, column = self.document.locate_line(origin, error.line)
             message = f"the template cannot be translated: {error.summary}"
-            rule, place = "muster-template", dotted(origin)
-            self.findings.append(
-                Finding(message, self.document.file, line, column, rule, place, error.fix, severity="warning")
-            )
+            violation = Violation(origin, "muster-template", message, error.fix, line=error.line)
+            self.findings.append(finding_of(violation, self.document))
             reason = json.dumps(f"{dotted(origin)}: {error.summary}", ensure_ascii=False)
             return f"{{{{ fail({reason}) }}}}"  # only who uses it fails

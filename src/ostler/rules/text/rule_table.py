@@ -24,6 +24,10 @@ class Rule:
     severity: Severity = "error"
     stage: Stage = "manifest"
 
+    def severity_of(self, *, is_certain: bool) -> Severity:
+        """Return how serious a violation is: one that need not fail in every case is a warning."""
+        return self.severity if is_certain else "warning"
+
 
 _RULES = (
     Rule("yaml-syntax", "the text is YAML (or JSON)", stage="text"),
@@ -50,6 +54,9 @@ _RULES = (
     Rule("maybe-undefined", "an arg that may be left out has a default where it is used", "warning"),
     Rule("shadowed-name", "an arg is not called like something that templates know already", "warning"),
     Rule("weak-policy", "a restart policy has something that checks the running service", "warning"),
+    Rule("class-cycle", "classes do not create each other in a circle"),
+    Rule("muster-template", "a template of muster's form can be translated", "warning"),
+    Rule("muster-tool", "a tool name of muster's form can be matched to a server and its tool", "warning"),
     Rule("no-effect", "no setting is without effect beside the others"),
     Rule("unknown-server", "the server of a tool is configured, or its tools list is saved", stage="tools"),
     Rule("unknown-tool", "the server has the tool", stage="tools"),

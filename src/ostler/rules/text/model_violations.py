@@ -1,4 +1,4 @@
-"""Pydantic's errors as findings: with file, line and column, a rule id, and what to write instead."""
+"""Pydantic's errors as violations: with file, line and column, a rule id, and what to write instead."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any, cast
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from ostler.model.errors import Finding
 from ostler.model.json import JsonValue
 from ostler.rules.secrets.masking import shorten
+from ostler.rules.text.findings import Violation, dotted
 from ostler.rules.text.schema_shape import SchemaShape
-from ostler.rules.text.yaml_source import Document, Path
+from ostler.rules.text.yaml_source import Path
 
 _UNION_TAGS = frozenset({"str", "list[str]", "OutputSpec", "DependencySpec"})
 _YAML_1_1_BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
@@ -22,43 +22,27 @@ _KINDS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def finding_at(
-    document: Document, path: Sequence[str | int], rule: str, message: str, fix: str = "", *, at_key: bool = False
-) -> Finding:
-    """Return a finding about the value (or its key) at `path` of `document`."""
-    line, column = document.locate_key(path) if at_key else document.locate(path)
-    return Finding(message, document.file, line, column, rule, dotted(path), fix)
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """Return `path` as people write it: `spec.dependencies[0].name`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def model_findings(document: Document, errors: Sequence[ErrorDetails], shape: SchemaShape) -> Iterator[Finding]:
-    """Yield a finding for each of pydantic's `errors` about `document`, unions reported once.
+def model_violations(value: JsonValue, errors: Sequence[ErrorDetails], shape: SchemaShape) -> Iterator[Violation]:
+    """Yield what is wrong for each of pydantic's `errors` about `value`, unions reported once.
 
     Args:
-        document: what was validated.
+        value: what was validated.
         errors: what pydantic says of it.
         shape: which keys such a document may have where.
     """
     seen: set[tuple[Path, str]] = set()
     for error in errors:
-        path, union = _document_path(document.value, error["loc"])
+        path, union = _document_path(value, error["loc"])
         if union is None or union.fits:
-            finding = _finding(document, path, error, shape)
+            violation = _violation(value, path, error, shape)
         elif union.other_fits:
             continue
         else:
-            message = f"expected text or {union.other}, got {_shown(_value_at(document.value, union.path))}"
-            finding = finding_at(document, union.path, "bad-type", message)
-        if (path, finding.rule) not in seen:
-            seen.add((path, finding.rule))
-            yield finding
+            message = f"expected text or {union.other}, got {_shown(_value_at(value, union.path))}"
+            violation = Violation(union.path, "bad-type", message)
+        if (path, violation.rule) not in seen:
+            seen.add((path, violation.rule))
+            yield violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,36 +98,34 @@ def _value_at(value: JsonValue, path: Path) -> JsonValue:
     return value
 
 
-def _finding(document: Document, path: Path, error: ErrorDetails, shape: SchemaShape) -> Finding:
+def _violation(root: JsonValue, path: Path, error: ErrorDetails, shape: SchemaShape) -> Violation:
     kind = error["type"]
-    value = _value_at(document.value, path)
+    value = _value_at(root, path)
     match kind:
         case "extra_forbidden":
-            return _unknown_key(document, path, shape)
+            return _unknown_key(path, shape)
         case "missing":
             name = path[-1]
             where = dotted(path[:-1]) or shape.what
-            return finding_at(document, path[:-1], "missing-key", f"{where} needs {str(name)!r}", f"add {name!r}")
+            return Violation(path[:-1], "missing-key", f"{where} needs {str(name)!r}", f"add {name!r}")
         case "literal_error" | "enum":
             wanted = str(error.get("ctx", {}).get("expected", ""))
             close = difflib.get_close_matches(
                 str(value), wanted.replace("'", "").replace(" or ", ", ").split(", "), n=1
             )
             fix = f"write {close[0]!r}" if close else ""
-            return finding_at(
-                document, path, "bad-value", f"{_shown(value)} is not possible here; expected {wanted}", fix
-            )
+            return Violation(path, "bad-value", f"{_shown(value)} is not possible here; expected {wanted}", fix)
         case "value_error":
-            return _value_error(document, path, error["msg"].removeprefix("Value error, "))
+            return _value_error(path, error["msg"].removeprefix("Value error, "))
         case _ if kind in _KINDS:
             fix = _type_fix(kind, value)
-            return finding_at(document, path, "bad-type", f"expected {_KINDS[kind]}, got {_shown(value)}", fix)
+            return Violation(path, "bad-type", f"expected {_KINDS[kind]}, got {_shown(value)}", fix)
         case _:
             rule = "bad-type" if kind.endswith("_type") else "bad-value"
-            return finding_at(document, path, rule, f"{_shown(value)}: {error['msg']}")
+            return Violation(path, rule, f"{_shown(value)}: {error['msg']}")
 
 
-def _unknown_key(document: Document, path: Path, shape: SchemaShape) -> Finding:
+def _unknown_key(path: Path, shape: SchemaShape) -> Violation:
     key, parent = str(path[-1]), path[:-1]
     known = shape.keys_at(parent)
     where = dotted(parent) or shape.what
@@ -157,15 +139,15 @@ def _unknown_key(document: Document, path: Path, shape: SchemaShape) -> Finding:
         fix = f"{camel!r} belongs under {places[0] or 'the top level'!r}"
     else:
         fix = f"possible keys: {', '.join(known)}" if known else "remove it"
-    return finding_at(document, path, "unknown-key", f"unknown key {key!r} in {where}", fix, at_key=True)
+    return Violation(path, "unknown-key", f"unknown key {key!r} in {where}", fix, at_key=True)
 
 
-def _value_error(document: Document, path: Path, message: str) -> Finding:
+def _value_error(path: Path, message: str) -> Violation:
     rules = {"is not a duration": "bad-duration", "is not a valid name": "bad-name", "is not a tool name": "bad-tool"}
     rule = next((rule for phrase, rule in rules.items() if phrase in message), "bad-value")
     if "has no effect" in message or "needs at least one of" in message:
         rule = "no-effect"
-    return finding_at(document, path, rule, message)
+    return Violation(path, rule, message)
 
 
 def _type_fix(kind: str, value: JsonValue) -> str:
