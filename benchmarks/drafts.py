@@ -10,7 +10,7 @@ from ostler.model.errors import DefinitionError
 from ostler.rules.checking.tool_lists import KnownTools, tool_list_from_json
 from ostler.rules.drafts.class_writer import Draft
 from ostler.rules.drafts.drafting import draft_class
-from ostler.rules.drafts.listed_tools import Tool
+from ostler.rules.drafts.tool_traits import Tool
 from ostler.rules.reading import check_text
 
 if TYPE_CHECKING:

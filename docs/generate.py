@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ostler.adapters.config.class_files import class_files_in
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
-from ostler.adapters.config.dialects.files import PLACES
+from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.keys import KEYS, Key
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools

@@ -1,8 +1,12 @@
-"""No circle of modules anywhere, imports for the type checker included."""
+"""The tree of modules: no circles, no near-twins, none too large, and every folder says what belongs in it."""
 
 import ast
+import re
+from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 SOURCE = Path(__file__).parent.parent / "src"
 MODULES = {
@@ -29,3 +33,39 @@ def test_no_module_is_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         raise AssertionError(f"modules in a circle: {' -> '.join(error.args[1])}") from None
+
+
+def stem_of(name: str) -> str:
+    """Return the words of a module's name without their endings: `watcher`, `watching` and `watched` are near-twins."""
+    return "_".join(
+        re.sub(r"(?<=..)(?:ations?|ations|ions?|ings?|ers?|ors?|ures?|als?|eds?|es|e|s)$", "", word)
+        for word in name.split("_")
+    )
+
+
+def test_near_twins_are_found() -> None:
+    assert stem_of("watcher") == stem_of("watching") == stem_of("watches")
+    assert stem_of("refusals") == stem_of("refused")
+    assert stem_of("plans") != stem_of("planes_of")
+
+
+@pytest.mark.parametrize("layer", ["model", "rules", "engine", "adapters", "faces"])
+def test_no_two_modules_of_a_layer_have_names_that_are_nearly_the_same(layer: str) -> None:
+    twins: dict[str, list[str]] = defaultdict(list)
+    for path in (SOURCE / "ostler" / layer).rglob("*.py"):
+        if not path.stem.startswith("__"):
+            twins[stem_of(path.stem)].append(str(path.relative_to(SOURCE)))
+    assert [sorted(paths) for paths in twins.values() if len(paths) > 1] == []
+
+
+def test_no_module_is_larger_than_450_lines() -> None:
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 450] == []
+
+
+def test_every_folder_says_what_belongs_in_it() -> None:
+    unsaid = [
+        path.parent.name
+        for path in SOURCE.rglob("__init__.py")
+        if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()
+    ]
+    assert unsaid == []

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from ostler.adapters.testing.discovery import find_class, run_test_file
-from ostler.adapters.testing.recording import record_class_test
+from ostler.adapters.testing.live_recording import record_class_test
 from ostler.model.errors import ManifestError, NotFoundError
 from support.world import BASIC, Answer, Fail, Hang, World
 

@@ -90,7 +90,7 @@ def test_a_second_start_compiles_no_template_of_the_shipped_classes(cache: Path)
         "from ostler.adapters.config.class_files import ClassFiles\n"
         "ClassFiles(pathlib.Path(sys.argv[1]), pathlib.Path('absent'),"
         " checked=CheckedTexts(pathlib.Path(sys.argv[2]))).reload()\n"
-        "print('ostler.rules.checking.class_rules' in sys.modules, 'jsonschema' in sys.modules)"
+        "print('ostler.rules.checking.class_settings' in sys.modules, 'jsonschema' in sys.modules)"
     )
     cache.parent.mkdir()
     command = [sys.executable, "-c", script, str(shipped_classes_dir()), str(cache)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ostler.adapters.asking import asked_with, asker_environment, sendable, without_own
+from ostler.adapters.caller_environment import asked_with, asker_environment, sendable, without_own
 from ostler.adapters.environments import (
     AllowedVariables,
     Environments,

@@ -16,7 +16,7 @@ from tests.support.kube_server import Cluster, as_base64, kube_server, write_kub
 
 from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
 from ostler.adapters.kubernetes.kubeconfig import read_access
-from ostler.adapters.kubernetes.supervised import World
+from ostler.adapters.kubernetes.reconnecting import World
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.clock import SystemClock
 from ostler.model.errors import OperationError

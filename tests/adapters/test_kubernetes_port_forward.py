@@ -13,7 +13,7 @@ import pytest
 from tests.support.kube_server import Cluster, kube_server, speaker, tcp_server, write_kubeconfig
 
 from ostler.adapters.kubernetes.port_forward import PortForwardService
-from ostler.adapters.kubernetes.supervised import World
+from ostler.adapters.kubernetes.reconnecting import World
 from ostler.engine.clock import SystemClock
 from ostler.model.errors import OperationError
 from ostler.model.statics import PortForward

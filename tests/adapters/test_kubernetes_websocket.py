@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong
 
-from ostler.adapters.kubernetes.streams import PortRefusedError, PortStream
+from ostler.adapters.kubernetes.pod_streams import PortRefusedError, PortStream
 from ostler.adapters.kubernetes.websocket import WebSocket
 
 pytestmark = pytest.mark.anyio

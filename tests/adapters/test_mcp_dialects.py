@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
-from ostler.adapters.config.dialects.files import PLACES
+from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.keys import KEYS, Key
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES

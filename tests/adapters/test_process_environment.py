@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from ostler.adapters.asking import META_KEY
+from ostler.adapters.caller_environment import META_KEY
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.server import build_process_server
 from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)

@@ -21,12 +21,12 @@ import pytest
 from mcp.server.lowlevel import Server
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, scripted
 
-from ostler.adapters.kubernetes.listener import bind
+from ostler.adapters.kubernetes.local_end import bind
 from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address, serving_http
-from ostler.faces.daemon.listening import listening
+from ostler.faces.daemon.local_socket import listening
 
 TOKEN = "a-secret-of-some-length"
 

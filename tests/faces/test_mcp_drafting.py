@@ -8,7 +8,7 @@ from tests.support.world import Fail, World
 
 from ostler.faces.mcp.call_log import MAX_CALL, MAX_CALLS, MAX_CLIENTS, CallLog
 from ostler.rules.answers.responses import normalise
-from ostler.rules.drafts.listed_tools import Answered
+from ostler.rules.drafts.tool_traits import Answered
 
 pytestmark = pytest.mark.anyio
 

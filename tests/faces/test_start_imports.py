@@ -21,7 +21,7 @@ from ostler.faces.bridge.program import run_bridge
 COMMAND_LINE = "from ostler.faces.cli.app import build_app; build_app()"
 SERVER = """
 import ostler.faces.daemon.__main__
-from ostler.faces.daemon.application import application_source
+from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.process import run_server
 from ostler.faces.daemon.http import serving_http
 """
@@ -38,8 +38,8 @@ from ostler.faces.daemon.http import serving_http
             SERVER,
             1000,
             "jsonschema lightkube referencing rich typer wsproto "
-            "ostler.rules.checking.class_check ostler.rules.checking.class_rules ostler.rules.drafts.drafting "
-            "ostler.rules.muster.manifest",
+            "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
+            "ostler.rules.muster.translation",
             id="server",
         ),
     ],

@@ -18,7 +18,7 @@ from ostler.rules.answers.extraction import coerce, find_in_response
 from ostler.rules.answers.queries import MAX_DEPTH, MAX_PATH, compile_path
 from ostler.rules.answers.responses import normalise
 from ostler.rules.calls.arguments import validate_args
-from ostler.rules.checking.formats import fits_format
+from ostler.rules.checking.string_formats import fits_format
 from ostler.rules.reading import load_manifests
 from ostler.rules.templates.template import render
 from ostler.rules.text.pattern_bounds import MAX_REPEAT, MAX_SIZE, compiled_size

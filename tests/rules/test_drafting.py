@@ -15,7 +15,7 @@ from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.handles import handle_pattern
 from ostler.rules.drafts.lifecycle_pairs import find_pairs
-from ostler.rules.drafts.listed_tools import Tool
+from ostler.rules.drafts.tool_traits import Tool
 from ostler.rules.reading import check_text, load_manifests
 from ostler.rules.text.patterns import search
 

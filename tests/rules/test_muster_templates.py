@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ostler.rules.muster.go_template import parse
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
-from ostler.rules.muster.scope import ManifestNames
+from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.templates.template import render, template_syntax_errors
 
 ARGS: Mapping[str, Mapping[str, Any]] = {

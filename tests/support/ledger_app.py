@@ -15,7 +15,7 @@ from tests.support.world import EPOCH, World, manifest
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.classes.review import ClassReview
+from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo

@@ -18,7 +18,7 @@ from ostler.engine.clock import SystemClock
 from ostler.faces import application
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
-from ostler.faces.daemon.application import application_source
+from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.http import HttpSettings
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import set_up_logging

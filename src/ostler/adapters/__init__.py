@@ -1,1 +1,4 @@
-"""Layer 4, the adapters: downstream pool, built-in process server, stores, configuration and file watching."""
+"""Layer 4, the adapters: what connects the engine to servers, processes, disks and clusters.
+
+What clients and people see belongs to the faces.
+"""

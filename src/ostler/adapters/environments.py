@@ -19,7 +19,7 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.asking import asker_environment, without_own
+from ostler.adapters.caller_environment import asker_environment, without_own
 
 _SESSION: Final = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TMPDIR", "TZ", "DISPLAY", "WAYLAND_DISPLAY",

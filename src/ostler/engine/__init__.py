@@ -1,1 +1,4 @@
-"""Layer 3, the engine: registry, instances, state machine, manager, health, journal, events. No MCP, no SQL."""
+"""Layer 3, the engine: registry, instances, manager, health, journal and events. No MCP, no SQL.
+
+The world is reached through `protocols`; what implements them belongs to the adapters.
+"""

@@ -26,7 +26,7 @@ from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import Clock, Store, StoredState, ToolCaller, ToolDirectory
 from ostler.engine.requests.commands import Requests
 from ostler.engine.requests.creator import Creator
-from ostler.engine.requests.preparation import InstanceFactory
+from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import Reporting, StatusReporter
 from ostler.engine.services.service import BaseService, Service

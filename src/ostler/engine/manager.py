@@ -15,8 +15,8 @@ from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_i
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
-from ostler.engine.keepers.departure import depart
 from ostler.engine.keepers.health import CONCURRENCY
+from ostler.engine.keepers.shutdown import depart
 from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import BaseService, HealthChecker, Service

@@ -13,7 +13,7 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from ostler.adapters.asking import without_own
+from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
@@ -31,19 +31,18 @@ from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.classes.review import ClassReview
+from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.faces.client_environment import take_asker_variables
-from ostler.faces.configuration import class_entry, known_tools, read_servers, refused_entries
+from ostler.faces.configuration import class_entry, known_tools, read_servers, refused_entries, settings_changed
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import service_logs
-from ostler.faces.settings_changes import settings_changed
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -56,7 +55,7 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.tool_lists import KnownTools
 
 if TYPE_CHECKING:
-    from ostler.rules.drafts.listed_tools import Answered
+    from ostler.rules.drafts.tool_traits import Answered
 
 logger = logging.getLogger(__name__)
 

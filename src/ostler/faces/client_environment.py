@@ -5,7 +5,7 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from ostler.adapters.asking import asker_environment
+from ostler.adapters.caller_environment import asker_environment
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.environments import LiveEnvironment, find_program
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from ostler.adapters.asking import asked_with, sendable, without_own
+from ostler.adapters.caller_environment import asked_with, sendable, without_own
 
 PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 """Where a client says which folder its user works in; else it is the folder that the process was started in."""

@@ -1,13 +1,18 @@
-"""What the files of the configuration say, as the application takes it."""
+"""What the files of the configuration say, as the application takes it, and what a change of them does."""
 
 import logging
+from collections.abc import Callable
+
+import anyio.to_thread
 
 from ostler.adapters.config.class_files import ClassSource
+from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.mcp_json import McpJson
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.tool_files import saved_tools
-from ostler.adapters.downstream.refused import RefusedEntries
+from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.environments import LiveEnvironment
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import DefinitionError
@@ -56,3 +61,21 @@ def known_tools(paths: Paths) -> KnownTools:
     except DefinitionError as error:
         logger.warning("saved tools lists are not used: %s", error)
         return KnownTools()
+
+
+async def settings_changed(live: LiveSettings, downstream: DownstreamPool, report: Callable[[str], None]) -> None:
+    """Take in force what can be, and say what waits for a restart, or what is wrong.
+
+    Args:
+        live: the settings in force.
+        downstream: whose tools may be called or not from now on.
+        report: takes a sentence for the events.
+    """
+    changed = await anyio.to_thread.run_sync(live.settle)
+    for finding in live.findings:
+        report(f"{finding}; the settings stay as they are")
+    if changed:
+        report(f"ostler.toml changed; in force now: {', '.join(changed)}")
+        downstream.announce()  # what may be called decides which classes are available
+    if live.waiting:
+        report(f"ostler.toml changed; when the server starts again (ostler stop-server): {', '.join(live.waiting)}")

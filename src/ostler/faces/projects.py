@@ -9,9 +9,9 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 
-from ostler.adapters.projects.files import read_scope
 from ostler.adapters.projects.folders import find_project, require_project
-from ostler.adapters.projects.watching import watch_files
+from ostler.adapters.projects.project_files import read_scope
+from ostler.adapters.projects.restart_watch import watch_files
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services

@@ -1,4 +1,4 @@
-"""What a tool answered, normalised once for everything that looks at it."""
+"""What tools answered, normalised once for everything that looks at it, and calls with their answers."""
 
 import json
 from dataclasses import dataclass, field
@@ -35,3 +35,22 @@ class ToolResponse:
         if self.text.strip() or self.value is None:
             return self.text
         return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeCall:
+    """A tool call that was made, and its answer; secrets are masked.
+
+    Attributes:
+        tool: `server/tool`.
+        args: its arguments.
+        value: the one value of its answer.
+        text: its answer as text.
+        is_error: the tool said that it failed.
+    """
+
+    tool: str
+    args: JsonObject
+    value: JsonValue = None
+    text: str = ""
+    is_error: bool = False

@@ -9,8 +9,8 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.loading import manifests
-from ostler.rules.loading.formats import Formats
-from ostler.rules.muster.format import MUSTER
+from ostler.rules.loading.manifest_formats import Formats
+from ostler.rules.muster.muster_format import MUSTER
 
 if TYPE_CHECKING:
     from ostler.rules.checking.class_check import CheckResult

@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import cast
 
-from ostler.adapters.asking import without_own
+from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.locations import ClientFile
-from ostler.adapters.config.dialects.sources import SourceError, parse_source, read_text
 from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry

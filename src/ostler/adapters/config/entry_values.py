@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from ostler.adapters.config.dialects.client_texts import SourceError, read_text
 from ostler.adapters.config.dialects.draft import Report
-from ostler.adapters.config.dialects.sources import SourceError, read_text
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
+from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.files import places_in
-from ostler.adapters.config.dialects.sources import SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.entry_places import places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
 from ostler.adapters.config.jsonc_edit import set_member
 from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json

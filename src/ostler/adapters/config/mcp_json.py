@@ -13,9 +13,10 @@ from typing import cast
 
 from pydantic import ValidationError
 
+from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft
-from ostler.adapters.config.dialects.files import (
+from ostler.adapters.config.dialects.entry_places import (
     PLACES,
     FileLimits,
     Found,
@@ -28,7 +29,6 @@ from ostler.adapters.config.dialects.files import (
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
-from ostler.adapters.config.dialects.sources import Source, SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.variables import Surroundings
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath

@@ -11,7 +11,7 @@ from ostler.adapters.config.tool_files import FOLDER, SAMPLES
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.answers.responses import normalise
-from ostler.rules.drafts.listed_tools import Answered
+from ostler.rules.drafts.tool_traits import Answered
 from ostler.rules.secrets.masking import mask, secrets_by_key
 
 MAX_ANSWERS = 8

@@ -11,10 +11,10 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
-from ostler.adapters.asking import META_KEY, asker_environment
+from ostler.adapters.caller_environment import META_KEY, asker_environment
 from ostler.adapters.downstream.authorization import advice
-from ostler.adapters.downstream.failures import first_problem
-from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
+from ostler.adapters.downstream.failure_texts import first_problem
+from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
 from ostler.adapters.downstream.tool_lists import structured_of
 from ostler.engine.protocols import Progress

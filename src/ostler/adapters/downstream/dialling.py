@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.server import Server
 
 from ostler.adapters.downstream.authorization import Challenge
-from ostler.adapters.downstream.failures import ConnectFailure, failure_of
+from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.header_helpers import with_helper_headers
 from ostler.adapters.downstream.http import HttpWatch
 from ostler.adapters.downstream.links import Link, Surroundings, open_link

@@ -12,7 +12,7 @@ from typing import Final, cast
 import anyio
 import anyio.abc
 
-from ostler.adapters.asking import without_own
+from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.environments import Environments
 from ostler.model.servers import ServerEntry

@@ -19,7 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from ostler.adapters.downstream.authorization import Challenge, challenge_of
-from ostler.adapters.downstream.faults import LOST_MARK, TOO_LARGE_MARK, Fault
+from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.adapters.downstream.streams import Reads
 from ostler.model.servers import ServerEntry

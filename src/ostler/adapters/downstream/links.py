@@ -18,7 +18,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
-from ostler.adapters.downstream.faults import Fault, fault_of
+from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge

@@ -16,12 +16,12 @@ import anyio
 import anyio.abc
 from mcp.server import Server
 
+from ostler.adapters.downstream.call_refusals import denied, unavailable, unknown_server, unknown_tool
 from ostler.adapters.downstream.calls import send_call
 from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.connection import DownstreamConnection
 from ostler.adapters.downstream.links import Link, Surroundings
-from ostler.adapters.downstream.refusals import denied, unavailable, unknown_server, unknown_tool
-from ostler.adapters.downstream.refused import RefusedEntries
+from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.environments import Environments
 from ostler.adapters.signing_in.grants import Grants

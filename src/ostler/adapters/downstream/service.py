@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from ostler.adapters.arrivals import ARRIVALS, way_to
+from ostler.adapters.connection_facts import ARRIVALS, way_to
+from ostler.adapters.downstream.call_refusals import auth_demanded
 from ostler.adapters.downstream.pool import DownstreamPool
-from ostler.adapters.downstream.refusals import auth_demanded
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import Clock
 from ostler.engine.services.service import BaseService

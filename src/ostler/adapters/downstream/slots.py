@@ -7,7 +7,7 @@ from typing import Self
 
 import anyio
 
-from ostler.adapters.downstream.refusals import no_slot
+from ostler.adapters.downstream.call_refusals import no_slot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.servers import ServerEntry
 

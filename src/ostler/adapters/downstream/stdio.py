@@ -24,9 +24,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
-from ostler.adapters.asking import without_own
+from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
-from ostler.adapters.downstream.faults import Fault
+from ostler.adapters.downstream.fault_codes import Fault
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal

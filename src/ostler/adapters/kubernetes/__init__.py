@@ -1,1 +1,4 @@
-"""Static services of Kubernetes: port forwards and connections. Their library is an extra, imported when needed."""
+"""Static services of Kubernetes: port forwards and connections. Their library is an extra, imported when needed.
+
+Nothing here imports from `downstream`.
+"""

@@ -10,8 +10,8 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.config.static_files import StaticFiles, StaticSnapshot
-from ostler.adapters.kubernetes.pool import StaticPool
-from ostler.adapters.kubernetes.supervised import SupervisedService
+from ostler.adapters.kubernetes.cluster_services import StaticPool
+from ostler.adapters.kubernetes.reconnecting import SupervisedService
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Clock
 from ostler.model.errors import AlreadyExistsError, Finding

@@ -5,8 +5,8 @@ from typing import Final, cast
 
 import anyio
 
-from ostler.adapters.kubernetes.client import KubeClient, open_client
-from ostler.adapters.kubernetes.supervised import SupervisedService, World
+from ostler.adapters.kubernetes.api_client import KubeClient, open_client
+from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.model.errors import OperationError
 from ostler.model.json import JsonObject

@@ -6,10 +6,10 @@ from typing import Final
 import anyio
 import anyio.abc
 
-from ostler.adapters.kubernetes.client import KubeClient, open_client
-from ostler.adapters.kubernetes.listener import Route, TunnelListener, bind
-from ostler.adapters.kubernetes.streams import PortRefusedError
-from ostler.adapters.kubernetes.supervised import SupervisedService, World
+from ostler.adapters.kubernetes.api_client import KubeClient, open_client
+from ostler.adapters.kubernetes.local_end import Route, TunnelListener, bind
+from ostler.adapters.kubernetes.pod_streams import PortRefusedError
+from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.adapters.kubernetes.targets import PodPort, find_pod_port
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.services.views import ServiceView

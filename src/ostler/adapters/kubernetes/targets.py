@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from ostler.adapters.kubernetes.client import KubeClient
+from ostler.adapters.kubernetes.api_client import KubeClient
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.statics import PortForwardSpec

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import psutil
 
-from ostler.adapters.process.entries import Entry, Observation
+from ostler.adapters.process.known_process import Entry, Observation
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.trees import KEEPER_VARIABLE, Birth, Liveness, all_bearers, leader_of, liveness
 

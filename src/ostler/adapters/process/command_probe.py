@@ -11,9 +11,9 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from ostler.adapters.asking import without_own
+from ostler.adapters.caller_environment import without_own
 from ostler.adapters.process.accounts import account_of
-from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.trees import token_of
 
 SHOWN_OUTPUT = 300

@@ -13,8 +13,8 @@ from anyio.abc import ByteStream
 
 from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe, bytes_of
-from ostler.adapters.process.listeners import Listener, Sockets
 from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
+from ostler.adapters.process.port_owners import Listener, Sockets
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError

@@ -14,7 +14,7 @@ from ostler.adapters.process.contract import (
     StatusRequest,
     StatusResult,
 )
-from ostler.adapters.process.entries import Entry, cpu_percent, measure, uptime
+from ostler.adapters.process.known_process import Entry, cpu_percent, measure, uptime
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.logfile import line_filter, read_on, tail
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look

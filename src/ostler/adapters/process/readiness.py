@@ -7,9 +7,9 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.process.contract import Probe
-from ostler.adapters.process.entries import Entry
-from ostler.adapters.process.listeners import Sockets
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.logfile import bounded, tail
+from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.ports import reachable_host
 from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
 from ostler.engine.protocols import Progress

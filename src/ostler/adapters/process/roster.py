@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.process.adoption import load_entries
-from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.records import RecordFolder
 from ostler.model.errors import StoreError
 

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 
-from ostler.adapters.asking import META_KEY, without_own
+from ostler.adapters.caller_environment import META_KEY, without_own
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.process.tools import TOOLS, Asked

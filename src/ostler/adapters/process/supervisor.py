@@ -12,16 +12,16 @@ import anyio.to_thread
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.adoption import birth_of, keeper_facts
 from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, StartResult, StopRequest, StopResult
-from ostler.adapters.process.endings import end_tree
-from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
-from ostler.adapters.process.listeners import Sockets, holders_of
 from ostler.adapters.process.logfile import new_log
+from ostler.adapters.process.port_owners import Sockets, holders_of
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
 from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.roster import Roster
+from ostler.adapters.process.termination import end_tree
 from ostler.adapters.process.trees import ProcessTree, find_process, graceful_signal
 from ostler.adapters.process.upkeep import Upkeep
 from ostler.engine.protocols import Progress

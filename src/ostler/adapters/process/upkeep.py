@@ -8,9 +8,9 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.process.contract import ProcessState
-from ostler.adapters.process.entries import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.families import families_of, with_family
+from ostler.adapters.process.known_process import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.logfile import rotate
 from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
 from ostler.adapters.process.roster import Roster

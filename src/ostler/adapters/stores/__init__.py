@@ -1,1 +1,4 @@
-"""Stores: durable memory for services, operations and events (memory for tests, SQLite for servers)."""
+"""Stores: durable memory for services, operations and events (memory for tests, SQLite for servers).
+
+What is written when is the engine's decision.
+"""

@@ -7,7 +7,7 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
-from ostler.engine.requests.preparation import InstanceFactory, request_digest
+from ostler.engine.requests.instance_factory import InstanceFactory, request_digest
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest

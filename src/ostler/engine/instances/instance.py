@@ -10,8 +10,8 @@ from typing import Protocol, assert_never
 
 import anyio
 
-from ostler.engine.instances.checking import HealthCheck
 from ostler.engine.instances.display import view_of
+from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, is_alive, read_logs
 from ostler.engine.instances.resuming import adopt, resume

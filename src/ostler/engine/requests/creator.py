@@ -11,7 +11,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.requests.preparation import InstanceFactory, request_digest
+from ostler.engine.requests.instance_factory import InstanceFactory, request_digest
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest

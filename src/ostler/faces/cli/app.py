@@ -16,9 +16,9 @@ from ostler.faces.cli import (
     importing,
     listing,
     planning,
-    processes,
-    projects,
+    project_verbs,
     schemas,
+    server_verbs,
     services,
     testing,
 )
@@ -41,10 +41,10 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,  # rich would double the time to show help
     )
     app.callback()(_folders)
-    processes.add_to(app)
+    server_verbs.add_to(app)
     listing.add_to(app)
     services.add_to(app)
-    projects.add_to(app)
+    project_verbs.add_to(app)
     catalogue.add_to(app)
     clients.add_to(app)
     doctor.add_to(app)

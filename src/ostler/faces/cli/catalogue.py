@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ostler.faces.cli import checks, signing_in
+from ostler.faces.cli import check_verbs, signing_in
 from ostler.faces.cli.clients import import_servers
-from ostler.faces.cli.completion import class_names
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import (
@@ -23,6 +22,7 @@ from ostler.faces.cli.session import (
     session_of,
     show,
 )
+from ostler.faces.cli.shell_completion import class_names
 from ostler.faces.cli.tables import print_table
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
@@ -317,7 +317,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("import")(import_servers)
     signing_in.add_to(group)
     app.add_typer(group, name="servers")
-    checks.add_to(app, tools)
+    check_verbs.add_to(app, tools)
     group = typer.Typer(help="Search, show, add and draft ServiceClasses.", no_args_is_help=True, rich_markup_mode=None)
     group.command("search")(class_search)
     group.command("show")(class_get)

@@ -226,7 +226,7 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
 
 def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
     from ostler.adapters.config.atomic_files import replace, write_new
-    from ostler.adapters.config.dialects.sources import SourceError, read_text
+    from ostler.adapters.config.dialects.client_texts import SourceError, read_text
     from ostler.adapters.config.imports import with_entries
     from ostler.adapters.config.jsonc import JsoncError
 

@@ -120,7 +120,7 @@ def _folder_checks(paths: Paths) -> Iterator[Check]:
 
 
 def _path_checks() -> Iterator[Check]:
-    from ostler.adapters.asking import without_own
+    from ostler.adapters.caller_environment import without_own
     from ostler.adapters.environments import login_environment
 
     here = without_own(os.environ).get("PATH", "")

@@ -9,10 +9,10 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from ostler.faces.cli.completion import service_names
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, fail, present, print_json, require, session_of
+from ostler.faces.cli.shell_completion import service_names
 from ostler.faces.cli.tables import print_table
 from ostler.model.json import JsonMapping, JsonObject
 

@@ -11,7 +11,7 @@ from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.session import ExitStatus, complain, fail, parse_value, session_of
 
 if TYPE_CHECKING:
-    from ostler.adapters.testing.recording import RecordedTest
+    from ostler.adapters.testing.live_recording import RecordedTest
     from ostler.engine.classes.catalogue import ClassEntry
     from ostler.engine.protocols import Progress
     from ostler.faces.cli.rpc import ServerClient, ToolAnswer
@@ -77,7 +77,7 @@ def _recorded(
 ) -> "RecordedTest":
     import anyio
 
-    from ostler.adapters.testing.recording import record_class_test
+    from ostler.adapters.testing.live_recording import record_class_test
 
     # not the name of a service that somebody is likely to have on these servers
     name = f"recorded-{entry.name}"[:63].rstrip("-")

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from ostler.faces.cli.completion import class_names, service_names
 from ostler.faces.cli.rpc import ServerClient, ShowProgress
 from ostler.faces.cli.session import (
     ExitStatus,
@@ -26,6 +25,7 @@ from ostler.faces.cli.session import (
     show,
     usage_error,
 )
+from ostler.faces.cli.shell_completion import class_names, service_names
 from ostler.model.json import JsonObject
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostler.faces.cli.completion import server_names
 from ostler.faces.cli.session import ExitStatus, Session, complain, fail, in_verbs, session_of
+from ostler.faces.cli.shell_completion import server_names
 from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_up_logging(options.log_level)
 
     gc.disable()  # what is imported stays: looking through it again and again is a quarter of a start's CPU
-    from ostler.faces.daemon.application import application_source
+    from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.process import run_server
     from ostler.model.durations import parse_duration
 

@@ -48,7 +48,7 @@ def run_foreground(
     set_up_logging(log_level)
 
     gc.disable()  # as the server in the background: what is imported stays, and need not be looked through
-    from ostler.faces.daemon.application import application_source
+    from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import run_server
 

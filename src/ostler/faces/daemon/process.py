@@ -18,7 +18,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
-from ostler.faces.daemon.listening import listening
+from ostler.faces.daemon.local_socket import listening
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
 from ostler.model.errors import OstlerError

@@ -7,8 +7,7 @@ from typing import cast
 
 from ostler.engine.protocols import ToolDirectory
 from ostler.model.json import JsonObject
-from ostler.model.responses import ToolResponse
-from ostler.rules.drafts.made_calls import MadeCall
+from ostler.model.responses import MadeCall, ToolResponse
 from ostler.rules.secrets.masking import mask, secrets_by_key
 
 MAX_CALLS = 50

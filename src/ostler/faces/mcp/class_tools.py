@@ -146,7 +146,7 @@ class _DefinitionArgs(Args):
         """
         if self.manifest:
             return self.manifest
-        from ostler.rules.muster.arguments import manifest_of  # who sends a manifest starts without it
+        from ostler.rules.muster.create_arguments import manifest_of  # who sends a manifest starts without it
 
         given = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
         return manifest_of(name, shapes.present(given))

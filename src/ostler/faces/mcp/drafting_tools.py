@@ -53,7 +53,7 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
 
 def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
     from ostler.rules.drafts.drafting import draft_class
-    from ostler.rules.drafts.listed_tools import Tool
+    from ostler.rules.drafts.tool_traits import Tool
 
     listed = _tools_of(app, server)
     seen = app.recorded_answers(server)

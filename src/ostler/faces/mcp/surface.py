@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.classes.review import ClassReview
+from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
@@ -12,7 +12,7 @@ from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
 
 if TYPE_CHECKING:
-    from ostler.rules.drafts.listed_tools import Answered
+    from ostler.rules.drafts.tool_traits import Answered
 
 
 class ServerChangesLike(Protocol):

@@ -1,1 +1,4 @@
-"""What a tool answered: normalised, values taken out of it, expectations checked."""
+"""What a tool answered: normalised, values taken out of it, expectations checked.
+
+Which answers are possible at all, before a call, belongs to `checking`.
+"""

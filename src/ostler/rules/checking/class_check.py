@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ostler.model.errors import Finding
 from ostler.model.manifest import OutputSpec, ServiceClass
-from ostler.rules.checking.calls import CallCheck, problem_violations
-from ostler.rules.checking.class_rules import calls_with_paths
-from ostler.rules.checking.dependencies import dependency_violations
+from ostler.rules.checking.call_check import CallCheck, problem_violations
+from ostler.rules.checking.class_dependencies import dependency_violations
+from ostler.rules.checking.class_settings import calls_with_paths
 from ostler.rules.checking.effects import effect_violations, text_violations
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.judged_starts import unjudged_start_violations

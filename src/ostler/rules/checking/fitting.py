@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import TypeAlias, cast
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.checking.formats import fits_format
 from ostler.rules.checking.schemas import kinds_of, resolved
 from ostler.rules.checking.shapes import NUMERIC, OBJECT, Shape, bounds, constant, described, kind_of
+from ostler.rules.checking.string_formats import fits_format
 from ostler.rules.text.patterns import PatternError, compile_pattern, search
 
 Place: TypeAlias = tuple[str | int, ...]

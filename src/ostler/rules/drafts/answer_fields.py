@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.drafts.listed_tools import Tool, resolved, values_of
+from ostler.rules.drafts.tool_traits import Tool, resolved, values_of
 
 _DEEPEST = 4
 

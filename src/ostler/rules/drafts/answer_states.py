@@ -7,8 +7,8 @@ from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
-from ostler.rules.drafts.listed_tools import Tool, resolved
 from ostler.rules.drafts.pair_evidence import squeezed
+from ostler.rules.drafts.tool_traits import Tool, resolved
 
 STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",
               "isalive", "is_active", "connected", "ready", "lifecycle_state", "process_status")  # fmt: skip

@@ -21,7 +21,7 @@ from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_
 from ostler.rules.drafts.handles import answer_source, named_parameter, path_text
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.listed_tools import Step, kind_value, parameters_of
+from ostler.rules.drafts.tool_traits import Step, kind_value, parameters_of
 from ostler.rules.text.manifest_text import flow, quoted, reference, scalar, shortened, wrapped, yaml_key
 
 _SCOPES = frozenset(

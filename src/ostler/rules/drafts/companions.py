@@ -21,8 +21,8 @@ from ostler.rules.drafts.lifecycle_words import (
     singular,
     words_of,
 )
-from ostler.rules.drafts.listed_tools import Step, kind_value
 from ostler.rules.drafts.server_words import ServerWords
+from ostler.rules.drafts.tool_traits import Step, kind_value
 
 
 @dataclass(frozen=True, slots=True)

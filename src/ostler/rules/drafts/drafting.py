@@ -7,7 +7,7 @@ from ostler.model.errors import DefinitionError
 from ostler.rules.drafts.class_writer import ClassWriter, Draft
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair, find_pairs, find_step, said_pair
 from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.listed_tools import Step, Tool
+from ostler.rules.drafts.tool_traits import Step, Tool
 
 MAX_CLASS_NAME = 63
 _SHOWN = 8

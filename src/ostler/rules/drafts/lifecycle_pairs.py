@@ -27,7 +27,6 @@ from ostler.rules.drafts.lifecycle_words import (
     WORKS,
     words_of,
 )
-from ostler.rules.drafts.listed_tools import Step, Tool, steps_of
 from ostler.rules.drafts.pair_evidence import (
     LINKED,
     belong,
@@ -40,6 +39,7 @@ from ostler.rules.drafts.pair_evidence import (
     thing_of,
 )
 from ostler.rules.drafts.server_words import ServerWords, Use
+from ostler.rules.drafts.tool_traits import Step, Tool, steps_of
 
 _SURE = 2
 """How much must say that a thing lives, for its pair to be taken without being asked for."""

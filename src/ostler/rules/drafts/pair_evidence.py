@@ -16,8 +16,8 @@ from ostler.rules.drafts.lifecycle_words import (
     UNNAMED,
     words_of,
 )
-from ostler.rules.drafts.listed_tools import Step, kind_value
 from ostler.rules.drafts.server_words import Use
+from ostler.rules.drafts.tool_traits import Step, kind_value
 
 LINKED = 15
 """How much must say that a value flows, for steps whose names do not belong together."""

@@ -9,10 +9,10 @@ from typing import cast
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import NAME_PATTERN
+from ostler.model.responses import MadeCall
 from ostler.model.servers import MASK
 from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of
 from ostler.rules.drafts.data_flow import Source, regex_for, scalars_in, uses, with_templates
-from ostler.rules.drafts.made_calls import MadeCall
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.text.manifest_text import flow, yaml_key
 

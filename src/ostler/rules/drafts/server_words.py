@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ostler.rules.drafts.lifecycle_words import ACTS, ALSO_NOUNS, ENDS, FILLERS, LOOKS, STARTS, words_of
-from ostler.rules.drafts.listed_tools import Step, Tool
+from ostler.rules.drafts.tool_traits import Step, Tool
 
 _PREFIX_SHARE = 0.6
 _VERB_SHARE = 0.85

@@ -16,7 +16,7 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.loading.class_graph import cycle_findings
 from ostler.rules.loading.documents import read_model
-from ostler.rules.loading.formats import Formats
+from ostler.rules.loading.manifest_formats import Formats
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
 from ostler.rules.text.findings import Findings, Violation, by_place, finding_of
 from ostler.rules.text.yaml_source import Document, Path, read_documents
@@ -100,7 +100,7 @@ def load_manifests(
 
 def _violations(service_class: ServiceClass) -> Iterator[Violation]:
     """Return what is wrong with the parts of a class; templates, expressions and patterns are compiled for that."""
-    from ostler.rules.checking.class_rules import check_class  # noqa: PLC0415 (a quarter of a start: what is cached)
+    from ostler.rules.checking.class_settings import check_class  # noqa: PLC0415 (a quarter of a start: what is cached)
 
     return check_class(service_class)
 

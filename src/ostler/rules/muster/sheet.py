@@ -10,7 +10,7 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.tool_names import ToolNames
 from ostler.rules.muster.go_tokens import GoTemplateError
 from ostler.rules.muster.jinja import translate_template
-from ostler.rules.muster.scope import ManifestNames
+from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.templates.template import is_template
 from ostler.rules.text.findings import Violation, dotted, finding_of
 from ostler.rules.text.yaml_source import Document, Path

@@ -1,1 +1,1 @@
-"""Which texts must not be shown, and masking them. Nothing here imports another room."""
+"""Which texts must not be shown, and masking them. Nothing here imports another folder of the rules."""

@@ -9,7 +9,7 @@ from ostler.rules.muster.servers import mcp_json_entry
 from ostler.rules.text.yaml_source import Document
 
 if TYPE_CHECKING:
-    from ostler.rules.loading.formats import Translation
+    from ostler.rules.loading.manifest_formats import Translation
 
 _OTHER_KINDS = {
     "MCPServer": "downstream servers belong in mcp.json: give it the server's command and args, or its url",
@@ -28,7 +28,7 @@ class MusterFormat:
 
     def translate(self, document: Document, known: ToolNames) -> "Translation":
         """Return the ostler/v1 manifest of a ServiceClass of muster; its tool names are told apart by `known`."""
-        from ostler.rules.muster.manifest import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
+        from ostler.rules.muster.translation import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
 
         return translate_manifest(document, known)
 

@@ -18,7 +18,7 @@ import httpx2
 
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess, read_access
 from ostler.adapters.kubernetes.plugins import Credential, PluginAuth
-from ostler.adapters.kubernetes.streams import PortStream, Refusals, open_port_stream
+from ostler.adapters.kubernetes.pod_streams import PortStream, Refusals, open_port_stream
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import ServiceState

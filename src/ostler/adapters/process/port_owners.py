@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from ostler.adapters.process.entries import Entry
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
 from ostler.adapters.process.trees import keeper_of
 

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge
-from ostler.adapters.downstream.faults import Fault, fault_of
+from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.model.states import ServiceState
 

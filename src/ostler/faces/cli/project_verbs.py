@@ -87,7 +87,7 @@ def init(
     """Write an ostler.yaml from what the folder has: Compose, process-compose, Procfile, package.json and others."""
     from ostler.adapters.config.atomic_files import write_new
     from ostler.adapters.projects.folders import label_of, project_at
-    from ostler.adapters.projects.sources import read_source, read_sources, source_names
+    from ostler.adapters.projects.import_sources import read_source, read_sources, source_names
     from ostler.model.projects import PROJECT_FILE
     from ostler.rules.imports.found import UnreadableSourceError
     from ostler.rules.imports.project_text import project_text

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from ostler.adapters.downstream.authorization import advice
-from ostler.adapters.downstream.refused import RefusedEntries
+from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.errors import (

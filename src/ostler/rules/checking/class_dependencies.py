@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.calls.arguments import args_json_schema
-from ostler.rules.checking.calls import mismatch_violations, problem_violations
+from ostler.rules.checking.call_check import mismatch_violations, problem_violations
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.names import CONFIG

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import anyio
 
-from ostler.adapters.arrivals import ARRIVALS, way_to
+from ostler.adapters.connection_facts import ARRIVALS, way_to
 from ostler.adapters.downstream.backoff import Backoff
 from ostler.adapters.downstream.loss import Nudge
 from ostler.adapters.kubernetes.trouble import KubeTroubleError

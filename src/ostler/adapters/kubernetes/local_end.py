@@ -10,8 +10,8 @@ from typing import Final
 import anyio
 import anyio.abc
 
-from ostler.adapters.kubernetes.client import KubeClient
-from ostler.adapters.kubernetes.streams import PortRefusedError, PortStream
+from ostler.adapters.kubernetes.api_client import KubeClient
+from ostler.adapters.kubernetes.pod_streams import PortRefusedError, PortStream
 from ostler.adapters.kubernetes.targets import PodPort
 from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 

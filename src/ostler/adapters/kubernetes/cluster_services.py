@@ -10,7 +10,7 @@ import anyio.abc
 
 from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
 from ostler.adapters.kubernetes.port_forward import PortForwardService
-from ostler.adapters.kubernetes.supervised import SupervisedService, World
+from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.engine.protocols import Clock
 from ostler.model.states import ServiceState
 from ostler.model.statics import KubeConnection, StaticService

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.rules.muster.format import MUSTER
+from ostler.rules.muster.muster_format import MUSTER
 from ostler.rules.muster.sheet import mapping
 
 
