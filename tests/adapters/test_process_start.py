@@ -292,6 +292,19 @@ async def test_ports(state_dir: Path) -> None:
         await server.call("stop", key="one")
         again = await server.call("start", **serve_arguments("one", ready=ready))
         assert again["port"] == first["port"], "a chosen port is kept over a restart while it is free"
+        await server.call("stop", key="one")
+        record = next(path for path in (state_dir / "p" / "records").iterdir() if path.name.startswith("one+"))
+    record.unlink()
+    async with process_server(state_dir / "p") as server:
+        again = await server.call("start", **serve_arguments("one", ready=ready))
+        assert again["port"] == first["port"], "nor does it matter that the process was forgotten"
+        await server.call("stop", key="one")
+        with socket.create_server(("127.0.0.1", first["port"])):
+            moved = await server.call("start", **serve_arguments("one", ready=ready))
+            assert moved["port"] not in (first["port"], other["port"])
+            assert f"port {first['port']}, which it had before, is held by" in moved["portNote"]
+            assert f"(pid {os.getpid()})" in moved["portNote"]
+        first = moved
         listening = await server.call("status", key="one", details=True)
         assert listening["ports"] == [first["port"]]
         assert listening["memoryBytes"] > 1_000_000

@@ -59,6 +59,7 @@ class Entry:
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
         log_bytes: see there.
+        port_note: why it did not get the port of its last run.
     """
 
     record: ProcessRecord
@@ -75,6 +76,7 @@ class Entry:
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
     log_bytes: int = 0
+    port_note: str = ""
 
     @property
     def adopted(self) -> bool:
@@ -181,6 +183,7 @@ class Entry:
             host=record.host if record.port is not None else None,
             address=None if record.port is None else address_of(record.host, record.port),
             asked_port=record.asked_port,
+            port_note=self.port_note or None,
             started_at=record.started_at,
             exited_at=record.exited_at,
             exit_code=record.exit_code,

@@ -1,7 +1,8 @@
 """What is written down about each process, so that it is found again after Ostler's own death.
 
 The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
-digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end.
+digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end,
+`ports.json` the port that each key had last.
 Files are 0600, folders 0700. A record is written whole to a temporary file, synced and renamed, so a reader sees the
 old one or the new one.
 """
@@ -19,6 +20,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ostler.adapters.process.contract import KEY_PATTERN, Probe
+from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.model.errors import StoreError
 
 READABLE_KEY_LENGTH = 60
@@ -102,13 +104,18 @@ class ProcessRecord(BaseModel):
 
 
 class RecordFolder:
-    """The files of one process server. Methods block; call them in a thread."""
+    """The files of one process server. Methods block; call them in a thread.
+
+    Attributes:
+        ports: which port each key had last.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._records = root / "records"
         self._logs = root / "logs"
         self._endings = root / "endings"
+        self.ports = KeptPorts(root / "ports.json")
 
     def __repr__(self) -> str:
         return f"RecordFolder({str(self._root)!r})"
@@ -124,8 +131,9 @@ class RecordFolder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if folder.stat().st_mode & 0o077:
                     folder.chmod(0o700)
-            for leftover in self._records.glob("*.tmp"):
+            for leftover in (*self._records.glob("*.tmp"), *self._root.glob("*.tmp")):
                 leftover.unlink(missing_ok=True)
+            self.ports.load()
         except OSError as error:
             raise StoreError(
                 f"the process server cannot use its folder {self._root}: {error}",

@@ -196,7 +196,7 @@ class Supervisor:
                     if not earlier.record.swept:
                         # Children that outlived it would hold its port and files.
                         await self._end(earlier, graceful_signal(earlier.record.stop_signal), FAILED_START_GRACE)
-        port = await self._choose_port(request, earlier)
+        port, note = await self._choose_port(request, earlier)
         try:
             kept = environment if environment is not None else earlier.record.environment if earlier else None
             launch = await self._launch(request, port, kept)
@@ -228,6 +228,7 @@ class Supervisor:
                     process=find_process(record.pid, record.created, record.since_boot),
                     starting=True,
                     ended=self._roster.report_end,
+                    port_note=note,
                 )
                 self._upkeep.watch(entry)
         except BaseException:
@@ -267,23 +268,31 @@ class Supervisor:
             entry.update(**changed)
             await self._roster.write(entry)
 
-    async def _choose_port(self, request: StartRequest, earlier: Entry | None) -> int | None:
-        before = earlier.record.port if earlier is not None else None
-        if before is not None:
-            self.ports.release(before)
+    async def _choose_port(self, request: StartRequest, earlier: Entry | None) -> tuple[int | None, str]:
+        """Return the port for a new run, and why it is not the one of the last run when that is taken."""
+        if earlier is not None and earlier.record.port is not None:
+            self.ports.release(earlier.record.port)
         match request.port:
             case None:
-                return None
+                return None, ""
             case 0:
-                # The port of the last run first, so that its address stays the same.
-                preferred = [before] if before is not None else []
-                used = self.used_ports()
-                return await anyio.to_thread.run_sync(
-                    lambda: self.ports.choose(request.host, preferred=preferred, avoid=used)
-                )
+                last = earlier.record.port if earlier is not None else None
+                return await anyio.to_thread.run_sync(self._choose, request.key, request.host, last)
             case port:
                 await anyio.to_thread.run_sync(self._claim, request.host, port)
-                return port
+                return port, ""
+
+    def _choose(self, key: str, host: str, last: int | None) -> tuple[int, str]:
+        """Return the port that `key` had last, or while another program holds that, one that is nobody's. Blocks."""
+        kept = self.folder.ports
+        before = last or kept.of(key)
+        preferred = [] if before is None else [before]
+        port = self.ports.choose(host, preferred=preferred, avoid=self.used_ports() | kept.of_others(key))
+        kept.keep(key, port)
+        if before is None or port == before:
+            return port, ""
+        holders = " and ".join(map(str, holders_of(before, list(self.entries.values())))) or "another program"
+        return port, f"port {before}, which it had before, is held by {holders}"
 
     def _claim(self, host: str, port: int) -> None:
         try:

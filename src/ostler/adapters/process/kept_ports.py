@@ -1,0 +1,67 @@
+"""Which port each key was given last, so that an address stays the same when its process was stopped and removed."""
+
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any, cast
+
+KEPT = 2000
+"""Ports that are kept; those that were given longest ago go first."""
+
+KEPT_SECONDS = 90 * 86400.0
+"""How long a port is kept for a key that is not started."""
+
+
+class KeptPorts:
+    """Key → port, written down at each change. Methods but `of` and `of_others` block.
+
+    A file that cannot be read or written costs addresses only, so neither is an error.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._ports: dict[str, tuple[int, float]] = {}
+
+    def __repr__(self) -> str:
+        return f"<KeptPorts of {len(self._ports)} keys>"
+
+    def load(self) -> None:
+        """Read the file."""
+        try:
+            found: object = json.loads(self._file.read_text())
+        except (OSError, ValueError):
+            return
+        for key, value in cast("dict[str, Any]", found if isinstance(found, dict) else {}).items():
+            match value:
+                case [int(port), int() | float() as at] if 0 < port < 65536:
+                    self._ports[key] = (port, float(at))
+                case _:
+                    pass
+
+    def of(self, key: str) -> int | None:
+        """Return the port that `key` was given last."""
+        kept = self._ports.get(key)
+        return None if kept is None else kept[0]
+
+    def of_others(self, key: str) -> frozenset[int]:
+        """Return the ports that are kept for other keys than `key`."""
+        return frozenset(port for other, (port, _) in self._ports.items() if other != key)
+
+    def keep(self, key: str, port: int) -> None:
+        """Keep `port` for `key`, and no longer for another."""
+        now = time.time()
+        if self.of(key) == port and now - self._ports[key][1] < 0.1 * KEPT_SECONDS:
+            return
+        kept = {k: v for k, v in self._ports.items() if k != key and v[0] != port and now - v[1] < KEPT_SECONDS}
+        newest = sorted(kept.items(), key=lambda item: item[1][1])[-(KEPT - 1) :]
+        self._ports = {**dict(newest), key: (port, now)}
+        temporary = self._file.with_suffix(f".{secrets.token_hex(4)}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(self._ports, file)
+            temporary.replace(self._file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
