@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import httpx2
@@ -13,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.support.http_session import Session
 from tests.support.ledger_app import call, ledger, refusal, server_over
 from tests.support.world import World
 
@@ -20,39 +20,6 @@ from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_answers import LoadShedding
 from ostler.faces.mcp import toolbox
 from ostler.faces.mcp.server import OstlerServer
-
-VERSION = "2025-11-25"
-CLIENT = {"name": "test", "version": "1"}
-
-
-class Session:
-    """A client of the protocol with sessions that shows what HTTP answers it gets."""
-
-    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
-        self._http = http
-        self._url = url
-        self.headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": VERSION}
-
-    async def open(self) -> httpx2.Response:
-        params = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": CLIENT}
-        answer = await self.post("initialize", params)
-        self.headers["mcp-session-id"] = answer.headers["mcp-session-id"]
-        done = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        assert (await self._http.post(self._url, json=done, headers=self.headers)).status_code == 202
-        return answer
-
-    async def post(self, method: str, params: dict[str, Any]) -> httpx2.Response:
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return await self._http.post(self._url, json=body, headers=self.headers)
-
-    async def call(self, tool: str, **arguments: Any) -> httpx2.Response:
-        return await self.post("tools/call", {"name": tool, "arguments": arguments})
-
-    @asynccontextmanager
-    async def stream(self) -> AsyncGenerator[httpx2.Response]:
-        async with self._http.stream("GET", self._url, headers=self.headers) as answer:
-            assert answer.status_code == 200
-            yield answer
 
 
 @asynccontextmanager

@@ -7,10 +7,11 @@ Any other address needs a bearer token; then a browser without it gets nothing, 
 import hmac
 import ipaddress
 import logging
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
@@ -23,13 +24,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, StreamWatch
+from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.mcp.server import OstlerServer
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
 
 SESSION_IDLE: Final = 900
-"""Seconds that a session without a request and without an open stream is kept; then its client begins another."""
+"""Seconds that a session without a request and without an open stream is kept; its next request opens it again."""
 
 MAX_SESSIONS: Final = 2_000
 """Sessions at once; a client that would open one more is told to come back."""
@@ -56,6 +58,7 @@ class HttpSettings:
         token: what clients send as `Authorization: Bearer …`; empty asks for none (loopback only).
         allowed_hosts: Host headers to accept besides loopback names; `name:*` takes any port.
         allowed_origins: Origin headers to accept besides the loopback ones and the allowed hosts.
+        session_key: what the ids of sessions are signed with; servers with the same key know each other's.
     """
 
     host: str
@@ -63,6 +66,7 @@ class HttpSettings:
     token: str = ""
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     @property
     def is_loopback(self) -> bool:
@@ -187,7 +191,7 @@ def _application(server: Server[Any], settings: HttpSettings, version: str) -> A
     )
     if isinstance(server, OstlerServer):
         app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
-    app = LoadShedding(PlainAnswers(app))
+    app = LoadShedding(PlainAnswers(LastingSessions(app, settings.session_key)))
     return _BearerGate(app, settings.token) if settings.token else app
 
 

@@ -40,7 +40,7 @@ class PlainAnswers:
             nonlocal held, answered
             if answered:
                 return  # the end of the stream whose one event was sent
-            if message["type"] == "http.response.start" and _header(message, b"content-type").startswith(_EVENTS):
+            if message["type"] == "http.response.start" and header(message, b"content-type").startswith(_EVENTS):
                 held = message
                 return
             if held is None or message["type"] != "http.response.body":
@@ -90,7 +90,7 @@ class LoadShedding:
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or _header(scope, b"mcp-method") == _LISTEN:
+        if scope["type"] != "http" or scope["method"] != "POST" or header(scope, b"mcp-method") == _LISTEN:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._limit:
@@ -139,7 +139,7 @@ class StreamWatch:
         self._closed = closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        session = _header(scope, _SESSION).decode("latin-1") if scope["type"] == "http" else ""
+        session = header(scope, _SESSION).decode("latin-1") if scope["type"] == "http" else ""
         if not session or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
@@ -159,6 +159,6 @@ class StreamWatch:
                 self._closed(session)
 
 
-def _header(carrier: Any, name: bytes) -> bytes:
+def header(carrier: Any, name: bytes) -> bytes:
     """Return a header of a scope or of an answer's start; empty where there is none."""
     return next((value for key, value in carrier["headers"] if key.lower() == name), b"")

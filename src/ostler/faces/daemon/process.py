@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final, cast
 
 import anyio
@@ -18,6 +19,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
+from ostler.faces.daemon.http_sessions import session_key
 from ostler.faces.daemon.local_socket import listening
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
@@ -129,6 +131,7 @@ class ServerProcess:
             self._whole.cancel()
 
     async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
+        settings = replace(settings, session_key=session_key(self._place.paths.state_dir))
         url = await stack.enter_async_context(serving_http(hosted.server, settings, version=self._version))
         self._announce(f"Ostler {self._version} serves MCP at {url}")
 

@@ -1,0 +1,252 @@
+"""Sessions over HTTP that outlive the server, and outlive their own idle time.
+
+The protocol's versions with sessions answer 404 for a session that is no longer there, and ask the client to begin
+another. The clients that people use do not: with the SDKs for TypeScript (1.32, 2.4), Python (1.30, 2.3) and the AI
+SDK's (2.0), every later call fails until someone reconnects. So a session's id carries what `initialize` said, signed
+with a key of the state folder, and a session that is gone is opened again before the request is served.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, cast
+
+import anyio
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostler.faces.daemon.http_answers import header
+
+KEY_FILE: Final = "http-sessions.key"
+"""In the state folder, readable by the user alone: what the ids of sessions are signed with."""
+
+MAX_REMEMBERED: Final = 10_000
+"""Sessions whose successor or end is remembered; the oldest are forgotten first."""
+
+_KEY_BYTES: Final = 32
+_MAX_OPENING: Final = 1_024
+"""Bytes of `initialize` that an id carries; of a client that says more, its session is opened without."""
+
+_SESSION: Final = b"mcp-session-id"
+_VERSION: Final = b"mcp-protocol-version"
+_DEFAULT_VERSION: Final = "2025-03-26"
+"""What the protocol assumes of a request that names no version."""
+
+_HANDSHAKE_VERSIONS: Final = frozenset(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)
+_NOT_FOUND: Final = 404
+_KEPT_HEADERS: Final = frozenset({b"host", b"origin", b"authorization"})
+
+
+def session_key(folder: Path) -> bytes:
+    """Return the key of a state folder; make it where there is none.
+
+    Raises:
+        OSError: it can be neither read nor written.
+    """
+    path = folder / KEY_FILE
+    with suppress(FileNotFoundError):
+        if len(known := path.read_bytes()) == _KEY_BYTES:
+            return known
+    key = secrets.token_bytes(_KEY_BYTES)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(key)
+    fresh.replace(path)
+    return key
+
+
+class LastingSessions:
+    """Opens a session again that this state folder's servers once opened and that is no longer there.
+
+    An ASGI application around the SDK's. Clients hold `<id>.<what initialize said>.<signature>`; the SDK sees the ids
+    of its own sessions. A session that its client ended, and an id that nobody signed, stay unknown.
+    """
+
+    def __init__(self, app: ASGIApp, key: bytes) -> None:
+        self._app = app
+        self._key = key
+        self._successors: OrderedDict[str, str] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._opening: dict[str, anyio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or header(scope, _VERSION) not in {b"", *_HANDSHAKE_VERSIONS}:
+            await self._app(scope, receive, send)
+        elif held := header(scope, _SESSION).decode("latin-1"):
+            await self._serve_held(held, scope, receive, send)
+        else:
+            await self._open(scope, receive, send)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a client open a session, and hand its id out with what the client said of itself."""
+        said = bytearray()
+
+        async def reading() -> Message:
+            message = await receive()
+            if len(said) <= _MAX_OPENING * 4:
+                said.extend(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            inner = header(message, _SESSION).decode("latin-1") if message["type"] == "http.response.start" else ""
+            await send(_with_session(message, self._sign(inner, _opening_in(bytes(said)))) if inner else message)
+
+        await self._app(scope, reading, sending)
+
+    async def _serve_held(self, held: str, scope: Scope, receive: Receive, send: Send) -> None:
+        opening = self._verify(held)
+        if opening is None or held in self._ended:
+            await self._app(scope, receive, send)  # the SDK says that there is no such session
+            return
+        if scope["method"] == "DELETE":
+            _remember(self._ended, held, None)
+        inner = self._successors.get(held, held.partition(".")[0])
+        read: list[Message] = []
+        if await self._try(held, inner, scope, _recording(receive, read), send):
+            return
+        fresh = await self._reopen(held, inner, opening, scope)
+        if not fresh:
+            error = {"code": -32000, "message": "too many sessions are open. Next: the same request again in a moment"}
+            await JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 503)(scope, receive, send)
+            return
+        await self._try(held, fresh, scope, _replaying(receive, read), send, last=True)
+
+    async def _try(
+        self, held: str, inner: str, scope: Scope, receive: Receive, send: Send, *, last: bool = False
+    ) -> bool:
+        """Serve the request in the session `inner`; return False, with nothing sent, where that is not there."""
+        missing = False
+
+        async def sending(message: Message) -> None:
+            nonlocal missing
+            if message["type"] == "http.response.start":
+                missing = message["status"] == _NOT_FOUND and scope["method"] != "DELETE" and not last
+            if not missing:
+                await send(_with_session(message, held))
+
+        await self._app(_in_session(scope, inner), receive, sending)
+        return not missing
+
+    async def _reopen(self, held: str, gone: str, opening: dict[str, Any], scope: Scope) -> str:
+        """Return the session that takes the place of `gone`, "" where none can be opened; requests at once share it."""
+        while (other := self._opening.get(held)) is not None:
+            await other.wait()
+        if (known := self._successors.get(held, gone)) != gone:
+            return known
+        done = self._opening[held] = anyio.Event()
+        try:
+            version = header(scope, _VERSION).decode() or _DEFAULT_VERSION
+            initialize = {"jsonrpc": "2.0", "id": 0, "method": "initialize"}
+            fresh = await self._post({**initialize, "params": {**opening, "protocolVersion": version}}, scope, "")
+            if fresh:
+                await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"}, scope, fresh)
+                _remember(self._successors, held, fresh)
+            return fresh
+        finally:
+            del self._opening[held]
+            done.set()
+
+    async def _post(self, message: dict[str, Any], scope: Scope, session: str) -> str:
+        """Send `message` on the client's behalf; return the id of the session that it belongs to, "" for none."""
+        found = ""
+        body: bytes | None = json.dumps(message).encode()
+
+        async def receive() -> Message:
+            nonlocal body
+            if body is None:
+                await anyio.sleep_forever()  # the client stays until it has its answer
+            sent, body = body, None
+            return {"type": "http.request", "body": sent, "more_body": False}
+
+        async def send(answer: Message) -> None:
+            nonlocal found
+            if answer["type"] == "http.response.start":
+                found = header(answer, _SESSION).decode("latin-1")
+
+        headers = [pair for pair in scope["headers"] if pair[0].lower() in _KEPT_HEADERS]
+        headers += [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]
+        request = {**scope, "method": "POST", "headers": headers}
+        await self._app(_in_session(request, session) if session else request, receive, send)
+        return found
+
+    def _sign(self, inner: str, opening: dict[str, Any]) -> str:
+        said = json.dumps(opening, separators=(",", ":")).encode()
+        text = f"{inner}.{base64.urlsafe_b64encode(said).decode().rstrip('=')}"
+        return f"{text}.{self._mac(text)}"
+
+    def _verify(self, held: str) -> dict[str, Any] | None:
+        """Return what `initialize` said of the session `held`; None where the id was not signed here."""
+        text, _, mac = held.rpartition(".")
+        if not hmac.compare_digest(mac.encode("latin-1"), self._mac(text).encode()):
+            return None
+        said = text.rpartition(".")[2]
+        with suppress(binascii.Error, ValueError):
+            opening: Any = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+            return cast("dict[str, Any]", opening) if isinstance(opening, dict) else None
+        return None
+
+    def _mac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode("latin-1"), hashlib.sha256).hexdigest()[:32]
+
+
+def _opening_in(body: bytes) -> dict[str, Any]:
+    """Return the client's name and capabilities from its `initialize`; a plain client where it says too much."""
+    plain: dict[str, Any] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
+    with suppress(ValueError):
+        message: Any = json.loads(body)
+        params: Any = cast("dict[str, Any]", message).get("params") if isinstance(message, dict) else None
+        if isinstance(params, dict):
+            given = cast("dict[str, Any]", params)
+            said = {key: given[key] for key in plain if isinstance(given.get(key), dict)}
+            if len(json.dumps(said)) <= _MAX_OPENING:
+                return {**plain, **said}
+    return plain
+
+
+def _recording(receive: Receive, read: list[Message]) -> Receive:
+    """Keep what is read of a request, until it is known whether it must be read again."""
+
+    async def reading() -> Message:
+        message = await receive()
+        read.append(message)
+        return message
+
+    return reading
+
+
+def _replaying(receive: Receive, read: list[Message]) -> Receive:
+    kept = iter(read)
+
+    async def reading() -> Message:
+        return next(kept, None) or await receive()
+
+    return reading
+
+
+def _in_session(scope: Scope, inner: str) -> Scope:
+    others = [pair for pair in scope["headers"] if pair[0].lower() != _SESSION]
+    return {**scope, "headers": [*others, (_SESSION, inner.encode("latin-1"))]}
+
+
+def _with_session(message: Message, held: str) -> Message:
+    """Return the start of an answer with the id that the client knows; any other message as it is."""
+    if message["type"] != "http.response.start" or not header(message, _SESSION):
+        return message
+    others = [pair for pair in message["headers"] if pair[0].lower() != _SESSION]
+    return {**message, "headers": [*others, (_SESSION, held.encode("latin-1"))]}
+
+
+def _remember(known: OrderedDict[str, Any], key: str, value: Any) -> None:
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > MAX_REMEMBERED:
+        known.popitem(last=False)

@@ -1,0 +1,113 @@
+"""Sessions over HTTP: they outlive the server that opened them, and end when their client ends them."""
+
+import stat
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import pytest
+from mcp.server.lowlevel import Server
+from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent
+from tests.support.http_session import Session
+
+from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.daemon.http_sessions import session_key
+
+KEY = b"k" * 32
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+
+async def no_tools(_context: Any, _params: Any) -> ListToolsResult:
+    return ListToolsResult(tools=[])
+
+
+class Who:
+    """Answers with what the server knows of its client, or with how many sessions have called."""
+
+    def __init__(self) -> None:
+        self.sessions: set[str] = set()
+
+    async def call(self, context: Any, params: CallToolRequestParams) -> CallToolResult:
+        client = context.session.client_params
+        self.sessions.add(context.request.headers["mcp-session-id"])
+        said = f"{client.client_info.name} {client.capabilities.model_dump_json(exclude_none=True)}"
+        if params.name == "sessions":
+            said = str(len(self.sessions))
+        return CallToolResult(content=[TextContent(type="text", text=said)])
+
+
+@asynccontextmanager
+async def serving(key: bytes, port: int = 0) -> AsyncGenerator[str]:
+    server = Server[Any]("who", on_list_tools=no_tools, on_call_tool=Who().call)
+    async with serving_http(server, HttpSettings("127.0.0.1", port, session_key=key), version="1") as url:
+        yield url
+
+
+@asynccontextmanager
+async def after_a_restart(said: dict[str, Any] | None = None, *, later: bytes = KEY) -> AsyncGenerator[Session]:
+    """Yield a session of an earlier server at the address of the one that runs now."""
+    async with httpx2.AsyncClient(timeout=10) as http:
+        async with serving(KEY) as url:
+            session = Session(http, url)
+            await session.open(said)
+            assert (await session.call("who")).status_code == 200
+        async with serving(later, urlsplit(url).port or 0):
+            yield session
+
+
+async def test_a_session_goes_on_with_the_next_server() -> None:
+    async with after_a_restart() as session:
+        held = session.headers["mcp-session-id"]
+        for _ in range(2):
+            answer = await session.call("who")
+            assert answer.json()["result"]["content"][0]["text"] == "test {}"
+            assert answer.headers["mcp-session-id"] == held
+
+
+async def test_the_next_server_knows_what_the_client_can_do() -> None:
+    opening = {"capabilities": {"elicitation": {"form": {}}}, "clientInfo": {"name": "asks", "version": "1"}}
+    async with after_a_restart(opening) as session:
+        answer = await session.call("who")
+        assert answer.json()["result"]["content"][0]["text"] == 'asks {"elicitation":{"form":{}}}'
+
+
+async def test_requests_at_once_open_it_once() -> None:
+    async with after_a_restart() as session:
+        answers: list[httpx2.Response] = []
+
+        async def ask(number: int) -> None:
+            answers.append(await session.post("tools/call", {"name": "sessions", "arguments": {}}, number))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(ask, number)
+        assert {answer.status_code for answer in answers} == {200}
+        assert {answer.json()["result"]["content"][0]["text"] for answer in answers} == {"1"}
+
+
+async def test_a_stream_of_events_opens_it_again_too() -> None:
+    async with after_a_restart() as session, session.stream():
+        assert (await session.call("who")).status_code == 200
+
+
+async def test_what_its_client_ended_or_another_key_signed_is_unknown() -> None:
+    async with after_a_restart() as session:
+        assert (await session.call("who")).status_code == 200
+        assert (await session.delete()).status_code == 200
+        assert (await session.call("who")).status_code == 404
+    async with after_a_restart(later=b"x" * 32) as session:
+        assert (await session.call("who")).status_code == 404
+
+
+def test_the_key_is_the_users_alone_and_stays(tmp_path: Path) -> None:
+    key = session_key(tmp_path)
+    assert session_key(tmp_path) == key
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_bytes(b"cut")
+    assert len(session_key(tmp_path)) == 32
