@@ -4,6 +4,8 @@ The answer is taken as the server wrote it, once it follows the protocol: a stru
 tool's own outputSchema is passed on, not hidden, for expectations and outputs to judge.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import anyio
@@ -16,6 +18,7 @@ from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.failure_texts import first_problem
 from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
+from ostler.adapters.downstream.slots import TimeLimit
 from ostler.adapters.downstream.tool_lists import structured_of
 from ostler.engine.protocols import Progress
 from ostler.model.errors import (
@@ -30,6 +33,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, json_flaw
 from ostler.model.responses import ToolResponse
+from ostler.model.servers import ServerEntry
 from ostler.rules.answers.responses import normalise, without_reason
 
 _REFUSALS: Final = frozenset({types.INVALID_PARAMS, types.METHOD_NOT_FOUND, types.INVALID_REQUEST})
@@ -46,11 +50,8 @@ async def send_call(
     link: Link,
     qualified: str,
     args: JsonMapping,
-    *,
-    deadline: float,
-    timeout: float,
-    is_default: bool = False,
-    progress: Progress | None,
+    limit: TimeLimit,
+    progress: Progress | None = None,
 ) -> ToolResponse:
     """Call `qualified` (`server/tool`) over `link` and return its answer.
 
@@ -58,61 +59,41 @@ async def send_call(
         link: the connection.
         qualified: the tool.
         args: its arguments.
-        deadline: when to give up, in anyio's time.
-        timeout: the seconds that the call may take, for the error's text.
-        is_default: they are the server's, since the caller gave none.
+        limit: how long it may take.
         progress: called for each progress notification.
 
     Raises:
         DownstreamError: there was no answer; see its `delivery`. Secrets of the server's entry are masked in it.
     """
-    try:
-        return await _send(
-            link, qualified, args, deadline=deadline, timeout=timeout, is_default=is_default, progress=progress
-        )
-    except DownstreamError as error:  # a server may have written its own key to stderr, or into its refusal
-        error.summary = link.entry.mask_text(error.summary)
-        raise
-
-
-async def _send(
-    link: Link,
-    qualified: str,
-    args: JsonMapping,
-    *,
-    deadline: float,
-    timeout: float,
-    is_default: bool,
-    progress: Progress | None,
-) -> ToolResponse:
-    server, _, name = qualified.partition("/")
-    started = anyio.current_time()
-    scope = anyio.CancelScope(deadline=deadline)
-    link.scopes.add(scope)
-    result: JsonObject | None = None
-    try:
-        with scope:
-            result = await _result(link, name, args, progress)
-    except MCPError as error:
-        raise _error(error, link, server, qualified) from error
-    except ValidationError as error:
-        raise BadResponseError(
-            f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
-            tool=qualified,
-            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
-        ) from error
-    finally:
-        link.scopes.discard(scope)
-    if result is None:
-        if link.loss.is_lost:
-            raise _lost(link.loss.reason, server, qualified)
-        raise timed_out(link, qualified, timeout, is_default=is_default)
-    if flaw := json_flaw(result):
-        raise BadResponseError(
-            f"server {server!r} answered with what is not JSON: {flaw}",
-            tool=qualified,
-            next_actions=("report it to the server's author", "check what the tool did before calling it again"),
-        )
+    with _secrets_masked(link.entry):
+        server, _, name = qualified.partition("/")
+        started = anyio.current_time()
+        scope = anyio.CancelScope(deadline=limit.deadline)
+        link.scopes.add(scope)
+        result: JsonObject | None = None
+        try:
+            with scope:
+                result = await _result(link, name, args, progress)
+        except MCPError as error:
+            raise _error(error, link, server, qualified) from error
+        except ValidationError as error:
+            raise BadResponseError(
+                f"server {server!r} answered with something that is not a tool result: {first_problem(error)}",
+                tool=qualified,
+                next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+            ) from error
+        finally:
+            link.scopes.discard(scope)
+        if result is None:
+            if link.loss.is_lost:
+                raise _lost(link.loss.reason, server, qualified)
+            raise _timed_out(link, qualified, limit)
+        if flaw := json_flaw(result):
+            raise BadResponseError(
+                f"server {server!r} answered with what is not JSON: {flaw}",
+                tool=qualified,
+                next_actions=("report it to the server's author", "check what the tool did before calling it again"),
+            )
     link.active += 1
     content = cast("list[JsonObject]", result.get("content") or [])
     response = without_reason(
@@ -127,6 +108,16 @@ async def _send(
     if response.is_silent:
         link.doubt()
     return response
+
+
+@contextmanager
+def _secrets_masked(entry: ServerEntry) -> Generator[None]:
+    """Mask errors of the block: a server may have written its own key to stderr, or into its refusal."""
+    try:
+        yield
+    except DownstreamError as error:
+        error.summary = entry.mask_text(error.summary)
+        raise
 
 
 async def _result(link: Link, name: str, args: JsonMapping, report: Progress | None) -> JsonObject:
@@ -172,15 +163,15 @@ def _meta(link: Link) -> types.RequestParamsMeta | None:
     return None if asker is None else cast("types.RequestParamsMeta", {META_KEY: dict(asker)})
 
 
-def timed_out(link: Link, tool: str, timeout: float, *, is_default: bool) -> ToolTimeoutError:
+def _timed_out(link: Link, tool: str, limit: TimeLimit) -> ToolTimeoutError:
     """Return the error of a call that got no answer in time."""
     noise = link.noise.describe()
-    seconds = f"{round(timeout, 2):g} s"
-    limit = link.entry.setting("timeout", seconds) if is_default else f"what the caller allows it ({seconds})"
+    seconds = f"{round(limit.seconds, 2):g} s"
+    allowed = link.entry.setting("timeout", seconds) if limit.is_default else f"what the caller allows it ({seconds})"
     return ToolTimeoutError(
         f"no answer from {tool!r} within {seconds}; the call was cancelled" + (f"; {noise}" if noise else ""),
         tool=tool,
-        next_actions=("check what the tool did before calling it again", f"if it needs longer, raise {limit}"),
+        next_actions=("check what the tool did before calling it again", f"if it needs longer, raise {allowed}"),
     )
 
 

@@ -22,6 +22,7 @@ from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.connection import DownstreamConnection
 from ostler.adapters.downstream.links import Link, Surroundings
 from ostler.adapters.downstream.refused_entries import RefusedEntries
+from ostler.adapters.downstream.slots import TimeLimit
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.environments import Environments
 from ostler.adapters.signing_in.grants import Grants
@@ -138,19 +139,16 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         options = connection.entry.options
         if not options.permits(name):
             raise denied(tool)
-        limit = options.timeout if timeout is None else timeout
-        deadline = anyio.current_time() + limit
-        await self._await_first_connection(connection, min(limit, options.connect_seconds))
+        seconds = options.timeout if timeout is None else timeout
+        limit = TimeLimit(seconds, anyio.current_time() + seconds, is_default=timeout is None)
+        await self._await_first_connection(connection, min(seconds, options.connect_seconds))
         self._live_link(connection, tool)
         if name not in connection.tools:
-            await self._look_again(connection, tool, deadline)
+            await self._look_again(connection, tool, limit.deadline)
             if name not in connection.tools:
                 raise unknown_tool(tool, [info.name for info in self.list_tools(server)])
-        async with connection.slots.taken(connection.tools[name], deadline=deadline, seconds=limit):
-            link = self._live_link(connection, tool)
-            return await send_call(
-                link, tool, args, deadline=deadline, timeout=limit, is_default=timeout is None, progress=progress
-            )
+        async with connection.slots.taken(connection.tools[name], limit):
+            return await send_call(self._live_link(connection, tool), tool, args, limit, progress)
 
     # -- ToolDirectory -----------------------------------------------------------------------------------------
 

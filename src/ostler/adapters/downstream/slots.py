@@ -13,10 +13,18 @@ from ostler.model.servers import ServerEntry
 
 
 @dataclass(frozen=True, slots=True)
-class _Wait:
-    tool: str
-    deadline: float
+class TimeLimit:
+    """How long a call may take.
+
+    Attributes:
+        seconds: in all, for errors.
+        deadline: when to give up, by anyio's clock.
+        is_default: the seconds are the server's, since the caller gave none.
+    """
+
     seconds: float
+    deadline: float
+    is_default: bool = False
 
 
 class CallSlots:
@@ -37,27 +45,27 @@ class CallSlots:
         return self
 
     @asynccontextmanager
-    async def taken(self, tool: ToolInfo, *, deadline: float, seconds: float) -> AsyncGenerator[None]:
+    async def taken(self, tool: ToolInfo, limit: TimeLimit) -> AsyncGenerator[None]:
         """Hold what a call of `tool` needs.
 
         Args:
             tool: what is called. One that is not annotated as read-only may change something.
-            deadline: when to wait no longer, by anyio's clock.
-            seconds: how long the caller waits in all, for the error.
+            limit: how long the call may take in all; the wait is a part of it.
 
         Raises:
             ToolTimeoutError: others held it until the deadline.
         """
-        wait = _Wait(tool.qualified, deadline, seconds)
         async with AsyncExitStack() as held:
             if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
                 # before a slot of all calls: who waits for others that write must not keep readers away
-                await self._take(held, self._writes, "writeConcurrency", wait)
-            await self._take(held, self._all, "concurrency", wait)
+                await self._take(held, self._writes, "writeConcurrency", tool, limit)
+            await self._take(held, self._all, "concurrency", tool, limit)
             yield
 
-    async def _take(self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, wait: _Wait) -> None:
-        with anyio.CancelScope(deadline=wait.deadline) as scope:
+    async def _take(
+        self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, tool: ToolInfo, limit: TimeLimit
+    ) -> None:
+        with anyio.CancelScope(deadline=limit.deadline) as scope:
             await held.enter_async_context(slots)
         if scope.cancelled_caught:
-            raise no_slot(wait.tool, self._entry, key, wait.seconds)
+            raise no_slot(tool.qualified, self._entry, key, limit.seconds)

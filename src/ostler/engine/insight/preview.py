@@ -7,7 +7,7 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
-from ostler.engine.requests.instance_factory import InstanceFactory, request_digest
+from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
@@ -61,18 +61,12 @@ class Planner:
             AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
             TemplateError: a call names what will not be there.
         """
-        entry = self._classes.get(request.class_name)
-        args = self._factory.effective_args(entry, request.args, request.name)
-        digest = request_digest(request.class_name, args)
-        name = request.name or self._chosen_name(entry, args, digest)
-        if request.project is not None and "." not in name:
-            name = request.project.full_name(name)
-        instances = [s for s in self._registry.get_all() if isinstance(s, ServiceInstance)]
-        existing = self._factory.replayed(request, name, digest, instances)
+        new = self._factory.prepare(request, self._chosen_name)
+        existing = self._factory.replayed(new)
         draft = PlanDraft()
         if existing is None:
-            instance = self._factory.make(entry, request, name, args, digest)
-            draft.depend_on_absence(name)
+            instance = self._factory.make(new)
+            draft.depend_on_absence(new.name)
             if request.start:
                 self._start(draft, instance, "create")
             else:
@@ -83,8 +77,8 @@ class Planner:
         else:
             draft.depend_on_state(existing)
             draft.concern(existing, "reuse", "it exists with the same arguments")
-        asked = [request.class_name, name, args, request.start]
-        return draft.plan("create", name, asked, self._runtime.tools)
+        asked = [request.class_name, new.name, new.args, request.start]
+        return draft.plan("create", new.name, asked, self._runtime.tools)
 
     def accept(self, request: CreateRequest) -> CreateRequest:
         """Return `request` with the name that its plan has.
@@ -350,12 +344,10 @@ class Planner:
 
     def _virtual(self, class_name: str, name: str, args: JsonObject, user: ServiceInstance) -> ServiceInstance:
         """Return the instance that would be made for `user`."""
-        entry = self._classes.get(class_name)
-        effective = self._factory.effective_args(entry, args, name)
         request = CreateRequest(
-            class_name, name, effective, owner=user.record.owner, labels={CREATED_FOR: user.name}, start=False
+            class_name, name, args, owner=user.record.owner, labels={CREATED_FOR: user.name}, start=False
         )
-        return self._factory.make(entry, request, name, effective, request_digest(class_name, effective))
+        return self._factory.make(self._factory.prepare(request))
 
     def _chosen_name(self, entry: ClassEntry, args: JsonObject, digest: str) -> str:
         """Return the class's default name, or one that two plans of the same request share."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import anyio
 
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.requests.instance_factory import InstanceFactory, request_digest
+from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
@@ -20,7 +20,6 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
-from ostler.rules.calls.overrides import overridden_args
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +64,8 @@ class Creator:
         Raises:
             OstlerError: nothing was created; see `ServiceManager.create`.
         """
-        entry, args = self._prepared(request)
-        digest = request_digest(request.class_name, args, request.overrides)
-        name = self._factory.name_of(request, entry, args)
-        existing = self._factory.replayed(
-            request, name, digest, [s for s in self._registry.get_all() if isinstance(s, ServiceInstance)]
-        )
+        new = self._factory.prepare(request)
+        existing = self._factory.replayed(new)
         if existing is not None:
             return Placed(existing, is_new=False)
         if request.start:
@@ -80,10 +75,10 @@ class Creator:
                 raise ClassUnavailableError(
                     request.class_name,
                     unlisted,
-                    service=name,
+                    service=new.name,
                     next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
                 )
-        instance = self._factory.make(entry, request, name, args, digest)
+        instance = self._factory.make(new)
         self._graph.check(instance)
         return Placed(instance, await self._admit(instance, start=request.start))
 
@@ -94,28 +89,19 @@ class Creator:
             NotFoundError: there is no such service, or no such class.
             ArgumentError: the args do not fit.
         """
-        entry, args = self._prepared(request)
-        instance = self._registry.get(self._factory.name_of(request, entry, args))
+        new = self._factory.prepare(request)
+        instance = self._registry.get(new.name)
         if not isinstance(instance, ServiceInstance):
             return f"it is a {instance.service_type}"
         record = instance.record
         if record.class_name != request.class_name:
             return f"its class is {record.class_name}"
-        if record.args != args:
-            names = sorted(key for key in {*record.args, *args} if record.args.get(key) != args.get(key))
+        if record.args != new.args:
+            names = sorted(key for key in {*record.args, *new.args} if record.args.get(key) != new.args.get(key))
             return f"args {', '.join(names)}"
-        if record.request_digest != request_digest(request.class_name, args, request.overrides):
+        if record.request_digest != new.digest:
             return "its overrides"
-        return "" if record.class_digest == entry.digest else "its class is another version"
-
-    def _prepared(self, request: CreateRequest) -> tuple[ClassEntry, JsonObject]:
-        """Return the class and the args of `request`, with its overrides in both."""
-        entry = self._classes.get(request.class_name)
-        given = request.args
-        if request.overrides is not None:
-            given = overridden_args(entry.service_class, request.overrides, given)
-            entry = self._factory.changed(entry, request.overrides)
-        return entry, self._factory.effective_args(entry, given, request.name)
+        return "" if record.class_digest == new.entry.digest else "its class is another version"
 
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""

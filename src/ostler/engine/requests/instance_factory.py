@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -17,9 +17,28 @@ from ostler.model.projects import Overrides
 from ostler.model.records import ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.calls.arguments import validate_args
-from ostler.rules.calls.overrides import overridden
+from ostler.rules.calls.overrides import overridden, overridden_args
 from ostler.rules.loading.manifests import class_digest, service_class_to_json
 from ostler.rules.templates.template import render
+
+
+@dataclass(frozen=True, slots=True)
+class NewService:
+    """What a create request comes to.
+
+    Attributes:
+        request: what was asked for.
+        entry: the class as this service uses it, its overrides included.
+        args: the effective args.
+        digest: what two equal requests share.
+        name: the service's full name.
+    """
+
+    request: CreateRequest
+    entry: ClassEntry
+    args: JsonObject
+    digest: str
+    name: str
 
 
 class InstanceFactory:
@@ -38,17 +57,34 @@ class InstanceFactory:
             manifest = self._manifests[entry.digest] = service_class_to_json(entry.service_class)
         return manifest
 
-    @staticmethod
-    def changed(entry: ClassEntry, overrides: Overrides) -> ClassEntry:
-        """Return the class as one instance uses it.
+    def prepare(
+        self, request: CreateRequest, choose_name: Callable[[ClassEntry, JsonObject, str], str] | None = None
+    ) -> NewService:
+        """Return what `request` comes to; nothing is made yet.
+
+        Args:
+            request: what to create.
+            choose_name: gives the name of a request without one, from class, args and digest; else it is the class's
+                `defaultName` or a generated one.
 
         Raises:
-            ArgumentError: the class has no place for one of the changes.
+            NotFoundError: there is no such class.
+            ArgumentError: the args, the name or the overrides do not fit.
         """
-        if overrides.is_empty:
-            return entry
-        service_class = overridden(entry.service_class, overrides)
-        return replace(entry, service_class=service_class, digest=class_digest(service_class))
+        entry, args, overrides = self._classes.get(request.class_name), request.args, request.overrides
+        if overrides is not None:
+            args = overridden_args(entry.service_class, overrides, args)
+            if not overrides.is_empty:
+                service_class = overridden(entry.service_class, overrides)
+                entry = replace(entry, service_class=service_class, digest=class_digest(service_class))
+        args = self.effective_args(entry, args, request.name)
+        digest = request_digest(request.class_name, args, overrides)
+        name = request.name
+        if not name:
+            name = choose_name(entry, args, digest) if choose_name else self.default_name(entry, args)
+        if request.project is not None and "." not in name:
+            name = request.project.full_name(name)
+        return NewService(request, entry, args, digest, name)
 
     def check_request(self, request: CreateRequest) -> None:
         """Refuse what no class allows.
@@ -90,15 +126,6 @@ class InstanceFactory:
             )
         return effective
 
-    def name_of(self, request: CreateRequest, entry: ClassEntry, args: JsonObject) -> str:
-        """Return the full name of what `request` makes: as asked, the class's `defaultName`, or a generated one.
-
-        Raises:
-            ArgumentError: the template of `defaultName` gives no valid name.
-        """
-        name = request.name or self.default_name(entry, args)
-        return name if request.project is None or "." in name else request.project.full_name(name)
-
     def default_name(self, entry: ClassEntry, args: JsonObject) -> str:
         """Return the class's `defaultName` for `args`, or a generated name.
 
@@ -117,48 +144,44 @@ class InstanceFactory:
                 [f"defaultName of class {entry.name!r} gives {name!r}: {error}"], next_actions=("give a name yourself",)
             ) from None
 
-    def make(
-        self, entry: ClassEntry, request: CreateRequest, name: str, args: JsonObject, digest: str
-    ) -> ServiceInstance:
+    def make(self, new: NewService) -> ServiceInstance:
         """Return a new instance with its first record; it is neither stored nor registered yet."""
-        now = self._runtime.clock.now()
+        now, request, entry = self._runtime.clock.now(), new.request, new.entry
         traits: JsonObject = {**request.traits, "labels": {**request.labels, **_own_labels(request)}}
         record = ServiceRecord(
             id=self._runtime.make_id(),
-            name=name,
+            name=new.name,
             class_name=entry.name,
             class_digest=entry.digest,
             class_manifest=self._manifest_of(entry),
-            args=args,
+            args=new.args,
             created_at=now,
             updated_at=now,
             desired=DesiredState.RUNNING if request.start else DesiredState.STOPPED,
             state=ServiceState.STOPPED,
             lease_expires_at=now + timedelta(seconds=request.lease) if request.lease is not None else None,
             idempotency_key=request.idempotency_key,
-            request_digest=digest,
+            request_digest=new.digest,
             **traits,
         )
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 
     def virtual(self, class_name: str, name: str, args: JsonObject) -> ServiceInstance:
         """Return the instance that a create would give, to look at its dependencies."""
-        entry = self._classes.get(class_name)
-        effective = self.effective_args(entry, args, name)
-        digest = request_digest(class_name, effective)
-        return self.make(entry, CreateRequest(class_name, name, args), name, effective, digest)
+        return self.make(self.prepare(CreateRequest(class_name, name, args)))
 
-    def replayed(
-        self, request: CreateRequest, name: str, digest: str, instances: Iterable[ServiceInstance]
-    ) -> ServiceInstance | None:
+    def replayed(self, new: NewService) -> ServiceInstance | None:
         """Return the instance that an equal request made before, or None when the way is free.
 
         Raises:
             ConflictError: the idempotency key was used with other arguments.
             AlreadyExistsError: the name is taken by something else.
         """
+        request, name, digest = new.request, new.name, new.digest
         if request.idempotency_key:
-            for instance in instances:
+            for instance in self._registry.get_all():
+                if not isinstance(instance, ServiceInstance):
+                    continue
                 if instance.record.idempotency_key == request.idempotency_key:
                     if instance.record.request_digest != digest or (request.name and name != instance.name):
                         raise ConflictError(

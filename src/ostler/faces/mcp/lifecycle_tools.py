@@ -9,7 +9,7 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, JsonArgs, Labels, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult
+from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, ProjectRef
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
@@ -51,15 +51,16 @@ def requested(form: type[_RequestT], args: Args, **more: Any) -> _RequestT:
     return form(**{name: getattr(args, name) for name in names}, **more)
 
 
-async def create_request(app: ApplicationLike, args: Args) -> CreateRequest:
-    """Return the create that `args` are, in the project of the client."""
-    return requested(CreateRequest, args, project=await app.projects.owner_of_new(current_client().directory))
+async def project_of_client(app: ApplicationLike) -> ProjectRef | None:
+    """Return the project that what the client makes belongs to."""
+    return await app.projects.owner_of_new(current_client().directory)
 
 
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
     """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
-    result = await app.manager.create(await create_request(app, args), **call.waiting(args.wait))
+    request = requested(CreateRequest, args, project=await project_of_client(app))
+    result = await app.manager.create(request, **call.waiting(args.wait))
     return _changed(result, "running", cursor)
 
 

@@ -6,9 +6,10 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, JsonArgs
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.lifecycle_tools import create_request
+from ostler.faces.mcp.lifecycle_tools import project_of_client, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
@@ -33,7 +34,7 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     plans = app.manager.plans
     if args.action == "create":
         _refuse(args, "abandon", needs="class_name")
-        plan = plans.create(await create_request(app, args))
+        plan = plans.create(requested(CreateRequest, args, project=await project_of_client(app)))
     else:
         others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")
