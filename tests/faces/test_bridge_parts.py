@@ -171,6 +171,7 @@ def test_a_proof_is_for_one_role_and_nonce() -> None:
     [
         (["serve"], {}),
         (["serve", "--toolset", "core"], {"toolset": "core"}),
+        (["serve", "--toolset=muster"], {"toolset": "muster"}),
         (["serve", "--toolset=tiny"], None),
         (["serve", "--state", "/s"], {"state": "/s"}),
         (["--config=/c", "serve", "--state=/s"], {"config": "/c", "state": "/s"}),

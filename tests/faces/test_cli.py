@@ -68,6 +68,9 @@ def test_completing_starts_no_server(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_each_connection_has_the_tools_that_its_client_asked_for(shared_place: ServerPlace) -> None:
     serve = [sys.executable, "-m", "ostler.faces.entry", "--config", shared_place.config_dir]
     serve += ["--state", shared_place.state_dir, "serve"]
+    with BridgeClient([*serve, "--toolset", "muster"]) as other:
+        other.initialize()
+        assert "call_tool" in {tool["name"] for tool in other.ask("tools/list")["result"]["tools"]}
     with BridgeClient([*serve, "--toolset", "core"]) as small, BridgeClient(serve) as whole:
         told = small.initialize()["instructions"], whole.initialize()["instructions"]
         names = [[tool["name"] for tool in client.ask("tools/list")["result"]["tools"]] for client in (small, whole)]

@@ -110,7 +110,7 @@ async def test_the_core_list_is_smaller() -> None:
     assert tokens(tools) <= 2_500
 
 
-@pytest.mark.parametrize("toolset", ["full", "core"])
+@pytest.mark.parametrize("toolset", ["full", "core", "muster"])
 def test_instructions_are_short(toolset: Any) -> None:
     assert len(instructions(toolset).encode()) / 4 <= 290
 

@@ -252,12 +252,12 @@ async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_pa
         assert made["service"]["serviceClassName"] == "own"
         await until(lambda: app.manager.view("a").health is HealthStatus.HEALTHY)
         for given, missing in (
-            ({}, "`manifest` is required"),
-            ({"serviceConfig": config}, "`name` is required"),
-            ({"name": "x", "description": "d"}, "`serviceConfig` is required"),
+            ({}, "manifest is required"),
+            ({"serviceConfig": config}, "name is required"),
+            ({"name": "x", "description": "d"}, "serviceConfig is required"),
             (
                 {"name": "x", "serviceConfig": {"lifecycleTools": {"start": {}, "stop": tools["stop"]}}},
-                "`serviceConfig.lifecycleTools.start.tool` is required",
+                "serviceConfig.lifecycleTools.start.tool is required",
             ),
         ):
             text, _ = await refusal(client, "serviceclass_create", **given)

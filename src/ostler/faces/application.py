@@ -136,7 +136,9 @@ class Application:
 
     def tool_names(self) -> ToolNames:
         """Return the downstream servers and tools there are, by which manifests of muster are read."""
-        return ToolNames.of(self.downstream.names(), (tool.qualified for tool in self.downstream.list_tools()))
+        names = self.downstream.names()
+        prefixes = {prefix: name for name in names if (prefix := self.downstream.entry(name).options.tool_prefix)}
+        return ToolNames.of(names, (tool.qualified for tool in self.downstream.list_tools()), prefixes)
 
     async def follow_tools(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Read manifests of muster again whenever servers list other tools, because those tell their names apart."""

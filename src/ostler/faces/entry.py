@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 _WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
-_TOOLSETS = ("full", "core")
+_TOOLSETS = ("full", "core", "muster")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

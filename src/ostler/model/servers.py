@@ -59,6 +59,8 @@ class ServerOptions(_Model):
         deny_tools: globs of the tools that may not be called; wins over `allow_tools`.
         inherit_env: names of environment variables handed to a stdio server beside the usual safe ones; True for all.
         max_response_bytes: the largest answer that is kept.
+        tool_prefix: stands for the server's name in muster's names of its tools, `x_<toolPrefix>_<tool>`.
+        description: what the server is for, for people.
     """
 
     auto_start: bool = True
@@ -71,6 +73,8 @@ class ServerOptions(_Model):
     deny_tools: tuple[str, ...] = ()
     inherit_env: bool | tuple[str, ...] = ()
     max_response_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    tool_prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,62})?$")] = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
 
     @property
     def connect_seconds(self) -> float:

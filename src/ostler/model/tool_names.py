@@ -14,16 +14,21 @@ class ToolNames:
     Attributes:
         servers: the servers' names.
         tools: the names of their tools, by server.
+        prefixes: what stands for a server's name where names are run together, and its server.
     """
 
     servers: frozenset[str] = frozenset()
     tools: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    prefixes: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
-    def of(cls, servers: Iterable[str], tools: Iterable[str] = ()) -> "ToolNames":
+    def of(
+        cls, servers: Iterable[str], tools: Iterable[str] = (), prefixes: Mapping[str, str] | None = None
+    ) -> "ToolNames":
         """Return what `servers` and `tools` (as `server/tool`) say."""
         by_server: dict[str, set[str]] = {}
         for tool in tools:
             server, _, name = tool.partition("/")
             by_server.setdefault(server, set()).add(name)
-        return cls(frozenset(servers) | by_server.keys(), {name: frozenset(found) for name, found in by_server.items()})
+        names = {name: frozenset(found) for name, found in by_server.items()}
+        return cls(frozenset(servers) | by_server.keys(), names, prefixes or {})

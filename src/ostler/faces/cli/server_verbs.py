@@ -32,7 +32,8 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
     ] = False,
     toolset: Annotated[
-        Literal["full", "core"] | None, typer.Option(help="Which tools this client sees; default: full.")
+        Literal["full", "core", "muster"] | None,
+        typer.Option(help="Which tools this client sees; default: full. muster: those of muster."),
     ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="What the server says on stderr.")

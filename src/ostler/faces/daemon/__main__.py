@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-file", help="rotate this file at start and write there")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info")
     parser.add_argument("--idle-exit", help="duration without client and work until the server ends")
-    parser.add_argument("--toolset", choices=("full", "core"), default="full", help="which tools clients see")
+    parser.add_argument("--toolset", choices=("full", "core", "muster"), default="full", help="which tools clients see")
     options = parser.parse_args(argv)
     place = ServerPlace(Paths.resolve(options.config, options.state))
     lock = StateLock(place, version=VERSION)

@@ -138,18 +138,25 @@ class _DefinitionArgs(Args):
     args: SkipJsonSchema[JsonArgs] = Field(default_factory=dict)
     service_config: SkipJsonSchema[JsonArgs] = Field(default_factory=dict)
 
-    def text_of(self, name: str) -> str:
+    def text_of(self, name: str, before: ClassEntry | None = None) -> str:
         """Return the manifest as text, of the class `name` where it is made of muster's arguments.
+
+        Args:
+            name: the class's name.
+            before: the class as it is; what is not given stays as it stands in a manifest of muster.
 
         Raises:
             ArgumentError: there is neither a manifest nor what muster needs in its place.
         """
         if self.manifest:
             return self.manifest
-        from ostler.rules.muster.create_arguments import manifest_of  # who sends a manifest starts without it
+        from ostler.rules.muster.create_arguments import manifest_of, written_spec  # most start without them
 
-        given = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
-        return manifest_of(name, shapes.present(given))
+        values = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
+        given = shapes.present(values)
+        if before is not None and before.translation and given:
+            given = {**written_spec(before.text, name), **given}
+        return manifest_of(name, given)
 
 
 class ManifestArgs(_DefinitionArgs):
@@ -200,7 +207,8 @@ class ClassUpdateArgs(_DefinitionArgs):
 async def serviceclass_update(app: ApplicationLike, args: ClassUpdateArgs, call: Call) -> Answer:
     """Replace a class."""
     del call
-    entry = await app.update_class(args.name, args.text_of(args.name))
+    before = None if args.manifest else app.classes.get(args.name)
+    entry = await app.update_class(args.name, args.text_of(args.name, before))
     instances = app.manager.instances_of(entry.name)
     note = f"; {', '.join(instances)} keep the version they were started with until restarted" if instances else ""
     return await _written(app, entry.name, f"ServiceClass {entry.name} was updated{note}")

@@ -228,7 +228,7 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
     """Call a downstream tool and pass its answer on."""
     response = await app.pool.call_tool(args.name, args.args, timeout=args.timeout, progress=call.progress)
     call.log.note(call.client, args.name, args.args, response, app.manager.secrets())
-    content, is_cut = _bounded(response)
+    content, is_cut = bounded_content(response)
     structured: JsonObject = {"tool": args.name, "isError": response.is_error}
     result = response.structured if response.structured is not None else response.value
     if is_cut or len(json.dumps(result, default=str)) > MAX_TOOL_ANSWER:
@@ -244,7 +244,7 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
 _BLOCK: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
 
 
-def _bounded(response: ToolResponse) -> tuple[Sequence[ContentBlock], bool]:
+def bounded_content(response: ToolResponse) -> tuple[Sequence[ContentBlock], bool]:
     """Return the content as it came, cut to the limit, and whether something was cut."""
     room = MAX_TOOL_ANSWER
     blocks: list[ContentBlock] = []

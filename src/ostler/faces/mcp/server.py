@@ -1,7 +1,7 @@
 """Builds the MCP server over a running application."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -19,6 +19,9 @@ from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.subscriptions import ListenHandler
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import Toolbox, Toolset
+
+if TYPE_CHECKING:
+    from ostler.faces.muster.meta_toolbox import MusterToolbox
 
 _FIXED_LISTS: tuple[CacheableMethod, ...] = (
     "tools/list",
@@ -51,6 +54,10 @@ Durations: 30s, 5m, 2h. Secrets are shown as ***{secrets}.\
 
 def instructions(toolset: Toolset) -> str:
     """Return the instructions for a client with these tools."""
+    if toolset == "muster":
+        from ostler.faces.muster.meta_toolbox import INSTRUCTIONS
+
+        return INSTRUCTIONS
     if toolset == "core":
         return _INSTRUCTIONS.format(events="", servers="", secrets="")
     return _INSTRUCTIONS.format(
@@ -112,12 +119,12 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
 
     Args:
         app: the running application; it must outlive the server.
-        toolset: `full`, or `core` for clients with little room for tool descriptions.
+        toolset: `full`; `core` for clients with little room for tool descriptions; `muster` for those written for it.
         clock: wall time for the ages in answers.
     """
     time = clock or SystemClock()
     feed = ChangeFeed(app.manager.events, app.classes)
-    toolbox = Toolbox(app, time, toolset)
+    toolbox = _toolbox(app, time, toolset)
     resources = Resources(app, time)
     legacy = LegacySubscriptions(feed)
     server = OstlerServer(
@@ -145,6 +152,14 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
     server.subscriptions = legacy
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
     return server
+
+
+def _toolbox(app: ApplicationLike, clock: Clock, toolset: Toolset) -> "Toolbox | MusterToolbox":
+    if toolset != "muster":
+        return Toolbox(app, clock, toolset)
+    from ostler.faces.muster.meta_toolbox import MusterToolbox
+
+    return MusterToolbox(app, clock)
 
 
 def own_version() -> str:

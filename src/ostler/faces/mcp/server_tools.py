@@ -34,14 +34,20 @@ class EntryArgs(Args):
     type: SkipJsonSchema[str] = ""
     timeout: SkipJsonSchema[SomeSeconds | None] = None
     auto_start: SkipJsonSchema[bool | None] = None
+    tool_prefix: SkipJsonSchema[str] = ""
+    description: SkipJsonSchema[str] = ""
 
     def entry(self) -> JsonObject:
         """Return the keys that were given, as mcp.json has them."""
         keys = ("command", "args", "env", "url", "headers", "type")
         found: JsonObject = {key: value for key in keys if (value := getattr(self, key))}
-        own: JsonObject = {} if self.timeout is None else {"timeout": self.timeout}
-        if self.auto_start is not None:
-            own["autoStart"] = self.auto_start
+        own: JsonObject = {
+            "timeout": self.timeout,
+            "autoStart": self.auto_start,
+            "toolPrefix": self.tool_prefix or None,
+            "description": self.description or None,
+        }
+        own = {key: value for key, value in own.items() if value is not None}
         return {**found, **({"ostler": own} if own else {})}
 
 

@@ -31,7 +31,7 @@ from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
 from ostler.model.errors import BusyError, ToolDeniedError
 from ostler.model.json import JsonMapping
 
-Toolset = Literal["full", "core"]
+Toolset = Literal["full", "core", "muster"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 
 MAX_CALLS = 1_000
@@ -60,8 +60,8 @@ NAMES = frozenset(tool.name for tool in TOOLS)
 
 
 def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
-    """Return the tools of a toolset, in the order of tools/list."""
-    return [tool for tool in TOOLS if toolset == "full" or tool.core]
+    """Return the tools of a toolset, in the order of tools/list; those of muster stand before all of Ostler's."""
+    return [tool for tool in TOOLS if toolset != "core" or tool.core]
 
 
 class Toolbox:
@@ -102,7 +102,7 @@ class Toolbox:
         self._under_way += 1
         try:
             async with progress_to(context) as progress:
-                call = Call(progress, self._clock, _client_of(context), self._log, self._names)
+                call = Call(progress, self._clock, client_name_of(context), self._log, self._names)
                 return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
         finally:
             self._under_way -= 1
@@ -130,7 +130,7 @@ def denied(name: str) -> ToolDeniedError:
     )
 
 
-def _client_of(context: ServerRequestContext[Lifespan]) -> str:
+def client_name_of(context: ServerRequestContext[Lifespan]) -> str:
     """Return the name that the client gives itself. Command lines connect for each call, under one name."""
     params: Any = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -7,6 +7,17 @@ from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.muster.muster_format import MUSTER
 from ostler.rules.muster.sheet import mapping
+from ostler.rules.text.yaml_source import read_documents
+
+
+def written_spec(text: str, name: str) -> JsonObject:
+    """Return the `spec` of the class `name` as it stands in `text`, manifests of muster."""
+    documents, _ = read_documents(text, "<text>")
+    for document in documents:
+        manifest = mapping(document.value)
+        if mapping(manifest.get("metadata")).get("name") == name:
+            return dict(mapping(manifest.get("spec")))
+    return {}
 
 
 def manifest_of(name: str, spec: JsonMapping) -> str:
@@ -23,7 +34,7 @@ def manifest_of(name: str, spec: JsonMapping) -> str:
     if problems:
         raise ArgumentError(
             problems,
-            next_actions=("give `manifest`, the class as YAML; or `name` and `serviceConfig` as in muster",),
+            next_actions=("give manifest, the class as YAML; or name and serviceConfig as in muster",),
         )
     manifest: JsonObject = {
         "apiVersion": MUSTER.version,
@@ -36,20 +47,20 @@ def manifest_of(name: str, spec: JsonMapping) -> str:
 
 def _missing(name: str, spec: JsonMapping) -> Iterator[str]:
     if not name and not spec:
-        yield "`manifest` is required"
+        yield "manifest is required"
         return
     if not name:
-        yield "`name` is required"
+        yield "name is required"
     config: JsonValue = spec.get("serviceConfig")
     if not config:
-        yield "`serviceConfig` is required"
+        yield "serviceConfig is required"
         return
     tools = mapping(mapping(config).get("lifecycleTools"))
     if not tools:
-        yield "`serviceConfig.lifecycleTools` is required"
+        yield "serviceConfig.lifecycleTools is required"
         return
     for step in ("start", "stop"):
         if step not in tools:
-            yield f"`serviceConfig.lifecycleTools.{step}` is required"
+            yield f"serviceConfig.lifecycleTools.{step} is required"
         elif not mapping(tools[step]).get("tool"):
-            yield f"`serviceConfig.lifecycleTools.{step}.tool` is required"
+            yield f"serviceConfig.lifecycleTools.{step}.tool is required"

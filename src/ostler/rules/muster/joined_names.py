@@ -98,11 +98,12 @@ def _external(name: str, rest: str, known: ToolNames) -> ResolvedTool:
 
 
 def _of_servers(rest: str, known: ToolNames) -> Iterator[str]:
-    """Yield the tools that `rest` may be at the known servers, those of the longest server name first."""
-    for server in sorted(known.servers, key=lambda name: (-len(name), name)):
-        if rest.startswith(f"{server}_") and len(rest) > len(server) + 1:
-            yield f"{server}/{rest[len(server) + 1 :]}"
-            yield f"{server}/{rest}"
+    """Yield the tools that `rest` may be at the known servers, those of the longest server name or prefix first."""
+    heads = {**{server: server for server in known.servers}, **known.prefixes}
+    for head in sorted(heads, key=lambda name: (-len(name), name)):
+        if rest.startswith(f"{head}_") and len(rest) > len(head) + 1:
+            yield f"{heads[head]}/{rest[len(head) + 1 :]}"
+            yield f"{heads[head]}/{rest}"
 
 
 def _is_listed(tool: str, known: ToolNames) -> bool:

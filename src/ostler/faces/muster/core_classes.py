@@ -1,0 +1,146 @@
+"""muster's `core_serviceclass_…` tools over Ostler's classes."""
+
+from ostler.adapters.serving.answers import finding_lines
+from ostler.adapters.serving.problems import read_args
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.faces.mcp.class_tools import ManifestArgs
+from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
+from ostler.faces.muster.exposed_names import shown_tool, tool_prefixes
+from ostler.faces.muster.muster_json import MODE, service_class
+from ostler.model.errors import AlreadyExistsError
+from ostler.model.json import JsonObject
+from ostler.rules.reading import load_manifests
+
+
+async def class_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """List the classes."""
+    del args, call
+    prefixes = tool_prefixes(app)
+    shown = [service_class(entry, app.classes, prefixes) for entry in app.classes.get_all()]
+    return {"serviceClasses": shown, "total": len(shown), "mode": MODE}
+
+
+async def class_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Show a class."""
+    del call
+    return service_class(app.classes.get(text_arg(args, "name")), app.classes, tool_prefixes(app))
+
+
+async def class_available(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Say whether the tools of a class are there; an unknown class is not available."""
+    del call
+    name = text_arg(args, "name")
+    found = app.classes.availability(name)
+    prefixes = tool_prefixes(app)
+    return {
+        "name": name,
+        "available": found.available,
+        "missingTools": [shown_tool(tool, prefixes) for tool in found.missing_tools],
+        **({"reason": found.reason} if found.reason else {}),
+    }
+
+
+async def class_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Check a definition without keeping it."""
+    del call
+    text = _text(args)
+    loaded = load_manifests(text, "manifest", known=app.review.tool_names())
+    name = text_arg(args, "name") or ", ".join(item.service_class.name for item in loaded)
+    warnings = [finding for item in loaded for finding in item.warnings]
+    return "\n".join([f"Validation successful for ServiceClass {name}", *finding_lines(warnings)])
+
+
+async def class_create(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Save a new class."""
+    del call
+    try:
+        entry = await app.create_class(_text(args))
+    except AlreadyExistsError as error:
+        error.summary = f"ServiceClass '{text_arg(args, 'name')}' already exists: {error.summary}"
+        raise
+    return f"ServiceClass '{entry.name}' created successfully"
+
+
+async def class_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Replace what is given of a class; the rest stays."""
+    del call
+    name = text_arg(args, "name")
+    entry = await app.update_class(name, _text(args, app.classes.get(name)))
+    return f"ServiceClass '{entry.name}' updated successfully"
+
+
+async def class_delete(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
+    """Remove a class."""
+    await own_answer(app, "serviceclass_delete", args, call)
+    return f"ServiceClass '{text_arg(args, 'name')}' deleted successfully"
+
+
+def _text(args: JsonObject, before: ClassEntry | None = None) -> str:
+    given = read_args("serviceclass_create", ManifestArgs, args)
+    return given.text_of(given.name, before)
+
+
+_NAME: dict[str, tuple[ArgType, str]] = {"name": ("string", "Name of the ServiceClass")}
+_DEFINITION: dict[str, tuple[ArgType, str]] = {
+    **_NAME,
+    "description": ("string", "What its services are"),
+    "args": ("object", "Arguments of its services: type, required, default, description by name"),
+    "serviceConfig": ("object", "lifecycleTools, healthCheck, timeout, dependencies, outputs, defaultName"),
+}
+_MISSING = "{} argument is required"
+
+CORE_CLASSES = (
+    CoreTool("serviceclass_list", "List all ServiceClasses and whether they are available", class_list),
+    CoreTool(
+        "serviceclass_get",
+        "Show a ServiceClass",
+        class_get,
+        _NAME,
+        ("name",),
+        missing=_MISSING,
+        failure="Failed to get ServiceClass",
+    ),
+    CoreTool(
+        "serviceclass_available",
+        "Say whether all tools of a ServiceClass are there",
+        class_available,
+        _NAME,
+        ("name",),
+        missing=_MISSING,
+    ),
+    CoreTool(
+        "serviceclass_validate",
+        "Check the definition of a ServiceClass",
+        class_validate,
+        _DEFINITION,
+        ("name", "serviceConfig"),
+        failure="Validation failed",
+    ),
+    CoreTool(
+        "serviceclass_create",
+        "Save a new ServiceClass",
+        class_create,
+        _DEFINITION,
+        ("name", "serviceConfig"),
+        failure="Invalid ServiceClass definition",
+    ),
+    CoreTool(
+        "serviceclass_update",
+        "Replace parts of a ServiceClass",
+        class_update,
+        _DEFINITION,
+        ("name",),
+        failure="Failed to update ServiceClass",
+    ),
+    CoreTool(
+        "serviceclass_delete",
+        "Delete a ServiceClass",
+        class_delete,
+        _NAME,
+        ("name",),
+        missing=_MISSING,
+        failure="Failed to delete ServiceClass",
+    ),
+)

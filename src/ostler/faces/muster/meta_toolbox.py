@@ -1,0 +1,98 @@
+"""Lists what muster publishes and answers calls to it, over a running application."""
+
+from mcp.server import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    Tool,
+    ToolAnnotations,
+)
+
+from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.problems import near
+from ostler.adapters.serving.table import refuse_cursor
+from ostler.engine.protocols import Clock
+from ostler.faces.mcp.call_log import CallLog
+from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.lifespan import Lifespan
+from ostler.faces.mcp.progress import progress_to
+from ostler.faces.mcp.resources import Resources
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.mcp.toolbox import MAX_CALLS, NAMES, RETRY_AFTER, client_name_of
+from ostler.faces.muster.dispatch import call_reachable
+from ostler.faces.muster.meta_tools import META_TOOLS, Request
+from ostler.model.errors import BusyError
+from ostler.model.json import JsonMapping
+
+INSTRUCTIONS = """\
+These are the tools of muster. All work goes through call_tool: list_tools or filter_tools finds a tool, describe_tool \
+shows its arguments, call_tool {"name": …, "arguments": {…}} calls it.
+
+core_… tools manage services (core_service_create, core_service_list …), ServiceClasses and MCP servers; \
+x_<server>_<tool> are the tools of the MCP servers. There are no workflows.
+
+On an error read "Next:" in its text.\
+"""
+
+
+class MusterToolbox:
+    """As `Toolbox`, with muster's tools. A tool behind `call_tool` is answered by its own name, too."""
+
+    def __init__(self, app: ApplicationLike, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+        self._log = CallLog()
+        self._resources = Resources(app, clock)
+        self._tools = {tool.name: tool for tool in META_TOOLS}
+        self._under_way = 0
+        self._listed = ListToolsResult(
+            tools=[
+                Tool(
+                    name=tool.name,
+                    description=tool.description,
+                    input_schema=tool.input_schema(),
+                    annotations=ToolAnnotations(read_only_hint=tool.reads),
+                )
+                for tool in META_TOOLS
+            ]
+        )
+
+    async def list_tools(
+        self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        """List the tools: always the same ones, on one page."""
+        del context
+        refuse_cursor(params)
+        return self._listed
+
+    def input_schema(self, name: str) -> JsonMapping | None:
+        """Return the schema of a tool's arguments."""
+        tool = self._tools.get(name)
+        return None if tool is None else tool.input_schema()
+
+    async def call(self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams) -> CallToolResult:
+        """Answer a call.
+
+        Raises:
+            MCPError: there is no such tool.
+        """
+        if self._under_way >= MAX_CALLS:
+            return error_result(BusyError(self._under_way, RETRY_AFTER))
+        self._under_way += 1
+        try:
+            async with progress_to(context) as progress:
+                call = Call(progress, self._clock, client_name_of(context), self._log, NAMES)
+                arguments = params.arguments or {}
+                if tool := self._tools.get(params.name):
+                    return await tool.run(Request(self._app, call, context, self._resources), arguments)
+                found = await call_reachable(self._app, params.name, arguments, call)
+        finally:
+            self._under_way -= 1
+        if found is None:
+            hint = near(params.name, self._tools) or "; call_tool calls the tools that list_tools shows"
+            raise MCPError(INVALID_PARAMS, f"tool {params.name!r} not found{hint}")
+        return found

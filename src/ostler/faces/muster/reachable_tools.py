@@ -1,0 +1,70 @@
+"""Every tool that `call_tool` reaches: muster's own over Ostler's, and those of the downstream servers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ostler.engine.protocols import ToolInfo
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.muster.core_classes import CORE_CLASSES
+from ostler.faces.muster.core_servers import CORE_SERVERS
+from ostler.faces.muster.core_services import CORE_SERVICES
+from ostler.faces.muster.core_tool import OWN, CoreTool
+from ostler.faces.muster.exposed_names import CORE, exposed_tools
+from ostler.model.json import JsonObject
+
+CORE_TOOLS = {tool.name: tool for tool in (*CORE_SERVICES, *CORE_CLASSES, *CORE_SERVERS)}
+"""muster's own tools, without `core_`."""
+
+_AS_MCP_TOOL = ("tool_list", "tool_describe", "tool_call")
+"""Ostler's tools that muster's `list_tools`, `describe_tool` and `call_tool` are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """One tool that `call_tool` reaches, under muster's name.
+
+    Attributes:
+        kind: `core` or `tool`, as muster says where it is from.
+        server: its server; empty for muster's own.
+    """
+
+    name: str
+    description: str
+    input_schema: JsonObject
+    kind: str
+    server: str = ""
+    title: str = ""
+    annotations: JsonObject | None = None
+    output_schema: JsonObject | None = None
+
+
+def reachable(app: ApplicationLike) -> list[Reachable]:
+    """Return all tools that the policy lets clients call, by name."""
+    found = [*_core(app), *(_external(name, tool) for name, tool in exposed_tools(app))]
+    return sorted(found, key=lambda tool: tool.name)
+
+
+def _core(app: ApplicationLike) -> Iterator[Reachable]:
+    for name, own in OWN.items():
+        if app.denies(name) or name in _AS_MCP_TOOL:
+            continue
+        hints = own.effect.annotations().model_dump(mode="json", by_alias=True, exclude_none=True)
+        core: CoreTool | None = CORE_TOOLS.get(name)
+        if core is not None:
+            yield Reachable(f"{CORE}{name}", core.description, core.input_schema(), "core", annotations=hints)
+        else:
+            tool = own.tool()
+            yield Reachable(f"{CORE}{name}", own.description, dict(tool.input_schema), "core", annotations=hints)
+
+
+def _external(name: str, tool: ToolInfo) -> Reachable:
+    return Reachable(
+        name,
+        tool.description,
+        tool.input_schema,
+        "tool",
+        tool.server,
+        tool.title,
+        tool.annotations,
+        tool.output_schema,
+    )
