@@ -1,13 +1,15 @@
 """The process server's logs: bounded answers, offsets that go on over rotations, patterns, earlier runs."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from ostler.adapters.process.logfile import rotate
+from ostler.adapters.process.logfile import rotate, unread
 from support.processes import (
     SLEEP,
     ProcessClient,
@@ -194,3 +196,59 @@ async def test_a_log_is_kept_small_while_the_end_of_its_program_is_waited_for(st
         assert (await server.call("stop", key="job", timeout="1s"))["killed"] is True
         group.cancel_scope.cancel()
     assert cuts >= 2
+
+
+def say(log_file: str, line: str, *, seconds_ago: float = 0.0) -> None:
+    """Append a line as the program would."""
+    with Path(log_file).open("a") as log:
+        log.write(f"{line}\n")
+    at = time.time() - seconds_ago
+    os.utime(log_file, (at, at))
+
+
+async def test_a_log_line_that_reports_trouble_counts_until_one_clears_it_or_its_time_is_over(state_dir: Path) -> None:
+    async def looks(server: ProcessClient, **ready: object) -> tuple[bool, str]:
+        answer = await server.call("status", key="web", ready=ready)
+        return answer["ready"], answer["detail"]
+
+    cleared = {"failLog": "Failed to (compile)", "log": "Compiled"}
+    timed = {"failLog": "^ERROR", "failLogFor": "1h"}
+    async with process_server(state_dir / "p") as server:
+        log_file = (await server.start("web", SLEEP))["logFile"]
+        say(log_file, "Compiled")
+        say(log_file, "ERROR 1", seconds_ago=4000)
+        assert (await looks(server, **cleared))[0]
+        assert (await looks(server, **timed))[0]
+        say(log_file, "Failed to compile", seconds_ago=90)
+        say(log_file, "ERROR 2", seconds_ago=1800)
+        assert await looks(server, **cleared) == (
+            False,
+            "the log said 'Failed to compile' 1800 s ago, and no later line matches 'Compiled'",
+        )
+        is_ready, detail = await looks(server, **timed)
+        assert (is_ready, "'ERROR 2' 1800 s ago, which counts for 1h" in detail) == (False, True)
+    async with process_server(state_dir / "p") as server:  # what was found outlives the server
+        assert not (await looks(server, **cleared))[0]
+        say(log_file, "Compiled again")
+        assert (await looks(server, **cleared))[0]
+        assert not (await looks(server, **timed))[0]
+        assert (await looks(server, failLog="^ERROR", failLogFor="10s"))[0]
+        assert "give 'failLog' too" in await server.fail("status", key="web", ready={"failLogFor": "1s"})
+        await server.call("stop", key="web")
+
+
+def test_what_is_unread_is_found_over_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_bytes(b"first\nsecond\n")
+    _, position, _ = unread(log, base=0, since=0)
+    with log.open("ab") as file:
+        file.write(b"third\nfour")
+    cut: list[int] = []
+    rotate(log, 12, cut.append)
+    with log.open("ab") as file:
+        file.write(b"th\nfif")
+    data, position, _ = unread(log, base=cut[0], since=position)
+    assert data == b"third\nfourth\n"
+    with log.open("ab") as file:
+        file.write(b"th\n")
+    assert unread(log, base=cut[0], since=position)[0] == b"fifth\n"

@@ -156,6 +156,17 @@ class Probe(Request):
             "groups find is in matched."
         ),
     ] = None
+    fail_log: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
+        Field(
+            description="Regular expression of a log line that reports trouble: not ready until a later line matches "
+            "log, or failLogFor has passed. May hold {port}."
+        ),
+    ] = None
+    fail_log_for: Annotated[
+        Timeout | None,
+        Field(description="How long a line of failLog counts. Default: 60s; with log, until that clears it."),
+    ] = None
     exec: Annotated[
         Annotated[list[Text], Field(min_length=1, max_length=MAX_ARGS)] | None,
         Field(
@@ -188,12 +199,14 @@ class Probe(Request):
             bytes_of(self.send)
         if self.answer is not None:
             compile_pattern(self.answer)
+        if self.fail_log_for is not None and self.fail_log is None:
+            raise ValueError("'failLogFor' says how long a line of 'failLog' counts; give 'failLog' too")
         return self
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is to be probed (every kind was null)."""
-        return self.tcp is None and self.http is None and self.log is None and self.exec is None
+        return all(part is None for part in (self.tcp, self.http, self.log, self.fail_log, self.exec))
 
 
 class StartRequest(Request):

@@ -14,7 +14,7 @@ import psutil
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.records import ProcessRecord
+from ostler.adapters.process.records import ProcessRecord, WatchedLog
 from ostler.adapters.process.trees import Birth, Liveness, is_gone, keeper_of, liveness, signal_name, successor_of
 
 MAX_SEEN = 16
@@ -59,6 +59,7 @@ class Entry:
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
         log_bytes: see there.
+        watched: how far its log was read for lines that report trouble, by their patterns.
         port_note: why it did not get the port of its last run.
     """
 
@@ -76,6 +77,9 @@ class Entry:
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
     log_bytes: int = 0
+    watched: dict[tuple[str, str | None], WatchedLog] = field(
+        default_factory=dict[tuple[str, str | None], WatchedLog], repr=False
+    )
     port_note: str = ""
 
     @property

@@ -251,6 +251,7 @@ def probe_with_port(probe: Probe, port: int | None) -> Probe:
             "tcp": tcp,
             "http": None if probe.http is None else with_port(probe.http, port),
             "log": None if probe.log is None else with_port(probe.log, port),
+            "fail_log": None if probe.fail_log is None else with_port(probe.fail_log, port),
             "exec": None if probe.exec is None else [with_port(word, port) for word in probe.exec],
         }
     )

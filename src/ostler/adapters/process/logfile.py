@@ -152,6 +152,27 @@ def _end_of(path: Path, limit: int) -> tuple[bytes, int]:
         return file.read(limit), start
 
 
+def unread(path: Path, *, base: int, since: int) -> tuple[bytes, int, float]:
+    """Return the whole lines from offset `since` on, over a rotation too, where to read on, and when it last grew.
+
+    Of much, the last `MAX_TAIL_BYTES`. The time is in seconds since the epoch.
+    """
+    try:
+        with path.open("rb") as file:
+            end = base + file.seek(0, os.SEEK_END)
+            begin = max(since, end - MAX_TAIL_BYTES)
+            file.seek(max(0, begin - base))
+            data = file.read(end - max(begin, base))
+            grown_at = os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return b"", since, 0.0
+    if begin < base:
+        with suppress(FileNotFoundError):
+            data = _end_of(previous_part(path), base - begin)[0] + data
+    whole = data.rfind(b"\n") + 1
+    return data[:whole], end - (len(data) - whole), grown_at
+
+
 def read_on(
     path: Path, *, base: int, since: int, lines: int, grep: LineFilter | None = None, final: bool = False
 ) -> LogExcerpt:

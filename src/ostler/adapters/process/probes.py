@@ -13,6 +13,7 @@ from anyio.abc import ByteStream
 
 from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe, bytes_of
+from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
@@ -114,7 +115,12 @@ def log_scanner(probe: Probe, path: Path) -> LogScanner | None:
 
 
 async def look(
-    probe: Probe, sockets: Sockets, *, scanner: LogScanner | None, timeout: float = PROBE_SECONDS
+    probe: Probe,
+    sockets: Sockets,
+    *,
+    scanner: LogScanner | None,
+    watch: LogWatch | None,
+    timeout: float = PROBE_SECONDS,
 ) -> Verdict:
     """Look once whether all parts of `probe` pass.
 
@@ -124,11 +130,16 @@ async def look(
         probe: placeholders already replaced.
         sockets: of the process.
         scanner: for the log pattern, if there is one.
+        watch: for the lines that report trouble, if there are such.
         timeout: seconds for each part.
     """
     if scanner is not None and not await anyio.to_thread.run_sync(scanner.look):
         return Verdict(ready=False, detail=f"no log line matches {scanner.pattern!r} yet")
-    verdict = Verdict(ready=True, detail="the log line was found")
+    trouble = None if watch is None else await watch.look()
+    if trouble is not None:
+        return Verdict(ready=False, detail=trouble)
+    found = "the log line was found" if probe.log is not None else "no log line reports trouble"
+    verdict = Verdict(ready=True, detail=found)
     record = sockets.entry.record
     is_own = probe.owner == "own"
     if isinstance(probe.tcp, int):

@@ -16,6 +16,7 @@ from ostler.adapters.process.contract import (
 )
 from ostler.adapters.process.known_process import Entry, cpu_percent, measure, uptime
 from ostler.adapters.process.launch import probe_with_port
+from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import line_filter, read_on, tail
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
 from ostler.adapters.process.readiness import scanner_for
@@ -133,8 +134,9 @@ async def free_port(supervisor: Supervisor, request: FreePortRequest) -> FreePor
 async def _probe(supervisor: Supervisor, entry: Entry, wanted: Probe) -> Verdict:
     probe = probe_with_port(wanted, entry.record.port)
     timeout = PROBE_SECONDS if probe.timeout is None else probe.timeout
-    scanner = scanner_for(entry, probe, supervisor.folder.log_path(entry.record.key))
-    verdict = await look(probe, supervisor.sockets(entry), scanner=scanner, timeout=timeout)
+    path = supervisor.folder.log_path(entry.record.key)
+    scanner, watch = scanner_for(entry, probe, path), log_watch(entry, probe, path)
+    verdict = await look(probe, supervisor.sockets(entry), scanner=scanner, watch=watch, timeout=timeout)
     if scanner is not None and scanner.found and probe.log is not None:
         entry.mark_seen(probe.log, scanner.matched)
     return verdict

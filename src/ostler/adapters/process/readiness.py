@@ -8,6 +8,7 @@ import anyio.to_thread
 
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import Entry
+from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import bounded, tail
 from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.ports import reachable_host
@@ -75,7 +76,7 @@ async def await_ready(
     entry = sockets.entry
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
     interval = INTERVAL_SECONDS if probe.interval is None else probe.interval
-    scanner = scanner_for(entry, probe, log_path)
+    scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
     verdict = Verdict(ready=False, detail="it was not probed yet")
     began = anyio.current_time()
     told = began - PROGRESS_SECONDS
@@ -83,7 +84,7 @@ async def await_ready(
         while True:
             if not is_current() or entry.refresh() == "exited":
                 break
-            verdict = await look(probe, sockets, scanner=scanner, timeout=min(PROBE_SECONDS, timeout))
+            verdict = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
             if verdict.ready and probe.log is not None and probe.tcp is None and probe.http is None:
                 verdict = await _confirmed(sockets, verdict)
             if verdict.ready and is_current() and entry.refresh() == "running":

@@ -43,6 +43,22 @@ class Relative(NamedTuple):
     since_boot: float | None
 
 
+class WatchedLog(NamedTuple):
+    """How far a log was read for lines that report trouble, or its end: the two patterns, and what the last one was.
+
+    Attributes:
+        patterns: of trouble, and of its end if there is one.
+        position: offset in the run's output where the next look begins.
+        line: the one that reports the trouble; empty: there is none.
+        at: when it was written at the latest, in seconds since the epoch.
+    """
+
+    patterns: tuple[str, str | None]
+    position: int = 0
+    line: str = ""
+    at: float = 0.0
+
+
 class ProcessRecord(BaseModel):
     """One run of one key.
 
@@ -55,6 +71,7 @@ class ProcessRecord(BaseModel):
         log_base: bytes of the log that rotation has removed; offsets in the log count from the run's first byte.
         seen: log patterns that were found in this run (a line may have been rotated away since).
         matched: what the named groups of those patterns found.
+        watched: what was last found by log patterns that report trouble, as of the last change.
         exited_at: when the exit was noticed; None while it runs.
         exit_known: `exit_code` and `exit_signal` are facts; false for an adopted process.
         swept: after the exit, children that were left over have been ended.
@@ -95,6 +112,7 @@ class ProcessRecord(BaseModel):
     log_base: int = 0
     seen: tuple[str, ...] = ()
     matched: Mapping[str, str] = {}
+    watched: tuple[WatchedLog, ...] = ()
     exited_at: datetime | None = None
     exit_code: int | None = None
     exit_signal: str | None = None
