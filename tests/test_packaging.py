@@ -47,9 +47,9 @@ def test_the_registry_is_told_what_starts_the_bridge() -> None:
         return subprocess.run(command, capture_output=True, text=True)
 
     done = printed("io.github.someone/other")
-    told = json.loads(done.stdout)
-    assert (told["version"], told["packages"][0]["version"]) == (VERSION, VERSION)
-    assert len(told["description"]) <= 100
+    said = json.loads(done.stdout)
+    assert (said["version"], said["packages"][0]["version"]) == (VERSION, VERSION)
+    assert len(said["description"]) <= 100
     loaded = load_mcp_json(done.stdout, {}, file="server.json")
     assert loaded.findings[1:] == ()  # the name it goes by
     (entry,) = loaded.entries.values()

@@ -74,7 +74,7 @@ def test_calls_outputs_state_and_health_are_compared(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "told"),
+    ("calls", "said"),
     [
         ("[]", ["basic.test.yaml:9:14: step 1 (create): w/start was called where no call was expected", "+ w/start"]),
         ("[{tool: w/stop}]", ["w/start was called where w/stop was expected", "- w/stop: expected, not made"]),
@@ -93,17 +93,17 @@ def test_calls_outputs_state_and_health_are_compared(folder: Folder) -> None:
         ("[{tool: w/start, answer: {}}]", ["w/find was called where no call", "the step failed: ", "start"]),
     ],
 )
-def test_calls_that_differ_are_told_with_their_place(folder: Folder, calls: str, told: list[str]) -> None:
+def test_calls_that_differ_are_told_with_their_place(folder: Folder, calls: str, said: list[str]) -> None:
     text = folder.failures(f"""
     - do: create
       calls: {calls}
     """)
-    for part in told:
+    for part in said:
         assert part in text
 
 
 @pytest.mark.parametrize(
-    ("expect", "told"),
+    ("expect", "said"),
     [
         ("state: stopped", "9:22: step 1 (create): expected state stopped, got running"),
         ("health: unhealthy", "expected health unhealthy, got healthy"),
@@ -120,10 +120,10 @@ def test_calls_that_differ_are_told_with_their_place(folder: Folder, calls: str,
         ("events: [starting -> running, stopped -> starting]", "no event (any more) has 'stopped -> starting'"),
     ],
 )
-def test_expectations_that_fail_are_told_with_their_place(folder: Folder, expect: str, told: str) -> None:
+def test_expectations_that_fail_are_told_with_their_place(folder: Folder, expect: str, said: str) -> None:
     slow = LIVELY.replace("w/start: {answer: {id: r1}}", "w/start: {answer: {id: r1}, after: 2500ms}")
     text = folder.failures(f"- do: create\n  expect: {{{expect}}}\n", slow)
-    assert told.replace("9:22", "15:23") in text
+    assert said.replace("9:22", "15:23") in text
 
 
 def test_a_step_that_fails_ends_the_test_unless_its_error_is_expected(folder: Folder) -> None:
@@ -278,14 +278,14 @@ def test_files_are_found_by_file_class_and_folder(folder: Folder, tmp_path_facto
     assert find_test_files(["basic", str(tests)], folder.path) == [tests]
     assert find_test_files([], folder.path) == [tests]
     assert [file.name for file in find_test_files(["command"], elsewhere)] == ["command.test.yaml"]
-    for wanted, told in (
+    for wanted, said in (
         ("comand", "did you mean 'command'?"),
         (str(elsewhere), "not found"),
         ("a/b.yaml", "not found"),
     ):
         with pytest.raises(NotFoundError, match="not found") as caught:
             find_test_files([wanted], elsewhere)
-        assert told in str(caught.value)
+        assert said in str(caught.value)
     (elsewhere / "basic.yaml").write_text(BASIC)
     with pytest.raises(NotFoundError, match=r"basic\.test\.yaml"):
         find_test_files([str(elsewhere / "basic.yaml")], elsewhere)

@@ -77,11 +77,11 @@ async def test_start_waits_until_it_is_ready(state_dir: Path, ready: dict[str, o
 
 
 async def test_waiting_tells_its_progress(state_dir: Path) -> None:
-    told: list[str] = []
+    said: list[str] = []
 
     async def progress(progress: float, total: float | None, message: str | None) -> None:
         assert 0 <= progress <= (total or 0)
-        told.append(message or "")
+        said.append(message or "")
 
     slow = "import time; time.sleep(0.5); print('now'); time.sleep(100)"
     async with process_server(state_dir / "p") as server:
@@ -89,8 +89,8 @@ async def test_waiting_tells_its_progress(state_dir: Path) -> None:
         result = await server.client.call_tool("start", arguments, progress_callback=progress)
         assert not result.is_error
         await server.call("stop", key="slow")
-    assert "waiting for slow" in told[0]
-    assert "slow is ready" in told[-1]
+    assert "waiting for slow" in said[0]
+    assert "slow is ready" in said[-1]
 
 
 async def test_one_that_ends_before_it_is_ready_is_an_error_with_code_and_log(state_dir: Path) -> None:

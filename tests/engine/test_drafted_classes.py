@@ -148,7 +148,7 @@ def test_a_stop_that_was_not_called_is_proposed_from_the_known_tools() -> None:
 
 
 @pytest.mark.parametrize(
-    ("calls", "told"),
+    ("calls", "said"),
     [
         ([], "none of the calls begins anything"),
         ([MadeCall("a/list_all", {})], "none of the calls begins anything"),
@@ -156,7 +156,7 @@ def test_a_stop_that_was_not_called_is_proposed_from_the_known_tools() -> None:
         ([MadeCall("a/open", {}), MadeCall("b/close", {})], "none of the calls ends what a/open began"),
     ],
 )
-def test_what_cannot_be_drafted_is_told(calls: list[MadeCall], told: str) -> None:
-    with pytest.raises(ArgumentError, match=told) as caught:
+def test_what_cannot_be_drafted_is_told(calls: list[MadeCall], said: str) -> None:
+    with pytest.raises(ArgumentError, match=said) as caught:
         draft_from_calls(calls)
     assert caught.value.next_actions

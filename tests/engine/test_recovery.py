@@ -279,8 +279,8 @@ async def away(world: World, servers: Servers, manager: ServiceManager) -> None:
     """Let the driving server go, and ask for a stop."""
     world.is_dead = True
     servers.set("w", connected=False)
-    told = r"'w' is not connected; the stop was not sent, so service 'db' may still run.*step 'stop', tool 'w/stop'"
-    with pytest.raises(OstlerError, match=told):
+    said = r"'w' is not connected; the stop was not sent, so service 'db' may still run.*step 'stop', tool 'w/stop'"
+    with pytest.raises(OstlerError, match=said):
         await manager.stop_service("db")
     view = manager.view("db")
     assert (view.state, view.reason, view.desired) == (ServiceState.UNREACHABLE, "stop-not-sent", DesiredState.STOPPED)

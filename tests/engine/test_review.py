@@ -26,7 +26,7 @@ async def reviewed(world: World) -> AsyncGenerator[LedgerApplication]:
         group.cancel_scope.cancel()
 
 
-def told(app: LedgerApplication) -> list[str]:
+def said(app: LedgerApplication) -> list[str]:
     page = app.manager.events.read(since=0)
     return [event.message for event in page.events if event.kind is EventKind.CLASS_CHECKED]
 
@@ -43,19 +43,19 @@ def list_other_tools(app: LedgerApplication, schema: dict[str, Any]) -> None:
 
 async def settled(app: LedgerApplication, count: int) -> None:
     with anyio.fail_after(30):
-        while len(told(app)) < count:
+        while len(said(app)) < count:
             await anyio.sleep(0.1)
 
 
 @pytest.mark.realtime  # the check runs in a thread, which virtual time does not wait for
 async def test_other_tools_of_a_server_are_held_against_its_classes() -> None:
     async with reviewed(World()) as app:
-        assert told(app) == []
+        assert said(app) == []
         name = quiet().name
         list_other_tools(app, {"type": "object", "properties": {"id": {}}, "required": ["id"]})
         await settled(app, 1)
-        assert f"class {name} does not fit the tools of w: " in told(app)[0]
-        assert "keep the plan they were started with" in told(app)[0]
+        assert f"class {name} does not fit the tools of w: " in said(app)[0]
+        assert "keep the plan they were started with" in said(app)[0]
         async with Client(server_over(app)) as client:
             found = await call(client, "serviceclass_available", name=name)
             assert found["available"]
@@ -64,10 +64,10 @@ async def test_other_tools_of_a_server_are_held_against_its_classes() -> None:
             assert listed["serviceClasses"][0]["problems"] == len(found["findings"])
         list_other_tools(app, SCHEMA)
         await settled(app, 2)
-        assert told(app)[1] == f"class {name} fits the tools of w again"
+        assert said(app)[1] == f"class {name} fits the tools of w again"
         app.pool.tell("w")
         await anyio.sleep(1)
-        assert len(told(app)) == 2, "the same tools again are no news"
+        assert len(said(app)) == 2, "the same tools again are no news"
 
 
 async def test_a_class_is_checked_by_name_or_as_text() -> None:

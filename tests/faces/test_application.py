@@ -74,8 +74,8 @@ async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_di
         write(one=["--page-size", "3"], three=[])
         await app.reload_servers()
         assert {service.name for service in registry.get_by_type("MCPServer")} == {"one", "three", "process"}
-        told = [(e.service, e.message) for e in events.read(kinds=[EventKind.SERVER_CHANGED]).events]
-        assert told == [("one", "its entry in mcp.json changed"), ("two", "its entry was removed from mcp.json")]
+        said = [(e.service, e.message) for e in events.read(kinds=[EventKind.SERVER_CHANGED]).events]
+        assert said == [("one", "its entry in mcp.json changed"), ("two", "its entry was removed from mcp.json")]
 
         paths.mcp_json.write_text('{"mcpServers": {"three": {"command": 5}}}')
         await app.reload_servers()
@@ -94,7 +94,7 @@ async def test_a_policy_that_becomes_stricter_is_in_force_at_once(state_dir: Pat
             await app.pool.call_tool("process/stop", {"key": "job"})
         assert not app.classes.availability("command").available
         await app.configuration_changed(frozenset({paths.settings_file}))
-        told = [event.message for event in app.manager.events.read(limit=1000).events]
-        assert any("in force now: policy.denyTools" in message for message in told)
-        assert any(message.endswith("idleExit") for message in told)
+        said = [event.message for event in app.manager.events.read(limit=1000).events]
+        assert any("in force now: policy.denyTools" in message for message in said)
+        assert any(message.endswith("idleExit") for message in said)
         assert app.effective_config()["restartNeeded"] == ["idleExit"]

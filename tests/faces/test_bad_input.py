@@ -48,10 +48,10 @@ async def test_every_fault_is_told_and_leaves_nothing(tmp_path: Path) -> None:
             await call(client, "serviceclass_create", manifest=CLASS.format(name=name, tool=tool, args=args))
         for name, (tool, _, words) in FAULTS.items():
             await app.downstream.wait_until_connected("s", 60)
-            told, facts = await refusal(client, "service_create", serviceClassName=name, name="job")
-            assert words in told
-            assert "service 'job'" in told
-            assert tool in told
+            said, facts = await refusal(client, "service_create", serviceClassName=name, name="job")
+            assert words in said
+            assert "service 'job'" in said
+            assert tool in said
             assert facts["service"] == "job"
             if name not in ("errs", "strands"):
                 assert facts["step"] == "start"
@@ -62,11 +62,11 @@ async def test_every_fault_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         await app.downstream.wait_until_connected("s", 60)
         assert (await call(client, "tool_call", name="s/list"))["isError"] is False
 
-        told, _ = await refusal(client, "service_create", serviceClassName="fails", args={"size": "big", "sise": 1})
-        assert "invalid type for argument 'size'" in told
-        assert "unknown argument 'sise'" in told
-        told, _ = await refusal(client, "service_create", serviceClassName="fials")
-        assert "'fials' not found; did you mean 'fails'" in told
+        said, _ = await refusal(client, "service_create", serviceClassName="fails", args={"size": "big", "sise": 1})
+        assert "invalid type for argument 'size'" in said
+        assert "unknown argument 'sise'" in said
+        said, _ = await refusal(client, "service_create", serviceClassName="fials")
+        assert "'fials' not found; did you mean 'fails'" in said
         broken = CLASS.format(name="broken", tool="s/start", args="{}").replace("serviceConfig", "serviceConfg")
-        told, _ = await refusal(client, "serviceclass_create", manifest=broken)
-        assert "manifest:8:3: unknown key 'serviceConfg'" in told
+        said, _ = await refusal(client, "serviceclass_create", manifest=broken)
+        assert "manifest:8:3: unknown key 'serviceConfg'" in said

@@ -193,12 +193,12 @@ def test_a_server_that_keeps_dying_is_not_started_for_ever(state_dir: Path) -> N
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('no space left on the moon')"]
     dialer = Dialer(place, kind="bridge", note=print, command=command)
     for _ in range(CRASH_LIMIT):
-        with pytest.raises(ServerUnavailableError, match="ended with status 1") as told:
+        with pytest.raises(ServerUnavailableError, match="ended with status 1") as said:
             dialer.connect()
-        assert "no space left on the moon" in str(told.value)
-    with pytest.raises(ServerUnavailableError, match=f"ended {CRASH_LIMIT} times within 60 s") as told:
+        assert "no space left on the moon" in str(said.value)
+    with pytest.raises(ServerUnavailableError, match=f"ended {CRASH_LIMIT} times within 60 s") as said:
         dialer.connect()
-    assert str(place.log_file) in str(told.value)
+    assert str(place.log_file) in str(said.value)
 
 
 @pytest.mark.realtime

@@ -72,12 +72,12 @@ def test_each_connection_has_the_tools_that_its_client_asked_for(shared_place: S
         other.initialize()
         assert "call_tool" in {tool["name"] for tool in other.ask("tools/list")["result"]["tools"]}
     with BridgeClient([*serve, "--toolset", "core"]) as small, BridgeClient(serve) as whole:
-        told = small.initialize()["instructions"], whole.initialize()["instructions"]
+        said = small.initialize()["instructions"], whole.initialize()["instructions"]
         names = [[tool["name"] for tool in client.ask("tools/list")["result"]["tools"]] for client in (small, whole)]
         refusal = small.ask("tools/call", {"name": "config_get", "arguments": {}})
         assert not whole.ask("tools/call", {"name": "config_get", "arguments": {}})["result"].get("isError")
     assert ["config_get" in listed for listed in names] == [False, True]
-    assert ["service_secrets" in text for text in told] == [False, True]
+    assert ["service_secrets" in text for text in said] == [False, True]
     assert refusal["error"]["code"] == INVALID_PARAMS
 
 
@@ -199,7 +199,7 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("said", "shown"),
     [
         ("service_list failed", "service_list failed"),
         ("no. Next: service_logs shows what it printed", "no. Next: ostler logs shows what it printed"),
@@ -209,8 +209,8 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; service_stop x"),
     ],
 )
-def test_a_tool_is_named_as_a_verb_only_where_that_is_the_same(told: str, shown: str) -> None:
-    assert in_verbs(told) == shown
+def test_a_tool_is_named_as_a_verb_only_where_that_is_the_same(said: str, shown: str) -> None:
+    assert in_verbs(said) == shown
 
 
 def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:

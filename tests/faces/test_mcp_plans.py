@@ -104,7 +104,7 @@ async def test_a_plan_id_is_refused_when_a_tool_takes_other_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "said"),
     [
         ({}, "serviceClassName is required for the plan of a create"),
         ({"action": "stop"}, "name is required for the plan of a stop"),
@@ -115,10 +115,10 @@ async def test_a_plan_id_is_refused_when_a_tool_takes_other_arguments() -> None:
         ({"serviceClassName": "basic", "args": {"size": 0}}, "less than the minimum"),
     ],
 )
-async def test_what_cannot_be_planned_is_told(arguments: dict[str, object], told: str) -> None:
+async def test_what_cannot_be_planned_is_told(arguments: dict[str, object], said: str) -> None:
     async with ledger(World()) as app, Client(server_over(app)) as client:
         text, _ = await refusal(client, "service_plan", **arguments)
-        assert told in text
+        assert said in text
 
 
 async def test_missing_tools_and_lost_servers_are_told() -> None:

@@ -139,12 +139,12 @@ async def test_the_text_has_every_fact_of_the_structured_content() -> None:
         app.logs["one"] = [f"line {index}" for index in range(120)]
         for tool, result in await all_answers(client):
             text = text_of(result)
-            told = text + json.dumps(text)
+            reported = text + json.dumps(text)
             facts = {
                 key: value for key, value in result.structured_content.items() if key not in ("operationId", "tool")
             }
             found = [fact.strip() for fact in leaves(facts)]
-            missing = [fact for fact in found if fact not in told and json.dumps(fact)[1:-1] not in told]
+            missing = [fact for fact in found if fact not in reported and json.dumps(fact)[1:-1] not in reported]
             assert not missing, (tool, missing, text)
 
 
@@ -221,8 +221,8 @@ async def test_a_small_toolset_is_advised_only_with_what_it_has() -> None:
             await client.call_tool("service_create", {"serviceClassName": "basic", "name": "two", "args": {"size": 3}})
         )
         assert client.instructions is not None
-        told = [client.instructions, *(json.dumps(result.model_dump(mode="json")) for result in said)]
-    for text in told:
+        reported = [client.instructions, *(json.dumps(result.model_dump(mode="json")) for result in said)]
+    for text in reported:
         assert not [name for name in hidden if name in text], text
 
 

@@ -60,11 +60,11 @@ async def test_what_a_person_wrote_is_not_changed(paths: Paths) -> None:
     text = '{"mcpServers": {"mine": {"command": "/no/such/program"}}}  // as it is'
     paths.mcp_json.write_text(text)
     async with opened(paths) as (client, _):
-        told, _ = await refusal(client, "mcpserver_create", name="mine", command="x")
-        assert "MCP server 'mine' already exists" in told
+        reported, _ = await refusal(client, "mcpserver_create", name="mine", command="x")
+        assert "MCP server 'mine' already exists" in reported
         for tool, args in (("mcpserver_update", {"entry": {"command": "x"}}), ("mcpserver_delete", {})):
-            told, _ = await refusal(client, tool, name="mine", **args)
-            assert f"is in {paths.mcp_json}, which a person wrote" in told
+            reported, _ = await refusal(client, tool, name="mine", **args)
+            assert f"is in {paths.mcp_json}, which a person wrote" in reported
         assert "is part of Ostler" in (await refusal(client, "mcpserver_delete", name="process"))[0]
         assert "'other' not found" in (await refusal(client, "mcpserver_delete", name="other"))[0]
     assert paths.mcp_json.read_text() == text

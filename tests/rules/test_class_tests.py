@@ -52,7 +52,7 @@ def test_the_names_of_states_are_those_of_the_enumerations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "said"),
     [
         ("do: create\n    calls", "do: crate\n    calls", "12:9: 'crate' is not possible here"),
         ("do: create\n    calls", "do: create\n    cals", "13:5: unknown key 'cals' in tests[0].steps[0]"),
@@ -85,10 +85,10 @@ def test_the_names_of_states_are_those_of_the_enumerations() -> None:
         ("serviceClass: web", "serviceclass: web", "did you mean 'serviceClass'?"),
     ],
 )
-def test_mistakes_are_told_with_their_place(old: str, new: str, told: str) -> None:
+def test_mistakes_are_told_with_their_place(old: str, new: str, said: str) -> None:
     assert old in GOOD
     found = findings(GOOD.replace(old, new, 1))
-    assert any(told in each for each in found), found
+    assert any(said in each for each in found), found
     assert all(each.startswith("web.test.yaml:") for each in found)
 
 

@@ -15,7 +15,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize(
-    ("expected", "actual", "partial", "told"),
+    ("expected", "actual", "partial", "said"),
     [
         (1, "1", False, ['x: expected 1, got "1"']),
         (True, 1, False, ["x: expected true, got 1"]),
@@ -28,8 +28,8 @@ VALUES = st.recursive(
         (1, 1.0, False, []),
     ],
 )
-def test_each_kind_is_told(expected: Any, actual: Any, partial: bool, told: list[str]) -> None:
-    assert differences(expected, actual, "x", partial=partial) == told
+def test_each_kind_is_told(expected: Any, actual: Any, partial: bool, said: list[str]) -> None:
+    assert differences(expected, actual, "x", partial=partial) == said
 
 
 @given(VALUES)

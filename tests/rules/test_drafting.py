@@ -284,7 +284,7 @@ def test_a_stop_that_takes_no_id_for_all_is_always_given_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "annotations", "is_restart"),
+    ("name", "about", "annotations", "is_restart"),
     [
         ("restart_vm", "Restart a running VM", {}, True),
         ("vm_reboot", "", {}, True),
@@ -296,9 +296,9 @@ def test_a_stop_that_takes_no_id_for_all_is_always_given_one() -> None:
     ],
 )
 def test_what_may_destroy_is_no_restart_until_somebody_says_so(
-    name: str, told: str, annotations: JsonObject, *, is_restart: bool
+    name: str, about: str, annotations: JsonObject, *, is_restart: bool
 ) -> None:
-    again = replace(tool(name, required=("vmId",), vmId={"type": "string"}), description=told, annotations=annotations)
+    again = replace(tool(name, required=("vmId",), vmId={"type": "string"}), description=about, annotations=annotations)
     server = [
         tool("start_vm", required=("image",), image={"type": "string"}),
         tool("stop_vm", required=("vmId",), vmId={"type": "string"}),

@@ -106,11 +106,11 @@ def test_omit_leaves_out_the_entry_that_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "said"),
     [("{{ omit }}", "no entry"), ("a {{ omit }}", "whole of an entry"), ("{{ [omit] }}", "whole of an entry")],
 )
-def test_omit_is_no_value(template: str, told: str) -> None:
-    with pytest.raises(TemplateError, match=told):
+def test_omit_is_no_value(template: str, said: str) -> None:
+    with pytest.raises(TemplateError, match=said):
         render(template, {})
 
 

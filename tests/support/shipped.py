@@ -43,11 +43,11 @@ async def open_ostler(
             try:
                 yield app
             except BaseException as error:
-                error.add_note(f"the last events:\n{_told(app.manager)}")
+                error.add_note(f"the last events:\n{_said(app.manager)}")
                 raise
 
 
-def _told(manager: ServiceManager) -> str:
+def _said(manager: ServiceManager) -> str:
     events = manager.events.read(limit=1000).events[-60:]
     return "\n".join(f"{event.at:%M:%S.%f} {event.service}: {event.kind.value}: {event.message}" for event in events)
 

@@ -144,7 +144,7 @@ class Assembly:
 
     def _registry_changed(self, service: Service, is_registered: bool) -> None:
         if is_registered:
-            self._reporting.tell(service)
+            self._reporting.report(service)
         else:
             self._reporting.forget(service.name)
         if isinstance(service, ServiceInstance):
@@ -198,7 +198,7 @@ class Assembly:
 
     def instance_changed(self, instance: ServiceInstance) -> None:
         """React to a change of an instance: restart policy, dependents that wait for it, who shows it to people."""
-        self._reporting.tell(instance)
+        self._reporting.report(instance)
         if self.is_leaving:
             return
         self.restarts.consider(instance)
@@ -217,7 +217,7 @@ class Assembly:
         service = self.registry.find(name)
         if service is None or isinstance(service, ServiceInstance):
             return
-        self._reporting.tell(service)
+        self._reporting.report(service)
         if old != new:
             text = f"{old} -> {new}" + (f": {error}" if error is not None else "")
             self.events.append(EventKind.STATE_CHANGED, name, text, {"from": old, "to": new})

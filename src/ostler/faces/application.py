@@ -91,7 +91,7 @@ class Application:
         self.variables = variables
         self._server_files = server_files
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
-        self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), tell=self._tell)
+        self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), report=self._report)
         self.projects = Projects(manager, lambda: self.settings.env.visible(variables))
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
@@ -132,7 +132,7 @@ class Application:
         for name in sorted(changed):
             self.manager.events.append(EventKind.CLASS_CHANGED, message=f"class {name} was loaded, changed or removed")
         before, self._class_findings = self._class_findings, frozenset(self.classes.findings)
-        self._tell(finding for finding in self.classes.findings if finding not in before)
+        self._report(finding for finding in self.classes.findings if finding not in before)
 
     def tool_names(self) -> ToolNames:
         """Return the downstream servers and tools there are, by which manifests of muster are read."""
@@ -229,7 +229,7 @@ class Application:
             what = "was removed from mcp.json" if is_gone else "in mcp.json changed"
             self.manager.events.append(EventKind.SERVER_CHANGED, name, f"its entry {what}")
         before, self._server_findings = set(self._server_findings), findings
-        self._tell(finding for finding in findings if finding not in before)
+        self._report(finding for finding in findings if finding not in before)
 
     def register_servers(self) -> None:
         """Make every downstream server a static service of the registry."""
@@ -240,7 +240,7 @@ class Application:
         try:
             self.manager.registry.register(McpServerService(self.downstream, name))
         except AlreadyExistsError as error:
-            self._tell([Finding(f"downstream server {name!r} has the name of a service: {error}", file="mcp.json")])
+            self._report([Finding(f"downstream server {name!r} has the name of a service: {error}", file="mcp.json")])
 
     def _unregister_server(self, name: str) -> None:
         service = self.manager.registry.find(name)
@@ -312,9 +312,9 @@ class Application:
     def note_server_findings(self, findings: tuple[Finding, ...]) -> None:
         """Report what was wrong with `mcp.json` when it was first read."""
         self._server_findings = findings
-        self._tell(findings)
+        self._report(findings)
 
-    def _tell(self, findings: Iterable[Finding]) -> None:
+    def _report(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             if finding.severity == "note":
                 continue

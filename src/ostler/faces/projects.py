@@ -45,7 +45,7 @@ class _Run:
         same_files = mine.loaded.document.text == other.loaded.document.text and mine.env_files == other.env_files
         return self.names == names and same_files
 
-    async def tell(self, done: float, total: float | None, message: str | None) -> None:
+    async def show_progress(self, done: float, total: float | None, message: str | None) -> None:
         for listener in list(self.listeners):
             await listener(done, total, message)
 
@@ -225,7 +225,7 @@ class Projects:
 
     async def _carry_out(self, run: _Run) -> None:
         try:
-            await self._runner.up(run.scope, run.names, report=run.report, progress=run.tell)
+            await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
             self._watch(run.scope)
         except OstlerError as error:
             run.error = error

@@ -171,12 +171,12 @@ class ClassFiles:
     ) -> ManifestFile[LoadedClass]:
         """Return the file as it is now; one of another form may be read differently with other tools."""
 
-        def told(content: bytes) -> ToolNames | None:
+        def names_for(content: bytes) -> ToolNames | None:
             return known if FORMATS.may_be_in(content.decode(errors="replace")) else None
 
         def load(text: str, file: str) -> list[LoadedClass]:
             content = text.encode()
-            basis = told(content)
+            basis = names_for(content)
             if self.checked is None or basis is not None:
                 return load_manifests(text, file, known=basis)
             loaded = load_manifests(text, file, checked=self.checked.has(content))
@@ -184,7 +184,7 @@ class ClassFiles:
                 self.checked.note(content)
             return loaded
 
-        return read_manifest_file(path, before, load, basis_of=told)
+        return read_manifest_file(path, before, load, basis_of=names_for)
 
     def _file_of(self, name: str) -> Path:
         return self.user_dir / f"{name}.yaml"

@@ -24,7 +24,7 @@ class LiveSettings:
     def __init__(self, path: Path, settings: Settings) -> None:
         """Begin with `settings`, which were read from `path` just now."""
         self._path = path
-        self._settings = self._told = settings
+        self._settings = self._announced = settings
         self._seen = _stamp(path)
         self.findings: tuple[Finding, ...] = ()
         self.waiting: tuple[str, ...] = ()
@@ -47,8 +47,8 @@ class LiveSettings:
         if stamp != self._seen:
             self._seen = stamp
             self._read()
-        changed = tuple(key for key in _differences(self._told, self._settings) if key in LIVE_KEYS)
-        self._told = self._settings
+        changed = tuple(key for key in _differences(self._announced, self._settings) if key in LIVE_KEYS)
+        self._announced = self._settings
         return changed
 
     def _read(self) -> None:

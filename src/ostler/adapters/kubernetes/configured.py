@@ -39,13 +39,13 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
         environment: Mapping[str, str],
         clock: Clock,
         *,
-        tell: Callable[[Iterable[Finding]], None],
+        report: Callable[[Iterable[Finding]], None],
     ) -> None:
         self.folder = folder
         self.findings: tuple[Finding, ...] = ()
         self._files = StaticFiles(folder)
         self._manager = manager
-        self._tell = tell
+        self._report = report
         self._pool = StaticPool(environment, clock, added=self._register, removed=self._unregister)
         self._snapshot = StaticSnapshot({}, ())
         self._taken: list[Finding] = []
@@ -76,7 +76,7 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
         await self._pool.apply([loaded.service for loaded in snapshot.entries.values()])
         before = set(self.findings)
         self.findings = (*snapshot.findings, *self._taken)
-        self._tell(finding for finding in self.findings if finding not in before)
+        self._report(finding for finding in self.findings if finding not in before)
 
     async def reload(self) -> None:
         """Read the files again; a broken one keeps its last good version, and what is wrong with it is reported."""

@@ -159,7 +159,7 @@ class Launch:
                 f"the keeper of process {key!r} could not be started: {error.strerror or error}",
                 next_actions=("restart Ostler: its own Python may have been replaced",),
             ) from error
-        kind, _, number = _told(keeper, marshal.dumps(order)).partition(" ")
+        kind, _, number = _reply_to(keeper, marshal.dumps(order)).partition(" ")
         if kind == "pid":
             return Spawned(keeper, int(number), has_keeper=True)
         if not kind:
@@ -192,7 +192,7 @@ class Launch:
         )
 
 
-def _told(keeper: Child, order: bytes) -> str:
+def _reply_to(keeper: Child, order: bytes) -> str:
     """Give the keeper its order and return what it answers, nothing when it does not."""
     assert keeper.stdin is not None
     assert keeper.stdout is not None

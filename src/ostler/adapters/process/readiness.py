@@ -79,7 +79,7 @@ async def await_ready(
     scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
     verdict = Verdict(ready=False, detail="it was not probed yet")
     began = anyio.current_time()
-    told = began - PROGRESS_SECONDS
+    reported = began - PROGRESS_SECONDS
     with anyio.move_on_after(timeout):
         while True:
             if not is_current() or entry.refresh() == "exited":
@@ -95,8 +95,8 @@ async def await_ready(
                     await progress(timeout, timeout, f"{entry.record.key} is ready: {verdict.detail}")
                 return
             now = anyio.current_time()
-            if progress is not None and now - told >= PROGRESS_SECONDS:
-                told = now
+            if progress is not None and now - reported >= PROGRESS_SECONDS:
+                reported = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
             await anyio.sleep(interval)
     if entry.refresh() == "exited":

@@ -351,7 +351,7 @@ class Prerequisites:
             if not isinstance(user, ServiceInstance) or user.state is ServiceState.WAITING:
                 self._wake(user, service.name)
             elif user.state.is_up:
-                self._tell(user, service)
+                self._notify(user, service)
 
     def server_came(self, server: str) -> None:
         """The downstream server `server` is connected: start who waited for it."""
@@ -408,7 +408,7 @@ class Prerequisites:
             return False
         return dependency.spec.condition == "started" or service.health is HealthStatus.HEALTHY
 
-    def _tell(self, user: ServiceInstance, service: Service) -> None:
+    def _notify(self, user: ServiceInstance, service: Service) -> None:
         """Say what the change of `service` means for `user`, which is up."""
         dependency = next((d for d in self._resolved.get(user.name, ()) if d.name == service.name), None)
         if dependency is None or not dependency.spec.required or dependency.spec.condition == "completed":

@@ -223,7 +223,7 @@ async def _once(
         operation.end_call(seq, CallOutcome.AMBIGUOUS, clock.now(), error="cancelled while under way")
         raise
     shown = shorten(service.masked(response.value), _ANSWER_LIMIT)
-    _tell(service, call, response)
+    _log_call(service, call, response)
     try:
         answer = judge(service, call, response)
     except OstlerError as error:
@@ -282,7 +282,7 @@ async def _send(service: InstanceState, call: PlannedCall, operation: Operation 
     raise ToolTimeoutError(f"tool {call.tool!r} did not answer within {format_duration(call.timeout)}")
 
 
-def _tell(service: InstanceState, call: PlannedCall, response: ToolResponse) -> None:
+def _log_call(service: InstanceState, call: PlannedCall, response: ToolResponse) -> None:
     service.runtime.events.append(
         EventKind.TOOL_CALLED,
         service.name,

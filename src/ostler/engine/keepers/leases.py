@@ -91,7 +91,7 @@ class LeaseKeeper:
         self.watch(instance)
         self._wake.set()
 
-    def begin_anew(self, instance: ServiceInstance) -> None:
+    def begin_again(self, instance: ServiceInstance) -> None:
         """Somebody starts a service whose lease is over: it has its length again (durable with the start)."""
         ends, length = instance.record.lease_expires_at, instance.record.lease
         if ends is not None and length is not None and ends <= self._runtime.clock.now():

@@ -148,7 +148,7 @@ class Requests:
         """Hand the request to the instance; what `is_durable` outlives a crash from here on."""
         self._restarts.forget(instance)
         if asked.kind in (OperationKind.START, OperationKind.RESTART):
-            self._leases.begin_anew(instance)
+            self._leases.begin_again(instance)
         operation = instance.submit(asked, reason="requested")
         if asked.idempotency_key:
             operation.add_requests({asked.idempotency_key: asked.digest})

@@ -109,7 +109,7 @@ class Reporting:
         self._reporter = Listener(reporter.report_status) if reporter is not None else None
         self._last: dict[str, tuple[StatusWord, str]] = {}
 
-    def tell(self, service: Service) -> None:
+    def report(self, service: Service) -> None:
         """Report how `service` is, unless that is what was said last."""
         if self._reporter is None:
             return

@@ -76,7 +76,7 @@ def check_classes(
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
     findings.sort(key=lambda finding: (finding.file, finding.line, finding.column))
     names = [item.service_class.name for item in found.loaded]
-    _print(form, findings, names, _told(known, found.loaded))
+    _print(form, findings, names, _tool_sources(known, found.loaded))
     return not findings
 
 
@@ -88,8 +88,8 @@ def _print(form: str, findings: Sequence[Finding], names: Sequence[str], tools: 
         case "sarif":
             print_json(sarif_report(findings, version("ostler")))
         case _:
-            told = ", ".join(f"{server} {state}" for server, state in tools.items())
-            print(human_report(findings, summary_of(findings, names, told)))
+            sources = ", ".join(f"{server} {state}" for server, state in tools.items())
+            print(human_report(findings, summary_of(findings, names, sources)))
 
 
 # -- what to check -----------------------------------------------------------------------------------------
@@ -195,18 +195,18 @@ def describe_tools(client: ServerClient, server: str) -> list[JsonObject]:
     return tools
 
 
-def _told(known: KnownTools, loaded: Sequence[LoadedClass]) -> dict[str, str]:
+def _tool_sources(known: KnownTools, loaded: Sequence[LoadedClass]) -> dict[str, str]:
     """Return, for each server that the classes call, what they were checked against."""
-    told: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for server in sorted({server for item in loaded for server in item.service_class.servers()}):
         listed = known.of(server)
         if listed is None:
-            told[server] = "unknown"
+            sources[server] = "unknown"
         elif listed.source == "live":
-            told[server] = "as listed now"
+            sources[server] = "as listed now"
         else:
-            told[server] = f"as saved{f' from {listed.version}' if listed.version else ''}"
-    return told
+            sources[server] = f"as saved{f' from {listed.version}' if listed.version else ''}"
+    return sources
 
 
 # -- ostler tools ------------------------------------------------------------------------------------------

@@ -31,11 +31,11 @@ def summary_of(findings: Iterable[Finding], classes: Sequence[str], tools: str) 
     """Return the last line of the report for people."""
     severities = [found.severity for found in findings]
     counts = [(severities.count("error"), "error"), (severities.count("warning"), "warning")]
-    told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    if told and not classes:
-        return f"{told}; no class could be loaded"
+    counted = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    if counted and not classes:
+        return f"{counted}; no class could be loaded"
     checked = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
-    return f"{told or 'nothing found'} in {checked}" + (f" (tools: {tools})" if tools else "")
+    return f"{counted or 'nothing found'} in {checked}" + (f" (tools: {tools})" if tools else "")
 
 
 def sarif_report(findings: Sequence[Finding], version: str) -> JsonObject:

@@ -71,16 +71,16 @@ class ChangeFeed:
 
     def _happened(self, event: Event) -> None:
         for change in changes_of(event):
-            self._tell(change)
+            self._publish(change)
 
     def _classes_changed(self, names: frozenset[str]) -> None:
         before, self._class_names = self._class_names, {entry.name for entry in self._classes.get_all()}
         for name in sorted(names):
-            self._tell(ResourceUpdated(class_uri(name)))
+            self._publish(ResourceUpdated(class_uri(name)))
         if before != self._class_names:
-            self._tell(ResourcesListChanged())
+            self._publish(ResourcesListChanged())
 
-    def _tell(self, change: ServerEvent) -> None:
+    def _publish(self, change: ServerEvent) -> None:
         for listener in list(self._listeners.values()):
             listener(change)
 

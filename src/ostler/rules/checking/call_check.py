@@ -152,8 +152,8 @@ class CallCheck:
             text = spec.path if spec and spec.path is not None else str(source)
             found = find_in_shape(text, given.answer)
             can_do_without = spec is not None and (spec.has_default or not spec.required)
-            told = [miss for miss in found.missed if miss.is_certain or miss.is_near or not can_do_without]
-            yield from self.missed((*path, "path") if spec else path, told)
+            reported = [miss for miss in found.missed if miss.is_certain or miss.is_near or not can_do_without]
+            yield from self.missed((*path, "path") if spec else path, reported)
             shape = found.shape
             if not found.missed and shape.is_only("null") and not shape.is_any:
                 message = f"{text!r} is always null, which counts as not found"

@@ -57,8 +57,8 @@ def state_expectation(tool: Tool) -> JsonObject | None:
             found = _alive(each.path, each.kind, seen)
             if found:
                 return found
-    told = (name for name in _SAYS_BOOL.findall(tool.description) if name.lower() in STATE_KEYS)
-    return next(({"jsonPath": {name: True}} for name in told), None)
+    named = (name for name in _SAYS_BOOL.findall(tool.description) if name.lower() in STATE_KEYS)
+    return next(({"jsonPath": {name: True}} for name in named), None)
 
 
 def item_expectation(item: JsonObject) -> JsonObject | None:

@@ -164,7 +164,7 @@ class ClassWriter:
         if known["type"] == "string" and is_secret_name(name):
             known["secret"] = True
         asked = (
-            re.search(rf"required (?:for|by|when|if|with)\W[^.;)]*\b{self._action()}\b", step.told(name))
+            re.search(rf"required (?:for|by|when|if|with)\W[^.;)]*\b{self._action()}\b", step.description_of(name))
             if step.fixed
             else None
         )
@@ -205,9 +205,9 @@ class ClassWriter:
             return "{{ name }}"
         if handle in self.args:
             return self.args[handle].template
-        told = self.pair.stop.told(handle)
+        about = self.pair.stop.description_of(handle)
         source = answer_source(self.pair)
-        if self.named and source.is_guess and (re.search(r"\bname\b", told, re.IGNORECASE) or self._is_called(handle)):
+        if self.named and source.is_guess and (re.search(r"\bname\b", about, re.IGNORECASE) or self._is_called(handle)):
             return "{{ name }}"
         return reference(f"start.{source.name}")
 
@@ -227,7 +227,7 @@ class ClassWriter:
             own_end = step is self.pair.stop or step.tool is not self.pair.stop.tool
             if kind:
                 values[name] = kind
-            elif name == self.pair.handle and handle and (own_end or name in needed or self._tells_one(step)):
+            elif name == self.pair.handle and handle and (own_end or name in needed or self._is_about_one(step)):
                 values[name] = handle
             elif name in self.args and (name in needed or is_identifier(name) or self._says_which(name)):
                 values[name] = self.args[name].template
@@ -242,7 +242,7 @@ class ClassWriter:
                 values[name] = placeholder(step.tool.parameters()[name])
         return values
 
-    def _tells_one(self, step: Step) -> bool:
+    def _is_about_one(self, step: Step) -> bool:
         return step in (self.pair.status, self.pair.logs, self.pair.restart)
 
     def _says_which(self, name: str) -> bool:
@@ -259,10 +259,10 @@ class ClassWriter:
 
     def _head(self) -> Iterator[str]:
         thing = self.pair.thing or "process"
-        told = " ".join(self.pair.start.tool.description.split())
+        described = " ".join(self.pair.start.tool.description.split())
         text = f"A {thing} through the MCP server {self.server}: {self.pair.start.tool.name} starts it."
-        if told:
-            text += " " + shortened(told)
+        if described:
+            text += " " + shortened(described)
         yield from ("apiVersion: ostler/v1", "kind: ServiceClass", "metadata:", f"  name: {self.name}")
         yield f"  labels: {{server: {scalar(self.server)}}}"
         yield from ("spec:", f"  description: {scalar(text)}")
@@ -395,8 +395,8 @@ class ClassWriter:
         yield from self._call_args(step, self._args_of(step, handle))
         expected = state_expectation(step.tool)
         if expected is not None:
-            told: JsonObject = {"success": True} if is_missing_an_error(step.tool) else {}
-            yield f"        expect: {flow({**told, **expected})}"
+            described: JsonObject = {"success": True} if is_missing_an_error(step.tool) else {}
+            yield f"        expect: {flow({**described, **expected})}"
             return
         if is_missing_an_error(step.tool):
             yield "        expect: {success: true}"

@@ -79,7 +79,7 @@ def companions_of(
     views = _Views(start, handle, thing, words)
     restart = views.best(rest, RESTARTS, views.restarts)
     return Companions(
-        views.best(rest, STATUS, views.tells_state),
+        views.best(rest, STATUS, views.shows_state),
         views.best(rest, LISTS, views.lists),
         views.best(rest, LOGS, views.shows_logs),
         restart,
@@ -127,7 +127,7 @@ class _Views:
 
     # -- what each must be ---------------------------------------------------------------------------------
 
-    def tells_state(self, view: _View) -> bool:
+    def shows_state(self, view: _View) -> bool:
         """Whether a view shows the state of one."""
         if set(view.spoken) & set(LOGS) - {"read"} and not set(view.spoken) & {"status", "state"}:
             return False
@@ -150,10 +150,10 @@ class _Views:
     def restarts(self, view: _View) -> bool:
         """Whether a step restarts one, by its name or description, and leaves it what it has."""
         tool = view.step.tool
-        told = "" if view.step.fixed else tool.description  # that of a tool with actions is about all of them
-        says_so = view.verb in SAME_AGAIN or bool(_RESTARTS_IT.search(told))
+        described = "" if view.step.fixed else tool.description  # that of a tool with actions is about all of them
+        says_so = view.verb in SAME_AGAIN or bool(_RESTARTS_IT.search(described))
         is_harmless = tool.annotations.get("destructiveHint") is not True or bool(view.step.fixed)
-        return says_so and is_harmless and not _DESTROYS.search(told) and self.may_restart(view)
+        return says_so and is_harmless and not _DESTROYS.search(described) and self.may_restart(view)
 
     def may_restart(self, view: _View) -> bool:
         """Whether a step restarts one, or puts another in its place."""
@@ -199,8 +199,8 @@ class _Views:
         """Whether a view shows what could run, and not what runs (`list_apps`, `get_project_info`)."""
         if not self.thing or not self.thing <= DEFINED or not _USES & set(self.start.saying):
             return False
-        told = re.search(r"\b(running|active|started|alive)\b", view.step.tool.description, re.IGNORECASE)
-        return not told and not set(view.spoken) & {"status", "state", "running", "active", "is"}
+        described = re.search(r"\b(running|active|started|alive)\b", view.step.tool.description, re.IGNORECASE)
+        return not described and not set(view.spoken) & {"status", "state", "running", "active", "is"}
 
     def _aliases(self, step: Step) -> list[str]:
         """Return parameters that say which one is meant by another name (`session` for a session's `name`)."""

@@ -46,7 +46,7 @@ def named_parameter(pair: LifecyclePair) -> str:
         chosen
         and _is_text(parameters[handle])
         and answer_field(pair) is None
-        and not re.search(r"\bexisting\b|\bpid\b|uuid", f"{handle} {pair.start.told(handle)}", re.IGNORECASE)
+        and not re.search(r"\bexisting\b|\bpid\b|uuid", f"{handle} {pair.start.description_of(handle)}", re.IGNORECASE)
     ):
         return handle
     return ""

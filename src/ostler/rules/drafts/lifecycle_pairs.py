@@ -230,8 +230,8 @@ class _Server:
         gentle = stop.verb in ("close", "end", "cancel", "abort", "release", "destroy") and bool(life or not thing)
         life += 2 if stop.verb in _STRONG_ENDS else int(gentle)
         if not is_chosen:
-            told = f"{start.step.tool.description[:400]} {stop.step.tool.description[:400]}"
-            life += min(2, len({word.lower() for word in LIFE.findall(told)}) // 2)
+            descriptions = f"{start.step.tool.description[:400]} {stop.step.tool.description[:400]}"
+            life += min(2, len({word.lower() for word in LIFE.findall(descriptions)}) // 2)
         return life + self._use_of(nouns, is_living=is_living)
 
     def _use_of(self, nouns: set[str], *, is_living: bool) -> int:

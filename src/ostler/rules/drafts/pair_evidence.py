@@ -88,8 +88,8 @@ def _optional_handle(start: Step, stop: Step, things: AbstractSet[str]) -> Handl
     action = str(stop.fixed[0][1]) if stop.fixed else ""
 
     def unlikely(name: str) -> tuple[bool, ...]:
-        is_told = bool(action) and action in stop.told(name)
-        return name not in given, not is_told, name in own, not set(words_of(name)) & things
+        is_named = bool(action) and action in stop.description_of(name)
+        return name not in given, not is_named, name in own, not set(words_of(name)) & things
 
     if asked:
         return Handle(min(asked, key=unlikely), is_optional=True)
@@ -106,7 +106,7 @@ def flow_of(start: Step, stop: Step, handle: str) -> Flow:
         answered += 25
     elif is_identifier(handle) and any(name.lower() in ("id", "pid", "uuid") for name in names):
         answered += 15
-    if start.tool.name in stop.told(handle) or start.tool.name in stop.tool.description:
+    if start.tool.name in stop.description_of(handle) or start.tool.name in stop.tool.description:
         answered += 20
     spoken = " ".join(words_of(handle))
     text = " ".join(re.findall(r"\w+", re.sub(r"[_-]", " ", start.tool.description.lower())))

@@ -110,7 +110,7 @@ class Step:
         """Return the parameters that it needs, without those that are fixed."""
         return [name for name in self.tool.required() if name not in dict(self.fixed)]
 
-    def told(self, name: str) -> str:
+    def description_of(self, name: str) -> str:
         """Return what is said about a parameter, in the tool's list."""
         schema = self.tool.parameter(name)
         for option in (schema, *(schema.get("anyOf") or ())):
@@ -190,7 +190,7 @@ def kind_value(step: Step, name: str, things: AbstractSet[str]) -> str:
     schema = step.tool.parameter(name)
     listed = [str(value) for value in values_of(schema)]
     if not listed:
-        listed = re.findall(r"[\"'`]([a-z][\w-]*)[\"'`]", f"{step.told(name)} {step.tool.description}")
+        listed = re.findall(r"[\"'`]([a-z][\w-]*)[\"'`]", f"{step.description_of(name)} {step.tool.description}")
         if name not in ("kind", "type", "resource", "resource_type", "resourceType", "object", "entity"):
             return ""
     return next((value for value in listed if words_of(value) and set(words_of(value)) <= things), "")

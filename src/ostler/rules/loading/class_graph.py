@@ -29,12 +29,12 @@ def cycle_findings(classes: Mapping[str, tuple[ServiceClass, Document]]) -> Iter
     edges = {
         name: [edge for edge in _edges(service_class) if edge.is_made] for name, (service_class, _) in classes.items()
     }
-    told: set[frozenset[str]] = set()
+    reported: set[frozenset[str]] = set()
     for name in sorted(edges):
         way = _way_back(name, edges)
-        if way is None or frozenset(edge.target for edge in way) in told:
+        if way is None or frozenset(edge.target for edge in way) in reported:
             continue
-        told.add(frozenset(edge.target for edge in way))
+        reported.add(frozenset(edge.target for edge in way))
         path = " -> ".join((name, *(edge.target for edge in way)))
         message = f"the dependencies of class {name!r} form a cycle: {path}"
         fix = "remove one 'create: true' from it, or give that dependency a 'when'"
