@@ -60,7 +60,7 @@ async def sql(connection: str, statement: str, *, fails: bool = False) -> str:
 
 
 async def logged(app: Application, name: str) -> str:
-    return "\n".join((await app.service_logs(name))["lines"])
+    return "\n".join((await app.service_logs(name)).lines)
 
 
 async def test_postgresql_from_nothing_to_a_clean_stop_and_back(

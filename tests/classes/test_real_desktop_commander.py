@@ -55,7 +55,7 @@ async def test_a_web_server_through_desktop_commander(tmp_path: Path) -> None:
         page = await anyio.to_thread.run_sync(fetch, f"http://127.0.0.1:{port}/")
         assert page == b"<h1>from desktop-commander</h1>"
         await until_health(manager, "site", "healthy")
-        assert any("Serving HTTP" in line for line in (await app.service_logs("site"))["lines"])
+        assert any("Serving HTTP" in line for line in (await app.service_logs("site")).lines)
 
         # it dies by itself: the status tool tells, and the restart policy brings it back
         psutil.Process(pid).kill()

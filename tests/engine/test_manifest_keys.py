@@ -34,6 +34,7 @@ from ostler.model.errors import (
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests
+from ostler.rules.text.log_pages import LogRange
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -609,7 +610,34 @@ async def test_logs_tool() -> None:
     async with running(world, manifest(lifecycleTools__logs=logs)) as manager:
         await manager.create(CreateRequest("basic", "db"))
         service: Any = manager.registry.get("db")
-        assert await service.read_logs() == ("one\ntwo", "w/logs")
+        page = await service.read_logs()
+        assert (page.lines, page.source) == (("one", "two"), "w/logs")
+
+
+async def test_the_logs_tool_is_asked_for_the_part_that_is_wanted() -> None:
+    world = World()
+    logs = {
+        "tool": "w/logs",
+        "args": {
+            "lines": "{{ service.logs.lines }}",
+            "since": "{{ service.logs.since | default(omit) }}",
+            "grep": "{{ service.logs.search | default(omit) }}",
+        },
+        "outputs": {"cursor": "next", "truncated": "more"},
+    }
+    world.faults["w/logs"].extend(
+        [Answer({"lines": ["one"], "next": 3, "more": True}), Answer({"lines": ["two"], "next": 6, "more": False})]
+    )
+    async with running(world, manifest(lifecycleTools__logs=logs)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        service: Any = manager.registry.get("db")
+        before = service.record
+        first = await service.read_logs()
+        second = await service.read_logs(LogRange(lines=7, cursor=first.cursor, search="t"))
+        assert service.record is before
+    assert (first.lines, first.truncated, second.lines, second.truncated) == (("one",), True, ("two",), False)
+    asked = [args for tool, args in world.calls if tool == "w/logs"]
+    assert asked == [{"lines": 100}, {"lines": 7, "since": 3, "grep": "t"}]
 
 
 async def test_the_last_outputs_of_every_step_are_there_for_the_next() -> None:

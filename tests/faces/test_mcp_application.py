@@ -69,6 +69,11 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         assert (await call(client, "service_status", name="site"))["state"] == "running"
         logs = await call(client, "service_logs", name="site")
         assert any("GET / " in line for line in logs["lines"])
+        assert await fetch(url) == "hello from a service"
+        read_on = await call(client, "service_logs", name="site", cursor=logs["cursor"])
+        assert [line for line in read_on["lines"] if "GET / " in line] == read_on["lines"][-1:]
+        found = await call(client, "service_logs", name="site", search="GET /nothing", cursor="")
+        assert found["lines"] == []
         await call(client, "service_stop", name="site")
         with pytest.raises(URLError):
             await fetch(url)

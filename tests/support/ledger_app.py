@@ -32,6 +32,7 @@ from ostler.model.errors import (
 )
 from ostler.model.responses import ToolResponse
 from ostler.rules.reading import load_manifests
+from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 
 SCHEMA = {"type": "object", "properties": {"name": {}, "id": {}, "size": {}, "password": {}}}
 TOOLS = ("start", "stop", "restart", "status", "find", "health")
@@ -155,9 +156,9 @@ class LedgerApplication:
     def effective_config(self) -> dict[str, Any]:
         return {"settings": {"http": {"token": "***"}}}
 
-    async def service_logs(self, name: str, *, lines: int = 100) -> dict[str, Any]:
+    async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
         self.manager.registry.get(name)
-        return {"lines": self.logs.get(name, [])[-lines:], "source": "ledger"}
+        return page_of(self.logs.get(name, []), wanted, source="ledger")
 
 
 def _entry(text: str) -> ClassEntry:

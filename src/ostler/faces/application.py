@@ -53,6 +53,7 @@ from ostler.model.json import JsonObject
 from ostler.model.settings import Settings
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.tool_lists import KnownTools
+from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 if TYPE_CHECKING:
     from ostler.rules.drafts.tool_traits import Answered
@@ -287,14 +288,15 @@ class Application:
             "findings": [str(finding) for finding in findings],
         }
 
-    async def service_logs(self, name: str, *, lines: int = 100) -> JsonObject:
-        """Return the newest log lines of a service: its class's `logs` tool, or a downstream server's stderr.
+    async def service_logs(self, name: str, wanted: LogRange = NEWEST) -> LogPage:
+        """Return log lines of a service: from its class's `logs` tool, or a downstream server's stderr.
 
         Raises:
             NotFoundError: there is no such service.
+            ArgumentError: the search or the cursor means nothing.
             OperationError: nothing can show its logs.
         """
-        return await service_logs(self.manager, self.downstream, name, lines)
+        return await service_logs(self.manager, self.downstream, name, wanted)
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
         """React to changed files."""

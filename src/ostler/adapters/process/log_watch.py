@@ -8,9 +8,10 @@ import anyio.to_thread
 
 from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import MAX_SEEN, Entry
-from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines, unread
+from ostler.adapters.process.logfile import clean_line, split_lines, unread
 from ostler.adapters.process.records import WatchedLog
 from ostler.model.durations import format_duration
+from ostler.rules.text.patterns import LineFilter, line_filter
 
 FAIL_LOG_SECONDS = 60.0
 """How long a line counts that reports trouble, where no line is named that reports its end."""

@@ -15,13 +15,10 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 from ostler.adapters.process.records import previous_part
-from ostler.model.errors import ArgumentError
-from ostler.rules.text.patterns import PatternError, compile_pattern, search
-
-LineFilter: TypeAlias = Callable[[str], bool]
+from ostler.rules.text.patterns import LineFilter
 
 MAX_ANSWER_BYTES = 28 * 1024
 """Of lines as JSON: an answer holds them twice, as structure and as text, and stays below 64 KiB."""
@@ -237,29 +234,6 @@ def bounded(lines: Iterable[str], max_chars: int) -> str:
             break
         kept.appendleft(line)
     return "\n".join(kept)
-
-
-def line_filter(pattern: str, argument: str) -> LineFilter:
-    """Return a function that says whether a line matches `pattern`, each search bounded in time.
-
-    Raises:
-        ArgumentError: it is not a regular expression (the function raises it when a search takes too long); the text
-            names `argument`.
-    """
-
-    def matches(line: str) -> bool:
-        try:
-            return search(pattern, line) is not None
-        except PatternError as error:
-            raise ArgumentError([f"{argument}: {error}"]) from error
-
-    try:
-        compile_pattern(pattern)
-    except PatternError as error:
-        raise ArgumentError(
-            [f"{argument}: {error}"], next_actions=("escape characters such as ( [ * + ? with a backslash",)
-        ) from error
-    return matches
 
 
 def _cost(text: str) -> int:

@@ -14,12 +14,12 @@ from anyio.abc import ByteStream
 from ostler.adapters.process.command_probe import run_command
 from ostler.adapters.process.contract import Probe, bytes_of
 from ostler.adapters.process.log_watch import LogWatch
-from ostler.adapters.process.logfile import LineFilter, clean_line, line_filter, split_lines
+from ostler.adapters.process.logfile import clean_line, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
-from ostler.rules.text.patterns import PatternError, compile_pattern, search
+from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern, line_filter, search
 
 PROBE_SECONDS = 5.0
 """How long one look may take when nothing else is said."""

@@ -17,12 +17,13 @@ from ostler.adapters.process.contract import (
 from ostler.adapters.process.known_process import Entry, cpu_percent, measure, uptime
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
-from ostler.adapters.process.logfile import line_filter, read_on, tail
+from ostler.adapters.process.logfile import read_on, tail
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
 from ostler.adapters.process.readiness import scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError
+from ostler.rules.text.patterns import line_filter
 
 
 async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult:

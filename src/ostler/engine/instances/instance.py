@@ -27,6 +27,7 @@ from ostler.model.json import JsonMapping
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import HealthStatus, ServiceState, Transition
+from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 logger = logging.getLogger(__name__)
 
@@ -240,14 +241,15 @@ class ServiceInstance(InstanceState):
         known_for = (self.runtime.clock.now() - self.status.since).total_seconds()
         return await is_alive(self, max_age=min(FRESH, max(known_for, 0.0)))  # nothing older than what it is looked for
 
-    async def read_logs(self) -> tuple[str, str]:
-        """Return (text, tool) of the class's `logs` tool.
+    async def read_logs(self, wanted: LogRange = NEWEST) -> LogPage:
+        """Return lines of the log, from the class's `logs` tool; by default the newest ones.
 
         Raises:
             OperationError: the class has none.
+            ArgumentError: `wanted` has a cursor or a search that means nothing.
             OstlerError: the tool failed.
         """
-        return await read_logs(self)
+        return await read_logs(self, wanted)
 
     def _supersede(self, old: Operation, new: Operation) -> None:
         self._end_unbegun(

@@ -1,5 +1,6 @@
 """Looking at a service through its class's tools: whether it is there, what it printed."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -13,6 +14,9 @@ from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
 from ostler.rules.calls.rendering import expectation_of
+from ostler.rules.templates.template import optional_names, referenced_names
+from ostler.rules.text.log_pages import LogPage, LogRange, page_of
+from ostler.rules.text.patterns import line_filter
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject, JsonValue
@@ -119,11 +123,15 @@ async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
     return True
 
 
-async def read_logs(service: InstanceState) -> tuple[str, str]:
-    """Return (text, tool) of the class's `logs` tool.
+async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
+    """Return the lines that are wanted of what the class's `logs` tool shows.
+
+    The tool's arguments may ask for the part that is wanted, by `service.logs`, and its answer may say where to read
+    on, by the output `cursor`; what it leaves out is done here.
 
     Raises:
         OperationError: the class has none.
+        ArgumentError: the search or the cursor means nothing.
         OstlerError: the tool failed.
     """
     spec = service.service_class.tools.logs
@@ -135,9 +143,14 @@ async def read_logs(service: InstanceState) -> tuple[str, str]:
             step="logs",
             next_actions=("add lifecycleTools.logs to the class",),
         )
-    answer = await probe(service, planned_call(service, "logs", spec, 10.0))
+    line_filter(wanted.pattern, "search")
+    used = referenced_names(spec.args) | optional_names(spec.args)
+    asked = wanted.facts(tool_searches=("service", "logs", "search") in used)
+    answer = await probe(service, planned_call(service, "logs", spec, 10.0, about_service={"logs": asked}))
     value: JsonValue = answer.response.value
     text = answer.response.text
     if isinstance(value, dict) and isinstance(lines := cast("JsonObject", value).get("lines"), list):
         text = "\n".join(map(str, cast("list[JsonValue]", lines)))
-    return service.mask_text(text), spec.tool
+    tool_cursor = answer.outputs.get("cursor")
+    page = page_of(service.mask_text(text).splitlines(), wanted, source=spec.tool, tool_cursor=tool_cursor)
+    return replace(page, truncated=page.truncated or answer.outputs.get("truncated") is True)

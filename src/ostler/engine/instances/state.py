@@ -24,6 +24,7 @@ from ostler.model.states import DesiredState, HealthStatus, Reachability, Servic
 from ostler.rules.calls.rendering import stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
 from ostler.rules.secrets.record_secrets import output_secrets
+from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +229,8 @@ class InstanceState(BaseService):
         """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
         held = self.record.step_outputs
         is_kept_here = step in ("stop", "status", "healthCheck", "logs")
+        if step == "logs":  # these are about one answer, not about the service
+            outputs = {name: value for name, value in outputs.items() if name not in PAGE_OUTPUTS}
         if outputs and is_kept_here and held.get(step) != outputs:
             self.set_record(step_outputs={**held, step: outputs})
 

@@ -1,7 +1,8 @@
 """What every procedure needs: rendered calls and deadlines."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import anyio
 
@@ -14,7 +15,14 @@ from ostler.model.records import PlannedCall
 from ostler.rules.calls.rendering import plan_call
 
 
-def planned_call(service: InstanceState, step: str, spec: ToolCallSpec, timeout: float) -> PlannedCall:
+def planned_call(
+    service: InstanceState,
+    step: str,
+    spec: ToolCallSpec,
+    timeout: float,
+    *,
+    about_service: Mapping[str, object] | None = None,
+) -> PlannedCall:
     """Return the call of one step, rendered.
 
     Args:
@@ -22,12 +30,16 @@ def planned_call(service: InstanceState, step: str, spec: ToolCallSpec, timeout:
         step: `start`, `ready` …
         spec: the class's tool for it.
         timeout: seconds, where the class says nothing.
+        about_service: what templates may name below `service` besides what is always there.
 
     Raises:
         TemplateError: it names what is not known.
     """
+    names = service.template_names()
+    if about_service is not None:
+        names["service"] = {**cast("Mapping[str, object]", names["service"]), **about_service}
     try:
-        return plan_call(step, spec, service.template_names(), timeout=timeout)
+        return plan_call(step, spec, names, timeout=timeout)
     except TemplateError as error:
         raise error.located(service=service.name, step=step, tool=spec.tool) from error.__cause__
 

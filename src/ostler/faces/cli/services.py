@@ -208,14 +208,17 @@ def events(
             pause.wait(_FOLLOW_PAUSE)
 
 
-def logs(
+def logs(  # noqa: PLR0917 (what follows the name are options)
     context: typer.Context,
     name: Name,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    search: Annotated[str, typer.Option("--search", "-s", help="Only lines that match this regex.")] = "",
+    errors: Annotated[bool, typer.Option("--errors", help="Only lines that report an error.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a service's process wrote."""
-    answer = session_of(context).ask("service_logs", {"name": name, "lines": lines})
+    args: JsonObject = {"name": name, "lines": lines, "search": search, "errorsOnly": errors}
+    answer = session_of(context).ask("service_logs", args)
     if as_json:
         print_json(answer.structured)
         return

@@ -41,9 +41,8 @@ async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: C
 CHECK_TOOLS = (
     ToolDefinition(
         "serviceclass_check",
-        "Check a class against its tools",
-        "All that can be known to be wrong: form, and each call against its tool's schema. Findings have line and "
-        "fix. Calls nothing.",
+        "Check a class",
+        "All that is wrong with a class: its form, and each call against its tool's schema. Calls nothing.",
         ClassCheckArgs,
         answer("clean findings classes"),
         Effect.READS,

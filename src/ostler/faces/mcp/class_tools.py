@@ -30,7 +30,7 @@ class ClassListArgs(Args):
     """Arguments of serviceclass_list."""
 
     search: str = Field(default="", description="words in it")
-    available_only: bool = Field(default=False, description="only those that can be created now")
+    available_only: bool = Field(default=False, description="only what can be created now")
 
 
 async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Call) -> Answer:
@@ -126,7 +126,7 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
     return Answer(structured, "\n".join(filter(None, (text, how_to_add(found.missing_servers)))))
 
 
-ManifestText = Annotated[Manifest, Field(description="YAML: apiVersion ostler/v1, kind ServiceClass")]
+ManifestText = Annotated[Manifest, Field(description="YAML: kind ServiceClass, ostler/v1")]
 
 
 class _DefinitionArgs(Args):
@@ -273,7 +273,7 @@ CLASS_TOOLS = (
     ),
     ToolDefinition(
         "serviceclass_available",
-        "What a class still needs",
+        "Class availability",
         "Whether a class's tools exist; if not, the MCP server to add.",
         ClassNameArgs,
         answer("name available missingTools missingServers reason addToMcpJson findings"),

@@ -93,7 +93,7 @@ async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) 
 class ToolListArgs(Args):
     """Arguments of tool_list."""
 
-    server: str = Field(default="", description="of this MCP server; default: of all")
+    server: str = Field(default="", description="of this MCP server")
     search: str = Field(default="", description="words in name or description")
     limit: Limit = 50
     cursor: Cursor = ""
@@ -132,7 +132,7 @@ def _first_words(description: str) -> str:
     return clipped(" ".join(description.split()), MAX_LISTED_DESCRIPTION)
 
 
-ToolName = Annotated[Name, Field(description="server/tool, e.g. docker/run_container")]
+ToolName = Annotated[Name, Field(description="e.g. docker/run_container")]
 
 
 class ToolNameArgs(Args):
@@ -301,7 +301,7 @@ DOWNSTREAM_TOOLS = (
     ),
     ToolDefinition(
         "tool_list",
-        "List tools of MCP servers",
+        "List tools",
         "Find tools of the MCP servers; names are server/tool.",
         ToolListArgs,
         answer("tools total nextCursor"),
@@ -319,7 +319,7 @@ DOWNSTREAM_TOOLS = (
     ),
     ToolDefinition(
         "tool_call",
-        "Call a tool of an MCP server",
+        "Call a tool",
         "Call one directly, if policy allows. Prefer service_*.",
         ToolCallArgs,
         answer("tool isError result truncated"),
@@ -328,7 +328,7 @@ DOWNSTREAM_TOOLS = (
     ),
     ToolDefinition(
         "config_get",
-        "Configuration in force",
+        "Configuration",
         "Folders, settings, servers, classes, faults in their files; secrets masked.",
         NoArgs,
         answer("config"),

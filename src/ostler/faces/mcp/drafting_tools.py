@@ -19,7 +19,7 @@ class ServiceClassDraftArgs(Args):
     """Arguments of serviceclass_draft."""
 
     name: str = Field(default="", description="the future class")
-    server: str = Field(default="", description="MCP server: draft from its tools")
+    server: str = Field(default="", description="draft from its tools")
     start: str = Field(default="", description="its starting tool; default: guessed")
     stop: str = Field(default="", description="its stopping tool")
     last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many calls")

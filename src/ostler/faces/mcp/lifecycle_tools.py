@@ -130,15 +130,15 @@ class ServiceDeleteArgs(OperationArgs):
     kind = OperationKind.DELETE
     goal = "deleted"
 
-    force: bool = Field(default=False, description="forget it even if its stop fails")
-    abandon: bool = Field(default=False, description="forget it without stopping it")
+    force: bool = Field(default=False, description="even if its stop fails")
+    abandon: bool = Field(default=False, description="without stopping it")
 
 
 class ServiceRenewArgs(Args):
     """Arguments of service_renew."""
 
     name: ServiceName
-    lease: SomeSeconds | None = Field(default=None, description="from now, e.g. 2h; default: its own length again")
+    lease: SomeSeconds | None = Field(default=None, description="e.g. 2h; default: as before")
 
 
 async def service_renew(app: ApplicationLike, args: ServiceRenewArgs, call: Call) -> Answer:
@@ -222,7 +222,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_renew",
         "Renew a lease",
-        "Extend a service's lease, or give it one. Its end stops the service, after a warning event.",
+        "Give a service a lease, or extend it. When it ends, the service is stopped.",
         ServiceRenewArgs,
         answer("name leaseExpiresAt state"),
         Effect.RUNS,

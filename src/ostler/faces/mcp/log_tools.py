@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ostler.adapters.serving.answers import Answer, clipped
+from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Kinds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
@@ -13,16 +13,14 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError
-
-MAX_LOG_CHARACTERS = 64_000
-"""Characters of logs in one answer; the oldest lines go first."""
+from ostler.rules.text.log_pages import LogPage, LogRange
 
 
 class ServiceEventsArgs(Args):
     """Arguments of service_events."""
 
-    service: str = Field(default="", description="of this service; default: of all")
-    since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a cursor; default: the newest events")
+    service: str = Field(default="", description="default: of all")
+    since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a cursor; default: the newest")
     kinds: Kinds = Field(default_factory=list, description="only these")
     limit: int = Field(default=50, ge=1, le=500, description="at most")
 
@@ -61,40 +59,61 @@ class ServiceLogsArgs(Args):
 
     name: ServiceName
     lines: int = Field(default=100, ge=1, le=1000, description="at most")
+    cursor: str = Field(default="", description="of the last answer: read on")
+    search: str = Field(default="", description="regex")
+    errors_only: bool = Field(default=False, description="only errors")
+
+    def wanted(self) -> LogRange:
+        """Return what part of the log is asked for."""
+        return LogRange(self.lines, self.cursor, self.search, self.errors_only)
 
 
 async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) -> Answer:
-    """Show the newest lines of a service's logs."""
+    """Show lines of a service's logs."""
     del call
-    lines, source = await read_logs(app, args.name, args.lines)
-    head = f"{len(lines)} newest lines of {args.name}" if lines else f"no log lines of {args.name} yet"
-    text = "\n".join([f"{head}, from {source}" + (":" if lines else ""), *lines])
-    return Answer({"name": args.name, "lines": lines, "source": source}, text)
+    wanted = args.wanted()
+    page = await read_logs(app, args.name, wanted)
+    text = "\n".join([log_head(args.name, wanted, page), *page.lines])
+    return Answer(
+        {
+            "name": args.name,
+            "lines": list(page.lines),
+            "source": page.source,
+            "cursor": page.cursor,
+            "truncated": page.truncated,
+        },
+        text,
+    )
 
 
-async def read_logs(app: ApplicationLike, name: str, count: int) -> tuple[list[str], str]:
-    """Return the newest log lines of `name`, bounded in size, and where they come from."""
+def log_head(name: str, wanted: LogRange, page: LogPage) -> str:
+    """Return the line that says which lines of a log these are."""
+    kind = "errors" if wanted.errors_only else "lines"
+    that = f" that match {wanted.search!r}" if wanted.search else ""
+    new = "new" if wanted.cursor else "newest"
+    if page.lines:
+        head = f"{len(page.lines)} {new} {kind} of {name}{that}"
+    else:
+        head = f"no {'new ' if wanted.cursor else ''}log {kind} of {name}{that}" + ("" if that else " yet")
+    if page.truncated:
+        head += " (there are more)"
+    end = f", from {page.source}; continue with cursor={page.cursor}"
+    return f"{head}{end}:" if page.lines else f"{head}{end}"
+
+
+async def read_logs(app: ApplicationLike, name: str, wanted: LogRange) -> LogPage:
+    """Return the log lines of `name` that are wanted."""
     if app.manager.registry.find(name) is None and app.manager.departed.find(name) is None:
         known = [service.name for service in app.manager.registry.get_all()]
         raise NotFoundError("service", name, known=known, next_actions=("service_list shows the names",))
-    logs = await app.service_logs(name, lines=count)
-    kept: list[str] = []
-    room = MAX_LOG_CHARACTERS
-    for line in reversed(logs.get("lines", [])):
-        text = clipped(str(line), 4_000)
-        room -= len(text) + 1
-        if room < 0:
-            break
-        kept.append(text)
-    kept.reverse()
-    return kept, str(logs.get("source", ""))
+    return await app.service_logs(name, wanted)
 
 
 LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened, to one service or all. Pass the returned cursor as since to continue.",
+        "What happened. To continue, pass the returned cursor as since.",
         ServiceEventsArgs,
         answer("events cursor truncated dropped"),
         Effect.READS,
@@ -103,9 +122,9 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_logs",
         "Service logs",
-        "Newest log lines of a service (also one just removed) or MCP server.",
+        "Log lines of a service (also one just removed) or MCP server.",
         ServiceLogsArgs,
-        answer("name lines source"),
+        answer("name lines source cursor truncated"),
         Effect.READS,
         service_logs,
         core=True,

@@ -32,6 +32,7 @@ from ostler.faces.mcp.service_tools import read_service
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
+from ostler.rules.text.log_pages import LogRange
 
 PAGE_SIZE = 200
 MAX_EVENTS = 100
@@ -143,8 +144,8 @@ class Resources:
         name = address.name
         match address.part:
             case "logs":
-                lines, _ = await read_logs(self._app, name, MAX_LOG_LINES)
-                return "\n".join(lines), PLAIN
+                page = await read_logs(self._app, name, LogRange(lines=MAX_LOG_LINES))
+                return "\n".join(page.lines), PLAIN
             case "class":
                 return self._app.classes.get(name).text, YAML
             case "service":

@@ -172,7 +172,7 @@ SERVICE_TOOLS = (
     ),
     ToolDefinition(
         "service_get",
-        "Everything about a service",
+        "Service details",
         "All facts of one service: args, outputs, labels, operations. Secrets masked.",
         ServiceNameArgs,
         answer(
@@ -186,8 +186,8 @@ SERVICE_TOOLS = (
     ),
     ToolDefinition(
         "service_secrets",
-        "Show a service's secrets",
-        "One service's args and outputs with their secrets, masked elsewhere. Only when really needed.",
+        "Service secrets",
+        "One service's args and outputs with secrets. Only when really needed.",
         ServiceNameArgs,
         answer("name args outputs"),
         Effect.SHOWS_SECRETS,
@@ -195,7 +195,7 @@ SERVICE_TOOLS = (
     ),
     ToolDefinition(
         "service_validate",
-        "Check arguments of a service",
+        "Check a create",
         "Check what service_create would get: the effective args, or every problem.",
         ServiceValidateArgs,
         answer("valid args problems"),

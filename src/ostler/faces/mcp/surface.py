@@ -10,6 +10,7 @@ from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
+from ostler.rules.text.log_pages import LogPage, LogRange
 
 if TYPE_CHECKING:
     from ostler.rules.drafts.tool_traits import Answered
@@ -107,6 +108,6 @@ class ApplicationLike(Protocol):
         """Return the configuration in force, masked."""
         ...
 
-    async def service_logs(self, name: str, *, lines: int = 100) -> JsonObject:
-        """Return `{"lines": [...], "source": "..."}`. Raises NotFoundError."""
+    async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
+        """Return the log lines of a service that are wanted. Raises NotFoundError, ArgumentError, OperationError."""
         ...

@@ -12,6 +12,7 @@ from ostler.rules.checking.shapes import described
 from ostler.rules.checking.spelling import texts_in
 from ostler.rules.templates.template import is_template, optional_names, referenced_names
 from ostler.rules.text.findings import Violation
+from ostler.rules.text.log_pages import PAGE_OUTPUTS
 from ostler.rules.text.yaml_source import Document, Path
 
 Name = tuple[str, ...]
@@ -50,7 +51,12 @@ def _unused_outputs(service_class: ServiceClass, used: set[Name], calls: Calls) 
             continue
         for name in call.outputs:
             replaces = step in ("restart", "find") and name in start
-            if replaces or any(other[0] == step and (len(other) == 1 or other[1] == name) for other in used):
+            is_of_page = step == "logs" and name in PAGE_OUTPUTS
+            if (
+                replaces
+                or is_of_page
+                or any(other[0] == step and (len(other) == 1 or other[1] == name) for other in used)
+            ):
                 continue
             if step in ("restart", "find"):
                 close = near(name, [output for output in start if output not in call.outputs])

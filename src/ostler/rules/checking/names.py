@@ -32,6 +32,8 @@ RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies"
 
 _SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
+LOGS_KEYS = ("lines", "since", "search")
+"""What the step `logs` is asked for, below `service.logs`."""
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"
 """What is below a name: its keys, or None for anything."""
@@ -207,11 +209,14 @@ class _Scopes:
         return self._scope({**self._base, "dependencies": self._dependencies} if with_dependencies else self._base)
 
     def step(self, step: str) -> _Scope:
-        names = self.base(with_dependencies=True).names
+        names: dict[str, Keys | None] = {**self.base(with_dependencies=True).names}
         if step in _BEFORE_START:
             return self._scope(names)
         if step not in _WITHOUT_OUTPUTS:
-            names = {**names, "outputs": self._outputs}
+            names["outputs"] = self._outputs
+        if step == "logs":
+            wanted: Keys = dict.fromkeys(LOGS_KEYS)
+            names["service"] = {**(names["service"] or {}), "logs": wanted}
         return self._after_start(names, "ready" if step == "postStart" else "")
 
     def service_outputs(self) -> _Scope:

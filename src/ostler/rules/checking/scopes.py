@@ -13,6 +13,7 @@ from ostler.rules.checking.schemas import shape_of_schema
 from ostler.rules.checking.shapes import (
     ANY,
     BOOLEAN,
+    INTEGER,
     NULL,
     OBJECT,
     OF_KIND,
@@ -64,10 +65,13 @@ class ClassScopes:
     @cached_property
     def without_dependencies(self) -> Names:
         """What dependencies may use."""
+        return {**self.before_name, "name": TEXT, "service": written_object(self._service_facts)}
+
+    @cached_property
+    def _service_facts(self) -> Mapping[str, Shape]:
         metadata = written_object({"labels": OBJECT, "owner": TEXT, "purpose": TEXT})
         known = {"id": TEXT, "name": TEXT, "class": constant(self._class.name), "startKey": TEXT}
-        service = written_object({**known, "metadata": metadata})
-        return {**self.before_name, "name": TEXT, "service": service}
+        return {**known, "metadata": metadata}
 
     @cached_property
     def before_start(self) -> Names:
@@ -102,6 +106,10 @@ class ClassScopes:
             return self.before_start
         if step in ("ready", "postStart", "stop", "stopped", "preStop"):
             return self.service_outputs_scope
+        if step == "logs":
+            wanted = written_object({"lines": INTEGER, "since": ANY.or_missing(), "search": TEXT.or_missing()})
+            service = written_object({**self._service_facts, "logs": wanted})
+            return {**self.after_outputs, "service": service}
         return self.after_outputs
 
     def answered(self, step: str, call: ToolCallSpec) -> Names:

@@ -3,15 +3,18 @@
 Classes may come from an agent, and a careless expression can take exponential time, or all memory.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
 import regex
 
+from ostler.model.errors import ArgumentError
 from ostler.rules.text.pattern_bounds import compiled_size
 
 Pattern: TypeAlias = "regex.Pattern[str]"
 Match: TypeAlias = "regex.Match[str]"
+LineFilter: TypeAlias = Callable[[str], bool]
 
 SEARCH_SECONDS = 0.5
 """How long one search may take; a sane expression needs microseconds."""
@@ -104,3 +107,26 @@ def value_group(pattern: str, output: str) -> int | str:
 
 def _group_name(output: str) -> str:
     return output if output.isidentifier() else "value"
+
+
+def line_filter(pattern: str, argument: str) -> LineFilter:
+    """Return a function that says whether a line matches `pattern`, each search bounded in time; empty: any does.
+
+    Raises:
+        ArgumentError: it is not a regular expression (the function raises it when a search takes too long); the text
+            names `argument`.
+    """
+
+    def matches(line: str) -> bool:
+        try:
+            return not pattern or search(pattern, line) is not None
+        except PatternError as error:
+            raise ArgumentError([f"{argument}: {error}"]) from error
+
+    try:
+        compile_pattern(pattern)
+    except PatternError as error:
+        raise ArgumentError(
+            [f"{argument}: {error}"], next_actions=("escape characters such as ( [ * + ? with a backslash",)
+        ) from error
+    return matches
