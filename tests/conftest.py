@@ -1,5 +1,6 @@
 """Shared fixtures: every async test runs on asyncio and on trio's virtual clock, unless it is marked realtime."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from trio.testing import MockClock
 
 from ostler.adapters.process.inheritance import take_ignored_signals
+
+gc.set_threshold(50_000, 20, 20)  # going through all that was imported again and again was a tenth of the suite's CPU
 
 take_ignored_signals()  # tests may run in the background, and what they start must be stoppable by any signal
 

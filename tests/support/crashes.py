@@ -227,9 +227,6 @@ def entry_of(kind: str, operation: str) -> ClassEntry:
     return manifest(timeout={"create": "30s", "delete": "20s", "restart": "30s"}, **changes)
 
 
-_ENTRIES: dict[tuple[str, bool], ClassEntry] = {}
-
-
 class Run:
     """One case being played."""
 
@@ -238,8 +235,7 @@ class Run:
         self.played = Played(case)
         self.store = MortalStore()
         self.ledger = Ledger()
-        key = (case.kind, case.operation == "policy")
-        self.entry = _ENTRIES.setdefault(key, entry_of(case.kind, case.operation))
+        self.entry = entry_of(case.kind, case.operation)
         self.accepted = False
 
     async def play(self) -> None:

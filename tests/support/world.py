@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import anyio
+import yaml
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -76,10 +77,18 @@ def variant(text: str = BASIC, **replacements: str) -> str:
 
 
 def manifest(text: str = BASIC, **changes: Any) -> ClassEntry:
-    """Load one class; `changes` are merged into its serviceConfig (dotted keys allowed)."""
-    import yaml
+    """Load one class; `changes` are merged into its serviceConfig (dotted keys allowed). Equal ones are loaded once."""
+    key = (text, repr(changes))
+    if key not in _LOADED:
+        _LOADED[key] = _load(text, changes)
+    return _LOADED[key]
 
-    value = yaml.safe_load(text)
+
+_LOADED: dict[tuple[str, str], ClassEntry] = {}
+
+
+def _load(text: str, changes: Mapping[str, Any]) -> ClassEntry:
+    value = yaml.load(text, yaml.CSafeLoader)
     for path, change in changes.items():
         target: Any = value["spec"]["serviceConfig"]
         *parents, last = path.split("__")
@@ -89,7 +98,7 @@ def manifest(text: str = BASIC, **changes: Any) -> ClassEntry:
             target.pop(last, None)
         else:
             target[last] = change
-    loaded = load_manifests(yaml.safe_dump(value), "test.yaml")[0]
+    loaded = load_manifests(yaml.dump(value, Dumper=yaml.CSafeDumper), "test.yaml")[0]
     return ClassEntry.of(loaded)
 
 
@@ -295,10 +304,11 @@ async def running(
 
 
 async def until(condition: Callable[[], object], *, within: float = 600.0) -> None:
-    """Let time pass until `condition` holds."""
+    """Let time pass until `condition` holds; after ten seconds look less often, a long wait is thousands of looks."""
     with anyio.fail_after(within):
+        began = anyio.current_time()
         while not condition():
-            await anyio.sleep(0.02)
+            await anyio.sleep(0.02 if anyio.current_time() < began + 10 else 0.2)
 
 
 class Servers:
