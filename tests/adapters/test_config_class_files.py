@@ -204,6 +204,39 @@ def test_a_name_can_not_lead_out_of_the_folder(files: ClassFiles, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["shipped"]
 
 
+def of_muster(name: str, description: str = "d") -> str:
+    return manifest(name, description).replace("ostler/v1", "muster.giantswarm.io/v1alpha1")
+
+
+def test_names_of_muster_have_files_of_their_own(files: ClassFiles) -> None:
+    names = ["My_Class.v1", "my_class.v1", "My-Class-v1", "my-class-v1", "x.test", "a..b", "CON"]
+    for name in names:
+        assert files.create(of_muster(name)).loaded.service_class.name == name
+    written = [path.name for path in files.user_dir.iterdir()]
+    assert sorted(described(files.reload())) == sorted(names)
+    assert len({name.lower() for name in written}) == len(names), "also where cases are not told apart"
+    assert not any(name.endswith(".test.yaml") for name in written)
+    files.update("My_Class.v1", of_muster("My_Class.v1", "new"))
+    assert described(files.reload())["My_Class.v1"] == "new"
+    for name in names:
+        files.delete(name)
+    assert list(files.user_dir.iterdir()) == []
+
+
+def test_the_file_that_a_person_gave_a_class_of_muster_is_updated(files: ClassFiles) -> None:
+    path = mine(files, "My_Class.v1.yaml", of_muster("My_Class.v1"))
+    files.update("My_Class.v1", of_muster("My_Class.v1", "new"))
+    assert described(files.reload()) == {"My_Class.v1": "new"}
+    assert list(files.user_dir.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "..", ".a", "a.", "_a", "'a b'", "x" * 101, '"a\\0b"', '"a\\n"'])
+def test_a_name_of_muster_cannot_lead_out_of_the_folder_either(files: ClassFiles, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ManifestError):
+        files.create(of_muster(name))
+    assert [path.name for path in tmp_path.iterdir()] == ["shipped"]
+
+
 def test_create_wants_exactly_one_valid_class(files: ClassFiles) -> None:
     with pytest.raises(DefinitionError, match="holds 2 ServiceClasses"):
         files.create(manifest("a") + "---\n" + manifest("b"))

@@ -120,6 +120,15 @@ def test_the_translation_keeps_comments_and_passes_validate(imports: Imports) ->
     assert imports.out == "1 valid: forward\n"
 
 
+def test_a_name_that_is_no_label_becomes_one_with_a_warning(imports: Imports) -> None:
+    imports.source.write_text(FORWARD.replace("name: forward", "name: My_Forward.v1"), encoding="utf-8")
+    assert imports.run(imports.source, "--server", "my_k8s") == ExitStatus.OK, imports.err
+    path = imports.classes / "my-forward-v1.yaml"
+    assert imports.out == f"my-forward-v1: {path}\n"
+    assert "'My_Forward.v1' is called 'my-forward-v1' in ostler/v1" in imports.err
+    assert imports.ostler("validate", str(path)) == ExitStatus.OK
+
+
 def test_servers_of_mcp_json_tell_names_apart(imports: Imports, tmp_path: Path) -> None:
     imports.config.mkdir()
     (imports.config / "mcp.json").write_text(json.dumps({"mcpServers": {"my_k8s": {"command": "k8s-mcp"}}}))

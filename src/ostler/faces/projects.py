@@ -170,7 +170,7 @@ class Projects:
 
     def full_name(self, name: str, folder: str) -> str:
         """Return what the short `name` means to a client that works in `folder`."""
-        return name if "." in name else self.directory.full_name(name, folder)
+        return self.directory.full_name(name, folder)
 
     async def owner_of_new(self, folder: str) -> ProjectRef | None:
         """Return the project that a service belongs to that a client in `folder` creates; None outside of projects."""

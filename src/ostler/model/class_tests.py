@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.manifest import TOOL_PATTERN, validate_name
+from ostler.model.label_names import validate_class_name, validate_name
+from ostler.model.manifest import TOOL_PATTERN
 
 TEST_KIND = "ServiceClassTest"
 
@@ -182,7 +183,7 @@ class _Surroundings(_Model):
     @field_validator("service")
     @classmethod
     def _valid_service(cls, value: str | None) -> str | None:
-        return None if value is None else validate_name(value)
+        return None if value is None else validate_class_name(value)
 
     @field_validator("answers", mode="before")
     @classmethod
@@ -220,7 +221,7 @@ class ClassTestFile(_Surroundings):
     service_class: str
     tests: list[ClassTest] = Field(min_length=1)
 
-    _name = field_validator("service_class")(validate_name)
+    _name = field_validator("service_class")(validate_class_name)
 
 
 def qualified_tool(value: str) -> str:

@@ -8,18 +8,16 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.label_names import validate_class_name, validate_name
 
 API_VERSION = "ostler/v1"
-NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""RFC 1123 label: what a class or service may be called."""
-
-MAX_SERVICE_NAME = 120
-"""Characters of a service's name, its project's labels included."""
+OWN_NAMES = "own names"
+"""In a validation's context: the class's name must be a label, because its manifest is of ostler/v1."""
 
 TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
 """`server/tool`."""
@@ -29,36 +27,6 @@ class _Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
     )
-
-
-def validate_name(value: str) -> str:
-    """Return `value` when it is an RFC 1123 label.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not NAME_PATTERN.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is not a valid name: use lower-case letters, digits and '-', at most 63 characters, "
-            "starting and ending with a letter or digit (RFC 1123 label)"
-        )
-    return value
-
-
-def validate_service_name(value: str) -> str:
-    """Return `value` when it may name a service: a label, in a project with the project's labels: `web.fix-ui.shop`.
-
-    Raises:
-        ValueError: it may not.
-    """
-    if len(value) > MAX_SERVICE_NAME or value.count(".") > 2:
-        raise ValueError(
-            f"{value!r} is not a valid name of a service: at most {MAX_SERVICE_NAME} characters, and at most "
-            "three parts (service.worktree.project)"
-        )
-    for label in value.split("."):
-        validate_name(label)
-    return value
 
 
 def _snake(key: str) -> str:
@@ -386,7 +354,10 @@ class Metadata(_Model):
     name: str
     labels: dict[str, str] = Field(default_factory=dict)
 
-    _name = field_validator("name")(validate_name)
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str, info: ValidationInfo) -> str:
+        return validate_name(value) if info.context == OWN_NAMES else validate_class_name(value)
 
 
 class ServiceClass(_Model):

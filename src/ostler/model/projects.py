@@ -12,7 +12,8 @@ from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec, validate_name
+from ostler.model.label_names import validate_class_name, validate_name
+from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec
 
 PROJECT_KIND = "Project"
 PROJECT_FILE = "ostler.yaml"
@@ -136,7 +137,7 @@ class ProjectServiceSpec(Overrides):
 
     @model_validator(mode="after")
     def _name_of_class(self) -> "ProjectServiceSpec":
-        validate_name(self.class_name)
+        validate_class_name(self.class_name)
         return self
 
     @property

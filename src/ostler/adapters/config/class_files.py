@@ -1,5 +1,6 @@
 """ServiceClass files: those that are shipped and the user's, loaded into one snapshot, and written by request."""
 
+import hashlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from ostler.model.errors import (
     Finding,
     NotFoundError,
 )
-from ostler.model.manifest import validate_name
+from ostler.model.label_names import is_label, label_of, validate_class_name
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import FORMATS, load_manifests
@@ -187,7 +188,13 @@ class ClassFiles:
         return read_manifest_file(path, before, load, basis_of=names_for)
 
     def _file_of(self, name: str) -> Path:
-        return self.user_dir / f"{name}.yaml"
+        """Return where a new class goes.
+
+        A name that is not a label, as muster's may be, could be the name of another class but for its case, or end in
+        `.test`: it is told apart by a digest, which no label has.
+        """
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return self.user_dir / (f"{name}.yaml" if is_label(name) else f"{label_of(name)}~{digest}.yaml")
 
     def _own_file(self, name: str, done: str, instead: str) -> Path:
         """Return the file that may be `done`: the user's `<name>.yaml` with that class alone."""
@@ -202,6 +209,8 @@ class ClassFiles:
                 f"ServiceClass {name!r} is shipped with Ostler and cannot be {done}", next_actions=(instead,)
             )
         path = self._file_of(name)
+        if source.path == self.user_dir / f"{name}.yaml":  # as a person calls the file of a class of muster
+            path = source.path
         if source.path != path or path.is_symlink() or len(self._files[path].loaded) != 1:
             raise ConflictError(
                 f"ServiceClass {name!r} is in {str(source.path)!r} (line {source.loaded.line}), a file that Ostler did "
@@ -268,4 +277,4 @@ def _only_class(text: str, known: ToolNames) -> str:
             f"the text holds {len(classes)} ServiceClasses; exactly one is needed",
             next_actions=("send one class at a time",),
         )
-    return validate_name(classes[0].service_class.name)
+    return validate_class_name(classes[0].service_class.name)

@@ -60,6 +60,11 @@ class ClassEntry:
         """The class's name."""
         return self.service_class.name
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its manifest is of another form than ostler/v1, whose names are freer."""
+        return self.loaded is not None and self.loaded.is_translated
+
 
 class ClassCatalogue:
     """Name → ClassEntry. Replaced as a whole when files change; readers see one consistent set."""

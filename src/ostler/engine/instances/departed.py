@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import Clock
+from ostler.engine.services.views import PROJECT_LABEL
+from ostler.model.label_names import is_label
 
 KEPT_SECONDS = 3600.0
 """How long a removed service can be asked for its logs."""
@@ -37,5 +39,13 @@ class Departed:
         self._gone = {each: kept for each, kept in self._gone.items() if kept[0] >= oldest}
         if name in self._gone:
             return self._gone[name][1]
-        short = [instance for each, (_, instance) in self._gone.items() if each.partition(".")[0] == name]
+        short = [instance for _, instance in self._gone.values() if _short_name(instance) == name]
         return short[-1] if short else None
+
+
+def _short_name(instance: ServiceInstance) -> str:
+    """Return the name without that of the service's project; the dots of a name of another form are its own."""
+    project, name = instance.record.labels.get(PROJECT_LABEL), instance.name
+    if project:
+        return name.removesuffix(f".{project}")
+    return name.partition(".")[0] if all(map(is_label, name.split("."))) else name

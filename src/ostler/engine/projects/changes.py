@@ -61,7 +61,7 @@ def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:
     """Return the services that `up` made earlier and that the file has no more."""
     kept = {scope.full_name(name) for name in scope.services}
     return [
-        Change(service.name.partition(".")[0], service.name, ChangeKind.REMOVE, "it left ostler.yaml")
+        Change(service.name.removesuffix(f".{scope.ref.id}"), service.name, ChangeKind.REMOVE, "it left ostler.yaml")
         for service in members_of(scope.ref.id, manager)
         if service.name not in kept and MANAGED_LABEL in service.record.labels
     ]

@@ -70,7 +70,8 @@ class ProjectRunner:
         report = report or ProjectReport()
         await self._raise_all(scope, wanted, report, progress)
         if not names:
-            await self._remove([change.full_name for change in removals_of(scope, self._manager)], report)
+            gone = [change.full_name for change in removals_of(scope, self._manager)]
+            await self._remove(gone, scope.ref.id, report)
         return report
 
     async def _raise_all(
@@ -151,20 +152,20 @@ class ProjectRunner:
         wanted = [f"{name}.{project_id}" for name in names] or members
         for full in wanted:
             if full not in members:
-                known = [member.partition(".")[0] for member in members]
-                raise NotFoundError("service", full.partition(".")[0], known=known)
+                known = [_short(member, project_id) for member in members]
+                raise NotFoundError("service", _short(full, project_id), known=known)
         with anyio.move_on_after(timeout):
-            await self._remove(wanted, report)
-        report.unfinished = [name for full in wanted if not report.has_ended(name := full.partition(".")[0])]
+            await self._remove(wanted, project_id, report)
+        report.unfinished = [name for full in wanted if not report.has_ended(name := _short(full, project_id))]
         return report
 
-    async def _remove(self, full_names: Sequence[str], report: ProjectReport) -> None:
+    async def _remove(self, full_names: Sequence[str], project_id: str, report: ProjectReport) -> None:
         """Delete services, dependents before what they need."""
         services = [service for name in full_names if (service := self._manager.registry.find(name)) is not None]
         gone = {service.name: anyio.Event() for service in services}
 
         async def remove(service: Service) -> None:
-            short = service.name.partition(".")[0]
+            short = _short(service.name, project_id)
             try:
                 for other in services:
                     if service.name in other.dependencies:
@@ -192,6 +193,10 @@ class ProjectRunner:
             for other in self._manager.registry.get_all()
             if service.name in other.dependencies and other.name not in going and other.state.is_up
         ]
+
+
+def _short(full_name: str, project_id: str) -> str:
+    return full_name.removesuffix(f".{project_id}")
 
 
 def _is_required(scope: ProjectScope, name: str, needed: str) -> bool:

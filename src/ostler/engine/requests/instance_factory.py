@@ -12,7 +12,7 @@ from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import MANAGED_LABEL, CreateRequest
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.json import JsonObject
-from ostler.model.manifest import validate_service_name
+from ostler.model.label_names import validate_service_name
 from ostler.model.projects import Overrides
 from ostler.model.records import ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
@@ -82,8 +82,8 @@ class InstanceFactory:
         name = request.name
         if not name:
             name = choose_name(entry, args, digest) if choose_name else self.default_name(entry, args)
-        if request.project is not None and "." not in name:
-            name = request.project.full_name(name)
+        if request.project is not None:
+            name = request.project.full_name(name, foreign=entry.is_foreign)
         return NewService(request, entry, args, digest, name)
 
     def check_request(self, request: CreateRequest) -> None:
@@ -111,7 +111,7 @@ class InstanceFactory:
         problems: list[str] = []
         if name:
             try:
-                validate_service_name(name)
+                validate_service_name(name, foreign=entry.is_foreign)
             except ValueError as error:
                 problems.append(f"name: {error}")
         try:
@@ -138,7 +138,7 @@ class InstanceFactory:
         names = {**args, "args": args, "env": dict(self._runtime.environment)}
         name = str(render(template, names))
         try:
-            return validate_service_name(name)
+            return validate_service_name(name, foreign=entry.is_foreign)
         except ValueError as error:
             raise ArgumentError(
                 [f"defaultName of class {entry.name!r} gives {name!r}: {error}"], next_actions=("give a name yourself",)

@@ -108,9 +108,13 @@ class ProjectRef:
         """The labels that its services carry."""
         return {PROJECT_LABEL: self.id, DIRECTORY_LABEL: self.directory}
 
-    def full_name(self, name: str) -> str:
-        """Return the full name of the service that is called `name` in the project."""
-        return f"{name}.{self.id}"
+    def full_name(self, name: str, *, foreign: bool = False) -> str:
+        """Return the full name of the service that is called `name` in the project; a full one is itself.
+
+        A dot makes a name a full one, except where the service's class is `foreign`: such names have dots anyway.
+        """
+        is_full = name.endswith(f".{self.id}") if foreign else "." in name
+        return name if is_full else f"{name}.{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

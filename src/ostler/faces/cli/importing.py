@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,6 +11,7 @@ from ostler.faces.cli.session import ExitStatus, Session, complain, session_of
 from ostler.model.errors import Finding, ManifestError
 
 if TYPE_CHECKING:
+    from ostler.model.json import JsonObject
     from ostler.model.tool_names import ToolNames
 
 
@@ -84,9 +85,11 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
     Raises:
         ManifestError: the file cannot be read or translated, or is not of muster.
     """
+    from ostler.model.label_names import is_label, label_of
     from ostler.rules.loading.translated_text import manifest_text
     from ostler.rules.reading import load_manifests
     from ostler.rules.text.findings import Violation, finding_of
+    from ostler.rules.text.yaml_source import with_value
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -104,8 +107,15 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
             finding = finding_of(Violation(("apiVersion",), "unknown-version", message, fix), loaded.document)
             raise ManifestError([finding], what=str(file))
         heading = f"Translated from {loaded.form} ({file.name}) by ostler import."
-        made = manifest_text(loaded.document, loaded.origins, heading=heading)
-        found.append(_Imported(name, made, file, loaded.warnings))
+        document, warnings = loaded.document, loaded.warnings
+        if not is_label(name):
+            value = cast("JsonObject", document.value)
+            renamed = {**value, "metadata": {**value["metadata"], "name": label_of(name)}}
+            document = with_value(document, renamed, loaded.origins)
+            message = f"ServiceClass {name!r} is called {label_of(name)!r} in ostler/v1, and so it must be named"
+            warnings = (*warnings, Finding(message, str(file), loaded.line, rule="name", severity="warning"))
+        made = manifest_text(document, loaded.origins, heading=heading)
+        found.append(_Imported(label_of(name), made, file, warnings))
     return found
 
 

@@ -154,7 +154,7 @@ class _DefinitionArgs(Args):
 
         values = {"description": self.description, "args": self.args, "serviceConfig": self.service_config}
         given = shapes.present(values)
-        if before is not None and before.translation and given:
+        if before is not None and before.is_foreign and given:
             given = {**written_spec(before.text, name), **given}
         return manifest_of(name, given)
 

@@ -12,7 +12,7 @@ from ostler.faces.mcp.call_log import MAX_CALLS, reading_tools
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
-from ostler.model.manifest import validate_name
+from ostler.model.label_names import validate_name
 
 
 class ServiceClassDraftArgs(Args):

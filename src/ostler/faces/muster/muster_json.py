@@ -100,9 +100,7 @@ def _health(view: ServiceView) -> str:
 def service_class(entry: ClassEntry, catalogue: ClassCatalogue, prefixes: dict[str, str]) -> JsonObject:
     """Return a class as `core_serviceclass_get` and `core_serviceclass_list` show it."""
     spec = (
-        written_spec(entry.text, entry.name)
-        if entry.translation
-        else service_class_to_json(entry.service_class)["spec"]
+        written_spec(entry.text, entry.name) if entry.is_foreign else service_class_to_json(entry.service_class)["spec"]
     )
     availability = catalogue.availability(entry.name)
     missing = {shown_tool(tool, prefixes) for tool in availability.missing_tools}

@@ -8,7 +8,7 @@ from typing import cast
 
 from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.manifest import NAME_PATTERN
+from ostler.model.label_names import NAME_PATTERN
 from ostler.model.responses import MadeCall
 from ostler.model.servers import MASK
 from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of

@@ -56,14 +56,20 @@ def only_document(text: str, file: str, single: SingleDocument) -> Document:
     return documents[0]
 
 
-def read_model(document: Document, model: type[ModelT], shape: SchemaShape) -> ModelT:
+def read_model(document: Document, model: type[ModelT], shape: SchemaShape, *, context: str = "") -> ModelT:
     """Return `document` as its model.
+
+    Args:
+        document: what was read.
+        model: the model.
+        shape: its schema.
+        context: what its validators are told.
 
     Raises:
         ManifestError: with every key, type and value that does not fit, by place.
     """
     try:
-        return model.model_validate(document.value, strict=True)
+        return model.model_validate(document.value, strict=True, context=context)
     except ValidationError as error:
         violations = model_violations(document.value, error.errors(include_url=False), shape)
         findings = by_place(finding_of(violation, document) for violation in violations)

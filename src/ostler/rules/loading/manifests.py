@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.manifest import API_VERSION, ServiceClass
+from ostler.model.manifest import API_VERSION, OWN_NAMES, ServiceClass
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
@@ -70,7 +70,7 @@ def load_manifests(
             notes = list(translation.findings)
             findings += [finding for finding in notes if finding.severity == "error"]
         try:
-            service_class = read_model(document, ServiceClass, manifest_shape())
+            service_class = read_model(document, ServiceClass, manifest_shape(), context="" if form else OWN_NAMES)
         except ManifestError as error:
             findings += error.findings
             continue
