@@ -66,7 +66,7 @@ TEST_SECTIONS = {
     "A call": class_tests.ExpectedCall,
     "An answer": class_tests.ScriptedAnswer,
     "What is expected": class_tests.StepExpectation,
-    "A service that is there": class_tests.StandIn,
+    "An existing service": class_tests.StandIn,
 }
 """The sections of docs/class-tests.md and the models that they describe."""
 
