@@ -109,7 +109,7 @@ def client_variables() -> str:
 
 
 def client_places() -> str:
-    """Where entries stand."""
+    """Where entries are."""
     shared = max((clients for _, clients in PLACES), key=len)
     rows = (
         (f"`{' → '.join(map(str, path))}`", "the other clients" if clients == shared else client_names(clients))

@@ -34,7 +34,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("amp.mcpServers",), frozenset({"amp"})),
     (("amp", "mcpServers"), frozenset({"amp"})),
 )
-"""Where entries stand, and whose they are then. An object of entries by name, or (Continue) a list with names."""
+"""Where entries are, and of which clients. An object of entries by name, or (Continue) a list with names."""
 
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
 _MCP_SETTINGS: Final = frozenset({"allowed", "excluded", "serverCommand", "servers"})
