@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 from ostler.adapters.config.class_files import class_files_in
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.entry_places import PLACES
@@ -203,6 +205,17 @@ def rule_table() -> str:
     return table(["rule", "severity", "kind", "says that"], rows())
 
 
+def muster_cases() -> str:
+    """What clients of muster send in the cases that tests run: each with the tools that it calls."""
+    cases = yaml.safe_load((DOCS.parent / "tests" / "faces" / "muster_cases.yaml").read_text(encoding="utf-8"))["cases"]
+
+    def rows() -> Iterator[Sequence[str]]:
+        for name, steps in cases.items():
+            yield name, ", ".join(f"`{tool}`" for tool in dict.fromkeys(step["call"] for step in steps))
+
+    return table(["case", "calls"], rows())
+
+
 def class_table() -> str:
     """Every shipped class: what it does, how far it has been run, its arguments.
 
@@ -272,6 +285,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "client-variables": client_variables,
     "client-places": client_places,
     "classes": class_table,
+    "muster-cases": muster_cases,
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp.client import Client
-from tests.support.ledger_app import call, refusal
+from tests.support.ledger_app import call, refusal, text_of
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.services.views import CreateRequest
@@ -262,3 +262,42 @@ async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_pa
         ):
             text, _ = await refusal(client, "serviceclass_create", **given)
             assert missing in text
+
+
+async def test_muster_names_and_states_of_real_servers(state_dir: Path, tmp_path: Path) -> None:
+    async with application(state_dir, tmp_path) as app, Client(build_server(app, "muster")) as client:
+
+        async def ask(tool: str, **arguments: Any) -> str:
+            result = await client.call_tool(tool, arguments)
+            assert not result.is_error, text_of(result)
+            return text_of(result)
+
+        ledger = [str(SCRIPT), "--ledger", str(tmp_path / "ledger.json")]
+        command = {"type": "stdio", "command": sys.executable, "args": ledger}
+        await ask("core_mcpserver_create", name="books", toolPrefix="my_ledger", description="d", **command)
+        await ask("core_mcpserver_create", name="far", type="streamable-http", url="http://127.0.0.1:9/mcp")
+        assert json.loads(await ask("core_service_status", name="books"))["state"] == "running"
+        assert json.loads(await ask("core_mcpserver_get", name="books"))["state"] == "Running"
+        await until(lambda: app.manager.view("far").state.value == "unreachable")
+        assert json.loads(await ask("core_service_status", name="far"))["state"] == "unreachable"
+        listed = json.loads(await ask("core_mcpserver_list"))
+        assert ([each["name"] for each in listed["mcpServers"]], listed["hiddenFailed"]) == (["books"], 1)
+
+        assert await ask("x_my_ledger_echo", text="hello") == "hello"
+        await app.create_class(FORWARD)
+        await until(lambda: app.classes.get("forward").service_class.tools.start.tool == "books/start")
+        made = json.loads(await ask("core_service_create", serviceClassName="forward", name="Web_1.a"))
+        assert made["state"] == "running"
+        shown = json.loads(await ask("core_serviceclass_get", name="forward"))
+        assert (shown["requiredTools"], shown["missingTools"]) == (["x_my_ledger_start", "x_my_ledger_stop"], [])
+        await ask("core_mcpserver_update", name="books", toolPrefix="other")
+        await until(lambda: app.classes.get("forward").service_class.tools.start.tool != "books/start")
+        assert await ask("x_other_echo", text="again") == "again"
+        await ask("core_service_delete", name="Web_1.a")
+
+        assert await ask("core_service_stop", name="books") == "Successfully stopped service 'books'"
+        assert json.loads(await ask("core_service_status", name="books"))["state"] == "stopped"
+        assert await ask("core_service_stop", name="books") == "Service 'books' is already stopped"
+        assert await ask("core_service_start", name="books") == "Successfully started service 'books'"
+        await ask("core_service_stop", name="far")
+        assert json.loads(await ask("core_service_status", name="far"))["state"] == "disconnected"

@@ -90,11 +90,18 @@ class LedgerServers:
         return load_mcp_json(json.dumps({"mcpServers": {name: entry}}), {}).findings
 
     async def add(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+        if name in self.entries:
+            raise AlreadyExistsError(f"MCP server {name!r} already exists")
+        return self._put(name, entry)
+
+    def _put(self, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         self.entries[name] = entry
         return {"name": name, "state": "disconnected", "entry": entry}
 
     async def change(self, name: str, changes: dict[str, Any]) -> dict[str, Any]:
-        return await self.add(name, {**self.entries[name], **changes})
+        before = self.entries[name]
+        options = {**before.get("ostler", {}), **changes.get("ostler", {})}
+        return self._put(name, {**before, **changes, "ostler": options})
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         del self.entries[name]
@@ -143,12 +150,16 @@ class LedgerApplication:
         return self.recorded.get(server, {})
 
     def server_entries(self) -> list[dict[str, Any]]:
-        return [self.server_entry("w")]
+        return [self.server_entry(name) for name in ("w", *self.server_changes.entries)]
 
     def server_file_findings(self) -> list[str]:
         return []
 
     def server_entry(self, name: str) -> dict[str, Any]:
+        if name in self.server_changes.entries:
+            entry = self.server_changes.entries[name]
+            loaded = load_mcp_json(json.dumps({"mcpServers": {name: entry}}), {}).entries[name]
+            return {"name": name, "transport": loaded.transport, "state": "stopped", "entry": loaded.masked()}
         if name != "w":
             raise NotFoundError("downstream server", name, known=["w"])
         return {"name": "w", "state": "connected" if self.pool.connected else "disconnected", "tools": len(TOOLS)}

@@ -1,7 +1,7 @@
 """The arguments of tools: one lenient base, and the types whose JSON Schema a model reads."""
 
 import json
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
@@ -41,12 +41,16 @@ class Args(BaseModel):
         if not isinstance(value, dict):
             return value
         given = cast("dict[str, Any]", value)
-        flags = {field.alias or name for name, field in cls.model_fields.items() if field.annotation is bool}
+        flags = {field.alias or name for name, field in cls.model_fields.items() if _takes_boolean(field.annotation)}
         return {
             key: item
             for key, item in given.items()
             if not is_blank(item, flag=key in flags) or (key in cls.meaningful_blanks and item is not None)
         }
+
+
+def _takes_boolean(annotation: Any) -> bool:
+    return annotation is bool or bool in get_args(annotation)
 
 
 def is_blank(value: JsonValue, *, flag: bool = False) -> bool:

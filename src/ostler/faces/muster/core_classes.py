@@ -115,7 +115,8 @@ CORE_CLASSES = (
         "Check the definition of a ServiceClass",
         class_validate,
         _DEFINITION,
-        ("name", "serviceConfig"),
+        ("name",),
+        checked=("serviceConfig",),
         failure="Validation failed",
     ),
     CoreTool(
@@ -123,7 +124,8 @@ CORE_CLASSES = (
         "Save a new ServiceClass",
         class_create,
         _DEFINITION,
-        ("name", "serviceConfig"),
+        ("name",),
+        checked=("serviceConfig",),
         failure="Invalid ServiceClass definition",
     ),
     CoreTool(

@@ -32,6 +32,7 @@ class CoreTool:
         handler: answers; raises OstlerError.
         args: what it takes: (type, description) by name.
         required: which of them must be given.
+        checked: required ones that the handler checks itself.
         missing: how an argument that is missing is reported; `{}` is its name.
         failure: what its errors begin with.
     """
@@ -41,12 +42,13 @@ class CoreTool:
     handler: CoreHandler
     args: dict[str, tuple[ArgType, str]] = field(default_factory=dict[str, tuple[ArgType, str]])
     required: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
     missing: str = "{} is required"
     failure: str = ""
 
     def input_schema(self) -> JsonObject:
         """Return the JSON Schema of its arguments."""
-        return schema_of(self.args, self.required)
+        return schema_of(self.args, (*self.required, *self.checked))
 
     async def answer(self, app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
         """Answer a call.

@@ -4,7 +4,8 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.services.views import ServiceView
 from ostler.faces.mcp.shapes import present, timestamp
 from ostler.faces.muster.exposed_names import shown_tool, tool_prefix
-from ostler.model.json import JsonObject
+from ostler.model.durations import parse_duration
+from ostler.model.json import JsonObject, JsonValue
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.muster.create_arguments import written_spec
@@ -150,7 +151,7 @@ def mcp_server(entry: JsonObject, *, verbose: bool = True) -> JsonObject:
                 "env": written.get("env"),
                 "url": written.get("url"),
                 "headers": written.get("headers"),
-                "timeout": options.get("timeout"),
+                "timeout": _seconds(options.get("timeout")),
                 "tools": entry.get("tools"),
                 "error": error if verbose and down else None,
                 "statusMessage": error if down else None,
@@ -159,6 +160,14 @@ def mcp_server(entry: JsonObject, *, verbose: bool = True) -> JsonObject:
             }
         ),
     }
+
+
+def _seconds(timeout: JsonValue) -> float | None:
+    """Return a duration in seconds, whole ones as an integer."""
+    if timeout is None:
+        return None
+    seconds = parse_duration(timeout)
+    return int(seconds) if seconds == int(seconds) else seconds
 
 
 def _server_state_of(entry: JsonObject, transport: str) -> str:

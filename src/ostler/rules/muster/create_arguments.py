@@ -54,13 +54,7 @@ def _missing(name: str, spec: JsonMapping) -> Iterator[str]:
     config: JsonValue = spec.get("serviceConfig")
     if not config:
         yield "serviceConfig is required"
-        return
     tools = mapping(mapping(config).get("lifecycleTools"))
-    if not tools:
-        yield "serviceConfig.lifecycleTools is required"
-        return
     for step in ("start", "stop"):
-        if step not in tools:
-            yield f"serviceConfig.lifecycleTools.{step} is required"
-        elif not mapping(tools[step]).get("tool"):
+        if not mapping(tools.get(step)).get("tool"):
             yield f"serviceConfig.lifecycleTools.{step}.tool is required"
