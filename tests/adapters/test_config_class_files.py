@@ -300,10 +300,8 @@ def test_update_does_not_rename_and_wants_a_valid_class(files: ClassFiles) -> No
 
 
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links")
-def test_a_linked_file_is_not_replaced(files: ClassFiles, tmp_path: Path) -> None:
-    target = tmp_path / "elsewhere.yaml"
-    target.write_text(manifest("web", "old"))
-    files.user_dir.mkdir()
+def test_a_linked_file_is_not_replaced(files: ClassFiles) -> None:
+    target = mine(files, ".elsewhere.yaml", manifest("web", "old"))
     (files.user_dir / "web.yaml").symlink_to(target)
     with pytest.raises(ConflictError):
         files.update("web", manifest("web", "new"))

@@ -129,5 +129,5 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_settings(file)
     folder = tmp_path / "folder.toml"
     folder.mkdir()
-    with pytest.raises(ManifestError, match="cannot be read: Is a directory"):
+    with pytest.raises(ManifestError, match="cannot be read: it is a folder"):
         load_settings(folder)

@@ -89,7 +89,7 @@ class ClassFiles:
             if self.shipped is not None:
                 files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
             known = self.known
-            self._files = {file.path: self._read(file.path, self._files.get(file.path), known) for file in files}
+            self._files = {file.path: self._read(file, self._files.get(file.path), known) for file in files}
             if self.checked is not None:
                 self.checked.save()
             return _assemble((file, self._files[file.path]) for file in files)
@@ -168,7 +168,7 @@ class ClassFiles:
             return removed
 
     def _read(
-        self, path: Path, before: ManifestFile[LoadedClass] | None, known: ToolNames
+        self, place: _Place, before: ManifestFile[LoadedClass] | None, known: ToolNames
     ) -> ManifestFile[LoadedClass]:
         """Return the file as it is now; one of another form may be read differently with other tools."""
 
@@ -185,7 +185,9 @@ class ClassFiles:
                 self.checked.note(content)
             return loaded
 
-        return read_manifest_file(path, before, load, basis_of=names_for)
+        # An installer may have linked the shipped ones into its cache.
+        within = (self.user_dir,) if place.origin == "user" else ()
+        return read_manifest_file(place.path, before, load, basis_of=names_for, within=within)
 
     def _file_of(self, name: str) -> Path:
         """Return where a new class goes.

@@ -1,13 +1,22 @@
 """One manifest file as last read: what it holds, or what its last good version held, and what is wrong with it."""
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import Finding, ManifestError
 
 _MAX_FILE_BYTES = 1024 * 1024
+
+_REFUSED: Final = {
+    errno.EFBIG: ("too-large", ""),
+    errno.EINVAL: ("unreadable", "put a file in its place, or remove it"),
+    errno.EPERM: ("unreadable", "put the file itself there, or make its folder the link"),
+}
+"""What is said of a file that was not read: rule and fix, by the error's number."""
 
 Loaded = TypeVar("Loaded")
 
@@ -31,6 +40,7 @@ def read_manifest_file(
     load: Callable[[str, str], Sequence[Loaded]],
     *,
     basis_of: Callable[[bytes], object] = lambda _: None,
+    within: tuple[Path, ...] = (),
 ) -> ManifestFile[Loaded]:
     """Return the file as it is now. Blocks on the disk; problems are findings, never errors.
 
@@ -39,22 +49,21 @@ def read_manifest_file(
         before: how it was when last read; what it held stays in force while it is broken.
         load: turns text and the file's name into what it holds, or raises ManifestError.
         basis_of: returns what reading this content depends on; a file is read again when that has changed.
+        within: folders, of which one must hold what a link leads to; any where there are none.
     """
     content: bytes | None = None
     basis: object = None
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
+        content = read_regular(path, _MAX_FILE_BYTES, within=within)
         basis = basis_of(content)
         if before is not None and before.content == content and before.basis == basis:
             return before
-        if len(content) <= _MAX_FILE_BYTES:
-            return ManifestFile(content, tuple(load(content.decode(), str(path))), basis=basis)
-        findings = (_problem(path, f"is larger than {_MAX_FILE_BYTES} bytes", "too-large"),)
+        return ManifestFile(content, tuple(load(content.decode(), str(path))), basis=basis)
     except FileNotFoundError:
         return ManifestFile(None)
     except OSError as exc:
-        findings = (_problem(path, f"cannot be read: {exc.strerror}", "unreadable"),)
+        rule, fix = _REFUSED.get(exc.errno or 0, ("unreadable", ""))
+        findings = (_problem(path, f"cannot be read: {exc.strerror}", rule, fix=fix),)
     except UnicodeDecodeError as exc:
         line = exc.object.count(b"\n", 0, exc.start) + 1
         findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
@@ -63,5 +72,5 @@ def read_manifest_file(
     return ManifestFile(content, before.loaded if before else (), findings, basis)
 
 
-def _problem(path: Path, message: str, rule: str, line: int = 0) -> Finding:
-    return Finding(message, str(path), line, rule=rule)
+def _problem(path: Path, message: str, rule: str, line: int = 0, *, fix: str = "") -> Finding:
+    return Finding(message, str(path), line, rule=rule, fix=fix)

@@ -8,11 +8,14 @@ from typing import cast
 from ostler.adapters.config.atomic_files import replace, write_new
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.tool_files import FOLDER, SAMPLES
+from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.tool_traits import Answered
 from ostler.rules.secrets.masking import mask, secrets_by_key
+
+_MAX_BYTES = 8 * 1024 * 1024
 
 MAX_ANSWERS = 8
 """Answers kept of one tool; the oldest goes first."""
@@ -83,7 +86,7 @@ def _calls_in(file: Path) -> list[JsonObject]:
     if not file.is_file():
         return []
     try:
-        value: JsonValue = json.loads(file.read_text(encoding="utf-8"))
+        value: JsonValue = json.loads(read_regular_text(file, _MAX_BYTES))
     except (OSError, ValueError) as error:
         raise DefinitionError(
             f"the recorded answers in {str(file)!r} cannot be read: {error}", next_actions=("fix or remove that file",)

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.config.dialects.client_texts import MAX_BYTES
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.imports import with_entries
 from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member
 from ostler.adapters.config.mcp_json import BUILTIN_NAMES, McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import answers_of
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject
@@ -106,7 +108,7 @@ class ServerFiles:
         self.entry(name)
         try:
             replace(self._own, remove_member(self._text(), ("mcpServers", name)))
-        except (JsoncError, ValueError) as error:
+        except (JsoncError, OSError, ValueError) as error:
             raise self._broken(error) from error
 
     def _write(self, name: str, entry: JsonObject) -> ServerEntry:
@@ -119,7 +121,7 @@ class ServerFiles:
             raise ManifestError(loaded.errors, what=f"the entry of MCP server {name!r}")
         try:
             text = with_entries(self._text(), {name: entry})
-        except (JsoncError, ValueError) as error:
+        except (JsoncError, OSError, ValueError) as error:
             raise self._broken(error) from error
         if self._own.exists():
             replace(self._own, text)
@@ -131,7 +133,7 @@ class ServerFiles:
         return load_mcp_json(path, self._variables, answer=self._answer) if path.exists() else McpJson()
 
     def _text(self) -> str:
-        return self._own.read_text(encoding="utf-8") if self._own.exists() else _EMPTY
+        return read_regular_text(self._own, MAX_BYTES) if self._own.exists() else _EMPTY
 
     def _broken(self, error: Exception) -> ManifestError:
         fix = "correct it, or remove it"

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.settings import Settings
 
@@ -28,6 +29,7 @@ _IN_WORDS = {
     "byte_size_unit": "must be a number of bytes, or text such as '256KiB'",
 }
 """Pydantic's error types in the words of TOML."""
+_MAX_BYTES = 1024 * 1024
 _LONG_TEXT = re.compile(r'"""|' + "'''")
 
 
@@ -38,7 +40,7 @@ def load_settings(path: Path) -> Settings:
         ManifestError: it cannot be read or is wrong; `findings` lists every problem with its line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path, _MAX_BYTES)
     except FileNotFoundError:
         return Settings()
     except UnicodeDecodeError as exc:

@@ -30,7 +30,7 @@ class StaticFiles:
     def reload(self) -> StaticSnapshot:
         """Read what changed on the disk. A broken file keeps its last good version; problems are findings."""
         self._files = {
-            path: read_manifest_file(path, self._files.get(path), load_static_services)
+            path: read_manifest_file(path, self._files.get(path), load_static_services, within=(self.folder,))
             for path in class_files_in(self.folder)
         }
         entries: dict[str, LoadedStatic] = {}

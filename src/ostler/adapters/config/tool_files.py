@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ostler.adapters.config.paths import Paths, class_test_files_in, shipped_classes_dir
+from ostler.adapters.regular_files import read_regular_text
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonMapping
 from ostler.model.responses import ToolResponse
@@ -62,7 +63,7 @@ def answers_of_tests(folder: Path) -> dict[str, list[ToolResponse]]:
     found: dict[str, list[ToolResponse]] = {}
     for file in class_test_files_in(folder):
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_regular_text(file, _MAX_BYTES)
         except (OSError, UnicodeDecodeError):
             continue
         for tool, answers in scripted_answers(text, str(file)).items():
@@ -105,9 +106,7 @@ def _read(file: Path) -> ToolList:
 
 def _text(file: Path) -> str:
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise DefinitionError(f"{str(file)!r} is larger than {_MAX_BYTES} bytes, too large for a tools list")
-        return file.read_text(encoding="utf-8")
+        return read_regular_text(file, _MAX_BYTES)
     except OSError as error:
         raise DefinitionError(f"{str(file)!r} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

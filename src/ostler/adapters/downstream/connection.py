@@ -31,7 +31,7 @@ from ostler.engine.protocols import Clock, ToolInfo
 from ostler.engine.watched import Watched
 from ostler.model.servers import ServerEntry
 from ostler.model.states import ServiceState
-from ostler.rules.text.last_words import without_control
+from ostler.rules.text.terminal_text import without_control
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.environments import Environments
 from ostler.model.servers import ServerEntry
-from ostler.rules.text.last_words import without_control
+from ostler.rules.text.terminal_text import without_control
 
 _SECONDS: Final = 10.0
 """Seconds that the command may take, as in Claude Code."""

@@ -10,7 +10,10 @@ from typing import Any, Final, cast
 import yaml
 
 from ostler.adapters.kubernetes.trouble import misconfigured
+from ostler.adapters.regular_files import read_regular_text
 from ostler.model.json import JsonObject
+
+_MAX_BYTES = 8 * 1024 * 1024
 
 _FILE_KEYS: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _LISTS: Final = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -94,7 +97,7 @@ def _paths(kubeconfig: str | None, environment: Mapping[str, str]) -> list[Path]
 
 def _load(path: Path) -> JsonObject:
     try:
-        value: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value: Any = yaml.safe_load(read_regular_text(path, _MAX_BYTES))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise misconfigured(f"kubeconfig {str(path)!r} cannot be read: {first}", "fix the file") from error

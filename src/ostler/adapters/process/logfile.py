@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from ostler.adapters.process.records import previous_part
 from ostler.rules.text.patterns import LineFilter
+from ostler.rules.text.terminal_text import without_control
 
 MAX_ANSWER_BYTES = 28 * 1024
 """Of lines as JSON: an answer holds them twice, as structure and as text, and stays below 64 KiB."""
@@ -32,9 +33,7 @@ SCAN_BYTES = 1024 * 1024
 
 COPY_BYTES = 1024 * 1024
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _LINES = re.compile(rb"[^\n]*\n|[^\n]+")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +218,7 @@ def clean_line(raw: bytes) -> str:
     """Return a log line as text: one line, without terminal escapes and control characters, not too long."""
     text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
     text = text.rpartition("\r")[2]  # what a progress bar shows last
-    text = _CONTROLS.sub("", _ESCAPES.sub("", text))
+    text = without_control(text)
     if len(text) > MAX_LINE_CHARS:
         text = text[: MAX_LINE_CHARS - 1] + "…"
     return text

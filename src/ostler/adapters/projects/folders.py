@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ostler.adapters.regular_files import read_regular
 from ostler.engine.services.views import ProjectRef
 from ostler.model.errors import NotFoundError
 from ostler.model.projects import PROJECT_FILE
@@ -131,8 +132,7 @@ def _main_of(root: Path, mark: Path) -> Path:
 
 def _read(file: Path) -> str:
     try:
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            return stream.read(_SMALL)
+        return read_regular(file, _SMALL).decode(errors="replace")
     except OSError:
         return ""
 

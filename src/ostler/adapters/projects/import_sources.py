@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
+from ostler.adapters.regular_files import read_regular
 from ostler.model.json import JsonObject
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
@@ -100,9 +101,7 @@ def _read(source: _Source, path: Path, file: str, beside: Collection[str]) -> Fo
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_TEXT:
-            raise UnreadableSourceError(f"it is larger than {MAX_TEXT} bytes")
-        return path.read_bytes().decode("utf-8-sig")
+        return read_regular(path, MAX_TEXT).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableSourceError("it is not UTF-8 text") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """A project's files: `ostler.yaml`, and the files of variables that its services name."""
 
+import errno
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ import anyio.to_thread
 from dotenv import dotenv_values
 
 from ostler.adapters.projects.folders import ProjectFolder
+from ostler.adapters.regular_files import read_regular
 from ostler.engine.projects.scope import ProjectScope
 from ostler.model.errors import Finding, ManifestError
 from ostler.rules.loading.projects import LoadedProject, load_project
@@ -34,7 +36,7 @@ async def read_scope(folder: ProjectFolder, known: Mapping[str, str], environmen
 
 
 def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:
-    loaded = load_project(_read_text(folder.file, MAX_TEXT), str(folder.file))
+    loaded = load_project(_read_text(folder.file, MAX_TEXT, (folder.directory, folder.main)), str(folder.file))
     variables: dict[str, dict[str, str]] = {}
     findings: list[Finding] = []
     for name, spec in loaded.project.services.items():
@@ -53,7 +55,7 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
     return loaded, variables
 
 
-def _read_text(file: Path, limit: int) -> str:
+def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
     """Return the text of a regular file.
 
     Raises:
@@ -62,16 +64,14 @@ def _read_text(file: Path, limit: int) -> str:
     problem, rule = "", "unreadable"
     text = ""
     try:
-        if not file.is_file():
-            problem = "there is no such file" if not file.exists() else "it is no regular file"
-        elif file.stat().st_size > limit:
-            problem, rule = f"it is larger than {limit} bytes", "too-large"
-        else:
-            text = file.read_bytes()[: limit + 1].decode("utf-8-sig")
+        text = read_regular(file, limit, within=within).decode("utf-8-sig")
     except UnicodeDecodeError:
         problem, rule = "it is not UTF-8 text", "encoding"
+    except FileNotFoundError:
+        problem = "there is no such file"
     except OSError as error:
         problem = error.strerror or str(error)
+        rule = "too-large" if error.errno == errno.EFBIG else "unreadable"
     if problem:
         raise ManifestError([Finding(f"{file}: {problem}", str(file), 1, 1, rule)], what=str(file))
     return text

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ostler.adapters.config.atomic_files import not_written, replace_private
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import StoreError
 from ostler.model.json import JsonMapping
+
+_MAX_BYTES = 1024 * 1024
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -162,7 +165,7 @@ def answers_of(paths: Paths) -> Callable[[str], str | None]:
 
 def _facts(path: Path) -> JsonMapping:
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(read_regular(path, _MAX_BYTES))
     except (OSError, ValueError):
         return {}
     return cast("JsonMapping", facts) if isinstance(facts, dict) else {}

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSource
 from ostler.adapters.config.paths import class_test_files_in, is_test_file, shipped_classes_dir
+from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.testing.runner import TestResult, run_class_tests
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.model.errors import Finding, ManifestError, NotFoundError
 from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
 from ostler.rules.text.findings import Violation, finding_of
+
+_MAX_BYTES = 1024 * 1024
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -66,7 +69,7 @@ def run_test_file(path: Path, only: str = "", known: ToolNames | None = None) ->
         known: the downstream servers, by which classes of muster are read.
     """
     try:
-        loaded = load_class_tests(path.read_text(encoding="utf-8"), str(path))
+        loaded = load_class_tests(read_regular_text(path, _MAX_BYTES), str(path))
     except ManifestError as error:
         return TestedFile(path, findings=error.findings)
     except (OSError, UnicodeDecodeError) as error:

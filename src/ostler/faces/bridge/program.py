@@ -11,6 +11,7 @@ from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.relay import Relay
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.output import complain
 
 
 def run_bridge(
@@ -58,5 +59,4 @@ def _write_stdout(data: bytes) -> None:
 
 def _note(text: str) -> None:
     with suppress(OSError):  # a client may have closed stderr; the notes are a courtesy
-        sys.stderr.write(f"ostler: {text}\n")
-        sys.stderr.flush()
+        complain(text)

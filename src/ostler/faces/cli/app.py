@@ -22,7 +22,8 @@ from ostler.faces.cli import (
     services,
     testing,
 )
-from ostler.faces.cli.session import ExitStatus, Session, complain
+from ostler.faces.cli.session import ExitStatus, Session
+from ostler.faces.output import complain, say
 from ostler.model.errors import OstlerError
 
 _HELP = """Start, watch and stop services through the MCP tools that you already have.
@@ -75,7 +76,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"ostler {VERSION}")
+        say(f"ostler {VERSION}")
         raise typer.Exit
 
 

@@ -10,20 +10,10 @@ from ostler.faces.cli import check_verbs, signing_in
 from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import (
-    ExitStatus,
-    Session,
-    complain,
-    fail,
-    in_verbs,
-    parse_object,
-    present,
-    print_json,
-    session_of,
-    show,
-)
+from ostler.faces.cli.session import ExitStatus, Session, fail, in_verbs, parse_object, present, session_of, show
 from ostler.faces.cli.shell_completion import class_names
 from ostler.faces.cli.tables import print_table
+from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 
@@ -45,7 +35,7 @@ def classes(context: typer.Context, as_json: AsJson = False) -> None:
     """List the ServiceClasses."""
     answer = session_of(context).ask("serviceclass_list")
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
     else:
         rows = [
             {**row, "description": str(row.get("description") or row["reason"]).partition(". ")[0]}
@@ -72,9 +62,9 @@ def class_draft(
     """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it."""
     answer = session_of(context).ask("serviceclass_draft", {"name": name, "last": last})
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
         return
-    print(answer.structured["manifest"], end="")
+    say(answer.structured["manifest"], end="")
     for question in answer.structured["questions"]:
         complain(question)
 
@@ -98,7 +88,7 @@ def class_search(
     wanted = present({"search": " ".join(words or ()), "availableOnly": available or None})
     answer = session_of(context).ask("serviceclass_list", wanted)
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
         return
     rows = [_shown(row) for row in answer.structured["serviceClasses"]]
     print_table(rows, _SEARCH_COLUMNS, empty="No ServiceClass has these words.")
@@ -123,11 +113,11 @@ def class_add(
     name = str(answer.structured["name"])
     if as_json:
         facts = session.ask("serviceclass_available", {"name": name}).structured
-        print_json({**answer.structured, **facts})
+        say_json({**answer.structured, **facts})
         return
-    print(answer.structured["message"])
+    say(answer.structured["message"])
     if not answer.structured["available"]:
-        print(session.ask("serviceclass_available", {"name": name}).text)
+        say(session.ask("serviceclass_available", {"name": name}).text)
 
 
 def _manifest_text(session: Session, what: str) -> str:
@@ -167,13 +157,13 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     if save:
         complain(str(session.ask("serviceclass_create", {"manifest": draft["manifest"]}).structured["message"]))
     if as_json:
-        print_json(draft)
+        say_json(draft)
         return
     for number, question in enumerate(draft["questions"], 1):
         complain(f"to answer {number}: {question}")
     for pair in draft.get("alternatives") or ():
         complain(f"another pair: {pair} (--start {str(pair).partition(' / ')[0]!r})")
-    print(draft["manifest"], end="")
+    say(draft["manifest"], end="")
 
 
 def validate(
@@ -206,12 +196,12 @@ def validate(
             findings += error.findings
     is_valid = all(found.severity != "error" for found in findings)
     if as_json:
-        print_json({"valid": is_valid, "classes": names, "findings": [_finding(found) for found in findings]})
+        say_json({"valid": is_valid, "classes": names, "findings": [_finding(found) for found in findings]})
     else:
         for found in findings:
-            print(found if found.severity == "error" else f"{found.severity}: {found}")
+            say(found if found.severity == "error" else f"{found.severity}: {found}")
         if is_valid:
-            print(f"{len(names)} valid: {', '.join(names)}")
+            say(f"{len(names)} valid: {', '.join(names)}")
     if not is_valid:
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -222,7 +212,7 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
         return
     answer = session_of(context).ask("mcpserver_list")
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
         return
     print_table(
         answer.structured["mcpServers"],
@@ -249,7 +239,7 @@ def tools(
         if not cursor:
             break
     if as_json:
-        print_json({"tools": rows, "total": len(rows)})
+        say_json({"tools": rows, "total": len(rows)})
     else:
         print_table(rows, _TOOL_COLUMNS, empty="No downstream server has listed a tool yet (see ostler servers).")
 
@@ -273,20 +263,20 @@ def call(
 
             keep_answer(session, client, tool, args, answer)
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
         if answer.is_error:
             raise typer.Exit(int(_status_of(answer.error_code)))
     elif answer.is_error:
         fail(in_verbs(answer.text), _status_of(answer.error_code))
     else:
-        print(answer.text)
+        say(answer.text)
 
 
 def config(context: typer.Context) -> None:
     """Show the configuration in force, as JSON, secrets masked."""
     session = session_of(context)
     complain(f"configuration folder {session.paths.config_dir}, state folder {session.paths.state_dir}")
-    print_json(session.ask("config_get").structured["config"])
+    say_json(session.ask("config_get").structured["config"])
 
 
 def _status_of(code: str) -> ExitStatus:
@@ -305,7 +295,7 @@ def class_schema() -> None:
     file = manifest_schema_file()
     if file is None:
         fail("this installation has no schema file", ExitStatus.FAILED)
-    print(file.read_text(encoding="utf-8"), end="")
+    say(file.read_text(encoding="utf-8"), end="")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,7 +1,8 @@
 """What `ostler check` and `ostler tools save` do: check classes against the tools they call, as listed or saved."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, is_test_file, shipped_classes_dir
 from ostler.adapters.config.recorded_answers import record_answer
 from ostler.adapters.config.tool_files import FOLDER, answers_of_tests, save_tools, saved_tools, tools_from
+from ostler.adapters.regular_files import read_regular_text
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import result_of
 from ostler.faces.cli.reports import finding_facts, human_report, sarif_report, summary_of
@@ -16,13 +18,12 @@ from ostler.faces.cli.rpc import ServerClient, ToolAnswer
 from ostler.faces.cli.session import (
     ExitStatus,
     Session,
-    complain,
     fail,
     present,
-    print_json,
     require,
     usage_error,
 )
+from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
@@ -34,6 +35,7 @@ from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, to
 from ostler.rules.reading import load_manifests
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_MAX_BYTES = 1024 * 1024
 _CONNECT_WAIT = "20s"
 
 
@@ -84,12 +86,12 @@ def _print(form: str, findings: Sequence[Finding], names: Sequence[str], tools: 
     match form:
         case "json":
             facts = [finding_facts(found) for found in findings]
-            print_json({"clean": not findings, "classes": list(names), "tools": dict(tools), "findings": facts})
+            say_json({"clean": not findings, "classes": list(names), "tools": dict(tools), "findings": facts})
         case "sarif":
-            print_json(sarif_report(findings, version("ostler")))
+            say_json(sarif_report(findings, version("ostler")))
         case _:
             sources = ", ".join(f"{server} {state}" for server, state in tools.items())
-            print(human_report(findings, summary_of(findings, names, sources)))
+            say(human_report(findings, summary_of(findings, names, sources)))
 
 
 # -- what to check -----------------------------------------------------------------------------------------
@@ -106,11 +108,11 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
         path = Path(target)
         if path.is_dir():
             for file in class_files_in(path):
-                _load(found, file, known)
+                _load(found, file, known, partial(read_regular_text, limit=_MAX_BYTES))
         elif is_test_file(path):
             continue  # a shell's *.yaml takes the tests of the classes, too
         elif path.exists() or path.suffix in _SUFFIXES or len(path.parts) > 1:
-            _load(found, path, known)
+            _load(found, path, known, _read_named)
         elif target in snapshot.entries:
             found.loaded.append(snapshot.entries[target].loaded)
         else:
@@ -119,9 +121,14 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
     return found
 
 
-def _load(found: _Targets, file: Path, known: ToolNames) -> None:
+def _read_named(file: Path) -> str:
+    """Return the text of a file that was named, which may be a pipe: `ostler check <(…)`."""
+    return file.read_text(encoding="utf-8")
+
+
+def _load(found: _Targets, file: Path, known: ToolNames, read: Callable[[Path], str]) -> None:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read(file)
     except OSError as error:
         found.findings.append(Finding(f"cannot be read: {error.strerror or error}", str(file), rule="unreadable"))
         return
@@ -236,7 +243,7 @@ def save_lists(session: Session, servers: Sequence[str], *, answers: bool = Fals
                 failed = True
                 continue
             file = _save_list(session, known[server], tools)
-            print(f"{server}: {len(tools)} tools saved in {file}")
+            say(f"{server}: {len(tools)} tools saved in {file}")
             if answers:
                 failed = not _keep_answers(session, client, server, tools) or failed
     return not failed

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, Session, complain, fail, print_json, session_of, usage_error
+from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
+from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
 
@@ -60,7 +61,7 @@ def import_servers(
         complain(problem)
     wanted = _chosen(found, names or [], every=every)
     if as_json:
-        print_json({"servers": [_facts(candidate) for candidate in found], "findings": problems})
+        say_json({"servers": [_facts(candidate) for candidate in found], "findings": problems})
     elif not wanted:
         _show(found, _configured(session))
     if wanted:
@@ -82,11 +83,11 @@ def _edit(
             failed = True
             continue
         if edit.changes:
-            print(f"{file.location.label}:")
-            print(edit.diff())
+            say(f"{file.location.label}:")
+            say(edit.diff())
             edits.append(edit)
         else:
-            print(f"{file.location.label}: nothing to change in {file.path}")
+            say(f"{file.location.label}: nothing to change in {file.path}")
     if edits and not dry_run:
         if not yes and not _agreed(len(edits)):
             fail(
@@ -105,7 +106,7 @@ def _apply(edit: "Edit", done: str) -> bool:
         complain(f"{edit.file.location.label}: {error}")
         return False
     kept = f"; the file as it was: {backup}" if backup is not None else ""
-    print(f"{edit.file.location.label}: Ostler was {done} {edit.file.path}{kept}")
+    say(f"{edit.file.location.label}: Ostler was {done} {edit.file.path}{kept}")
     return True
 
 
@@ -208,20 +209,20 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
     import json
 
     if not found:
-        print("No client of this machine has a server that Ostler could take over.")
+        say("No client of this machine has a server that Ostler could take over.")
         return
     for candidate in found:
         project = f", project {candidate.project}" if candidate.project else ""
-        print(f"{candidate.name}  ({candidate.client}{project}: {candidate.source})")
+        say(f"{candidate.name}  ({candidate.client}{project}: {candidate.source})")
         if candidate.name in configured:
-            print("    is in mcp.json already")
+            say("    is in mcp.json already")
         elif candidate.is_refused:
-            print("    is refused")
+            say("    is refused")
         else:
-            print(f"    becomes {json.dumps(candidate.shown, ensure_ascii=False)}")
+            say(f"    becomes {json.dumps(candidate.shown, ensure_ascii=False)}")
         for finding in candidate.findings:
-            print(f"    {finding.severity}: {finding}")
-    print("Next: ostler servers import NAME... takes some over, --all all of them.")
+            say(f"    {finding.severity}: {finding}")
+    say("Next: ostler servers import NAME... takes some over, --all all of them.")
 
 
 def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
@@ -247,7 +248,7 @@ def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
     except (ValueError, OSError, OstlerError) as error:
         fail(f"nothing was taken over: {path}: {error}", ExitStatus.FAILED)
     for name in entries:
-        print(f"{name}: taken over into {path}")
+        say(f"{name}: taken over into {path}")
 
 
 def _facts(candidate: "Candidate") -> JsonObject:

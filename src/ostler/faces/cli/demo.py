@@ -15,6 +15,7 @@ import anyio.to_thread
 import psutil
 from mcp import Client, StdioServerParameters
 
+from ostler.faces.output import complain, say
 from ostler.model.json import JsonObject
 
 PAGE = "<!doctype html><title>Ostler</title><h1>Stabled, fed and ready.</h1>\n"
@@ -37,12 +38,12 @@ def run_demo(*, keep: bool = False) -> int:
     try:
         anyio.run(_Demo(folder).run)
     except DemoError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        print(f"The server's log: {folder / 'state' / 'logs' / 'server.log'}", file=sys.stderr)
+        complain(f"FAILED: {error}")
+        complain(f"the server's log: {folder / 'state' / 'logs' / 'server.log'}")
         code, keep = 1, True
     finally:
         if keep:
-            print(f"Kept: {folder}")
+            say(f"Kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return code
@@ -80,7 +81,7 @@ class _Demo:
         if alive or psutil.pid_exists(pid):
             raise DemoError(f"processes are left: {alive or pid}")
         self._say("the server has ended; no process of it is left")
-        print(f"Done in {time.perf_counter() - began:.1f} s. Connect your own client: see README.md.")
+        say(f"Done in {time.perf_counter() - began:.1f} s. Connect your own client: see README.md.")
 
     async def _through(self, client: Client) -> int:
         classes = await self._call(client, "serviceclass_list", {})
@@ -136,12 +137,12 @@ class _Demo:
 
     def _say(self, text: str) -> None:
         self._step += 1
-        print(f"{self._step:3}. {text}", flush=True)
+        say(f"{self._step:3}. {text}", flush=True)
 
 
 async def _show(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 (the SDK's signature)
     if message:
-        print(f"     … {message}")
+        say(f"     … {message}")
 
 
 def _fetch(url: str) -> str:

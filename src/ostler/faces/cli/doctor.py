@@ -16,7 +16,8 @@ from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, Session, print_json, session_of
+from ostler.faces.cli.session import ExitStatus, Session, session_of
+from ostler.faces.output import say, say_json
 from ostler.model.json import JsonObject
 
 Verdict = Literal["ok", "note", "problem"]
@@ -57,12 +58,12 @@ def doctor(context: typer.Context, as_json: AsJson = False) -> None:
     session = session_of(context)
     checks = list(_checks(session))
     if as_json:
-        print_json({"checks": [_facts(check) for check in checks]})
+        say_json({"checks": [_facts(check) for check in checks]})
     else:
         width = max(len(check.area) for check in checks)
         for check in checks:
             fix = f" → {check.fix}" if check.fix else ""
-            print(f"{check.verdict:<7}  {check.area:<{width}}  {check.text}{fix}")
+            say(f"{check.verdict:<7}  {check.area:<{width}}  {check.text}{fix}")
     if any(check.verdict == "problem" for check in checks):
         raise typer.Exit(int(ExitStatus.FAILED))
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from ostler.faces.cli.session import ExitStatus, Session, complain, session_of
+from ostler.faces.cli.session import ExitStatus, Session, session_of
+from ostler.faces.output import complain, say
 from ostler.model.errors import Finding, ManifestError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def import_(
     if findings:
         raise typer.Exit(int(ExitStatus.FAILED))
     if stdout:
-        print("---\n".join(item.text for item in imported), end="")
+        say("---\n".join(item.text for item in imported), end="")
         return
     _write(imported, folder)
 
@@ -141,7 +142,7 @@ def _write(imported: list[_Imported], folder: Path) -> None:
         path = folder / f"{item.name}.yaml"
         write = replace if path.exists() else write_new
         write(path, item.text)
-        print(f"{item.name}: {path}")
+        say(f"{item.name}: {path}")
         if item.source.resolve().parent == path.resolve().parent and item.source.resolve() != path.resolve():
             complain(f"{item.source} defines the class too, and may go now")
 

@@ -11,9 +11,10 @@ import typer
 
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, fail, present, print_json, require, session_of
+from ostler.faces.cli.session import ExitStatus, fail, present, require, session_of
 from ostler.faces.cli.shell_completion import service_names
 from ostler.faces.cli.tables import print_table
+from ostler.faces.output import clear_screen, say, say_json
 from ostler.model.json import JsonMapping, JsonObject
 
 _COLUMNS: Final = {
@@ -50,17 +51,17 @@ def list_services(
     while True:
         rows = _services(context, args, with_details=not as_json)
         if as_json:
-            print_json({"services": rows, "total": len(rows)})
+            say_json({"services": rows, "total": len(rows)})
         else:
-            if watch and sys.stdout.isatty():
-                print("\x1b[H\x1b[2J", end="")
+            if watch:
+                clear_screen()
             now = datetime.now(UTC)
             shown = [_row(row, now, absolute=absolute) for row in rows]
             columns = _WIDE if wide else _COLUMNS | _ERROR
             print_table(shown, columns, empty=_EMPTY)
         if not watch:
             return
-        sys.stdout.flush()
+        say(end="", flush=True)
         threading.Event().wait(_WATCH_SECONDS)
 
 
@@ -82,9 +83,9 @@ def open_service(
         import webbrowser
 
         if webbrowser.open(url):
-            print(f"opened {url}")
+            say(f"opened {url}")
             return
-    print(url)
+    say(url)
 
 
 def url_of(outputs: JsonMapping) -> str | None:

@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ostler.faces.cli.services import typed_args
-from ostler.faces.cli.session import (
-    class_named,
-    parse_object,
-    parse_pairs,
-    present,
-    print_json,
-    require,
-    session_of,
-    usage_error,
-)
+from ostler.faces.cli.session import class_named, parse_object, parse_pairs, present, require, session_of, usage_error
+from ostler.faces.output import say, say_json
 
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject
@@ -59,9 +51,9 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
             request = {"action": action, "name": what, **({"abandon": True} if abandon else {})}
         answer = require(client.call_tool("service_plan", request))
     if form == "json":
-        print_json(answer.structured)
+        say_json(answer.structured)
     else:
-        print(answer.text)
+        say(answer.text)
 
 
 def add_to(app: typer.Typer) -> None:

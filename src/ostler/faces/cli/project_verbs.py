@@ -7,18 +7,8 @@ import typer
 
 from ostler.faces.cli.rpc import ToolAnswer
 from ostler.faces.cli.services import AsJson, waiting_shown
-from ostler.faces.cli.session import (
-    ExitStatus,
-    complain,
-    fail,
-    in_verbs,
-    present,
-    print_json,
-    require,
-    session_of,
-    show,
-    usage_error,
-)
+from ostler.faces.cli.session import ExitStatus, fail, in_verbs, present, require, session_of, show, usage_error
+from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these services of ostler.yaml.")]
@@ -58,12 +48,12 @@ def prune(
         return
     rows: list[JsonObject] = session_of(context).ask("project_status").structured["leftOver"]
     if as_json:
-        print_json({"leftOver": rows})
+        say_json({"leftOver": rows})
         return
     for row in rows:
-        print(f"project {row['project']}: its folder {row['directory']} is gone")
+        say(f"project {row['project']}: its folder {row['directory']} is gone")
     if not rows:
-        print("Nothing is left over.")
+        say("Nothing is left over.")
 
 
 def diff(context: typer.Context, names: Names = None, directory: Directory = None, as_json: AsJson = False) -> None:
@@ -103,7 +93,7 @@ def init(
     text = project_text(label_of(project_at(folder).main.name), found)
     load_project(text, PROJECT_FILE)
     if dry_run:
-        print(text, end="")
+        say(text, end="")
         return
     file = folder / PROJECT_FILE
     try:
@@ -111,16 +101,16 @@ def init(
     except FileExistsError:
         fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
     count = sum(len(each.services) for each in found)
-    print(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: read through it, then run ostler up")
+    say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: read through it, then run ostler up")
     if not found:
-        print(f"nothing was found to take over; these files are read: {', '.join(source_names())}")
+        say(f"nothing was found to take over; these files are read: {', '.join(source_names())}")
 
 
 def schema() -> None:
     """Print the JSON Schema of ostler.yaml, for editors."""
     from ostler.rules.loading.projects import project_json_schema
 
-    print_json(project_json_schema())
+    say_json(project_json_schema())
 
 
 def _args(directory: Path | None, names: list[str] | None) -> JsonObject:
@@ -144,7 +134,7 @@ def _show(answer: ToolAnswer, *, as_json: bool) -> None:
         show(require(answer), as_json=as_json)
         return
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
     else:
         complain(in_verbs(answer.text))
     raise typer.Exit(int(ExitStatus.FAILED))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ostler.faces.cli.importing import configured_names
-from ostler.faces.cli.session import ExitStatus, complain, fail, parse_value, session_of
+from ostler.faces.cli.session import ExitStatus, fail, parse_value, session_of
+from ostler.faces.output import complain, say
 
 if TYPE_CHECKING:
     from ostler.adapters.testing.live_recording import RecordedTest
@@ -47,12 +48,12 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
         recorded = _recorded(entry, entries, _typed(entry, pairs), client)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(recorded.text, encoding="utf-8")
-    print(f"wrote {path}")
+    say(f"wrote {path}")
     if recorded.error:
         complain(f"the service failed, and that is what was recorded:  {recorded.error}")
     tested = run_test_file(path, known=known)
     for problem in (*tested.findings, *(failure for result in tested.results for failure in result.failures)):
-        print(problem)
+        say(problem)
     if not tested.passed:
         complain("it does not pass yet: fix what is true for this one recording only, then run ostler test")
     if recorded.error or not tested.passed:

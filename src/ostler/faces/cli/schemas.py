@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ostler.faces.cli.session import ExitStatus, fail, print_json
+from ostler.faces.cli.session import ExitStatus, fail
+from ostler.faces.output import say_json
 
 
 def schema(
@@ -16,9 +17,9 @@ def schema(
     from ostler.rules.loading.static_services import static_json_schema
 
     if kind == "ServiceClass":
-        print_json(manifest_json_schema())
+        say_json(manifest_json_schema())
     elif kind in STATIC_KINDS:
-        print_json(static_json_schema(kind))
+        say_json(static_json_schema(kind))
     else:
         fail(f"there is no kind {kind!r}; the kinds are ServiceClass, {', '.join(STATIC_KINDS)}", ExitStatus.NOT_FOUND)
 

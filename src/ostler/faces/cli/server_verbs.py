@@ -14,7 +14,8 @@ from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli import store
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, Session, complain, fail, print_json, session_of, usage_error
+from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
+from ostler.faces.output import complain, say, say_json
 
 Folder = Annotated[Path | None, typer.Option(metavar="DIR", help="As the global option.")]
 
@@ -90,7 +91,7 @@ def stop_server(context: typer.Context) -> None:
             complain(str(error))
             return
         fail(str(error), ExitStatus.UNAVAILABLE)
-    print(f"The server (pid {answer['pid']}) has ended.")
+    say(f"The server (pid {answer['pid']}) has ended.")
 
 
 def server_status(context: typer.Context, as_json: AsJson = False) -> None:
@@ -100,14 +101,14 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
         facts = session.dialer().request("status")
     except (ServerUnavailableError, RefusedError) as error:
         if as_json:
-            print_json({"running": False, "stateDir": str(session.paths.state_dir)})
+            say_json({"running": False, "stateDir": str(session.paths.state_dir)})
         fail(str(error), ExitStatus.UNAVAILABLE)
     if as_json:
         shown = ("pid", "version", "since", "clients", "hasWork")
-        print_json({"running": True, "stateDir": str(session.paths.state_dir), **{key: facts[key] for key in shown}})
+        say_json({"running": True, "stateDir": str(session.paths.state_dir), **{key: facts[key] for key in shown}})
         return
     work = "supervising services" if facts["hasWork"] else "nothing to supervise"
-    print(
+    say(
         f"Server {facts['version']}, pid {facts['pid']}, since {facts['since']}: {facts['clients']} clients, {work}\n"
         f"state folder {session.paths.state_dir}, log {session.place.log_file}"
     )
@@ -115,7 +116,7 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
 
 def version() -> None:
     """Show the version."""
-    print(f"ostler {VERSION} (Python {sys.version.split()[0]}, {os.name})")
+    say(f"ostler {VERSION} (Python {sys.version.split()[0]}, {os.name})")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -12,21 +12,21 @@ from ostler.faces.cli.rpc import ServerClient, ShowProgress
 from ostler.faces.cli.session import (
     ExitStatus,
     class_named,
-    complain,
     fail,
     in_verbs,
     parse_object,
     parse_pairs,
     parse_value,
     present,
-    print_json,
     require,
     session_of,
     show,
     usage_error,
 )
 from ostler.faces.cli.shell_completion import class_names, service_names
+from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject
+from ostler.rules.text.terminal_text import shown_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.", autocompletion=service_names)]
@@ -51,7 +51,7 @@ def status(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
 
 def get(context: typer.Context, name: Name) -> None:
     """Show everything about a service, as JSON."""
-    print_json(session_of(context).ask("service_get", {"name": name}).structured)
+    say_json(session_of(context).ask("service_get", {"name": name}).structured)
 
 
 def secret(
@@ -198,13 +198,13 @@ def events(
             answer = require(client.call_tool("service_events", args))
             found: list[JsonObject] = answer.structured["events"]
             if as_json and not follow:
-                print_json(answer.structured)
+                say_json(answer.structured)
             for event in found if follow or not as_json else []:
                 _print_event(event, as_json=as_json)
             cursor = answer.structured["cursor"]
             if not follow:
                 return
-            sys.stdout.flush()
+            say(end="", flush=True)
             pause.wait(_FOLLOW_PAUSE)
 
 
@@ -220,10 +220,10 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
     args: JsonObject = {"name": name, "lines": lines, "search": search, "errorsOnly": errors}
     answer = session_of(context).ask("service_logs", args)
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
         return
     for line in answer.structured.get("lines", []):
-        print(line)
+        say(line)
 
 
 def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **more: Any) -> None:
@@ -239,7 +239,7 @@ def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **
                 missing = answer.error_code == "not_found"
                 failure = failure or (ExitStatus.NOT_FOUND if missing else ExitStatus.FAILED)
             else:
-                print(answer.text)
+                say(answer.text)
     if failure is not None:
         raise typer.Exit(int(failure))
 
@@ -264,18 +264,16 @@ def waiting_shown(what: str) -> Generator[ShowProgress]:
     from rich.console import Console
     from rich.markup import escape
 
-    with Console(stderr=True).status(f"{escape(what)} …") as status:
-        yield lambda message: status.update(escape(f"{what}: {message}" if message else f"{what} …"))
+    with Console(stderr=True).status(escape(f"{shown_text(what)} …")) as status:
+        yield lambda message: status.update(escape(shown_text(f"{what}: {message}" if message else f"{what} …")))
 
 
 def _print_event(event: JsonObject, *, as_json: bool) -> None:
     if as_json:
-        import json
-
-        print(json.dumps(event, ensure_ascii=False))
+        say_json(event, indent=None)
         return
     who = f" {event['service']}" if event.get("service") else ""
-    print(f"{event['at']} {event['kind']}{who}: {event.get('message', '')}")
+    say(f"{event['at']} {event['kind']}{who}: {event.get('message', '')}")
 
 
 def add_to(app: typer.Typer) -> None:

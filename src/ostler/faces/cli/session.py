@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
+from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, JsonValue
 
 
@@ -115,11 +115,6 @@ def class_named(what: str) -> str:
     return what
 
 
-def complain(text: str) -> None:
-    """Say something beside the result."""
-    print(f"ostler: {text}", file=sys.stderr)
-
-
 def fail(text: str, status: ExitStatus) -> NoReturn:
     """End the command."""
     complain(text)
@@ -131,17 +126,12 @@ def usage_error(text: str) -> NoReturn:
     fail(text, ExitStatus.USAGE)
 
 
-def print_json(value: JsonValue) -> None:
-    """Print a value for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 def show(answer: ToolAnswer, *, as_json: bool) -> None:
     """Print an answer: its facts for programs, its words for people."""
     if as_json:
-        print_json(answer.structured)
+        say_json(answer.structured)
     else:
-        print(answer.text)
+        say(answer.text)
 
 
 def parse_pairs(option: str, pairs: list[str]) -> dict[str, str]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostler.faces.cli.session import ExitStatus, Session, complain, fail, in_verbs, session_of
+from ostler.faces.cli.session import ExitStatus, Session, fail, in_verbs, session_of
 from ostler.faces.cli.shell_completion import server_names
+from ostler.faces.output import complain, say
 from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def login(
     show = _Address(opens=not (no_browser or paste))
     grant = anyio.run(_sign_in, entry, tuple(scope or ()), show, paste)
     anyio.run(grants.keep, name, grant)
-    print(f"signed in to {name!r}; the tokens are in {grants.vault.place()}")
+    say(f"signed in to {name!r}; the tokens are in {grants.vault.place()}")
     with session.client() as client:
         answer = client.call_tool("service_restart", {"name": name})
     if answer.is_error:
         fail(in_verbs(answer.text), ExitStatus.FAILED)
-    print(answer.text)
+    say(answer.text)
 
 
 def logout(context: typer.Context, name: ServerName) -> None:
@@ -65,7 +66,7 @@ def logout(context: typer.Context, name: ServerName) -> None:
     grants = _grants(session)
     if not anyio.run(_sign_out, grants, _configured(session).get(name), name):
         fail(f"no one is signed in to {name!r}", ExitStatus.NOT_FOUND)
-    print(f"signed out of {name!r}")
+    say(f"signed out of {name!r}")
     if _is_served(session):
         with session.client() as client:
             client.call_tool("service_restart", {"name": name})
@@ -84,13 +85,13 @@ def answer(
     if forget:
         if not vault.delete(question):
             fail(f"there is no answer to {question!r}", ExitStatus.NOT_FOUND)
-        print(f"forgot the answer to {question!r}")
+        say(f"forgot the answer to {question!r}")
         return
     text = typer.prompt(question, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not text:
         fail("an answer is needed: type it, or send it on stdin", ExitStatus.USAGE)
     vault.set(question, text)
-    print(f"the answer to {question!r} is in {vault.place()}; servers that ask for it are read again")
+    say(f"the answer to {question!r} is in {vault.place()}; servers that ask for it are read again")
 
 
 class _Address:
@@ -105,8 +106,8 @@ class _Address:
         import anyio.to_thread
 
         opened = self._opens and await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
-        print("Your browser opens; consent there. Its address:" if opened else "Open this address in a browser:")
-        print(url, flush=True)
+        say("Your browser opens; consent there. Its address:" if opened else "Open this address in a browser:")
+        say(url, flush=True)
 
 
 def _is_served(session: Session) -> bool:

@@ -1,16 +1,18 @@
 """Verbs about the database in the state folder. They work beside a running server, and without one."""
 
-import json
 import os
-import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, fail, print_json, session_of
+from ostler.faces.cli.session import ExitStatus, fail, session_of
+from ostler.faces.output import json_text, say, say_json
 from ostler.model.errors import AlreadyExistsError, OstlerError
+from ostler.model.json import JsonValue
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> None:
@@ -23,7 +25,7 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
     except OstlerError as error:
         _refuse(error)
     if as_json:
-        print_json(
+        say_json(
             {
                 "path": str(path),
                 "schemaVersion": report.schema_version,
@@ -35,12 +37,12 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
         )
     else:
         counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
-        print(f"{path}: schema {report.schema_version}, {report.size / 1024:.0f} KiB, {counts}")
+        say(f"{path}: schema {report.schema_version}, {report.size / 1024:.0f} KiB, {counts}")
         if report.open_operations:
-            print(f"{report.open_operations} operations are under way, or are resolved when the server starts")
+            say(f"{report.open_operations} operations are under way, or are resolved when the server starts")
         for problem in report.problems:
-            print(f"problem: {problem}")
-        print("the database is sound" if not report.problems else "restore a backup of it; it was left untouched")
+            say(f"problem: {problem}")
+        say("the database is sound" if not report.problems else "restore a backup of it; it was left untouched")
     if report.problems:
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -60,7 +62,7 @@ def backup(
         copy_database(path, to)
     except OstlerError as error:
         _refuse(error)
-    print(f"wrote {to} ({to.stat().st_size / 1024:.0f} KiB); it holds secrets, and only you can read it")
+    say(f"wrote {to} ({to.stat().st_size / 1024:.0f} KiB); it holds secrets, and only you can read it")
 
 
 def export(
@@ -79,19 +81,10 @@ def export(
 
     async def write() -> int:
         count = 0
-        if output is None:
-            target = sys.stdout
-        else:
-            descriptor = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            target = os.fdopen(descriptor, "w", encoding="utf-8")
-        try:
+        with _lines_to(output) as write_line:
             async for item in export_database(path):
-                shown = item if reveal_secrets else without_secrets(item)
-                target.write(json.dumps(shown, ensure_ascii=False) + "\n")
+                write_line(item if reveal_secrets else without_secrets(item))
                 count += 1
-        finally:
-            if output is not None:
-                target.close()
         return count
 
     try:
@@ -105,7 +98,18 @@ def export(
     except OstlerError as error:
         _refuse(error)
     if output is not None:
-        print(f"wrote {count} lines to {output}")
+        say(f"wrote {count} lines to {output}")
+
+
+@contextmanager
+def _lines_to(output: Path | None) -> Generator[Callable[[JsonValue], object]]:
+    """Give what writes a line of JSON: to a new file that only its owner reads, or to stdout."""
+    if output is None:
+        yield lambda item: say_json(item, indent=None)
+        return
+    descriptor = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yield lambda item: file.write(f"{json_text(item)}\n")
 
 
 def _existing(context: typer.Context) -> Path:

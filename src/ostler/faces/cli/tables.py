@@ -4,7 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
+from ostler.faces.output import say
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.text.terminal_text import shown_text
 
 Columns = Mapping[str, str]
 """Heading → key of the rows."""
@@ -33,7 +35,7 @@ def print_table(rows: Sequence[JsonMapping], columns: Columns, *, empty: str) ->
         empty: printed in the place of a table without rows.
     """
     if not rows:
-        print(empty)
+        say(empty)
         return
     kept = {heading: key for heading, key in columns.items() if any(_cell(row.get(key)) for row in rows)}
     cells = [[_cell(row.get(key)) for key in kept.values()] for row in rows]
@@ -54,14 +56,14 @@ def _cell(value: JsonValue) -> str:
         case dict():
             return ", ".join(f"{key}={_cell(item)}" for key, item in cast("JsonObject", value).items())
         case _:
-            return " ".join(str(value).split())
+            return shown_text(" ".join(str(value).split()))
 
 
 def _print_plain(headings: list[str], cells: list[list[str]]) -> None:
     lines = [headings, *cells]
     widths = [max(len(line[index]) for line in lines) for index in range(len(headings))]
     for line in lines:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _print_rich(headings: list[str], cells: list[list[str]]) -> None:

@@ -1,7 +1,6 @@
 """The verb `test`: runs the tests of classes and reports for people, programs and CI."""
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +9,8 @@ import typer
 
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import record
-from ostler.faces.cli.session import ExitStatus, fail, parse_pairs, print_json, session_of, usage_error
+from ostler.faces.cli.session import ExitStatus, fail, parse_pairs, session_of, usage_error
+from ostler.faces.output import say, say_json
 from ostler.model.json import JsonObject
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
     if schema:
         from ostler.rules.loading.class_tests import class_test_json_schema
 
-        print_json(class_test_json_schema())
+        say_json(class_test_json_schema())
         return
     if recorded:
         if not what or len(what) != 1 or only:
@@ -78,9 +78,9 @@ def _report(tested: "list[TestedFile]", form: Format) -> None:
         case "human":
             _print_human(tested)
         case "json":
-            print_json(_facts(tested))
+            say_json(_facts(tested))
         case "junit":
-            sys.stdout.write(_junit(tested))
+            say(_junit(tested), end="")
     if not all(file.passed for file in tested):
         raise typer.Exit(int(ExitStatus.FAILED))
 
@@ -89,22 +89,22 @@ def _print_human(tested: Sequence["TestedFile"]) -> None:
     passed = failed = 0
     for file in tested:
         for finding in file.findings:
-            print(finding)
+            say(finding)
         for result in file.results:
             mark = "ok  " if result.passed else "FAIL"
-            print(f"{mark}  {result.class_name}: {result.name}")
+            say(f"{mark}  {result.class_name}: {result.name}")
             for failure in result.failures:
                 first, *rest = str(failure).splitlines()
-                print(f"      {first}")
+                say(f"      {first}")
                 for line in rest:
-                    print(f"        {line}")
+                    say(f"        {line}")
         passed += sum(result.passed for result in file.results)
         failed += sum(not result.passed for result in file.results)
     unusable = sum(bool(file.findings) for file in tested)
     summary = f"{passed} passed, {failed} failed"
     if unusable:
         summary += f", {unusable} file{'s' if unusable > 1 else ''} with mistakes"
-    print(summary)
+    say(summary)
 
 
 def _facts(tested: Sequence["TestedFile"]) -> JsonObject:

@@ -15,6 +15,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import LOG_LEVELS, rotate_log, set_up_logging
+from ostler.faces.output import complain
 from ostler.model.errors import OstlerError, StateLockedError
 
 
@@ -33,10 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lock.acquire()
     except StateLockedError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return EXIT_LOCK_HELD
     except (OstlerError, OSError) as error:
-        print(f"ostler: {error}", file=sys.stderr)
+        complain(error)
         return 1
     if options.log_file:
         rotate_log(Path(options.log_file))

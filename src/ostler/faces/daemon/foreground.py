@@ -2,7 +2,6 @@
 
 import gc
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ostler.adapters.config.paths import Paths
@@ -10,6 +9,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import set_up_logging
+from ostler.faces.output import complain
 from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run_foreground(
     try:
         lock.acquire()
     except (OstlerError, OSError) as error:
-        _say(str(error))
+        complain(str(error))
         return 1
     set_up_logging(log_level)
 
@@ -56,10 +56,10 @@ def run_foreground(
         settings = None if http is None else _http_settings(paths, http, allowed_hosts)
     except (HttpSettingsError, OstlerError) as error:
         lock.release()
-        _say(str(error))
+        complain(str(error))
         return 2
     source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit)
-    return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=_say)
+    return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
 
 
 def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -> "HttpSettings":
@@ -81,7 +81,3 @@ def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -
     )
     settings.check()
     return settings
-
-
-def _say(text: str) -> None:
-    print(f"ostler: {text}", file=sys.stderr, flush=True)

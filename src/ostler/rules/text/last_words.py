@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-_CONTROL: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|[\x00-\x08\x0b-\x1f\x7f]"
-)
+from ostler.rules.text.terminal_text import without_control
+
 _GROUP: Final = re.compile(r"^\s*(?:\| ?|\+-\+-+.*|\+-{4,}.*)+")
 _NAMED: Final = re.compile(
     r"^(?:Uncaught |Unhandled |Fatal |\[?[Ee]rror\]?:? )*"
@@ -34,11 +33,6 @@ SHOWN_LINES: Final = 3
 
 SHOWN_CHARS: Final = 600
 """The longest answer; its end is kept."""
-
-
-def without_control(text: str) -> str:
-    """Return `text` without ANSI sequences and control characters, tabs and line ends excepted."""
-    return _CONTROL.sub("", text)
 
 
 def last_words(lines: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The text of a client's configuration file: read within bounds, and parsed as JSON with comments, TOML or YAML."""
 
+import errno
 import re
-import stat
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ostler.adapters.config.jsonc import JsoncError, KeyPath, line_and_column, parse_jsonc
+from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.yaml_source import read_documents
@@ -57,12 +58,7 @@ def read_text(path: Path, file: str) -> str:
     try:
         for _ in range(_READINGS):
             before = path.stat()
-            if not stat.S_ISREG(before.st_mode):
-                raise SourceError(Finding("it is not a regular file", file=file, rule="unreadable"))
-            if before.st_size > MAX_BYTES:
-                raise SourceError(Finding("the file is larger than 4 MiB", file=file, rule="too-large"))
-            with path.open("rb") as opened:
-                data = opened.read(MAX_BYTES + 1)
+            data = read_regular(path, MAX_BYTES)
             after = path.stat()
             if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, len(data)):
                 break
@@ -72,7 +68,8 @@ def read_text(path: Path, file: str) -> str:
         return data.decode(encoding)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SourceError(Finding(f"the file cannot be read: {reason}", file=file, rule="unreadable")) from None
+        rule = "too-large" if error.errno == errno.EFBIG else "unreadable"
+        raise SourceError(Finding(f"the file cannot be read: {reason}", file=file, rule=rule)) from None
     except UnicodeDecodeError:
         message = "the file cannot be read: it is not UTF-8 text"
         raise SourceError(Finding(message, file=file, rule="unreadable")) from None
