@@ -26,6 +26,7 @@ from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.process.server import build_process_server
+from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.stores.retention import Retention
@@ -93,7 +94,9 @@ class Application:
         self._server_files = server_files
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), report=self._report)
-        self.projects = Projects(manager, lambda: self.settings.env.visible(variables))
+        self.projects = Projects(
+            manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal)
+        )
         self._server_findings: tuple[Finding, ...] = ()
         self._class_findings: frozenset[Finding] = frozenset()
         self._reloading_servers = anyio.Lock()

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ostler.adapters.projects.folders import find_project, require_project
+from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope
 from ostler.adapters.projects.restart_watch import watch_files
 from ostler.engine.instances.instance import ServiceInstance
@@ -20,34 +21,13 @@ from ostler.engine.projects.runner import ProjectReport, ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.views import ProjectRef
-from ostler.model.errors import ArgumentError, ManifestError, OstlerError
+from ostler.faces.project_runs import ProjectRuns
+from ostler.model.errors import ArgumentError, Finding, ManifestError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE
 from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Run:
-    """An `up` under way: those who ask for the same one wait for it together."""
-
-    names: tuple[str, ...]
-    report: ProjectReport
-    scope: ProjectScope
-    listeners: list[Progress] = field(default_factory=list[Progress])
-    done: anyio.Event = field(default_factory=anyio.Event)
-    error: OstlerError | None = None
-
-    def is_of(self, scope: ProjectScope, names: tuple[str, ...]) -> bool:
-        """Whether it brings up the same services of the same file."""
-        mine, other = self.scope, scope
-        same_files = mine.loaded.document.text == other.loaded.document.text and mine.env_files == other.env_files
-        return self.names == names and same_files
-
-    async def show_progress(self, done: float, total: float | None, message: str | None) -> None:
-        for listener in list(self.listeners):
-            await listener(done, total, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +39,46 @@ class ProjectStatus:
         changes: what `up` would do, where there is a file.
         members: its services, shared ones of the main checkout that its file names included.
         file: its file; empty when it is gone.
+        findings: what is wrong with the file; nothing was changed because of it.
     """
 
     ref: ProjectRef
     members: Sequence[ServiceInstance]
     changes: Sequence[Change] = ()
     file: str = ""
+    findings: Sequence[Finding] = ()
 
 
 class Projects:
-    """Brings projects up and down. An `up` belongs to the server: it goes on when its client leaves."""
+    """Brings projects up and down.
 
-    def __init__(self, manager: ServiceManager, environment: Callable[[], Mapping[str, str]]) -> None:
-        """Work with the services of `manager`; `environment` gives what templates see as `env`, as it is then."""
+    Args:
+        manager: has the services.
+        environment: gives what templates see as `env`, as it is then.
+        journal: keeps which projects are being brought up.
+    """
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        environment: Callable[[], Mapping[str, str]],
+        journal: UpJournal | None = None,
+    ) -> None:
         self._manager = manager
         self._environment = environment
         self._runner = ProjectRunner(manager)
-        self._runs: dict[str, _Run] = {}
+        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watch)
         self._group: TaskGroup | None = None
         self._watches: dict[str, anyio.CancelScope] = {}
         self.directory = ProjectDirectory(manager.registry)
 
     def __repr__(self) -> str:
-        return f"Projects({len(self._runs)} runs)"
+        return f"Projects({self._runs!r})"
 
     def run_in(self, group: TaskGroup) -> None:
         """Let runs and watches be tasks of `group`, which outlives every client."""
         self._group = group
+        self._runs.run_in(group, self.scope_of)
         group.start_soon(self._watch_all, name="ostler-project-watches")
 
     async def _watch_all(self) -> None:
@@ -139,14 +132,22 @@ class Projects:
         """Return how the project of `directory` is; one whose file is gone is known by its services.
 
         Raises:
-            ArgumentError, NotFoundError, ManifestError: as for `scope_of`.
+            ArgumentError, NotFoundError, ManifestError: as for `scope_of`; a file with findings of a project that has
+                services is none, they are in the answer.
         """
         path = _path(directory)
         folder = find_project(path)
         if folder is None and (project := self.directory.project_of(str(path))):
             ref = ProjectRef(project, self.directory.folders()[project])
             return ProjectStatus(ref, self.directory.members(project))
-        scope = await self.scope_of(directory)
+        try:
+            scope = await self.scope_of(directory)
+        except ManifestError as error:
+            if (project := self.directory.project_of(str(folder.directory if folder else path))) == "":
+                raise
+            ref = ProjectRef(project, self.directory.folders()[project])
+            file = str(folder.file) if folder else ""
+            return ProjectStatus(ref, self.directory.members(project), file=file, findings=error.findings)
         names = {scope.full_name(name) for name in scope.services}
         shared = [
             service
@@ -197,47 +198,7 @@ class Projects:
             ArgumentError, NotFoundError, ManifestError: as for `scope_of`; nothing was done.
         """
         scope = await self.scope_of(directory)
-        wanted = named_services(scope, names)
-        with anyio.move_on_after(timeout):
-            while (run := self._runs.get(scope.ref.id)) is not None and not run.is_of(scope, tuple(names)):
-                await run.done.wait()
-        run = self._runs.get(scope.ref.id)
-        if run is None:
-            run = self._begin(scope, tuple(names))
-        elif not run.is_of(scope, tuple(names)):
-            return scope, ProjectReport(unfinished=list(wanted))
-        run.listeners.append(progress)
-        try:
-            with anyio.move_on_after(timeout):
-                await run.done.wait()
-        finally:
-            run.listeners.remove(progress)
-        if run.error is not None:
-            raise run.error
-        run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
-        return run.scope, run.report
-
-    def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
-        assert self._group is not None, "run_in comes first"
-        run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
-        self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
-        return run
-
-    async def _carry_out(self, run: _Run) -> None:
-        try:
-            await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
-            self._watch(run.scope)
-        except OstlerError as error:
-            run.error = error
-        except Exception as bug:  # boundary: a bug in one project must not end the server
-            logger.exception("bringing project %s up failed unexpectedly", run.scope.ref.id)
-            run.error = OstlerError(
-                f"internal error while bringing project {run.scope.ref.id} up: {type(bug).__name__}: {bug}",
-                next_actions=("check the server's log",),
-            )
-        finally:
-            del self._runs[run.scope.ref.id]
-            run.done.set()
+        return await self._runs.up(scope, tuple(names), timeout=timeout, progress=progress)
 
     async def down(
         self, directory: str, names: Sequence[str], *, timeout: float | None
@@ -259,6 +220,8 @@ class Projects:
             project = inside[0]
         if not project:
             require_project(path)
+        if not names:
+            await self._runs.cancel(project, folders[project])
         report = await self._runner.down(project, names, timeout=timeout)
         if not self.directory.members(project) and (watch := self._watches.pop(project, None)) is not None:
             watch.cancel()

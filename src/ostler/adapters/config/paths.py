@@ -100,6 +100,11 @@ class Paths:
         return self.state_dir / "checked-classes.json"
 
     @property
+    def project_journal(self) -> Path:
+        """Which projects are being brought up."""
+        return self.state_dir / "projects.json"
+
+    @property
     def lock(self) -> Path:
         """The file that the server which owns the state folder holds locked."""
         return self.state_dir / "ostler.lock"

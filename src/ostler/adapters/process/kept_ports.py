@@ -1,11 +1,13 @@
 """Which port each key was given last, so that an address stays the same when its process was stopped and removed."""
 
 import json
-import os
-import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+
+from ostler.adapters.config.atomic_files import replace_private
+from ostler.model.errors import StoreError
 
 KEPT = 2000
 """Ports that are kept; those that were given longest ago go first."""
@@ -57,11 +59,5 @@ class KeptPorts:
         kept = {k: v for k, v in self._ports.items() if k != key and v[0] != port and now - v[1] < KEPT_SECONDS}
         newest = sorted(kept.items(), key=lambda item: item[1][1])[-(KEPT - 1) :]
         self._ports = {**dict(newest), key: (port, now)}
-        temporary = self._file.with_suffix(f".{secrets.token_hex(4)}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(self._ports, file)
-            temporary.replace(self._file)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+        with suppress(StoreError):
+            replace_private(self._file, json.dumps(self._ports))

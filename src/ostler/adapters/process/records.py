@@ -149,7 +149,7 @@ class RecordFolder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if folder.stat().st_mode & 0o077:
                     folder.chmod(0o700)
-            for leftover in (*self._records.glob("*.tmp"), *self._root.glob("*.tmp")):
+            for leftover in (*self._records.glob("*.tmp"), *self._root.glob(".*.tmp")):
                 leftover.unlink(missing_ok=True)
             self.ports.load()
         except OSError as error:

@@ -45,11 +45,12 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
         difference = manager.difference(scope.request(name, manager))
     except TemplateError as error:
         return Change(name, full, ChangeKind.UNKNOWN, error.summary)
-    if difference:
+    if difference and scope.owner_of(name) == scope.ref:
         return Change(name, full, ChangeKind.REPLACE, f"changed: {difference}")
+    reason = f"kept as {scope.main.id} has it, which decides; here it differs: {difference}" if difference else ""
     if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
-        return Change(name, full, ChangeKind.KEEP)
-    return Change(name, full, ChangeKind.START, f"it is {service.state.value}")
+        return Change(name, full, ChangeKind.KEEP, reason)
+    return Change(name, full, ChangeKind.START, reason or f"it is {service.state.value}")
 
 
 def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:

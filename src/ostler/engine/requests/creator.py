@@ -1,7 +1,7 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -39,6 +39,14 @@ class Placed:
     is_new: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A service that is being made durable."""
+
+    class_name: str
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+
 class Creator:
     """Makes services, for people and as dependencies on demand."""
 
@@ -55,8 +63,8 @@ class Creator:
         self._classes = classes
         self._factory = factory
         self._graph = graph
-        self._names_in_creation: dict[str, str] = {}
-        """Name → class of what is being made durable now."""
+        self._in_creation: dict[str, _Making] = {}
+        """By name, what is being made durable now."""
 
     async def place(self, request: CreateRequest) -> Placed:
         """Make what `request` asks for durable and visible, and begin its start.
@@ -65,6 +73,8 @@ class Creator:
             OstlerError: nothing was created; see `ServiceManager.create`.
         """
         new = self._factory.prepare(request)
+        while (making := self._in_creation.get(new.name)) is not None:  # it may be what is asked for
+            await making.done.wait()
         existing = self._factory.replayed(new)
         if existing is not None:
             return Placed(existing, is_new=False)
@@ -106,18 +116,18 @@ class Creator:
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""
         name = instance.name
-        if name in self._names_in_creation:
-            raise AlreadyExistsError(f"service {name!r} already exists (it is being created)", service=name)
         self._check_room(instance)
-        self._names_in_creation[name] = instance.record.class_name
+        making = self._in_creation[name] = _Making(instance.record.class_name)
         try:
             if name in self._registry:
                 raise AlreadyExistsError(f"service {name!r} already exists", service=name)
             first = instance.first_start() if start else None
-            await instance.commit(first)
+            with anyio.CancelScope(shield=True):  # durable and registered, or neither
+                await instance.commit(first)
             self._registry.register(instance)
         finally:
-            del self._names_in_creation[name]
+            del self._in_creation[name]
+            making.done.set()
         self._runtime.events.append(
             EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
             + (f" by {instance.record.owner}" if instance.record.owner else ""),
@@ -136,7 +146,7 @@ class Creator:
             for service in self._registry.get_all()
             if isinstance(service, ServiceInstance) and service.record.class_name == class_name
         ]
-        others += [name for name, made_of in self._names_in_creation.items() if made_of == class_name]
+        others += [name for name, making in self._in_creation.items() if making.class_name == class_name]
         if len(others) >= limit:
             raise ConflictError(
                 f"class {class_name!r} has {len(others)} instance{'' if len(others) == 1 else 's'} already, and allows "

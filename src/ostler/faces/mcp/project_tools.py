@@ -118,7 +118,11 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     count = len(status.members)
     lines = [f"project {status.ref.id} in {status.ref.directory}: {count} service{'' if count == 1 else 's'}"]
     lines += [_service_line(member.view()) for member in status.members]
-    if not status.file:
+    if status.findings:
+        structured["findings"] = [str(finding) for finding in status.findings]
+        lines.append("its ostler.yaml has findings, and nothing is changed until they are corrected:")
+        lines += structured["findings"]
+    elif not status.file:
         lines.append("its ostler.yaml is gone: these services are left over. Next: project_down")
     elif pending:
         lines.append("project_up would change:")
@@ -238,7 +242,7 @@ PROJECT_TOOLS = (
         "Project status",
         "Its services, and what project_up would change.",
         ProjectArgs,
-        answer("project directory services changes leftOver"),
+        answer("project directory services changes leftOver findings"),
         Effect.READS,
         project_status,
     ),

@@ -1,0 +1,65 @@
+"""Which projects are being brought up: an `up` that the server's death cut off is finished by its next run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.to_thread
+
+from ostler.adapters.config.atomic_files import replace_private
+
+
+class UpJournal:
+    """The folders of projects whose `up` is under way, each with the services that it is about.
+
+    Belongs to one event loop. Without a file nothing is written down.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._open: dict[str, tuple[str, ...]] = {}
+        self._writing = anyio.Lock()
+
+    def __repr__(self) -> str:
+        return f"UpJournal({len(self._open)} open)"
+
+    async def load(self) -> Mapping[str, Sequence[str]]:
+        """Return what an earlier run of the server was cut off in: folder → services."""
+        if self._file is not None:
+            self._open = await anyio.to_thread.run_sync(_read, self._file)
+        return dict(self._open)
+
+    async def begin(self, directory: str, names: Sequence[str]) -> None:
+        """Write down, durable on return, that `names` of the project in `directory` are being brought up.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        self._open[directory] = tuple(names)
+        await self._save()
+
+    async def end(self, directory: str) -> None:
+        """Write down that the project in `directory` is not being brought up any more.
+
+        Raises:
+            StoreError: it could not be written; the next run of the server brings it up once more.
+        """
+        if self._open.pop(directory, None) is not None:
+            await self._save()
+
+    async def _save(self) -> None:
+        if self._file is not None:
+            with anyio.CancelScope(shield=True):
+                async with self._writing:
+                    await anyio.to_thread.run_sync(replace_private, self._file, json.dumps(self._open))
+
+
+def _read(file: Path) -> dict[str, tuple[str, ...]]:
+    try:
+        found: object = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    entries = cast("dict[str, list[str]]", found if isinstance(found, dict) else {})
+    return {folder: tuple(names) for folder, names in entries.items()}

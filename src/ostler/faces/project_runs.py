@@ -1,0 +1,166 @@
+"""Each `up` as a task of the server: equal ones are joined, others wait, and a crash does not end it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ostler.adapters.projects.journal import UpJournal
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.changes import named_services
+from ostler.engine.projects.runner import ProjectReport, ProjectRunner
+from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.protocols import Progress
+from ostler.model.errors import OstlerError, SupersededError
+from ostler.model.events import EventKind
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Run:
+    """An `up` under way: those who ask for the same one wait for it together."""
+
+    names: tuple[str, ...]
+    report: ProjectReport
+    scope: ProjectScope
+    listeners: list[Progress] = field(default_factory=list[Progress])
+    done: anyio.Event = field(default_factory=anyio.Event)
+    cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    error: OstlerError | None = None
+
+    def is_of(self, scope: ProjectScope, names: tuple[str, ...]) -> bool:
+        """Whether it brings up the same services of the same file."""
+        mine, other = self.scope, scope
+        same_files = mine.loaded.document.text == other.loaded.document.text and mine.env_files == other.env_files
+        return self.names == names and same_files
+
+    async def show_progress(self, done: float, total: float | None, message: str | None) -> None:
+        for listener in list(self.listeners):
+            await listener(done, total, message)
+
+
+class ProjectRuns:
+    """The `up` of each project. It belongs to the server: it goes on when its client leaves, and after a crash.
+
+    Args:
+        manager: has the services.
+        runner: carries them out.
+        journal: what a crash cuts off is finished from it.
+        ended: called with the project of each `up` that was carried out.
+    """
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        runner: ProjectRunner,
+        journal: UpJournal,
+        ended: Callable[[ProjectScope], None],
+    ) -> None:
+        self._manager = manager
+        self._runner = runner
+        self._journal = journal
+        self._ended = ended
+        self._runs: dict[str, _Run] = {}
+        self._group: TaskGroup | None = None
+
+    def __repr__(self) -> str:
+        return f"ProjectRuns({len(self._runs)} under way)"
+
+    def run_in(self, group: TaskGroup, scope_of: Callable[[str], Awaitable[ProjectScope]]) -> None:
+        """Let runs be tasks of `group`, and finish those of an earlier run of the server; `scope_of` reads a folder."""
+        self._group = group
+        group.start_soon(self._resume, scope_of, name="ostler-project-resume")
+
+    async def _resume(self, scope_of: Callable[[str], Awaitable[ProjectScope]]) -> None:
+        """Go on with what was cut off, so that a service that was being replaced is not lost."""
+        assert self._group is not None, "run_in comes first"
+        cut_off = await self._journal.load()
+        if cut_off:
+            await self._manager.recovered.wait()
+        for directory, names in cut_off.items():
+            try:
+                scope = await scope_of(directory)
+                if scope.ref.id not in self._runs:
+                    named_services(scope, names)
+                    run = self._begin(scope, tuple(names))
+                    self._group.start_soon(self._tell_failures, run, name=f"ostler-resumed-{scope.ref.id}")
+            except OstlerError as error:  # it stays in the journal until the project is brought up or taken down
+                message = f"bringing up the project in {directory} was cut off, and cannot go on: {error}"
+                self._manager.events.append(EventKind.WARNING, message=message)
+                logger.warning("%s", message)
+
+    async def _tell_failures(self, run: _Run) -> None:
+        """Write down how a run failed that nobody waits for."""
+        await run.done.wait()
+        project = run.scope.ref.id
+        failures = [run.error] if run.error is not None else list(run.report.failures.values())
+        for error in failures:
+            self._manager.events.append(EventKind.WARNING, message=f"project {project} is not up: {error}")
+            logger.warning("project %s is not up: %s", project, error)
+
+    async def up(
+        self, scope: ProjectScope, names: tuple[str, ...], *, timeout: float | None, progress: Progress
+    ) -> tuple[ProjectScope, ProjectReport]:
+        """Bring `names` of a project up and wait at most `timeout` seconds; an equal run under way is joined.
+
+        Raises:
+            NotFoundError: the file has no such service.
+            OstlerError: it could not be carried out.
+        """
+        wanted = named_services(scope, names)
+        with anyio.move_on_after(timeout):
+            while (run := self._runs.get(scope.ref.id)) is not None and not run.is_of(scope, names):
+                await run.done.wait()
+        run = self._runs.get(scope.ref.id)
+        if run is None:
+            run = self._begin(scope, names)
+        elif not run.is_of(scope, names):
+            return scope, ProjectReport(unfinished=list(wanted))
+        run.listeners.append(progress)
+        try:
+            with anyio.move_on_after(timeout):
+                await run.done.wait()
+        finally:
+            run.listeners.remove(progress)
+        if run.error is not None:
+            raise run.error
+        run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
+        return run.scope, run.report
+
+    async def cancel(self, project: str, directory: str) -> None:
+        """End the run of a project that is to be taken down, and forget one that was cut off."""
+        if (run := self._runs.get(project)) is not None:
+            run.cancelling.cancel()
+            await run.done.wait()
+        await self._journal.end(directory)
+
+    def _begin(self, scope: ProjectScope, names: tuple[str, ...]) -> _Run:
+        assert self._group is not None, "run_in comes first"
+        run = self._runs[scope.ref.id] = _Run(names, ProjectReport(), scope)
+        self._group.start_soon(self._carry_out, run, name=f"ostler-up-{scope.ref.id}")
+        return run
+
+    async def _carry_out(self, run: _Run) -> None:
+        ref = run.scope.ref
+        try:
+            with run.cancelling:
+                await self._journal.begin(ref.directory, run.names)
+                await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
+                self._ended(run.scope)
+                await self._journal.end(ref.directory)
+            if run.cancelling.cancelled_caught:
+                run.error = SupersededError(f"project {ref.id} is not brought up any more: it is taken down")
+        except OstlerError as error:
+            run.error = error
+        except Exception as bug:  # boundary: a bug in one project must not end the server
+            logger.exception("bringing project %s up failed unexpectedly", ref.id)
+            run.error = OstlerError(
+                f"internal error while bringing project {ref.id} up: {type(bug).__name__}: {bug}",
+                next_actions=("check the server's log",),
+            )
+        finally:
+            del self._runs[ref.id]
+            run.done.set()

@@ -1,0 +1,150 @@
+"""Several `up` at once, one that a crash or a `down` cuts off, and a file that is broken meanwhile."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.crashes import DeadError, Ledger, MortalStore
+from tests.support.world import Hang, Slow, World, manifest, running
+
+from ostler.adapters.projects.journal import UpJournal
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.manager import ServiceManager
+from ostler.faces.projects import Projects
+from ostler.model.errors import ManifestError, OstlerError, SupersededError
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+FILE = "services:\n  db: {class: basic, shared: true}\n  api: {class: basic, args: {size: 1}, dependsOn: db}\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    (root / ".git").mkdir(parents=True)
+    (root / "ostler.yaml").write_text(FILE)
+    return root.resolve()
+
+
+@pytest.fixture
+def worktree(shop: Path) -> Path:
+    """A worktree as git makes it."""
+    git_dir = shop / ".git" / "worktrees" / "fix"
+    git_dir.mkdir(parents=True)
+    (git_dir / "commondir").write_text("../..\n")
+    root = shop.parent / "fix"
+    root.mkdir()
+    (root / ".git").write_text(f"gitdir: {git_dir}\n")
+    (root / "ostler.yaml").write_text(FILE)
+    return root.resolve()
+
+
+@asynccontextmanager
+async def life(world: World, store: MemoryStore, folder: Path) -> AsyncGenerator[tuple[ServiceManager, Projects]]:
+    """Run a server whose journal is beside the project."""
+    entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
+    async with running(world, entry, store=store) as manager, anyio.create_task_group() as group:
+        projects = Projects(manager, dict, UpJournal(folder.parent / "journal.json"))
+        projects.run_in(group)
+        try:
+            yield manager, projects
+        finally:
+            group.cancel_scope.cancel()
+
+
+async def ignore(*_: Any) -> None:
+    """Take progress."""
+
+
+async def up(projects: Projects, folder: Path, *names: str, timeout: float | None = None) -> Any:
+    _, report = await projects.up(str(folder), names, timeout=timeout, progress=ignore)
+    return report
+
+
+async def test_a_crash_at_any_point_of_a_replace_does_not_lose_the_service(shop: Path) -> None:
+    journal = UpJournal(shop.parent / "journal.json")
+    crashes = 0
+    for point in range(1, 16):
+        (shop / "ostler.yaml").write_text(FILE)
+        world, store = Ledger(), MortalStore()
+        try:
+            async with life(world, store, shop) as (_, projects):
+                await up(projects, shop)
+                (shop / "ostler.yaml").write_text(FILE.replace("size: 1", "size: 2"))
+                store.fuse.at, world.fuse = store.fuse.count + point, store.fuse
+                await up(projects, shop)
+        except* DeadError:
+            pass
+        if not store.fuse.dead:
+            break
+        if not await journal.load():  # it died before it began, or when it was done
+            continue
+        store.fuse.at, store.fuse.dead = None, False
+        crashes += 1
+        async with life(world, store, shop) as (manager, _):
+            while await journal.load():  # the next run of the server goes on unasked
+                await anyio.sleep(1)
+            assert manager.view("api.shop").state.is_up, point
+            assert [found["size"] for found in world.of("api.shop")] == [2], point
+    assert crashes >= 6
+
+
+async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop: Path, worktree: Path) -> None:
+    world = World()
+    world.always["w/start"] = Slow(0.05)
+    async with life(world, MemoryStore(), shop) as (_manager, projects), anyio.create_task_group() as group:
+
+        async def bring(folder: Path) -> None:
+            assert (await up(projects, folder)).is_good
+
+        for folder in (shop, worktree, shop, worktree):
+            group.start_soon(bring, folder)
+    assert sorted(made["name"] for made in world.resources.values()) == ["api.fix.shop", "api.shop", "db.shop"]
+
+
+async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Path) -> None:
+    world = World()
+    (worktree / "ostler.yaml").write_text(FILE.replace("shared: true", "shared: true, args: {size: 9}"))
+    async with life(world, MemoryStore(), shop) as (manager, projects):
+        await up(projects, shop)
+        report = await up(projects, worktree)
+        assert report.changes["db"].kind == "keep"
+        assert "as shop has it, which decides; here it differs: args size" in report.changes["db"].reason
+        assert manager.view("db.shop").args["size"] == 1
+
+
+async def test_a_down_ends_the_up_under_way(shop: Path) -> None:
+    world = World()
+    world.always["w/start"] = Hang()
+    async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
+
+        async def bring() -> None:
+            with pytest.raises(SupersededError, match="taken down"):
+                await up(projects, shop)
+
+        group.start_soon(bring)
+        while not world.tools_called("w/start"):
+            await anyio.sleep(0.005)
+        _, report = await projects.down(str(shop), (), timeout=None)
+        assert list(report.changes) == ["db"]
+        assert manager.registry.find("api.shop") is None
+
+
+async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:
+    async with life(World(), MemoryStore(), shop) as (_manager, projects):
+        (shop / "ostler.yaml").write_text("services: [")
+        with pytest.raises(ManifestError):
+            await projects.status(str(shop))
+        (shop / "ostler.yaml").write_text(FILE)
+        await up(projects, shop)
+        (shop / "ostler.yaml").write_text("services:\n  db: {class: basic, dependsOn: nobody}\n")
+        with pytest.raises(OstlerError, match="no service 'nobody'"):
+            await up(projects, shop)
+        status = await projects.status(str(shop))
+        assert [member.name for member in status.members] == ["api.shop", "db.shop"]
+        assert all(member.state.is_up for member in status.members)
+        assert "no service 'nobody'" in str(status.findings[0])
+        assert list((await projects.down(str(shop), (), timeout=None))[1].changes) == ["api", "db"]
