@@ -237,6 +237,11 @@ class BaseService:
             new = replace(new, error=None, error_at=None)
         self._replace_status(new)
 
+    def set_error(self, error: BaseException | None) -> None:
+        """Keep what went wrong, or forget it; state and health stay, so no callback is called."""
+        now = None if error is None else self._clock.now()
+        self._replace_status(replace(self._status.value, error=error and _kept(error), error_at=now))
+
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
         if reachability is not self._status.value.reachability:
