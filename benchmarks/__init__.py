@@ -1,1 +1,1 @@
-"""Figures, not assertions: each command prints what it measured beside a baseline from the same run."""
+"""Figures, not assertions: each command prints what it measured next to a baseline from the same run."""

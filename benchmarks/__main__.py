@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME]`: print figures beside a baseline from the same run."""
+"""`python -m benchmarks [NAME]`: print figures next to a baseline from the same run."""
 
 import argparse
 from pathlib import Path

@@ -63,7 +63,7 @@ def main(seeds: int = 1) -> None:
 
 
 def _any_word(texts: Mapping[str, str], tools: KnownTools, classes: Mapping[str, ServiceClass]) -> None:
-    """Typing errors that nobody chose: most of those that are not found are in words that no schema knows."""
+    """Typing errors that no one chose: most of those that are not found are in words that no schema knows."""
     title("A letter wrong in any word, 80 in each class (not part of the score)")
     made = caught = 0
     for name, text in texts.items():

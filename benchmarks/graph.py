@@ -1,4 +1,4 @@
-"""Starting a layered graph of services at once, beside its critical path: the least time that there is."""
+"""Starting a layered graph of services at once, next to its critical path: the least time that there is."""
 
 import tempfile
 import time

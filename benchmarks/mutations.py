@@ -17,7 +17,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Sites: TypeAlias = Iterator[tuple[Path, JsonValue]]
 
 GONE = object()
-"""In the place of a value: its key is removed."""
+"""Instead of a value: its key is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def changed(value: JsonValue, path: Path, new: Any) -> JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """In the place of a value: its key gets another name."""
+    """Instead of a value: its key gets another name."""
 
     name: str
 
@@ -588,7 +588,7 @@ def dependency(subject: Subject) -> Sites:
 
 
 def without_effect(subject: Subject) -> Sites:
-    """Settings that cannot have an effect beside the others."""
+    """Settings that cannot have an effect next to the others."""
     base: Path = ("spec", "serviceConfig")
     yield (*base, "restartPolicy"), {"policy": "never", "maxRestarts": 3}
     yield (*base, "lifecycleTools", "stop", "retry"), {"attempts": 1, "delay": "2s"}
@@ -653,7 +653,7 @@ def indentation(subject: Subject) -> Iterator[tuple[int, str]]:
 
 
 def tab(subject: Subject) -> Iterator[tuple[int, str]]:
-    """A tab in the place of spaces."""
+    """A tab instead of spaces."""
     for number, line in _lines(subject):
         if line.startswith("  "):
             yield number + 1, _replaced(subject, number, "\t" + line.lstrip())

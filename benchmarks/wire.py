@@ -121,7 +121,7 @@ async def burst(sample: Sample, build: Build, case: Case, names: Sequence[str]) 
 
 @asynccontextmanager
 async def idle_sessions(build: Build, count: int) -> AsyncGenerator[None]:
-    """Open sessions of the older protocol that nobody deletes or listens to."""
+    """Open sessions of the older protocol that no one deletes or listens to."""
 
     async def open_some() -> None:
         for _ in range(count // CLIENTS):
@@ -230,7 +230,7 @@ def ratio(base: Sample | None, sample: Sample) -> str:
 
 
 def plot(table: Table, labels: Sequence[str], file: Path) -> None:
-    """Write the CPU of a call of each server beside each other's."""
+    """Write the CPU of a call of each server next to each other's."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -11,7 +11,7 @@
 #   deb_install NAME=V…      Debian packages unpacked into $WORK/deb, nothing installed; programs first in PATH
 #   observed TEXT…           print one thing that was seen
 #   verdict CODE             finish: 0 as stated, 1 changed
-#   free_port                print a TCP port that nobody listens on
+#   free_port                print a TCP port that no one listens on
 #   wait_for SECONDS CMD…    run CMD until it succeeds; fails after SECONDS
 #   bounded SECONDS CMD…     run CMD, ended for good after SECONDS
 #   judge SECONDS [ARG…]     run the Python program on stdin (it can `from wire import *`) and finish with its verdict

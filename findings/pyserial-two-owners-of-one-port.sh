@@ -4,7 +4,7 @@
 # Seen:  a second Serial() on the port succeeds, and from then on each byte goes to whoever reads first: a message is
 #        split between the two. Only when both ask for exclusive=True does the second fail. After the device is gone
 #        is_open stays true; read raises a SerialException that speaks of "multiple access", reset_input_buffer a bare
-#        termios.error, which is none. What arrived while nobody had the port open is dropped by the next open.
+#        termios.error, which is none. What arrived while no one had the port open is dropped by the next open.
 # With:  pyserial 3.5 (PyPI), socat 1.7.4.4 (Debian 12) for a pair of pseudo-terminals, Linux.
 # Why:   two agents, or a server and a monitor, on one board get half a line each and no error; code that catches
 #        SerialException to reconnect dies on the unplugged device.
@@ -48,7 +48,7 @@ far.write(b"unread")
 time.sleep(0.5)
 near = serial.Serial("near", timeout=1)
 late = near.read(6)
-show(f"sent while nobody had the port open: {late!r}")
+show(f"sent while no one had the port open: {late!r}")
 os.kill(int(sys.argv[1]), 9)
 time.sleep(0.5)
 gone = {"read": attempt(lambda: near.read(1)), "reset_input_buffer": attempt(near.reset_input_buffer)}

@@ -2,7 +2,7 @@
 # Guess: serverInfo.version is the version of the server's package.
 # Seen:  where the author gives none, the Python SDK fills in its own: mcp-tmux 0.3.1 calls
 #        itself 1.30.0 with mcp 1.30.0, and 1.29.0 with mcp 1.29.0. With mcp 2 it is the empty text instead, though
-#        the field is required. FastMCP puts in FastMCP's version. Servers from npm carry what somebody once typed:
+#        the field is required. FastMCP puts in FastMCP's version. Servers from npm carry what someone once typed:
 #        the package 2026.8.31 of server-filesystem says 0.2.0, that of server-everything 2.0.0.
 # With:  mcp-tmux 0.3.1, mcp 1.29.0, 1.30.0 and 2.3.0, fastmcp 4.1.6 (PyPI); @modelcontextprotocol/server-filesystem and
 #        server-everything 2026.8.31 (npm).

@@ -3,7 +3,7 @@
 #        the programs of the first.
 # Seen:  "ERROR (already started)" and "ERROR (not running)" come with status 0, "ERROR (spawn error)" with 7, and status 3
 #        means that some program is stopped, however well that is meant. After SIGKILL of supervisord its programs run
-#        on; the next supervisord shows them as STOPPED "Not started", and start runs a second copy beside the first.
+#        on; the next supervisord shows them as STOPPED "Not started", and start runs a second copy next to the first.
 # With:  supervisor 4.3.0 (PyPI).
 # Why:   the text and the status have to be read together; STOPPED after a crash of the supervisor is no fact about the
 #        program, and starting on that word makes doubles.

@@ -164,7 +164,7 @@ def test_the_inspector_drives_a_service_from_create_to_delete(ostler: Ostler, si
 
 
 def inspected(inspector: str, line: str, ostler: Ostler, site: Path) -> JsonObject:
-    """Run a line of the README with this Ostler in place of uvx, its own folders, and `site` in place of /tmp."""
+    """Run a line of the README with this Ostler instead of uvx, its own folders, and `site` instead of /tmp."""
     words = shlex.split(line.replace("\\\n", " ").replace('"/tmp"', json.dumps(str(site))))
     place = words.index("uvx")
     assert words[place : place + 4] == ["uvx", "--from", ".", "ostler"]

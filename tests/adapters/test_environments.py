@@ -94,7 +94,7 @@ async def test_a_server_is_started_as_the_last_one_asked() -> None:
     assert await environments.of("s") == {"A": "base"}
     with asked_with({"A": "asked"}):
         environments.remember("s")
-    environments.remember("s")  # nobody in particular asks: what is kept stays
+    environments.remember("s")  # no one in particular asks: what is kept stays
     assert await environments.of("s") == {"A": "asked"}
     environments.forget("s")
     assert await environments.of("s") == {"A": "base"}

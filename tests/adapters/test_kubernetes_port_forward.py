@@ -165,7 +165,7 @@ async def test_a_client_that_has_said_everything_still_hears_the_answer(tmp_path
                     while True:
                         answer += await stream.receive()
                 assert answer == b"abc"
-            assert service.health == "unknown"  # nobody was asked to check it
+            assert service.health == "unknown"  # no one was asked to check it
 
 
 async def test_it_follows_the_pods(tmp_path: Path) -> None:
@@ -325,7 +325,7 @@ async def test_what_may_not_be_done_is_named(tmp_path: Path) -> None:
             assert service.state == "auth_required"
 
 
-async def test_a_stalled_api_server_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_stalled_api_server_holds_no_one_up(tmp_path: Path) -> None:
     async with cluster_with_web("one") as (cluster, ports):
         cluster.put_pod("web-1", {8080: ports["one"]})
         cluster.stalled = True

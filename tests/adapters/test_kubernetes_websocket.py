@@ -152,7 +152,7 @@ async def test_a_peer_that_fell_silent_is_noticed_and_one_that_answers_is_not() 
             await stream.until_silent()
         tasks.cancel_scope.cancel()
     started = anyio.current_time()
-    with anyio.move_on_after(600) as waited:  # nobody receives: a sign of life could not be noticed
+    with anyio.move_on_after(600) as waited:  # no one receives: a sign of life could not be noticed
         await stream.until_silent()
     assert waited.cancelled_caught
     assert anyio.current_time() - started >= 600

@@ -1,4 +1,4 @@
-"""Whose environment a process is started in, and again when nobody asks."""
+"""Whose environment a process is started in, and again when no one asks."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ async def test_a_process_keeps_the_environment_of_the_one_who_asked(state_dir: P
     async with Client(build_process_server(state_dir / "p", environments=environments)) as client:
         assert await seen(client) == "seen=base"
         assert await seen(client, meta={META_KEY: {"PATH": "/usr/bin:/bin", "SEEN": "asked"}}) == "seen=asked"
-        assert await seen(client) == "seen=asked"  # nobody in particular asks
+        assert await seen(client) == "seen=asked"  # no one in particular asks
     async with Client(build_process_server(state_dir / "p", environments=environments)) as client:
         assert await seen(client) == "seen=asked"
 

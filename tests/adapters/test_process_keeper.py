@@ -55,7 +55,7 @@ async def test_what_python_prints_is_in_the_log_at_once(state_dir: Path, monkeyp
 
 
 @pytest.mark.parametrize(("ending", "wanted"), [("sys.exit(7)", (7, None)), ("os.abort()", (None, "SIGABRT"))])
-async def test_an_exit_while_nobody_looked_is_known(
+async def test_an_exit_while_no_one_looked_is_known(
     state_dir: Path, ending: str, wanted: tuple[int | None, str | None]
 ) -> None:
     root = state_dir / "p"

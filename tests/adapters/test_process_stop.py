@@ -117,7 +117,7 @@ async def test_one_that_ends_by_itself_is_noticed_and_reaped(state_dir: Path) ->
         assert (status["signal"], status["ready"], status["detail"]) == ("SIGKILL", False, "was ended by SIGKILL")
         assert status["exitedAt"] >= status["startedAt"]
         assert not psutil.pid_exists(started["pid"])
-        # nobody asks: it is reaped all the same
+        # no one asks: it is reaped all the same
         started = await server.start("job", "print(1)")
         with anyio.fail_after(30):
             while psutil.pid_exists(started["pid"]):

@@ -18,7 +18,7 @@ def git(folder: Path, *words: str) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A repository with a project at its top and one below, and a worktree beside it."""
+    """A repository with a project at its top and one below, and a worktree next to it."""
     root = tmp_path / "shop"
     (root / "admin" / "src").mkdir(parents=True)
     for folder in (root, root / "admin"):

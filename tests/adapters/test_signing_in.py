@@ -157,7 +157,7 @@ async def test_a_person_who_says_no_is_heard() -> None:
         assert "the sign-in was refused: access_denied: not today" in str(caught.value)
 
 
-async def test_a_server_that_asks_nobody_to_sign_in_is_said_so() -> None:
+async def test_a_server_that_asks_no_one_to_sign_in_is_said_so() -> None:
     async with oauth_server(AuthorizationServer()) as server:
         entry = http_entry("vault", server.port).model_copy(update={"url": server.url.replace("/mcp", "/nowhere")})
         with pytest.raises(OperationError) as caught:

@@ -520,7 +520,7 @@ async def test_quick_check_finds_damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced", "emptied", "folder deleted"])
-async def test_files_that_somebody_took_away_are_noticed_at_the_next_commit(path: Path, how: str) -> None:
+async def test_files_that_someone_took_away_are_noticed_at_the_next_commit(path: Path, how: str) -> None:
     async with SqliteStore.open(path) as store:
         await store.commit([put("1")])
         match how:

@@ -1,4 +1,4 @@
-"""Every shipped class has tests beside it, and they pass."""
+"""Every shipped class has tests next to it, and they pass."""
 
 from pathlib import Path
 

@@ -61,7 +61,7 @@ async def test_each_instance_is_judged_by_its_own_item() -> None:
         assert manager.view("c").health is HealthStatus.HEALTHY
 
 
-async def test_a_failing_list_makes_nobody_gone() -> None:
+async def test_a_failing_list_makes_no_one_gone() -> None:
     world = World()
     entry = batched(lifecycleTools__healthCheck=None, lifecycleTools__status=LIST)
     async with running(world, entry) as manager:

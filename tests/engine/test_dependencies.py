@@ -221,7 +221,7 @@ async def test_what_cannot_be_made_is_found_before_anything_is_made() -> None:
         assert manager.views() == []
 
 
-async def test_a_circle_that_comes_about_later_is_refused_and_nobody_hangs() -> None:
+async def test_a_circle_that_comes_about_later_is_refused_and_no_one_hangs() -> None:
     first = named("first", dependencies=[{"serviceClassName": "other", "alias": "o", "required": False}])
     other = named("other", dependencies=["one"])
     async with running(World(), first, other) as manager:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 class JumpingClock(LoopClock):
-    """A wall clock that somebody sets."""
+    """A wall clock that someone sets."""
 
     ahead = timedelta()
 

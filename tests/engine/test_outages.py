@@ -304,7 +304,7 @@ async def test_a_stop_that_says_that_nothing_could_be_asked_has_not_stopped() ->
         assert (manager.view("db").state, world.resources) == (ServiceState.STOPPED, {})
 
 
-async def test_a_stop_whose_end_nobody_can_look_at_is_awaited() -> None:
+async def test_a_stop_whose_end_no_one_can_look_at_is_awaited() -> None:
     world = World()
     async with running(world, manifest(lifecycleTools__find=None)) as manager:
         await manager.create(CreateRequest("basic", "db"))

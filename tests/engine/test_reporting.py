@@ -70,7 +70,7 @@ class Quick(BaseService):
         self.report(Transition.STOPPED)
 
 
-def test_a_listener_that_hangs_from_its_first_call_holds_nobody_up_and_loses_nothing() -> None:
+def test_a_listener_that_hangs_from_its_first_call_holds_no_one_up_and_loses_nothing() -> None:
     service, release, finished = Quick(), threading.Event(), threading.Event()
     seen, others = list[str](), list[str]()
 

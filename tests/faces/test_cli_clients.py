@@ -74,7 +74,7 @@ def test_ostler_is_added_and_removed_with_everything_else_kept(home: Home) -> No
     assert home.run("install", "--dry-run") == ExitStatus.OK
     assert '+    "ostler": {' in home.out
     assert (cursor.read_text(), codex.read_text()) == (CURSOR, CODEX)
-    assert home.run("install") == ExitStatus.FAILED  # nobody is there to be asked
+    assert home.run("install") == ExitStatus.FAILED  # no one is there to be asked
     assert cursor.read_text() == CURSOR
     assert home.run("install", "--yes") == ExitStatus.OK
     assert "// mine" in cursor.read_text()

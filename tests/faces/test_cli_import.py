@@ -20,7 +20,7 @@ apiVersion: muster.giantswarm.io/v1alpha1
 kind: ServiceClass
 metadata:
   name: forward  # as everybody calls it
-  namespace: default # nobody cares
+  namespace: default # no one cares
 spec:
   args:
     port: {type: integer, default: 18000}
@@ -174,7 +174,7 @@ tests:
 """
 
 
-def test_a_server_that_nobody_knows_is_told(imports: Imports) -> None:
+def test_a_server_that_no_one_knows_is_told(imports: Imports) -> None:
     assert imports.run(imports.source, "--stdout") == ExitStatus.OK
     assert "tool: my/k8s_port_forward" in imports.out
     assert f"{imports.source}:15:15: no downstream server is known that 'x_my_k8s_port_forward'" in imports.err

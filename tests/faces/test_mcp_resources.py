@@ -321,7 +321,7 @@ async def test_a_mailbox_holds_each_change_once_in_order() -> None:
     assert taken == [ResourceUpdated("service://0"), ResourceUpdated("service://1"), ResourcesListChanged()]
 
 
-async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
+async def test_a_client_that_does_not_read_holds_no_one_up() -> None:
     """Its changes wait in its own mailbox, each once; services and other clients go on."""
     stuck = anyio.Event()
 
@@ -344,7 +344,7 @@ async def test_a_client_that_does_not_read_holds_nobody_up() -> None:
             assert len(app.manager.views()) == 50
 
 
-async def test_the_feed_listens_to_the_engine_only_while_somebody_listens() -> None:
+async def test_the_feed_listens_to_the_engine_only_while_someone_listens() -> None:
     async with ledger(World()) as app:
         before = subscribers(app)
         feed = ChangeFeed(app.manager.events, app.classes)

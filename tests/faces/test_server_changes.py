@@ -47,7 +47,7 @@ async def test_a_server_is_added_changed_and_removed_and_each_is_in_force_at_onc
     async with opened(paths) as (client, app):
         assert "one" in app.downstream.names()
         assert not paths.mcp_json.exists()
-        # a broken file of somebody else keeps no server that was removed on purpose
+        # a broken file of someone else keeps no server that was removed on purpose
         paths.mcp_json.write_text("{")
         await app.reload_servers()
         await call(client, "mcpserver_delete", name="one")

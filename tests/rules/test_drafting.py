@@ -295,7 +295,7 @@ def test_a_stop_that_takes_no_id_for_all_is_always_given_one() -> None:
         ("restart_vm", "Restart a VM", {"destructiveHint": True}, False),
     ],
 )
-def test_what_may_destroy_is_no_restart_until_somebody_says_so(
+def test_what_may_destroy_is_no_restart_until_someone_says_so(
     name: str, about: str, annotations: JsonObject, *, is_restart: bool
 ) -> None:
     again = replace(tool(name, required=("vmId",), vmId={"type": "string"}), description=about, annotations=annotations)

@@ -193,7 +193,7 @@ def test_ostlers_own_keys_may_be_added() -> None:
     }
 
 
-def test_a_server_that_nobody_knows_is_a_warning_at_the_tool() -> None:
+def test_a_server_that_no_one_knows_is_a_warning_at_the_tool() -> None:
     text = minimal(lifecycleTools={"restart": {"tool": "x_mimir_execute_query"}})
     [loaded] = load_manifests(text, "web.yaml", known=KNOWN)
     [warning] = loaded.warnings

@@ -95,7 +95,7 @@ TEXTS = st.lists(
 
 @given(TEXTS, st.text("xyz", min_size=1, max_size=3))
 def test_a_known_part_is_what_it_will_be(template: str, value: str) -> None:
-    """Putting the value in the place of what stands for it gives what the engine will render."""
+    """Putting the value instead of what stands for it gives what the engine will render."""
     partly = render_partly(template, NAMES, UNKNOWN)
     real = render(template, {**NAMES, "start": {"a": value}})
     assert partly.known is ("start" not in template)

@@ -133,7 +133,7 @@ class Chaos(Killer):
         self._asked[name] = (operation, answer)
 
     def ask_all(self, asked: dict[str, tuple[str, str]]) -> None:
-        """Ask for (operation, class) of each name at once; nobody waits for the answers."""
+        """Ask for (operation, class) of each name at once; no one waits for the answers."""
         for name, (operation, kind) in asked.items():
             args = (name, operation, "socket", kind)
             threading.Thread(target=self._request, args=args, daemon=True).start()

@@ -40,7 +40,7 @@ class Ledger:
         self._path = path
 
     def change(self, act: Act) -> Any:
-        """Call `act`, and nobody else's meanwhile."""
+        """Call `act`, and no one else's meanwhile."""
         with self._path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)

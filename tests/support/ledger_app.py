@@ -1,6 +1,6 @@
 """An application over the ledger of `tests/support/world.py`: the real engine, in virtual time, without files.
 
-What the MCP face needs beside the engine is as small as it can be; `tests/faces/test_mcp_application.py` drives the
+What the MCP face needs besides the engine is as small as it can be; `tests/faces/test_mcp_application.py` drives the
 face over the full application.
 """
 

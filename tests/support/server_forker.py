@@ -1,6 +1,6 @@
 """Starts real servers by forking: a line `STATE<tab>CONFIG<tab>MARK<tab>PORT` on stdin for each, answered with its pid.
 
-A PORT but 0 is served over HTTP as well. The file `clock` beside the state folder has the seconds by which the wall
+A PORT but 0 is served over HTTP as well. The file `clock` next to the state folder has the seconds by which the wall
 clock is off.
 
 The forked process is the server as `python -m ostler.faces.daemon` runs it, without the second that its imports take.
@@ -27,7 +27,7 @@ from ostler.model.errors import StateLockedError
 
 
 class SteppedClock(SystemClock):
-    """A wall clock that somebody sets."""
+    """A wall clock that someone sets."""
 
     file = Path()
 

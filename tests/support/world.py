@@ -340,7 +340,7 @@ class Servers:
         return ToolInfo(server, name, "", {}) if self.connected.get(server) else None
 
     def list_tools(self, server: str | None = None) -> list[ToolInfo]:
-        """Return nothing: nobody has asked for a list."""
+        """Return nothing: no one has asked for a list."""
         del server
         return []
 

@@ -73,7 +73,7 @@ _asker: ContextVar[Mapping[str, str] | None] = ContextVar("environment of the on
 
 @contextmanager
 def asked_with(environment: Mapping[str, str] | None) -> Generator[None]:
-    """Let what is asked for inside be started with `environment`; None: by nobody in particular."""
+    """Let what is asked for inside be started with `environment`; None: by no one in particular."""
     token = _asker.set(environment or None)
     try:
         yield

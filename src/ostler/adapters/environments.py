@@ -127,11 +127,11 @@ class Environments:
     """Which variables each downstream server is started with.
 
     Args:
-        base: what a server gets that nobody asked for: a mapping, or a login shell.
+        base: what a server gets that no one asked for: a mapping, or a login shell.
 
     Attributes:
         lacking: the programs that were not found, by server.
-        refresh: called before a server is started that somebody asks for, to take their variables for its entry.
+        refresh: called before a server is started that someone asks for, to take their variables for its entry.
     """
 
     def __init__(self, base: Mapping[str, str] | LoginShell) -> None:
@@ -141,7 +141,7 @@ class Environments:
         self.refresh: Callable[[], Awaitable[None]] | None = None
 
     async def base(self) -> Mapping[str, str]:
-        """Return what is used where nobody asks."""
+        """Return what is used where no one asks."""
         return await self._base.read() if isinstance(self._base, LoginShell) else self._base
 
     def remember(self, server: str, environment: Mapping[str, str] | None = None) -> None:

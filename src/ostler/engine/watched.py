@@ -26,7 +26,7 @@ class Watched(Generic[_T]):
         return self._value
 
     def replace(self, value: _T) -> None:
-        """Put `value` in the place of the old one, and wake those who waited for one like it."""
+        """Replace the value with `value`, and wake those who waited for one like it."""
         self._value = value
         for predicate, event in list(self._waiters):
             if predicate(value):

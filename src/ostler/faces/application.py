@@ -343,8 +343,8 @@ async def open_application(
     Args:
         paths: the configuration and the state folder.
         stop_on_exit: stop every service when leaving.
-        environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that nobody asks for.
-        programs: says what those programs get, in place of `environment`.
+        environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that no one asks for.
+        programs: says what those programs get, instead of `environment`.
 
     Raises:
         ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).

@@ -88,7 +88,7 @@ class Projects:
                 self._watch(await self.scope_of(folder))
 
     def _watch(self, scope: ProjectScope) -> None:
-        """Restart the services of `scope` when the files change that they name, in place of an earlier watch."""
+        """Restart the services of `scope` when the files change that they name, instead of an earlier watch."""
         assert self._group is not None, "run_in comes first"
         if (earlier := self._watches.pop(scope.ref.id, None)) is not None:
             earlier.cancel()
@@ -184,7 +184,7 @@ class Projects:
                 return ProjectRef(project, place)
         try:
             return (await read_scope(found, known, self._environment())).ref
-        except ManifestError:  # a broken file keeps nobody from working in its folder
+        except ManifestError:  # a broken file keeps no one from working in its folder
             return found.refs("", known)[0]
 
     # -- acting --------------------------------------------------------------------------------------------

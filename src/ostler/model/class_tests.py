@@ -92,9 +92,9 @@ class ExpectedCall(ScriptedAnswer):
     @model_validator(mode="after")
     def _one_count(self) -> "ExpectedCall":
         if self.args is not None and self.args_include is not None:
-            raise ValueError("'argsInclude' has no effect beside 'args', which is compared as a whole")
+            raise ValueError("'argsInclude' has no effect together with 'args', which is compared as a whole")
         if self.repeated and "times" in self.model_fields_set:
-            raise ValueError("'times' has no effect beside 'repeated: true', which takes any number of calls")
+            raise ValueError("'times' has no effect together with 'repeated: true', which takes any number of calls")
         return self
 
 
@@ -119,13 +119,13 @@ class StepExpectation(_Model):
         if not self.model_fields_set:
             raise ValueError("'expect' needs at least one of its keys, or leave it out")
         if self.error is not None and self.message is not None:
-            raise ValueError("'message' has no effect beside 'error': a step that fails has no message")
+            raise ValueError("'message' has no effect together with 'error': a step that fails has no message")
         if self.outputs is not None and self.outputs_include is not None:
-            raise ValueError("'outputsInclude' has no effect beside 'outputs', which is compared as a whole")
+            raise ValueError("'outputsInclude' has no effect together with 'outputs', which is compared as a whole")
         if self.exists is False:
             for key in ("state", "health", "reachability", "reason", "outputs", "outputs_include", "restarts"):
                 if key in self.model_fields_set:
-                    raise ValueError(f"{to_camel(key)!r} has no effect beside 'exists: false'")
+                    raise ValueError(f"{to_camel(key)!r} has no effect together with 'exists: false'")
         return self
 
 

@@ -105,7 +105,7 @@ class OstlerError(Exception):
         return self
 
     def fresh(self) -> Self:
-        """Return an equal error that was never raised: whoever adds to it changes nobody else's."""
+        """Return an equal error that was never raised: whoever adds to it changes no one else's."""
         copy = type(self).__new__(type(self), *self.args)
         copy.args = self.args
         copy.__dict__.update(self.__dict__)

@@ -18,7 +18,7 @@ class PlannedStep:
         service: the service that it is for.
         step: the lifecycle step, such as `start` or `postStart[0]`.
         tool: `server/tool`.
-        args: rendered and masked, with `<known after start>` in the place of what is not known yet.
+        args: rendered and masked, with `<known after start>` instead of what is not known yet.
         known: whether nothing in `args` is unknown.
         every: seconds between repetitions of a call that is made until it passes; None when it is made once.
         tries: how often it is made at most until it succeeds.

@@ -52,8 +52,8 @@ class Overrides(_Model):
 
     Attributes:
         depends_on: services that must be there first, by name.
-        restart_policy: in place of the class's.
-        health_check: in place of the class's settings.
+        restart_policy: instead of the class's.
+        health_check: instead of the class's settings.
         env: environment variables for what the start tool runs; None takes one away from `env_file`.
     """
 

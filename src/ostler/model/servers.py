@@ -57,7 +57,7 @@ class ServerOptions(_Model):
         write_concurrency: of them, how many calls of tools that are not annotated as read-only; None: as many.
         allow_tools: globs of the tools that may be called; None means all.
         deny_tools: globs of the tools that may not be called; wins over `allow_tools`.
-        inherit_env: names of environment variables handed to a stdio server beside the usual safe ones; True for all.
+        inherit_env: names of environment variables handed to a stdio server besides the usual safe ones; True for all.
         max_response_bytes: the largest answer that is kept.
         tool_prefix: stands for the server's name in muster's names of its tools, `x_<toolPrefix>_<tool>`.
         description: what the server is for, for people.
@@ -146,7 +146,7 @@ class ServerEntry(_Model):
 
     @property
     def has_own_authorization(self) -> bool:
-        """Whether its headers say themselves who asks, so that nobody signs in."""
+        """Whether its headers say themselves who asks, so that no one signs in."""
         return any(name.lower() == "authorization" for name in self.headers)
 
     @property

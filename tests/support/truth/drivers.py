@@ -85,7 +85,7 @@ class Driver:
         raise NotImplementedError
 
     def revive(self) -> None:
-        """Start the driver anew where nobody else does."""
+        """Start the driver anew where no one else does."""
 
     def late_start(self) -> None:
         """Let the next start answer late."""
@@ -301,12 +301,12 @@ class HttpDriver(LedgerDriver):
 
 
 class Foreigner:
-    """A program of somebody else on a port: it answers everything with 404."""
+    """A program of someone else on a port: it answers everything with 404."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        until(lambda: self._bound(port), "the port is free for somebody else")
+        until(lambda: self._bound(port), "the port is free for someone else")
         self._socket.listen()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -336,7 +336,7 @@ DRIVERS: tuple[type[Driver], ...] = (ProcessDriver, StdioDriver, BlindDriver, Ht
 
 
 def free_port() -> int:
-    """Return a port that nobody has now."""
+    """Return a port that no one has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -49,7 +49,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def replace_private(path: Path, text: str) -> None:
-    """Write `path`, completely or not at all, so that nobody but the user can read it.
+    """Write `path`, completely or not at all, so that no one but the user can read it.
 
     Raises:
         StoreError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Ostler's entry in a client's file: added or removed with everything else in the file kept, and a backup beside it."""
+"""Ostler's entry in a client's file: added or removed; all else in the file is kept, with a backup next to it."""
 
 import difflib
 import json

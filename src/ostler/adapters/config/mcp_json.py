@@ -91,7 +91,7 @@ def load_mcp_json(
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
         project: read only the servers that the file has for this project of its own.
-        answer: returns what a person answered to the question of an id; None when nobody has.
+        answer: returns what a person answered to the question of an id; None when no one has.
     """
     folder = source.parent if isinstance(source, Path) else None
     try:
@@ -215,7 +215,7 @@ class _Loader:
     def _obey(self, limits: FileLimits, found: Found, draft: Draft) -> None:
         for reason, path in limits.refused:
             where = ".".join(map(str, path))
-            message = f"{where!r} beside the servers limits them, so {found.name!r} is not used: {reason}"
+            message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"
             self._find(path, message, "limit", fix="remove it if the servers may be used without")
         if limits.switches_off(found.name):
             draft.disable()

@@ -1,4 +1,4 @@
-"""Answers that tools gave, recorded beside the saved tools lists, for checks and drafts of classes."""
+"""Answers that tools gave, recorded next to the saved tools lists, for checks and drafts of classes."""
 
 import json
 from collections.abc import Mapping

@@ -100,10 +100,10 @@ async def token_source(challenge: Challenge, server_url: str) -> str:
 
 
 async def granted(entry: ServerEntry, grants: Grants | None) -> GrantedAuth | None:
-    """Return what authorises requests to the server, if somebody has signed in to it.
+    """Return what authorises requests to the server, if someone has signed in to it.
 
     Raises:
-        ConnectFailedError: somebody has, and the tokens cannot be read.
+        ConnectFailedError: someone has, and the tokens cannot be read.
     """
     if grants is None or entry.has_own_authorization:
         return None

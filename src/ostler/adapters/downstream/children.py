@@ -124,7 +124,7 @@ class ChildRecords:
 def tree_of(child: ProcessId) -> list[psutil.Process]:
     """Return `child`, its descendants and the members of its session that still run.
 
-    While a session has members the kernel gives its leader's pid to nobody else, so when the leader is gone whoever
+    While a session has members the kernel gives its leader's pid to no one else, so when the leader is gone whoever
     names that session belongs to it; when another process has the pid now, nothing is left of the child.
     """
     found: dict[int, psutil.Process] = {}

@@ -22,7 +22,7 @@ class ConnectFailure:
     Attributes:
         reason: one clause.
         state: unreachable, auth_required, or disconnected for a connection that was there.
-        refused: nobody listened on the server's port.
+        refused: no one listened on the server's port.
     """
 
     reason: str

@@ -47,7 +47,7 @@ class Surroundings:
         records: the children's records.
         version: Ostler's version, sent to servers.
         turns: limits how many stdio servers are started at once.
-        grants: what people consented to by signing in; None when nobody can.
+        grants: what people consented to by signing in; None when no one can.
     """
 
     log_dir: Path

@@ -46,7 +46,7 @@ async def watch_doubts(link: Link) -> None:
 
 
 async def hurry_when_port_accepts(url: str, hurry: Callable[[], None]) -> None:
-    """Call `hurry` once somebody listens at `url` again, so that a long back-off does not delay the recovery."""
+    """Call `hurry` once someone listens at `url` again, so that a long back-off does not delay the recovery."""
     address = urlsplit(url)
     port = address.port or (443 if address.scheme == "https" else 80)
     while True:

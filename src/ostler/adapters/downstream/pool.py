@@ -72,7 +72,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
             log_dir: where the servers' stderr logs go.
             environment: variables that stdio servers may inherit, or who says which.
             clock: wall time for the snapshots.
-            children_dir: where records of child processes are kept; default: `children` beside `log_dir`.
+            children_dir: where records of child processes are kept; default: `children` next to `log_dir`.
             grants: what people consented to by signing in to servers.
         """
         self._builtin = dict(builtin)

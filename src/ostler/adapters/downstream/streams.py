@@ -47,7 +47,7 @@ class Reads(_Wrapped):
 
         Args:
             inner: the transport's stream.
-            change: returns what is handed on in place of a message.
+            change: returns what is handed on instead of a message.
             on_end: called when the stream ends.
         """
         super().__init__(inner)

@@ -16,7 +16,7 @@ from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
 
 PLUGIN_TIMEOUT: Final = 30.0
-"""Seconds that a plugin may take; nobody is there to answer a question of its."""
+"""Seconds that a plugin may take; no one is there to answer a question of its."""
 
 _RENEW_BEFORE: Final = timedelta(seconds=30)
 _VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")

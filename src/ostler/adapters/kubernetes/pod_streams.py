@@ -63,9 +63,9 @@ class PortStream:
             missing.discard(message[:1])
 
     async def until_silent(self) -> None:
-        """Return when the peer gives no sign of life any more; run it beside the task that receives.
+        """Return when the peer gives no sign of life any more; run it alongside the task that receives.
 
-        While nobody receives, because the local client does not read, nothing is asked: no answer would be noticed.
+        While no one receives, because the local client does not read, nothing is asked: no answer would be noticed.
         """
         socket = self._websocket
         while True:

@@ -165,7 +165,7 @@ class PortForwardService(SupervisedService):
         except TimeoutError:
             self._judge(f"the tunnel did not stand within {self._spec.health_check.timeout:g} s")
         except (anyio.EndOfStream, anyio.BrokenResourceError):
-            self._judge("")  # the pod took the connection and ended it: somebody is there
+            self._judge("")  # the pod took the connection and ended it: someone is there
         else:
             self._judge("")
 
@@ -197,7 +197,7 @@ class PortForwardService(SupervisedService):
     # -- showing -----------------------------------------------------------------------------------------------
 
     def outputs(self) -> JsonObject:
-        """Return where to connect: `host`, `port` and both as `address`; nothing while nobody listens."""
+        """Return where to connect: `host`, `port` and both as `address`; nothing while no one listens."""
         if self._tunnel is None:
             return {}
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._spec.address, self._spec.address)  # noqa: S104

@@ -130,7 +130,7 @@ class SupervisedService(BaseService):
         return True
 
     def _look_now(self) -> None:
-        """Have the owner look now in place of later."""
+        """Have the owner look now instead of later."""
         self._hurry()
 
     # -- the owner ---------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class WebSocket:
         self.heard_at = anyio.current_time()
         """When the peer was last heard of, in anyio's time."""
         self.is_receiving = False
-        """Whether somebody waits for a message, so that signs of life would be noticed."""
+        """Whether someone waits for a message, so that signs of life would be noticed."""
 
     async def send(self, message: bytes) -> None:
         """Send a message.

@@ -1,7 +1,7 @@
 """Who descends from a keeper, remembered by pid and birth: the one mark that nothing can wipe off.
 
 A program may overwrite its environment, and change its session; while its keeper is there it is found below that. When
-the keeper is killed together with the program, what is left belongs to nobody, and is known only by having been seen.
+the keeper is killed together with the program, what is left belongs to no one, and is known only by having been seen.
 """
 
 from collections.abc import Iterable

@@ -155,7 +155,7 @@ class _Endings:
 
 
 def _copy(terminal: int, log: int) -> None:
-    """Copy what is written to the terminal into the log until nobody has the terminal open."""
+    """Copy what is written to the terminal into the log until no one has the terminal open."""
     while True:
         try:
             data = os.read(terminal, _CHUNK)

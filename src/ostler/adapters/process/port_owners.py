@@ -61,7 +61,7 @@ class Holder:
 
 @dataclass(slots=True)
 class Sockets:
-    """The sockets of one process, looked at when somebody asks.
+    """The sockets of one process, looked at when someone asks.
 
     Attributes:
         entry: the process.

@@ -82,7 +82,7 @@ class ProcessRecord(BaseModel):
         cwd: the folder that it runs in.
         user: the user that it runs as, when that was asked for.
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
-        environment: what it was started in, without what the request set; for a start again that nobody asks for.
+        environment: what it was started in, without what the request set; for a start again that no one asks for.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -42,7 +42,7 @@ class Supervisor:
     Args:
         root: the folder.
         on_exit: called with the key, in the event loop, when the end of a process is noticed.
-        environments: what a process is started in that nobody asks for.
+        environments: what a process is started in that no one asks for.
     """
 
     def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None, *, environments: Environments) -> None:

@@ -33,7 +33,7 @@ ResultT = TypeVar("ResultT", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What comes with a call beside its arguments.
+    """What comes with a call besides its arguments.
 
     Attributes:
         progress: called with what is being waited for.

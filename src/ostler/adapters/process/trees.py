@@ -214,7 +214,7 @@ class ProcessTree:
                     self.members.setdefault(child.pid, child)
 
     def _of_session(self) -> Iterator[psutil.Process]:
-        """Yield the processes of the run's session; its number is nobody else's while one of them is there."""
+        """Yield the processes of the run's session; its number is no one else's while one of them is there."""
         if sys.platform == "win32" or self.group is None:
             return
         for pid in psutil.pids():

@@ -35,7 +35,7 @@ class Checkout:
 
     @property
     def is_linked(self) -> bool:
-        """Whether it is a worktree beside the main one."""
+        """Whether it is a worktree next to the main one."""
         return self.root != self.main
 
 

@@ -29,7 +29,7 @@ class Answer:
     Attributes:
         structured: the facts, by the tool's output schema.
         text: the same for people and for clients that show text only; short.
-        content: content blocks to send in the place of `text` (a downstream tool's own answer).
+        content: content blocks to send instead of `text` (a downstream tool's own answer).
         is_error: a downstream tool's own failure, passed on as it came.
     """
 
@@ -93,7 +93,7 @@ def error_result(error: OstlerError) -> CallToolResult:
 
 
 def internal_error_result(tool: str, error: Exception) -> CallToolResult:
-    """Log an exception that nobody foresaw, and return a result that names the tool and the log, not the inside."""
+    """Log an exception that no one foresaw, and return a result that names the tool and the log, not the inside."""
     logger.error("tool %s failed", tool, exc_info=error)
     text = (
         f"internal error in {tool} ({type(error).__name__}). Next: look at the server's log for "

@@ -46,7 +46,7 @@ class _Writer:
             return {key: self.written(item) for key, item in plain.items()}
         if "$ref" in plain:
             target: JsonObject = self._definitions[plain["$ref"].rpartition("/")[2]]
-            # What stands beside the reference is about this place, so it goes before what is said about the type.
+            # What stands next to the reference is about this place, so it goes before what is said about the type.
             return self.written({**target, **{key: item for key, item in plain.items() if key != "$ref"}})
         if self._brief:
             plain = _without_null(plain)

@@ -66,7 +66,7 @@ class Grants:
     vault: Vault
 
     async def of(self, entry: ServerEntry) -> Grant | None:
-        """Return the grant for the server; None when nobody has signed in to it, or only at another address.
+        """Return the grant for the server; None when no one has signed in to it, or only at another address.
 
         Raises:
             StoreError: there is one, and it cannot be read.
@@ -81,7 +81,7 @@ class Grants:
         return grant if grant.url == entry.url else None
 
     async def keep(self, server: str, grant: Grant) -> None:
-        """Keep the grant for the server `server`, in place of what was there.
+        """Keep the grant for the server `server`, replacing an earlier one.
 
         Raises:
             StoreError: it cannot be written.

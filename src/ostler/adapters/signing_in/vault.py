@@ -82,7 +82,7 @@ class Vault:
             raise _unreachable(name, str(error) or type(error).__name__) from error
 
     def set(self, name: str, secret: str) -> None:
-        """Keep `secret` under `name`, in place of what was there.
+        """Keep `secret` under `name`, replacing an earlier one.
 
         Raises:
             StoreError: it could not be written.
@@ -103,7 +103,7 @@ class Vault:
         path = self._path(name)
         account = _facts(path).get("keyring")
         if isinstance(account, str) and (keyring := self._backend()) is not None:
-            with suppress(Exception):  # it may be gone already; without its account's name nobody finds it
+            with suppress(Exception):  # it may be gone already; without its account's name no one finds it
                 keyring.delete_password(SERVICE, account)
         try:
             path.unlink()

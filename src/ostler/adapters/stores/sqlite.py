@@ -330,7 +330,7 @@ class SqliteStore:
                     pending.error.__cause__ = exc
             self._keep_unwritten(events, exc, last=last)
         except BaseException:
-            # The store ends here (its grace is over, or a bug): nobody may wait forever or believe it written.
+            # The store ends here (its grace is over, or a bug): no one may wait forever or believe it written.
             for pending in commits:
                 pending.error = self._closed_error()
             raise

@@ -1,4 +1,4 @@
-"""Reading a whole SQLite store beside its writer: integrity check, backup and export."""
+"""Reading a whole SQLite store while it is written to: integrity check, backup and export."""
 
 import json
 import os

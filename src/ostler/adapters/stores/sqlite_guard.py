@@ -17,7 +17,7 @@ _CHUNK: Final = 64 * 1024
 
 
 class Reserve:
-    """A file beside the database that takes room on the disk until it is needed."""
+    """A file next to the database that takes room on the disk until it is needed."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}-reserve")
@@ -63,7 +63,7 @@ class SameFiles:
         return f"<SameFiles {str(self._database)!r}>"
 
     def check(self) -> None:
-        """Refuse to write to what nobody will ever read.
+        """Refuse to write to what no one will ever read.
 
         Raises:
             StoreError: a file was deleted, replaced or emptied.

@@ -154,7 +154,7 @@ def _files_of(wanted: str, user_classes: Path) -> list[Path]:
         "file or class with tests",
         wanted,
         known=known,
-        next_actions=(f"write {wanted.partition('.')[0]}.test.yaml beside the class (docs/class-tests.md)",),
+        next_actions=(f"write {wanted.partition('.')[0]}.test.yaml next to the class (docs/class-tests.md)",),
     )
 
 

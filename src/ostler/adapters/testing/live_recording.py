@@ -97,7 +97,7 @@ class RecordingCaller:
 
 
 class _RecordingRun(TestRun):
-    """A run of a test that has only its actions: notes what happens in the place of judging it."""
+    """A run of a test that has only its actions: notes what happens instead of judging it."""
 
     _longest = _LONGEST
     _persist = False  # whatever ends the recording, nothing of it stays

@@ -99,7 +99,7 @@ class ClassCatalogue:
         self._standing[name] = tuple(findings)
 
     def replace(self, entries: Iterable[ClassEntry], findings: Iterable[Finding] = ()) -> frozenset[str]:
-        """Put `entries` in the place of all there were; return the names that were added, changed or removed."""
+        """Replace all entries with `entries`; return the names that were added, changed or removed."""
         new = {entry.name: entry for entry in entries}
         with self._lock:
             old, self._entries = self._entries, new

@@ -57,7 +57,7 @@ class ClassReview:
             events: where a change in the tools that a class fits is reported.
             saved: lists that stand in for servers that have listed nothing.
             names: returns the servers that are configured, and their tools; by default those of `tools`.
-            read_saved: reads `saved` again, before a check that somebody asks for; it may block on the disk.
+            read_saved: reads `saved` again, before a check that someone asks for; it may block on the disk.
         """
         self._catalogue = catalogue
         self._tools = tools

@@ -95,7 +95,7 @@ class DependencyGraph:
             self._users.setdefault(name, set()).add(service.name)
 
     def forget(self, service: Service) -> list[ServiceInstance]:
-        """Drop a service; return the instances that were made for it and that nobody uses any more."""
+        """Drop a service; return the instances that were made for it and that no one uses any more."""
         orphans: list[ServiceInstance] = []
         for name in self._needs.pop(service.name, []):
             users = self._users.get(name, set())
@@ -108,7 +108,7 @@ class DependencyGraph:
         return orphans
 
     def orphans(self) -> list[ServiceInstance]:
-        """Return the instances that were made on demand and that nobody uses (left by a crash)."""
+        """Return the instances that were made on demand and that no one uses (left by a crash)."""
         return [
             service
             for service in self._registry.get_all()

@@ -181,7 +181,7 @@ class Prerequisites:
         return DependencyError("it is stopped" if stopped else trouble, next_actions=(action,))
 
     def _server_trouble(self, name: str) -> str:
-        """Return why the downstream server `name` cannot be asked; empty when it can be, or when nobody knows."""
+        """Return why the downstream server `name` cannot be asked; empty when it can be, or when no one knows."""
         service = self._registry.find(name)
         if isinstance(service, BaseService) and not isinstance(service, ServiceInstance):
             return "" if service.state.is_up else service.view().error or f"it is {service.state.value}"

@@ -227,5 +227,5 @@ def _after_the_cause(
 
 
 def is_noteworthy(call: CallRecord) -> bool:
-    """Whether the arguments of a past call are worth showing: it failed, or nobody knows what it did."""
+    """Whether the arguments of a past call are worth showing: it failed, or no one knows what it did."""
     return call.outcome is not CallOutcome.ANSWERED or bool(call.error)

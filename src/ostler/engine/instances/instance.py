@@ -1,7 +1,7 @@
 """The controller of one service: requests, and the one task that carries them out.
 
 Requests put an operation in place and wait for it; equal requests join the one under way, a contradicting one cancels
-it. The task is there only while something is to be done. What an operation does is in the modules beside this one.
+it. The task is there only while something is to be done. What an operation does is in the modules next to this one.
 """
 
 import logging
@@ -285,7 +285,7 @@ class ServiceInstance(InstanceState):
                     await self._execute(operation)
                 finally:
                     self._current = None
-                    if not operation.is_done:  # nobody may wait forever for what this task can no longer finish
+                    if not operation.is_done:  # no one may wait forever for what this task can no longer finish
                         operation.error = operation.error or SupersededError("the server is ending", service=self.name)
                         operation.release()
         finally:

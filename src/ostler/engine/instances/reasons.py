@@ -1,4 +1,4 @@
-"""Reasons that a service's status gives, beside those of one keeper alone."""
+"""Reasons that a service's status gives, besides those of one keeper alone."""
 
 UNKNOWN_OUTCOME = "unknown-outcome"
 """Its start may have left something that no tool could find or stop."""

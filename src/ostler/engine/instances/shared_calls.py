@@ -51,7 +51,7 @@ class BatchCalls:
 
         Args:
             call: the call; its tool and args say who can share it.
-            send: makes the call when nobody else has.
+            send: makes the call when no one else has.
             group: where it is made, so that it does not end with the first who asked.
             not_before: older answers are not good enough.
             after: nor are those of calls up to this serial, begun before the service came up that is asked about.

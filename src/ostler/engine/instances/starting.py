@@ -43,7 +43,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
             service.set_record(desired=DesiredState.RUNNING)
             return
         operation.message = ""
-        service.set_record(desired=DesiredState.RUNNING)  # also when nobody can be asked now
+        service.set_record(desired=DesiredState.RUNNING)  # also when no one can be asked now
     if service.record.has_leftover:
         check_tools(service)  # nothing is stopped for a start that cannot be
         await clear_leftover(service, operation)

@@ -1,6 +1,6 @@
 """One service made from a class, as it is: record, status, vitals, secrets, what its templates see, and its commits.
 
-Nothing here knows a procedure: what is done to a service is in the modules beside this one, and who decides it is its
+Nothing here knows a procedure: what is done to a service is in the modules next to this one, and who decides it is its
 controller (`ostler.engine.instances.instance`).
 """
 
@@ -29,7 +29,7 @@ from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What is known of a service in this run only, beside its status and its record.
+    """What is known of a service in this run only, besides its status and its record.
 
     Attributes:
         evidence: what the last health check saw, in words.
@@ -294,7 +294,7 @@ class InstanceState(BaseService):
         return self._known_handle[1]
 
     def set_completed(self) -> None:
-        """Note that it has done its work and ended well: nobody wants it to run any more."""
+        """Note that it has done its work and ended well: no one wants it to run any more."""
         self.set_record(desired=DesiredState.STOPPED, completed=True)
 
     def forget_start(self) -> None:

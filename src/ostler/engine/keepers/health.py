@@ -1,4 +1,4 @@
-"""The one health scheduler: a heap of due times, phases spread, bounded concurrency, a slow check delays nobody."""
+"""The one health scheduler: a heap of due times, phases spread, bounded concurrency, a slow check delays no one."""
 
 import heapq
 import itertools
@@ -88,7 +88,7 @@ class HealthScheduler:
         self._counter = itertools.count()
         self._wake = anyio.Event()
         self.lateness: list[float] | None = None
-        """Seconds between due and begun (limits included) of each check, when somebody measures."""
+        """Seconds between due and begun (limits included) of each check, when someone measures."""
 
     def __repr__(self) -> str:
         return f"HealthScheduler({len(self._epochs)} watched)"

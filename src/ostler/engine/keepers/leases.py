@@ -92,7 +92,7 @@ class LeaseKeeper:
         self._wake.set()
 
     def begin_again(self, instance: ServiceInstance) -> None:
-        """Somebody starts a service whose lease is over: it has its length again (durable with the start)."""
+        """Someone starts a service whose lease is over: it has its length again (durable with the start)."""
         ends, length = instance.record.lease_expires_at, instance.record.lease
         if ends is not None and length is not None and ends <= self._runtime.clock.now():
             self._let_end_in(instance, length)

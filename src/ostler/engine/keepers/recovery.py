@@ -174,7 +174,7 @@ class Recovery:
     def _first_step(self, instance: ServiceInstance) -> Operation | None:
         """Ask for what is to be done first about `instance`; None when its record says all."""
         old = instance.journal.interrupted
-        if instance.vitals.removed or instance.operation is not None:  # somebody was quicker and has decided
+        if instance.vitals.removed or instance.operation is not None:  # someone was quicker and has decided
             return instance.operation
         if old is None or old.kind is OperationKind.VERIFY:
             if old is None and instance.state not in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
@@ -280,7 +280,7 @@ def shared_handles(instances: Iterable[ServiceInstance]) -> Iterator[list[Servic
 
 
 def _stand_in(record: ServiceRecord) -> ServiceClass:
-    """Return a class in the place of one that cannot be read: it starts nothing, and its service can be stopped."""
+    """Return a class to use instead of one that cannot be read: it starts nothing, and its service can be stopped."""
     stop = record.stop_plan[-1].tool if record.stop_plan else "unreadable/stop"
     return service_class_from_json(
         {

@@ -1,4 +1,4 @@
-"""Listeners from outside the engine: each is called from a thread of its own, in order, and can hold nobody up."""
+"""Listeners from outside the engine: each is called from a thread of its own, in order, and can hold no one up."""
 
 import atexit
 import logging

@@ -39,7 +39,7 @@ class StatusUpdate:
         status: one of the nine words.
         detail: the cause or the reason, masked; empty when there is nothing to add.
         is_ready: whether it can be used.
-        is_error: whether somebody should look.
+        is_error: whether someone should look.
         at: since when it is so.
     """
 

@@ -256,7 +256,7 @@ class BaseService:
 
     @property
     def owner(self) -> str:
-        """Whose it is; empty where nobody said so."""
+        """Whose it is; empty where no one said so."""
         return ""
 
     @property

@@ -118,7 +118,7 @@ class Dialer:
         """Return a link to the server, starting it when there is none.
 
         Args:
-            patience: seconds to leave to somebody else to start it.
+            patience: seconds to leave to someone else to start it.
 
         Raises:
             ServerUnavailableError: there is none, or it could not be started.

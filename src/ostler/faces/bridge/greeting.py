@@ -1,4 +1,4 @@
-"""The lines that Ostler's own processes exchange on the local socket, before and beside MCP.
+"""The lines that Ostler's own processes exchange on the local socket, before and besides MCP.
 
 Each is one line of JSON whose first key is `ostler`; no JSON-RPC message has that key. A connection opens with
 

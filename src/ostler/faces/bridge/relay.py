@@ -35,7 +35,7 @@ _LAZY_ENDINGS = ("stop", "signal", "idle")
 
 class _Phase(Enum):
     DOWN = "down"
-    """No server is there and nobody looks for one."""
+    """No server is there and no one looks for one."""
     CONNECTING = "connecting"
     """One thread looks for one; the others wait for it."""
     UP = "up"
@@ -260,6 +260,6 @@ class Relay:
             with self._writing:
                 self._write_bytes(line)
         except OSError:
-            # The client closed its end without closing ours: nobody is left to relay for.
+            # The client closed its end without closing ours: no one is left to relay for.
             self._note(_CLIENT_GONE)
             self._done.set()

@@ -70,7 +70,7 @@ def class_draft(
 
 
 def _shown(row: JsonObject) -> JsonObject:
-    """Return a class as the search shows it: what it needs in the place of a mere no."""
+    """Return a class as the search shows it: what it needs instead of a mere no."""
     missing = ", ".join(row.get("missingServers") or row.get("missingTools") or ())
     available = "yes" if row["available"] else f"needs {missing}" if missing else "no"
     return {**row, "available": available, "description": str(row.get("description") or "").partition(". ")[0]}

@@ -137,7 +137,7 @@ def _path_checks() -> Iterator[Check]:
     only_here = [part for part in here.split(os.pathsep) if part and part not in known]
     text = "a login shell has the same folders" if not only_here else f"only this terminal has {', '.join(only_here)}"
     fix = (
-        "servers that nobody asked for do not see them; set PATH in the start files of your shell" if only_here else ""
+        "servers that no one asked for do not see them; set PATH in the start files of your shell" if only_here else ""
     )
     yield Check("PATH", "note" if only_here else "ok", text, fix)
 

@@ -39,7 +39,7 @@ def import_(
     server: Annotated[
         list[str] | None,
         typer.Option(
-            "--server", metavar="NAME", help="A server that tools are of, beside those of mcp.json; repeatable."
+            "--server", metavar="NAME", help="A server that tools are of, besides those of mcp.json; repeatable."
         ),
     ] = None,
 ) -> None:

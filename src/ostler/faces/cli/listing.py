@@ -42,7 +42,7 @@ def list_services(
     class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
     *,
     wide: Annotated[bool, typer.Option("--wide", "-w", help="Type, time of the last change, and errors too.")] = False,
-    absolute: Annotated[bool, typer.Option("--absolute", help="Times in place of ages.")] = False,
+    absolute: Annotated[bool, typer.Option("--absolute", help="Times instead of ages.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -29,7 +29,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
         context: of the command.
         what: the class: its name, or its file.
         pairs: args of the service, as written on the command line.
-        output: where to write; beside the class when it is None.
+        output: where to write; next to the class when it is None.
     """
     from ostler.adapters.testing.discovery import find_class, run_test_file
     from ostler.model.errors import NotFoundError
@@ -80,7 +80,7 @@ def _recorded(
 
     from ostler.adapters.testing.live_recording import record_class_test
 
-    # not the name of a service that somebody is likely to have on these servers
+    # not the name of a service that someone is likely to have on these servers
     name = f"recorded-{entry.name}"[:63].rstrip("-")
     return anyio.run(partial(record_class_test, entry, entries, args, LiveTools(client), service=name))
 

@@ -102,7 +102,7 @@ def require(answer: ToolAnswer) -> ToolAnswer:
 
 
 def in_verbs(text: str) -> str:
-    """Return an error with the verbs of this command in place of the tools that its next steps name."""
+    """Return an error with the verbs of this command instead of the tools that its next steps name."""
     said, mark, steps = text.rpartition(". Next: ")
     steps = _TOOLS_OF.sub(r"ostler tools list \1", steps)
     return said + mark + _LOOK.sub(lambda match: f"ostler {_VERBS[match[1]]}", steps) if mark else text

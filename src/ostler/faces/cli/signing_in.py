@@ -42,7 +42,7 @@ def login(
     entry = _entry(session, name)
     if entry.has_own_authorization:
         fail(
-            f"the entry of {name!r} has an 'Authorization' header, which is sent in place of what a sign-in gives. "
+            f"the entry of {name!r} has an 'Authorization' header, which is sent instead of what a sign-in gives. "
             f"Next: remove that header in mcp.json; then ostler servers login {name}",
             ExitStatus.FAILED,
         )

@@ -1,4 +1,4 @@
-"""Verbs about the database in the state folder. They work beside a running server, and without one."""
+"""Verbs about the database in the state folder. They work with and without a running server."""
 
 import os
 from collections.abc import Callable, Generator
@@ -53,7 +53,7 @@ def backup(
 ) -> None:
     """Write a complete copy of the database, readable by you alone. It holds secrets.
 
-    To restore it, end the server (ostler stop-server) and put the copy in the place of the database.
+    To restore it, end the server (ostler stop-server) and replace the database with the copy.
     """
     from ostler.adapters.stores.sqlite_copies import copy_database
 

@@ -32,7 +32,7 @@ def print_table(rows: Sequence[JsonMapping], columns: Columns, *, empty: str) ->
     Args:
         rows: one mapping each.
         columns: what to show of them.
-        empty: printed in the place of a table without rows.
+        empty: printed instead of a table without rows.
     """
     if not rows:
         say(empty)

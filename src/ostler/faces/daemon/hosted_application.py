@@ -25,9 +25,9 @@ def application_source(
     Args:
         paths: the configuration and the state folder.
         toolset: which of Ostler's tools clients see that do not choose themselves.
-        stop_on_exit: stop every service when the server ends, in place of leaving persisted ones running.
-        background: whoever needed the server first has started it: what nobody asks for gets a login shell's
-            environment in place of theirs.
+        stop_on_exit: stop every service when the server ends, instead of leaving persisted ones running.
+        background: whoever needed the server first has started it: what no one asks for gets a login shell's
+            environment instead of theirs.
     """
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Streamable HTTP beside the local socket, for containers and remote clients.
+"""Streamable HTTP in addition to the local socket, for containers and remote clients.
 
 On loopback the SDK checks Host and Origin, so that a web page cannot reach the server through the user's browser.
 Any other address needs a bearer token; then a browser without it gets nothing, whatever its Host header says.

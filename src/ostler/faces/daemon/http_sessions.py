@@ -68,7 +68,7 @@ class LastingSessions:
     """Opens a session again that this state folder's servers once opened and that is no longer there.
 
     An ASGI application around the SDK's. Clients hold `<id>.<what initialize said>.<signature>`; the SDK sees the ids
-    of its own sessions. A session that its client ended, and an id that nobody signed, stay unknown.
+    of its own sessions. A session that its client ended, and an id that no one signed, stay unknown.
     """
 
     def __init__(self, app: ASGIApp, key: bytes) -> None:

@@ -1,7 +1,7 @@
 """The exclusive lock on a state folder: at most one server owns it, whatever starts at the same instant.
 
 The kernel drops the lock with the process, so a crash leaves nothing to clean up. The file is never removed: a
-removed lock file is one that two processes can hold. When somebody removes it with the whole folder, the server that
+removed lock file is one that two processes can hold. When someone removes it with the whole folder, the server that
 held it ends; until then, on Linux, a name that no file holds keeps a second one out.
 """
 
@@ -117,7 +117,7 @@ def _take_name(place: ServerPlace) -> socket.socket | None:
 
 
 def _user_of(name: str) -> int | None:
-    """Return the user whose process has `name`; None when nobody says."""
+    """Return the user whose process has `name`; None when no one says."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(1)
         try:

@@ -10,7 +10,7 @@ from typing import Final
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 ROTATE_BYTES: Final = 5 * 1024 * 1024
-"""A log file larger than this at the server's start becomes `server.log.1`, in place of the one before."""
+"""A log file larger than this at the server's start becomes `server.log.1`, instead of the one before."""
 
 
 def set_up_logging(level: str) -> None:

@@ -57,7 +57,7 @@ class ServerProcess:
             source: opens what is served.
             background: ends when idle, and hands over to newer versions.
             version: shown to clients.
-            idle_exit: seconds, in place of what the application says.
+            idle_exit: seconds, instead of what the application says.
             http: serve streamable HTTP there as well.
             stdio: serve a client on this process's stdio as well, and end with it.
             announce: called when the server is ready, for people.
@@ -153,7 +153,7 @@ class ServerProcess:
         self.end("client")
 
     async def _watch_folder(self) -> None:
-        """End when the state folder is deleted: nobody finds this server any more, and nothing can be recorded."""
+        """End when the state folder is deleted: no one finds this server any more, and nothing can be recorded."""
         while self._lock.is_of_folder:  # noqa: ASYNC110 (nothing announces it)
             await anyio.sleep(_FOLDER_POLL)
         logger.critical(

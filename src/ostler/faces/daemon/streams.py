@@ -162,7 +162,7 @@ async def _write_messages(outgoing: OutgoingMessages, sender: ByteSendStream, co
     try:
         await outgoing.drain(sender)
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        connection.cancel()  # the client is gone: its requests have nobody to answer
+        connection.cancel()  # the client is gone: its requests have no one to answer
 
 
 async def _read_messages(

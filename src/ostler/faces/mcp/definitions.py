@@ -22,7 +22,7 @@ MAX_OPERATION_WAIT = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The facts of one call beside its arguments.
+    """The facts of one call besides its arguments.
 
     Attributes:
         progress: send progress to the client; drops it when the client asked for none. Never blocks on the client.

@@ -52,7 +52,7 @@ class EntryArgs(Args):
 
 
 class EntryObjectArgs(EntryArgs):
-    """The same with the entry as one object; its keys are taken beside `name` too."""
+    """The same with the entry as one object; its keys are taken besides `name` too."""
 
     name: ServerName
     given: JsonArgs = Field(default_factory=dict, alias="entry", description="as for mcpserver_create")

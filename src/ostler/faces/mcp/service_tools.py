@@ -70,7 +70,7 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
 
 
 def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:
-    """Return those of a project (and of none), and how many of other projects there are beside them."""
+    """Return those of a project (and of none), and how many of other projects there are besides them."""
     own = project or app.projects.directory.project_of(current_client().directory)
     if not own or own == "all":
         return listed, 0

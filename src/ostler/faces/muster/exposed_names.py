@@ -48,7 +48,7 @@ def tool_prefix(entry: JsonObject) -> str:
 
 
 def is_builtin(entry: JsonObject) -> bool:
-    """Whether what `server_entry` says is of a server that nobody configured."""
+    """Whether what `server_entry` says is of a server that no one configured."""
     return entry.get("transport") == "builtin"
 
 

@@ -22,7 +22,7 @@ def server_state(state: ServiceState, transport: str) -> str:
     """Return what muster calls the state of a server that is reached by `transport`.
 
     A program on this machine runs or is stopped; a remote server is connected, disconnected, unreachable, or wants
-    somebody to sign in.
+    someone to sign in.
     """
     is_local = transport in _LOCAL
     match state:

@@ -16,7 +16,7 @@ _SHOWN = 120
 
 
 class BatchAnswer:
-    """A list-style tool's answer, indexed once for each set of paths that somebody matches by."""
+    """A list-style tool's answer, indexed once for each set of paths that someone matches by."""
 
     def __init__(self, response: ToolResponse) -> None:
         self.response = response

@@ -56,7 +56,7 @@ def process_tool_outputs(
     """Return the outputs of one tool call.
 
     A text is a JMESPath expression over the answer's value, or a template when it has `{{`. Templates see the
-    answer as `response.{value,text,isError,content,structured}` beside `names`. A regular expression searches the
+    answer as `response.{value,text,isError,content,structured}` besides `names`. A regular expression searches the
     answer's text (its JSON, when it has no text); its value is the group named like the output, else `value`, else its
     only group, else the match.
     What finds nothing takes its default, or null when it is not required.

@@ -113,7 +113,7 @@ def _check_schema_patterns(path: Path, schema: JsonValue) -> Iterator[Violation]
     for pattern in cast("JsonMapping", named) if isinstance(named, Mapping) else ():
         yield from _check_pattern((*path, "patternProperties", pattern), pattern, at_key=True)
     if named and "unevaluatedProperties" in keys:
-        message = "'unevaluatedProperties' beside 'patternProperties' cannot be checked within bounds"
+        message = "'unevaluatedProperties' together with 'patternProperties' cannot be checked within bounds"
         fix = "write 'additionalProperties'"
         yield Violation((*path, "unevaluatedProperties"), "bad-value", message, fix, at_key=True)
     for key, part in keys.items():
@@ -162,7 +162,7 @@ def check_output(path: Path, name: str, source: str | OutputSpec) -> Iterator[Vi
             except PatternError as error:
                 yield Violation((*path, "regex"), "bad-regex", str(error))
     if spec.has_default and "required" in spec.model_fields_set and spec.required:
-        message = "'required' has no effect beside a default"
+        message = "'required' has no effect together with a default"
         yield Violation((*path, "required"), "no-effect", message, "remove one of them", at_key=True)
 
 

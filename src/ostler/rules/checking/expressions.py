@@ -1,4 +1,4 @@
-"""The types of templates: Jinja2's syntax tree evaluated over shapes in the place of values."""
+"""The types of templates: Jinja2's syntax tree evaluated over shapes instead of values."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -50,7 +50,7 @@ _DESTROYS = re.compile(
     r"new (container|instance|session|sandbox|vm|machine|one)\b)",
     re.IGNORECASE,
 )
-"""What descriptions say of tools that put something else in the place of what ran."""
+"""What descriptions say of tools that put something else instead of what ran."""
 
 _RESTARTS_IT = re.compile(r"\b(re-?starts?|re-?starting|reboots?|stops? (and|then) (re-?)?starts?)\b", re.IGNORECASE)
 _CHANGES = frozenset(STARTS) | frozenset(ENDS)

@@ -135,7 +135,7 @@ def name_score(start: Use, stop: Use) -> int | None:
 
 
 def _undoes(start: Step, stop: Step) -> bool:
-    """Whether a stop is called like the start as a whole, with a word before or behind (`stop_port_forward`)."""
+    """Whether a stop is named like the start as a whole, with a word before or behind (`stop_port_forward`)."""
     if start.fixed:
         return False
     if stop.words[0].startswith("un") and (stop.words[0][2:], *stop.words[1:]) == start.words:
@@ -204,7 +204,7 @@ def is_place(name: str) -> bool:
 
 
 def _says_which(step: Step, name: str, things: AbstractSet[str]) -> bool:
-    """Whether a parameter says which one is meant: by its name, or because it is called like the thing."""
+    """Whether a parameter says which one is meant: by its name, or because it is named like the thing."""
     if is_identifier(name):
         return True
     words = set(words_of(name))

@@ -35,7 +35,7 @@ def read_package_json(text: str, file: str, beside: Collection[str] = ()) -> Fou
     Args:
         text: the file.
         file: its name.
-        beside: the names of the files beside it, by which the package manager is known.
+        beside: the names of the files next to it, by which the package manager is known.
 
     Raises:
         UnreadableSourceError: it is not JSON, or no package.

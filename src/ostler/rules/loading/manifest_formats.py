@@ -1,4 +1,4 @@
-"""Forms of manifests beside ostler/v1: each recognises its documents, and translates them before they are checked."""
+"""Forms of manifests besides ostler/v1: each recognises its documents, and translates them before they are checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class ManifestFormat(Protocol):
 
 
 class Formats:
-    """The forms that are read beside ostler/v1."""
+    """The forms that are read besides ostler/v1."""
 
     def __init__(self, *formats: ManifestFormat) -> None:
         self._formats = formats

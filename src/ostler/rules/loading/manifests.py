@@ -45,7 +45,7 @@ def load_manifests(
         text: the manifests.
         file: the path that findings carry.
         known: the downstream servers and tools, by which forms are read that run their names together.
-        formats: the forms that are read beside ostler/v1; see `ostler.rules.reading`.
+        formats: the forms that are read besides ostler/v1; see `ostler.rules.reading`.
         checked: the very same text was loaded before without a finding, so it is not checked again.
 
     Raises:

@@ -68,7 +68,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text as written; `trimmed` is what is left of it beside `{{-` and `-}}`."""
+    """Text as written; `trimmed` is what is left of it next to `{{-` and `-}}`."""
 
     text: str
     trimmed: str

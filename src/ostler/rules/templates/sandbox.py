@@ -226,7 +226,7 @@ def _unknown_function(node: nodes.Node) -> str | None:
 
 
 class _Bounder(NodeTransformer):
-    """Turns `a ~ b`, literals and the iterable of `for` into filter calls: Jinja2 lets nobody intercept them."""
+    """Turns `a ~ b`, literals and the iterable of `for` into filter calls: Jinja2 lets no one intercept them."""
 
     def visit_List(self, node: nodes.List | nodes.Dict) -> nodes.Node:  # noqa: N802 (the visitor's naming)
         self.generic_visit(node)

@@ -23,7 +23,7 @@ class Partly:
     """A value as far as it is known.
 
     Attributes:
-        value: with something like `<known after start>` in the place of what is not known.
+        value: with something like `<known after start>` instead of what is not known.
         known: whether all of it is.
     """
 
@@ -86,7 +86,7 @@ class _Rewriter:
         self.tainted = False
 
     def rewrite(self, tree: nodes.Template) -> nodes.Template:
-        """Return `tree` with constants in the place of what is not known."""
+        """Return `tree` with constants instead of what is not known."""
         touched = self._rewrite_body(tree.body)
         if touched is None:
             return tree

@@ -46,7 +46,7 @@ _KNOWN: Final = frozenset({
     "deniedMcpServers", "disabledMcpjsonServers", "disabledServers", "enabledMcpjsonServers",
     "enableAllProjectMcpServers", "allowedTools", "toolsSettings", "useLegacyMcpJson", "includeMcpJson",
 })  # fmt: skip
-"""Keys beside the entries that are read here, or say what is called without asking."""
+"""Keys next to the entries that are read here, or say what is called without asking."""
 
 _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),
@@ -167,7 +167,7 @@ class FileLimits:
 
 
 def limits_in(root: JsonObject) -> FileLimits:
-    """Return what the keys beside the entries limit."""
+    """Return what the keys next to the entries limit."""
     only: tuple[frozenset[str], KeyPath] | None = None
     off: dict[str, KeyPath] = {}
     for path in _ONLY:

@@ -298,7 +298,7 @@ def _is_line(text: str) -> bool:
 
 def _split(draft: Draft, key: str, text: str) -> None:
     if _SHELL.search(text):
-        fix = 'write "command": "sh", "args": ["-c", …], with the line as it is in place of …'
+        fix = 'write "command": "sh", "args": ["-c", …], with the line as it is instead of …'
         draft.report((key,), f"{key!r} is a line for a shell, and no shell reads it", "shell-line", fix=fix)
         return
     try:

@@ -25,7 +25,7 @@ class Surroundings:
         folder: the folder of the file; None when the text came from nowhere.
         workspace: the project that the file belongs to; None when it belongs to none.
         questions: the questions that the file asks, by id.
-        answer: returns what a person answered to the question of an id; None when nobody has.
+        answer: returns what a person answered to the question of an id; None when no one has.
     """
 
     environment: Mapping[str, str]
@@ -50,7 +50,7 @@ class Resolved:
         problem: why there is no value, in one sentence; empty when there is one.
         fix: what to write.
         optional: the client uses nothing in its place, so what contains it may be left out.
-        is_secret: nobody must see it.
+        is_secret: no one must see it.
     """
 
     text: str = ""
