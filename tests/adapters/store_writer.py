@@ -1,4 +1,4 @@
-"""A process for test_stores_sqlite.py: commits for ever, and says on stdout what was acknowledged."""
+"""A process for test_stores_sqlite.py: commits forever, and says on stdout what was acknowledged."""
 
 import sys
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from ostler.model.states import DesiredState, ServiceState
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def commit_for_ever(store: SqliteStore, writer: int) -> None:
+async def commit_forever(store: SqliteStore, writer: int) -> None:
     number = 0
     while True:
         key = f"{writer}-{number}"
@@ -36,7 +36,7 @@ async def commit_for_ever(store: SqliteStore, writer: int) -> None:
 async def main(path: Path) -> None:
     async with SqliteStore.open(path) as store, anyio.create_task_group() as tasks:
         for writer in range(20):
-            tasks.start_soon(commit_for_ever, store, writer)
+            tasks.start_soon(commit_forever, store, writer)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ async def test_a_start_without_an_answer_is_recorded_as_such(classes: Path) -> N
     assert await replayed(classes, text) == []
 
 
-async def test_what_is_no_class_is_told(classes: Path) -> None:
+async def test_what_is_not_a_class_is_reported(classes: Path) -> None:
     with pytest.raises(NotFoundError, match="did you mean 'basic'"):
         find_class("basik", classes)
     (classes / "broken.yaml").write_text("kind: x")

@@ -45,7 +45,7 @@ class Folder:
         return tested
 
     def failures(self, steps: str, more: str = "") -> str:
-        """Return what is told of a test that must fail."""
+        """Return what is reported of a test that must fail."""
         [result] = self.run(steps, more).results
         assert not result.passed
         return "\n".join(str(failure) for failure in result.failures).replace(f"{self.path}/", "")

@@ -281,7 +281,7 @@ def test_update_refuses_what_ostler_did_not_write_for_the_class_alone(files: Cla
         assert (files.user_dir / file).read_text() == before
 
 
-def test_update_mends_a_file_whose_last_good_version_is_known(files: ClassFiles) -> None:
+def test_update_fixes_a_file_whose_last_good_version_is_known(files: ClassFiles) -> None:
     files.create(manifest("web", "old"))
     mine(files, "web.yaml", "kind: [")
     assert files.update("web", manifest("web", "fixed")).loaded.service_class.spec.description == "fixed"

@@ -1,4 +1,4 @@
-"""Downstream servers behind OAuth: the SDK's own protected server over real HTTP; tokens missing, refused, mended."""
+"""Downstream servers behind OAuth: the SDK's own protected server over real HTTP; tokens missing, refused, fixed."""
 
 import json
 from pathlib import Path
@@ -78,7 +78,7 @@ async def test_a_token_that_loses_its_scope_later(tmp_path: Path) -> None:
         assert (await pool.call_tool("vault/echo", {"text": "again"})).text == "again"
 
 
-async def test_a_token_that_is_refused_later_and_mended(tmp_path: Path) -> None:
+async def test_a_token_that_is_refused_later_and_fixed(tmp_path: Path) -> None:
     guard = Guard({"first-token": ["tools"]})
     async with protected_server(guard), open_pool(tmp_path, entry(guard.port, "first-token")) as pool:
         service = McpServerService(pool, "vault")

@@ -78,7 +78,7 @@ async def test_an_odd_tool_over_http_does_not_cost_its_server(tmp_path: Path) ->
             assert "inputSchema" in info.note
 
 
-async def test_a_structured_answer_that_is_no_object_arrives_as_it_came(tmp_path: Path) -> None:
+async def test_a_structured_answer_that_is_not_an_object_arrives_as_it_came(tmp_path: Path) -> None:
     tool = {**GOOD, "outputSchema": {"type": "array"}}
     answers = {"tools/list": {"tools": [tool]}, "tools/call": {"good": {"structuredContent": [{"id": 1}, {"id": 2}]}}}
     async with open_pool(tmp_path, canned_entry(tmp_path, answers)) as pool:

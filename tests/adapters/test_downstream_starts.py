@@ -175,7 +175,7 @@ async def test_few_servers_are_started_at_once(tmp_path: Path, monkeypatch: pyte
     async with open_pool(tmp_path, *slow, stdio_entry("last")) as pool:
         waiting = await seen(pool, "last", lambda one: bool(one.reason))
         assert waiting.reason == "other servers are being started first"
-        await pool.wait_until_connected("last", 20)  # the slow ones keep no turn for ever
+        await pool.wait_until_connected("last", 20)  # the slow ones keep no turn forever
 
 
 def npx(*args: str) -> ServerEntry:

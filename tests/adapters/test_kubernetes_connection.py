@@ -29,7 +29,7 @@ WITHIN = 20.0
 
 @asynccontextmanager
 async def connection(environment: dict[str, str] | None = None, **spec: Any) -> AsyncGenerator[KubeConnectionService]:
-    """A connection that looks every tenth of a second, started by itself."""
+    """A connection that looks every tenth of a second, started on its own."""
     definition = KubeConnection.model_validate(
         {
             "apiVersion": "ostler/v1",

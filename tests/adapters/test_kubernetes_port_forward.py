@@ -24,7 +24,7 @@ WITHIN = 20.0
 
 
 def tunnel(config: Path, **spec: Any) -> PortForwardService:
-    """A tunnel to `service/web`, checked every tenth of a second; it is not started by itself."""
+    """A tunnel to `service/web`, checked every tenth of a second; it is not started on its own."""
     given = {
         "target": "service/web", "port": 80, "kubeconfig": str(config), "autoStart": False, "timeout": 2,
         "healthCheck": {"interval": 0.1}, **spec,
@@ -224,7 +224,7 @@ async def test_connections_wait_while_there_is_no_pod(tmp_path: Path) -> None:
             assert service.last_error is None
 
 
-async def test_a_start_without_a_pod_fails_and_comes_about_by_itself(tmp_path: Path) -> None:
+async def test_a_start_without_a_pod_fails_and_comes_about_automatically(tmp_path: Path) -> None:
     async with cluster_with_web("one") as (cluster, ports):
         cluster.put_pod("web-1", {8080: ports["one"]}, phase="Pending", ready=False)
         async with running(tunnel(config_of(tmp_path, cluster))) as service:

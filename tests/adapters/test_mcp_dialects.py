@@ -141,7 +141,7 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
     ],
 )
-def test_what_a_file_says_beside_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
+def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
     loaded = load({"mcpServers": {"a": {"command": "x"}}, **beside})
     assert loaded.findings == ()
     assert loaded.entries["a"].disabled == (tools is None)
@@ -150,7 +150,7 @@ def test_what_a_file_says_beside_its_servers_limits_them(beside: dict[str, Any],
 
 
 @pytest.mark.parametrize("beside", [{"blockedServers": ["a"]}, {"amp.mcpPermissions": [{"action": "reject"}]}])
-def test_a_limit_beside_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
+def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
     loaded = load({"mcpServers": {"a": {"command": "x"}}, **beside})
     assert loaded.entries == {}
     assert [finding.rule for finding in loaded.refused["a"]] == ["limit"]
@@ -392,7 +392,7 @@ def test_a_broken_file_is_one_finding(tmp_path: Path, name: str, data: bytes, ru
     assert [finding.rule for finding in loaded.findings] == [rule]
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mcp.json")
     (finding,) = load_mcp_json(tmp_path / "mcp.json", ENV).findings
     assert "not a regular file" in str(finding)

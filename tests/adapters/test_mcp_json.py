@@ -17,7 +17,7 @@ def entry(body: str, name: str = "a") -> McpJson:
     return load(f'{{"mcpServers": {{"{name}": {body}}}}}')
 
 
-def test_entries_of_common_clients_load_without_a_word() -> None:
+def test_entries_of_common_clients_load_silently() -> None:
     loaded = load(
         """
         {

@@ -109,7 +109,7 @@ async def test_what_outlived_its_parent_is_ended_by_stop_and_before_the_next_sta
         await server.call("stop", key="daemon")
 
 
-async def test_one_that_ends_by_itself_is_noticed_and_reaped(state_dir: Path) -> None:
+async def test_one_that_ends_on_its_own_is_noticed_and_reaped(state_dir: Path) -> None:
     async with process_server(state_dir / "p") as server:
         started = await server.start("job", SLEEP)
         os.kill(started["pid"], signal.SIGKILL)

@@ -36,7 +36,7 @@ def ids(folder: Path, name: str = "", known: dict[str, str] | None = None) -> tu
     return own.id, main.id
 
 
-def test_a_worktree_is_a_project_of_its_own_beside_the_main_checkout(shop: Path) -> None:
+def test_a_worktree_is_a_project_of_its_own_next_to_the_main_checkout(shop: Path) -> None:
     worktree = shop.parent / "Fix_UI"
     assert ids(shop) == ("shop", "shop")
     assert ids(worktree) == ("fix-ui.shop", "shop")

@@ -94,7 +94,7 @@ READERS: dict[Callable[[Path], str], str] = {
 
 @pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("read", READERS, ids=lambda read: read.__name__)
-def test_what_is_no_regular_file_is_refused(
+def test_what_is_not_a_regular_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], str], make: Callable[[Path], None]
 ) -> None:
     monkeypatch.chdir(tmp_path)

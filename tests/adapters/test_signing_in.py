@@ -126,7 +126,7 @@ async def test_the_scopes_that_are_asked_for_are_granted() -> None:
         assert (await consent(written)).tokens.scope == "more tools"
 
 
-async def test_a_client_of_the_entry_is_used_in_place_of_a_new_one() -> None:
+async def test_a_client_of_the_entry_is_used_instead_of_a_new_one() -> None:
     async with oauth_server(AuthorizationServer(registers=False)) as server:
         entry = http_entry("vault", server.port)
         async with open_callback() as callback:
@@ -251,7 +251,7 @@ def helper_entry(port: int, script: str, folder: Path) -> ServerEntry:
     return http_entry("vault", port, headers={"X-Static": "1"}, headers_helper=f"{sys.executable} -S {program}")
 
 
-async def test_headers_of_a_helper_are_sent_and_made_anew_for_each_connection(tmp_path: Path) -> None:
+async def test_headers_of_a_helper_are_sent_and_made_again_for_each_connection(tmp_path: Path) -> None:
     async with oauth_server(AuthorizationServer()) as server:
         token = tmp_path / "token"
         token.write_text((await consent(http_entry("vault", server.port))).tokens.access_token)

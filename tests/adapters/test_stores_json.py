@@ -166,7 +166,7 @@ def test_a_nested_value_is_named_by_its_path() -> None:
 
 @pytest.mark.parametrize("form", [SERVICE, OPERATION, EVENT])
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "{", '"x"'])
-def test_text_that_is_no_object_is_refused(text: str, form: RecordForm[Any]) -> None:
+def test_text_that_is_not_an_object_is_refused(text: str, form: RecordForm[Any]) -> None:
     with pytest.raises(StoreCorruptError, match=r"^stored (service|operation|event) is not"):
         form.read(text)
 

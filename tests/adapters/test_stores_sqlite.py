@@ -339,7 +339,7 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert caught.value.next_actions
 
 
-async def test_a_folder_in_the_place_of_the_file_is_named(path: Path) -> None:
+async def test_a_folder_instead_of_the_file_is_named(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(StoreError, match="is not a file"):
         await names(path)

@@ -101,7 +101,7 @@ async def test_postgresql_from_nothing_to_a_clean_stop_and_back(
         assert manager.reveal("db")[1]["port"] == outputs["port"]
         assert await sql(connection, "SELECT name FROM things") == "kept"
 
-        # killed, it comes back by itself, and recovers
+        # killed, it comes back on its own, and recovers
         victim = manager.reveal("db")[1]["pid"]
         psutil.Process(victim).kill()
         await until_restarted(manager, "db")

@@ -35,7 +35,7 @@ async def test_a_web_server_through_desktop_commander(tmp_path: Path) -> None:
     entry = {
         "command": npm_program("desktop-commander"),
         "args": ["--no-onboarding"],
-        # dash as the shell: it does not become the last program of a list by itself
+        # dash as the shell: it does not become the last program of a list on its own
         "env": {"HOME": str(home), "DESKTOP_COMMANDER_DISABLE_TELEMETRY": "true", "SHELL": "/bin/sh"},
     }
     async with open_ostler(tmp_path, servers={"desktop-commander": entry}) as app:
@@ -57,7 +57,7 @@ async def test_a_web_server_through_desktop_commander(tmp_path: Path) -> None:
         await until_health(manager, "site", "healthy")
         assert any("Serving HTTP" in line for line in (await app.service_logs("site")).lines)
 
-        # it dies by itself: the status tool tells, and the restart policy brings it back
+        # it dies: the status tool shows it, and the restart policy brings it back
         psutil.Process(pid).kill()
         await until_health(manager, "site", "unknown")
         with anyio.fail_after(60):

@@ -76,7 +76,7 @@ async def test_a_failing_list_makes_no_one_gone() -> None:
         assert manager.view("a").reason == "gone"
 
 
-async def test_a_check_now_asks_anew() -> None:
+async def test_a_check_now_asks_again() -> None:
     world = World()
     async with running(world, batched()) as manager:
         await manager.create(CreateRequest("basic", "a"))

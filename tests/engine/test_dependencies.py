@@ -42,7 +42,7 @@ async def test_a_healthy_dependency_is_waited_for_and_the_wait_is_seen() -> None
         assert manager.view("db").health is HealthStatus.HEALTHY
 
 
-async def test_a_wait_for_health_ends_and_the_start_comes_by_itself_later() -> None:
+async def test_a_wait_for_health_ends_and_the_start_comes_on_its_own_later() -> None:
     world = World(healthy=False)
     app = named("app", dependencies=[{"name": "db", "condition": "healthy", "timeout": "20s"}])
     async with running(world, manifest(), app) as manager:
@@ -56,7 +56,7 @@ async def test_a_wait_for_health_ends_and_the_start_comes_by_itself_later() -> N
         await until(lambda: manager.view("web").state is ServiceState.RUNNING, within=30)
 
 
-async def test_a_condition_that_nothing_can_tell_is_refused_at_once() -> None:
+async def test_a_condition_that_no_tool_can_show_is_refused_at_once() -> None:
     blind = named("blind", lifecycleTools__healthCheck=None, lifecycleTools__status=None, healthCheck=None)
     app = named("app", dependencies=[{"name": "db", "condition": "healthy"}])
     job = named("job", dependencies=[{"name": "db", "condition": "completed"}])

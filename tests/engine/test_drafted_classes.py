@@ -1,4 +1,4 @@
-"""A class drafted from calls makes those calls: held against the engine and the things themselves."""
+"""A class drafted from calls makes those calls: checked against the engine and the things themselves."""
 
 import pytest
 

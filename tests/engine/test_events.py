@@ -104,7 +104,7 @@ def test_what_a_deleted_service_did_is_forgotten_with_its_deletion() -> None:
     assert len(events._by_service) <= 101  # pyright: ignore[reportPrivateUsage] (the leak that it must not be)
 
 
-def test_a_cursor_of_another_life_begins_anew_and_says_so() -> None:
+def test_a_cursor_of_another_life_begins_again_and_says_so() -> None:
     events = log()
     events.append(EventKind.WARNING, "a", "one")
     page = events.read(since=99)

@@ -26,7 +26,7 @@ BY_ID: dict[str, Any] = {
 
 
 def replace_process(world: World, servers: Servers) -> None:
-    """The server's process is replaced: nothing is there any more, and it numbers anew."""
+    """The server's process is replaced: nothing is there any more, and it numbers again."""
     world.forget()
     servers.process = "2"
 

@@ -968,7 +968,7 @@ async def test_service_outputs_are_made_after_every_start() -> None:
 
 @proves("ServiceConfig.onUnknown")
 async def test_on_unknown() -> None:
-    """A start that was cut off, where no tool can tell what came of it."""
+    """A start that was cut off, whose outcome no tool can show."""
     seen: dict[str, tuple[ServiceState, list[str]]] = {}
     for choice in ("adopt", "retry", "compensate", "hold"):
         world, store = World(), MemoryStore()

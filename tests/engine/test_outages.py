@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 class Garbler(World):
-    """A world whose status tool answers with what is no answer, as long as it is told to."""
+    """A world whose status tool answers with an answer that is none, as long as it is asked to."""
 
     garbles = False
 

@@ -180,7 +180,7 @@ async def test_a_start_cut_off_that_did_not_act_is_done_again() -> None:
     ("policy", "state"),
     [("hold", ServiceState.UNKNOWN), ("adopt", ServiceState.RUNNING)],
 )
-async def test_what_nothing_can_tell_follows_on_unknown(policy: str, state: ServiceState) -> None:
+async def test_an_unknown_outcome_follows_on_unknown(policy: str, state: ServiceState) -> None:
     world, store = World(), MemoryStore()
     entry = await crashed_start(world, store, CallOutcome.INTENDED, on_unknown=policy, find=False)
     async with running(world, entry, store=store) as manager:

@@ -95,7 +95,7 @@ async def test_a_reconnected_server_cuts_the_pause_short_and_resets_it() -> None
         assert anyio.current_time() - began < 30
 
 
-async def test_a_service_that_came_back_by_itself_is_adopted_during_its_pause() -> None:
+async def test_a_service_that_came_back_on_its_own_is_adopted_during_its_pause() -> None:
     world = World()
     entry = manifest(restartPolicy=policy(backoff={"initial": "10m", "max": "10m", "jitter": 0}))
     async with running(world, entry) as manager:

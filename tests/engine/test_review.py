@@ -1,4 +1,4 @@
-"""Loaded classes are held against the tools that servers list, again whenever either changes."""
+"""Loaded classes are checked against the tools that servers list, again whenever either changes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -48,7 +48,7 @@ async def settled(app: LedgerApplication, count: int) -> None:
 
 
 @pytest.mark.realtime  # the check runs in a thread, which virtual time does not wait for
-async def test_other_tools_of_a_server_are_held_against_its_classes() -> None:
+async def test_other_tools_of_a_server_are_checked_against_its_classes() -> None:
     async with reviewed(World()) as app:
         assert said(app) == []
         name = quiet().name

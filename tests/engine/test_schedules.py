@@ -1,4 +1,4 @@
-"""Random schedules on many services at once, held against invariants and a small reference model.
+"""Random schedules on many services at once, checked against invariants and a small reference model.
 
 An example has two parts. In the first, everything happens at the same time: requests, waits that are given up, tool
 faults, deaths of the driving server, resources that vanish, jumps of the wall clock, ends of the whole server (begun
@@ -87,7 +87,7 @@ INTERVAL = 10.0
 """Virtual seconds from one health check of a service to the next."""
 
 SETTLING = 4000.0
-"""Virtual seconds after which nothing moves by itself any more."""
+"""Virtual seconds after which nothing moves on its own any more."""
 
 
 class WallClock(LoopClock):

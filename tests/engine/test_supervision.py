@@ -1,4 +1,4 @@
-"""What happens by itself: restart policy, dependencies, leases, downstream servers that come and go."""
+"""What happens on its own: restart policy, dependencies, leases, downstream servers that come and go."""
 
 from collections.abc import Sequence
 from typing import Any

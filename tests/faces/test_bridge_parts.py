@@ -1,4 +1,4 @@
-"""The bridge's parts by themselves: lines, the ledger of requests, versions, and a server that will not start."""
+"""The bridge's parts alone: lines, the ledger of requests, versions, and a server that will not start."""
 
 import json
 import sys
@@ -135,7 +135,7 @@ def test_a_stateless_client_needs_no_replay() -> None:
 
 
 @pytest.mark.parametrize("line", [b"not json\n", b"[1, 2]\n", b"17\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n"])
-def test_what_is_no_message_is_passed_on(line: bytes) -> None:
+def test_what_is_not_a_message_is_passed_on(line: bytes) -> None:
     ledger = Ledger()
     assert ledger.sent(line, read_messages(line))
     assert ledger.received(read_messages(line))
@@ -188,7 +188,7 @@ def test_only_a_plain_serve_goes_straight_to_the_bridge(arguments: list[str], op
 
 
 @pytest.mark.realtime
-def test_a_server_that_keeps_dying_is_not_started_for_ever(state_dir: Path) -> None:
+def test_a_server_that_keeps_dying_is_not_started_forever(state_dir: Path) -> None:
     place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
     command = [sys.executable, "-S", "-c", "import sys; sys.exit('no space left on the moon')"]
     dialer = Dialer(place, kind="bridge", note=print, command=command)

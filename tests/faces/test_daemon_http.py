@@ -193,7 +193,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "localhost", ":", ":x", ":70000"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_what_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(HttpSettingsError, match="is not an address"):
         parse_address(text)
 

@@ -44,7 +44,7 @@ def worktree(shop: Path) -> Path:
 
 @asynccontextmanager
 async def life(world: World, store: MemoryStore, folder: Path) -> AsyncGenerator[tuple[ServiceManager, Projects]]:
-    """Run a server whose journal is beside the project."""
+    """Run a server whose journal is next to the project."""
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     async with running(world, entry, store=store) as manager, anyio.create_task_group() as group:
         projects = Projects(manager, dict, UpJournal(folder.parent / "journal.json"))

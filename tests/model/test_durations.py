@@ -32,7 +32,7 @@ def test_durations_are_read_as_seconds(written: object, seconds: float) -> None:
     "written",
     ["", "s", "5 minutes", "-1s", "1h 30m", "30S", "1:30", True, None, [], -1, math.nan, math.inf, "nan", "1e3"],
 )
-def test_what_is_no_duration_is_refused_with_an_example(written: object) -> None:
+def test_what_is_not_a_duration_is_refused_with_an_example(written: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(written)
 
@@ -57,6 +57,6 @@ def test_durations_are_written_as_people_write_them(seconds: float, written: str
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf])
-def test_what_is_no_duration_is_not_written(seconds: float) -> None:
+def test_what_is_not_a_duration_is_not_written(seconds: float) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         format_duration(seconds)

@@ -1,4 +1,4 @@
-"""Arguments are held against their declaration, all problems at once, secrets unsaid."""
+"""Arguments are checked against their declaration, all problems at once, secrets unsaid."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_values_of_secret_args_are_never_said() -> None:
     assert "sesame" not in typed
 
 
-def test_an_expression_that_takes_for_ever_is_cut_off() -> None:
+def test_an_expression_that_takes_forever_is_cut_off() -> None:
     specs = {"x": ArgSpec(pattern=r"^(a|a)*$")}
     with pytest.raises(ArgumentError, match="took longer"):
         validate_args(specs, {"x": "a" * 40 + "b"})
@@ -128,7 +128,7 @@ def test_a_text_that_stands_for_nothing_is_refused(kind: str, sent: object) -> N
         validate_args({"a": ArgSpec.model_validate({"type": kind})}, {"a": sent})
 
 
-def test_a_number_sent_as_text_is_still_held_against_its_limits() -> None:
+def test_a_number_sent_as_text_is_still_checked_against_its_limits() -> None:
     with pytest.raises(ArgumentError, match="greater than the maximum of 10"):
         validate_args({"a": ArgSpec(type="integer", maximum=10)}, {"a": "11"})
 

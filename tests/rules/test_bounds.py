@@ -214,7 +214,7 @@ HUGE = 1 << 2000
         ({"a": {1, 2}}, "a is a set"),
     ],
 )
-def test_the_place_of_what_is_no_json_is_said(value: Any, place: str) -> None:
+def test_the_place_of_what_is_not_json_is_said(value: Any, place: str) -> None:
     assert json_flaw(value).startswith(place)
     with pytest.raises(ArgumentError, match="is not JSON"):
         validate_args({"x": ArgSpec(type="object")}, {"x": value})

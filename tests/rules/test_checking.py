@@ -364,7 +364,7 @@ def test_findings_have_their_place_rule_and_fix() -> None:
     assert {finding.severity for finding in found.values()} == {"error"}
 
 
-def test_everything_that_is_told_of_the_service_is_known() -> None:
+def test_everything_that_is_known_of_the_service_can_be_named() -> None:
     values = {key: f"{{{{ service.{key} }}}}" for key in ("id", "name", "class", "startKey", "metadata")}
     config = {"lifecycleTools": {"start": {"tool": "x/start", "args": values}, "stop": {"tool": "x/stop"}}}
     about = {"apiVersion": "ostler/v1", "kind": "ServiceClass", "metadata": {"name": "web"}}
@@ -507,7 +507,7 @@ def test_a_saved_list_is_read_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tools": 3}', '{"tools": [{"name": "a"}]}'])
-def test_what_is_no_tools_list_is_refused(text: str) -> None:
+def test_what_is_not_a_tools_list_is_refused(text: str) -> None:
     with pytest.raises(DefinitionError, match="is not a saved tools list"):
         tool_list_from_json(text, "x", "x.json")
 

@@ -93,5 +93,5 @@ def test_mistakes_are_told_with_their_place(old: str, new: str, said: str) -> No
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", GOOD + "---\n" + GOOD, "a: [\n"])
-def test_what_is_no_file_of_tests_is_refused(text: str) -> None:
+def test_what_is_not_a_file_of_tests_is_refused(text: str) -> None:
     assert findings(text)

@@ -79,7 +79,7 @@ def test_the_pairs_of_real_servers(server: str) -> None:
         ("desktop-commander", "start_process", ("None", "list_processes", "read_process_output", "pid")),
     ],
 )
-def test_what_else_tells_of_the_thing(server: str, start: str, views: tuple[str, ...]) -> None:
+def test_what_else_shows_the_thing(server: str, start: str, views: tuple[str, ...]) -> None:
     pair = next(pair for pair in find_pairs(tools_of(server)) if str(pair.start) == start)
     assert (str(pair.status), str(pair.listing), str(pair.logs), pair.handle) == views
 
@@ -155,7 +155,7 @@ def test_a_draft_passes_on_what_stopping_needs() -> None:
     assert loaded.service_class.config.outputs == {"branchId": "{{ start.branchId }}"}
 
 
-def test_a_thing_that_is_called_like_the_service_needs_no_output() -> None:
+def test_a_thing_that_is_named_like_the_service_needs_no_output() -> None:
     [loaded] = load_manifests(draft_class("docker", tools_of("docker")).manifest, "draft")
     assert loaded.service_class.tools.start.args["name"] == "{{ name }}"
     draft = draft_class("docker", tools_of("docker"), start="run_container", stop="remove_container", name="box")

@@ -116,7 +116,7 @@ def test_every_output_that_fails_is_listed_and_the_answer_shown_once() -> None:
     assert "'fine'" not in caught.value.summary
 
 
-def test_a_regex_that_takes_for_ever_is_cut_off() -> None:
+def test_a_regex_that_takes_forever_is_cut_off() -> None:
     with pytest.raises(ExtractionError, match="took longer"):
         process_tool_outputs({"a": output(regex="(a|a)*$")}, text_answer("a" * 40 + "b"), {})
 

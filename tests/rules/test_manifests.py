@@ -178,7 +178,7 @@ timeout: 3
         ("just text", "bad-type", "a manifest is a mapping"),
     ],
 )
-def test_what_is_no_service_class_is_told_once(head: str, rule: str, phrase: str) -> None:
+def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phrase: str) -> None:
     (finding,) = findings_of(head)
     assert finding.rule == rule
     assert phrase in str(finding)

@@ -62,7 +62,7 @@ def findings_of(text: str) -> tuple[Finding, ...]:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_documented_shapes_load_without_a_word(path: Path) -> None:
+def test_documented_shapes_load_silently(path: Path) -> None:
     loaded = load(path.stem)
     assert loaded.is_translated
     assert loaded.warnings == ()

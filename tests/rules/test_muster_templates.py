@@ -271,7 +271,7 @@ def test_a_text_without_actions_stays_as_it_is(text: str) -> None:
     assert render(translated(text), {}) == text
 
 
-def test_blocks_and_parentheses_may_not_be_nested_for_ever() -> None:
+def test_blocks_and_parentheses_may_not_be_nested_forever() -> None:
     for text in ("{{ if .app }}" * 40 + "{{ end }}" * 40, "{{ " + "(" * 40 + ".app" + ")" * 40 + " }}"):
         with pytest.raises(GoTemplateError, match="deeper"):
             translate_template(text, SCOPE)

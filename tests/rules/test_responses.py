@@ -42,7 +42,7 @@ def test_several_text_blocks_are_a_list_in_their_order() -> None:
     assert response.text == '{"a": 1}\nsecond\n[2]'
 
 
-def test_other_blocks_are_kept_beside_the_text() -> None:
+def test_other_blocks_are_kept_next_to_the_text() -> None:
     response = answer("playwright: screenshot")
     assert response.value == response.text
     assert [block["type"] for block in response.content] == ["text", "image"]

@@ -185,7 +185,7 @@ OUTCOMES: dict[str, Fault | None] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One run: which class, what is asked for, what comes of its first acting call, and where the engine dies.
+    """One run: which class, what is asked for, the outcome of its first acting call, and where the engine dies.
 
     `again` is the point of the first recovery at which it dies once more.
     """
@@ -302,7 +302,7 @@ class Run:
             if operation in ("create", "create without waiting"):
                 return
             await manager.create(CreateRequest("basic", "db", start=operation not in ("start", "adopt")))
-            if operation == "adopt":  # what a start left that nothing could tell of
+            if operation == "adopt":  # what a start left that no tool could show
                 await self.ledger.call_tool("w/start", {"name": "db", "key": "by hand"})
                 service: Any = manager.registry.get("db")
                 service.set_record(held=True)
@@ -362,7 +362,7 @@ class Run:
         await self.settled(manager)
 
     async def settled(self, manager: ServiceManager) -> None:
-        """Wait until nothing is under way that would change by itself."""
+        """Wait until nothing is under way that would change on its own."""
         with anyio.fail_after(3600):
             while any(view.operation is not None or not view.state.is_settled for view in manager.views()):
                 await anyio.sleep(0.5)
@@ -394,7 +394,7 @@ class Run:
             if not (blind and self.case.operation in ("policy", "adopt")):
                 self.wrong("said to run, and is not there")
         if view.state not in (ServiceState.STOPPED, ServiceState.RUNNING) and not view.error:
-            self.wrong(f"{view.state.value} without a word")
+            self.wrong(f"{view.state.value} without an explanation")
         self.check_goal(view)
 
     def may_forget(self) -> bool:

@@ -204,7 +204,7 @@ def text_of(result: Any) -> str:
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """Call a tool that must succeed, and return its structured content (which the client held against the schema)."""
+    """Call a tool that must succeed, and return its structured content (checked against the schema by the client)."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, text_of(result)
     return result.structured_content

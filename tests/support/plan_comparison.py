@@ -1,4 +1,4 @@
-"""A plan held against what is really called."""
+"""A plan compared with what is really called."""
 
 import re
 from collections import defaultdict

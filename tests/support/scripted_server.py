@@ -39,7 +39,7 @@ Tools (all take and return JSON; answers are JSON text unless said otherwise)
     spawn {seconds}                 starts a grandchild that inherits stdout; {"pid"}
     ask                             sends the client an elicitation request (stdio without --sdk); its outcome
     add_tool {name}, remove_tool {name}     changes the tools list and says so
-    add_tool_silently {name}        changes it without a word
+    add_tool_silently {name}        changes it silently
     cancelled                       {"cancelled": names of the tools whose calls were cancelled}
     peak                            {"peak": most calls that were under way at once, "calls": how many there were};
                                     it does not count itself

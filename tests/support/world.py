@@ -176,7 +176,7 @@ class World:
             scope.cancel()
 
     def forget(self) -> None:
-        """Be another process of the server: nothing is there, and what comes is numbered anew."""
+        """Be another process of the server: nothing is there, and what comes is numbered again."""
         self.resources.clear()
         self._serial = 0
 

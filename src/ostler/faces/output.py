@@ -18,7 +18,7 @@ def say(text: object = "", *, end: str = "\n", flush: bool = False) -> None:
 
 
 def complain(text: object) -> None:
-    """Say something beside the result: to stderr, with the program's name."""
+    """Say something besides the result: to stderr, with the program's name."""
     _write(sys.stderr, shown_text(f"ostler: {text}\n"), flush=True)
 
 

@@ -93,7 +93,7 @@ class ProjectRuns:
                 logger.warning("%s", message)
 
     async def _tell_failures(self, run: _Run) -> None:
-        """Write down how a run failed that nobody waits for."""
+        """Write down how a run failed that no one waits for."""
         await run.done.wait()
         project = run.scope.ref.id
         failures = [run.error] if run.error is not None else list(run.report.failures.values())

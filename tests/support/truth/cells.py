@@ -326,7 +326,7 @@ class Stage:
             self.fault(f"at the end it {is_there} there: {said}")
 
     def _is_blind(self) -> bool:
-        """Whether nothing can tell: the start gave no id, and there is no find tool."""
+        """Whether its outcome stays unknown: the start gave no id, and there is no find tool."""
         return not self.driver.can_find and self.cell.moment == "starting"
 
     def _take_away(self) -> None:

@@ -77,7 +77,7 @@ class Driver:
         raise NotImplementedError
 
     def end(self, how: str) -> None:
-        """Let what runs for `victim` end: by itself with "exit 0" or "exit 1", or by "kill -9"."""
+        """Let what runs for `victim` end: on its own with "exit 0" or "exit 1", or by "kill -9"."""
         raise NotImplementedError
 
     def kill_driver(self) -> None:
@@ -85,7 +85,7 @@ class Driver:
         raise NotImplementedError
 
     def revive(self) -> None:
-        """Start the driver anew where no one else does."""
+        """Start the driver again where no one else does."""
 
     def late_start(self) -> None:
         """Let the next start answer late."""
@@ -245,14 +245,14 @@ find: {tool: d/find, args: {name: "{{ name }}"}, expect: {jsonPath: {state: runn
 
 
 class StdioDriver(LedgerDriver):
-    """One over stdio whose resources end with it, and which gives its ids anew."""
+    """One over stdio whose resources end with it, and which gives its ids again."""
 
     name = "stdio, with find"
     options = ("--forgetful",)
 
 
 class BlindDriver(StdioDriver):
-    """The same without a `find` tool: only the ids that it gave can tell of what it runs."""
+    """The same without a `find` tool: only the ids that it gave can show what it runs."""
 
     name = "stdio, no find"
     can_find = False
@@ -274,7 +274,7 @@ find: {look}expect: {{jsonPath: {{state: running}}}}, outputs: {{id: id}}}}
 
 
 class HttpDriver(LedgerDriver):
-    """An HTTP server that the bench starts again; its resources outlive it, but where ids are given anew."""
+    """An HTTP server that the bench starts again; its resources outlive it, but where ids are given again."""
 
     name = "HTTP"
 

@@ -3,7 +3,7 @@
     python -S tests/support/truth/server.py --ledger FILE [--forgetful] [--http PORT]
 
 Tools: `start {name}` → {id, name, state}, `stop {id}`, `status {id}`, `find {name}`, `list`. With `--forgetful`
-resources end with the process, and ids (k1, k2 …) begin anew with each; else they are in the file alone.
+resources end with the process, and ids (k1, k2 …) begin again with each; else they are in the file alone.
 
 The ledger's `mood` says what the next calls of a tool do: `{"start": {"delay": 1}}` answers late; `{"stop": {"delay":
 1}}` acts late, `{"lingers": 1}` answers at once and is gone later, `{"dies": true}` acts and ends the server without
@@ -201,7 +201,7 @@ def http_handler(tools: Tools) -> type[http.server.BaseHTTPRequestHandler]:
 
 
 def main() -> None:
-    """Serve until stdin ends, or for ever over HTTP."""
+    """Serve until stdin ends, or forever over HTTP."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--ledger", type=Path, required=True)
     parser.add_argument("--forgetful", action="store_true")
