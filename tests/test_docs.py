@@ -345,6 +345,35 @@ def test_every_folder_of_the_source_is_on_the_map() -> None:
     assert [place for place in on_the_map if not (ROOT / place).is_dir()] == []
 
 
+def test_what_the_maps_name_is_there() -> None:
+    contributing, architecture = text_of(ROOT / "CONTRIBUTING.md"), text_of(ROOT / "docs" / "architecture.md")
+    places = re.findall(r"^\| `([\w/.]+)` \|", section_text(contributing, "Map of the source"), re.MULTILINE)
+    assert len(places) > 30
+    assert [place for place in places if not (ROOT / place).exists()] == []
+    dotted = re.findall(r"`(ostler\.(?:model|rules|engine|adapters|faces)[\w.]*)`", contributing + architecture)
+    assert [name for name in dotted if not is_name_of_the_source(name)] == []
+
+
+def is_name_of_the_source(dotted: str) -> bool:
+    """Whether `dotted` is a module, or a name that one has."""
+    place = ROOT / "src" / dotted.replace(".", "/")
+    if place.is_dir() or place.with_suffix(".py").exists():
+        return True
+    module, _, name = dotted.rpartition(".")
+    file = (ROOT / "src" / module.replace(".", "/")).with_suffix(".py")
+    return file.exists() and re.search(rf"\b{name}\b", text_of(file)) is not None
+
+
+@pytest.mark.parametrize("layer", ["rules", "engine"])
+def test_architecture_lists_a_layer_in_the_order_that_ci_checks(layer: str) -> None:
+    contracts = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    (order,) = (each["layers"] for each in contracts if each.get("containers") == [f"ostler.{layer}"])
+    listed = re.findall(
+        r"^(\w+) ", section_text(text_of(ROOT / "docs" / "architecture.md"), f"Inside the {layer}"), re.MULTILINE
+    )
+    assert [name for name in listed if name in order] == order
+
+
 def test_every_page_is_in_the_index() -> None:
     linked = set(re.findall(r"\]\(([\w-]+\.md)\)", text_of(ROOT / "docs" / "README.md")))
     assert linked == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
