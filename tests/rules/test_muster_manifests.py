@@ -300,6 +300,7 @@ def written(extra: str = "", *, start: str = _START, stop: str = _STOP, more: st
         (HEAD.replace("v1alpha1", "v1beta1"), "1:13", "unknown-version", "not a version of muster's", "v1alpha1"),
         (HEAD.replace("ServiceClass", "Workflow"), "2:7", "unknown-kind", "'Workflow'", "no workflows"),
         (HEAD.replace("ServiceClass", "MCPServer"), "2:7", "unknown-kind", "'MCPServer'", "mcp.json"),
+        (HEAD.replace("ServiceClass", "ServiceInstance"), "2:7", "unknown-kind", "'ServiceInstance'", "service_create"),
         (
             "name: pf\ntype: pf\nserviceConfig: {}\n",
             "1:1",

@@ -24,7 +24,8 @@ from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import MAX_CALLS, NAMES, RETRY_AFTER, client_name_of
 from ostler.faces.muster.dispatch import call_reachable
-from ostler.faces.muster.meta_tools import META_TOOLS, Request
+from ostler.faces.muster.meta_request import Request
+from ostler.faces.muster.meta_tools import META_TOOLS
 from ostler.model.errors import BusyError
 from ostler.model.json import JsonMapping
 

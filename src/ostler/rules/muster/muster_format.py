@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _OTHER_KINDS = {
     "MCPServer": "downstream servers belong in mcp.json: give it the server's command and args, or its url",
+    "ServiceInstance": "make the service with service_create, or write it in the services of an ostler.yaml",
     "Workflow": "Ostler has no workflows; call the tools of its steps by a class, or one by one",
 }
 """What to do with the other kinds."""
@@ -33,7 +34,7 @@ class MusterFormat:
         return translate_manifest(document, known)
 
     def fix_of_kind(self, manifest: JsonMapping) -> str:
-        """Return where an MCPServer or a Workflow of muster belongs."""
+        """Return where another kind of muster belongs."""
         kind = str(manifest.get("kind"))
         if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
             return f"write it in mcp.json, under 'mcpServers': {entry}"
