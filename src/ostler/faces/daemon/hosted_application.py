@@ -49,6 +49,7 @@ def application_source(
                 shutdown_timeout=app.settings.shutdown_timeout,
                 joined=partial(client_joined, app),
                 by_toolset=by_toolset,
+                toolset_names=TOOLSETS,
             )
 
     return open_hosted

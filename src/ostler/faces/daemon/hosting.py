@@ -1,8 +1,9 @@
 """What a server process serves: the seam between the process and the application in it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from mcp.server.lowlevel import Server
@@ -31,6 +32,7 @@ class Hosted:
         joined: called with the environment of each client that comes (None: not known) before it is served.
         initialization_options: what `initialize` is answered with; None takes the server's own.
         by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
+        toolset_names: what can be asked for.
     """
 
     server: Server[Any]
@@ -40,11 +42,16 @@ class Hosted:
     joined: Callable[[Mapping[str, str] | None], Awaitable[None]] | None = None
     initialization_options: InitializationOptions | None = None
     by_toolset: Callable[[str], Server[Any]] | None = None
+    toolset_names: Sequence[str] = ()
 
     @property
     def ends_within(self) -> float:
         """Seconds after which a process that was asked to end is gone, whatever holds it up."""
         return self.shutdown_timeout + SHUTDOWN_SLACK
+
+    def toolsets(self) -> dict[str, Callable[[], Server[Any]]]:
+        """Return what makes the server of each toolset, by name."""
+        return {name: partial(self.server_for, name) for name in self.toolset_names}
 
     def server_for(self, toolset: str) -> Server[Any]:
         """Return what serves a connection that asks for `toolset`; empty: for none."""

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,23 +18,14 @@ import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, StreamWatch
-from ostler.faces.daemon.http_sessions import LastingSessions
-from ostler.faces.mcp.server import OstlerServer
+from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
+from ostler.faces.daemon.http_paths import for_browsers, web_application
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
-
-SESSION_IDLE: Final = 900
-"""Seconds that a session without a request and without an open stream is kept; its next request opens it again."""
-
-MAX_SESSIONS: Final = 2_000
-"""Sessions at once; a client that would open one more is told to come back."""
 
 _SHUTDOWN_GRACE: Final = 2
 """Seconds for HTTP requests under way when the server ends."""
@@ -105,18 +96,31 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def serving_http(server: Server[Any], settings: HttpSettings, *, version: str) -> AsyncGenerator[str]:
+async def serving_http(
+    server: Server[Any],
+    settings: HttpSettings,
+    *,
+    version: str,
+    toolsets: Mapping[str, Callable[[], Server[Any]]] | None = None,
+) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, and `/healthz`; yield the URL.
+
+    Args:
+        server: what `/mcp` answers with.
+        settings: where, and to which clients.
+        version: for `/healthz`.
+        toolsets: what makes the server of `/mcp/NAME`, by name.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
     """
     settings.check()
+    servers = {"": lambda: server, **{f"/{name}": make for name, make in (toolsets or {}).items()}}
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
-        _application(server, settings, version),
+        _application(servers, settings, version),
         log_config=None,
         proxy_headers=False,
         access_log=False,
@@ -179,20 +183,13 @@ async def _bind(settings: HttpSettings) -> socket.socket:
     return bound
 
 
-def _application(server: Server[Any], settings: HttpSettings, version: str) -> ASGIApp:
-    async def healthz(_request: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok", "version": version})
-
-    app: ASGIApp = server.streamable_http_app(
-        transport_security=_security(settings),
-        custom_starlette_routes=[Route("/healthz", healthz)],
-        session_idle_timeout=SESSION_IDLE,
-        max_sessions=MAX_SESSIONS,
-    )
-    if isinstance(server, OstlerServer):
-        app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
-    app = LoadShedding(PlainAnswers(LastingSessions(app, settings.session_key)))
-    return _BearerGate(app, settings.token) if settings.token else app
+def _application(servers: Mapping[str, Callable[[], Server[Any]]], settings: HttpSettings, version: str) -> ASGIApp:
+    security = _security(settings)
+    app: ASGIApp = web_application(servers, settings.session_key, security, version)
+    app = LoadShedding(PlainAnswers(app))
+    if settings.token:
+        app = _BearerGate(app, settings.token)
+    return for_browsers(app, security.allowed_origins or [*settings.allowed_origins])
 
 
 def _security(settings: HttpSettings) -> TransportSecuritySettings:
@@ -201,7 +198,9 @@ def _security(settings: HttpSettings) -> TransportSecuritySettings:
         return TransportSecuritySettings(enable_dns_rebinding_protection=False)
     own = f"[{settings.host}]:*" if ":" in settings.host else f"{settings.host}:*"
     bound = [own] if settings.is_loopback else []  # 0.0.0.0 is not a host
-    hosts = list(dict.fromkeys(("127.0.0.1:*", "localhost:*", "[::1]:*", *bound, *settings.allowed_hosts)))
+    named = ("127.0.0.1:*", "localhost:*", "[::1]:*", *bound, *settings.allowed_hosts)
+    # Clients leave the scheme's own port out, which `:*` does not cover.
+    hosts = [each for name in dict.fromkeys(named) for each in dict.fromkeys((name, name.removesuffix(":*")))]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=hosts,

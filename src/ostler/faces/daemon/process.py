@@ -132,7 +132,9 @@ class ServerProcess:
 
     async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
         settings = replace(settings, session_key=session_key(self._place.paths.state_dir))
-        url = await stack.enter_async_context(serving_http(hosted.server, settings, version=self._version))
+        url = await stack.enter_async_context(
+            serving_http(hosted.server, settings, version=self._version, toolsets=hosted.toolsets())
+        )
         self._announce(f"Ostler {self._version} serves MCP at {url}")
 
     def _start_companions(self, tasks: TaskGroup, hosted: Hosted, reception: Reception) -> None:
