@@ -252,7 +252,7 @@ async def test_the_health_is_that_of_the_tunnel(tmp_path: Path) -> None:
             cluster.backends[uid, 8080] = ports["one"]
             await service.wait_until(lambda status: status.health == "healthy")
             assert service.view().health_successes >= 2
-            assert service.view().evidence == "the tunnel stands"
+            assert service.view().evidence == "the tunnel is open"
             assert service.last_error is None
 
 

@@ -117,7 +117,7 @@ async def test_an_optional_dependency_may_be_missing_or_fail() -> None:
         world.faults["w/start"].append(Fail("no space"))
         result = await manager.create(CreateRequest("app", "web"))
         assert result.service.outputs == {"cache": "missing", "db": "missing"}
-        assert "optional dependency 'cache' is not there" in notes(manager, "web")
+        assert "optional dependency 'cache' is missing" in notes(manager, "web")
         assert "no space" in notes(manager, "web")
 
 

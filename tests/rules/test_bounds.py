@@ -182,7 +182,7 @@ def test_a_path_nested_too_deep_is_refused_when_the_class_is_loaded(path: str) -
 
 @pytest.mark.parametrize("path", ["&a", "[&a]", "to_array(&a)", "not_null(&a)", "{a: type(&b)}", "sort_by(&a, &b)"])
 def test_a_path_that_gives_an_expression_instead_of_json_is_refused(path: str) -> None:
-    with pytest.raises(ExtractionError, match="'&' stands only"):
+    with pytest.raises(ExtractionError, match="'&' is allowed only"):
         compile_path(path)
 
 

@@ -75,7 +75,7 @@ def test_the_names_of_states_are_those_of_the_enumerations() -> None:
         ("error: broke", "exists: false", "'state' has no effect together with 'exists: false'"),
         ("error: broke", "error: broke, message: good", "'message' has no effect together with 'error'"),
         ("expect: {state: running, error: broke}", "expect: {}", "'expect' needs at least one of its keys"),
-        ("- name: second", "- name: first", "17:9: a test 'first' stands here a second time (first in line 9)"),
+        ("- name: second", "- name: first", "17:9: a test 'first' appears a second time (first in line 9)"),
         ("steps: [{do: create}]", "steps: [{do: stop}]", "begin the steps with 'do: create'"),
         ("steps: [{do: create}]", "steps: []", "18:10: "),
         ("kind: ServiceClassTest", "kind: ServiceClass", "2:7: kind 'ServiceClass' is not that of class tests"),

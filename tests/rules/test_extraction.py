@@ -189,7 +189,7 @@ def test_any_path_finds_something_or_is_an_extraction_error(path: str) -> None:
         ("items[?starts_wth(name, 'a')]", "there is no function 'starts_wth'; did you mean 'starts_with'?"),
         ("length(a, b)", "function 'length' takes 1 argument, not 2"),
         ("{a: merge()}", "function 'merge' takes at least 1 argument, not 0"),
-        ("[&name]", "'&' stands only before an argument of a function"),
+        ("[&name]", "'&' is allowed only before an argument of a function"),
     ],
 )
 def test_functions_of_jmespath_are_known_beforehand(path: str, problem: str) -> None:

@@ -242,7 +242,7 @@ def written(extra: str = "", *, start: str = _START, stop: str = _STOP, more: st
             written("    timeout: {create: '{{.size}}m'}\n"),
             "7:23",
             "muster-template",
-            "a template cannot stand here",
+            "a template is not allowed here",
             "one class for each",
         ),
         (written("    timeout: {create: soon}\n"), "7:23", "bad-duration", "'soon' is not a duration", ""),

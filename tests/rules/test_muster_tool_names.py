@@ -61,7 +61,7 @@ def test_without_a_known_server_the_first_word_is_taken_for_it() -> None:
         ("deploy", "does not say which server's tool it is", "write 'server/deploy'"),
         ("x_docker", "does not say which server's tool it is", "x_<server>_<tool>"),
         ("a/b c", "is not a tool name", "server/tool"),
-        ("core_service_crate", "none of Ostler's own tools", "did you mean 'core_service_create'?"),
+        ("core_service_crate", "not one of Ostler's own tools", "did you mean 'core_service_create'?"),
         ("core_workflow_list", "Ostler has no workflows", "postStart"),
         ("workflow_deploy", "Ostler has no workflows", "postStart"),
     ],

@@ -112,7 +112,7 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_a_name_may_stand_once() -> None:
     text = forward("{target: pod/a, port: 1}")
     assert findings(text + "---\n" + text) == [
-        "f.yaml:9:18: service 't' stands here a second time (first in line 1) [duplicate-name]; rename one of them"
+        "f.yaml:9:18: service 't' appears a second time (first in line 1) [duplicate-name]; rename one of them"
     ]
 
 

@@ -260,7 +260,7 @@ class ToolFailedError(OperationError):
     Attributes:
         is_error: the tool itself said that it failed (`isError`).
         is_refusal: so it did, where the class expects nothing about its success, or it said that it could not ask.
-            Such an answer tells nothing about the service: it does not prove that the service is gone.
+            Such an answer says nothing about the service: it does not prove that the service is gone.
         is_out_of_reach: the tool said, marked as an error or not, that it could not reach what it had to ask.
         is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
         is_leaving: the answer says that the thing is on its way out, and so still there.

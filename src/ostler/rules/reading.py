@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ostler.rules.checking.class_check import CheckResult
 
 FORMATS: Final = Formats(MUSTER)
-"""The forms that are read besides ostler/v1. Another one is read everywhere once it stands here."""
+"""The forms that are read besides ostler/v1. Add another one here, and it is read everywhere."""
 
 
 def load_manifests(

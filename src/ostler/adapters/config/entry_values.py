@@ -58,7 +58,7 @@ class EntryValues:
         )
 
     def _helper(self) -> str:
-        """Return the command line, its program made whole where it stands next to the file."""
+        """Return the command line, with the full path of its program if that is next to the file."""
         line = self._home(self._text("headersHelper"))
         base = self._around.workspace or self._around.folder
         program = line.partition(" ")[0]

@@ -208,7 +208,7 @@ class _Loader:
             self._find(found.path, message, "reserved-name")
             raise _BrokenEntryError
         if name != found.name:
-            message = f"{found.name!r} goes by the name {name!r} here, and its tools by '{name}/TOOL'"
+            message = f"{found.name!r} is called {name!r} here, and its tools '{name}/TOOL'"
             fix = f"write {name!r} to say so yourself"
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 

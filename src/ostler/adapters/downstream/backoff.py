@@ -7,7 +7,7 @@ QUICK_CAP: Final = 4.0
 """Seconds between attempts at most, where one costs little: a server that is fixed is back within five seconds."""
 
 SLOW_CAP: Final = 30.0
-"""Seconds between attempts at most, where each one starts a program in vain or is refused authorisation."""
+"""Seconds between attempts at most, where each one starts a program without success or is refused authorisation."""
 
 
 class Backoff:

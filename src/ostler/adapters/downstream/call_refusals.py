@@ -58,7 +58,7 @@ def unknown_server(
     server, _, name = tool.partition("/")
     reason = refused.reason(server)
     if name and refused.name_of(server) is not None:
-        text = f"server {server!r} is not there: {reason}"
+        text = f"server {server!r} is not available: {reason}"
         return ToolNotFoundError(text, tool=tool, next_actions=("correct its entry in mcp.json; it is read at once",))
     if name:
         close = get_close_matches(server, servers, n=3)

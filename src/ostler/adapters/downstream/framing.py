@@ -76,7 +76,7 @@ class LineSplitter:
 
 
 def top_level_scalars(head: bytes) -> dict[str, JsonValue]:
-    """Return the keys with scalar values at the top level of a JSON object of which only the beginning is known."""
+    """Return the keys with scalar values at the top level of a JSON object whose beginning alone is known."""
     found: dict[str, JsonValue] = {}
     depth = 0
     at = 0

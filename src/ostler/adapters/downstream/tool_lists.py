@@ -181,7 +181,7 @@ def _without(tool: JsonObject, place: tuple[str, ...], message: str) -> str:
         kind = value.get("type")
         if not kind or (isinstance(kind, list) and "object" in cast("list[JsonValue]", kind)):
             tool[field] = {**value, "type": "object"}
-            return 'its inputSchema has no "type": "object", which is taken as meant'
+            return 'its inputSchema has no "type": "object", which is assumed'
         tool[field] = dict(_ANY_OBJECT)
         return f"its inputSchema is of type {json.dumps(kind)[:_SHOWN]}, not object; any object is taken"
     if len(place) > 1 and place[1] in value:

@@ -29,7 +29,7 @@ class ConfiguredServices(anyio.AsyncContextManagerMixin):
         manager: whose registry and event log the services are in.
         environment: variables that kubeconfigs and their plugins see.
         clock: wall time.
-        tell: called with findings that are new.
+        report: called with findings that are new.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ async def open_port_stream(
     except TimeoutError:
         if stands:
             raise
-        raise refusals.unreachable(f"a port-forward stream did not stand within {timeout:g} s") from None
+        raise refusals.unreachable(f"a port-forward stream was not open within {timeout:g} s") from None
     except (httpx2.HTTPError, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         if stands:
             raise

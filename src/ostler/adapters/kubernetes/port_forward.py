@@ -163,7 +163,7 @@ class PortForwardService(SupervisedService):
         except PortRefusedError as error:
             self._judge(str(error))
         except TimeoutError:
-            self._judge(f"the tunnel did not stand within {self._spec.health_check.timeout:g} s")
+            self._judge(f"the tunnel was not open within {self._spec.health_check.timeout:g} s")
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             self._judge("")  # the pod took the connection and ended it: someone is there
         else:
@@ -171,7 +171,7 @@ class PortForwardService(SupervisedService):
 
     def _judge(self, failure: str) -> None:
         checks = self._spec.health_check
-        self._evidence = failure or "the tunnel stands"
+        self._evidence = failure or "the tunnel is open"
         if not failure:
             self._successes, self._failures = self._successes + 1, 0
             if self._successes >= checks.success_threshold:

@@ -1,4 +1,4 @@
-"""Why a Kubernetes service is not there: what its owner task ends an attempt with."""
+"""Why a Kubernetes service is not available: how its owner task ends an attempt."""
 
 from collections.abc import Sequence
 

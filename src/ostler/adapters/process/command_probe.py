@@ -1,4 +1,4 @@
-"""A program as a probe: it is run in the folder, environment and user of the process, and its exit status tells."""
+"""A program as a probe: it is run in the folder, environment and user of the process, and its exit status counts."""
 
 import os
 import shutil

@@ -89,7 +89,7 @@ def read_source(path: Path) -> Found:
         if any(path.as_posix().endswith(name) for name in source.names):
             beside = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set[str]()
             return source.read(_text(path), path.name, beside)
-    raise UnreadableSourceError(f"{path.name} is none of the files that are read: {', '.join(source_names())}")
+    raise UnreadableSourceError(f"{path.name} is not one of the files that are read: {', '.join(source_names())}")
 
 
 def _read(source: _Source, path: Path, file: str, beside: Collection[str]) -> Found:

@@ -33,7 +33,7 @@ class Callback:
 
     @property
     def url(self) -> str:
-        """The address, as the authorization server is told it."""
+        """The address, as the authorization server gets it."""
         return f"http://localhost:{self.port}{PATH}"
 
     async def wait(self) -> AuthorizationCodeResult:

@@ -82,7 +82,7 @@ async def sign_in(
     )
 
     async def ask_for_scopes(response: httpx2.Response) -> None:
-        # The SDK asks for the scopes of the refusal, whatever else it was told.
+        # The SDK asks for the scopes of the refusal, whatever else it was given.
         if wanted and response.status_code in (401, 403):
             response.headers["www-authenticate"] = _with_scope(response.headers.get("www-authenticate", ""), wanted)
 

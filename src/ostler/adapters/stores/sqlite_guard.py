@@ -83,7 +83,7 @@ class SameFiles:
             "server, so nothing that is asked of it now would be remembered",
             next_actions=(
                 "put a backup in its place, or leave it as it is",
-                "then end this server (ostler stop-server): the next one goes on with what is there",
+                "then stop this server (ostler stop-server): the next one continues with the existing data",
             ),
         )
 

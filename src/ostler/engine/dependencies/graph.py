@@ -138,7 +138,7 @@ class DependencyGraph:
     def check(self, instance: ServiceInstance) -> None:
         """Refuse an instance whose dependencies, as far as they can be followed, are missing or lead in a circle.
 
-        Those that would be made on demand are followed too, with their args, so that nothing is made in vain.
+        Those that would be made on demand are followed too, with their args, so that nothing useless is made.
 
         Raises:
             DependencyError: naming the missing one, or the whole path of the cycle.

@@ -123,7 +123,7 @@ class Prerequisites:
                 if dependency.spec.required:
                     failures[dependency.name] = (dependency, error)
                 else:
-                    instance.note(f"optional dependency {dependency.name!r} is not there: {error.summary}")
+                    instance.note(f"optional dependency {dependency.name!r} is missing: {error.summary}")
 
         async def connect(server: str) -> None:
             error = await self._await_server(server)
@@ -424,7 +424,7 @@ class Prerequisites:
         elif before is not None and service.state.is_up:
             left = {name: text for name, text in problems.items() if name != service.name}
             user.set_vitals(dependency_problems=left)
-            user.note(f"its dependency {service.name} is there again")
+            user.note(f"its dependency {service.name} is up again")
 
     def facts_of(self, instance: InstanceState) -> DependencyFacts:
         """Return what templates see of the dependencies of an instance that was adopted, as they are now."""

@@ -185,7 +185,7 @@ def _next_calls(
             yield NextCall("service_stop", name, "to stop it, whatever is there")
         yield NextCall("service_delete", {**name, "abandon": True}, "if it does not run, or you have removed it")
         if can_look:
-            yield NextCall("service_start", name, "to look again, and start it if it is not there")
+            yield NextCall("service_start", name, "to check again, and start it if it is gone")
     elif view.reason == NO_STOP_PLAN:
         yield _adopt(service, view, "with the values filled in, so that it can be stopped")
     elif view.reason == UNREADABLE_CLASS:

@@ -21,7 +21,7 @@ from ostler.rules.secrets.record_secrets import output_secrets
 from ostler.rules.templates.unknowns import AFTER_START
 
 _AFTER_CREATION = "<known after creation>"
-_FIND = "whether it is there; if it is not, nothing is stopped"
+_FIND = "whether it exists; if it does not, nothing is stopped"
 _LEFTOVER = "what an earlier start left behind"
 _WORDS: Mapping[str, str] = {
     "class": "the class",
@@ -188,7 +188,7 @@ class Planner:
         elif effect == "stop":
             self._none(draft, instance, "it is already stopped")
         else:
-            draft.concern(instance, effect, "nothing of it is there to be stopped")
+            draft.concern(instance, effect, "there is nothing to stop")
 
     def _delete(self, draft: PlanDraft, instance: ServiceInstance, *, abandon: bool) -> None:
         if abandon:

@@ -3,7 +3,7 @@
 Many servers number what they start (`k1`, `k2` …) and start over with each process. So an identifier lives as long as
 the process that gave it: once another service has been given the same one, what the earlier service had is gone, where
 the process is known to be another one. Where that cannot be known (a server over HTTP), nothing is stopped by it, and
-`find`, which goes by the name, is asked instead.
+`find`, which searches by name, is called instead.
 """
 
 import json

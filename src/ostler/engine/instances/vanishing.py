@@ -82,7 +82,7 @@ async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
 
 
 async def is_there(service: InstanceState) -> bool | None:
-    """Whether `status`, `find` or, where it passes, `healthCheck` finds the service; None when none of them can tell.
+    """Whether `status`, `find` or, where it passes, `healthCheck` finds the service; None: none can show it.
 
     Raises:
         DownstreamError: they could not be asked.

@@ -21,7 +21,7 @@ class ProjectReport:
 
     Attributes:
         changes: what was done, by short name, in the order in which it ended.
-        failures: what went wrong, by short name; what waited for it in vain is in `skipped`.
+        failures: what went wrong, by short name; what needed it is in `skipped`.
         skipped: short name → the service that it needs and that failed.
         unfinished: what still went on when the wait was over.
     """

@@ -130,8 +130,8 @@ class Requests:
                 case _:
                     await service.restart()
         done = not scope.cancelled_caught
-        words = {OperationKind.START: "started", OperationKind.STOP: "stopped"}.get(kind, "restarted")
-        message = f"service {service.name} was {words}" if done else f"service {service.name} is not there yet"
+        verb = {OperationKind.START: "start", OperationKind.STOP: "stopp"}.get(kind, "restart")
+        message = f"service {service.name} was {verb}ed" if done else f"service {service.name} is still {verb}ing"
         return OperationResult(service.view(), message, finished=done)
 
     async def carry_out(

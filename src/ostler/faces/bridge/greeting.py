@@ -57,7 +57,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
 
 
 def proof(secret: str, role: str, nonce: str) -> str:
-    """Return what shows, without telling the secret, that `role` (`client` or `server`) knows it."""
+    """Return what shows, without giving the secret away, that `role` (`client` or `server`) knows it."""
     import hmac  # only loopback connections need it, and it loads OpenSSL
 
     return hmac.new(secret.encode(), f"{role}:{nonce}".encode(), "sha256").hexdigest()

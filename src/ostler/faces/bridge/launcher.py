@@ -1,4 +1,4 @@
-"""Starting the server in the background, detached from whoever needs it, and telling why it did not start."""
+"""Starting the server in the background, detached from whoever needs it, and saying why it did not start."""
 
 import os
 import sys

@@ -45,11 +45,11 @@ def uninstall(context: typer.Context, clients: Clients = None, dry_run: DryRun =
 
 def import_servers(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="The servers to take over.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="The servers to import.")] = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="CLIENT|FILE", help="Only of this client, or of this file.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Take over all that can be.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Import all that can be imported.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find the servers of other MCP clients, show what each would become here, and take the chosen ones over."""
@@ -209,7 +209,7 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
     import json
 
     if not found:
-        say("No client of this machine has a server that Ostler could take over.")
+        say("No client of this machine has a server that Ostler could import.")
         return
     for candidate in found:
         project = f", project {candidate.project}" if candidate.project else ""
@@ -244,11 +244,11 @@ def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
         after = with_entries(before, entries)
         (replace if path.exists() else write_new)(path, after)
     except (SourceError, JsoncError) as error:
-        fail(f"nothing was taken over: {error}", ExitStatus.FAILED)
+        fail(f"nothing was imported: {error}", ExitStatus.FAILED)
     except (ValueError, OSError, OstlerError) as error:
-        fail(f"nothing was taken over: {path}: {error}", ExitStatus.FAILED)
+        fail(f"nothing was imported: {path}: {error}", ExitStatus.FAILED)
     for name in entries:
-        say(f"{name}: taken over into {path}")
+        say(f"{name}: imported into {path}")
 
 
 def _facts(candidate: "Candidate") -> JsonObject:

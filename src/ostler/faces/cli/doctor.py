@@ -175,7 +175,7 @@ def _server_entries(paths: Paths) -> tuple[dict[str, str], list[Check]]:
     from ostler.adapters.environments import find_program
 
     if not paths.mcp_json.exists() and not paths.own_servers.exists():
-        fix = "ostler servers import takes over those of your MCP clients"
+        fix = "ostler servers import adds those of your MCP clients"
         return {}, [Check("mcp.json", "note", f"there is none in {paths.config_dir}", fix)]
     loaded = ServerFiles(paths, os.environ).load()
     checks = [

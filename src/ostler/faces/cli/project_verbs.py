@@ -103,7 +103,7 @@ def init(
     count = sum(len(each.services) for each in found)
     say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: read through it, then run ostler up")
     if not found:
-        say(f"nothing was found to take over; these files are read: {', '.join(source_names())}")
+        say(f"nothing was found to convert; these files are read: {', '.join(source_names())}")
 
 
 def schema() -> None:

@@ -53,7 +53,7 @@ def backup(
 ) -> None:
     """Write a complete copy of the database, readable by you alone. It holds secrets.
 
-    To restore it, end the server (ostler stop-server) and replace the database with the copy.
+    To restore it, stop the server (ostler stop-server) and replace the database with the copy.
     """
     from ostler.adapters.stores.sqlite_copies import copy_database
 

@@ -131,7 +131,7 @@ async def _refuse(send: Send, under_way: int) -> None:
 
 
 class StreamWatch:
-    """Tells which sessions have their stream of events open: only those can hear of changes."""
+    """Reports which sessions have their stream of events open: only those can get changes."""
 
     def __init__(self, app: ASGIApp, *, opened: Callable[[str], None], closed: Callable[[str], None]) -> None:
         self._app = app

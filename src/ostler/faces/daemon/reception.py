@@ -161,7 +161,7 @@ class Reception:
         if not self._may_hand_over:
             text = (
                 f"server {self._version} (pid {os.getpid()}) runs in the foreground and does not hand over; "
-                "end it where it was started, then start the newer version there"
+                "stop it where it was started, then start the newer version there"
             )
             await stream.send(encode_line("refused", message=text, **evidence))
             return

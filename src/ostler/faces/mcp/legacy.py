@@ -98,7 +98,7 @@ class LegacySubscriptions:
 
 
 class _LegacySession:
-    """What one session subscribed to, and the task that tells it while it listens."""
+    """What one session subscribed to, and the task that notifies it while it listens."""
 
     def __init__(self, connection: Connection, feed: ChangeFeed, tasks: TaskGroup) -> None:
         self.uris: set[str] = set()

@@ -96,7 +96,7 @@ async def _prune(app: ApplicationLike) -> Answer:
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
-    return _answer(whole, structured, lines or ["nothing is left over: the folder of every project is there"])
+    return _answer(whole, structured, lines or ["nothing is left over: the folder of every project exists"])
 
 
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:

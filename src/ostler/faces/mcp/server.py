@@ -77,7 +77,7 @@ class OstlerServer(Server[Lifespan]):
     """The low-level server, which says the same of itself in both eras: the list of resources can change, no other.
 
     Attributes:
-        subscriptions: of the sessions of protocol 2025-11-25 and older; told which of them have their stream open.
+        subscriptions: of the sessions of protocol 2025-11-25 and older; informed which of them have their stream open.
     """
 
     subscriptions: LegacySubscriptions

@@ -1,4 +1,4 @@
-"""Whether an answer that misses its expectation proves that the thing is not there: a fact, not a failed probe."""
+"""Whether an answer that misses its expectation proves that the thing is gone: a fact, not a failed probe."""
 
 import re
 from collections.abc import Iterator

@@ -174,7 +174,7 @@ def _problem(tree: Mapping[str, Any]) -> str:
             return _TOO_DEEP
         kind, children = node["type"], cast("list[Any]", node.get("children") or [])
         if kind == "expref" and not takes_expression:
-            return "'&' stands only before an argument of a function that takes one, as in sort_by(items, &name)"
+            return "'&' is allowed only before an argument of a function that takes one, as in sort_by(items, &name)"
         if kind == "function_expression" and (problem := _call_problem(node["value"], len(children))):
             return problem
         for index, child in enumerate(children):

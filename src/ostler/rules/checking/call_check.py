@@ -162,7 +162,7 @@ class CallCheck:
             yield from self._coercion(path, spec.type, shape)
 
     def missed(self, path: Path, missed: Iterable[Missed], *, at_key: bool = False) -> Iterator[Violation]:
-        """Yield each thing that a JMESPath expression looks for in vain."""
+        """Yield each thing that a JMESPath expression does not find."""
         for miss in missed:
             yield Violation(path, miss.rule, miss.message, miss.fix, at_key, is_certain=miss.is_certain)
 

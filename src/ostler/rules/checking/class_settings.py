@@ -199,7 +199,7 @@ def _check_jmespath(path: Path, text: str, *, at_key: bool = False) -> Iterator[
     except ExtractionError as error:
         message, _, fix = error.summary.partition("; ")
         if not fix and text.strip().startswith("{{"):
-            fix = "templates cannot stand here"
+            fix = "templates are not allowed here"
         yield Violation(path, "bad-jmespath", message, fix, at_key=at_key)
 
 

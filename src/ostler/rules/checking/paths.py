@@ -47,7 +47,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path finds in a shape, and what it looks for in vain."""
+    """What a path finds in a shape, and what it does not find."""
 
     shape: Shape
     missed: tuple[Missed, ...] = ()

@@ -202,7 +202,7 @@ class _Drafting:
             steps["ready"] = _Step("ready", call, "it was asked until it said so", expect=expect)
         if "status" not in steps or steps["status"].call.tool == call.tool:
             if expect is None:
-                self._questions.append(f"what does {call.tool} answer when the service is not there? Write expect")
+                self._questions.append(f"what does {call.tool} answer when the service does not exist? Write expect")
             steps["status"] = _Step("status", call, "the answer that it gave while the service ran", expect=expect)
         elif "healthCheck" not in steps:
             steps["healthCheck"] = _Step("healthCheck", call, expect=expect)

@@ -76,9 +76,9 @@ def _service(name: str, class_name: str, service: JsonObject, origin: str) -> Fo
             args.setdefault("database", args["user"])
         notes += [f"{variable} has no place in the class" for variable in env if variable not in _POSTGRES]
     if service.get("volumes"):
-        notes.append("its volumes are not taken over: the class keeps its data in its own folder")
+        notes.append("its volumes are not converted: the class keeps its data in its own folder")
     if service.get("env_file"):
-        notes.append("its env_file is not taken over")
+        notes.append("its env_file is not converted")
     ports = _published(service.get("ports"))
     if ports:
         notes.append(f"its port {ports[0]} is not kept, so that worktrees do not collide; 'port: {ports[0]}' would")

@@ -28,7 +28,7 @@ class FoundService:
         env: environment variables.
         depends_on: name → condition.
         restart_policy: empty where the file says nothing.
-        notes: what could not be taken over, or has to be looked at, one sentence each.
+        notes: what could not be converted, or needs a look, one sentence each.
         enabled: False leaves it out of `up` unless it is named.
     """
 

@@ -55,7 +55,7 @@ def _service(name: str, process: JsonObject, origin: str, shared: dict[str, str]
         "shell": True,
         "directory": folder_arg(str(process.get("working_dir") or "")),
     }
-    notes = [f"{key!r} is not taken over" for key in _LEFT_OUT if process.get(key)]
+    notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
     _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")), notes)
     if process.get("ready_log_line"):
         args["readyLog"] = str(process["ready_log_line"])
@@ -65,7 +65,7 @@ def _service(name: str, process: JsonObject, origin: str, shared: dict[str, str]
     if shutdown.get("timeout_seconds"):
         args["stopTimeout"] = f"{min(int(shutdown['timeout_seconds']), 90)}s"
     if shutdown.get("command"):
-        notes.append(f"its shutdown command is not taken over: {shutdown['command']}")
+        notes.append(f"its shutdown command is not converted: {shutdown['command']}")
     if process.get("is_daemon"):
         notes.append("it puts itself into the background: run it in the foreground instead, so that it is watched")
     availability = as_object(process.get("availability"))
@@ -95,4 +95,4 @@ def _take_probe(args: JsonObject, probe: JsonObject, notes: list[str]) -> None:
         path = str(web.get("path") or "/")
         args["readyHttp"] = f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}"
     elif probe.get("exec"):
-        notes.append("its probe by a command is not taken over: give it a readyLog, readyTcp or readyHttp")
+        notes.append("its probe by a command is not converted: give it a readyLog, readyTcp or readyHttp")

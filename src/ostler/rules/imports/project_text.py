@@ -25,7 +25,7 @@ def project_text(name: str, found: Sequence[Found]) -> str:
         lines += _lines(service, known)
     notes = [note for each in found for note in each.notes]
     if notes:
-        lines += ["", "# Not taken over:", *wrapped([f"#   {_plain(note)}" for note in notes])]
+        lines += ["", "# Not converted:", *wrapped([f"#   {_plain(note)}" for note in notes])]
     return "\n".join(lines) + "\n"
 
 

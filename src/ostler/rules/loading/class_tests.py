@@ -69,7 +69,7 @@ def _violations(value: ClassTestFile, document: Document) -> Iterator[Violation]
     for index, test in enumerate(value.tests):
         path = ("tests", index, "name")
         if test.name in lines:
-            message = f"a test {test.name!r} stands here a second time (first in line {lines[test.name]})"
+            message = f"a test {test.name!r} appears a second time (first in line {lines[test.name]})"
             yield Violation(path, "duplicate-name", message, "rename one of them")
         lines.setdefault(test.name, document.locate(path)[0])
         if test.steps[0].do != "create":

@@ -63,7 +63,7 @@ def read_model(document: Document, model: type[ModelT], shape: SchemaShape, *, c
         document: what was read.
         model: the model.
         shape: its schema.
-        context: what its validators are told.
+        context: what its validators get.
 
     Raises:
         ManifestError: with every key, type and value that does not fit, by place.

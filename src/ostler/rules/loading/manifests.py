@@ -82,7 +82,7 @@ def load_manifests(
         line = document.locate(())[0]
         name = service_class.name
         if name in lines:
-            message = f"ServiceClass {name!r} stands here a second time (first in line {lines[name]})"
+            message = f"ServiceClass {name!r} appears a second time (first in line {lines[name]})"
             again = Violation(("metadata", "name"), "duplicate-name", message, "rename one of them")
             findings.append(finding_of(again, document))
         lines.setdefault(name, line)

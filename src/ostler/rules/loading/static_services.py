@@ -57,7 +57,7 @@ def load_static_services(text: str, file: str = "<text>") -> list[LoadedStatic]:
             continue
         line = document.locate(())[0]
         if service.name in lines:
-            message = f"service {service.name!r} stands here a second time (first in line {lines[service.name]})"
+            message = f"service {service.name!r} appears a second time (first in line {lines[service.name]})"
             again = Violation(("metadata", "name"), "duplicate-name", message, "rename one of them")
             findings.append(finding_of(again, document))
         lines.setdefault(service.name, line)

@@ -155,7 +155,7 @@ class _Parser:
     def parse(self) -> tuple[Node, ...]:
         nodes, closing = self._nodes(0)
         if closing is not None:
-            raise GoTemplateError(f"{{{{ {closing[0].text} }}}} stands here without an if, range or with", closing[1])
+            raise GoTemplateError(f"{{{{ {closing[0].text} }}}} is here without an if, range or with", closing[1])
         return nodes
 
     def _nodes(self, depth: int) -> tuple[tuple[Node, ...], tuple[Token, int, list[Token], Tag] | None]:
@@ -232,7 +232,7 @@ class _Parser:
             token, _, rest, closing_tag = closing
             if token.text == "end":
                 if rest:
-                    raise GoTemplateError(f"{rest[0].text!r} cannot stand after 'end'", token.line)
+                    raise GoTemplateError(f"{rest[0].text!r} is not allowed after 'end'", token.line)
                 return tuple(branches), closing_tag
             if condition is None:
                 raise GoTemplateError("a second {{ else }} after the last one", token.line)
@@ -245,7 +245,7 @@ class _Parser:
             return None
         if kind == "if" and rest[0].kind == "word" and rest[0].text == "if":
             return _expression(rest[1:], tag)
-        raise GoTemplateError(f"{rest[0].text!r} cannot stand after 'else' of {kind}", rest[0].line)
+        raise GoTemplateError(f"{rest[0].text!r} is not allowed after 'else' of {kind}", rest[0].line)
 
 
 def _loop_variables(found: list[Token]) -> tuple[tuple[str, str], list[Token]]:

@@ -138,7 +138,7 @@ def tokens(piece: Piece) -> list[Token]:
         if match is None:
             rest = piece.text[position:]
             fix = "write {{ index .list 0 }}" if rest.startswith("[") else ""
-            raise GoTemplateError(f"{rest[0]!r} cannot stand in {{{{ {_shown(piece.text)} }}}}", line, fix)
+            raise GoTemplateError(f"{rest[0]!r} is not allowed in {{{{ {_shown(piece.text)} }}}}", line, fix)
         position = match.end()
         kind: Kind | Literal["space"] = match.lastgroup  # type: ignore[assignment]
         if kind == "space":

@@ -23,7 +23,7 @@ def translate_health(sheet: Sheet, config: JsonObject, tools: JsonObject) -> Non
     settings = _settings(sheet, mapping(found))
     moved = {key: settings.pop(key) for key in _CALL_KEYS if key in settings}
     if moved and "healthCheck" in tools:
-        message = "the tool of the health check stands under lifecycleTools.healthCheck too"
+        message = "the tool of the health check is under lifecycleTools.healthCheck, too"
         sheet.find((*_PATH, next(iter(moved))), "bad-value", message, "keep one of them", at_key=True)
     elif moved:
         tools["healthCheck"] = moved

@@ -79,7 +79,7 @@ def _own_tool(name: str) -> str:
         raise ToolNameError(message, "call the tools of its steps: postStart and preStop take lists")
     close = difflib.get_close_matches(tool, OWN_TOOLS, n=1)
     fix = f"did you mean 'core_{close[0]}'?" if close else f"Ostler has {', '.join(sorted(OWN_TOOLS))}"
-    raise ToolNameError(f"{name!r} is none of Ostler's own tools", fix)
+    raise ToolNameError(f"{name!r} is not one of Ostler's own tools", fix)
 
 
 def _external(name: str, rest: str, known: ToolNames) -> ResolvedTool:

@@ -99,7 +99,7 @@ class Sheet:
 
     def no_template(self, path: Path, why: str) -> None:
         """Note that a template stands where only one value can."""
-        message = f"a template cannot stand here: {why}"
+        message = f"a template is not allowed here: {why}"
         message += "; the default counts"
         self.find(path, "muster-template", message, "write one value, or make one class for each")
 

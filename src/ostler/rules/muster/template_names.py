@@ -126,7 +126,7 @@ class ManifestNames:
         if alias is None:
             known = ", ".join(sorted(set(self.dependencies.values())))
             fix = f"; known: {known}" if known else "; name it under serviceConfig.dependencies"
-            return f"'.dependencies.{rest[0]}' is none of the dependencies{fix}"
+            return f"'.dependencies.{rest[0]}' is not one of the dependencies{fix}"
         if len(rest) > 1 and rest[1] not in _DEPENDENCY_KEYS:
             rest = (rest[0], "outputs", *rest[1:])
         return Name(("dependencies", alias, *rest[1:]), is_optional=True)

@@ -108,7 +108,7 @@ def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
             fix = "there are 'postStart' and 'preStop'"
             sheet.find((*path, hook), "unknown-key", f"there is no hook {hook!r}", fix, at_key=True, is_certain=False)
         elif hook in tools:
-            message = f"{hook!r} stands under lifecycleTools too"
+            message = f"{hook!r} is under lifecycleTools, too"
             sheet.find((*path, hook), "bad-value", message, "keep one of them", at_key=True)
         else:
             sheet.origins[*TOOLS, hook] = (*path, hook)

@@ -9,7 +9,7 @@ from typing import cast
 from ostler.model.json import JsonMapping, JsonValue
 
 MAX_DESCRIPTION = 200
-"""Characters of a description that are taken over."""
+"""Characters of a description that are kept."""
 
 _WORDS_OF_YAML = frozenset({"y", "yes", "n", "no", "on", "off", "true", "false", "null"})
 

@@ -318,7 +318,7 @@ class _Builder:
         target = self._anchors.get(name)
         if target is None:
             known = name in self._anchors
-            message = f"the alias *{name} contains itself" if known else f"no anchor &{name} stands before this alias"
+            message = f"the alias *{name} contains itself" if known else f"no anchor &{name} comes before this alias"
             line, column = _place(event)
             raise _Unreadable(Finding(message, self.file, line + 1, column + 1, "yaml-syntax"))
         if depth + target.height > MAX_DEPTH:
@@ -350,7 +350,7 @@ class _Builder:
                 first = node.keys[key][0] + 1
                 self._refuse(
                     event,
-                    f"the key {key!r} stands here a second time (first in line {first})",
+                    f"the key {key!r} appears a second time (first in line {first})",
                     rule="duplicate-key",
                     fix="keep one of them",
                 )
