@@ -308,13 +308,6 @@ def written(extra: str = "", *, start: str = _START, stop: str = _STOP, more: st
             "before it had an apiVersion",
             "apiVersion",
         ),
-        (
-            HEAD + "spec: {args: {a: {type: text}}, serviceConfig: {lifecycleTools: []}}\n",
-            "4:25",
-            "bad-value",
-            "'text'",
-            "",
-        ),
     ],
 )
 def test_what_is_wrong_is_told_at_its_place(text: str, place: str, rule: str, phrase: str, fix: str) -> None:
@@ -454,3 +447,33 @@ def test_whatever_is_written_is_read_again(value: Any) -> None:
     [again], findings = read_documents(manifest_text(document, {}, heading="from a test"), "x.yaml")
     assert not findings
     assert again.value == document.value
+
+
+def test_keys_without_a_value_are_as_good_as_missing() -> None:
+    text = HEAD + (
+        "spec:\n  description:\n  args: {size: {type: integer, default: null, description: }}\n  serviceConfig:\n"
+        "    dependencies:\n    lifecycleTools:\n      start: {tool: docker/run, args: , outputs: }\n"
+        "      stop: {tool: docker/stop, args: {name: null}}\n      healthCheck:\n"
+        "    healthCheck:\n    outputs: {a: }\n"
+    )
+    assert not findings_of(text)
+    [loaded] = load_manifests(text, known=KNOWN)
+    spec = service_class_to_json(loaded.service_class)["spec"]
+    assert spec["args"] == {"size": {"type": "integer"}}
+    assert spec["serviceConfig"]["lifecycleTools"]["stop"]["args"] == {"name": None}, "a tool may be given nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "warned", "kept"),
+    [
+        (minimal({"when": {"type": "duration"}}), "'duration' is not a type of an arg", ("args", "when", "type")),
+        (minimal(outputs={"a": "1", "b": {"c": "2"}}), "'b' has outputs inside", ("serviceConfig", "outputs", "a")),
+    ],
+)
+def test_what_has_no_counterpart_is_a_warning(text: str, warned: str, kept: tuple[str, ...]) -> None:
+    [loaded] = load_manifests(text, known=KNOWN)
+    assert [finding.severity for finding in loaded.warnings if warned in finding.message] == ["warning"]
+    value: Any = service_class_to_json(loaded.service_class)["spec"]
+    for key in kept:
+        value = value[key]
+    assert value in ("string", "1")

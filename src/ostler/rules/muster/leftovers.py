@@ -6,15 +6,30 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from ostler.model.json import JsonValue
 from ostler.model.manifest import ServiceClass
 from ostler.rules.loading.manifest_schema import manifest_shape
-from ostler.rules.muster.sheet import Sheet
+from ostler.rules.muster.sheet import Sheet, is_list, is_mapping
 from ostler.rules.text.findings import finding_of
 from ostler.rules.text.model_violations import error_path, model_violations
 from ostler.rules.text.yaml_source import Document, Path
 
 _DEEPEST = 8
 """Rounds of looking: an unknown key is seen once what it is in is read."""
+
+
+_VALUES = frozenset({"default", "expect", "expectNot", "expect_not"})
+"""Keys below which null may be meant."""
+
+
+def without_nothing(value: JsonValue) -> JsonValue:
+    """Return a part of a manifest without the keys that have no value: `outputs:` is no outputs, as muster read it."""
+    if is_list(value):
+        return [without_nothing(item) for item in value]
+    if not is_mapping(value):
+        return value
+    kept = _VALUES | {"args"} if "tool" in value else _VALUES
+    return {key: item if key in kept else without_nothing(item) for key, item in value.items() if item is not None}
 
 
 def without_unknown_keys(sheet: Sheet, document: Document) -> Document:

@@ -1,13 +1,15 @@
 """A manifest of muster turned into one of Ostler, every value with the place where it stood."""
 
+from typing import get_args
+
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.manifest import API_VERSION
+from ostler.model.manifest import API_VERSION, ArgSpec, OutputSpec
 from ostler.model.tool_names import ToolNames
 from ostler.rules.loading.manifest_formats import Translation
 from ostler.rules.muster.calls import translate_call, translate_outputs
 from ostler.rules.muster.dependencies import dependency_names, translate_dependencies
 from ostler.rules.muster.health import translate_health, translate_timeouts
-from ostler.rules.muster.leftovers import without_unknown_keys
+from ostler.rules.muster.leftovers import without_nothing, without_unknown_keys
 from ostler.rules.muster.sheet import CONFIG, TOOLS, Sheet, calls_of, is_list, is_mapping, mapping
 from ostler.rules.muster.template_names import ManifestNames
 from ostler.rules.text.yaml_source import Document, Path, with_value
@@ -22,6 +24,8 @@ _NEVER_HAD = frozenset({
     "scaling", "monitoring", "statusMonitoring", "failoverConfig", "multiRegionConfig", "persistence", "operations",
 })  # fmt: skip
 """Keys of `serviceConfig` that muster's documentation shows, and that neither it nor Ostler acts on."""
+
+_TYPES: tuple[str, ...] = get_args(ArgSpec.model_fields["type"].annotation)
 
 _HOOKS = ("postStart", "preStop")
 
@@ -40,7 +44,7 @@ def translate_manifest(document: Document, known: ToolNames) -> Translation:
     manifest["apiVersion"] = API_VERSION
     if is_mapping(metadata := manifest.get("metadata")):
         manifest["metadata"] = {key: value for key, value in metadata.items() if key not in _OBJECT_KEYS}
-    if is_mapping(spec := manifest.get("spec")):
+    if is_mapping(spec := without_nothing(manifest.get("spec"))):
         name = mapping(manifest.get("metadata")).get("name")
         manifest["spec"] = _spec(sheet, {key: value for key, value in spec.items() if (key, value) != ("name", name)})
     made = without_unknown_keys(sheet, with_value(document, manifest, sheet.origins))
@@ -58,9 +62,17 @@ def _spec(sheet: Sheet, spec: JsonObject) -> JsonObject:
 
 
 def _arg(sheet: Sheet, name: str, arg: JsonValue) -> JsonValue:
-    if not is_mapping(arg) or "default" not in arg:
+    if not is_mapping(arg):
         return arg
-    return {**arg, "default": sheet.raw(("spec", "args", name, "default"), arg["default"])}
+    path, found = ("spec", "args", name), dict(arg)
+    kind = found.get("type", "string")
+    if isinstance(kind, str) and kind not in _TYPES:
+        message = f"{kind!r} is not a type of an arg; muster took every value there, here it is a text"
+        sheet.find((*path, "type"), "bad-value", message, f"write one of {', '.join(_TYPES)}", is_certain=False)
+        found["type"] = "string"
+    if "default" in found:
+        found["default"] = sheet.raw((*path, "default"), found["default"])
+    return found
 
 
 def _config(sheet: Sheet, found: JsonMapping, args: JsonMapping) -> JsonObject:
@@ -89,12 +101,23 @@ def _templates(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
         config["dependencies"] = translate_dependencies(sheet, config["dependencies"])
     for step, found_calls in tools.items():
         tools[step] = _calls(sheet, (*TOOLS, step), found_calls)
+    if is_mapping(outputs := config.get("outputs")):
+        config["outputs"] = {name: value for name, value in outputs.items() if not _is_nested(sheet, name, value)}
     for key in ("defaultName", "outputs"):
         if key in config:
             config[key] = sheet.templates((*CONFIG, key), config[key])
     for step, path, call in calls_of(tools):
         if isinstance(call, dict) and is_mapping(outputs := call.get("outputs")):
             call["outputs"] = translate_outputs(sheet, path, step, outputs)
+
+
+def _is_nested(sheet: Sheet, name: str, value: JsonValue) -> bool:
+    """Whether an output of the service has outputs inside, which are left out with a warning."""
+    if not is_mapping(value) or value.keys() & OutputSpec.model_fields.keys():
+        return False
+    message = f"the output {name!r} has outputs inside, which is not possible here: it is left out"
+    sheet.find((*CONFIG, "outputs", name), "bad-value", message, "write each as an output of its own", is_certain=False)
+    return True
 
 
 def _hooks(sheet: Sheet, config: JsonObject, tools: JsonObject) -> None:
