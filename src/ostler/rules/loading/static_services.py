@@ -8,7 +8,7 @@ from typing import cast
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
-from ostler.model.manifest import API_VERSION
+from ostler.model.manifest import API_VERSION, OWN_NAMES
 from ostler.model.statics import STATIC_KINDS, STATIC_MODELS, StaticService
 from ostler.rules.loading.documents import read_model
 from ostler.rules.loading.manifest_schema import DIALECT
@@ -51,7 +51,7 @@ def load_static_services(text: str, file: str = "<text>") -> list[LoadedStatic]:
             continue
         kind = str(cast("JsonMapping", document.value)["kind"])
         try:
-            service: StaticService = read_model(document, STATIC_MODELS[kind], _shape(kind))
+            service: StaticService = read_model(document, STATIC_MODELS[kind], _shape(kind), context=OWN_NAMES)
         except ManifestError as error:
             findings += error.findings
             continue
