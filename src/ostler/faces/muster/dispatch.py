@@ -15,10 +15,11 @@ from ostler.faces.mcp.toolbox import denied
 from ostler.faces.muster.core_tool import OWN, CoreTool
 from ostler.faces.muster.exposed_names import CORE, find_exposed
 from ostler.faces.muster.reachable_tools import CORE_TOOLS
-from ostler.model.errors import NotFoundError, OstlerError
+from ostler.model.errors import ArgumentError, ClassUnavailableError, NotFoundError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 
 _KINDS = {"downstream server": "MCP server"}
+_ARGUMENT = re.compile(r"(missing required|unknown) argument '([^']*)'")
 _META = {"tool_list": "list_tools", "tool_describe": "describe_tool", "tool_call": "call_tool"}
 _OWN_NAME = re.compile(rf"(?<![\w/])(?:{'|'.join(sorted(OWN, key=len, reverse=True))})\b")
 
@@ -69,12 +70,22 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
 
 
 def _phrase(error: OstlerError) -> str:
-    """Return an error's text, in which what does not exist is called as muster calls it."""
+    """Return an error's text with muster's own words for what is missing, unknown or could not be started."""
     text = str(error)
-    if not isinstance(error, NotFoundError):
-        return text
-    kind = _KINDS.get(error.kind, error.kind)
-    return text.replace(f"{error.kind} {error.name!r} not found", f"{kind} {error.name} not found", 1)
+    match error:
+        case NotFoundError(kind=kind, name=name):
+            return text.replace(f"{kind} {name!r} not found", f"{_KINDS.get(kind, kind)} {name} not found", 1)
+        case ArgumentError():
+            return _ARGUMENT.sub(r"\1 argument: \2", text)
+        case ClassUnavailableError(class_name=name):
+            said = f"ServiceClass {name!r} not available (missing required tools: "
+            return text.replace(said, f"ServiceClass {name} is not available (missing required tools): (", 1)
+        case TemplateError(missing=missing) if missing:
+            step = f"failed to process {error.step or 'tool'} tool arguments"
+            text = f"{step}: missing template variables: {', '.join(missing)}: {text}"
+        case _:
+            pass
+    return f"failed to start ServiceClass instance: {text}" if error.step == "start" else text
 
 
 def with_core_names(text: str) -> str:
