@@ -162,7 +162,7 @@ async def test_what_may_be_there_is_looked_for_before_it_is_stopped() -> None:
             ("one", "find", {"name": "one"}),
             ("one", "stop", {"id": "<known after find>"}),
         ]
-        assert "if it is not, nothing is stopped" in plan.steps[0].note
+        assert "if it does not, nothing is stopped" in plan.steps[0].note
         world.always.clear()
         before = len(world.calls)
         await manager.stop_service("one")
