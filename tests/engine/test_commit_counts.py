@@ -1,6 +1,7 @@
 """How many commits an operation makes: each is a flush of the disk that its caller waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from tests.support.world import World, manifest, running
@@ -8,6 +9,8 @@ from tests.support.world import World, manifest, running
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.protocols import Change
 from ostler.engine.services.views import CreateRequest
+from ostler.model.records import CallOutcome
+from ostler.model.responses import ToolResponse
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -27,16 +30,49 @@ class CountingStore(MemoryStore):
         return taken
 
 
-async def test_an_operation_of_one_call_commits_what_was_asked_its_intent_and_its_end() -> None:
+async def test_an_operation_of_one_call_commits_its_intent_and_its_end() -> None:
     store = CountingStore()
     plain = manifest(lifecycleTools__ready=None, lifecycleTools__status=None, lifecycleTools__find=None)
     async with running(World(), plain, store=store) as manager:
         store.taken()
         await manager.create(CreateRequest("basic", "one"))
-        assert store.taken() == 3
+        assert store.taken() == 2
         await manager.stop_service("one")
         assert store.taken() == 2
         await manager.start_service("one")
         assert store.taken() == 2
         await manager.delete("one")
         assert store.taken() == 2
+
+
+class JournalReader(World):
+    """A world that notes, at each call that acts, whether the store has it as intended."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self.store = store
+        self.was_intended: list[bool] = []
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        if tool in ("w/start", "w/stop"):
+            stored = (await self.store.load()).open_operations
+            intended = [
+                call for operation in stored for call in operation.calls if call.outcome is CallOutcome.INTENDED
+            ]
+            self.was_intended.append([call.tool for call in intended] == [tool])
+        return await super().call_tool(tool, args, timeout=timeout, progress=progress)
+
+
+@pytest.mark.parametrize("tools", [{}, {"lifecycleTools__preStart": [{"tool": "w/status", "args": {"name": "x"}}]}])
+async def test_each_call_that_acts_is_in_the_store_before_it_is_made(tools: dict[str, Any]) -> None:
+    store = CountingStore()
+    world = JournalReader(store)
+    async with running(world, manifest(**tools), store=store) as manager:
+        await manager.create(CreateRequest("basic", "plain"))
+        await manager.create(CreateRequest("basic", "joined"), wait=False)
+        await manager.start_service("joined", idempotency_key="k")  # stores the operation again, before its call
+        await manager.restart_service("joined")
+        await manager.delete("plain")
+    assert world.was_intended == [True] * 5

@@ -213,7 +213,8 @@ async def _once(
     clock = service.runtime.clock
     operation.step = call.step
     seq = operation.begin_call(call.step, call.tool, service.masked(call.args), clock.now())
-    await _journal(service, operation, required=must_journal)
+    if not operation.is_journaled(seq):
+        await _journal(service, operation, required=must_journal)
     try:
         response = await _send_sheltered(service, operation, call, critical=critical)
     except DownstreamError as error:

@@ -33,6 +33,7 @@ class Operation:
         done_steps: steps of the operation that it resumes which need not be done again.
         submitted: it was given to the store, so its end must be stored as well.
         committed: the store has it.
+        stored_intent: the call that the store has as intended, which `record` does not have yet.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         changed: whether anything had to be done.
         message: one sentence about the end.
@@ -77,6 +78,7 @@ class Operation:
         self.error: OstlerError | None = None
         self.cancel_reason = ""
         self.submitted = self.committed = False
+        self.stored_intent: CallRecord | None = None
         self.is_interrupted = False
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -204,6 +206,11 @@ class Operation:
         call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
         self.record = replace(self.record, calls=(*self.record.calls, call))
         return seq
+
+    def is_journaled(self, seq: int) -> bool:
+        """Whether the store has this call as intended already; true once."""
+        intent, self.stored_intent = self.stored_intent, None
+        return intent is not None and replace(self.record.calls[seq], sent_at=intent.sent_at) == intent
 
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None

@@ -22,6 +22,7 @@ from ostler.model.errors import (
 )
 from ostler.model.events import EventKind
 from ostler.model.manifest import ToolCallSpec
+from ostler.model.records import CallOutcome, CallRecord
 from ostler.model.states import DesiredState, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs
 
@@ -50,6 +51,25 @@ async def start(service: InstanceState, operation: Operation) -> None:
     service.set_record(desired=DesiredState.RUNNING, start_key=operation.id)
     service.report(Transition.START_REQUESTED)
     await bring_up(service, operation)
+
+
+def first_intent(service: InstanceState, operation: Operation) -> CallRecord | None:
+    """Return the first call of a new service's start, as intended, to be stored with what was asked for.
+
+    None where it is not known yet: dependencies come first, or it cannot be made, which the start itself reports.
+    """
+    tools, config = service.service_class.tools, service.service_class.config
+    if config.dependencies:
+        return None
+    step, spec = ("preStart[0]", tools.pre_start[0]) if tools.pre_start else ("start", tools.start)
+    service.set_record(start_key=operation.id)
+    try:
+        check_tools(service)
+        call = planned_call(service, step, spec, config.timeout.create)
+    except OstlerError:
+        return None
+    now = service.runtime.clock.now()
+    return CallRecord(0, step, call.tool, service.masked(call.args), CallOutcome.INTENDED, now)
 
 
 async def bring_up(service: InstanceState, operation: Operation, *, restart_ends: float = math.inf) -> None:

@@ -19,7 +19,7 @@ from ostler.model.errors import OstlerError, ToolFailedError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
-from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
+from ostler.model.records import CallRecord, OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
@@ -346,8 +346,15 @@ class InstanceState(BaseService):
 
     # -- durability ----------------------------------------------------------------------------------------
 
-    async def commit(self, operation: Operation | None = None, *, drop: bool = False, ends: bool = False) -> None:
-        """Make the record (and the operation's) durable.
+    async def commit(
+        self,
+        operation: Operation | None = None,
+        *,
+        drop: bool = False,
+        ends: bool = False,
+        intent: CallRecord | None = None,
+    ) -> None:
+        """Make the record (and the operation's) durable, with the call that the operation is to begin with as `intent`.
 
         The first commit of an operation takes over what an earlier run was cut off in; with `ends`, what has ended and
         was not recorded is written without one.
@@ -374,7 +381,11 @@ class InstanceState(BaseService):
         ]
         ended: list[OperationRecord] = []
         if operation is not None:
-            changes.append(PutOperation(operation.record))
+            stored = operation.record
+            if intent is not None:
+                stored = replace(stored, calls=(*stored.calls, intent))
+            operation.stored_intent = intent
+            changes.append(PutOperation(stored))
             ended = [*self.journal.unrecorded, *self._taken_over(operation)]
             changes += [PutOperation(record) for record in ended]
             operation.submitted = True

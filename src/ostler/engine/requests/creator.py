@@ -10,6 +10,7 @@ from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
+from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
@@ -122,8 +123,9 @@ class Creator:
             if name in self._registry:
                 raise AlreadyExistsError(f"service {name!r} already exists", service=name)
             first = instance.first_start() if start else None
+            intent = first_intent(instance, first) if first is not None else None
             with anyio.CancelScope(shield=True):  # durable and registered, or neither
-                await instance.commit(first)
+                await instance.commit(first, intent=intent)
             self._registry.register(instance)
         finally:
             del self._in_creation[name]
