@@ -19,6 +19,7 @@ from benchmarks import (
     truth,
     wire,
 )
+from benchmarks.clients import command as clients
 from benchmarks.programs import command as programs
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ LONG = {
     "truth": "what is said of services while they end",
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
     "programs": "real programs as services",
+    "clients": "real client libraries and the conformance suite",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
 
@@ -83,6 +85,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
+        "clients": lambda: clients.main(options.tools, only=options.only, install_first=options.install),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     runs[name]()

@@ -1,14 +1,16 @@
 """What HTTP serves where, and to whom: a toolset for each path, pages of allowed origins, hosts without a port."""
 
+import http.client
 import json
 import shutil
 import subprocess
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -55,37 +57,50 @@ async def test_a_path_is_a_toolset_of_the_same_services(mode: Any) -> None:
 
 
 async def test_pages_of_allowed_origins_may_read_answers_and_others_not() -> None:
-    async with served(allowed_origins=("https://app.example",)) as url, httpx2.AsyncClient() as http:
+    async with served(allowed_origins=("https://app.example",)) as url, httpx2.AsyncClient() as web:
         asks = {"access-control-request-method": "POST", "access-control-request-headers": "mcp-session-id"}
         for origin in ("https://app.example", "http://localhost:5173", "http://localhost"):
-            allowed = await http.options(url, headers={"origin": origin, **asks})
+            allowed = await web.options(url, headers={"origin": origin, **asks})
             assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
             assert "mcp-session-id" in allowed.headers["access-control-allow-headers"].lower()
-            answer = await http.post(url, json=INITIALIZE, headers={"origin": origin, **HEADERS})
+            answer = await web.post(url, json=INITIALIZE, headers={"origin": origin, **HEADERS})
             assert answer.headers["access-control-allow-origin"] == origin
             assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
             assert answer.headers["mcp-session-id"]
         for origin in ("https://evil.example", "https://app.example.evil.example", "http://localhost.evil.example:80"):
-            refused = await http.options(url, headers={"origin": origin, **asks})
+            refused = await web.options(url, headers={"origin": origin, **asks})
             assert refused.status_code == 400
             assert "access-control-allow-origin" not in refused.headers
-            assert (await http.post(url, json=INITIALIZE, headers={"origin": origin, **HEADERS})).status_code == 403
+            assert (await web.post(url, json=INITIALIZE, headers={"origin": origin, **HEADERS})).status_code == 403
 
 
 async def test_a_token_is_not_asked_of_a_preflight_and_its_refusal_can_be_read() -> None:
-    async with served(token="a-secret-of-some-length") as url, httpx2.AsyncClient() as http:
+    async with served(token="a-secret-of-some-length") as url, httpx2.AsyncClient() as web:
         origin = {"origin": "http://localhost:5173"}
         asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-        assert (await http.options(url, headers={**origin, **asks})).status_code == 200
-        refused = await http.post(url, json=INITIALIZE, headers={**origin, **HEADERS})
+        assert (await web.options(url, headers={**origin, **asks})).status_code == 200
+        refused = await web.post(url, json=INITIALIZE, headers={**origin, **HEADERS})
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "http://localhost:5173")
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "mcp.example"])
 async def test_a_host_on_the_own_port_of_http_is_sent_without_it(host: str) -> None:
-    async with served(allowed_hosts=("mcp.example:*",)) as url, httpx2.AsyncClient() as http:
-        assert (await http.post(url, json=INITIALIZE, headers={"host": host, **HEADERS})).status_code == 200
-        assert (await http.post(url, json=INITIALIZE, headers={"host": f"{host}.evil", **HEADERS})).status_code == 421
+    async with served(allowed_hosts=("mcp.example:*",)) as url, httpx2.AsyncClient() as web:
+        assert (await web.post(url, json=INITIALIZE, headers={"host": host, **HEADERS})).status_code == 200
+        assert (await web.post(url, json=INITIALIZE, headers={"host": f"{host}.evil", **HEADERS})).status_code == 421
+
+
+async def test_blanks_around_the_value_of_a_header_do_not_count() -> None:
+    async with served() as url:
+        parts = urlsplit(url)
+        headers = {**HEADERS, "origin": " http://localhost \t "}
+
+        def post() -> int:
+            with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)) as connection:
+                connection.request("POST", parts.path, json.dumps(INITIALIZE), headers)
+                return connection.getresponse().status
+
+        assert await anyio.to_thread.run_sync(post) == 200
 
 
 PAGE = """<!doctype html><body><script>

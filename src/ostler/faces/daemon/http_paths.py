@@ -56,7 +56,9 @@ class Endpoint:
         self._tasks = tasks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request. Blanks around the value of a header do not count, and the web server leaves them."""
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        scope = {**scope, "headers": headers}
         app = await self._opened()
         await app(scope, receive, send)
 

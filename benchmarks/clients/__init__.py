@@ -1,0 +1,1 @@
+"""Real MCP client libraries, and the official conformance suite, over a real Ostler."""

@@ -1,0 +1,194 @@
+# pyright: basic, reportMissingImports=false, reportAttributeAccessIssue=false
+"""Runs in the environment of one library: `python_client.py LIBRARY TARGET FOLDER` prints what happened as JSON.
+
+TARGET is a URL, or a JSON list: the command of a stdio server. Each library is used as its documentation says.
+"""
+
+import asyncio  # noqa: TID251 (it runs in environments of others, without anyio)
+import json
+import sys
+from contextlib import AsyncExitStack
+
+
+class Tools:
+    """What a library makes of the server's tools: `schemas` as it hands them to a model, and `call`."""
+
+    def __init__(self, schemas, call, note=""):
+        self.schemas, self.call, self.note = schemas, call, note
+
+
+async def mcp(stack, target):
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+    from mcp.client.streamable_http import streamablehttp_client
+
+    if isinstance(target, str):
+        read, write, _ = await stack.enter_async_context(streamablehttp_client(target))
+    else:
+        read, write = await stack.enter_async_context(
+            stdio_client(StdioServerParameters(command=target[0], args=target[1:]))
+        )
+    session = await stack.enter_async_context(ClientSession(read, write))
+    await session.initialize()
+    tools = (await session.list_tools()).tools
+
+    async def call(name, args):
+        result = await session.call_tool(name, args)
+        return bool(result.isError), "".join(block.text for block in result.content)
+
+    return Tools({tool.name: tool.inputSchema for tool in tools}, call)
+
+
+async def fastmcp(stack, target):
+    from fastmcp import Client
+
+    config = {"url": target} if isinstance(target, str) else {"command": target[0], "args": target[1:]}
+    client = await stack.enter_async_context(Client({"mcpServers": {"ostler": config}}))
+    tools = await client.list_tools()
+
+    async def call(name, args):
+        result = await client.call_tool(name, args, raise_on_error=False)
+        return result.is_error, "".join(block.text for block in result.content)
+
+    def schema(tool):
+        return getattr(tool, "inputSchema", None) or tool.input_schema
+
+    return Tools({tool.name: schema(tool) for tool in tools}, call)
+
+
+async def langchain(stack, target):
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+    from langchain_mcp_adapters.client import MultiServerMCPClient
+    from langchain_mcp_adapters.tools import load_mcp_tools
+
+    config = (
+        {"transport": "streamable_http", "url": target}
+        if isinstance(target, str)
+        else {"transport": "stdio", "command": target[0], "args": target[1:]}
+    )
+    session = await stack.enter_async_context(MultiServerMCPClient({"ostler": config}).session("ostler"))
+    tools = {tool.name: tool for tool in await load_mcp_tools(session)}
+
+    async def call(name, args):
+        message = await tools[name].ainvoke({"type": "tool_call", "id": "1", "name": name, "args": args})
+        text = "".join(part if isinstance(part, str) else part["text"] for part in message.content)
+        return message.status == "error", text
+
+    schemas = {name: convert_to_openai_tool(tool)["function"]["parameters"] for name, tool in tools.items()}
+    return Tools(schemas, call)
+
+
+async def openai_agents(stack, target):
+    from agents.mcp import MCPServerStdio, MCPServerStreamableHttp, MCPUtil
+
+    server = (
+        MCPServerStreamableHttp(params={"url": target})
+        if isinstance(target, str)
+        else MCPServerStdio(params={"command": target[0], "args": target[1:]}, client_session_timeout_seconds=60)
+    )
+    await stack.enter_async_context(server)
+    functions = [
+        MCPUtil.to_function_tool(tool, server, convert_schemas_to_strict=True) for tool in await server.list_tools()
+    ]
+
+    async def call(name, args):
+        result = await server.call_tool(name, args)
+        return bool(result.isError), "".join(block.text for block in result.content)
+
+    strict = sum(function.strict_json_schema for function in functions)
+    schemas = {function.name: function.params_json_schema for function in functions}
+    return Tools(schemas, call, f"strict conversion on: {strict} of {len(functions)} tools become strict")
+
+
+async def pydantic_ai(stack, target):
+    import httpx
+    from fastmcp import Client
+    from openai import AsyncOpenAI
+    from pydantic_ai import Agent
+    from pydantic_ai.mcp import MCPToolset
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    config = {"url": target} if isinstance(target, str) else {"command": target[0], "args": target[1:]}
+    server = MCPToolset(Client({"mcpServers": {"ostler": config}}))
+    await stack.enter_async_context(server)
+    bodies = []
+
+    def answer(request):
+        bodies.append(json.loads(request.content))
+        message = {"role": "assistant", "content": "done"}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        return httpx.Response(
+            200, json={"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
+        )
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    provider = OpenAIProvider(openai_client=AsyncOpenAI(api_key="none", http_client=http))
+    await Agent(OpenAIChatModel("gpt-4o", provider=provider), toolsets=[server]).run("hello")
+
+    async def call(name, args):
+        try:
+            result = await server.direct_call_tool(name, args)
+        except Exception as error:  # noqa: BLE001 (its ModelRetry is how it hands a failure to the model)
+            return True, str(error)
+        return False, json.dumps(result)
+
+    schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in bodies[0]["tools"]}
+    return Tools(schemas, call, "the request body to OpenAI was captured")
+
+
+async def google_adk(stack, target):
+    from google.adk.tools.mcp_tool.mcp_session_manager import StdioConnectionParams, StreamableHTTPConnectionParams
+    from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
+    from mcp import StdioServerParameters
+
+    params = (
+        StreamableHTTPConnectionParams(url=target)
+        if isinstance(target, str)
+        else StdioConnectionParams(server_params=StdioServerParameters(command=target[0], args=target[1:]), timeout=60)
+    )
+    toolset = McpToolset(connection_params=params)
+    stack.push_async_callback(toolset.close)
+    tools = {tool.name: tool for tool in await toolset.get_tools()}
+
+    async def call(name, args):
+        result = await tools[name].run_async(args=args, tool_context=None)
+        return bool(result.get("isError") or result.get("error")), json.dumps(result, default=str)
+
+    schemas = {}
+    for name, tool in tools.items():
+        declared = tool._get_declaration()  # noqa: SLF001 (what it hands to the model)
+        schema = declared.parameters_json_schema or declared.parameters
+        schemas[name] = schema if isinstance(schema, dict) else json.loads(schema.model_dump_json(exclude_none=True))
+    return Tools(schemas, call)
+
+
+async def main(library, target, folder):
+    steps, note, name = [], "", "shop"
+    async with AsyncExitStack() as stack:
+        tools = await globals()[library](stack, target)
+        steps.append("list")
+        args = {"directory": folder}
+        for step, tool, arguments in (
+            ("create", "service_create", {"serviceClassName": "static-web-server", "name": name, "args": args}),
+            ("status", "service_status", {"name": name}),
+            ("wait", "service_wait", {"name": name, "state": ["running"]}),
+            ("stop", "service_stop", {"name": name}),
+            ("delete", "service_delete", {"name": name}),
+        ):
+            failed, text = await tools.call(tool, arguments)
+            if failed:
+                raise SystemExit(json.dumps({"steps": steps, "fault": f"{step}: {text[:300]}"}))
+            if name not in text:
+                raise SystemExit(json.dumps({"steps": steps, "fault": f"{step} says nothing of it: {text[:300]}"}))
+            steps.append(step)
+        failed, text = await tools.call("service_create", {"serviceClassName": "nothing"})
+        if not failed or ("Next:" not in text and "nextActions" not in text):
+            raise SystemExit(json.dumps({"steps": steps, "fault": f"the failure is not seen: {text[:300]}"}))
+        steps.append("failure")
+        note = tools.note
+        schema = tools.schemas["service_create"]
+    print(json.dumps({"steps": steps, "note": note, "args": schema["properties"]["args"]}))
+
+
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]))
