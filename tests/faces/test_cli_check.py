@@ -68,7 +68,7 @@ def test_a_file_without_a_class_that_can_be_read_is_told_as_such(alone: CommandL
     file = tmp_path / "broken.yaml"
     file.write_text(BROKEN.replace("stop:", "stopp:"))
     assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
-    assert alone.out.endswith("; no class could be loaded\n")
+    assert alone.out.endswith("; nothing could be loaded\n")
 
 
 def test_check_of_names_folders_and_what_is_not_there(alone: CommandLine, tmp_path: Path) -> None:

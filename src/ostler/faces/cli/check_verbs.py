@@ -22,7 +22,8 @@ class Format(StrEnum):
 def check(
     context: typer.Context,
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE|CLASS]...", help="Manifests, folders, or names; else all.")
+        list[str] | None,
+        typer.Argument(metavar="[FILE|CLASS]...", help="Manifests, ostler.yaml, folders, or names; else all."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use saved tools lists; ask no server.")] = False,
     tools: Annotated[
@@ -31,7 +32,7 @@ def check(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print what was found.")] = Format.HUMAN,
 ) -> None:
-    """Check classes against the tools they call, without calling one; exit status 1 when something is found."""
+    """Check classes against their tools, and ostler.yaml against its classes; exit status 1 when something is found."""
     from ostler.faces.cli.checking import check_classes
 
     if not check_classes(session_of(context), targets or [], tools or [], offline=offline, form=form.value):

@@ -27,11 +27,14 @@ from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import DefinitionError, Finding, ManifestError, NotFoundError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
+from ostler.model.projects import PROJECT_FILE
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.class_check import check_loaded
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, live_list, tool_schema
+from ostler.rules.loading.project_check import check_project
+from ostler.rules.loading.projects import LoadedProject, load_project
 from ostler.rules.reading import load_manifests
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -43,6 +46,7 @@ _CONNECT_WAIT = "20s"
 class _Targets:
     """What is to be checked, every class that there is, and what is wrong with the files."""
 
+    projects: list[LoadedProject] = field(default_factory=list[LoadedProject])
     loaded: list[LoadedClass] = field(default_factory=list[LoadedClass])
     classes: dict[str, ServiceClass] = field(default_factory=dict[str, ServiceClass])
     findings: list[Finding] = field(default_factory=list[Finding])
@@ -55,7 +59,7 @@ def check_classes(
 
     Args:
         session: the folders in force.
-        targets: files, folders or names of classes; every class when there are none.
+        targets: files, folders or names of classes; every class, and this folder's project, when there are none.
         places: tools lists, and folders of them, that go before all others.
         offline: ask no server.
         form: `human`, `json` or `sarif`.
@@ -76,22 +80,28 @@ def check_classes(
     findings = list(found.findings)
     for item in found.loaded:
         findings += check_loaded(item, known, {**found.classes, item.service_class.name: item.service_class})
+    for project in found.projects:
+        findings += check_project(project, known, found.classes)
     findings.sort(key=lambda finding: (finding.file, finding.line, finding.column))
     names = [item.service_class.name for item in found.loaded]
-    _print(form, findings, names, _tool_sources(known, found.loaded))
+    _print(form, findings, (names, [project.file for project in found.projects]), _tool_sources(known, found.loaded))
     return not findings
 
 
-def _print(form: str, findings: Sequence[Finding], names: Sequence[str], tools: Mapping[str, str]) -> None:
+def _print(
+    form: str, findings: Sequence[Finding], checked: tuple[Sequence[str], Sequence[str]], tools: Mapping[str, str]
+) -> None:
+    names, projects = checked
     match form:
         case "json":
             facts = [finding_facts(found) for found in findings]
-            say_json({"clean": not findings, "classes": list(names), "tools": dict(tools), "findings": facts})
+            what: JsonObject = {"classes": list(names), **({"projects": list(projects)} if projects else {})}
+            say_json({"clean": not findings, **what, "tools": dict(tools), "findings": facts})
         case "sarif":
             say_json(sarif_report(findings, version("ostler")))
         case _:
             sources = ", ".join(f"{server} {state}" for server, state in tools.items())
-            say(human_report(findings, summary_of(findings, names, sources)))
+            say(human_report(findings, summary_of(findings, names, sources, len(projects))))
 
 
 # -- what to check -----------------------------------------------------------------------------------------
@@ -103,6 +113,8 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
     if not targets:
         found.loaded = [entry.loaded for entry in snapshot.entries.values()]
         found.findings = [finding for finding in snapshot.findings if finding.severity == "error"]
+        if (here := Path(PROJECT_FILE)).is_file():
+            _load(found, here, known)
         return found
     for target in targets:
         path = Path(target)
@@ -136,6 +148,9 @@ def _load(found: _Targets, file: Path, known: ToolNames, read: Callable[[Path], 
         found.findings.append(Finding(f"is not UTF-8 text ({error.reason})", str(file), rule="encoding"))
         return
     try:
+        if file.name == PROJECT_FILE:
+            found.projects.append(load_project(text, str(file)))
+            return
         loaded = load_manifests(text, str(file), known=known)
     except ManifestError as error:
         found.findings += error.findings

@@ -27,15 +27,17 @@ def human_report(findings: Sequence[Finding], summary: str) -> str:
     return "\n".join([*lines, summary])
 
 
-def summary_of(findings: Iterable[Finding], classes: Sequence[str], tools: str) -> str:
+def summary_of(findings: Iterable[Finding], classes: Sequence[str], tools: str, projects: int = 0) -> str:
     """Return the last line of the report for people."""
-    severities = [found.severity for found in findings]
+    severities = [finding.severity for finding in findings]
     counts = [(severities.count("error"), "error"), (severities.count("warning"), "warning")]
     counted = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
-    if counted and not classes:
-        return f"{counted}; no class could be loaded"
-    checked = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
-    return f"{counted or 'nothing found'} in {checked}" + (f" (tools: {tools})" if tools else "")
+    if counted and not classes and not projects:
+        return f"{counted}; nothing could be loaded"
+    checked = [f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"] if classes or not projects else []
+    if projects:
+        checked.append(f"{projects} project{'' if projects == 1 else 's'}")
+    return f"{counted or 'nothing found'} in {' and '.join(checked)}" + (f" (tools: {tools})" if tools else "")
 
 
 def sarif_report(findings: Sequence[Finding], version: str) -> JsonObject:

@@ -50,7 +50,7 @@ def _class_violations(
         message = f"there is no ServiceClass {name!r}"
         yield Violation((*path, "serviceClassName"), "unknown-class", message, fix)
         return
-    if dependency.condition == "healthy" and not _is_checked(target):
+    if dependency.condition == "healthy" and not has_checks(target):
         message = f"class {name!r} has no health check, so its services never become healthy"
         fix = "write 'condition: started', or give that class a healthCheck tool"
         yield Violation((*path, "condition"), "never-true", message, fix)
@@ -61,7 +61,8 @@ def _class_violations(
         yield from mismatch_violations(place, found)
 
 
-def _is_checked(service_class: ServiceClass) -> bool:
+def has_checks(service_class: ServiceClass) -> bool:
+    """Whether the health of its services is ever checked."""
     tools = service_class.tools
     return service_class.config.health.enabled and (tools.health_check is not None or tools.status is not None)
 

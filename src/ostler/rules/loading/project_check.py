@@ -1,0 +1,82 @@
+"""The check of a whole project: its services against the classes that they are made from."""
+
+from collections.abc import Iterator, Mapping
+
+from ostler.model.errors import Finding
+from ostler.model.manifest import ServiceClass
+from ostler.model.projects import NeedSpec, ProjectServiceSpec
+from ostler.rules.calls.arguments import args_json_schema
+from ostler.rules.checking.call_check import mismatch_violations, problem_violations
+from ostler.rules.checking.class_dependencies import has_checks
+from ostler.rules.checking.expressions import shape_of_value
+from ostler.rules.checking.fitting import near, object_mismatches
+from ostler.rules.checking.narrowing import Names
+from ostler.rules.checking.scopes import ClassScopes
+from ostler.rules.checking.shapes import OBJECT, TEXT, Shape, written_object
+from ostler.rules.checking.tool_lists import KnownTools
+from ostler.rules.loading.projects import LoadedProject
+from ostler.rules.text.findings import Findings, Violation, by_place
+from ostler.rules.text.yaml_source import Path
+
+
+def check_project(loaded: LoadedProject, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> list[Finding]:
+    """Return everything that is wrong with a project that could be loaded, by place.
+
+    Args:
+        loaded: the project with the places of its parts.
+        tools: what is known about downstream servers.
+        classes: every class that there is.
+    """
+    findings = Findings(loaded.document)
+    outputs = {
+        name: _service_shape(classes.get(spec.class_name), tools, classes)
+        for name, spec in loaded.project.services.items()
+    }
+    project = written_object({"name": TEXT, "id": TEXT, "directory": TEXT})
+    for name, spec in loaded.project.services.items():
+        seen = written_object({other: outputs[other] for other in loaded.needs(name)})
+        names: Names = {"services": seen, "project": project, "env": OBJECT}
+        findings.add(_service_violations(("services", name), spec, names, classes))
+        for needed, need in spec.depends_on.items():
+            other = classes.get(loaded.project.services[needed].class_name)
+            findings.add(_need_violations(("services", name, "dependsOn", needed), needed, need, other))
+    return by_place(findings)
+
+
+def _service_shape(service_class: ServiceClass | None, tools: KnownTools, classes: Mapping[str, ServiceClass]) -> Shape:
+    """Return what templates see of a service of that class."""
+    if service_class is None:
+        return written_object({"name": TEXT, "outputs": OBJECT})
+    made = ClassScopes(service_class, tools, classes).service_outputs
+    return written_object({"name": TEXT, "outputs": written_object(made)})
+
+
+def _service_violations(
+    path: Path, spec: ProjectServiceSpec, names: Names, classes: Mapping[str, ServiceClass]
+) -> Iterator[Violation]:
+    typed = shape_of_value(spec.args, names)
+    yield from problem_violations((*path, "args"), typed.problems)
+    yield from problem_violations((*path, "env"), shape_of_value(dict(spec.env), names).problems)
+    service_class = classes.get(spec.class_name)
+    if service_class is None:
+        close = near(spec.class_name, list(classes))
+        fix = f"did you mean {close!r}?" if close else f"there are: {', '.join(sorted(classes)[:12])}"
+        yield Violation((*path, "class"), "unknown-class", f"there is no ServiceClass {spec.class_name!r}", fix)
+        return
+    schema = args_json_schema(service_class.spec.args, additional=service_class.spec.additional_args)
+    found = object_mismatches(typed.shape, schema, f"the args of class {spec.class_name!r}")
+    yield from mismatch_violations((*path, "args") if "args" in spec.model_fields_set else (*path, "class"), found)
+
+
+def _need_violations(path: Path, name: str, need: NeedSpec, needed: ServiceClass | None) -> Iterator[Violation]:
+    """Yield the condition under which a service of the class `needed` will never be."""
+    if needed is None:
+        return
+    if need.condition == "healthy" and not has_checks(needed):
+        message = f"{name!r} never becomes healthy: its class {needed.name!r} has no health check"
+        yield Violation(path, "never-true", message, "write 'started', or give that class a healthCheck tool")
+    elif need.condition == "completed" and needed.config.completed is None:
+        message = f"{name!r} never completes: its class {needed.name!r} has no 'completed'"
+        yield Violation(
+            path, "never-true", message, "write 'started' or 'healthy', or use a class of jobs, such as job"
+        )
