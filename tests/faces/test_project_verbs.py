@@ -142,8 +142,11 @@ def test_a_changed_file_restarts_the_service_that_watches_it(
     (shop / "ostler.yaml").write_text(
         "services:\n"
         "  app: {class: command, args: {command: sleep 300}, watch: 'src/**/*.py'}\n"
-        "  other: {class: command, args: {command: sleep 300}}\n"
+        "  other: {class: command, args: {command: sleep 300, port: '{{ env.OTHER_PORT | default(none) }}'}}\n"
+        "  job: {class: job, args: {command: echo done}, watch: jobs/*}\n"
+        "  after: {class: job, args: {command: echo done}, dependsOn: {job: completed}}\n"
     )
+    (shop / "jobs").mkdir()
     (shop / "src" / "deep").mkdir(parents=True)
     up(ostler)
     before = {name: pid_of(ostler, name) for name in ("app", "other")}
@@ -153,6 +156,8 @@ def test_a_changed_file_restarts_the_service_that_watches_it(
     eventually(lambda: pid_of(ostler, "app") not in (0, before["app"]), "the service is restarted")
     assert pid_of(ostler, "other") == before["other"]
     assert "src/deep/main.py changed" in str(ostler.json("events", "app", "--json"))
+    (shop / "jobs" / "1.sql").write_text("")
+    eventually(lambda: "jobs/1.sql changed" in str(ostler.json("events", "job", "--json")), "the job is run again")
 
 
 def test_a_folder_without_a_project_says_what_to_do(

@@ -1,5 +1,7 @@
 """A project checked against the classes that its services are made from."""
 
+from pathlib import Path
+
 import pytest
 
 from ostler.adapters.config.class_files import ClassFiles
@@ -22,7 +24,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def classes() -> dict[str, ServiceClass]:
-    entries = ClassFiles(shipped_classes_dir(), shipped_classes_dir() / "none").reload().entries
+    entries = ClassFiles(shipped_classes_dir(), Path("none")).reload().entries
     return {name: entry.loaded.service_class for name, entry in entries.items()}
 
 
@@ -41,3 +43,17 @@ def test_outputs_of_another_service_are_known(classes: dict[str, ServiceClass]) 
         "    dependsOn: {once: completed, db: healthy}\n"
     )
     assert check_project(load_project(HEAD + good, "ostler.yaml"), KnownTools(), classes) == []
+
+
+PROJECTS = sorted((Path(__file__).parents[1] / "projects").glob("*/ostler.yaml"))
+
+
+@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
+def test_the_stacks_that_are_tried_outside_ci_fit_the_shipped_classes(
+    file: Path, classes: dict[str, ServiceClass]
+) -> None:
+    assert check_project(load_project(file.read_text(), str(file)), KnownTools(), classes) == []
+
+
+def test_there_are_stacks() -> None:
+    assert len(PROJECTS) >= 5

@@ -105,9 +105,10 @@ class Projects:
                 logger.warning("the files of project %s are no longer watched: %s", scope.ref.id, error)
 
     async def _file_changed(self, name: str, file: str) -> None:
-        """Restart a service that runs, or that failed: the change may be the fix."""
+        """Restart a service that runs, or that failed (the change may be the fix), or a job that has completed."""
         service = self._manager.registry.find(name)
-        if service is None or not (service.state.is_up or service.state is ServiceState.FAILED):
+        has_completed = isinstance(service, ServiceInstance) and service.has_completed
+        if service is None or not (service.state.is_up or service.state is ServiceState.FAILED or has_completed):
             return
         self._manager.events.append(EventKind.WARNING, name, f"{file} changed: restarting")
         try:

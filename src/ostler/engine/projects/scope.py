@@ -82,7 +82,8 @@ class ProjectScope:
             "env": dict(self.environment),
         }
         try:
-            args: JsonObject = render(spec.args, names)
+            rendered: JsonObject = render(spec.args, names)
+            args = {key: value for key, value in rendered.items() if value is not None}  # as if it were not written
             env: JsonObject = render({**self.env_files.get(name, {}), **spec.env}, names)
         except TemplateError as error:
             error.service = self.full_name(name)

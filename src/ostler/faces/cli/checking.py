@@ -114,7 +114,7 @@ def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targ
         found.loaded = [entry.loaded for entry in snapshot.entries.values()]
         found.findings = [finding for finding in snapshot.findings if finding.severity == "error"]
         if (here := Path(PROJECT_FILE)).is_file():
-            _load(found, here, known)
+            _load(found, here, known, partial(read_regular_text, limit=_MAX_BYTES))
         return found
     for target in targets:
         path = Path(target)

@@ -1,0 +1,5 @@
+from notes.models import Letter
+
+
+def send(number):
+    Letter.objects.filter(pk=number).update(sent=True)

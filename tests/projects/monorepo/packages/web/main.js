@@ -1,0 +1,1 @@
+import { greeting } from "../shared/dist/greeting.js"; console.log(greeting("web"));

@@ -1,0 +1,1 @@
+document.title = (await (await fetch("/api/books")).json()).books.join(", ");
