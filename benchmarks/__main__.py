@@ -21,6 +21,7 @@ from benchmarks import (
 )
 from benchmarks.clients import command as clients
 from benchmarks.programs import command as programs
+from benchmarks.stacks import command as stacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ LONG = {
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
     "programs": "real programs as services",
     "clients": "real client libraries and the conformance suite",
+    "stacks": "projects of several services, in two worktrees",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
 
@@ -61,9 +63,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
-    parser.add_argument("--only", default="", help="what has this in its name: cells (truth), programs (programs)")
-    parser.add_argument("--tools", type=Path, default=Path(".programs"), help="folder of the real programs (programs)")
-    parser.add_argument("--install", action="store_true", help="fill that folder first, from registries (programs)")
+    parser.add_argument(
+        "--only", default="", help="what has this in its name: cells (truth), programs, stacks, clients"
+    )
+    parser.add_argument(
+        "--tools", type=Path, default=Path(".programs"), help="folder of the real programs (programs, stacks, clients)"
+    )
+    parser.add_argument(
+        "--install", action="store_true", help="fill that folder first, from registries (programs, stacks, clients)"
+    )
     options = parser.parse_args()
     for name in SHORT if options.what == "all" else [options.what]:
         _run(name, options)
@@ -87,6 +95,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
         "clients": lambda: clients.main(options.tools, only=options.only, install_first=options.install),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
+        "stacks": lambda: stacks.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     runs[name]()
 

@@ -21,19 +21,20 @@ GO = "github.com/nats-io/nats-server/v2@latest"
 def install(tools: Path) -> None:
     """Fill the folder `tools`; what one package manager lacks or refuses leaves its programs out."""
     tools.mkdir(parents=True, exist_ok=True)
-    _run([sys.executable, "-m", "venv", "py"], tools)
-    _run(["py/bin/pip", "install", "-q", *PYTHON], tools)
+    run_in(tools, [sys.executable, "-m", "venv", "py"])
+    run_in(tools, ["py/bin/pip", "install", "-q", *PYTHON])
     (tools / "npm").mkdir(exist_ok=True)
     (tools / "npm" / "package.json").write_text("{}")
-    _run(["npm", "install", "--no-fund", "--no-audit", *NPM], tools / "npm")
+    run_in(tools / "npm", ["npm", "install", "--no-fund", "--no-audit", *NPM])
     (tools / "deb").mkdir(exist_ok=True)
-    _run(["apt-get", "download", *DEBIAN], tools / "deb")
+    run_in(tools / "deb", ["apt-get", "download", *DEBIAN])
     for package in sorted((tools / "deb").glob("*.deb")):
-        _run(["dpkg", "-x", str(package), str(tools / "debian")], tools)
-    _run(["go", "install", GO], tools, GOBIN=str(tools / "go"))
+        run_in(tools, ["dpkg", "-x", str(package), str(tools / "debian")])
+    run_in(tools, ["go", "install", GO], GOBIN=str(tools / "go"))
 
 
-def _run(words: list[str], folder: Path, **environment: str) -> None:
+def run_in(folder: Path, words: list[str], **environment: str) -> None:
+    """Run a package manager in `folder`; a failure is printed."""
     try:
         done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, check=False)
     except OSError as error:

@@ -2,4 +2,4 @@ from notes.models import Letter
 
 
 def send(number):
-    Letter.objects.filter(pk=number).update(sent=True)
+    return Letter.objects.filter(pk=number).update(sent=True)

@@ -1,0 +1,1 @@
+"""The stacks of tests/projects, each brought up, broken and taken down with real programs."""
