@@ -23,8 +23,8 @@ spec:
       start: {tool: w/start, args: {name: "{{ .name }}"}}
       stop: {tool: w/stop, args: {name: "{{ .name }}"}}
 """
-SHOP = ProjectRef("shop", "/work/shop")
-FIX = ProjectRef("fix-ui.shop", "/work/fix-ui")
+SHOP = ProjectRef("shop", "/srv/shop")
+FIX = ProjectRef("fix-ui.shop", "/srv/fix-ui")
 
 
 def foreign(world: World) -> ServiceManager:
@@ -55,8 +55,8 @@ async def test_dots_of_a_name_are_not_those_of_a_project() -> None:
             assert made.service.name == f"Web_1.a.{project.id}"
         full = CreateRequest("My_Class.v1", "db.v2.shop", project=SHOP)
         assert (await manager.create(full)).service.name == "db.v2.shop"
-        assert directory.full_name("Web_1.a", "/work/shop/src") == "Web_1.a.shop"
-        assert directory.full_name("Web_1.a", "/work/fix-ui") == "Web_1.a.fix-ui.shop"
-        assert directory.full_name("db.v2", "/work/fix-ui") == "db.v2.shop", "of the main checkout"
-        assert directory.full_name("Web_1.a.shop", "/work/fix-ui") == "Web_1.a.shop"
-        assert directory.full_name("Web_1", "/work/shop") == "Web_1"
+        assert directory.full_name("Web_1.a", "/srv/shop/src") == "Web_1.a.shop"
+        assert directory.full_name("Web_1.a", "/srv/fix-ui") == "Web_1.a.fix-ui.shop"
+        assert directory.full_name("db.v2", "/srv/fix-ui") == "db.v2.shop", "of the main checkout"
+        assert directory.full_name("Web_1.a.shop", "/srv/fix-ui") == "Web_1.a.shop"
+        assert directory.full_name("Web_1", "/srv/shop") == "Web_1"

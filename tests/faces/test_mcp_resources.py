@@ -1,6 +1,7 @@
 """Resources, their templates and completion, prompts, and subscriptions of both protocol eras."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,6 +29,7 @@ from tests.support.world import World, until
 
 from ostler.faces.mcp.addresses import Address, class_uri, read_uri, service_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
+from ostler.faces.mcp.toolbox import tools_of
 from ostler.model.events import EventKind
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +163,22 @@ async def test_prompts_are_short_and_say_which_tools_to_use(mode: Any) -> None:
             await client.get_prompt("diagnose_service", {})
         with pytest.raises(MCPError, match=r"'diagnose' not found; did you mean 'diagnose_service'\?"):
             await client.get_prompt("diagnose")
+
+
+@pytest.mark.parametrize("toolset", ["full", "core"])
+async def test_prompts_name_tools_that_the_connection_has_and_arguments_that_they_take(toolset: Any) -> None:
+    tools = {tool.name for tool in tools_of(toolset)}
+    async with ledger(World()) as app, Client(server_over(app, toolset)) as client:
+        prompts = (await client.list_prompts()).prompts
+        assert prompts
+        for prompt in prompts:
+            given = {argument.name: "one" for argument in prompt.arguments or []}
+            (message,) = (await client.get_prompt(prompt.name, given)).messages
+            named = set(
+                re.findall(r"\b(?:service|serviceclass|mcpserver|tool)_[a-z]+", getattr(message.content, "text", ""))
+            )
+            assert named
+            assert named <= tools
 
 
 async def test_the_example_of_the_class_prompt_is_a_valid_manifest() -> None:

@@ -10,15 +10,15 @@ from mcp_types import NotificationParams, ServerCapabilities
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
-from ostler.faces.mcp import prompts
 from ostler.faces.mcp.changes import ChangeFeed
 from ostler.faces.mcp.completions import Completions
 from ostler.faces.mcp.legacy import LegacySubscriptions
 from ostler.faces.mcp.lifespan import Lifespan, lifespan
+from ostler.faces.mcp.prompts import Prompts
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.subscriptions import ListenHandler
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import Toolbox, Toolset
+from ostler.faces.mcp.toolbox import Toolbox, Toolset, tools_of
 
 if TYPE_CHECKING:
     from ostler.faces.muster.meta_toolbox import MusterToolbox
@@ -127,6 +127,7 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
     toolbox = _toolbox(app, time, toolset)
     resources = Resources(app, time)
     legacy = LegacySubscriptions(feed)
+    prompts = Prompts({tool.name for tool in tools_of(toolset)})
     server = OstlerServer(
         "ostler",
         version=own_version(),

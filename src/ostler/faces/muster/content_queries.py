@@ -15,7 +15,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from ostler.faces.mcp.prompts import get_prompt, list_prompts
+from ostler.faces.mcp.prompts import ALL_PROMPTS
 from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import text_arg
 from ostler.faces.muster.dispatch import failed, text_result
@@ -68,7 +68,7 @@ def _resource(found: Resource) -> JsonObject:
 
 
 async def _every_prompt(request: Request) -> Sequence[Prompt]:
-    return (await list_prompts(request.context, None)).prompts
+    return (await ALL_PROMPTS.list_prompts(request.context, None)).prompts
 
 
 async def list_the_prompts(request: Request, args: JsonObject) -> CallToolResult:
@@ -100,7 +100,9 @@ async def get_a_prompt(request: Request, args: JsonObject) -> CallToolResult:
         return failed("arguments must be a JSON object")
     values = {key: str(value) for key, value in cast("JsonObject", given).items()}
     try:
-        found = await get_prompt(request.context, GetPromptRequestParams(name=text_arg(args, "name"), arguments=values))
+        found = await ALL_PROMPTS.get_prompt(
+            request.context, GetPromptRequestParams(name=text_arg(args, "name"), arguments=values)
+        )
     except MCPError as error:
         return failed(f"Prompt retrieval failed: {error.error.message}")
     messages = [{"role": message.role, "content": block_json(message.content)} for message in found.messages]
