@@ -66,6 +66,9 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
         if only:
             return
         _write("client-libraries", rows_text)
+        costs = _costs(tools, url)
+        print(costs)
+        _write("tokens", costs)
         report = conformance.run(_node(tools), tools / "npm", url)
         print(report)
         _write("conformance", report)
@@ -151,6 +154,21 @@ def _drive(tools: Path, library: Library, target: str) -> dict[str, Any]:
         if line.startswith("{"):
             return json.loads(line)
     return {"steps": [], "fault": answer.strip().splitlines()[-1][:300] if answer.strip() else "it said nothing"}
+
+
+def _costs(tools: Path, url: str) -> str:
+    """Return the table of what the usual way costs in tokens, and what strict Ajv says of the schemas."""
+    words = [str(_node(tools)), str(HERE / "drivers" / "schemas.mjs"), json.dumps(url), os.environ["OSTLER_TRIAL_SITE"]]
+    answer = _run(words, tools / "npm")
+    if not answer.startswith("{"):
+        raise SystemExit(answer)
+    found = json.loads(answer)
+    way = found["costs"][2:]
+    total = ["the whole way", sum(cost[1] for cost in way), sum(cost[2] for cost in way)]
+    lines = ["| what | text | structured content |", "| --- | --- | --- |"]
+    lines += [f"| {what} | {text} | {structured} |" for what, text, structured in (*found["costs"], total)]
+    said = "; ".join(found["faults"]) or "nothing to fault"
+    return "\n".join([*lines, "", f"Ajv, strict, finds in the schemas of {found['schemas']} tools: {said}."])
 
 
 def _inspect(tools: Path, target: str) -> dict[str, Any]:

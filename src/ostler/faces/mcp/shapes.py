@@ -208,14 +208,15 @@ def event_line(item: Event) -> str:
 
 
 def arg_summary(spec: ArgSpec) -> str:
-    """Return an argument in a few words, such as `integer, default 8080`."""
-    words: list[str] = [spec.type]
-    if spec.has_default and spec.default not in (None, "", [], {}):
+    """Return an argument in a few words, such as `integer, default 8080` or `"lab"|"server", default "lab"`.
+
+    A default that says nothing is left out: false, and what is empty.
+    """
+    words = ["|".join(json.dumps(value) for value in spec.enum) if spec.enum else spec.type]
+    if spec.has_default and spec.default is not False and spec.default not in (None, "", [], {}):
         words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
     elif spec.required and not spec.has_default:
         words.append("required")
-    if spec.enum:
-        words.append(f"one of {json.dumps(spec.enum)}")
     if spec.secret:
         words.append("secret")
     return ", ".join(words)
