@@ -50,8 +50,8 @@ class RawHttp:
     async def initialize(self) -> None:
         params = {"protocolVersion": SESSIONS, "capabilities": {}, "clientInfo": _CLIENT}
         head, _ = await self._post({"id": 1, "method": "initialize", "params": params}, "")
-        lines = head.decode().lower().split("\r\n")
-        self.session = next(line.split(": ")[1] for line in lines if line.startswith("mcp-session-id"))
+        lines = head.decode().split("\r\n")
+        self.session = next(line.split(": ")[1] for line in lines if line.lower().startswith("mcp-session-id"))
         await self._post({"method": "notifications/initialized"}, self._of_session())
 
     def _of_session(self) -> str:
@@ -65,7 +65,9 @@ class RawHttp:
             params["_meta"] = META
             headers = f"mcp-protocol-version: {STATELESS}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
         _, body = await self._post({"id": 7, "method": "tools/call", "params": params}, headers)
-        return succeeded(json.loads(body)["result"])
+        answer = json.loads(body)
+        assert "result" in answer, f"{tool} at {self._head.split()[1]}: {answer}"
+        return succeeded(answer["result"])
 
     async def _post(self, message: dict[str, Any], headers: str) -> tuple[bytes, bytes]:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
