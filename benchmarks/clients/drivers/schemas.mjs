@@ -14,22 +14,6 @@ const base = JSON.parse(targetText);
 await client.connect(new StreamableHTTPClientTransport(new URL(base)));
 const { tools } = await client.listTools();
 const faults = [];
-for (const tool of tools) {
-  for (const [kind, schema] of [["input", tool.inputSchema], ["output", tool.outputSchema]]) {
-    if (!schema) continue;
-    try {
-      new Ajv2020({ strict: true }).compile(schema);
-      for (const [name, property] of Object.entries(schema.properties ?? {})) {
-        if ("default" in property && !new Ajv2020({ strict: true }).compile(property)(property.default)) {
-          faults.push(`${tool.name}.${kind}.${name}: its default does not fit it`);
-        }
-      }
-    } catch (error) {
-      faults.push(`${tool.name}.${kind}: ${error.message}`);
-    }
-  }
-}
-
 const tokens = text => Math.ceil(Buffer.byteLength(text) / 4);
 const small = new Client({ name: "trial", version: "1" });
 await small.connect(new StreamableHTTPClientTransport(new URL(`${base}/core`)));
@@ -49,5 +33,21 @@ for (const [name, args] of [
     tokens(JSON.stringify(result.structuredContent))]);
 }
 await client.callTool({ name: "service_delete", arguments: { name: "tokens" } });
+// Last, since it holds the event loop up for longer than the server keeps an idle connection.
+for (const tool of tools) {
+  for (const [kind, schema] of [["input", tool.inputSchema], ["output", tool.outputSchema]]) {
+    if (!schema) continue;
+    try {
+      new Ajv2020({ strict: true }).compile(schema);
+      for (const [name, property] of Object.entries(schema.properties ?? {})) {
+        if ("default" in property && !new Ajv2020({ strict: true }).compile(property)(property.default)) {
+          faults.push(`${tool.name}.${kind}.${name}: its default does not fit it`);
+        }
+      }
+    } catch (error) {
+      faults.push(`${tool.name}.${kind}: ${error.message}`);
+    }
+  }
+}
 console.log(JSON.stringify({ schemas: tools.length, faults, costs }));
 process.exit(0);

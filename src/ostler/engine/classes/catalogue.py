@@ -156,7 +156,7 @@ class ClassCatalogue:
             status = self._tools.server_status(server)
             if not status.known:
                 missing_servers.append(server)
-                reasons.append(f"no downstream server {server!r} is configured (mcp.json)")
+                reasons.append(f"mcp.json has no server {server!r}")
             elif not status.connected:
                 reasons.append(f"downstream server {server!r} is not connected: {status.reason or 'unknown reason'}")
         missing_tools = [tool for tool in service_class.required_tools() if self._tools.find_tool(tool) is None]
