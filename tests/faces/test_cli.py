@@ -18,7 +18,8 @@ from ostler.adapters.config.paths import Paths, class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.listing import relative, url_of
-from ostler.faces.cli.session import ExitStatus, in_verbs
+from ostler.faces.cli.next_steps import in_verbs
+from ostler.faces.cli.session import ExitStatus
 
 pytestmark = pytest.mark.realtime
 
@@ -191,6 +192,12 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         assert "Next: ostler ps shows" in ostler.err
     assert ostler.run("call", "process/strat") == ExitStatus.NOT_FOUND
     assert "Next: ostler tools list process shows its tools" in ostler.err
+    assert ostler.run("call", "process/free_port", "--help") == ExitStatus.OK
+    assert "preferred" in ostler.out
+    assert ostler.run("call") == ExitStatus.USAGE
+    assert ostler.run("call", "--help") == ExitStatus.OK
+    assert ostler.run("class", "add", "job") == ostler.run("class", "add", "job") - 1 == ExitStatus.OK
+    assert ostler.err.endswith("job.yaml'. Next: edit that file, which is read again at once\n")
     assert ostler.run("create", "static-web-server", "x") == ExitStatus.FAILED
     assert "Next: ostler class show static-web-server shows the arguments" in ostler.err
     for verb in ("create", "plan"):
@@ -205,8 +212,16 @@ def test_next_steps_are_verbs_and_a_file_is_no_class(ostler: CommandLine) -> Non
         ("no. Next: service_logs shows what it printed", "no. Next: ostler logs shows what it printed"),
         ("no. Next: tool_list with server 'x' shows its tools", "no. Next: ostler tools list x shows its tools"),
         ("no. Next: tool_list with more", "no. Next: tool_list with more"),
-        ('no. Next: service_get {"name": "x"} tells', 'no. Next: service_get {"name": "x"} tells'),
-        ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; service_stop x"),
+        ('no. Next: service_get {"name": "x"} shows it', "no. Next: ostler get x shows it"),
+        ('Next: service_delete {"name": "x", "abandon": true} if', "Next: ostler delete x --abandon if"),
+        ("no. Next: service_delete x with force=true forgets it", "no. Next: ostler delete x --force forgets it"),
+        (
+            'no. Next: service_start x with adopt=true and outputs={"id": "…"}, the values',
+            "no. Next: ostler start x --adopt --output 'id=…', the values",
+        ),
+        ('Next: service_wait {"name": "x"} to wait', 'Next: service_wait {"name": "x"} to wait'),
+        ('said {\'a\': 1}\nNext: service_stop {"name": "a b"} so', "said {'a': 1}\nNext: ostler stop 'a b' so"),
+        ("no. Next: service_status x; service_stop x", "no. Next: ostler status x; ostler stop x"),
     ],
 )
 def test_a_tool_is_named_as_a_verb_only_where_that_is_the_same(said: str, shown: str) -> None:

@@ -606,7 +606,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "tool 'status' not found; did you mean 'w/status'?. Next: tool_list shows the tools"
         )
         assert (await refusal(client, "service_events", kinds=["nothing"]))[0] == snapshot(
-            "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes service, since, kinds, limit"
+            "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes name, since, kinds, limit"
         )
         assert (await refusal(client, "service_wait", name="one", state=["up"]))[0] == snapshot(
             "arg validation failed: invalid value for argument 'state[0]': use one of unknown, waiting, starting, running, stopping, stopped, failed, retrying, unreachable, auth_required, connected, disconnected, deleted. Next: service_wait takes name, project, state, health, kinds, cursor, timeout"
@@ -750,7 +750,7 @@ async def test_tools_are_searched_and_paged() -> None:
 async def test_events_go_on_from_a_cursor() -> None:
     async with ledger(World()) as app, Client(server_over(app)) as client:
         await call(client, "service_create", serviceClassName="basic", name="one")
-        newest = await call(client, "service_events", service="one", limit=2)
+        newest = await call(client, "service_events", name="one", limit=2)
         assert len(newest["events"]) == 2
         assert newest["cursor"] <= app.manager.events.last_cursor
         assert newest["events"][-1]["cursor"] <= newest["cursor"]

@@ -16,6 +16,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.application import Application, open_application
 from ostler.faces.cli.app import run_command
 from ostler.faces.mcp.server import build_server
+from ostler.model.events import EventKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -129,6 +130,7 @@ async def test_the_files_are_watched(tmp_path: Path, state_dir: Path) -> None:
             assert second.state == "stopped"
             kinds = [(event.kind, event.service) for event in app.manager.events.read(limit=1000).events]
             assert {("service_created", "web"), ("server_changed", "web"), ("service_deleted", "web")} <= set(kinds)
+            assert kinds.count((EventKind.SERVICE_DELETED, "web")) == 1  # a changed definition deletes nothing
 
 
 async def test_a_class_depends_on_a_tunnel(tmp_path: Path, state_dir: Path) -> None:

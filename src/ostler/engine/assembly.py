@@ -168,7 +168,8 @@ class Assembly:
         else:
             self.needs.forget(service)
             self.graph.forget(service)
-            self.events.append(EventKind.SERVICE_DELETED, service.name, f"{service.service_type} removed")
+            if not (isinstance(service, BaseService) and service.is_replaced):
+                self.events.append(EventKind.SERVICE_DELETED, service.name, f"{service.service_type} removed")
 
     # -- what services see -----------------------------------------------------------------------------------
 

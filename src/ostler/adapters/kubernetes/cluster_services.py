@@ -87,7 +87,7 @@ class StaticPool(anyio.AsyncContextManagerMixin):
             if service.definition != defined.get(name)
         }
         for name in changed:
-            await self._remove(name)
+            await self._remove(name, is_replaced=name in defined)
         added = [
             name
             for name, definition in defined.items()
@@ -108,8 +108,9 @@ class StaticPool(anyio.AsyncContextManagerMixin):
         self._tasks.start_soon(service.run, name=f"{service.service_type} {service.name}")
         return True
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, name: str, *, is_replaced: bool) -> None:
         service = self._services.pop(name)
+        service.is_replaced = is_replaced
         service.close()
         await service.ended.wait()
         self._removed(service)

@@ -117,6 +117,8 @@ class BaseService:
         self._followers: tuple[StateChangeCallback, ...] = ()
         self._changes: list[tuple[ServiceStatus, ServiceStatus]] = []
         self._delivering = False
+        self.is_replaced = False
+        """When it is taken out of the registry: another one takes its name at once, so nothing was deleted."""
 
     def __repr__(self) -> str:
         return (

@@ -9,8 +9,19 @@ import typer
 from ostler.faces.cli import check_verbs, signing_in
 from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import configured_names
+from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, Session, fail, in_verbs, parse_object, present, session_of, show
+from ostler.faces.cli.session import (
+    ExitStatus,
+    Session,
+    fail,
+    parse_object,
+    present,
+    require,
+    session_of,
+    show,
+    usage_error,
+)
 from ostler.faces.cli.shell_completion import class_names
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import complain, say, say_json
@@ -109,7 +120,12 @@ def class_add(
     text = _manifest_text(session, what)
     if not text.strip():
         fail(f"there is no manifest in {what}", ExitStatus.FAILED)
-    answer = session.ask("serviceclass_create", {"manifest": text})
+    with session.client() as client:
+        answer = client.call_tool("serviceclass_create", {"manifest": text})
+    if answer.error_code == "already_exists":
+        said = answer.text.partition(". Next: ")[0]
+        fail(f"{said}. Next: edit that file, which is read again at once", ExitStatus.FAILED)
+    require(answer)
     name = str(answer.structured["name"])
     if as_json:
         facts = session.ask("serviceclass_available", {"name": name}).structured
@@ -244,16 +260,27 @@ def tools(
         print_table(rows, _TOOL_COLUMNS, empty="No downstream server has listed a tool yet (see ostler servers).")
 
 
-def call(
+def call(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
-    tool: Annotated[str, typer.Argument(metavar="SERVER/TOOL", help="The tool.")],
+    tool: Annotated[str | None, typer.Argument(metavar="SERVER/TOOL", help="The tool.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="Its args as an object.")] = None,
     recorded: Annotated[
         bool, typer.Option("--record", help="Keep the answer, secrets masked, for checks and drafts of classes.")
     ] = False,
     as_json: AsJson = False,
+    wants_help: Annotated[
+        bool, typer.Option("--help", help="Show this message, or with a tool what it does and takes, and exit.")
+    ] = False,
 ) -> None:
     """Call a downstream tool."""
+    if tool is None:
+        if wants_help:
+            say(context.get_help())
+            return
+        usage_error("name the tool: ostler call SERVER/TOOL. Next: ostler tools list shows the tools")
+    if wants_help:
+        show(session_of(context).ask("tool_describe", {"name": tool}), as_json=as_json)
+        return
     args = parse_object("--args-json", args_json)
     session = session_of(context)
     with session.client() as client:
@@ -300,8 +327,9 @@ def class_schema() -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    for verb in (classes, validate, call, config):
+    for verb in (classes, validate, config):
         app.command()(verb)
+    app.command(add_help_option=False)(call)
     group = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
     group.callback()(servers)
     group.command("import")(import_servers)

@@ -5,9 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
+from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import ToolAnswer
 from ostler.faces.cli.services import AsJson, waiting_shown
-from ostler.faces.cli.session import ExitStatus, fail, in_verbs, present, require, session_of, show, usage_error
+from ostler.faces.cli.session import ExitStatus, fail, present, require, session_of, show, usage_error
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject
 

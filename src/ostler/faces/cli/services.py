@@ -8,12 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import ServerClient, ShowProgress
 from ostler.faces.cli.session import (
     ExitStatus,
     class_named,
     fail,
-    in_verbs,
     parse_object,
     parse_pairs,
     parse_value,
@@ -194,7 +194,7 @@ def events(
     pause = threading.Event()
     with session_of(context).client() as client:
         while True:
-            args: JsonObject = {**present({"service": name}), **({} if cursor is None else {"since": cursor})}
+            args: JsonObject = {**present({"name": name}), **({} if cursor is None else {"since": cursor})}
             answer = require(client.call_tool("service_events", args))
             found: list[JsonObject] = answer.structured["events"]
             if as_json and not follow:

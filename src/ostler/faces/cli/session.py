@@ -1,7 +1,6 @@
 """What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
 
 import json
-import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import typer
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, JsonValue
@@ -29,23 +29,6 @@ class ExitStatus(IntEnum):
 
 
 _NOT_FOUND_CODES = ("not_found", "tool_not_found")
-_VERBS = {
-    "service_list": "ps",
-    "service_status": "status",
-    "service_get": "get",
-    "service_logs": "logs",
-    "service_explain": "explain",
-    "serviceclass_list": "classes",
-    "serviceclass_get": "class show",
-    "mcpserver_list": "servers",
-    "tool_list": "tools",
-}
-"""Tool that looks → the verb that does the same."""
-
-_LOOK = re.compile(rf"\b({'|'.join(_VERBS)})\b(?! (?:\{{|\S+=|with ))")
-"""Such a tool, where what follows is not written for the tool alone."""
-
-_TOOLS_OF = re.compile(r"\btool_list with server '([^'\s]+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +84,6 @@ def require(answer: ToolAnswer) -> ToolAnswer:
     return answer
 
 
-def in_verbs(text: str) -> str:
-    """Return an error with the verbs of this command instead of the tools that its next steps name."""
-    said, mark, steps = text.rpartition(". Next: ")
-    steps = _TOOLS_OF.sub(r"ostler tools list \1", steps)
-    return said + mark + _LOOK.sub(lambda match: f"ostler {_VERBS[match[1]]}", steps) if mark else text
-
-
 def class_named(what: str) -> str:
     """Return the name of a class as it was given; a file in its place ends the command."""
     if what.endswith((".yaml", ".yml", ".json")):
@@ -131,7 +107,7 @@ def show(answer: ToolAnswer, *, as_json: bool) -> None:
     if as_json:
         say_json(answer.structured)
     else:
-        say(answer.text)
+        say(in_verbs(answer.text))
 
 
 def parse_pairs(option: str, pairs: list[str]) -> dict[str, str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostler.faces.cli.session import ExitStatus, Session, fail, in_verbs, session_of
+from ostler.faces.cli.next_steps import in_verbs
+from ostler.faces.cli.session import ExitStatus, Session, fail, session_of
 from ostler.faces.cli.shell_completion import server_names
 from ostler.faces.output import complain, say
 from ostler.model.errors import OstlerError

@@ -1,8 +1,8 @@
 """Tools that show what happened: events and log lines."""
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Kinds
@@ -19,10 +19,20 @@ from ostler.rules.text.log_pages import LogPage, LogRange
 class ServiceEventsArgs(Args):
     """Arguments of service_events."""
 
-    service: str = Field(default="", description="default: of all")
+    name: str = Field(default="", description="default: of all")
     since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a cursor; default: the newest")
     kinds: Kinds = Field(default_factory=list, description="only these")
     limit: int = Field(default=50, ge=1, le=500, description="at most")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _service_is_the_name(cls, value: Any) -> Any:
+        """Take the name under its earlier key, too."""
+        if not isinstance(value, dict):
+            return value
+        given = dict(cast("dict[str, Any]", value))
+        earlier = given.pop("service", None)
+        return {**given, "name": given.get("name") or earlier}
 
 
 async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Call) -> Answer:
@@ -30,14 +40,14 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
     del call
     events = app.manager.events
     if args.since is None:
-        everything = events.read(service=args.service, kinds=args.kinds, limit=max(1, events.last_cursor))
+        everything = events.read(service=args.name, kinds=args.kinds, limit=max(1, events.last_cursor))
         items, truncated, dropped = everything.events[-args.limit :], False, False
         cursor = everything.next_cursor
     else:
-        found = events.read(since=args.since, service=args.service, kinds=args.kinds, limit=args.limit)
+        found = events.read(since=args.since, service=args.name, kinds=args.kinds, limit=args.limit)
         items, truncated, dropped, cursor = found.events, found.truncated, found.dropped, found.next_cursor
-    if not items and args.service and app.manager.registry.find(args.service) is None:
-        app.manager.view(args.service)  # says that there is no such service, and what is near
+    if not items and args.name and app.manager.registry.find(args.name) is None:
+        app.manager.view(args.name)  # says that there is no such service, and what is near
     more = "; there are more" if truncated else ""
     lines = [f"{len(items)} event{'' if len(items) == 1 else 's'}{more}; continue with since={cursor}"]
     if dropped:

@@ -111,7 +111,7 @@ def _diagnose(given: Mapping[str, str]) -> str:
         f"Find out what is wrong with the service {name!r}.\n\n"
         f"1. service_explain {name}: the causes that are known, the last calls, and what to call next.\n"
         f"2. service_logs {name} with errorsOnly, then without: its own log.\n"
-        f"3. service_events with service={name!r}: what happened before it went wrong.\n"
+        f"3. service_events with name={name!r}: what happened before it went wrong.\n"
         "4. If its MCP server is unreachable, look at mcpserver_get for that server: the service itself may be well. "
         "If it waits for a dependency, explain that one.\n"
         "Then tell me the cause, what shows it, and one next step. Do not restart or delete anything before I agree."
