@@ -1,6 +1,6 @@
 """Idempotency keys of start, stop, restart and delete: done once, answered again, also after a restart."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -10,9 +10,9 @@ from tests.support.world import Fail, Slow, World, running, until
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.stores.retention import Retention
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.protocols import Change, PutOperation, PutService
 from ostler.engine.services.views import CreateRequest, OperationResult
-from ostler.model.errors import ConflictError, NotFoundError, OstlerError, SupersededError
+from ostler.model.errors import ConflictError, NotFoundError, OstlerError, StoreError, SupersededError
 from ostler.model.states import ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -198,3 +198,53 @@ async def test_keys_are_kept_as_long_as_the_history() -> None:
         await manager.restart_service("db")
         await manager.stop_service("db", idempotency_key="k1")
         assert manager.view("db").state is ServiceState.STOPPED, "forgotten with the operation"
+
+
+class SlowDisk(MemoryStore):
+    """A store whose commits take a moment, and fail when they are told to."""
+
+    failures = 0
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        await anyio.sleep(0.1)
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("the disk is full")
+        await super().commit(changes)
+
+
+@pytest.mark.parametrize(
+    "request_", [CreateRequest("basic", "db"), CreateRequest("basic", idempotency_key="k1")], ids=["name", "key"]
+)
+async def test_equal_creates_at_once_are_one(request_: CreateRequest) -> None:
+    world, results = World(), list[OperationResult]()
+
+    async def create() -> None:
+        results.append(await manager.create(request_))
+
+    async with running(world, store=SlowDisk()) as manager:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(create)
+        assert len(manager.views()) == 1
+    assert len({result.service.name for result in results}) == 1
+    assert [result.service.state for result in results] == [ServiceState.RUNNING] * 20
+    assert world.tools_called("w/start") == ["w/start"]
+
+
+async def test_a_create_that_waited_for_one_that_could_not_be_made_durable_is_made_itself() -> None:
+    world, store, failed = World(), SlowDisk(), list[str]()
+    store.failures = 1
+
+    async def create() -> None:
+        try:
+            await manager.create(CreateRequest("basic", "db"))
+        except StoreError as error:
+            failed.append(str(error))
+
+    async with running(world, store=store) as manager:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(create)
+        assert manager.get_service_state("db") is ServiceState.RUNNING
+    assert len(failed) == 1

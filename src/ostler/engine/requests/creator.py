@@ -1,7 +1,7 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 
@@ -12,7 +12,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.requests.instance_factory import InstanceFactory
+from ostler.engine.requests.instance_factory import InstanceFactory, NewService
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
@@ -40,12 +40,13 @@ class Placed:
     is_new: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Making:
-    """A service that is being made durable."""
+    """A service that is being made durable; `ended` is set when it is there, or could not be made."""
 
     class_name: str
-    done: anyio.Event = field(default_factory=anyio.Event)
+    key: str
+    ended: anyio.Event
 
 
 class Creator:
@@ -65,7 +66,7 @@ class Creator:
         self._factory = factory
         self._graph = graph
         self._in_creation: dict[str, _Making] = {}
-        """By name, what is being made durable now."""
+        """What is being made durable now, by name."""
 
     async def place(self, request: CreateRequest) -> Placed:
         """Make what `request` asks for durable and visible, and begin its start.
@@ -74,8 +75,8 @@ class Creator:
             OstlerError: nothing was created; see `ServiceManager.create`.
         """
         new = self._factory.prepare(request)
-        while (making := self._in_creation.get(new.name)) is not None:  # it may be what is asked for
-            await making.done.wait()
+        while (making := self._made_meanwhile(new)) is not None:
+            await making.ended.wait()  # then the service answers this request, or the way is free
         existing = self._factory.replayed(new)
         if existing is not None:
             return Placed(existing, is_new=False)
@@ -92,6 +93,12 @@ class Creator:
         instance = self._factory.make(new)
         self._graph.check(instance)
         return Placed(instance, await self._admit(instance, start=request.start))
+
+    def _made_meanwhile(self, new: NewService) -> _Making | None:
+        """Return what is being made under the name or the idempotency key of `new`."""
+        key = new.request.idempotency_key
+        same_key = (making for making in self._in_creation.values() if key and making.key == key)
+        return self._in_creation.get(new.name) or next(same_key, None)
 
     def difference(self, request: CreateRequest) -> str:
         """Return what keeps the service of that name from being what `request` makes; empty when nothing does.
@@ -118,7 +125,8 @@ class Creator:
         """Make the instance durable and visible, together with its first start; return that."""
         name = instance.name
         self._check_room(instance)
-        making = self._in_creation[name] = _Making(instance.record.class_name)
+        making = _Making(instance.record.class_name, instance.record.idempotency_key, anyio.Event())
+        self._in_creation[name] = making
         try:
             if name in self._registry:
                 raise AlreadyExistsError(f"service {name!r} already exists", service=name)
@@ -129,7 +137,7 @@ class Creator:
             self._registry.register(instance)
         finally:
             del self._in_creation[name]
-            making.done.set()
+            making.ended.set()
         self._runtime.events.append(
             EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
             + (f" by {instance.record.owner}" if instance.record.owner else ""),
