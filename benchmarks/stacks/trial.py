@@ -86,7 +86,8 @@ class StackLife:
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["worktree", "add", "-q", "../fix"]):
             subprocess.run(["git", *identity, *words], cwd=self._main, check=True, capture_output=True)
         for folder in (self._main, self._worktree):
-            (folder / "node_modules").symlink_to(self._tools / "npm/node_modules")
+            packages = self._tools / "npm/node_modules"  # not as a symbolic link, which Next.js does not follow
+            shutil.copytree(packages, folder / "node_modules", symlinks=True, copy_function=_link)
             exclude = subprocess.run(
                 ["git", "rev-parse", "--git-path", "info/exclude"],
                 cwd=folder,
@@ -251,3 +252,10 @@ class StackLife:
             [program, *words], cwd=folder, env=self._environment, capture_output=True, text=True, check=False,
             timeout=_CALL_SECONDS,
         )  # fmt: skip
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

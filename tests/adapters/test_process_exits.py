@@ -69,3 +69,12 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         with anyio.fail_after(10):
             await service.wait_until(lambda status: status.state is ServiceState.RUNNING)
         await manager.delete("site")
+
+
+async def test_how_a_process_ended_comes_with_what_it_said(state_dir: Path) -> None:
+    script = "sleep 0.7; echo reading; echo 'error: relation nowhere does not exist' >&2; exit 3"
+    async with process_server(state_dir) as server:
+        await server.call("start", key="migrate", command=script, shell=True)
+        answer = await server.until("migrate", lambda answer: answer["state"] == "exited")
+    assert answer["detail"].startswith("exited with code 3: ")
+    assert "relation nowhere does not exist" in answer["detail"]

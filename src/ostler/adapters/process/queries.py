@@ -1,5 +1,7 @@
 """Questions about processes, which change nothing: status, logs, list, free ports."""
 
+from pathlib import Path
+
 import anyio
 import anyio.to_thread
 
@@ -19,10 +21,11 @@ from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import read_on, tail
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
-from ostler.adapters.process.readiness import scanner_for
+from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError
+from ostler.rules.text.last_words import last_words
 from ostler.rules.text.patterns import line_filter
 
 
@@ -37,8 +40,11 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         return StatusResult(key=request.key, state="not_found", ready=False, detail="no process has this key")
     state = await supervisor.state_of(entry)
     if state != "running":
-        detail = entry.ending() if state == "exited" else "the system does not let Ostler inspect it"
-        facts = entry.facts(str(supervisor.folder.log_path(request.key)))
+        log_path = supervisor.folder.log_path(request.key)
+        detail = "the system does not let Ostler inspect it"
+        if state == "exited":
+            detail = await _ending(entry, log_path)
+        facts = entry.facts(str(log_path))
         return StatusResult(**dict(facts), ready=False, detail=detail)
     verdict = Verdict(ready=True, detail="running")
     if request.ready is not None and not request.ready.is_empty:
@@ -60,6 +66,15 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         children=None if usage is None else usage.children,
         ports=None if usage is None else usage.ports,
     )
+
+
+async def _ending(entry: Entry, log_path: Path) -> str:
+    """Return in words how the process ended and, when its exit code says that something went wrong, what it said."""
+    if not entry.record.exit_code:
+        return entry.ending()
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    said = last_words(end.lines)
+    return f"{entry.ending()}: {said}" if said else entry.ending()
 
 
 async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
