@@ -132,6 +132,29 @@ def test_each_tool_is_described(definition: Any) -> None:
     jsonschema.validate({"error": {"code": "x", "message": "y", "nextActions": []}}, tool.output_schema)
 
 
+@pytest.mark.virtual
+async def test_a_create_changes_its_class_as_a_project_does() -> None:
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        overrides: dict[str, Any] = {"dependsOn": {"db": "healthy"}, "restartPolicy": "always"}
+        create = {"serviceClassName": "basic", "name": "api"}
+        await call(client, "service_create", **create, overrides=json.dumps(overrides))
+        assert (await call(client, "service_get", name="api"))["dependencies"] == ["db"]
+        again = await call(client, "service_create", **create, overrides=overrides)
+        assert "already exists with the same arguments" in again["message"], again
+        for wrong, said in {
+            "dependsOn": ({"dependsOn": ["bd"]}, "'bd' not found"),
+            "unknown": ({"restart": "always"}, "restart"),
+            "env": ({"env": {"A": "1"}}, "starts by 'w/start', which is not known to take variables"),
+            "envFile": ({"envFile": ".env"}, "'.env' must be absolute"),
+        }.values():
+            refused = await client.call_tool(
+                "service_create", {"serviceClassName": "basic", "name": "x", "overrides": wrong}
+            )
+            assert refused.is_error
+            assert said in text_of(refused), text_of(refused)
+
+
 # -- the whole way -----------------------------------------------------------------------------------------
 
 

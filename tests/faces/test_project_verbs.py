@@ -77,6 +77,13 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert up(ostler) == dict.fromkeys(("files.shop", "api.shop", "web.shop"), "unchanged")
     assert {name: pid_of(ostler, name) for name in pids} == pids
 
+    changes = {"envFile": "api.env", "env": {"EXTRA": "c"}, "dependsOn": "files"}
+    by_hand = ("create", "command", "hand", "--arg", "command=sleep 300", "--overrides", json.dumps(changes))
+    assert ostler.run(*by_hand) == ExitStatus.OK, ostler.err
+    environment = psutil.Process(pid_of(ostler, "hand")).environ()
+    assert (environment["GREETING"], environment["EXTRA"]) == ("from file", "c")
+    assert ostler.run("delete", "hand") == ExitStatus.OK, ostler.err
+
     monkeypatch.chdir(worktree)
     assert up(ostler) == {"files.shop": "unchanged", "api.fix.shop": "created", "web.fix.shop": "created"}
     assert pid_of(ostler, "web") != pids["web"]

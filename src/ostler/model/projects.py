@@ -96,6 +96,28 @@ class Overrides(_Model):
         return not (self.depends_on or self.restart_policy or self.health_check or self.env)
 
 
+class GivenOverrides(Overrides):
+    """What a client changes of a class for one service.
+
+    Attributes:
+        env_file: files of variables, relative to the client's folder; `env` goes over them.
+    """
+
+    env_file: tuple[str, ...] = ()
+
+    @field_validator("env_file", mode="before")
+    @classmethod
+    def _one_file_or_more(cls, value: Any) -> Any:
+        return _one_or_more(value)
+
+
+def _one_or_more(value: Any) -> Any:
+    """Return a text as the only one of a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
 class ProjectServiceSpec(Overrides):
     """One service of a project.
 
@@ -122,10 +144,8 @@ class ProjectServiceSpec(Overrides):
 
     @field_validator("env_file", "watch", mode="before")
     @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return (value,)
-        return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    def _texts(cls, value: Any) -> Any:
+        return _one_or_more(value)
 
     @field_validator("watch")
     @classmethod

@@ -2,7 +2,7 @@
 
 import errno
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio.to_thread
@@ -11,7 +11,7 @@ from dotenv import dotenv_values
 from ostler.adapters.projects.folders import ProjectFolder
 from ostler.adapters.regular_files import read_regular
 from ostler.engine.projects.scope import ProjectScope
-from ostler.model.errors import Finding, ManifestError
+from ostler.model.errors import ArgumentError, Finding, ManifestError
 from ostler.rules.loading.projects import LoadedProject, load_project
 from ostler.rules.text.yaml_source import MAX_TEXT
 
@@ -42,17 +42,41 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
-                text = _read_text(folder.directory / Path(path).expanduser(), _MAX_ENV_FILE)
+                found = _read_variables(folder.directory / Path(path).expanduser())
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
                 message = error.findings[0].message
                 findings.append(Finding(message, loaded.file, line, column, "unreadable", f"services.{name}.envFile"))
                 continue
-            found = dotenv_values(stream=io.StringIO(text), interpolate=False)
-            variables.setdefault(name, {}).update({key: value for key, value in found.items() if value is not None})
+            variables.setdefault(name, {}).update(found)
     if findings:
         raise ManifestError(findings, what=loaded.file)
     return loaded, variables
+
+
+async def read_variables(directory: str, files: Sequence[str]) -> dict[str, str]:
+    """Return the variables of `files`, relative to `directory`; a later file goes over an earlier one.
+
+    Raises:
+        ArgumentError: a relative file is named, and `directory` is not known.
+        ManifestError: one cannot be read.
+    """
+    return await anyio.to_thread.run_sync(_read_all, Path(directory), files)
+
+
+def _read_all(directory: Path, files: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in files:
+        path = directory / Path(file).expanduser()
+        if not path.is_absolute():
+            raise ArgumentError([f"overrides.envFile: {file!r} must be absolute: this client's folder is not known"])
+        found |= _read_variables(path)
+    return found
+
+
+def _read_variables(file: Path) -> dict[str, str]:
+    found = dotenv_values(stream=io.StringIO(_read_text(file, _MAX_ENV_FILE)), interpolate=False)
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:

@@ -128,6 +128,9 @@ def one_of(*values: str) -> JsonObject:
 JsonArgs = Annotated[dict[str, JsonValue], BeforeValidator(_object_from_text), WithJsonSchema(FREE_FORM)]
 """An object, or a string holding one as JSON."""
 
+ObjectFromText = BeforeValidator(_object_from_text)
+"""Takes a string that holds an object as JSON for that object."""
+
 Labels = Annotated[dict[str, str], BeforeValidator(_object_from_text), WithJsonSchema(FREE_FORM)]
 """Label names and their values."""
 

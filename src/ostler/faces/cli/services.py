@@ -74,6 +74,10 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     ] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
+    overrides: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Changes of the class: dependsOn, env, envFile, healthCheck, restartPolicy."),
+    ] = None,
     label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label; repeatable.")] = None,
     lease: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Stop it after that time, unless renewed.")
@@ -103,6 +107,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
                     "labels": parse_pairs("--label", label or []),
                     "lease": lease,
                     "planId": plan_id,
+                    "overrides": parse_object("--overrides", overrides),
                 }
             ),
         }

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from ostler.adapters.projects.project_files import read_variables
 from ostler.adapters.serving.answers import Answer
-from ostler.adapters.serving.arguments import Args, JsonArgs, Labels, SomeSeconds
+from ostler.adapters.serving.arguments import FREE_FORM, Args, JsonArgs, Labels, ObjectFromText, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, ProjectRef
@@ -16,6 +17,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
 
 Goal = Literal["running", "stopped", "deleted"]
@@ -40,6 +42,11 @@ class ServiceCreateArgs(Args):
     purpose: str = Field(default="", description="what it is for")
     idempotency_key: Key = ""
     plan_id: str = Field(default="", description="refuse if it is out of date")
+    changes: Annotated[GivenOverrides, ObjectFromText, WithJsonSchema(FREE_FORM)] = Field(
+        default_factory=GivenOverrides,
+        alias="overrides",
+        description="of the class: dependsOn, env, envFile, healthCheck, restartPolicy",
+    )
 
 
 _RequestT = TypeVar("_RequestT", CreateRequest, OperationRequest)
@@ -56,10 +63,28 @@ async def project_of_client(app: ApplicationLike) -> ProjectRef | None:
     return await app.projects.owner_of_new(current_client().directory)
 
 
+async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides | None:
+    """Return what a client changes of the class, with the full names of what the service needs."""
+    directory = current_client().directory
+    needs = {app.projects.full_name(name, directory): need for name, need in given.depends_on.items()}
+    for name, need in needs.items():
+        if need.required:
+            app.manager.view(name)  # says that there is no such service, and what is near
+    variables = await read_variables(directory, given.env_file) if given.env_file else {}
+    overrides = Overrides.model_construct(
+        depends_on=needs,
+        restart_policy=given.restart_policy,
+        health_check=given.health_check,
+        env={**variables, **given.env},
+    )
+    return None if overrides.is_empty else overrides
+
+
 async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Call) -> Answer:
     """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
-    request = requested(CreateRequest, args, project=await project_of_client(app))
+    overrides = await _overrides(app, args.changes)
+    request = requested(CreateRequest, args, project=await project_of_client(app), overrides=overrides)
     result = await app.manager.create(request, **call.waiting(args.wait))
     return _changed(result, "running", cursor)
 
