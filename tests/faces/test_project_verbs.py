@@ -108,6 +108,10 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert pid_of(ostler, "api"), "a broken file changes nothing"
 
     monkeypatch.chdir(shop)
+    assert "api.fix.shop" not in [row["name"] for row in ostler.json("ps", "--json")["services"]]
+    assert ostler.run("ps") == ExitStatus.OK
+    assert ostler.err.endswith("more in other projects: ostler ps --all\n")
+    assert "api.fix.shop" in [row["name"] for row in ostler.json("ps", "--all", "--json")["services"]]
     assert ostler.run("down") == ExitStatus.FAILED
     assert "files.shop' is kept: api.fix.shop use it" in ostler.err
     shutil.rmtree(worktree)

@@ -11,7 +11,7 @@ import typer
 
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, fail, present, require, session_of
+from ostler.faces.cli.session import ExitStatus, complain, fail, present, require, session_of
 from ostler.faces.cli.shell_completion import service_names
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import clear_screen, say, say_json
@@ -41,15 +41,16 @@ def list_services(
     only: Annotated[list[str] | None, typer.Option("--only", help="Only services in this state; repeatable.")] = None,
     class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
     *,
+    everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not just this folder's.")] = False,
     wide: Annotated[bool, typer.Option("--wide", "-w", help="Type, time of the last change, and errors too.")] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Times instead of ages.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List services with their state, health, age and address."""
-    args = present({"state": only, "serviceClassName": class_name})
+    args = present({"state": only, "serviceClassName": class_name, "project": "all" if everywhere else None})
     while True:
-        rows = _services(context, args, with_details=not as_json)
+        rows, elsewhere = _services(context, args, with_details=not as_json)
         if as_json:
             say_json({"services": rows, "total": len(rows)})
         else:
@@ -59,6 +60,8 @@ def list_services(
             shown = [_row(row, now, absolute=absolute) for row in rows]
             columns = _WIDE if wide else _COLUMNS | _ERROR
             print_table(shown, columns, empty=_EMPTY)
+            if elsewhere:
+                complain(f"{elsewhere} more in other projects: ostler ps --all")
         if not watch:
             return
         say(end="", flush=True)
@@ -106,19 +109,20 @@ def relative(seconds: float) -> str:
     return f"{int(seconds)}s"
 
 
-def _services(context: typer.Context, args: JsonObject, *, with_details: bool) -> list[JsonObject]:
+def _services(context: typer.Context, args: JsonObject, *, with_details: bool) -> tuple[list[JsonObject], int]:
+    """Return the services, and how many there are in other projects."""
     rows: list[JsonObject] = []
     cursor: str | None = None
     with session_of(context).client() as client:
         while True:
             facts = require(client.call_tool("service_list", {**args, **present({"cursor": cursor})})).structured
             rows += facts["services"]
-            cursor = facts.get("nextCursor")
+            cursor, elsewhere = facts.get("nextCursor"), facts.get("inOtherProjects", 0)
             if not cursor:
                 break
         if with_details and len(rows) <= _MOST_DETAILED:
             rows = [row | _details(client, str(row["name"])) for row in rows]
-    return rows
+    return rows, elsewhere
 
 
 def _details(client: ServerClient, name: str) -> JsonObject:
