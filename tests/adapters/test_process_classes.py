@@ -36,7 +36,12 @@ class Instance:
         self.server = server
         self.service_class = shipped(class_name)
         complete = validate_args(self.service_class.spec.args, args)
-        self.names: dict[str, Any] = {**complete, "args": complete, "name": name, "service": {"name": name}}
+        self.names: dict[str, Any] = {
+            **complete,
+            "args": complete,
+            "name": name,
+            "service": {"name": name, "logs": {"lines": 100}},
+        }
 
     async def call(self, call: ToolCallSpec | None) -> Any:
         assert call is not None
