@@ -97,6 +97,28 @@ async def test_a_failed_start_tool_is_told_and_the_service_is_not_created() -> N
         assert "db" not in manager.registry
 
 
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (Fail("busy"), "it is there all the same, and its cleanup failed: stop tool failed: busy"),
+        (Hang(), "its cleanup did not end within 30s: it may still be there"),
+    ],
+    ids=["refused", "silent"],
+)
+async def test_what_a_failed_start_left_and_no_cleanup_removes_is_kept(stop: Fail | Hang, said: str) -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("the daemon is not ready", acts=True))
+    world.always["w/stop"] = stop
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError, match=said) as caught:
+            await manager.create(CreateRequest("basic", "db"))
+        assert "service_stop db tries the cleanup again" in caught.value.next_actions
+        assert manager.view("db").state is ServiceState.FAILED
+        world.always.clear()
+        await manager.delete("db")
+        assert world.resources == {}
+
+
 async def test_a_start_that_never_gets_ready_is_cleaned_up_at_the_create_timeout() -> None:
     world = World(ready_after=1000)
     async with running(world) as manager:

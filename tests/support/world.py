@@ -104,9 +104,10 @@ def _load(text: str, changes: Mapping[str, Any]) -> ClassEntry:
 
 @dataclass
 class Fail:
-    """The tool answers with isError."""
+    """The tool answers with isError; `acts` says whether it does its work all the same."""
 
     text: str = "it broke"
+    acts: bool = False
 
 
 @dataclass
@@ -222,7 +223,9 @@ class World:
         queue = self.faults[tool]
         fault = queue.popleft() if queue else self.always.get(tool)
         match fault:
-            case Fail(text):
+            case Fail(text, acts):
+                if acts:
+                    self._do(tool, args)
                 return text, True
             case Answer(value):
                 return value, False

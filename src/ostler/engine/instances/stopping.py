@@ -33,6 +33,9 @@ from ostler.rules.calls.rendering import stop_plan
 _STOP_ATTEMPTS = 3
 """Times that a stop is sent whose answers are of no use, while its server lives."""
 
+_SEEN_WITHIN = 10.0
+"""Seconds within which a look after a failed cleanup must answer."""
+
 _SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries to clean up through a server that is not connected."""
 
@@ -309,11 +312,24 @@ async def compensate(service: InstanceState, operation: Operation) -> tuple[bool
     except OstlerError as failure:
         if await is_gone(service):
             return True, f"nothing was left to clean up ({failure.summary})"
-        what = (
-            "and so did the call that would clean up" if refused else "its cleanup failed too, so it may still be there"
-        )
+        if await _is_seen(service):
+            refused, what = False, "it is there all the same, and its cleanup failed"
+        elif refused:
+            what = "and so did the call that would clean up"
+        else:
+            what = "its cleanup failed too, so it may still be there"
         return refused, f"{what}: {failure.summary}"
     return True, f"cleaned up with {plan[-1].tool}"
+
+
+async def _is_seen(service: InstanceState) -> bool:
+    """Whether a tool shows the service now; False as well where none can, or none answers."""
+    with anyio.move_on_after(_SEEN_WITHIN):
+        try:
+            return await is_there(service) is True
+        except DownstreamError:
+            pass
+    return False
 
 
 async def _known_stop_plan(service: InstanceState, problem: str, way_out: str) -> Sequence[PlannedCall]:
