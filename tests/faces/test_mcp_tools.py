@@ -557,7 +557,7 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
     async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
         text, error = await refusal(client, "service_create", servicClassName="basic", args=[1], wait="perhaps", port=1)
         assert text == snapshot(
-            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
+            "arg validation failed: serviceClassName is required; invalid type for argument 'args': expected object, got array; invalid type for argument 'wait': expected boolean, got string; unknown argument 'servicClassName'; did you mean 'serviceClassName'?; unknown argument 'port' (arguments of the class or tool go inside 'args'). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
         assert error["code"] == "arguments"
         assert len(error["problems"]) == 5
@@ -569,11 +569,11 @@ async def test_bad_arguments_are_answered_with_every_problem_at_once(mode: Any) 
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", lease="soon")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
+            "arg validation failed: invalid value for argument 'lease': 'soon' is not a duration; write it like '30s', '2m' or '1h30m'. Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
         text, _ = await refusal(client, "service_create", serviceClassName="basic", args="{broken")
         assert text == snapshot(
-            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId"
+            "arg validation failed: invalid value for argument 'args': expected an object; this text is not JSON either: Expecting property name enclosed in double quotes: line 1 column 2 (char 1). Next: service_create takes serviceClassName (required), name, args, persist, autoStart, start, wait, lease, labels, owner, purpose, idempotencyKey, planId, overrides"
         )
 
 
