@@ -120,17 +120,21 @@ async def test_a_down_ends_the_up_under_way(shop: Path) -> None:
     world = World()
     world.always["w/start"] = Hang()
     async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
+        errors: list[OstlerError] = []
 
         async def bring() -> None:
-            with pytest.raises(SupersededError, match="taken down"):
+            with pytest.raises(SupersededError, match="taken down") as caught:
                 await up(projects, shop)
+            errors.append(caught.value)
 
+        group.start_soon(bring)
         group.start_soon(bring)
         while not world.tools_called("w/start"):
             await anyio.sleep(0.005)
         _, report = await projects.down(str(shop), (), timeout=None)
         assert list(report.changes) == ["db"]
         assert manager.registry.find("api.shop") is None
+    assert len({id(error) for error in errors}) == 2, "each of those who wait may add to its own"
 
 
 async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> None:

@@ -86,13 +86,13 @@ class ProjectRuns:
                 if scope.ref.id not in self._runs:
                     named_services(scope, names)
                     run = self._begin(scope, tuple(names))
-                    self._group.start_soon(self._tell_failures, run, name=f"ostler-resumed-{scope.ref.id}")
+                    self._group.start_soon(self._report_failures, run, name=f"ostler-resumed-{scope.ref.id}")
             except OstlerError as error:  # it stays in the journal until the project is brought up or taken down
                 message = f"bringing up the project in {directory} was cut off, and cannot go on: {error}"
                 self._manager.events.append(EventKind.WARNING, message=message)
                 logger.warning("%s", message)
 
-    async def _tell_failures(self, run: _Run) -> None:
+    async def _report_failures(self, run: _Run) -> None:
         """Write down how a run failed that no one waits for."""
         await run.done.wait()
         project = run.scope.ref.id
@@ -126,7 +126,7 @@ class ProjectRuns:
         finally:
             run.listeners.remove(progress)
         if run.error is not None:
-            raise run.error
+            raise run.error.fresh()
         run.report.unfinished = [name for name in wanted if not run.report.has_ended(name)]
         return run.scope, run.report
 
