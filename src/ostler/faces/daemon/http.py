@@ -21,7 +21,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
+from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, header
 from ostler.faces.daemon.http_paths import for_browsers, web_application
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
@@ -228,7 +228,5 @@ class _BearerGate:
         await self._app(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
-        headers: list[tuple[bytes, bytes]] = scope["headers"]
-        given = next((value for name, value in headers if name == b"authorization"), b"")
-        scheme, _, token = given.partition(b" ")
+        scheme, _, token = header(scope, b"authorization").partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

@@ -94,7 +94,7 @@ class LoadShedding:
             await self._app(scope, receive, send)
             return
         if self._under_way >= self._limit:
-            await _refuse(send, self._under_way)
+            await refuse_busy(_with_retry(send), f"busy: {self._under_way} requests are under way")
             return
         self._under_way += 1
         try:
@@ -117,14 +117,14 @@ def _with_retry(send: Send) -> Send:
     return sending
 
 
-async def _refuse(send: Send, under_way: int) -> None:
-    text = f"busy: {under_way} requests are under way. Next: the same request again after {RETRY_AFTER} s"
+async def refuse_busy(send: Send, why: str) -> None:
+    """Answer a request with 503, and with when to come back; its header is added on the way out."""
+    text = f"{why}. Next: the same request again after {RETRY_AFTER} s"
     error = {"code": -32000, "message": text, "data": {"retryable": True, "retryAfterSeconds": RETRY_AFTER}}
     body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"retry-after", str(RETRY_AFTER).encode()),
     ]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": body})

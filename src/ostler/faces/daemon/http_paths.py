@@ -24,7 +24,7 @@ from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.mcp.server import OstlerServer
 
 SESSION_IDLE: Final = 900
-"""Seconds that a session without a request and without an open stream is kept; then its client begins another."""
+"""Seconds that a session without a request and without an open stream is kept; its next request opens it again."""
 
 MAX_SESSIONS: Final = 2_000
 """Sessions at once on one path; a client that would open one more is told to come back."""
@@ -63,6 +63,8 @@ class Endpoint:
         await app(scope, receive, send)
 
     async def _opened(self) -> ASGIApp:
+        if self._app is not None:
+            return self._app
         async with self._opening:
             if self._app is None:
                 assert self._tasks is not None, "a request before the web server has started"

@@ -7,11 +7,9 @@ with a key of the state folder, and a session that is gone is opened again befor
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections import OrderedDict
 from contextlib import suppress
@@ -20,10 +18,10 @@ from typing import Any, Final, cast
 
 import anyio
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ostler.faces.daemon.http_answers import header
+from ostler.adapters.config.atomic_files import replace_private
+from ostler.faces.daemon.http_answers import header, refuse_busy
 
 KEY_FILE: Final = "http-sessions.key"
 """In the state folder, readable by the user alone: what the ids of sessions are signed with."""
@@ -40,7 +38,9 @@ _VERSION: Final = b"mcp-protocol-version"
 _DEFAULT_VERSION: Final = "2025-03-26"
 """What the protocol assumes of a request that names no version."""
 
-_HANDSHAKE_VERSIONS: Final = frozenset(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)
+_WITH_SESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
+"""The versions that have sessions; a request that names none is one of them."""
+
 _NOT_FOUND: Final = 404
 _KEPT_HEADERS: Final = frozenset({b"host", b"origin", b"authorization"})
 
@@ -49,18 +49,15 @@ def session_key(folder: Path) -> bytes:
     """Return the key of a state folder; make it where there is none.
 
     Raises:
-        OSError: it can be neither read nor written.
+        OSError: it cannot be read.
+        StoreError: it cannot be written.
     """
     path = folder / KEY_FILE
-    with suppress(FileNotFoundError):
-        if len(known := path.read_bytes()) == _KEY_BYTES:
+    with suppress(FileNotFoundError, ValueError):
+        if len(known := bytes.fromhex(path.read_text(encoding="ascii"))) == _KEY_BYTES:
             return known
     key = secrets.token_bytes(_KEY_BYTES)
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(key)
-    fresh.replace(path)
+    replace_private(path, key.hex())
     return key
 
 
@@ -79,7 +76,7 @@ class LastingSessions:
         self._opening: dict[str, anyio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or header(scope, _VERSION) not in {b"", *_HANDSHAKE_VERSIONS}:
+        if scope["type"] != "http" or header(scope, _VERSION) not in _WITH_SESSIONS:
             await self._app(scope, receive, send)
         elif held := header(scope, _SESSION).decode("latin-1"):
             await self._serve_held(held, scope, receive, send)
@@ -103,8 +100,7 @@ class LastingSessions:
         await self._app(scope, reading, sending)
 
     async def _serve_held(self, held: str, scope: Scope, receive: Receive, send: Send) -> None:
-        opening = self._verify(held)
-        if opening is None or held in self._ended:
+        if not self._is_signed(held) or held in self._ended:
             await self._app(scope, receive, send)  # the SDK says that there is no such session
             return
         if scope["method"] == "DELETE":
@@ -113,10 +109,9 @@ class LastingSessions:
         read: list[Message] = []
         if await self._try(held, inner, scope, _recording(receive, read), send):
             return
-        fresh = await self._reopen(held, inner, opening, scope)
+        fresh = await self._reopen(held, inner, scope)
         if not fresh:
-            error = {"code": -32000, "message": "too many sessions are open. Next: the same request again in a moment"}
-            await JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 503)(scope, receive, send)
+            await refuse_busy(send, "too many sessions are open")
             return
         await self._try(held, fresh, scope, _replaying(receive, read), send, last=True)
 
@@ -136,7 +131,7 @@ class LastingSessions:
         await self._app(_in_session(scope, inner), receive, sending)
         return not missing
 
-    async def _reopen(self, held: str, gone: str, opening: dict[str, Any], scope: Scope) -> str:
+    async def _reopen(self, held: str, gone: str, scope: Scope) -> str:
         """Return the session that takes the place of `gone`, "" where none can be opened; requests at once share it."""
         while (other := self._opening.get(held)) is not None:
             await other.wait()
@@ -146,7 +141,9 @@ class LastingSessions:
         try:
             version = header(scope, _VERSION).decode() or _DEFAULT_VERSION
             initialize = {"jsonrpc": "2.0", "id": 0, "method": "initialize"}
-            fresh = await self._post({**initialize, "params": {**opening, "protocolVersion": version}}, scope, "")
+            fresh = await self._post(
+                {**initialize, "params": {**_opening_of(held), "protocolVersion": version}}, scope, ""
+            )
             if fresh:
                 await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"}, scope, fresh)
                 _remember(self._successors, held, fresh)
@@ -183,19 +180,18 @@ class LastingSessions:
         text = f"{inner}.{base64.urlsafe_b64encode(said).decode().rstrip('=')}"
         return f"{text}.{self._mac(text)}"
 
-    def _verify(self, held: str) -> dict[str, Any] | None:
-        """Return what `initialize` said of the session `held`; None where the id was not signed here."""
+    def _is_signed(self, held: str) -> bool:
         text, _, mac = held.rpartition(".")
-        if not hmac.compare_digest(mac.encode("latin-1"), self._mac(text).encode()):
-            return None
-        said = text.rpartition(".")[2]
-        with suppress(binascii.Error, ValueError):
-            opening: Any = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
-            return cast("dict[str, Any]", opening) if isinstance(opening, dict) else None
-        return None
+        return hmac.compare_digest(mac.encode("latin-1"), self._mac(text).encode())
 
     def _mac(self, text: str) -> str:
         return hmac.new(self._key, text.encode("latin-1"), hashlib.sha256).hexdigest()[:32]
+
+
+def _opening_of(held: str) -> dict[str, Any]:
+    """Return what `initialize` said, as the signed id of a session carries it."""
+    said = held.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
 
 
 def _opening_in(body: bytes) -> dict[str, Any]:
