@@ -1,6 +1,7 @@
 """The table of all tools, and how a call finds its way to one and back."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal, get_args
 
 from mcp.server import ServerRequestContext
@@ -64,16 +65,45 @@ def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
     return [tool for tool in TOOLS if toolset != "core" or tool.core]
 
 
+class CallDesk:
+    """Takes calls, at most `MAX_CALLS` at once, and gives each its facts.
+
+    Args:
+        clock: dates them.
+        names: the tools that answers may name to these clients.
+    """
+
+    def __init__(self, clock: Clock, names: frozenset[str]) -> None:
+        self._clock = clock
+        self._names = names
+        self._log = CallLog()
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def take(self, context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Call]:
+        """Yield the facts of a call while it is answered.
+
+        Raises:
+            BusyError: too many are under way.
+        """
+        if self._under_way >= MAX_CALLS:
+            raise BusyError(self._under_way, RETRY_AFTER)
+        self._under_way += 1
+        try:
+            async with progress_to(context) as progress:
+                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names)
+        finally:
+            self._under_way -= 1
+
+
 class Toolbox:
     """Lists the tools of a toolset and answers calls to them."""
 
     def __init__(self, app: ApplicationLike, clock: Clock, toolset: Toolset) -> None:
         self._app = app
-        self._clock = clock
-        self._log = CallLog()
         self._table = ToolTable(tools_of(toolset))
         self._names = frozenset(self._table.names)
-        self._under_way = 0
+        self._desk = CallDesk(clock, self._names)
 
     async def list_tools(
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
@@ -97,15 +127,11 @@ class Toolbox:
         tool = self._table.get(params.name)
         if self._app.denies(tool.name):
             return error_result(denied(tool.name))
-        if self._under_way >= MAX_CALLS:
-            return error_result(BusyError(self._under_way, RETRY_AFTER))
-        self._under_way += 1
         try:
-            async with progress_to(context) as progress:
-                call = Call(progress, self._clock, client_name_of(context), self._log, self._names)
+            async with self._desk.take(context) as call:
                 return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
-        finally:
-            self._under_way -= 1
+        except BusyError as error:
+            return error_result(error)
 
     def _in_scope(self, params: CallToolRequestParams) -> dict[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""
@@ -130,7 +156,7 @@ def denied(name: str) -> ToolDeniedError:
     )
 
 
-def client_name_of(context: ServerRequestContext[Lifespan]) -> str:
+def _client_name_of(context: ServerRequestContext[Lifespan]) -> str:
     """Return the name that the client gives itself. Command lines connect for each call, under one name."""
     params: Any = context.session.client_params
     return "" if params is None else params.client_info.name

@@ -16,13 +16,10 @@ from ostler.adapters.serving.answers import error_result
 from ostler.adapters.serving.problems import near
 from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
-from ostler.faces.mcp.call_log import CallLog
-from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifespan import Lifespan
-from ostler.faces.mcp.progress import progress_to
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import MAX_CALLS, NAMES, RETRY_AFTER, client_name_of
+from ostler.faces.mcp.toolbox import NAMES, CallDesk
 from ostler.faces.muster.dispatch import call_reachable
 from ostler.faces.muster.meta_request import Request
 from ostler.faces.muster.meta_tools import META_TOOLS
@@ -45,11 +42,9 @@ class MusterToolbox:
 
     def __init__(self, app: ApplicationLike, clock: Clock) -> None:
         self._app = app
-        self._clock = clock
-        self._log = CallLog()
+        self._desk = CallDesk(clock, NAMES)
         self._resources = Resources(app, clock)
         self._tools = {tool.name: tool for tool in META_TOOLS}
-        self._under_way = 0
         self._listed = ListToolsResult(
             tools=[
                 Tool(
@@ -81,18 +76,14 @@ class MusterToolbox:
         Raises:
             MCPError: there is no such tool.
         """
-        if self._under_way >= MAX_CALLS:
-            return error_result(BusyError(self._under_way, RETRY_AFTER))
-        self._under_way += 1
         try:
-            async with progress_to(context) as progress:
-                call = Call(progress, self._clock, client_name_of(context), self._log, NAMES)
+            async with self._desk.take(context) as call:
                 arguments = params.arguments or {}
                 if tool := self._tools.get(params.name):
                     return await tool.run(Request(self._app, call, context, self._resources), arguments)
                 found = await call_reachable(self._app, params.name, arguments, call)
-        finally:
-            self._under_way -= 1
+        except BusyError as error:
+            return error_result(error)
         if found is None:
             hint = near(params.name, self._tools) or "; call_tool calls the tools that list_tools shows"
             raise MCPError(INVALID_PARAMS, f"tool {params.name!r} not found{hint}")

@@ -7,6 +7,7 @@ from typing import cast
 
 from mcp_types import CallToolResult, TextContent
 
+from ostler.adapters.serving.answers import clipped
 from ostler.adapters.serving.problems import near
 from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import text_arg
@@ -84,9 +85,7 @@ def _filtered(request: Request, args: JsonObject, *, limit: int, whole: bool = F
 
 
 def _found(tool: Reachable, score: float, *, wide: bool, whole: bool) -> JsonObject:
-    summary = " ".join(tool.description.split())
-    if len(summary) > MAX_SUMMARY:
-        summary = f"{summary[: MAX_SUMMARY - 1]}…"
+    summary = clipped(" ".join(tool.description.split()), MAX_SUMMARY)
     return {
         "name": tool.name,
         **({"description": tool.description} if wide or whole else {"summary": summary}),
