@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ostler.model.json import JsonMapping
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
 from ostler.rules.checking.expressions import Problem, shape_of_template, shape_of_value
 from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
@@ -123,14 +124,7 @@ class CallCheck:
         if found.missed:
             return
         item = self.scopes.answer_of(call)
-        for text, wanted in call.batch.match.items():
-            place = (*path, "batch", "match", text)
-            below = find_in_shape(text, item)
-            yield from self.missed(place, below.missed, at_key=True)
-            typed = shape_of_value(wanted, names)
-            yield from problem_violations(place, typed.problems)
-            if not below.missed and not may_equal(below.shape, typed.shape):
-                yield self._impossible(place, text, below.shape, typed.shape)
+        yield from self._equal((*path, "batch", "match"), call.batch.match, item, names)
 
     def completed(self, path: Path, expectation: Expectation, call: ToolCallSpec, names: Names) -> Iterator[Violation]:
         """Yield what is wrong with the expectation at `path` that answers of `call` are checked against."""
@@ -194,14 +188,7 @@ class CallCheck:
     # -- expectations --------------------------------------------------------------------------------------
 
     def _expectation(self, path: Path, expectation: Expectation, answer: Shape, names: Names) -> Iterator[Violation]:
-        for text, wanted in (expectation.json_path or {}).items():
-            place = (*path, "jsonPath", text)
-            found = find_in_shape(text, answer)
-            yield from self.missed(place, found.missed, at_key=True)
-            typed = shape_of_value(wanted, names)
-            yield from problem_violations(place, typed.problems)
-            if not found.missed and not may_equal(found.shape, typed.shape):
-                yield self._impossible(place, text, found.shape, typed.shape)
+        yield from self._equal((*path, "jsonPath"), expectation.json_path or {}, answer, names)
         for key in ("jmespath", "contains", "matches"):
             value: str | list[str] | None = getattr(expectation, key)
             entries = [((key,), value)] if isinstance(value, str) else []
@@ -212,6 +199,17 @@ class CallCheck:
                     yield from problem_violations((*path, *inner), shape_of_value(text, names).problems)
                 elif key == "jmespath":
                     yield from self._expression((*path, *inner), text, answer)
+
+    def _equal(self, path: Path, wanted: JsonMapping, answer: Shape, names: Names) -> Iterator[Violation]:
+        """Yield what keeps the parts of an answer from being what is wanted, by their JMESPath expressions."""
+        for text, value in wanted.items():
+            place = (*path, text)
+            found = find_in_shape(text, answer)
+            yield from self.missed(place, found.missed, at_key=True)
+            typed = shape_of_value(value, names)
+            yield from problem_violations(place, typed.problems)
+            if not found.missed and not may_equal(found.shape, typed.shape):
+                yield self._impossible(place, text, found.shape, typed.shape)
 
     def _expression(self, path: Path, text: str, answer: Shape) -> Iterator[Violation]:
         found = find_in_shape(text, answer)
