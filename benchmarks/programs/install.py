@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PYTHON = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "flask", "django", "celery", "jupyter-server")
@@ -20,17 +21,22 @@ GO = "github.com/nats-io/nats-server/v2@latest"
 
 def install(tools: Path) -> None:
     """Fill the folder `tools`; what one package manager lacks or refuses leaves its programs out."""
-    tools.mkdir(parents=True, exist_ok=True)
-    run_in(tools, [sys.executable, "-m", "venv", "py"])
-    run_in(tools, ["py/bin/pip", "install", "-q", *PYTHON])
-    (tools / "npm").mkdir(exist_ok=True)
-    (tools / "npm" / "package.json").write_text("{}")
-    run_in(tools / "npm", ["npm", "install", "--no-fund", "--no-audit", *NPM])
+    install_packages(tools, PYTHON, NPM)
     (tools / "deb").mkdir(exist_ok=True)
     run_in(tools / "deb", ["apt-get", "download", *DEBIAN])
     for package in sorted((tools / "deb").glob("*.deb")):
         run_in(tools, ["dpkg", "-x", str(package), str(tools / "debian")])
     run_in(tools, ["go", "install", GO], GOBIN=str(tools / "go"))
+
+
+def install_packages(tools: Path, python: Sequence[str], npm: Sequence[str]) -> None:
+    """Install packages of PyPI into `tools`/py and of npm into `tools`/npm; `npm` may begin with options."""
+    tools.mkdir(parents=True, exist_ok=True)
+    run_in(tools, [sys.executable, "-m", "venv", "py"])
+    run_in(tools, ["py/bin/pip", "install", "-q", *python])
+    (tools / "npm").mkdir(exist_ok=True)
+    (tools / "npm" / "package.json").write_text('{"private": true}')
+    run_in(tools / "npm", ["npm", "install", "--no-fund", "--no-audit", *npm])
 
 
 def run_in(folder: Path, words: list[str], **environment: str) -> None:

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import title
-from benchmarks.programs.install import run_in
+from benchmarks.programs.install import install_packages
 from benchmarks.stacks.catalogue import NPM, PYTHON, STACKS
 from benchmarks.stacks.trial import StackLife
 
@@ -21,7 +21,7 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
         install_first: fill the folder.
     """
     if install_first:
-        _install(tools)
+        install_packages(tools, PYTHON, ("--ignore-scripts", *NPM))
     title("Stacks of several services, in two worktrees")
     print(f"| stack | {' | '.join(STEPS)} | faults |")
     print("| --- " * (len(STEPS) + 2) + "|")
@@ -42,12 +42,3 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
     for cause in causes:
         print(f"- {' '.join(cause.split())}")
     sys.exit(failed > 0)
-
-
-def _install(tools: Path) -> None:
-    tools.mkdir(parents=True, exist_ok=True)
-    run_in(tools, [sys.executable, "-m", "venv", "py"])
-    run_in(tools, ["py/bin/pip", "install", "-q", *PYTHON])
-    (tools / "npm").mkdir(exist_ok=True)
-    (tools / "npm" / "package.json").write_text('{"private": true}')
-    run_in(tools / "npm", ["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", *NPM])

@@ -10,6 +10,7 @@ from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.known_process import MAX_SEEN, Entry
 from ostler.adapters.process.logfile import clean_line, split_lines, unread
 from ostler.adapters.process.records import WatchedLog
+from ostler.adapters.serving.answers import clipped
 from ostler.model.durations import format_duration
 from ostler.rules.text.patterns import LineFilter, line_filter
 
@@ -72,7 +73,7 @@ class LogWatch:
         age = max(0.0, now - known.at)
         if not known.line or (self.seconds is not None and age > self.seconds):
             return None
-        shown = known.line if len(known.line) <= SHOWN_CHARS else f"{known.line[: SHOWN_CHARS - 1]}…"
+        shown = clipped(known.line, SHOWN_CHARS)
         until = [] if self.seconds is None else [f"which counts for {format_duration(self.seconds)}"]
         until += [] if self.clears is None else [f"and no later line matches {self.patterns[1]!r}"]
         return f"the log said {shown!r} {age:.0f} s ago, {' '.join(until)}"
