@@ -118,9 +118,9 @@ async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Pa
 
 async def test_a_down_ends_the_up_under_way(shop: Path) -> None:
     world = World()
+    errors: list[OstlerError] = []
     world.always["w/start"] = Hang()
     async with life(world, MemoryStore(), shop) as (manager, projects), anyio.create_task_group() as group:
-        errors: list[OstlerError] = []
 
         async def bring() -> None:
             with pytest.raises(SupersededError, match="taken down") as caught:
