@@ -1,9 +1,14 @@
 """What each entry loads before it answers: clients wait for a bridge at their every start, and people for a verb."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import ostler
 
 MODULES = """
 import sys
@@ -50,3 +55,14 @@ def test_nothing_is_loaded_that_the_first_answer_does_not_need(load: str, most: 
     loaded = set(done.stdout.split())
     assert loaded.isdisjoint(unwanted.split()), sorted(loaded & set(unwanted.split()))
     assert len(loaded) <= most
+
+
+def test_a_start_keeps_its_bytecode_where_the_environment_forbids_to_write_any(tmp_path: Path) -> None:
+    """Compiling is a third of a start, and images set the variable for the sake of the programs in them."""
+    package = tmp_path / "ostler"
+    shutil.copytree(Path(ostler.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tmp_path)}
+    environment.pop("PYTHONPYCACHEPREFIX", None)
+    command = [sys.executable, "-m", "ostler.faces.entry", "--version"]
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, cwd=tmp_path)
+    assert list((package / "faces" / "cli").glob("__pycache__/app.*.pyc"))

@@ -13,6 +13,7 @@ _TOOLSETS = ("full", "core", "muster")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` (this process's own when None) and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    sys.dont_write_bytecode = False  # Ostler keeps its own bytecode in its own folder: compiling is a third of a start
     options = bridge_options(arguments)
     if options is None:
         from ostler.faces.cli.app import run_command

@@ -21,6 +21,7 @@ from ostler.model.errors import OstlerError, StateLockedError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until it ends; return the exit status (0: ended as asked, 75: another one owns the folder)."""
+    sys.dont_write_bytecode = False  # as in `ostler.faces.entry`
     parser = argparse.ArgumentParser(prog="ostler.faces.daemon", description=__doc__)
     parser.add_argument("--config", help="configuration folder")
     parser.add_argument("--state", help="state folder")
