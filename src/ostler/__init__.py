@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from ostler.engine.events.log import EventLog
     from ostler.engine.instances.instance import ServiceInstance
     from ostler.engine.manager import ServiceManager
-    from ostler.engine.protocols import ServerStatus, StateChangeCallback, Store, ToolCaller, ToolDirectory, ToolInfo
+    from ostler.engine.protocols import (
+        Observer,
+        ServerStatus,
+        StateChangeCallback,
+        Store,
+        ToolCaller,
+        ToolDirectory,
+        ToolInfo,
+    )
     from ostler.engine.services.registry import RegistryAdapter, ServiceRegistry
     from ostler.engine.services.reporting import StatusReporter, StatusUpdate, StatusWord
     from ostler.engine.services.service import BaseService, HealthChecker, Service, ServiceDataProvider, StateUpdater
@@ -41,6 +49,7 @@ __all__ = [
     "HealthChecker",
     "HealthStatus",
     "MemoryStore",
+    "Observer",
     "OperationKind",
     "OperationResult",
     "OstlerError",
@@ -81,7 +90,15 @@ _HOMES = {
     "engine.events.log": ("EventLog",),
     "engine.instances.instance": ("ServiceInstance",),
     "engine.manager": ("ServiceManager",),
-    "engine.protocols": ("ServerStatus", "StateChangeCallback", "Store", "ToolCaller", "ToolDirectory", "ToolInfo"),
+    "engine.protocols": (
+        "Observer",
+        "ServerStatus",
+        "StateChangeCallback",
+        "Store",
+        "ToolCaller",
+        "ToolDirectory",
+        "ToolInfo",
+    ),
     "engine.services.registry": ("RegistryAdapter", "ServiceRegistry"),
     "engine.services.reporting": ("StatusReporter", "StatusUpdate", "StatusWord"),
     "engine.services.service": ("BaseService", "HealthChecker", "Service", "ServiceDataProvider", "StateUpdater"),

@@ -23,7 +23,7 @@ from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
-from ostler.engine.protocols import Clock, Store, StoredState, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Observer, Store, StoredState, ToolCaller, ToolDirectory
 from ostler.engine.requests.commands import Requests
 from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.instance_factory import InstanceFactory
@@ -53,6 +53,7 @@ class Assembly:
         rng: Random,
         make_id: Callable[[], str],
         reporter: StatusReporter | None,
+        observer: Observer | None,
     ) -> None:
         self.caller = caller
         self.store = store
@@ -62,6 +63,7 @@ class Assembly:
         self.events = events
         self.random = rng
         self.make_id = make_id
+        self.observer = observer
         self.batches = BatchCalls()
         self.handles = Handles()
         self.departed = Departed(clock)
@@ -73,7 +75,7 @@ class Assembly:
         self.graph = DependencyGraph(self.registry, self.factory.virtual)
         self.creator = Creator(self, self.registry, self.classes, self.factory, self.graph)
         self.needs = Prerequisites(self, self.registry, self.graph, self.creator.create_dependency)
-        self.health = HealthScheduler(clock, rng, concurrency=health_concurrency)
+        self.health = HealthScheduler(clock, rng, concurrency=health_concurrency, observer=observer)
         self.restarts = RestartKeeper(self)
         self.leases = LeaseKeeper(self)
         self.recovery = Recovery(self, self.health)

@@ -17,7 +17,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.shutdown import depart
-from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Observer, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import BaseService, HealthChecker, Service
 from ostler.engine.services.views import (
@@ -58,6 +58,7 @@ class ServiceManager:
         rng: spreads checks and restarts in time.
         make_id: makes the ids of services and operations, each unique forever.
         reporter: receives the status of services, in words for people.
+        observer: follows operations and health checks, for traces and metrics.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class ServiceManager:
         rng: Random | None = None,
         make_id: Callable[[], str] = new_id,
         reporter: StatusReporter | None = None,
+        observer: Observer | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self.stop_on_exit = stop_on_exit
@@ -90,6 +92,7 @@ class ServiceManager:
             rng=rng or Random(),  # noqa: S311 (it spreads times)
             make_id=make_id,
             reporter=reporter,
+            observer=observer,
         )
         self.events = self._parts.events
         self.registry = self._parts.registry

@@ -1,6 +1,7 @@
 """What the engine needs from the world: a ToolCaller, a Store, a Clock. Two-method seams, nothing more."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -193,6 +194,32 @@ class Store(Protocol):
 
     async def find_request(self, service_name: str, key: str) -> OperationRecord | None:
         """Return the newest operation of a service of this name, gone or not, that answers the idempotency key."""
+        ...
+
+
+class Observer(Protocol):
+    """Follows operations and health checks from outside, for traces, metrics and logs: quick, and raises nothing."""
+
+    def asked(self) -> object:
+        """Return where an operation is asked for right now; its `operation` gets this back, maybe in another task."""
+        ...
+
+    def joined(self, origin: object) -> None:
+        """Note that a request joins the operation that was asked for at `origin`, instead of one of its own."""
+        ...
+
+    def operation(self, origin: object, record: Callable[[], OperationRecord]) -> AbstractContextManager[None]:
+        """Return a block in which an operation is carried out, in one task.
+
+        Args:
+            origin: where it was asked for.
+            record: returns the operation as it is now; after the block with its outcome, or without one if the next
+                run of the server goes on with it.
+        """
+        ...
+
+    def check(self, service: str, late: float) -> AbstractContextManager[None]:
+        """Return a block in which the scheduler checks the health of `service`, begun `late` seconds after its time."""
         ...
 
 

@@ -145,6 +145,8 @@ class ServiceInstance(InstanceState):
         if latest is not None and asked.is_plain and not latest.is_cancelled:
             is_started = kind is OperationKind.START and latest.kind is OperationKind.RESTART
             if latest.kind is kind or is_started:
+                if self.runtime.observer is not None:
+                    self.runtime.observer.joined(latest.origin)
                 return latest
         operation = self._operation(asked, reason, resumes=resumes)
         self.carry_out(operation)
@@ -176,6 +178,8 @@ class ServiceInstance(InstanceState):
             class_name=self.record.class_name,
             resumes=resumes,
         )
+        if self.runtime.observer is not None:
+            operation.origin = self.runtime.observer.asked()
         if (old := self.journal.interrupted) is not None and old.kind is asked.kind:  # it ends what those were promised
             operation.add_requests(old.requests)
         return operation
@@ -282,7 +286,8 @@ class ServiceInstance(InstanceState):
             while (operation := self._pending) is not None:
                 self._pending, self._current = None, operation
                 try:
-                    await self._execute(operation)
+                    with operation.observed(self.runtime.observer):
+                        await self._execute(operation)
                 finally:
                     self._current = None
                     if not operation.is_done:  # no one may wait forever for what this task can no longer finish

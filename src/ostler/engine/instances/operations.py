@@ -1,13 +1,13 @@
 """One operation under way: who waits for it, how it is cancelled, and its journal record."""
 
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 
 import anyio
 
-from ostler.engine.protocols import Progress
+from ostler.engine.protocols import Observer, Progress
 from ostler.engine.services.views import OperationRequest, OperationView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
@@ -18,6 +18,8 @@ ANSWER_GRACE = 5.0
 
 The answer names what was started (a pid, an id), and without it the stop tool often cannot be called at all.
 """
+
+_UNOBSERVED: AbstractContextManager[None] = nullcontext()
 
 
 class Operation:
@@ -35,6 +37,7 @@ class Operation:
         committed: the store has it.
         stored_intent: the call that the store has as intended, which `record` does not have yet.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
+        origin: where it was asked for, as the observer knows it.
         changed: whether anything had to be done.
         message: one sentence about the end.
         error: why it failed; each who waits gets an error of their own, equal to it.
@@ -80,6 +83,7 @@ class Operation:
         self.submitted = self.committed = False
         self.stored_intent: CallRecord | None = None
         self.is_interrupted = False
+        self.origin: object = None
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
         self._shelters: list[anyio.CancelScope] = []
@@ -112,6 +116,10 @@ class Operation:
     def view(self) -> OperationView:
         """Return a snapshot."""
         return OperationView(self.id, self.kind, self.record.started_at, self.step, self.reason)
+
+    def observed(self, observer: Observer | None) -> AbstractContextManager[None]:
+        """Return the block in which `observer` follows the operation."""
+        return _UNOBSERVED if observer is None else observer.operation(self.origin, lambda: self.record)
 
     async def wait(self) -> None:
         """Wait for the end.

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.handles import Handles
 from ostler.engine.instances.shared_calls import BatchCalls
-from ostler.engine.protocols import Clock, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, Observer, Store, ToolCaller, ToolDirectory
 from ostler.model.json import JsonObject, JsonValue
 
 
@@ -74,6 +74,11 @@ class Runtime(Protocol):
     @property
     def random(self) -> Random:
         """Spreads times."""
+        ...
+
+    @property
+    def observer(self) -> Observer | None:
+        """Follows what is done, for traces and metrics."""
         ...
 
     @property

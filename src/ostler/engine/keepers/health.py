@@ -16,7 +16,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.protocols import Clock
+from ostler.engine.protocols import Clock, Observer
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +74,10 @@ class HealthScheduler:
         *,
         concurrency: int = CONCURRENCY,
         per_server: int = CONCURRENCY_PER_SERVER,
+        observer: Observer | None = None,
     ) -> None:
         self._clock = clock
+        self._observer = observer
         self._rng = rng
         self._concurrency = concurrency
         self._per_server = per_server
@@ -87,8 +89,6 @@ class HealthScheduler:
         self._groups: dict[tuple[str, float], _Group] = {}
         self._counter = itertools.count()
         self._wake = anyio.Event()
-        self.lateness: list[float] | None = None
-        """Seconds between due and begun (limits included) of each check, when someone measures."""
 
     def __repr__(self) -> str:
         return f"HealthScheduler({len(self._epochs)} watched)"
@@ -157,10 +157,8 @@ class HealthScheduler:
 
     async def _check(self, instance: ServiceInstance, due: float, epoch: int, limits: _Limits) -> None:
         async with limits.per_server[_server(instance)], limits.overall:
-            if self.lateness is not None:
-                self.lateness.append(anyio.current_time() - due)
             if self._epochs.get(instance.id) == epoch:
-                await self._check_one(instance, due)
+                await self._check_one(instance, due, late=anyio.current_time() - due)
         self._check_again(instance, due, epoch)
 
     async def _check_together(self, group: _Group, due: float, limits: _Limits) -> None:
@@ -172,19 +170,21 @@ class HealthScheduler:
                     if self._epochs.get(instance.id) != epoch or self._drop_when_down(instance):
                         del group.members[instance.id]
                         continue
-                    if self.lateness is not None:
-                        self.lateness.append(begun - due)
-                    await self._check_one(instance, begun)
+                    await self._check_one(instance, begun, late=begun - due)
                     self._check_again(instance, due, epoch, group)
                     if position % _JUDGED_AT_ONCE == 0:
                         await anyio.lowlevel.checkpoint()
         finally:
             group.is_under_way = False
 
-    @staticmethod
-    async def _check_one(instance: ServiceInstance, not_before: float) -> None:
+    async def _check_one(self, instance: ServiceInstance, not_before: float, *, late: float) -> None:
+        """Check `instance`, `late` seconds after it was due, limits included."""
         try:
-            await instance.health_check.run(not_before=not_before)
+            if self._observer is None:
+                await instance.health_check.run(not_before=not_before)
+                return
+            with self._observer.check(instance.name, late):
+                await instance.health_check.run(not_before=not_before)
         except Exception:  # boundary: a bug in one check must not end health checking
             logger.exception("health check of %r failed unexpectedly", instance.name)
 
