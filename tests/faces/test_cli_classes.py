@@ -81,3 +81,53 @@ def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path)
     ), ostler.err
     assert ostler.json("status", "sleeper", "--json")["state"] == "running"
     assert ostler.run("delete", "sleeper") == ExitStatus.OK
+
+
+LATE = """
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: late}
+spec:
+  description: listens a while after it was started
+  serviceConfig:
+    lifecycleTools:
+      start:
+        tool: process/start
+        args:
+          key: "{{ name }}"
+          command: "{python}"
+          args: [-c, "import sys, time, http.server as h; time.sleep(0.8); h.test(port=int(sys.argv[1]))", "{port}"]
+          port: 0
+        outputs: {pid: pid, port: port}
+      stop: {tool: process/stop, args: {key: "{{ name }}"}}
+      status:
+        tool: process/status
+        args: {key: "{{ name }}"}
+        expect: {jsonPath: {state: running}}
+"""
+
+
+def test_a_class_is_tried_on_the_live_server(ostler: CommandLine, tmp_path: Path) -> None:
+    late = tmp_path / "late.yaml"
+    late.write_text(LATE, encoding="utf-8")
+    assert ostler.run("class", "try", str(late)) == ExitStatus.USAGE  # not on a terminal
+    assert "--yes goes on without asking" in ostler.err
+    assert ostler.run("class", "try", "static-web-server", "--yes") == ExitStatus.USAGE
+    assert "needs args: directory (" in ostler.err
+    test = tmp_path / "site.test.yaml"
+    site = ("static-web-server", "-a", f"directory={tmp_path}", "--yes", "--output", str(test))
+    assert ostler.run("class", "try", *site) == ExitStatus.OK, ostler.out
+    steps = [line.split()[:2] for line in ostler.out.splitlines() if line[:4] in ("ok  ", "FAIL", "-   ")]
+    assert steps == [
+        ["ok", name] for name in ("created", "ready", "healthy", "looked", "killed", "recovered", "stopped", "gone")
+    ]
+    assert "kill -9 " in ostler.out
+    assert "lives as it was tried" in test.read_text(encoding="utf-8")
+
+    assert ostler.run("class", "try", str(late), "--yes") == ExitStatus.FAILED
+    assert "before its port accepted a connection" in ostler.out
+    assert '     ready: {tcp: "{port}"}' in ostler.out
+    assert not late.with_name("late.test.yaml").exists()
+    listed = ostler.json("call", "process/list", "--json")["result"]["processes"]
+    assert {process["state"] for process in listed} == {"exited"}
+    assert {service["name"] for service in ostler.json("ps", "--json")["services"]} == {"process"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ostler.adapters.testing.results import Outcome
 from ostler.adapters.testing.runner import TestRun
+from ostler.adapters.testing.scripted_caller import STAND_IN
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Progress, ToolCaller
@@ -19,6 +20,7 @@ from ostler.model.errors import (
 )
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.responses import normalise
 from ostler.rules.loading.class_tests import load_class_tests
 from ostler.rules.secrets.masking import mask
 from ostler.rules.text.manifest_text import flow
@@ -81,6 +83,8 @@ class RecordingCaller:
         Raises:
             DownstreamError: there was none; that is kept, too.
         """
+        if tool.startswith(f"{STAND_IN}/"):
+            return normalise([], self.stand_ins.get(str(args.get("name")), {}))
         self.calls_made += 1
         self.under_way += 1
         call: JsonObject = {"tool": tool, "args": dict(args)}
@@ -126,7 +130,7 @@ class _RecordingRun(TestRun):
         if outcome.error is not None:
             self.error = str(outcome.error)
             expect["error"] = outcome.error.summary.split("; ")[0]
-        self.steps.append({"do": STEPS[index], "calls": _merged(self._recording.calls), "expect": expect})
+        self.steps.append({"do": STEPS[index], "calls": merged_calls(self._recording.calls), "expect": expect})
 
 
 async def record_class_test(
@@ -156,7 +160,7 @@ async def record_class_test(
     script = {**head, "tests": [{"name": "recorded", "steps": [{"do": step} for step in STEPS]}]}
     run = _RecordingRun(json.dumps(script), "recording", list(entries), RecordingCaller(live))
     await run.run()
-    return RecordedTest(_text(head, run.steps, run.secrets), run.error)
+    return RecordedTest(recorded_text(head, run.steps, run.secrets), run.error)
 
 
 def _answer(response: ToolResponse) -> JsonObject:
@@ -174,7 +178,7 @@ def _answer(response: ToolResponse) -> JsonObject:
     return {"content": list(response.content), **kept}
 
 
-def _merged(calls: Sequence[JsonObject]) -> list[JsonObject]:
+def merged_calls(calls: Sequence[JsonObject]) -> list[JsonObject]:
     """Return the calls with equal ones in a row as one that is made several times."""
     merged: list[JsonObject] = []
     for call in calls:
@@ -186,12 +190,23 @@ def _merged(calls: Sequence[JsonObject]) -> list[JsonObject]:
     return merged
 
 
-def _text(head: JsonObject, steps: Sequence[JsonObject], secrets: frozenset[str]) -> str:
+def recorded_text(
+    head: JsonObject, steps: Sequence[JsonObject], secrets: frozenset[str], name: str = "lives as it was recorded"
+) -> str:
+    """Return a file of class tests with one test.
+
+    Args:
+        head: the keys of the file.
+        steps: what was done, called and true afterwards.
+        secrets: what is masked.
+        name: the test's name.
+    """
+
     def shown(value: JsonValue) -> str:
         return flow(mask(value, secrets))
 
     lines = [f"{key}: {shown(value) if key == 'args' else value}" for key, value in head.items()]
-    lines += ["tests:", "  - name: lives as it was recorded", "    steps:"]
+    lines += ["tests:", f"  - name: {name}", "    steps:"]
     for step in steps:
         lines.append(f"      - do: {step['do']}")
         lines.append("        calls:" if step["calls"] else "        calls: []")

@@ -122,7 +122,7 @@ class TestRun:
             manager = await inner.enter_async_context(self._manager())
             for service in self._services.values():
                 await add_stand_in(manager, self._caller, service)
-            await self._settle(manager)
+            await settle(manager, self._caller)
             for index, step in enumerate(self._test.steps):
                 self._caller.begin_step(step.calls)
                 cursor, began = manager.events.last_cursor, anyio.current_time()
@@ -139,7 +139,7 @@ class TestRun:
                     except OstlerError as failure:
                         error = failure
                 seconds = anyio.current_time() - began
-                await self._settle(manager)
+                await settle(manager, self._caller)
                 self._caller.end_step()
                 self.judge(manager, index, Outcome(error, result, seconds, cursor))
                 if self._failures:
@@ -171,15 +171,6 @@ class TestRun:
             case _:
                 assert_never(step.do)
         return None
-
-    async def _settle(self, manager: ServiceManager) -> None:
-        """Let everything end that is under way: calls, operations in the background, the health check after a start."""
-        quiet = 0
-        while quiet < 2:
-            made = self._caller.calls_made
-            await anyio.sleep(_PAUSE)
-            idle = not self._caller.under_way and made == self._caller.calls_made
-            quiet = quiet + 1 if idle and all(view.operation is None for view in manager.views()) else 0
 
     # -- judging -------------------------------------------------------------------------------------------
 
@@ -262,3 +253,13 @@ class TestRun:
 
 def _word(value: JsonValue) -> str:
     return str(value) if isinstance(value, str) else shown(value)
+
+
+async def settle(manager: ServiceManager, caller: StepCaller) -> None:
+    """Let everything end that is under way: calls, operations in the background, the health check after a start."""
+    quiet = 0
+    while quiet < 2:
+        made = caller.calls_made
+        await anyio.sleep(_PAUSE)
+        idle = not caller.under_way and made == caller.calls_made
+        quiet = quiet + 1 if idle and all(view.operation is None for view in manager.views()) else 0

@@ -24,6 +24,7 @@ from ostler.faces.cli.session import (
 )
 from ostler.faces.cli.shell_completion import class_names
 from ostler.faces.cli.tables import print_table
+from ostler.faces.cli.trying import class_try
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
@@ -343,5 +344,6 @@ def add_to(app: typer.Typer) -> None:
     group.command("add")(class_add)
     group.command("new")(class_new)
     group.command("draft")(class_draft)
+    group.command("try")(class_try)
     group.command("schema")(class_schema)
     app.add_typer(group, name="class")

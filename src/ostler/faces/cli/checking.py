@@ -177,6 +177,12 @@ def _live_tools(session: Session, loaded: Sequence[LoadedClass], given: KnownToo
         return _listed_now(client, needed - given.lists.keys())
 
 
+def known_now(session: Session, client: ServerClient, loaded: LoadedClass) -> KnownTools:
+    """Return what is known of the tools that a class calls: as listed now, with the answers that were recorded."""
+    live = _listed_now(client, loaded.service_class.servers())
+    return live.over(saved_tools(session.paths)).with_answers(_tested([loaded]))
+
+
 def _listed_now(client: ServerClient, needed: Iterable[str]) -> KnownTools:
     """Return what the servers that are needed list now; one that is just connecting is waited for."""
     servers = {entry["name"] for entry in require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]}

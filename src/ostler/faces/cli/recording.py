@@ -45,7 +45,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
         fail(f"{str(path)!r} exists and is not written over; name another with --output", ExitStatus.FAILED)
     complain(f"recording a service of class {entry.name!r} on the live servers")
     with session.client() as client:
-        recorded = _recorded(entry, entries, _typed(entry, pairs), client)
+        recorded = _recorded(entry, entries, typed_args_of(entry, pairs), client)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(recorded.text, encoding="utf-8")
     say(f"wrote {path}")
@@ -66,7 +66,8 @@ def _beside(entry: "ClassEntry") -> Path:
     return Path(entry.path).with_name(f"{entry.name}.test.yaml")
 
 
-def _typed(entry: "ClassEntry", pairs: dict[str, str]) -> "JsonObject":
+def typed_args_of(entry: "ClassEntry", pairs: dict[str, str]) -> "JsonObject":
+    """Return args as the class declares them, from texts of the command line."""
     specs = entry.service_class.spec.args
     return {
         key: text if key in specs and specs[key].type == "string" else parse_value(text) for key, text in pairs.items()

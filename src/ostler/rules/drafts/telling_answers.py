@@ -1,0 +1,124 @@
+"""What tells a thing that runs from one that is gone, in the answers that a tool really gave about it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.responses import ToolResponse
+from ostler.rules.drafts.answer_states import PROSE_GONE, STATE_KEYS, is_alive
+
+_LABELLED = re.compile(r"""(?im)\b(status|state|phase|running|alive|active)\b(["'`* ]*[:=]["'`* ]*)([A-Za-z_]+)""")
+_WORD = re.compile(r"[A-Za-z][a-z_-]{2,}")
+_MOST_DEEP = 4
+
+
+def telling_expectation(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) -> tuple[str, JsonObject] | None:
+    """Return (`expect` or `expectNot`, the expectation) that answers about a running thing meet and others miss.
+
+    Args:
+        alive: answers of one tool while the thing ran.
+        gone: answers to the same call when it was gone; with none, what looks like a state is taken.
+
+    Returns:
+        None when nothing in the answers tells them apart.
+    """
+    if not alive or any(answer.is_error for answer in alive):
+        return None
+    if gone and all(answer.is_error for answer in gone):
+        return "expect", {"success": True}
+    value = _telling_value(alive, gone)
+    if value is not None:
+        path, said = value
+        return "expect", {"jsonPath": {path: said}}
+    return _telling_text([answer.readable for answer in alive], [answer.readable for answer in gone])
+
+
+def _telling_value(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) -> tuple[str, JsonValue] | None:
+    """Return the path and value of what answers have while the thing runs, a state before all else."""
+    known = [dict(_leaves(answer.value)) for answer in alive]
+    others = [dict(_leaves(answer.value)) for answer in gone]
+    found: list[tuple[int, int, str, JsonValue]] = []
+    for path, value in known[0].items():
+        if not all(path in each and each[path] == value for each in known):
+            continue
+        if any(path in each and each[path] == value for each in others):
+            continue
+        key = path.rpartition(".")[2].strip('"').lower()
+        is_state = key in STATE_KEYS and (value is True or (isinstance(value, str) and is_alive(value)))
+        is_word = value is True or (isinstance(value, str) and is_alive(value) and len(value) < 20)
+        if is_state or (others and is_word):
+            found.append((not is_state, path.count("."), path, value))
+    return min(found, key=lambda item: item[:3])[2:] if found else None
+
+
+def _telling_text(alive: Sequence[str], gone: Sequence[str]) -> tuple[str, JsonObject] | None:
+    for label, between, word in _LABELLED.findall(alive[0]):
+        pattern = f"(?i)\\b{label}{re.escape(between)}{word}\\b"
+        if not is_alive(word) and word.lower() != "true":
+            continue
+        if all(re.search(pattern, text) for text in alive) and not any(re.search(pattern, text) for text in gone):
+            return "expect", {"matches": pattern}
+    if not gone:
+        return None
+    if all(re.search(PROSE_GONE, text) for text in gone) and not any(re.search(PROSE_GONE, text) for text in alive):
+        return "expectNot", {"matches": PROSE_GONE}
+    for word in dict.fromkeys(_WORD.findall(alive[0])):
+        pattern = f"\\b{word}\\b"
+        if not is_alive(word) or not all(re.search(pattern, text) for text in alive):
+            continue
+        if not any(re.search(pattern, text) for text in gone):
+            return "expect", {"matches": pattern}
+    return None
+
+
+def _leaves(value: JsonValue, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the JMESPath and value of every text and boolean within objects."""
+    if not isinstance(value, Mapping) or depth > _MOST_DEEP:
+        return
+    for key, inner in cast("Mapping[str, JsonValue]", value).items():
+        plain = key if re.fullmatch(r"[A-Za-z_]\w*", key) else json.dumps(key)
+        path = f"{prefix}.{plain}" if prefix else plain
+        if isinstance(inner, str | bool):
+            yield path, inner
+        else:
+            yield from _leaves(inner, path, depth + 1)
+
+
+def found_output(name: str, response: ToolResponse) -> JsonValue:
+    """Return how an output called `name` can be taken from an answer; None when nothing in it is like that.
+
+    Returns:
+        a JMESPath, or `{"regex": …}` for an answer in prose.
+    """
+    wanted = _squeezed(name)
+    paths = [path for path, _ in _all_leaves(response.value)]
+    for path in sorted(paths, key=lambda path: (path.count("."), path)):
+        last = _squeezed(path.rpartition(".")[2])
+        if last == wanted or (len(wanted) <= 4 and last.endswith(wanted)):
+            return path
+    words = re.split(r"[_-]|(?<=[a-z])(?=[A-Z])", name)
+    label = r"[ _-]?".join(map(re.escape, words))
+    group = re.sub(r"\W", "_", name)
+    value = r"\d+" if words[-1].lower() in ("pid", "port") else r"[\w$%][\w.$%/:@-]*\w|\w"
+    pattern = rf"(?i)\b{label}\b\W{{1,4}}(?P<{group}>{value})"
+    if not isinstance(response.value, Mapping | list) and re.search(pattern, response.readable):
+        return {"regex": pattern}
+    return None
+
+
+def _all_leaves(value: JsonValue, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(value, list) and depth <= _MOST_DEEP:
+        for index, inner in enumerate(cast("list[JsonValue]", value)[:1]):
+            yield from _all_leaves(inner, f"{prefix}[{index}]", depth + 1)
+    elif isinstance(value, Mapping) and depth <= _MOST_DEEP:
+        for key, inner in cast("Mapping[str, JsonValue]", value).items():
+            plain = key if re.fullmatch(r"[A-Za-z_]\w*", key) else json.dumps(key)
+            yield from _all_leaves(inner, f"{prefix}.{plain}" if prefix else plain, depth + 1)
+    elif prefix:
+        yield prefix, value
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
