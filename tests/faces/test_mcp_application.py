@@ -1,5 +1,6 @@
 """The MCP face over the full application: real files, a real process, and real HTTP in both protocol eras."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -66,7 +67,14 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         assert created["finished"]
         url = created["service"]["outputs"]["url"]
         assert await fetch(url) == "hello from a service"
-        assert (await call(client, "service_status", name="site"))["state"] == "running"
+        status = await call(client, "service_status", name="site")
+        assert status["state"] == "running"
+        assert status["usage"]["processes"] == 1
+        assert 1_000_000 < status["usage"]["memoryBytes"] < 1_000_000_000
+        [listed] = (await call(client, "service_list", serviceClassName="static-web-server"))["services"]
+        assert listed["usage"]["memoryBytes"] > 1_000_000
+        text = (await client.call_tool("service_list", {"serviceClassName": "static-web-server"})).content[0]
+        assert re.search(r"site running/\w+ \(.*\) [0-9.]+% CPU, [0-9]+ MB", getattr(text, "text", ""))
         logs = await call(client, "service_logs", name="site")
         assert any("GET / " in line for line in logs["lines"])
         assert await fetch(url) == "hello from a service"
@@ -75,6 +83,7 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         found = await call(client, "service_logs", name="site", search="GET /nothing", cursor="")
         assert found["lines"] == []
         await call(client, "service_stop", name="site")
+        assert "usage" not in await call(client, "service_status", name="site")
         with pytest.raises(URLError):
             await fetch(url)
         await call(client, "service_delete", name="site")

@@ -41,7 +41,7 @@ from ostler.faces.daemon.http import serving_http
         ),
         pytest.param(
             SERVER,
-            1010,
+            1030,
             "jsonschema lightkube referencing rich typer wsproto "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
             "ostler.rules.muster.translation",

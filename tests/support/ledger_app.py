@@ -7,12 +7,15 @@ face over the full application.
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from mcp.client import Client
 from tests.support.world import EPOCH, World, manifest
 
 from ostler.adapters.config.mcp_json import load_mcp_json
+from ostler.adapters.process.meter import Meter
+from ostler.adapters.process.roster import Roster
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
@@ -22,6 +25,7 @@ from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.projects import Projects
+from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -115,6 +119,7 @@ class LedgerApplication:
         self.pool = pool
         self.review = ClassReview(manager.classes, pool, manager.events)
         self.projects = Projects(manager, dict)
+        self.usages = ServiceUsages(manager, Meter(Roster(Path())), "process")
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
         self.recorded: dict[str, dict[str, tuple[Any, ...]]] = {}

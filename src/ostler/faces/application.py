@@ -25,7 +25,8 @@ from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
-from ostler.adapters.process.server import build_process_server
+from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
@@ -44,6 +45,7 @@ from ostler.faces.projects import Projects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import service_logs
+from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -80,6 +82,7 @@ class Application:
         variables: LiveEnvironment,
         server_files: ServerFiles,
         saved: KnownTools,
+        usages: ServiceUsages,
     ) -> None:
         self.paths = paths
         self._live = settings
@@ -87,6 +90,7 @@ class Application:
         self.class_files = class_files
         self.downstream = downstream
         self.pool = pool
+        self.usages = usages
         downstream.environments.refresh = partial(take_asker_variables, self)
         again = partial(known_tools, paths)
         self.review = ClassReview(manager.classes, pool, manager.events, saved, names=self.tool_names, read_saved=again)
@@ -372,11 +376,8 @@ async def open_application(
         def process_exited(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})
 
-        builtin = (
-            {PROCESS_SERVER: build_process_server(paths.process_dir, on_exit=process_exited, environments=environments)}
-            if settings.process.enabled
-            else {}
-        )
+        processes = Supervisor(paths.process_dir, process_exited, environments=environments)
+        builtin = {PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {}
         downstream = DownstreamPool(
             entries,
             builtin=builtin,
@@ -413,6 +414,7 @@ async def open_application(
             variables=variables,
             server_files=server_files,
             saved=await anyio.to_thread.run_sync(known_tools, paths),
+            usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)

@@ -52,6 +52,11 @@ class McpServerService(BaseService):
         self._pool.restart(self.name)
         await self._await_connection()
 
+    @property
+    def pid(self) -> int | None:
+        """The pid of the server's process, while Ostler has one."""
+        return self._pool.snapshot(self.name).pid if self.name in self._pool.names() else None
+
     def service_data(self) -> JsonObject:
         """Return what is known about the connection, masked."""
         try:

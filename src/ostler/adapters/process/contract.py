@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from ostler.adapters.serving.arguments import Args
 from ostler.model.durations import Duration
+from ostler.model.sizes import parse_size
 from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
@@ -53,6 +54,10 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: item for key, item in cast("dict[str, Any]", value).items() if item is not None}
     return value
+
+
+def _bytes(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) and value.strip() else value
 
 
 _ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\"}
@@ -103,6 +108,7 @@ Text = Annotated[
 Arguments = Annotated[list[Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
 Environment = Annotated[dict[str, Text], Field(max_length=MAX_ARGS), BeforeValidator(_without_nulls)]
 Timeout = Annotated[Duration, Field(le=MAX_TIMEOUT)]
+Size = Annotated[int, BeforeValidator(_bytes), WithJsonSchema({"type": ["integer", "string"]})]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Time = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
@@ -259,6 +265,10 @@ class StartRequest(Request):
     ] = None
     stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"
     stop_timeout: Annotated[Timeout, Field(description="How long stop waits before it kills.")] = 10.0
+    memory_limit: Annotated[
+        Annotated[Size, Field(ge=MIB)] | None,
+        Field(description="Kill it when it and all that it started have more memory than this, such as 512MB."),
+    ] = None
     log_max_bytes: Annotated[
         int, Field(ge=64 * KIB, le=1024 * MIB, description="Size at which the log is rotated; one old part is kept.")
     ] = 10 * MIB
@@ -375,7 +385,9 @@ class StatusResult(ProcessFacts):
     ready: Annotated[bool, Field(description="Running, and every probe of this call passed.")]
     detail: str
     uptime_seconds: float | None = None
-    cpu_percent: Annotated[float | None, Field(description="Since the last call with details; 100 is one core.")] = None
+    cpu_percent: Annotated[
+        float | None, Field(description="Of it and all that it started, since it was last measured; 100 is one core.")
+    ] = None
     memory_bytes: Annotated[int | None, Field(description="Resident, with all children.")] = None
     children: int | None = None
     ports: Annotated[list[int] | None, Field(description="TCP ports it or its children listen on.")] = None

@@ -4,10 +4,11 @@ A program may overwrite its environment, and change its session; while its keepe
 the keeper is killed together with the program, what is left belongs to no one, and is known only by having been seen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import psutil
 
+from ostler.adapters.process.process_table import Row, trees_below
 from ostler.adapters.process.records import Relative
 from ostler.adapters.process.trees import Birth
 
@@ -15,21 +16,13 @@ MAX_FAMILY = 128
 """Descendants of one run that are remembered, the newest."""
 
 
-def families_of(keepers: Iterable[int]) -> dict[int, list[Relative]]:
-    """Return what is below each of `keepers` now, oldest first; one look at all processes of the machine. Blocks."""
-    wanted = frozenset(keepers)
-    parents: dict[int, int] = {}
-    for pid in psutil.pids() if wanted else ():
-        try:
-            parents[pid] = psutil.Process(pid).ppid()
-        except psutil.Error:
-            continue
+def families_of(keepers: Iterable[int], table: Mapping[int, Row]) -> dict[int, list[Relative]]:
+    """Return what is below each of `keepers` in `table`, oldest first. Blocks."""
     found: dict[int, list[Relative]] = {}
-    for pid, parent in parents.items():
-        keeper = _above(pid, parents, wanted)
-        if keeper is not None and (relative := _relative(pid, parent)) is not None:
-            found.setdefault(keeper, []).append(relative)
-    return {keeper: sorted(below, key=lambda one: one.created)[-MAX_FAMILY:] for keeper, below in found.items()}
+    for keeper, pids in trees_below(keepers, table).items():
+        relatives = [one for pid in pids if (one := _relative(pid, table[pid].parent)) is not None]
+        found[keeper] = sorted(relatives, key=lambda one: one.created)[-MAX_FAMILY:]
+    return found
 
 
 def with_family(known: tuple[Relative, ...], family: Iterable[Relative]) -> tuple[Relative, ...]:
@@ -37,16 +30,6 @@ def with_family(known: tuple[Relative, ...], family: Iterable[Relative]) -> tupl
     births = {relative.pid: Birth(relative.created, relative.since_boot) for relative in known}
     new = [one for one in family if one.pid not in births or not births[one.pid].is_same(Birth(*one[1:]))]
     return (*known, *new)[-MAX_FAMILY:]
-
-
-def _above(pid: int, parents: dict[int, int], wanted: frozenset[int]) -> int | None:
-    seen: set[int] = set()
-    while (parent := parents.get(pid)) is not None and pid not in seen:
-        if parent in wanted:
-            return parent
-        seen.add(pid)
-        pid = parent
-    return None
 
 
 def _relative(pid: int, parent: int) -> Relative | None:

@@ -51,7 +51,6 @@ class Entry:
         process: the process, while it is known to be there.
         dirty: `record` has facts that are not on disk yet.
         starting: a start is under way: if the process ends well and leaves others, those take its place.
-        sampled: monotonic time and CPU seconds of the last detailed look.
         listener: the process that was seen listening on its port last.
         missed: monotonic time since which the process is gone and its keeper has not said how.
         ended: called once, in the event loop, when its end is noticed.
@@ -69,7 +68,6 @@ class Entry:
     process: psutil.Process | None = None
     dirty: bool = False
     starting: bool = False
-    sampled: tuple[float, float] | None = field(default=None, repr=False)
     listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
     ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
@@ -200,6 +198,8 @@ class Entry:
 
     def ending(self) -> str:
         """Return in words how it ended."""
+        if self.record.killed_for:
+            return f"was killed: {self.record.killed_for}"
         if self.record.exit_signal is not None:
             return f"was ended by {self.record.exit_signal}"
         if self.record.exit_code is not None:
@@ -207,48 +207,15 @@ class Entry:
         return "exited (its exit code is unknown: its keeper was ended as well)"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a tree of processes uses."""
-
-    cpu_seconds: float
-    memory_bytes: int
-    children: int
-    ports: list[int]
-
-
-def measure(pid: int) -> Usage | None:
-    """Return what process `pid` and its descendants use, as far as the system shows; None if it is gone. Blocks."""
-    try:
+def listening_ports(pid: int) -> list[int]:
+    """Return the TCP ports on which process `pid` and its descendants listen, as far as the system shows. Blocks."""
+    ports = set[int]()
+    with contextlib.suppress(psutil.Error):
         main = psutil.Process(pid)
-        family = [main, *main.children(recursive=True)]
-    except psutil.Error:
-        return None
-    cpu_seconds, memory, ports = 0.0, 0, set[int]()
-    for process in family:
-        try:
-            with process.oneshot():
-                times = process.cpu_times()
-                cpu_seconds += times.user + times.system
-                memory += process.memory_info().rss
-            ports.update(_listening(process))
-        except psutil.Error:
-            continue
-    return Usage(cpu_seconds, memory, len(family) - 1, sorted(ports))
-
-
-def cpu_percent(entry: Entry, usage: Usage) -> float:
-    """Return the CPU share since the last call for `entry` (at first: since its start); 100 is one core."""
-    now = time.monotonic()
-    before, used = entry.sampled or (now - uptime(entry.record), 0.0)
-    entry.sampled = (now, usage.cpu_seconds)
-    elapsed = now - before
-    return round(max(0.0, usage.cpu_seconds - used) / elapsed * 100, 1) if elapsed > 0 else 0.0
-
-
-def uptime(record: ProcessRecord) -> float:
-    """Return the seconds since the start."""
-    return max(0.0, (datetime.now(UTC) - record.started_at).total_seconds())
+        for process in (main, *main.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                ports.update(_listening(process))
+    return sorted(ports)
 
 
 def _listening(process: psutil.Process) -> Iterator[int]:

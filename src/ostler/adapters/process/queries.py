@@ -16,10 +16,11 @@ from ostler.adapters.process.contract import (
     StatusRequest,
     StatusResult,
 )
-from ostler.adapters.process.known_process import Entry, cpu_percent, measure, uptime
+from ostler.adapters.process.known_process import Entry, listening_ports
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import read_on, tail
+from ostler.adapters.process.meter import uptime
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
 from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
 from ostler.adapters.process.records import previous_part
@@ -49,10 +50,11 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     verdict = Verdict(ready=True, detail="running")
     if request.ready is not None and not request.ready.is_empty:
         verdict = await _probe(supervisor, entry, request.ready)
-    usage = None
+    measured, ports = None, None
     pid = entry.record.pid
     if request.details and pid is not None:
-        usage = await anyio.to_thread.run_sync(measure, pid)
+        measured = (await supervisor.meter.measure()).get(request.key)
+        ports = await anyio.to_thread.run_sync(listening_ports, pid)
     if entry.refresh() != "running":
         verdict = Verdict(ready=False, detail=entry.ending())
     facts = entry.facts(str(supervisor.folder.log_path(request.key)))
@@ -61,10 +63,10 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         ready=verdict.ready,
         detail=verdict.detail,
         uptime_seconds=round(uptime(entry.record), 3),
-        cpu_percent=None if usage is None else cpu_percent(entry, usage),
-        memory_bytes=None if usage is None else usage.memory_bytes,
-        children=None if usage is None else usage.children,
-        ports=None if usage is None else usage.ports,
+        cpu_percent=None if measured is None else measured.cpu_percent,
+        memory_bytes=None if measured is None else measured.usage.memory_bytes,
+        children=None if measured is None else max(0, measured.usage.processes - 1),
+        ports=ports,
     )
 
 

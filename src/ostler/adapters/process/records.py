@@ -82,6 +82,7 @@ class ProcessRecord(BaseModel):
         cwd: the folder that it runs in.
         user: the user that it runs as, when that was asked for.
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
+        memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
         environment: what it was started in, without what the request set; for a start again that no one asks for.
     """
 
@@ -118,6 +119,8 @@ class ProcessRecord(BaseModel):
     exit_signal: str | None = None
     exit_known: bool = False
     swept: bool = False
+    memory_limit: int | None = None
+    killed_for: str = ""
     environment: Annotated[Mapping[str, str] | None, Field(repr=False)] = None
 
 

@@ -41,7 +41,13 @@ def build_process_server(
         on_exit: called with its key, in the event loop and at once, when a process has ended.
         environments: what a process is started in when its caller sends no environment; default: this process's.
     """
-    supervisor = Supervisor(root, on_exit, environments=environments or Environments(without_own(os.environ)))
+    return serve_processes(
+        Supervisor(root, on_exit, environments=environments or Environments(without_own(os.environ)))
+    )
+
+
+def serve_processes(supervisor: Supervisor) -> Server[None]:
+    """Return the MCP server over `supervisor`, for those who ask that themselves, too."""
     table = ToolTable(TOOLS, brief=False)
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from ostler.adapters.process.contract import Probe, ProcessState, StartRequest, 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import Child, Launch, ProgramNotFoundError, probe_with_port, request_digest
 from ostler.adapters.process.logfile import new_log
+from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_owners import Sockets, holders_of
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
@@ -43,12 +44,17 @@ class Supervisor:
         root: the folder.
         on_exit: called with the key, in the event loop, when the end of a process is noticed.
         environments: what a process is started in that no one asks for.
+
+    Attributes:
+        meter: measures what the processes use.
+        ports: the ports that were given out.
     """
 
     def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None, *, environments: Environments) -> None:
         self._environments = environments
         self._roster = Roster(root, on_exit)
-        self._upkeep = Upkeep(self._roster)
+        self.meter = Meter(self._roster)
+        self._upkeep = Upkeep(self._roster, self.meter)
         self.ports = PortBook()
 
     def __repr__(self) -> str:
@@ -214,6 +220,7 @@ class Supervisor:
                 port=port,
                 cwd=str(launch.cwd),
                 user=request.user,
+                memory_limit=request.memory_limit,
                 environment=kept,
             )
             # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
@@ -262,6 +269,7 @@ class Supervisor:
             "stop_signal": request.stop_signal,
             "stop_timeout": request.stop_timeout,
             "log_max_bytes": request.log_max_bytes,
+            "memory_limit": request.memory_limit,
         }
         changed = {name: value for name, value in wanted.items() if getattr(record, name) != value}
         if changed:

@@ -12,9 +12,13 @@ from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.families import families_of, with_family
 from ostler.adapters.process.known_process import ENDING_SECONDS, Entry, Observation
 from ostler.adapters.process.logfile import rotate
+from ostler.adapters.process.meter import Meter
+from ostler.adapters.process.process_table import read_table
 from ostler.adapters.process.records import KEPT_BYTES, KEPT_EXITED, KEPT_SECONDS, previous_part
 from ostler.adapters.process.roster import Roster
+from ostler.adapters.process.trees import ProcessTree
 from ostler.model.errors import StoreError
+from ostler.model.sizes import size_text
 
 LOOK_SECONDS = 1.0
 """How often logs are measured, and exits of own children noticed where the system does not report them."""
@@ -41,8 +45,9 @@ HEAR_SECONDS = 0.005
 class Upkeep:
     """Looks after the processes of a roster. Belongs to one event loop at a time."""
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, meter: Meter) -> None:
         self._roster = roster
+        self._meter = meter
         self._exits: ExitWatch | None = None
         self._keeping = anyio.Lock()
         self._loud: dict[Entry, int] = {}
@@ -71,6 +76,7 @@ class Upkeep:
                         looks += 1
                         if looks % FAMILY_LOOKS == 1:
                             await self.remember_families()
+                        await self._enforce_limits()
                         await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
             finally:
                 exits, self._exits = self._exits, None
@@ -105,18 +111,41 @@ class Upkeep:
         return entry.state
 
     async def remember_families(self) -> None:
-        """Write down who descends from the processes now."""
+        """Measure what the processes use, and write down who descends from them now."""
+        if all(entry.state == "exited" and entry.record.swept for entry in self._roster.entries.values()):
+            return
+        table = await anyio.to_thread.run_sync(read_table)
+        self._meter.take(table)
         kept = {
             entry.record.keeper: entry
             for entry in self._roster.entries.values()
             if entry.record.keeper is not None and (entry.state == "running" or not entry.record.swept)
         }
-        found = await anyio.to_thread.run_sync(families_of, list(kept))
+        found = await anyio.to_thread.run_sync(families_of, list(kept), table)
         for keeper, family in found.items():
             entry = kept[keeper]
             seen = with_family(entry.record.family, family)
             if seen != entry.record.family:
                 entry.update(family=seen)
+
+    async def _enforce_limits(self) -> None:
+        """Kill what has more memory than it may have; it is measured every second."""
+        entries = [entry for entry in self._roster.entries.values() if entry.record.memory_limit is not None]
+        if not any(entry.state == "running" for entry in entries):
+            return
+        measured = await self._meter.measure()
+        for entry in entries:
+            record, used = entry.record, measured.get(entry.record.key)
+            if used is None or record.memory_limit is None or used.usage.memory_bytes <= record.memory_limit:
+                continue
+            if self._roster.is_busy(record.key) or entry.state != "running":
+                continue  # it is being started or stopped; the next look finds it
+            over = f"it had {size_text(used.usage.memory_bytes)} in memory, limited to {size_text(record.memory_limit)}"
+            async with self._roster.exclusive(record.key):
+                if self._roster.is_current(entry):
+                    entry.update(killed_for=over)
+                    tree = await anyio.to_thread.run_sync(ProcessTree.of, record)
+                    await anyio.to_thread.run_sync(tree.kill)
 
     async def _look_after(self, *, with_adopted: bool) -> None:
         entries = list(self._roster.entries.values())

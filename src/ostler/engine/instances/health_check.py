@@ -69,15 +69,19 @@ class HealthCheck:
 
     def asks(self, server: str, about: JsonMapping) -> bool:
         """Whether it asks `server` with all the arguments of `about` (`{"key": "db"}`)."""
+        args = self.arguments(server)
+        return args is not None and all(args.get(key) == value for key, value in about.items())
+
+    def arguments(self, server: str) -> JsonMapping | None:
+        """Return what it asks `server` with; None: it asks another one, or its outputs are not known yet."""
         service = self._service
         step, spec = health_tool(service)
         if spec is None or spec.server != server:
-            return False
+            return None
         try:
-            args = self._call(step, spec).args
+            return self._call(step, spec).args
         except TemplateError:
-            return False
-        return all(args.get(key) == value for key, value in about.items())
+            return None
 
     def _call(self, step: str, spec: ToolCallSpec) -> PlannedCall:
         """Return the rendered check, made again only when what its templates see has changed."""

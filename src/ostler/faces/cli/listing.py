@@ -16,6 +16,7 @@ from ostler.faces.cli.shell_completion import service_names
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import clear_screen, say, say_json
 from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.sizes import size_text
 
 _COLUMNS: Final = {
     "NAME": "name",
@@ -25,7 +26,7 @@ _COLUMNS: Final = {
     "AGE": "age",
     "PORTS/URL": "address",
 }
-_WIDE: Final = {**_COLUMNS, "SINCE": "since", "TYPE": "serviceType", "ERROR": "error"}
+_WIDE: Final = {**_COLUMNS, "CPU": "cpu", "MEMORY": "memory", "SINCE": "since", "TYPE": "serviceType", "ERROR": "error"}
 _ERROR: Final = {"ERROR": "error"}
 _EMPTY: Final = "There are no services. Create one: ostler create CLASS (see ostler classes)"
 _WATCH_SECONDS: Final = 2.0
@@ -42,7 +43,9 @@ def list_services(
     class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
     *,
     everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not just this folder's.")] = False,
-    wide: Annotated[bool, typer.Option("--wide", "-w", help="Type, time of the last change, and errors too.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", "-w", help="CPU, memory, time of the last change and type too.")
+    ] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="Times instead of ages.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show them again every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
@@ -134,12 +137,15 @@ def _details(client: ServerClient, name: str) -> JsonObject:
 
 
 def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
+    usage = cast("JsonObject", service.get("usage") or {})
     return {
         **service,
         "kind": service.get("serviceClassName") or service.get("serviceType"),
         "health": _health(service),
         "age": _time(service.get("createdAt"), now, absolute=absolute),
         "since": _time(service.get("stateSince"), now, absolute=absolute),
+        "cpu": f"{usage['cpuPercent']:g}%" if usage else "",
+        "memory": size_text(usage["memoryBytes"]) if usage else "",
         "address": _address(cast("JsonObject", service.get("outputs") or {})),
     }
 

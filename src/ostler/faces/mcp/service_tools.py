@@ -56,11 +56,15 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
     )
     found, elsewhere = _in_project(app, found, args.project)
     shown, cursor = page(found, lambda one: one.name, cursor=args.cursor, limit=args.limit)
-    structured: JsonObject = {"services": [shapes.brief(one) for one in shown], "total": len(found)}
+    used = await app.usages.of(one.name for one in shown)
+    structured: JsonObject = {
+        "services": [shapes.brief(one, used.get(one.name)) for one in shown],
+        "total": len(found),
+    }
     if cursor:
         structured["nextCursor"] = cursor
     lines = [f"{len(found)} service{'' if len(found) == 1 else 's'}" + (":" if shown else "")]
-    lines += [shapes.list_line(one) for one in shown]
+    lines += [shapes.list_line(one, used.get(one.name)) for one in shown]
     if cursor:
         lines.append(f"more: cursor {cursor}")
     if elsewhere:
@@ -88,8 +92,8 @@ class ServiceNameArgs(Args):
 async def service_status(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
     """Show how a service is, with the age of each fact."""
     view = app.manager.view(args.name)
-    now = call.now()
-    return Answer(shapes.status(view, now), shapes.status_text(view, now))
+    now, used = call.now(), (await app.usages.of([args.name])).get(args.name)
+    return Answer(shapes.status(view, now, used), shapes.status_text(view, now, used))
 
 
 async def service_get(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
@@ -164,7 +168,7 @@ SERVICE_TOOLS = (
         answer(
             "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures evidence "
             "reachability reachabilityAge desired outputs outputsAge lastError lastErrorAge nextCheckIn nextRetryIn "
-            "leaseEndsIn dependencyProblems operation"
+            "leaseEndsIn dependencyProblems operation usage"
         ),
         Effect.READS,
         service_status,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic.alias_generators import to_camel
 
+from ostler.adapters.process.meter import Measured
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.services.views import Listed, OperationResult, OperationView, ServiceView
@@ -17,6 +18,7 @@ from ostler.model.events import Event
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec, DependencySpec
 from ostler.model.records import OperationRecord, ServiceTraits
+from ostler.model.sizes import size_text
 from ostler.model.states import HealthStatus
 
 MAX_LIST_ERROR = 100
@@ -42,7 +44,7 @@ def present(facts: Mapping[str, JsonValue]) -> JsonObject:
     return {key: value for key, value in facts.items() if value is not None and value not in ("", [], {})}
 
 
-def brief(listed: Listed) -> JsonObject:
+def brief(listed: Listed, used: Measured | None = None) -> JsonObject:
     """Return a service as service_list shows it."""
     facts: JsonObject = {
         "name": listed.name,
@@ -55,7 +57,25 @@ def brief(listed: Listed) -> JsonObject:
         facts["healthCheckFailures"] = listed.health_failures
     if listed.error:
         facts["error"] = clipped(listed.error, MAX_LIST_ERROR)
-    return facts
+    return facts | usage(used)
+
+
+def usage(used: Measured | None) -> JsonObject:
+    """Return what a service uses, as `usage`; nothing when that is unknown."""
+    if used is None:
+        return {}
+    return {
+        "usage": {
+            "cpuPercent": used.cpu_percent,
+            "memoryBytes": used.usage.memory_bytes,
+            "processes": used.usage.processes,
+        }
+    }
+
+
+def usage_text(used: Measured) -> str:
+    """Return what a service uses in words: `3.1% CPU, 120 MB`."""
+    return f"{used.cpu_percent:g}% CPU, {size_text(used.usage.memory_bytes)}"
 
 
 def failed_checks(view: Listed) -> str:
@@ -65,7 +85,7 @@ def failed_checks(view: Listed) -> str:
     return f"{view.health_failures} of {view.failure_threshold} checks failed"
 
 
-def status(view: ServiceView, now: datetime) -> JsonObject:
+def status(view: ServiceView, now: datetime, used: Measured | None = None) -> JsonObject:
     """Return a service as service_status shows it: what is known and how old each fact is."""
     return {
         "name": view.name,
@@ -94,6 +114,7 @@ def status(view: ServiceView, now: datetime) -> JsonObject:
                 "operation": operation(view.operation) if view.operation else None,
             }
         ),
+        **usage(used),
     }
 
 
@@ -338,10 +359,11 @@ def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
     return "outputs: " + ", ".join(f"{name}={value_text(value)}" for name, value in outputs.items())
 
 
-def list_line(listed: Listed) -> str:
+def list_line(listed: Listed, used: Measured | None = None) -> str:
     """Return a service on one line."""
     failed = f", but {text}" if (text := failed_checks(listed)) else ""
     line = f"{listed.name} {listed.state.value}/{listed.health.value} ({kind_of(listed)}){failed}"
+    line += f" {usage_text(used)}" if used is not None else ""
     return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
 
 
@@ -368,12 +390,12 @@ IN_STATUS_TEXT = (
     *("name", "serviceClassName", "serviceType", "state", "health", "reachability", "desired", "reason"),
     *("outputs", "operation", "lastError", "evidence", "dependencyProblems"),
     *("stateAge", "healthAge", "reachabilityAge", "outputsAge", "lastErrorAge", "nextCheckIn", "nextRetryIn"),
-    *("healthCheckFailures", "leaseEndsIn"),
+    *("healthCheckFailures", "leaseEndsIn", "usage"),
 )
 """The facts of a status that its text has."""
 
 
-def status_text(view: ServiceView, now: datetime) -> str:
+def status_text(view: ServiceView, now: datetime, used: Measured | None = None) -> str:
     """Return a service's status in words: every fact of `status`."""
     reachable = view.reachability.value
     if view.reachability_at:
@@ -389,6 +411,9 @@ def status_text(view: ServiceView, now: datetime) -> str:
     if view.outputs:
         ago = f" (taken {age(view.outputs_at, now)} ago)" if view.outputs_at else ""
         lines.append(outputs_text(view.outputs) + ago)
+    if used is not None:
+        count = used.usage.processes
+        lines.append(f"uses {usage_text(used)} in {count} process{'' if count == 1 else 'es'}")
     if view.error:
         ago = f" ({age(view.error_at, now)} ago)" if view.error_at else ""
         lines.append(f"last error{ago}: {value_text(view.error)}")

@@ -8,6 +8,7 @@ from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
+from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
 from ostler.rules.text.log_pages import LogPage, LogRange
@@ -60,6 +61,11 @@ class ApplicationLike(Protocol):
     @property
     def projects(self) -> Projects:
         """The projects of checkouts and worktrees."""
+        ...
+
+    @property
+    def usages(self) -> ServiceUsages:
+        """What measures CPU and memory of services."""
         ...
 
     @property

@@ -1,0 +1,49 @@
+"""CPU and memory of services: of those that the built-in process server runs, and of downstream servers."""
+
+from collections.abc import Iterable, Mapping
+
+from ostler.adapters.downstream.service import McpServerService
+from ostler.adapters.process.meter import Measured, Meter
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+
+
+class ServiceUsages:
+    """Measures what services use.
+
+    Args:
+        manager: knows the services.
+        meter: measures the processes.
+        server: the name of the downstream server that runs the processes which `meter` measures.
+    """
+
+    def __init__(self, manager: ServiceManager, meter: Meter, server: str) -> None:
+        self._manager = manager
+        self._meter = meter
+        self._server = server
+
+    def __repr__(self) -> str:
+        return f"ServiceUsages({self._server!r})"
+
+    async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
+        """Return what the services `names` use, by name, as measured within the last second.
+
+        What runs elsewhere, or does not run, is not in it.
+        """
+        keys: dict[str, str] = {}
+        pids: dict[str, int] = {}
+        for name in names:
+            service = self._manager.registry.find(name)
+            if isinstance(service, ServiceInstance) and service.state.is_up:
+                key = (service.health_check.arguments(self._server) or {}).get("key")
+                keys |= {name: key} if isinstance(key, str) else {}
+            elif isinstance(service, McpServerService) and (pid := service.pid) is not None:
+                pids[name] = pid
+        found: dict[str, Measured] = {}
+        if keys:
+            measured = await self._meter.measure()
+            found |= {name: measured[key] for name, key in keys.items() if key in measured}
+        if pids:
+            others = await self._meter.measure_others(pids.values())
+            found |= {name: others[pid] for name, pid in pids.items() if pid in others}
+        return found

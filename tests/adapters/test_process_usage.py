@@ -1,0 +1,87 @@
+"""CPU and memory of processes, each with what it started; and what has more memory than it may have is killed."""
+
+import os
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ostler.adapters.process.meter import FRESH_SECONDS
+from ostler.adapters.process.process_table import Row, Usage, read_table, trees_below, usage_of
+from support.processes import SLEEP, process_server
+from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+MB = 1_000_000
+FAMILY = """
+import os, sys, time
+held = b"x" * 40_000_000
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        held += b"x" * 20_000_000
+        while True: pass
+    os._exit(0)
+print("up", flush=True)
+time.sleep(300)
+"""
+"""Holds 40 MB; what it has forked twice holds 60 MB, in a session of its own, and takes all the CPU that it gets."""
+
+
+def test_each_process_belongs_to_the_nearest_root_above_it() -> None:
+    table = {
+        pid: Row(parent, pid / 10, pid) for pid, parent in {1: 0, 2: 1, 3: 2, 4: 3, 5: 3, 6: 5, 8: 9, 9: 8}.items()
+    }
+    table[7] = Row(4, 1.0, 0, is_zombie=True)
+    assert trees_below([2, 5], table) == {2: [3, 4, 5, 7], 5: [6]}
+    assert trees_below([], table) == {}
+    assert usage_of([3, 4, 7, 77], table) == Usage(0.3 + 0.4 + 1.0, 7, 2)
+
+
+def test_the_table_has_this_process_and_its_use_of_cpu() -> None:
+    before = read_table()[os.getpid()]
+    assert before.parent == os.getppid()
+    assert before.memory_bytes > 10 * MB
+    ends = time.process_time() + 0.1
+    while time.process_time() < ends:
+        pass
+    assert read_table()[os.getpid()].cpu_seconds - before.cpu_seconds >= 0.08
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_process_is_measured_with_all_that_it_started(state_dir: Path) -> None:
+    async with process_server(state_dir) as server:
+        await server.start("busy", FAMILY, ready={"log": "up"})
+        await server.start("idle", SLEEP, ready={"log": "up"})
+        busy = await server.until(
+            "busy", lambda answer: answer["cpuPercent"] > 20 and answer["memoryBytes"] > 100 * MB, details=True
+        )
+        assert busy["children"] == 1
+        idle = await server.call("status", key="idle", details=True)
+        assert idle["children"] == 0
+        assert idle["memoryBytes"] < 40 * MB
+        with anyio.fail_after(20 * FRESH_SECONDS):
+            await server.until("idle", lambda answer: answer["cpuPercent"] < 5, details=True)
+        await server.call("stop", key="busy")
+        await server.call("stop", key="idle")
+        assert "memoryBytes" not in await server.call("status", key="idle", details=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.usefixtures("nothing_left")
+async def test_what_has_more_memory_than_it_may_have_is_killed_and_says_so(state_dir: Path) -> None:
+    async with process_server(state_dir) as server:
+        await server.start("job", SLEEP, memoryLimit="200 MiB")
+        await server.start("leak", FAMILY, memoryLimit="80MB")
+        ended = await server.until("leak", lambda answer: answer["state"] == "exited")
+        assert "was killed: it had 1" in ended["detail"]
+        assert ended["detail"].endswith("MB in memory, limited to 80 MB")
+        assert ended["signal"] == "SIGKILL"
+        assert (await server.call("status", key="job"))["state"] == "running"
+        await server.call("stop", key="job")
+        text = await server.fail("start", key="odd", command="true", memoryLimit="much")
+        assert "memoryLimit" in text
+        assert "is not a size" in text
