@@ -19,6 +19,7 @@ import anyio
 import pytest
 
 from ostler.adapters.stores.records_json import OPERATION
+from ostler.adapters.stores.rows import CURSOR_RESERVE
 from ostler.adapters.stores.sqlite import FIND_REQUEST, SqliteStore
 from ostler.adapters.stores.sqlite_copies import check_database
 from ostler.adapters.stores.sqlite_schema import (
@@ -30,7 +31,6 @@ from ostler.adapters.stores.sqlite_schema import (
     migrate,
     open_database,
 )
-from ostler.adapters.stores.sqlite_writes import CURSOR_RESERVE
 from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.model.errors import AlreadyExistsError, StoreCorruptError, StoreError, StoreNewerError
 from ostler.model.events import Event, EventKind

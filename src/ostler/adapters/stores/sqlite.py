@@ -3,33 +3,24 @@
 import logging
 import sqlite3
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 
+from ostler.adapters.stores.commit_queue import CLOSE_GRACE, CommitQueue, Written
 from ostler.adapters.stores.memory import duplicate_name
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
+from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
 from ostler.adapters.stores.sqlite_faults import primary_code, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import open_database
-from ostler.adapters.stores.sqlite_writes import (
-    CommitWrite,
-    EventWrite,
-    Refusal,
-    Writes,
-    column,
-    encode_commit,
-    encode_event,
-)
+from ostler.adapters.stores.sqlite_writes import Refusal, Writes
 from ostler.engine.protocols import Change, StoredState
 from ostler.model.errors import StoreError
 from ostler.model.events import Event
@@ -46,29 +37,8 @@ WHERE requests.service_name = ? AND requests.key = ? ORDER BY requests.operation
 """
 """Statement that finds the operations that answer an idempotency key, newest first."""
 
-_MAX_BATCH = 256
-"""Commits in one transaction."""
-
-_EVENT_DELAY = 0.1
-"""Seconds that events wait for a commit to carry them before they are written on their own."""
-
-_EVENT_RETRY_DELAY = 1.0
-"""Seconds between attempts to write events alone while the disk refuses."""
-
 _RESERVE_PAUSE = 10.0
 """Seconds after which the room on the disk that was given up is taken again, where there is enough."""
-
-_CLOSE_GRACE = 10.0
-"""Seconds to write what was accepted when the store is closed; a disk that hangs longer is abandoned."""
-
-
-@dataclass(eq=False, slots=True)
-class _Pending:
-    """A commit that waits for its durability."""
-
-    write: CommitWrite
-    done: anyio.Event = field(default_factory=anyio.Event)
-    error: StoreError | None = None
 
 
 class SqliteStore:
@@ -88,17 +58,10 @@ class SqliteStore:
         self._reserve = Reserve(path)
         self._reserve_due = 0.0
         self._thread = anyio.CapacityLimiter(1)
-        self._queue: deque[_Pending] = deque()
-        self._events: deque[EventWrite] = deque()
-        self._max_queued_events = 10_000
-        self._events_due = 0.0
-        self._events_failing = False
-        self._last_cursor = last_cursor
-        self._wake = anyio.Event()
-        self._closing = False
+        self._queue = CommitQueue(repr(str(path)), self._write, last_cursor)
 
     def __repr__(self) -> str:
-        return f"<SqliteStore {str(self._path)!r}{' closed' if self._closing else ''}>"
+        return f"<SqliteStore {str(self._path)!r}{' closed' if self._queue.is_closing else ''}>"
 
     @classmethod
     @asynccontextmanager
@@ -124,10 +87,9 @@ class SqliteStore:
             except Exception as exc:  # noqa: BLE001 (boundary: the block's error leaves as itself, not in the task group's)
                 failure = exc
             finally:
-                self._closing = True
-                self._wake.set()
+                self._queue.close()
                 # The writer is shielded, so that accepted commits survive a cancellation; this bounds it.
-                writer.deadline = anyio.current_time() + _CLOSE_GRACE
+                writer.deadline = anyio.current_time() + CLOSE_GRACE
         if failure is not None:
             raise failure
 
@@ -167,20 +129,7 @@ class SqliteStore:
             StoreError: disk full, read-only or closed, two services would have one name, or a value is not JSON;
                 nothing was written.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        if self._closing:
-            raise self._closed_error()
-        pending = _Pending(encode_commit(changes))
-        self._queue.append(pending)
-        self._wake.set()
-        try:
-            await pending.done.wait()
-        except BaseException:
-            if pending in self._queue:
-                self._queue.remove(pending)
-            raise
-        if pending.error is not None:
-            raise pending.error
+        await self._queue.commit(changes)
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Queue `events`; they are written with the next commit, or within about 0.1 s. Never blocks.
@@ -190,14 +139,7 @@ class SqliteStore:
         Raises:
             StoreError: an event's data is not JSON.
         """
-        for event in events:
-            self._last_cursor = max(self._last_cursor, event.cursor)
-            if not self._events:
-                self._events_due = anyio.current_time() + _EVENT_DELAY
-                self._wake.set()
-            self._events.append(encode_event(event))
-        while len(self._events) > self._max_queued_events:
-            self._events.popleft()
+        self._queue.append_events(events)
 
     async def operations(self, service_id: str, *, limit: int = 20) -> Sequence[OperationRecord]:
         """Return the newest operations of a service, newest first.
@@ -250,7 +192,7 @@ class SqliteStore:
                 OPERATION.read(text)
                 for (text,) in run("SELECT record FROM operations WHERE outcome IS NULL ORDER BY seq")
             ],
-            last_cursor=self._last_cursor,
+            last_cursor=self._queue.last_cursor,
             events=[EVENT.read(text) for (text,) in run("SELECT record FROM events ORDER BY cursor")],
         )
 
@@ -268,78 +210,29 @@ class SqliteStore:
     # -- the writer task -----------------------------------------------------------------------------------
 
     async def _read(self, read: Callable[[], _T]) -> _T:
-        if self._closing:
-            raise self._closed_error()
+        self._queue.check_open()
         try:
             return await anyio.to_thread.run_sync(read, limiter=self._thread)
         except sqlite3.Error as exc:
             raise translate(exc, self._path, "read") from exc
 
     async def _write_until_closed(self, scope: anyio.CancelScope) -> None:
-        """Write batches until the store is closing and everything accepted is written; then close the file."""
-        try:
-            with scope:
-                while not self._closing or self._queue:
-                    await self._wait_for_work()
-                    await self._write_batch()
-                await self._write_batch(last=True)
-                await anyio.to_thread.run_sync(self._finish, limiter=self._thread, abandon_on_cancel=True)
-        finally:
-            self._closing = True
-            self._fail_queued()
+        """Write what is asked for until the store is closed; then close the file."""
+        with scope:
+            await self._queue.run(self._finish)
         if scope.cancelled_caught:
-            logger.error("the database %r did not answer for %s s and was abandoned", str(self._path), _CLOSE_GRACE)
+            logger.error("the database %r did not answer for %s s and was abandoned", str(self._path), CLOSE_GRACE)
 
-    async def _wait_for_work(self) -> None:
-        while not self._queue and not self._closing:
-            due = self._events_due if self._events else float("inf")
-            if anyio.current_time() >= due:
-                return
-            with anyio.CancelScope(deadline=due):
-                await self._wake.wait()
-            self._wake = anyio.Event()
-
-    async def _write_batch(self, *, last: bool = False) -> None:
-        if self._events_failing and self._events and (last or anyio.current_time() >= self._events_due):
-            # The disk refused them: they are tried alone, so that they cannot spoil a commit that would fit.
-            await self._write([], self._take_events(), last=last)
-        commits = [self._queue.popleft() for _ in range(min(len(self._queue), _MAX_BATCH))]
-        events = [] if self._events_failing else self._take_events()
-        if commits or events:
-            await self._write(commits, events, last=last)
-
-    def _take_events(self) -> list[EventWrite]:
-        events = list(self._events)
-        self._events.clear()
-        return events
-
-    async def _write(self, commits: Sequence[_Pending], events: Sequence[EventWrite], *, last: bool) -> None:
+    async def _write(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> Written:
         try:
             refused = await anyio.to_thread.run_sync(
-                self._write_now,
-                [pending.write for pending in commits],
-                events,
-                limiter=self._thread,
-                abandon_on_cancel=True,
+                self._write_now, commits, events, limiter=self._thread, abandon_on_cancel=True
             )
         except (sqlite3.Error, StoreError) as exc:
-            rescued = await self._use_reserve(commits, exc)
-            for pending in commits:
-                if pending not in rescued:
-                    pending.error = self._fault(exc)
-                    pending.error.__cause__ = exc
-            self._keep_unwritten(events, exc, last=last)
-        except BaseException:
-            # The store ends here (its grace is over, or a bug): no one may wait forever or believe it written.
-            for pending in commits:
-                pending.error = self._closed_error()
-            raise
-        else:
-            self._events_failing = self._events_failing and not events
-            _show_refusals(commits, refused)
-        finally:
-            for pending in commits:
-                pending.done.set()
+            rescued, errors = await self._use_reserve(commits, exc)
+            errors |= {index: self._fault(exc) for index in range(len(commits)) if index not in rescued}
+            return Written(errors, self._fault(exc))
+        return Written(_errors(refused))
 
     def _write_now(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
         self._same_files.check()
@@ -349,59 +242,42 @@ class SqliteStore:
             self._reserve.hold()
         return refused
 
-    async def _use_reserve(self, commits: Sequence[_Pending], exc: Exception) -> Sequence[_Pending]:
-        """On a full disk, write what the reserve is for; return what was dealt with."""
-        chosen = [pending for pending in commits if pending.write.may_use_reserve]
+    async def _use_reserve(
+        self, commits: Sequence[CommitWrite], exc: Exception
+    ) -> tuple[Sequence[int], dict[int, StoreError]]:
+        """On a full disk, write what the reserve is for; return what was dealt with, and what of it was refused."""
+        chosen = [index for index, commit in enumerate(commits) if commit.may_use_reserve]
         is_full = isinstance(exc, sqlite3.Error) and primary_code(exc) == sqlite3.SQLITE_FULL
         if not (chosen and is_full and await anyio.to_thread.run_sync(self._reserve.release, limiter=self._thread)):
-            return ()
+            return (), {}
         logger.warning("the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path)
         self._reserve_due = time.monotonic() + _RESERVE_PAUSE
-        writes = [pending.write for pending in chosen]
+        writes = [commits[index] for index in chosen]
         try:
             refused = await anyio.to_thread.run_sync(self._write_now, writes, (), limiter=self._thread)
         except (sqlite3.Error, StoreError):
-            return ()
-        _show_refusals(chosen, refused)
-        return chosen
+            return (), {}
+        return chosen, {chosen[index]: error for index, error in _errors(refused).items()}
 
     def _fault(self, exc: sqlite3.Error | StoreError) -> StoreError:
-        return exc.fresh() if isinstance(exc, StoreError) else translate(exc, self._path, "written")
+        fault = exc.fresh() if isinstance(exc, StoreError) else translate(exc, self._path, "written")
+        fault.__cause__ = exc
+        return fault
 
-    def _keep_unwritten(self, events: Sequence[EventWrite], exc: sqlite3.Error | StoreError, *, last: bool) -> None:
-        if not events:
-            return
-        if not self._events_failing or last:
-            logger.warning("%s", self._fault(exc))
-        self._events_failing = True
-        self._events.extendleft(reversed(events))
-        while len(self._events) > self._max_queued_events:
-            self._events.popleft()
-        self._events_due = anyio.current_time() + _EVENT_RETRY_DELAY
+    async def _finish(self) -> None:
+        await anyio.to_thread.run_sync(self._finish_now, limiter=self._thread, abandon_on_cancel=True)
 
-    def _finish(self) -> None:
+    def _finish_now(self) -> None:
         try:
-            self._writes.finish(self._last_cursor)
+            self._writes.finish(self._queue.last_cursor)
         except sqlite3.Error as exc:
             logger.warning("%s", translate(exc, self._path, "written"))
         finally:
             self._connection.close()
 
-    def _fail_queued(self) -> None:
-        for pending in self._queue:
-            pending.error = self._closed_error()
-            pending.done.set()
-        self._queue.clear()
 
-    def _closed_error(self) -> StoreError:
-        return StoreError(
-            f"the database {str(self._path)!r} is closed; nothing was written",
-            next_actions=("wait for the server to start again",),
-        )
-
-
-def _show_refusals(commits: Sequence[_Pending], refused: dict[int, Refusal]) -> None:
+def _errors(refused: dict[int, Refusal]) -> dict[int, StoreError]:
+    errors = {index: duplicate_name(refusal.name) for index, refusal in refused.items()}
     for index, refusal in refused.items():
-        pending = commits[index]
-        pending.error = duplicate_name(refusal.name)
-        pending.error.__cause__ = refusal.cause
+        errors[index].__cause__ = refusal.cause
+    return errors

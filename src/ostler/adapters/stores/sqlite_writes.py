@@ -1,4 +1,4 @@
-"""The writing half of the SQLite store: changes as statements, and batches of commits in one transaction each.
+"""The writing half of the SQLite store: batches of commits in one transaction each.
 
 Everything in `Writes` runs in the store's one worker thread, on its one connection.
 """
@@ -7,20 +7,10 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias, assert_never
 
-from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
+from ostler.adapters.stores.rows import CURSOR_RESERVE, CommitWrite, EventWrite, RowSort
 from ostler.adapters.stores.sqlite_faults import is_constraint
-from ostler.engine.protocols import Change, DropService, PutOperation, PutService
-from ostler.model.events import Event
-from ostler.model.moments import format_time
-from ostler.model.records import OperationKind
-
-Statement: TypeAlias = tuple[str, tuple[Any, ...]]
-
-CURSOR_RESERVE = 4096
-"""Event cursors reserved ahead in the file, so that none is given out twice after a crash lost queued events."""
 
 _PUT_SERVICE = """
 INSERT INTO services (id, name, class_name, state, desired, updated_at, record) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -54,88 +44,12 @@ DELETE FROM operations WHERE outcome IS NOT NULL AND seq <=
     (SELECT seq FROM operations WHERE outcome IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?)
 """
 
-_TAKING_AWAY = (OperationKind.STOP, OperationKind.DELETE)
-
-
-@dataclass(frozen=True, slots=True)
-class CommitWrite:
-    """One commit, encoded when it was asked for, so that later changes to its values do not reach the disk.
-
-    Attributes:
-        statements: what to execute, in order.
-        operations_of: the services whose operation history grew.
-        names: for each statement the service's name, or empty text.
-        may_use_reserve: it records a stop, a delete or the end of an operation, for which room is kept on the disk.
-    """
-
-    statements: tuple[Statement, ...]
-    operations_of: frozenset[str]
-    names: tuple[str, ...]
-    may_use_reserve: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EventWrite:
-    """One event, encoded when it was appended."""
-
-    cursor: int
-    service: str
-    statement: tuple[Any, ...]
-
-
-def encode_commit(changes: Sequence[Change]) -> CommitWrite:
-    """Return `changes` as statements.
-
-    Raises:
-        StoreError: a value is not JSON.
-    """
-    statements: list[Statement] = []
-    operations_of: set[str] = set()
-    names: list[str] = []
-    may_use_reserve = False
-    for change in changes:
-        match change:
-            case PutService(record):
-                key = (column(record.id), column(record.name), column(record.class_name))
-                facts = (record.state.value, record.desired.value, format_time(record.updated_at))
-                statements.append((_PUT_SERVICE, (*key, *facts, SERVICE.write(record))))
-            case DropService(service_id):
-                may_use_reserve = True
-                statements.append((_DROP_SERVICE, (column(service_id),)))
-            case PutOperation(operation):
-                operations_of.add(column(operation.service_id))
-                is_end = operation.outcome is not None
-                may_use_reserve = may_use_reserve or is_end or operation.kind in _TAKING_AWAY
-                key = (column(operation.id), column(operation.service_id), column(operation.service_name))
-                facts = (
-                    operation.kind.value,
-                    format_time(operation.started_at),
-                    operation.finished_at and format_time(operation.finished_at),
-                    operation.outcome and operation.outcome.value,
-                )
-                statements.append((_PUT_OPERATION, (*key, *facts, OPERATION.write(operation))))
-                statements += [(_PUT_REQUEST, (column(asked), column(operation.id))) for asked in operation.requests]
-            case _:
-                assert_never(change)
-        name = change.record.name if isinstance(change, PutService) else ""
-        names += [name] * (len(statements) - len(names))
-    return CommitWrite(tuple(statements), frozenset(operations_of), tuple(names), may_use_reserve)
-
-
-def encode_event(event: Event) -> EventWrite:
-    """Return `event` as a row.
-
-    Raises:
-        StoreError: its data is not JSON.
-    """
-    service = column(event.service)
-    row = (event.cursor, format_time(event.at), event.kind.value, service, EVENT.write(event))
-    return EventWrite(event.cursor, service, row)
-
-
-def column(text: str) -> str:
-    """Return `text` as SQLite can store it: a lone surrogate is written out. The record itself keeps the original."""
-    return text.encode("utf-8", "backslashreplace").decode()
+_STATEMENTS = {
+    RowSort.PUT_SERVICE: _PUT_SERVICE,
+    RowSort.DROP_SERVICE: _DROP_SERVICE,
+    RowSort.PUT_OPERATION: _PUT_OPERATION,
+    RowSort.PUT_REQUEST: _PUT_REQUEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,21 +132,21 @@ class Writes:
     def _execute(self, commit: CommitWrite) -> Refusal | None:
         connection = self._connection
         connection.execute("SAVEPOINT one_commit")
-        for name, (sql, parameters) in zip(commit.names, commit.statements, strict=True):
+        for row in commit.rows:
             try:
-                connection.execute(sql, parameters)
+                connection.execute(_STATEMENTS[row.sort], row.values)
             except sqlite3.IntegrityError as exc:
                 if not (is_constraint(exc) and connection.in_transaction):
                     raise
                 connection.execute("ROLLBACK TO one_commit")
                 connection.execute("RELEASE one_commit")
-                return Refusal(name, exc)
+                return Refusal(row.name, exc)
         connection.execute("RELEASE one_commit")
         return None
 
     def _insert_events(self, events: Sequence[EventWrite]) -> None:
         before = self._connection.total_changes
-        self._connection.executemany(_PUT_EVENT, [event.statement for event in events])
+        self._connection.executemany(_PUT_EVENT, [event.values for event in events])
         self._event_count += self._connection.total_changes - before
         self._trim_events({event.service for event in events})
         newest = max(event.cursor for event in events)
