@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from processes.bridge_client import BridgeClient, clean_place, eventually, servers_of
 from tests.support.chaos import Chaos
@@ -135,6 +136,24 @@ def test_three_clients_outlive_a_killed_server_and_so_do_services(state_dir: Pat
         finally:
             for client in clients:
                 client.__exit__(None, None, None)
+
+
+def test_a_client_that_ends_all_descendants_of_its_server_ends_the_bridge_alone(state_dir: Path) -> None:
+    """opencode 1.18 sends SIGTERM to the MCP servers that it started and to whatever descends from them."""
+    with clean_place(state_dir) as place, serve(place) as first:
+        first.initialize()
+        first.call("service_create", serviceClassName="command", name="kept", args={"command": "sleep 86400"})
+        kept, server = pid_of(first), servers_of(place)
+        bridge = psutil.Process(first.process.pid)
+        for process in [*bridge.children(recursive=True), bridge]:
+            process.terminate()
+        first.process.wait(30)
+
+        with serve(place) as second:
+            second.initialize()
+            assert pid_of(second) == kept
+            assert servers_of(place) == server
+            assert "deleted" in second.call("service_delete", name="kept")
 
 
 def serve(place: ServerPlace) -> BridgeClient:

@@ -148,7 +148,7 @@ class Dialer:
         self._failures.append(time.monotonic())
 
     def describe_end(self, link: Link) -> str:
-        """Return how the server of `link` ended, as far as this process can know: `pid 12 was killed by SIGKILL`."""
+        """Return how the server of `link` ended: `pid 12 ended`, or how exactly if it was a child of this process."""
         launched = self._launched
         if launched is None or launched.pid != link.pid:
             return f"pid {link.pid} ended"

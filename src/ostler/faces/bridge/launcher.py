@@ -26,11 +26,12 @@ def server_command(place: ServerPlace) -> list[str]:
     return [
         sys.executable, "-P", "-m", "ostler.faces.daemon",
         "--config", place.config_dir, "--state", place.state_dir, "--log-file", str(place.log_file),
+        *(() if sys.platform == "win32" else ("--detach",)),
     ]  # fmt: skip
 
 
 class LaunchedServer:
-    """A server process that this process started."""
+    """A process of this one that starts a server: it ends with status 0 when the server serves, else as the server."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path, log_start: int) -> None:
         self._process = process
@@ -75,7 +76,8 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
         StoreError: the state folder cannot be used.
         OSError: the log cannot be written, or the command cannot be run.
     """
-    import subprocess  # most bridges find a server and never need it
+    import subprocess  # most bridges find a server and never need these
+    import threading
 
     place.paths.create_state()
     home = os.path.expanduser("~")  # noqa: PTH111 (never fails, unlike Path.home)
@@ -90,6 +92,9 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
             start_new_session=sys.platform != "win32",
             creationflags=_detached_flags(),
         )
+    threading.Thread(
+        target=process.wait, name="reap the launcher", daemon=True
+    ).start()  # it ends when the server serves
     return LaunchedServer(process, place.log_file, log_start)
 
 

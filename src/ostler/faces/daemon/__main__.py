@@ -13,6 +13,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.detaching import detach
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import LOG_LEVELS, rotate_log, set_up_logging
 from ostler.faces.output import complain
@@ -29,7 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info")
     parser.add_argument("--idle-exit", help="duration without client and work until the server ends")
     parser.add_argument("--toolset", choices=("full", "core", "muster"), default="full", help="which tools clients see")
+    parser.add_argument(
+        "--detach", action="store_true", help="go on in a process that does not descend from the caller"
+    )
     options = parser.parse_args(argv)
+    ready = None
+    if options.detach:
+        ready = detach()
+        if isinstance(ready, int):
+            return ready
     place = ServerPlace(Paths.resolve(options.config, options.state))
     lock = StateLock(place, version=VERSION)
     try:
@@ -51,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     idle_exit = None if options.idle_exit is None else parse_duration(options.idle_exit)
     source = application_source(place.paths, toolset=options.toolset, background=True)
-    return run_server(place, lock, source, background=True, idle_exit=idle_exit)
+    return run_server(place, lock, source, background=True, idle_exit=idle_exit, ready=ready)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ class ServerProcess:
         http: HttpSettings | None = None,
         stdio: bool = False,
         announce: Callable[[str], None] = logger.info,
+        ready: Callable[[], None] | None = None,
     ) -> None:
         """Prepare a server.
 
@@ -61,6 +62,7 @@ class ServerProcess:
             http: serve streamable HTTP there as well.
             stdio: serve a client on this process's stdio as well, and end with it.
             announce: called when the server is ready, for people.
+            ready: called when it serves, for the process that started it.
         """
         self._place = place
         self._lock = lock
@@ -71,6 +73,7 @@ class ServerProcess:
         self._http = http
         self._stdio = stdio
         self._announce = announce
+        self._ready = ready
         self._ending = anyio.Event()
         self._reason = ""
         self._serving = False
@@ -108,6 +111,8 @@ class ServerProcess:
                             tasks.start_soon(listener.serve, reception.receive, tasks)
                             self._serving = True
                             logger.info("server %s, pid %d, serves %s", self._version, os.getpid(), self._place)
+                            if self._ready is not None:
+                                self._ready()
                             await self._ending.wait()
                             watchdog = _watchdog(hosted.ends_within)
                             logger.info("the server ends (%s)", self._reason)
@@ -202,6 +207,7 @@ def run_server(
     http: HttpSettings | None = None,
     stdio: bool = False,
     announce: Callable[[str], None] = logger.info,
+    ready: Callable[[], None] | None = None,
 ) -> int:
     """Run a `ServerProcess` (see there for the arguments) in an event loop of its own; return the exit status.
 
@@ -219,6 +225,7 @@ def run_server(
             http=http,
             stdio=stdio,
             announce=announce,
+            ready=ready,
         )
         return await process.run()
 
