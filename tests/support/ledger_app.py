@@ -35,6 +35,7 @@ from ostler.model.errors import (
     ToolNotFoundError,
 )
 from ostler.model.responses import ToolResponse
+from ostler.model.settings import PolicySettings
 from ostler.rules.reading import load_manifests
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 
@@ -122,6 +123,7 @@ class LedgerApplication:
         self.usages = ServiceUsages(manager, Meter(Roster(Path())), "process")
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
+        self.confirmed: set[str] = set()
         self.recorded: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.server_changes = LedgerServers()
 
@@ -147,6 +149,10 @@ class LedgerApplication:
         if self.manager.instances_of(name) and not force:
             raise ConflictError(f"class {name!r} has instances: {', '.join(self.manager.instances_of(name))}")
         self.classes.replace([entry for entry in self.classes.get_all() if entry.name != name])
+
+    @property
+    def policy(self) -> PolicySettings:
+        return PolicySettings.model_validate({"confirmTools": tuple(self.confirmed)})
 
     def denies(self, tool: str) -> bool:
         return tool in self.denied

@@ -53,7 +53,7 @@ from ostler.model.errors import (
 )
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
-from ostler.model.settings import Settings
+from ostler.model.settings import PolicySettings, Settings
 from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
@@ -256,9 +256,14 @@ class Application:
             self.manager.registry.unregister(name)
             service.close()
 
+    @property
+    def policy(self) -> PolicySettings:
+        """The policy in force."""
+        return self.settings.policy
+
     def denies(self, tool: str) -> bool:
         """Whether the policy forbids clients Ostler's own tool `tool`."""
-        return self.settings.policy.denies_own(tool)
+        return self.policy.denies_own(tool)
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""

@@ -5,7 +5,9 @@ from contextvars import ContextVar
 from functools import lru_cache
 
 import anyio
+from mcp_types import CallToolResult
 
+from ostler.adapters.serving.asking import NoPerson
 from ostler.engine.protocols import Clock, Progress, ToolInfo
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.definitions import AnyTool, Call
@@ -62,7 +64,7 @@ class OwnTools:
         if self._app is None:
             raise ServerUnavailableError("Ostler is only starting", tool=tool, next_actions=("try again",))
         limit = DEFAULT_TIMEOUT if timeout is None else timeout
-        call = Call(progress or _no_progress, self._clock, OWN_SERVER, self._log, NAMES)
+        call = Call(progress or _no_progress, self._clock, OWN_SERVER, self._log, NAMES, NoPerson())
         began = anyio.current_time()
         token = _depth.set(depth)
         try:
@@ -72,6 +74,7 @@ class OwnTools:
             raise ToolTimeoutError(f"tool {tool!r} did not answer within {format_duration(limit)}", tool=tool) from None
         finally:
             _depth.reset(token)
+        assert isinstance(result, CallToolResult)  # no one was asked
         content = [block.model_dump(mode="json", by_alias=True, exclude_none=True) for block in result.content]
         duration = anyio.current_time() - began
         return normalise(content, result.structured_content, is_error=bool(result.is_error), duration=duration)

@@ -143,9 +143,16 @@ class ArgumentError(DefinitionError):
     code = "arguments"
 
     def __init__(
-        self, problems: Sequence[str], *, service: str | None = None, next_actions: Sequence[str] = ()
+        self,
+        problems: Sequence[str],
+        *,
+        missing: Sequence[str] = (),
+        service: str | None = None,
+        next_actions: Sequence[str] = (),
     ) -> None:
         self.problems = tuple(problems)
+        self.missing = tuple(missing)
+        """The required arguments that were not given."""
         super().__init__(
             "arg validation failed: " + "; ".join(self.problems), service=service, next_actions=next_actions
         )
@@ -225,6 +232,27 @@ class BusyError(RequestError):
             f"busy: {under_way} calls are under way, and no more are accepted",
             next_actions=(f"make the same call again after {seconds} s",),
         )
+
+
+class ConfirmationError(RequestError):
+    """A person must confirm the call (`confirmTools` of the policy), and no one did; nothing was done."""
+
+    code = "confirmation"
+
+    def __init__(self, name: str, causes: Sequence[str], *, asked: bool) -> None:
+        self.causes = tuple(causes)
+        self.asked = asked
+        why = f"the policy of this Ostler wants a person to confirm {', '.join(causes)} (confirmTools)"
+        if asked:
+            super().__init__(
+                f"{name} was not confirmed, so nothing was done: {why}, and the person did not",
+                next_actions=("leave it, unless the person asks for it again",),
+            )
+        else:
+            super().__init__(
+                f"{name} was not confirmed, so nothing was done: {why}, and this client cannot ask one (elicitation)",
+                next_actions=("a person can do it at a terminal, where the command ostler asks",),
+            )
 
 
 # -- operations --------------------------------------------------------------------------------------------

@@ -103,6 +103,8 @@ class PolicySettings(_Model):
 
     allow_tools: tuple[str, ...] = ("*",)
     deny_tools: tuple[str, ...] = ()
+    confirm_tools: tuple[str, ...] = ()
+    """Calls of clients that a person must confirm first."""
 
     def allows(self, tool: str) -> bool:
         """Whether `server/tool` may be called; a denial wins."""
@@ -112,7 +114,19 @@ class PolicySettings(_Model):
 
     def denies_own(self, tool: str) -> bool:
         """Whether clients may not call Ostler's own `tool`: only a pattern that begins with `ostler/` says so."""
-        return any(glob.startswith("ostler/") and fnmatchcase(f"ostler/{tool}", glob) for glob in self.deny_tools)
+        return _names_own(self.deny_tools, tool)
+
+    def confirms(self, tool: str) -> bool:
+        """Whether a person must confirm a client's call of `server/tool`."""
+        return any(fnmatchcase(tool, glob) for glob in self.confirm_tools)
+
+    def confirms_own(self, tool: str) -> bool:
+        """Whether a person must confirm a client's call of Ostler's own `tool`, as in `denies_own`."""
+        return _names_own(self.confirm_tools, tool)
+
+
+def _names_own(globs: tuple[str, ...], tool: str) -> bool:
+    return any(glob.startswith("ostler/") and fnmatchcase(f"ostler/{tool}", glob) for glob in globs)
 
 
 class Settings(_Model):

@@ -65,7 +65,9 @@ def serve_processes(supervisor: Supervisor) -> Server[None]:
     async def list_tools(_: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return table.page(params)
 
-    async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         asked = Asked(context.session.report_progress, _environment_in(params.meta))
         return await table.get(params.name).run(supervisor, params.arguments, asked)
 

@@ -9,6 +9,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
     Tool,
@@ -17,6 +18,7 @@ from mcp_types import (
 
 from ostler.adapters.serving.answers import Answer, error_result, internal_error_result
 from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.asking import InputNeededError
 from ostler.adapters.serving.problems import near, read_args
 from ostler.adapters.serving.schemas import model_schema
 from ostler.model.errors import OstlerError
@@ -95,11 +97,15 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             annotations=self.effect.annotations(),
         )
 
-    async def run(self, app: AppT, arguments: Mapping[str, Any] | None, call: CallT) -> CallToolResult:
+    async def run(
+        self, app: AppT, arguments: Mapping[str, Any] | None, call: CallT
+    ) -> CallToolResult | InputRequiredResult:
         """Answer a call: whatever goes wrong is a result with `isError`, which an agent can read and act on."""
         try:
             args = read_args(self.name, self.args, arguments)
             return (await self.handler(app, args, call)).result()
+        except InputNeededError as needed:
+            return needed.result
         except OstlerError as error:
             failure = error_result(error)
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -109,6 +109,7 @@ class InstanceFactory:
             ArgumentError: args or name do not fit; all problems at once.
         """
         problems: list[str] = []
+        missing: Sequence[str] = ()
         if name:
             try:
                 validate_service_name(name, foreign=entry.is_foreign)
@@ -119,10 +120,13 @@ class InstanceFactory:
             effective = validate_args(spec.args, args, additional=spec.additional_args)
         except ArgumentError as error:
             problems.extend(error.problems)
+            missing = error.missing
             effective = {}
         if problems:
             raise ArgumentError(
-                problems, next_actions=(f"serviceclass_get {entry.name} shows the arguments that it takes",)
+                problems,
+                missing=missing,
+                next_actions=(f"serviceclass_get {entry.name} shows the arguments that it takes",),
             )
         return effective
 

@@ -21,14 +21,24 @@ PROTOCOL_VERSION: Final = "2026-07-28"
 CALL_TIMEOUT: Final = 120.0
 """Seconds for one answer; the tools themselves answer within 50, whatever goes on behind them."""
 
+MAX_ROUNDS: Final = 10
+"""How often one call may ask the person something."""
+
+_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
+
+_FORMS: Final[JsonObject] = {"elicitation": {"form": {}}}
+
 _META: Final[JsonObject] = {
     "io.modelcontextprotocol/protocolVersion": PROTOCOL_VERSION,
     "io.modelcontextprotocol/clientInfo": {"name": "ostler-cli", "version": VERSION},
-    "io.modelcontextprotocol/clientCapabilities": {},
+    _CAPABILITIES: {},
 }
 
 ShowProgress = Callable[[str], None]
 """Takes the message of a progress notification."""
+
+AskPerson = Callable[[str, JsonObject], JsonObject]
+"""Shows a message and a form's JSON Schema to the person, and returns the protocol's reply to an elicitation."""
 
 
 class RequestFailedError(Exception):
@@ -64,8 +74,11 @@ class ToolAnswer:
 class ServerClient:
     """One connection to the server, opened by entering it."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, ask: AskPerson | None = None) -> None:
+        """Prepare a connection; `ask` puts the server's questions to a person, where there is one."""
         self._dialer = dialer
+        self._ask = ask
+        self._meta: JsonObject = _META if ask is None else {**_META, _CAPABILITIES: _FORMS}
         self._link: Link | None = None
         self._keys = itertools.count(1)
 
@@ -97,7 +110,12 @@ class ServerClient:
             ServerUnavailableError: the server ended, or did not answer in time.
             RequestFailedError: the server does not know the tool, or refused the request.
         """
-        result = self._request("tools/call", {"name": tool, "arguments": dict(args)}, progress)
+        params: JsonObject = {"name": tool, "arguments": dict(args)}
+        result = self._request("tools/call", params, progress)
+        for _ in range(MAX_ROUNDS):
+            if self._ask is None or result.get("resultType") != "input_required":
+                break
+            result = self._request("tools/call", {**params, **_replies(result, self._ask)}, progress)
         blocks: list[JsonObject] = result.get("content") or []
         text = "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text")
         return ToolAnswer(result.get("structuredContent") or {}, text, bool(result.get("isError")))
@@ -105,7 +123,7 @@ class ServerClient:
     def _request(self, method: str, params: JsonObject, progress: ShowProgress | None) -> JsonObject:
         assert self._link is not None, "enter the client before calling"
         key = next(self._keys)
-        meta = {**_META, "progressToken": key} if progress else _META
+        meta = {**self._meta, "progressToken": key} if progress else self._meta
         request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": meta}}
         deadline = time.monotonic() + CALL_TIMEOUT
         try:
@@ -144,3 +162,13 @@ def _result_of(message: JsonObject, method: str) -> JsonObject:
         raise RequestFailedError(method, int(error.get("code", 0)), str(error.get("message", "")))
     result: JsonObject = message.get("result") or {}
     return result
+
+
+def _replies(result: JsonObject, ask: AskPerson) -> JsonObject:
+    """Return what the repeated call carries: the person's replies, and the server's state as it came."""
+    replies: JsonObject = {}
+    for key, request in cast("JsonObject", result.get("inputRequests") or {}).items():
+        asked = cast("JsonObject", request)["params"]
+        replies[key] = ask(str(asked["message"]), asked["requestedSchema"])
+    state = {"requestState": result["requestState"]} if "requestState" in result else {}
+    return {"inputResponses": replies, **state}

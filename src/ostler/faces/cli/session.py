@@ -12,6 +12,7 @@ import typer
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
 from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.asking import ask_at_terminal, has_terminal
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.output import complain, say, say_json
@@ -50,7 +51,7 @@ class Session:
     def client(self) -> Generator[ServerClient]:
         """Connect to the server, starting it when there is none; a server that cannot be had ends the command."""
         try:
-            with ServerClient(self.dialer()) as client:
+            with ServerClient(self.dialer(), ask_at_terminal if has_terminal() else None) as client:
                 yield client
         except ServerUnavailableError as error:
             fail(str(error), ExitStatus.UNAVAILABLE)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
 from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.asking import Person
 from ostler.adapters.serving.table import ToolDefinition
 from ostler.engine.protocols import Clock, Progress
 from ostler.engine.services.views import WaitingOptions
@@ -30,6 +31,7 @@ class Call:
         client: the name that the client gives itself; empty when it gives none.
         log: remembers the calls of downstream tools.
         tools: the tools that the caller can call, so that no answer names another.
+        person: can be asked, before anything is changed: a handler may run from the start again.
     """
 
     progress: Progress
@@ -37,6 +39,7 @@ class Call:
     client: str
     log: CallLog
     tools: frozenset[str]
+    person: Person
 
     def waiting(self, wait: bool) -> WaitingOptions:
         """Return how an operation is waited for in this call, if the caller wants to wait at all."""

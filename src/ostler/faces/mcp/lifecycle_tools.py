@@ -14,8 +14,10 @@ from ostler.engine.services.views import CreateRequest, OperationRequest, Operat
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
+from ostler.faces.mcp.missing_args import missing_args
 from ostler.faces.mcp.service_tools import ClassName, ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
@@ -85,7 +87,11 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes)
     request = requested(CreateRequest, args, project=await project_of_client(app), overrides=overrides)
-    result = await app.manager.create(request, **call.waiting(args.wait))
+    try:
+        result = await app.manager.create(request, **call.waiting(args.wait))
+    except ArgumentError as error:
+        given = await missing_args(app, request, error, call.person)
+        result = await app.manager.create(replace(request, args=given), **call.waiting(args.wait))
     return _changed(result, "running", cursor)
 
 

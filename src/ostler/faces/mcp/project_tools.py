@@ -51,7 +51,7 @@ class ProjectDownArgs(ProjectArgs):
 
 async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
     """Bring a project up."""
-    directory = _directory(args)
+    directory = directory_of(args)
     if args.dry_run:
         scope, changes = await app.projects.plan(directory, args.services)
         structured: JsonObject = {"project": scope.ref.id, "changes": [_change(change) for change in changes]}
@@ -71,7 +71,7 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
     del call
     if args.left_over:
         return await _prune(app)
-    ref, report = await app.projects.down(_directory(args), args.services, timeout=MAX_OPERATION_WAIT)
+    ref, report = await app.projects.down(directory_of(args), args.services, timeout=MAX_OPERATION_WAIT)
     if not ref.id:
         return Answer({"project": "", "services": []}, f"nothing of the project in {ref.directory} runs")
     names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
@@ -103,10 +103,10 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     """Show a project's services, and what its file has that does not run."""
     del call
     gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
-    if not app.projects.is_project(_directory(args)):
+    if not app.projects.is_project(directory_of(args)):
         lines = [f"left over: project {left['project']}, whose folder {left['directory']} is gone" for left in gone]
         return Answer({"project": "", "services": [], "leftOver": gone}, "\n".join(["no project here", *lines]))
-    status = await app.projects.status(_directory(args))
+    status = await app.projects.status(directory_of(args))
     pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]
     structured: JsonObject = {
         "project": status.ref.id,
@@ -135,7 +135,8 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     return Answer(structured, "\n".join(lines))
 
 
-def _directory(args: ProjectArgs) -> str:
+def directory_of(args: ProjectArgs) -> str:
+    """Return the folder that a call is about."""
     return args.directory or current_client().directory
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import NotificationParams, ServerCapabilities
 
+from ostler.adapters.serving.asking import PATIENCE
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp.changes import ChangeFeed
@@ -151,6 +153,10 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
         on_completion=Completions(app).complete,
     )
     server.subscriptions = legacy
+    # Replies to questions come back with a state that only this process can have made.
+    server.middleware.append(
+        RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=PATIENCE), default_audience="ostler")
+    )
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
     return server
 

@@ -11,6 +11,7 @@ from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject
+from ostler.model.settings import PolicySettings
 from ostler.rules.text.log_pages import LogPage, LogRange
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class ApplicationLike(Protocol):
 
     async def delete_class(self, name: str, *, force: bool = False) -> None:
         """Remove the file of the class `name`. Raises NotFoundError; ConflictError while instances exist."""
+        ...
+
+    @property
+    def policy(self) -> PolicySettings:
+        """What may be called, and what a person must confirm, as it is in force for the call under way."""
         ...
 
     def denies(self, tool: str) -> bool:

@@ -5,15 +5,23 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, get_args
 
 from mcp.server import ServerRequestContext
-from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, PaginatedRequestParams
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
 
 from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.asking import ClientsPerson, UsedRounds
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
+from ostler.faces.mcp.confirmation import Confirmations
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
 from ostler.faces.mcp.drafting_tools import DRAFTING_TOOLS
@@ -59,6 +67,8 @@ TOOLS: tuple[AnyTool, ...] = (
 
 NAMES = frozenset(tool.name for tool in TOOLS)
 
+CONFIRMATIONS = Confirmations({tool.name: tool for tool in TOOLS})
+
 
 def tools_of(toolset: Toolset) -> Sequence[AnyTool]:
     """Return the tools of a toolset, in the order of tools/list; those of muster stand before all of Ostler's."""
@@ -77,10 +87,13 @@ class CallDesk:
         self._clock = clock
         self._names = names
         self._log = CallLog()
+        self._rounds = UsedRounds()
         self._under_way = 0
 
     @asynccontextmanager
-    async def take(self, context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Call]:
+    async def take(
+        self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
+    ) -> AsyncGenerator[Call]:
         """Yield the facts of a call while it is answered.
 
         Raises:
@@ -91,7 +104,8 @@ class CallDesk:
         self._under_way += 1
         try:
             async with progress_to(context) as progress:
-                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names)
+                person = ClientsPerson(context, params, self._rounds)
+                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names, person)
         finally:
             self._under_way -= 1
 
@@ -116,7 +130,9 @@ class Toolbox:
         """Return the schema of a tool's arguments, by which the SDK checks a call's `Mcp-Param-*` headers."""
         return self._table.input_schema(name)
 
-    async def call(self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams) -> CallToolResult:
+    async def call(
+        self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
         """Answer a call. Whatever goes wrong in a tool is a result with `isError`, which an agent can read and act on.
 
         Cancellation by the client ends the waiting here; an operation under way in the engine goes on.
@@ -128,8 +144,9 @@ class Toolbox:
         if self._app.denies(tool.name):
             return error_result(denied(tool.name))
         try:
-            async with self._desk.take(context) as call:
-                return seen_with(self._names, NAMES, await tool.run(self._app, self._in_scope(params), call))
+            async with self._desk.take(context, params) as call:
+                result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(params), call)
+                return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
         except BusyError as error:
             return error_result(error)
 

@@ -4,14 +4,16 @@ import json
 import re
 from typing import cast
 
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
 from ostler.adapters.serving.answers import clipped, internal_error_result
+from ostler.adapters.serving.asking import InputNeededError
+from ostler.faces.mcp.confirmation import confirm_tool
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.downstream_tools import bounded_content
 from ostler.faces.mcp.shapes import value_text
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import denied
+from ostler.faces.mcp.toolbox import CONFIRMATIONS, denied
 from ostler.faces.muster.core_tool import OWN, CoreTool
 from ostler.faces.muster.exposed_names import CORE, find_exposed
 from ostler.faces.muster.reachable_tools import CORE_TOOLS
@@ -33,9 +35,15 @@ async def call_reachable(app: ApplicationLike, name: str, args: JsonObject, call
         return None
     if app.denies(own):
         return failed(str(denied(own)))
+    try:
+        await CONFIRMATIONS.confirm(app, OWN[own], args, call)
+    except OstlerError as error:
+        return failed(with_core_names(_phrase(error)))
     if (core := CORE_TOOLS.get(own)) is not None:
         return await _call_core(app, core, args, call)
     found = await OWN[own].run(app, args, call)
+    if isinstance(found, InputRequiredResult):
+        raise InputNeededError(found)
     text = "\n".join(block.text for block in found.content if isinstance(block, TextContent))
     return failed(with_core_names(text)) if found.is_error else text_result(text)
 
@@ -58,6 +66,7 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
     if tool is None:
         return None
     try:
+        await confirm_tool(app, tool.qualified, args, call)
         response = await app.pool.call_tool(tool.qualified, args, progress=call.progress)
     except OstlerError as error:
         return failed(f"Tool execution failed: {with_core_names(str(error))}")

@@ -6,6 +6,7 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
     Tool,
@@ -13,6 +14,7 @@ from mcp_types import (
 )
 
 from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.asking import InputNeededError
 from ostler.adapters.serving.problems import near
 from ostler.adapters.serving.table import refuse_cursor
 from ostler.engine.protocols import Clock
@@ -70,21 +72,31 @@ class MusterToolbox:
         tool = self._tools.get(name)
         return None if tool is None else tool.input_schema()
 
-    async def call(self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams) -> CallToolResult:
+    async def call(
+        self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
         """Answer a call.
 
         Raises:
             MCPError: there is no such tool.
         """
         try:
-            async with self._desk.take(context) as call:
-                arguments = params.arguments or {}
-                if tool := self._tools.get(params.name):
-                    return await tool.run(Request(self._app, call, context, self._resources), arguments)
-                found = await call_reachable(self._app, params.name, arguments, call)
+            async with self._desk.take(context, params) as call:
+                found = await self._answer(Request(self._app, call, context, self._resources), params)
         except BusyError as error:
             return error_result(error)
         if found is None:
             hint = near(params.name, self._tools) or "; call_tool calls the tools that list_tools shows"
             raise MCPError(INVALID_PARAMS, f"tool {params.name!r} not found{hint}")
         return found
+
+    async def _answer(
+        self, request: Request, params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult | None:
+        arguments = params.arguments or {}
+        try:
+            if tool := self._tools.get(params.name):
+                return await tool.run(request, arguments)
+            return await call_reachable(self._app, params.name, arguments, request.call)
+        except InputNeededError as needed:
+            return needed.result

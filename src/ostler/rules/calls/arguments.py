@@ -46,6 +46,7 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional
     """
     others: JsonObject = {name: value for name, value in args.items() if name not in specs}
     problems = [] if additional else [_unknown(name, specs) for name in others]
+    missing: list[str] = []
     complete: JsonObject = others if additional else {}
     for name, spec in specs.items():
         if name in args:
@@ -56,9 +57,10 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional
         elif spec.has_default:
             complete[name] = spec.default
         elif spec.required:
+            missing.append(name)
             problems.append(f"missing required argument '{name}'")
     if problems:
-        raise ArgumentError(problems)
+        raise ArgumentError(problems, missing=missing)
     return complete
 
 

@@ -1,0 +1,204 @@
+"""Questions to the person behind a client (elicitation), in both eras of the protocol.
+
+Up to 2025-11-25 a server asks in the middle of a call, by a request of its own. From 2026-07-28 on it answers the call
+with what it wants to know, and the client repeats the call with the replies and with the state that it was given. So a
+handler asks before it changes anything: it may run from the start again.
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Protocol, cast
+
+import anyio
+from mcp.server import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolRequestParams, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from ostler.model.json import JsonObject
+
+logger = logging.getLogger(__name__)
+
+PATIENCE: Final = 600.0
+"""Seconds that a person has for a reply, in both eras."""
+
+MAX_REMEMBERED: Final = 10_000
+"""Rounds of questions whose replies were used already; the oldest are forgotten first, long after their state is."""
+
+
+class Outcome(Enum):
+    """What became of a question."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    DISMISSED = "dismissed"
+    """Closed without a choice, or not answered in time."""
+    UNAVAILABLE = "unavailable"
+    """The client cannot ask a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A form for a person.
+
+    Attributes:
+        key: names it among the questions of one call.
+        message: what is asked, in words.
+        properties: the form's fields, flat, as JSON Schema.
+        required: those that must be filled in.
+    """
+
+    key: str
+    message: str
+    properties: JsonObject
+    required: tuple[str, ...] = ()
+
+    def form(self) -> ElicitRequestFormParams:
+        """Return it as the protocol has it."""
+        schema: JsonObject = {"type": "object", "properties": self.properties}
+        if self.required:
+            schema["required"] = list(self.required)
+        return ElicitRequestFormParams(message=self.message, requested_schema=schema)
+
+    @property
+    def digest(self) -> str:
+        """What two equal questions share: a reply counts for the question as it was asked."""
+        facts = [self.key, self.message, self.properties, self.required]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A person's reply; `content` holds the fields of an accepted one, unchecked."""
+
+    outcome: Outcome
+    content: JsonObject = field(default_factory=dict[str, Any])
+
+
+class InputNeededError(Exception):
+    """A call cannot go on without a reply that comes with its repetition; `result` asks for it."""
+
+    def __init__(self, result: InputRequiredResult) -> None:
+        self.result = result
+        super().__init__("the client is asked for input")
+
+
+class Person(Protocol):
+    """Whoever can be asked during a call."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Return the reply to `question`. Raises InputNeededError where it comes with a repeated call."""
+        ...
+
+
+class NoPerson:
+    """For calls that no client makes."""
+
+    async def ask(self, question: Question) -> Reply:
+        """Say that no one can be asked."""
+        del question
+        return Reply(Outcome.UNAVAILABLE)
+
+
+class UsedRounds:
+    """Which rounds of questions were answered: each reply counts once."""
+
+    def __init__(self) -> None:
+        self._used: OrderedDict[str, None] = OrderedDict()
+
+    def use(self, nonce: str) -> bool:
+        """Note that the replies of a round arrived; return False where they had already."""
+        if nonce in self._used:
+            return False
+        self._used[nonce] = None
+        if len(self._used) > MAX_REMEMBERED:
+            self._used.popitem(last=False)
+        return True
+
+
+class ClientsPerson:
+    """The person behind the client of one call.
+
+    Args:
+        context: the call's.
+        params: what it was called with. Their state is what this server gave out: the SDK's `RequestStateBoundary`
+            seals it, and binds it to the tool, its arguments and the caller.
+        used: remembers the rounds of all calls.
+    """
+
+    def __init__(self, context: ServerRequestContext[Any], params: CallToolRequestParams, used: UsedRounds) -> None:
+        self._context = context
+        self._params = params
+        self._used = used
+        self._replies: dict[str, JsonObject] | None = None
+
+    async def ask(self, question: Question) -> Reply:
+        """Return the reply to `question`. Raises InputNeededError where it comes with a repeated call."""
+        if not _takes_forms(self._context):
+            return Reply(Outcome.UNAVAILABLE)
+        if self._context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return self._replied(question)
+        reply = ElicitResult(action="cancel")
+        try:
+            with anyio.move_on_after(PATIENCE):
+                form = question.form()
+                reply = await self._context.session.elicit_form(
+                    form.message, form.requested_schema, self._context.request_id
+                )
+        except (MCPError, ValidationError) as error:  # it said that it can, and refuses
+            logger.info("a question to a client failed: %s", error)
+            return Reply(Outcome.UNAVAILABLE)
+        return _reply_of(reply.action, reply.content)
+
+    def _replied(self, question: Question) -> Reply:
+        if self._replies is None:
+            self._replies = self._received()
+        reply = self._replies.get(question.key)
+        if reply is not None and reply["digest"] == question.digest:
+            return _reply_of(reply["action"], reply["content"])
+        state = {
+            "nonce": secrets.token_hex(16),
+            "asked": {question.key: question.digest},
+            "replies": {key: kept for key, kept in self._replies.items() if key != question.key},
+        }
+        asked = ElicitRequest(params=question.form())
+        raise InputNeededError(
+            InputRequiredResult(input_requests={question.key: asked}, request_state=json.dumps(state))
+        )
+
+    def _received(self) -> dict[str, JsonObject]:
+        """Return the replies of this call's rounds so far, by question."""
+        if self._params.request_state is None:
+            return {}
+        state = cast("JsonObject", json.loads(self._params.request_state))
+        if not self._used.use(state["nonce"]):
+            return {}
+        replies = cast("dict[str, JsonObject]", state["replies"])
+        for key, digest in state["asked"].items():
+            response = (self._params.input_responses or {}).get(key)
+            if isinstance(response, ElicitResult):
+                replies[key] = {"digest": digest, "action": response.action, "content": response.content}
+        return replies
+
+
+def _takes_forms(context: ServerRequestContext[Any]) -> bool:
+    """Whether the client declared that it shows forms: the bare capability means forms, too."""
+    capabilities = context.session.client_capabilities
+    elicitation = capabilities.elicitation if capabilities is not None else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _reply_of(action: str, content: Any) -> Reply:
+    match action:
+        case "accept":
+            return Reply(Outcome.ACCEPTED, content or {})
+        case "decline":
+            return Reply(Outcome.DECLINED)
+        case _:
+            return Reply(Outcome.DISMISSED)

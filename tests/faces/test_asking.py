@@ -1,0 +1,355 @@
+"""Questions to the person behind a client: missing args and confirmations, in both eras, with the SDK's own client."""
+
+import json
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ElicitResult, InputRequiredResult
+from processes.bridge_client import clean_place
+from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
+from tests.support.world import BASIC, World, manifest, until
+
+from ostler.adapters.config.paths import Paths
+from ostler.engine.classes.catalogue import ClassEntry
+from ostler.faces.application import open_application
+from ostler.faces.cli.asking import ask_at_terminal
+from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.mcp.server import build_server
+from ostler.model.states import ServiceState
+
+pytestmark = pytest.mark.anyio
+
+MODES: tuple[Any, ...] = ("legacy", "auto")
+ERAS = pytest.mark.parametrize("mode", MODES)
+
+
+class Person:
+    """Replies to forms in turn, and keeps what was asked."""
+
+    def __init__(self, *replies: dict[str, Any] | str) -> None:
+        self.replies = list(replies)
+        self.asked: list[Any] = []
+
+    async def __call__(self, context: Any, params: Any) -> ElicitResult:
+        del context
+        self.asked.append(params)
+        reply = self.replies.pop(0)
+        if isinstance(reply, str):
+            return ElicitResult(action=reply)  # pyright: ignore[reportArgumentType]
+        return ElicitResult(action="accept", content=reply)
+
+
+YES: dict[str, Any] = {"confirm": True}
+
+
+def needing(args: dict[str, Any]) -> ClassEntry:
+    """Return the ledger's class with these args, too; each takes the place of the one with its name."""
+    kept = [] if "size" in args else ["    size: {type: integer, default: 1, minimum: 1}"]
+    lines = [*kept, *(f"    {name}: {json.dumps(spec)}" for name, spec in args.items())]
+    return manifest(BASIC.replace("    size: {type: integer, default: 1, minimum: 1}", "\n".join(lines)), **LATE)
+
+
+LATE: Any = {"healthCheck__initialDelay": "1h"}
+
+
+# -- missing args ------------------------------------------------------------------------------------------
+
+
+@ERAS
+async def test_the_person_is_asked_for_missing_args(mode: Any) -> None:
+    entry = needing({"size": {"type": "integer", "required": True, "minimum": 1}, "kind": {"required": True}})
+    person = Person({"size": 3, "kind": "small"})
+    async with (
+        ledger(World(), entry) as app,
+        Client(server_over(app), mode=mode, elicitation_callback=person) as client,
+    ):
+        created = await call(client, "service_create", serviceClassName="basic", name="web", args={})
+        assert created["service"]["state"] == "running"
+        assert app.manager.view("web").args == {"size": 3, "kind": "small", "password": "***"}
+    [asked] = person.asked
+    assert asked.message == "What are kind, size for service 'web' of class basic?"
+    assert asked.requested_schema == {
+        "type": "object",
+        "properties": {
+            "size": {"type": "integer", "title": "size", "minimum": 1},
+            "kind": {"type": "string", "title": "kind"},
+        },
+        "required": ["kind", "size"],
+    }
+
+
+@ERAS
+@pytest.mark.parametrize("reply", ["decline", "cancel"])
+async def test_nothing_is_created_when_the_person_gives_nothing(mode: Any, reply: str) -> None:
+    entry = needing({"size": {"type": "integer", "required": True}})
+    async with (
+        ledger(World(), entry) as app,
+        Client(server_over(app), mode=mode, elicitation_callback=Person(reply)) as client,
+    ):
+        text, error = await refusal(client, "service_create", serviceClassName="basic", name="web")
+        assert "arg validation failed: missing required argument 'size'" in text
+        assert "the person was asked for it and gave none" in text
+        assert error["problems"] == ["missing required argument 'size'"]
+        assert app.manager.registry.find("web") is None
+
+
+@ERAS
+@pytest.mark.parametrize(
+    ("args", "given"),
+    [
+        pytest.param({"token": {"required": True, "secret": True}}, {}, id="secret"),
+        pytest.param({"sizes": {"type": "array", "required": True}}, {}, id="list"),
+        pytest.param({"size": {"type": "integer", "required": True}}, {"sise": 1}, id="other-problem"),
+    ],
+)
+async def test_what_no_form_can_hold_is_not_asked_for(mode: Any, args: Any, given: Any) -> None:
+    person = Person()
+    async with (
+        ledger(World(), needing(args)) as app,
+        Client(server_over(app), mode=mode, elicitation_callback=person) as client,
+    ):
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="web", args=given)
+    assert "missing required argument" in text
+    assert person.asked == []
+
+
+@ERAS
+async def test_a_client_that_cannot_ask_gets_the_error(mode: Any) -> None:
+    entry = needing({"size": {"type": "integer", "required": True}})
+    async with ledger(World(), entry) as app, Client(server_over(app), mode=mode) as client:
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", name="web")
+    assert text.startswith("arg validation failed: missing required argument 'size'")
+    assert "person" not in text
+
+
+# -- confirmations -----------------------------------------------------------------------------------------
+
+
+@ERAS
+@pytest.mark.parametrize(
+    "pattern",
+    [pytest.param("ostler/service_stop", id="own-tool"), pytest.param("w/st*p", id="tool-of-the-class")],
+)
+async def test_a_stop_is_confirmed(mode: Any, pattern: str) -> None:
+    person = Person("decline", {"confirm": False}, "cancel", YES)
+    async with ledger(World()) as app, Client(server_over(app), mode=mode, elicitation_callback=person) as client:
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        app.confirmed.add(pattern)
+        for _ in range(3):
+            text, error = await refusal(client, "service_stop", name="web")
+            assert error["code"] == "confirmation"
+            assert "service_stop was not confirmed, so nothing was done" in text
+            assert app.manager.view("web").state is ServiceState.RUNNING
+        await call(client, "service_stop", name="web")
+        assert app.manager.view("web").state is ServiceState.STOPPED
+    assert len(person.asked) == 4
+    assert person.asked[0].message.splitlines()[:3] == [
+        "Stop a service 'web'?",
+        "It is running now.",
+        "stop web",
+    ]
+    assert "calls w/stop" in person.asked[0].message
+
+
+@ERAS
+async def test_without_elicitation_what_needs_a_confirmation_is_refused(mode: Any) -> None:
+    async with ledger(World()) as app, Client(server_over(app), mode=mode) as client:
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        app.confirmed |= {"ostler/service_delete", "w/start"}
+        for tool, args in (
+            ("service_delete", {"name": "web"}),
+            ("service_create", {"serviceClassName": "basic", "name": "two"}),
+            ("tool_call", {"name": "w/start", "args": {"name": "x"}}),
+        ):
+            text, error = await refusal(client, tool, **args)
+            assert error["code"] == "confirmation"
+            assert "this client cannot ask one" in text
+        assert app.manager.view("web").state is ServiceState.RUNNING
+        assert app.manager.registry.find("two") is None
+        await call(client, "service_status", name="web")
+
+
+@ERAS
+async def test_a_create_that_lacks_args_is_confirmed_all_the_same(mode: Any) -> None:
+    entry = needing({"size": {"type": "integer", "required": True}})
+    person = Person(YES, {"size": 2})
+    async with (
+        ledger(World(), entry) as app,
+        Client(server_over(app), mode=mode, elicitation_callback=person) as client,
+    ):
+        app.confirmed.add("w/start")
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        assert app.manager.view("web").args["size"] == 2
+    assert [asked.message.splitlines()[0] for asked in person.asked] == [
+        "Create a service 'web'?",
+        "What is size for service 'web' of class basic?",
+    ]
+
+
+@ERAS
+async def test_muster_tools_are_confirmed_too(mode: Any) -> None:
+    person = Person("decline", YES, "decline")
+    async with (
+        ledger(World()) as app,
+        Client(server_over(app, "muster"), mode=mode, elicitation_callback=person) as client,
+    ):
+        app.confirmed |= {"ostler/service_create", "w/status"}
+        create = {"name": "core_service_create", "arguments": {"serviceClassName": "basic", "name": "web"}}
+        declined = await client.call_tool("call_tool", create)
+        assert "was not confirmed" in text_of(declined)
+        assert app.manager.registry.find("web") is None
+        assert not (await client.call_tool("call_tool", create)).is_error
+        assert app.manager.view("web").state is ServiceState.RUNNING
+        status = {"name": "x_w_status", "arguments": {"id": "1"}}
+        assert "was not confirmed" in text_of(await client.call_tool("call_tool", status))
+
+
+@pytest.mark.virtual
+async def test_a_project_is_confirmed_for_the_tools_of_its_services(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "ostler.yaml").write_text("services:\n  db: {class: basic}\n")
+    here = {"directory": str(tmp_path)}
+    async with ledger(World()) as app, Client(server_over(app)) as client, anyio.create_task_group() as group:
+        app.projects.run_in(group)
+        app.confirmed.add("w/stop")
+        assert (await call(client, "project_up", **here, dryRun=True))["changes"]
+        assert (await refusal(client, "project_up", **here))[1]["code"] == "confirmation"
+        app.confirmed.clear()
+        await call(client, "project_up", **here)
+        app.confirmed.add("w/stop")
+        assert (await refusal(client, "project_down", **here))[1]["code"] == "confirmation"
+        assert await call(client, "project_down", **here, leftOver=True)
+        group.cancel_scope.cancel()
+
+
+async def test_a_reply_counts_once_and_for_its_own_call_only() -> None:
+    async with ledger(World()) as app, Client(server_over(app), elicitation_callback=Person()) as client:
+        for name in ("one", "two"):
+            await call(client, "service_create", serviceClassName="basic", name=name)
+        app.confirmed.add("ostler/service_*")
+
+        async def stop(name: str, **more: Any) -> Any:
+            return await client.session.call_tool("service_stop", {"name": name}, allow_input_required=True, **more)
+
+        reply = {"confirm service_stop": ElicitResult(action="accept", content=YES)}
+        unasked = await stop("one", input_responses=reply)
+        assert isinstance(unasked, InputRequiredResult)
+        with pytest.raises(MCPError) as refused:
+            await stop("two", input_responses=reply, request_state=unasked.request_state)
+        assert refused.value.code == INVALID_PARAMS
+        done = await stop("one", input_responses=reply, request_state=unasked.request_state)
+        assert done.structured_content["service"]["state"] == "stopped"
+        await app.manager.start_service("one")
+        again = await stop("one", input_responses=reply, request_state=unasked.request_state)
+        assert isinstance(again, InputRequiredResult)
+        assert app.manager.view("one").state is ServiceState.RUNNING
+
+
+@pytest.mark.virtual
+async def test_a_person_who_takes_too_long_has_confirmed_nothing() -> None:
+    async def sleeping(context: Any, params: Any) -> ElicitResult:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with (
+        ledger(World()) as app,
+        Client(server_over(app), mode="legacy", elicitation_callback=sleeping) as client,
+    ):
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        app.confirmed.add("ostler/service_stop")
+        text, _ = await refusal(client, "service_stop", name="web")
+        assert "the person did not" in text
+        assert app.manager.view("web").state is ServiceState.RUNNING
+
+
+async def test_a_call_that_is_cancelled_while_the_person_thinks_does_nothing() -> None:
+    asked = anyio.Event()
+
+    async def sleeping(context: Any, params: Any) -> ElicitResult:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with (
+        ledger(World()) as app,
+        Client(server_over(app), mode="legacy", elicitation_callback=sleeping) as client,
+    ):
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        app.confirmed.add("ostler/service_stop")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "service_stop", {"name": "web"})
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        await call(client, "service_status", name="web")
+        assert app.manager.view("web").state is ServiceState.RUNNING
+
+
+# -- over real transports ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def over_http(folder: Path) -> AsyncGenerator[str]:
+    async with open_application(Paths(folder / "config", folder / "state"), stop_on_exit=True) as app:
+        await until(lambda: app.pool.server_status("process").connected)
+        async with serving_http(build_server(app), HttpSettings("127.0.0.1", 0), version="0") as url:
+            yield url
+
+
+def write_policy(folder: Path) -> None:
+    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "ostler.toml").write_text('[policy]\nconfirmTools = ["ostler/service_delete"]\n')
+
+
+async def whole_way(client: Client, person: Person) -> None:
+    await call(client, "service_create", serviceClassName="command", name="job", start=False)
+    assert "command" in person.asked[0].requested_schema["properties"]
+    text, _ = await refusal(client, "service_delete", name="job")
+    assert "was not confirmed" in text
+    await call(client, "service_delete", name="job")
+    assert (await call(client, "service_list"))["total"] == 1  # the process server
+
+
+REPLIES = ({"command": "sleep 600"}, "decline", YES)
+
+
+@pytest.mark.realtime
+async def test_asking_over_http(state_dir: Path) -> None:
+    write_policy(state_dir)
+    async with over_http(state_dir) as url:
+        for mode in MODES:
+            person = Person(*REPLIES)
+            async with Client(url, mode=mode, elicitation_callback=person) as client:
+                await whole_way(client, person)
+
+
+@pytest.mark.realtime
+async def test_asking_over_a_bridge(state_dir: Path) -> None:
+    write_policy(state_dir)
+    with clean_place(state_dir):
+        folders = ["--config", f"{state_dir}/config", "--state", f"{state_dir}/state"]
+        program = StdioServerParameters(command=sys.executable, args=["-m", "ostler.faces.entry", *folders, "serve"])
+        for mode in MODES:
+            person = Person(*REPLIES)
+            async with Client(stdio_client(program), mode=mode, elicitation_callback=person) as client:
+                await whole_way(client, person)
+
+
+def test_the_command_line_asks_at_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    lines = iter(["yes", "3", "", "no"])
+    monkeypatch.setattr("builtins.input", lambda: next(lines))
+    form = {
+        "type": "object",
+        "properties": {"confirm": {"type": "boolean", "title": "Yes, do it"}, "size": {"type": "integer"}},
+        "required": ["confirm", "size"],
+    }
+    assert ask_at_terminal("Stop web?", form) == {"action": "accept", "content": {"confirm": True, "size": "3"}}
+    assert ask_at_terminal("Stop web?", form) == {"action": "decline"}
+    assert json.dumps("Stop web?\nYes, do it [y/N]: ")[1:-1] in json.dumps(capsys.readouterr().out)
