@@ -2,8 +2,7 @@
 
 import json
 import sys
-import tracemalloc
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,9 +23,7 @@ from ostler.rules.templates.template import render
 from ostler.rules.text.pattern_bounds import MAX_REPEAT, MAX_SIZE, compiled_size
 from ostler.rules.text.patterns import PatternError, compile_pattern
 from ostler.rules.text.yaml_source import load_documents
-
-MANY = 64 * 1024 * 1024
-"""More memory, in bytes, than any refusal may take."""
+from support.peak import MANY, Peak
 
 LARGE_PATTERNS = [
     "(?:a{1000}){1000}",
@@ -58,18 +55,6 @@ PATHS_THAT_GROW = [
     " | ".join(["[*].[@,@][]"] * 40).replace("[*]", "to_array(@)[*]", 1),
     " | ".join(["map(&@, [@,@])[]"] * 40),
 ]
-
-
-class Peak:
-    """The most memory that was taken within its block, in bytes."""
-
-    def __enter__(self) -> Self:
-        tracemalloc.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bytes = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("pattern", LARGE_PATTERNS)

@@ -1,6 +1,9 @@
 """Questions about processes, which change nothing: status, logs, list, free ports."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import anyio
 import anyio.to_thread
@@ -19,7 +22,7 @@ from ostler.adapters.process.contract import (
 from ostler.adapters.process.known_process import Entry, listening_ports
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
-from ostler.adapters.process.logfile import read_on, tail
+from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
 from ostler.adapters.process.meter import uptime
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
 from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
@@ -28,6 +31,10 @@ from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError
 from ostler.rules.text.last_words import last_words
 from ostler.rules.text.patterns import line_filter
+from ostler.rules.text.work_budget import bounded_work
+
+GREP_SECONDS: Final = 5.0
+"""Processor time that a search of a log may take; it runs in a thread of its own."""
 
 
 async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult:
@@ -101,11 +108,10 @@ async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
         if request.previous:
             path, base = previous_part(path), 0
         if since is None:
-            excerpt = await anyio.to_thread.run_sync(lambda: tail(path, base=base, lines=request.lines, grep=grep))
+            read = partial(tail, path, base=base, lines=request.lines, grep=grep)
         else:
-            excerpt = await anyio.to_thread.run_sync(
-                lambda: read_on(path, base=base, since=since, lines=request.lines, grep=grep, final=final)
-            )
+            read = partial(read_on, path, base=base, since=since, lines=request.lines, grep=grep, final=final)
+        excerpt = await anyio.to_thread.run_sync(_bounded, read)
     return LogsResult(
         key=request.key,
         state=state,
@@ -114,6 +120,11 @@ async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
         truncated=excerpt.truncated,
         log_file=str(path),
     )
+
+
+def _bounded(read: Callable[[], LogExcerpt]) -> LogExcerpt:
+    with bounded_work(GREP_SECONDS):
+        return read()
 
 
 async def list_processes(supervisor: Supervisor, request: ListRequest) -> ListResult:

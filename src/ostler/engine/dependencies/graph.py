@@ -13,6 +13,7 @@ from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import DependencySpec
 from ostler.rules.templates.template import render
+from ostler.rules.text.work_budget import bounded_work
 
 CREATED_FOR = "ostler/created-for"
 """Label of an instance that was made on demand: the name of the service that it was made for."""
@@ -51,6 +52,10 @@ class DependencyGraph:
         Raises:
             TemplateError: a template of a dependency fails.
         """
+        with bounded_work():
+            return self._resolved(instance)
+
+    def _resolved(self, instance: InstanceState) -> list[ResolvedDependency]:
         resolved: list[ResolvedDependency] = []
         entries = instance.service_class.config.dependencies
         names = instance.template_names() if entries else {}

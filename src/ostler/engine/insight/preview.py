@@ -19,6 +19,7 @@ from ostler.rules.calls import forecast
 from ostler.rules.calls.forecast import Knowledge
 from ostler.rules.secrets.record_secrets import output_secrets
 from ostler.rules.templates.unknowns import AFTER_START
+from ostler.rules.text.work_budget import PLAN_SECONDS, bounded_work
 
 _AFTER_CREATION = "<known after creation>"
 _FIND = "whether it exists; if it does not, nothing is stopped"
@@ -59,8 +60,12 @@ class Planner:
         Raises:
             NotFoundError, ArgumentError: there is no such class, or the args do not fit.
             AlreadyExistsError, ConflictError: the name or the idempotency key is taken with other args.
-            TemplateError: a call names what will not be there.
+            TemplateError: a call names what will not be there, or the templates take too much work.
         """
+        with bounded_work(PLAN_SECONDS):
+            return self._create(request)
+
+    def _create(self, request: CreateRequest) -> Plan:
         new = self._factory.prepare(request, self._chosen_name)
         existing = self._factory.replayed(new)
         draft = PlanDraft()
@@ -117,8 +122,12 @@ class Planner:
         Raises:
             NotFoundError: there is no such service.
             OperationError: a configured service cannot be deleted.
-            TemplateError: a call names what will not be there.
+            TemplateError: a call names what will not be there, or the templates take too much work.
         """
+        with bounded_work(PLAN_SECONDS):
+            return self._operate(name, action, abandon=abandon)
+
+    def _operate(self, name: str, action: PlanAction, *, abandon: bool) -> Plan:
         service = self._registry.get(name)
         draft = PlanDraft()
         if not isinstance(service, ServiceInstance):

@@ -10,6 +10,7 @@ from ostler.model.json import JsonObject
 from ostler.model.projects import NeedSpec, Overrides, ProjectServiceSpec
 from ostler.rules.loading.projects import LoadedProject
 from ostler.rules.templates.template import render
+from ostler.rules.text.work_budget import bounded_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ class ProjectScope:
             "env": dict(self.environment),
         }
         try:
-            rendered: JsonObject = render(spec.args, names)
+            with bounded_work():
+                rendered: JsonObject = render(spec.args, names)
+                env: JsonObject = render({**self.env_files.get(name, {}), **spec.env}, names)
             args = {key: value for key, value in rendered.items() if value is not None}  # as if it were not written
-            env: JsonObject = render({**self.env_files.get(name, {}), **spec.env}, names)
         except TemplateError as error:
             error.service = self.full_name(name)
             error.step = "ostler.yaml"

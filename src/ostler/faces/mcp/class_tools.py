@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import anyio.to_thread
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -171,7 +172,8 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
     """Say whether a manifest can be loaded, and what its class would miss."""
     del call
     try:
-        loaded = load_manifests(args.text_of(args.name), "manifest", known=app.review.tool_names())
+        text, known = args.text_of(args.name), app.review.tool_names()
+        loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
         lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]

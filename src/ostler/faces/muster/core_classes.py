@@ -1,5 +1,7 @@
 """muster's `core_serviceclass_…` tools over Ostler's classes."""
 
+import anyio.to_thread
+
 from ostler.adapters.serving.answers import finding_lines
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.classes.catalogue import ClassEntry
@@ -46,7 +48,8 @@ async def class_validate(app: ApplicationLike, args: JsonObject, call: Call) -> 
     """Check a definition without keeping it."""
     del call
     text = _text(args)
-    loaded = load_manifests(text, "manifest", known=app.review.tool_names())
+    known = app.review.tool_names()
+    loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
     name = text_arg(args, "name") or ", ".join(item.service_class.name for item in loaded)
     warnings = [finding for item in loaded for finding in item.warnings]
     return "\n".join([f"Validation successful for ServiceClass {name}", *finding_lines(warnings)])

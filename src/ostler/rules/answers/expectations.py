@@ -12,6 +12,7 @@ from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.patterns import PatternError, search
+from ostler.rules.text.work_budget import bounded_work
 
 _SHOWN = 300
 
@@ -54,6 +55,11 @@ def evaluate_health_check_expectation(
     explicit = any(part is not None and part.success is not None for part in (expect, expect_not))
     if response.is_error and not explicit:
         return Verdict(passed=False, reason=f"the tool failed: {_said(response)}")
+    with bounded_work():
+        return _judged(response, expect, expect_not)
+
+
+def _judged(response: ToolResponse, expect: Expectation | None, expect_not: Expectation | None) -> Verdict:
     held: list[str] = []
     missed: list[str] = []
     for condition in _conditions(response, expect):

@@ -14,6 +14,7 @@ from ostler.rules.answers.responses import response_names
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.templates.template import is_template, render
 from ostler.rules.text.patterns import PatternError, search, value_group
+from ostler.rules.text.work_budget import bounded_work
 
 SHOWN = 300
 """How many characters of an answer an error shows."""
@@ -64,6 +65,11 @@ def process_tool_outputs(
     Raises:
         ExtractionError: required outputs cannot be taken; all of them are listed.
     """
+    with bounded_work():
+        return _outputs(outputs, response, names)
+
+
+def _outputs(outputs: Mapping[str, str | OutputSpec], response: ToolResponse, names: Mapping[str, Any]) -> JsonObject:
     taken: JsonObject = {}
     problems: list[str] = []
     seen = {**names, "response": response_names(response)} if _needs_names(outputs) else names
@@ -95,6 +101,11 @@ def render_outputs(outputs: Mapping[str, str | OutputSpec], names: Mapping[str, 
     Raises:
         ExtractionError: required outputs cannot be made; all of them are listed.
     """
+    with bounded_work():
+        return _service_outputs(outputs, names)
+
+
+def _service_outputs(outputs: Mapping[str, str | OutputSpec], names: Mapping[str, Any]) -> JsonObject:
     made: JsonObject = {}
     problems: list[str] = []
     for name, source in outputs.items():

@@ -19,6 +19,7 @@ from jmespath.visitor import TreeInterpreter
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue, json_flaw
+from ostler.rules.text.work_budget import WorkSpentError, bounded_work, spend
 
 MAX_PATH: Final = 4096
 """The longest expression, in characters."""
@@ -32,6 +33,7 @@ MAX_WORK: Final = 300_000
 _TOO_DEEP: Final = f"it is nested deeper than {MAX_DEPTH} levels"
 _SHOWN: Final = 200
 _TEXT_UNIT: Final = 64
+_WORK_BETWEEN_LOOKS: Final = 256
 _LITERAL: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`""", re.DOTALL)
 """A quoted part of a JMESPath expression."""
 
@@ -75,7 +77,10 @@ def search_value(path: str, value: JsonValue) -> JsonValue:
     compiled = compile_path(path)
     search = _Search()
     try:
-        found = search.visit(compiled.parsed, value)
+        with bounded_work():
+            found = search.visit(compiled.parsed, value)
+    except WorkSpentError as error:
+        raise ExtractionError(f"path {_shown(path)} {error}; take less of the answer") from None
     except _TooMuchWorkError:
         raise ExtractionError(
             f"path {_shown(path)} makes too much of the answer (more than {MAX_WORK} items); "
@@ -96,6 +101,7 @@ class _Search(TreeInterpreter):
     def __init__(self) -> None:
         super().__init__()
         self._left = MAX_WORK
+        self._since_look = 0
         self._calls: Any = Functions()
 
     def visit(self, node: Any, *args: Any, **keys: Any) -> Any:
@@ -139,8 +145,12 @@ class _Search(TreeInterpreter):
 
     def _spend(self, work: int) -> None:
         self._left -= work
+        self._since_look += work
         if self._left < 0:
             raise _TooMuchWorkError
+        if self._since_look > _WORK_BETWEEN_LOOKS:
+            self._since_look = 0
+            spend()
 
 
 def _shown(path: str) -> str:

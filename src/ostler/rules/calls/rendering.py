@@ -10,8 +10,9 @@ from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import Expectation, OutputSpec, ReadySpec, ServiceClass, StopSpec, ToolCallSpec
 from ostler.model.records import PlannedCall
-from ostler.rules.templates.sandbox import plain_text
+from ostler.rules.templates.plain_values import plain_text
 from ostler.rules.templates.template import render
+from ostler.rules.text.work_budget import bounded_work
 
 
 def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeout: float) -> PlannedCall:
@@ -92,6 +93,11 @@ def stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[Pl
     Raises:
         TemplateError: a call cannot be rendered; missing names of all calls are listed.
     """
+    with bounded_work():
+        return _stop_plan(service_class, names)
+
+
+def _stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[PlannedCall, ...]:
     tools = service_class.tools
     limit = service_class.config.timeout.delete
     planned: list[PlannedCall] = []

@@ -20,7 +20,7 @@ from ostler.rules.checking.shapes import (
     text,
     union,
 )
-from ostler.rules.templates.sandbox import plain_text
+from ostler.rules.templates.plain_values import plain_text
 
 Result: TypeAlias = Callable[[Shape, Sequence[Shape]], Shape]
 

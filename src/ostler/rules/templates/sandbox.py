@@ -2,39 +2,39 @@
 
 Classes may come from an agent, so a template can neither reach Python's internals, change the values it is given,
 nor build something huge. The statements are `if`, `for` and `set`; there are no macros, imports or recursion.
+Every filter, test, operator, call and step of a loop spends of the budget of its rendering (`work_budget`).
 """
 
 import difflib
-import json
 import math
 import re
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NoReturn, TypeGuard, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, wraps
+from typing import Any, NoReturn, TypeGuard, cast
 
-from jinja2 import Environment, StrictUndefined, Undefined, nodes
-from jinja2.exceptions import SecurityError
+from jinja2 import Environment, StrictUndefined, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from ostler.model.json import JsonValue, is_json_number
+from ostler.rules.templates.plain_values import (
+    MAX_VALUES,
+    OMIT,
+    TooLargeError,
+    check_length,
+    json_text,
+    plain_text,
+)
+from ostler.rules.text.work_budget import spend
 
 MAX_SOURCE = 65_536
 """The longest template, in characters."""
 
-MAX_OUTPUT = 1_048_576
-"""The longest text that a template may make, in characters."""
+MAX_TOKENS = 5_000
+"""The most words and signs of a template, blanks among them; a text outside of its marks is one."""
 
 MAX_ITEMS = 10_000
 """The longest list that a template may make."""
-
-MAX_VALUES = 100_000
-"""The most values, nested ones counted, in what a template makes."""
-
-LOOP_SECONDS = 1.0
-"""How long a loop may run."""
 
 MAX_LOOPS = 2
 """How deep `for` may be nested."""
@@ -52,10 +52,6 @@ _WIDTH = re.compile(r"\d+")
 
 class GivenUpError(Exception):
     """The template itself said, with `fail`, that it cannot be rendered; the text is its reason."""
-
-
-class TooLargeError(SecurityError):
-    """A template would make something beyond the limits."""
 
 
 class MissingValue(StrictUndefined):
@@ -76,69 +72,6 @@ class MissingValue(StrictUndefined):
         return type(self)(hint=self._undefined_message, name=str(name), exc=self._undefined_exception)
 
 
-def plain_text(value: JsonValue) -> str:
-    """Return `value` as it appears inside a text: JSON's spelling, null as nothing, text unquoted."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float | Undefined):
-        return str(value)  # raises for what is missing, naming it
-    made = to_json(value)
-    return made if isinstance(made, str) else json.dumps(made, ensure_ascii=False)
-
-
-def to_json(value: Any) -> JsonValue:
-    """Return what a template made as JSON: new lists and objects, plain text, no lazy iterators.
-
-    Raises:
-        UndefinedError: a missing value is in it.
-        TooLargeError: it has too many values.
-        TypeError: it is something that JSON has not (a function, say).
-    """
-    return _Copier().copy(value)
-
-
-class _Copier:
-    """Copies one value, counting, because a small template can make a list that holds itself a million times over."""
-
-    def __init__(self) -> None:
-        self._left = MAX_VALUES
-
-    def copy(self, value: Any) -> JsonValue:
-        if isinstance(value, int | float) and not is_json_number(value):
-            raise TypeError(f"gives {'a number' if isinstance(value, int) else value}, which JSON cannot hold")
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        if isinstance(value, str | Undefined):
-            return str(value)  # raises for what is missing, naming it
-        if isinstance(value, Mapping):
-            return {str(key): self._part(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-        if isinstance(value, Iterable):
-            return [self._part(item) for item in cast("Iterable[Any]", value)]
-        if value is OMIT:
-            raise TypeError(
-                "has 'omit' within a value; it can only be the whole of an entry: \"{{ x | default(omit) }}\""
-            )
-        raise TypeError(f"gives a {type(value).__name__}, which is not JSON")
-
-    def _part(self, value: Any) -> JsonValue:
-        self._left -= 1
-        if self._left < 0:
-            raise TooLargeError(f"makes more than {MAX_VALUES} values")
-        return self.copy(value)
-
-
-class Omitted:
-    """What `omit` is: no value. As the whole of an entry of a mapping or list, it leaves the entry out."""
-
-    def __repr__(self) -> str:
-        return "omit"
-
-
-OMIT: Final = Omitted()
-
-
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox, with operators and methods that can multiply text or lists bounded before they run."""
 
@@ -146,7 +79,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            undefined=MissingValue, finalize=plain_text, autoescape=False, keep_trailing_newline=True, cache_size=0
+            undefined=MissingValue,
+            finalize=plain_text,
+            autoescape=False,
+            keep_trailing_newline=True,
+            cache_size=0,
+            optimized=False,  # Jinja2's optimizer takes cubic time on a chain of filters
         )
         self.globals = {"range": _bounded_range, "dict": _dict, "omit": OMIT, "fail": _fail}
         self.filters = {
@@ -154,13 +92,15 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             "concat_": _concat,
             "join": _join,
             "loop_": _loop,
-            "made_": _made,
+            "made_": _spent,
             "replace": _replace,
             "round": _round,
             "string": plain_text,
             "sum": _sum,
             "tojson": _tojson,
         }
+        self.filters = {name: _spending(function) for name, function in self.filters.items()}
+        self.tests = {name: _spending(function) for name, function in self.tests.items()}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Prefer an object's own key over a method of its Python type, so that `args.items` is the arg `items`."""
@@ -174,13 +114,13 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         _check_operation(operator, left, right)
-        return super().call_binop(context, operator, left, right)
+        return _spent(super().call_binop(context, operator, left, right))
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # Jinja2 wraps str.format
         if isinstance(owner, str):
             _check_text_method(owner, getattr(function, "__name__", ""), [*args, *kwargs.values()])
-        return super().call(context, function, *args, **kwargs)
+        return _spent(super().call(context, function, *args, **kwargs))
 
 
 @lru_cache(maxsize=1)
@@ -226,19 +166,19 @@ def _unknown_function(node: nodes.Node) -> str | None:
 
 
 class _Bounder(NodeTransformer):
-    """Turns `a ~ b`, literals and the iterable of `for` into filter calls: Jinja2 lets no one intercept them."""
+    """Turns what Jinja2 lets no one intercept into filter calls: `a ~ b`, literals, comparisons, slices, loops."""
 
-    def visit_List(self, node: nodes.List | nodes.Dict) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+    def _bounded(self, node: nodes.Expr) -> nodes.Node:
         self.generic_visit(node)
         return nodes.Filter(node, "made_", [], [], None, None, lineno=node.lineno)
 
-    visit_Dict = visit_List  # noqa: N815 (the visitor's naming)
+    visit_List = visit_Dict = visit_Compare = _bounded  # noqa: N815 (the visitor's naming)
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802 (the visitor's naming)
-        self.generic_visit(node)
-        if node.ctx != "load":
-            return node
-        return nodes.Filter(node, "made_", [], [], None, None, lineno=node.lineno)
+        return self._bounded(node) if node.ctx == "load" else self.generic_visit(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 (the visitor's naming)
+        return self._bounded(node) if isinstance(node.arg, nodes.Slice) else self.generic_visit(node)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 (the visitor's naming)
         self.generic_visit(node)
@@ -259,11 +199,6 @@ def bound(tree: nodes.Template, env: Environment) -> nodes.Template:
 
 
 # -- bounds ------------------------------------------------------------------------------------------------
-
-
-def _check_length(length: int) -> None:
-    if length > MAX_OUTPUT:
-        raise TooLargeError(f"makes more than {MAX_OUTPUT} characters")
 
 
 def _check_items(length: int) -> None:
@@ -291,7 +226,7 @@ def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
 
 def _check_size(made_of: Sequence[Any], size: int) -> None:
     if isinstance(made_of, str):
-        _check_length(size)
+        check_length(size)
     else:
         _check_items(size)
 
@@ -308,10 +243,17 @@ def _check_bits(bits: int) -> None:
 def _check_format(text: str, argument: Any) -> None:
     if "*" in text and "%" in text:
         raise TooLargeError("uses '*' as a width in a % format")
-    if any(len(number) > 5 or int(number) > _MAX_WIDTH for number in _WIDTH.findall(text)):
-        raise TooLargeError(f"uses a width of more than {_MAX_WIDTH}")
+    widths = _widths(text)
     size = sum(len(plain_text(item)) for item in (argument if _is_list(argument) else (argument,)))
-    _check_length(len(text) + size * max(1, text.count("%")))
+    check_length(len(text) + widths + size * max(1, text.count("%")))
+
+
+def _widths(text: str) -> int:
+    """Return the sum of all widths in a format, which are numbers in it."""
+    widths = [number.lstrip("0") for number in _WIDTH.findall(text)]
+    if any(len(width) > 5 or int(width or "0") > _MAX_WIDTH for width in widths):
+        raise TooLargeError(f"formats with a width of more than {_MAX_WIDTH}")
+    return sum(int(width or "0") for width in widths)
 
 
 def _check_text_method(text: str, method: str, arguments: list[Any]) -> None:
@@ -322,17 +264,18 @@ def _check_text_method(text: str, method: str, arguments: list[Any]) -> None:
             if not isinstance(arguments[0], str | list | tuple | Mapping):
                 raise TooLargeError("joins something that is not a list; use the join filter")
             items = list(cast("Iterable[Any]", arguments[0]))
-            _check_length(sum(len(plain_text(item)) for item in items) + len(text) * len(items))
+            check_length(sum(len(plain_text(item)) for item in items) + len(text) * len(items))
         case "format" | "format_map":
-            if re.search(r"\{[^{}]*\{", text) or any(len(n) > 5 or int(n) > _MAX_WIDTH for n in _WIDTH.findall(text)):
-                raise TooLargeError(f"formats with a width of more than {_MAX_WIDTH}, or a width from a value")
+            if re.search(r"\{[^{}]*\{", text):
+                raise TooLargeError("formats with a width from a value")
+            widths = _widths(text)
             size = sum(len(plain_text(item)) for item in arguments)
-            _check_length(len(text) + size * (text.count("{") + 1))
+            check_length(len(text) + widths + size * (text.count("{") + 1))
         case "encode" | "translate" | "maketrans":
             raise TooLargeError(f"uses {method}(), which is not available in templates")
         case "expandtabs":
             width = max((item for item in arguments if isinstance(item, int)), default=8)
-            _check_length(len(text) + text.count("\t") * width)
+            check_length(len(text) + text.count("\t") * width)
         case _:
             widths = [item for item in arguments if isinstance(item, int)]
             if method in ("center", "ljust", "rjust", "zfill") and any(width > _MAX_WIDTH for width in widths):
@@ -340,7 +283,7 @@ def _check_text_method(text: str, method: str, arguments: list[Any]) -> None:
 
 
 def _check_replace(text: str, old: str, new: str) -> None:
-    _check_length(len(text) + text.count(old) * max(0, len(new) - len(old)))
+    check_length(len(text) + text.count(old) * max(0, len(new) - len(old)))
 
 
 # -- filters and functions ---------------------------------------------------------------------------------
@@ -358,11 +301,9 @@ def _fail(message: object) -> NoReturn:
 
 
 def _loop(values: Iterable[Any]) -> Iterator[Any]:
-    end = time.monotonic() + LOOP_SECONDS
     for count, value in enumerate(values):
         _check_items(count + 1)
-        if time.monotonic() > end:
-            raise TooLargeError(f"loops for more than {LOOP_SECONDS} s")
+        spend()
         yield value
 
 
@@ -372,12 +313,34 @@ def _dict(*mappings: Mapping[str, Any], **values: Any) -> dict[str, Any]:
     for mapping in mappings:
         merged.update(mapping)
     merged.update(values)
-    made: dict[str, Any] = _made(merged)
+    made: dict[str, Any] = _spent(merged)
     return made
 
 
-def _made(value: Any) -> Any:
-    """Pass a literal on, counting what is in it: one that holds itself twice, many times over, hangs a comparison."""
+def _spending(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, a filter or test, with what it makes taken from the budget."""
+
+    @wraps(function)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        return _spent(function(*args, **kwargs))
+
+    return bounded
+
+
+def _spent(value: Any) -> Any:
+    """Pass on what a step made, taking it from the budget."""
+    spend(_size(value))
+    return value
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return _values_in(value) if isinstance(value, Mapping | list | tuple) else 0
+
+
+def _values_in(value: Any) -> int:
+    """Count what is in a list or object: one that holds itself twice, many times over, hangs a comparison."""
     left = MAX_VALUES
     pending = [value]
     while pending:
@@ -389,19 +352,19 @@ def _made(value: Any) -> Any:
         left -= 1
         if left < len(pending):
             raise TooLargeError(f"makes more than {MAX_VALUES} values")
-    return value
+    return MAX_VALUES - left
 
 
 def _concat(parts: list[Any]) -> str:
     texts = [plain_text(part) for part in parts]
-    _check_length(sum(map(len, texts)))
+    check_length(sum(map(len, texts)))
     return "".join(texts)
 
 
 def _join(values: Iterable[Any], separator: str = "", attribute: str | None = None) -> str:
     items = [item[attribute] if attribute is not None else item for item in values]
     texts = [plain_text(item) for item in items]
-    _check_length(sum(map(len, texts)) + len(separator) * len(texts))
+    check_length(sum(map(len, texts)) + len(separator) * len(texts))
     return separator.join(texts)
 
 
@@ -429,4 +392,4 @@ def _sum(values: Iterable[Any], attribute: str | None = None) -> float:
 def _tojson(value: Any, indent: int | None = None) -> str:
     if indent is not None and indent > 16:
         raise TooLargeError("indents by more than 16")
-    return json.dumps(to_json(value), ensure_ascii=False, indent=indent)
+    return json_text(value, indent)

@@ -16,18 +16,10 @@ from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.rules.templates.plain_values import MAX_OUTPUT, OMIT, TooLargeError, to_json
 from ostler.rules.templates.references import References, references_of
-from ostler.rules.templates.sandbox import (
-    MAX_OUTPUT,
-    MAX_SOURCE,
-    OMIT,
-    GivenUpError,
-    TooLargeError,
-    bound,
-    check_statements,
-    environment,
-    to_json,
-)
+from ostler.rules.templates.sandbox import MAX_SOURCE, MAX_TOKENS, GivenUpError, bound, check_statements, environment
+from ostler.rules.text.work_budget import WorkSpentError, bounded_work
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -35,7 +27,9 @@ _SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class CompiledTemplate:
+    """A template that can be rendered."""
+
     template: Template
     is_expression: bool
     references: References
@@ -50,7 +44,9 @@ class ParsedTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Broken:
+class BrokenTemplate:
+    """A template that does not parse: why, and in which of its lines."""
+
     message: str
     line: int
 
@@ -63,7 +59,7 @@ def is_template(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def parsed(text: str) -> ParsedTemplate | None:
     """Return the template `text` as a syntax tree (to look at, not to change), or None when it does not parse."""
-    if isinstance(_compile(text), _Broken):
+    if isinstance(_compile(text), BrokenTemplate):
         return None
     env = environment()
     return ParsedTemplate(env.parse(text), _lone_expression(env.parse(text.strip("\r\n"))))
@@ -77,11 +73,12 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
         names: what the templates may name.
 
     Raises:
-        TemplateError: a template cannot be parsed, fails, or names what is not there; all missing names of all
-            templates in `value` are in `missing`.
+        TemplateError: a template cannot be parsed, fails, takes too much work, or names what is not there; all
+            missing names of all templates in `value` are in `missing`.
     """
     missing: dict[str, None] = {}
-    rendered = _rendered(value, names, missing)
+    with bounded_work():
+        rendered = render_texts(value, lambda text, path: render_compiled(text, _compile(text), names, missing, path))
     if missing:
         raise undefined_names(list(missing), names)
     if rendered is OMIT:
@@ -89,18 +86,24 @@ def render(value: JsonValue, names: Mapping[str, Any]) -> JsonValue:
     return rendered
 
 
-def render_rewritten(
-    text: str,
-    rewrite: Callable[[nodes.Template], nodes.Template],
-    names: Mapping[str, Any],
-    missing: dict[str, None],
-) -> JsonValue:
-    """Render one text whose parsed form goes through `rewrite` first; names that are not there go into `missing`.
+def render_texts(value: JsonValue, rendered: Callable[[str, Path], JsonValue], path: Path = ()) -> JsonValue:
+    """Return `value` with `rendered(text, path)` for each template in it, which may be `OMIT` to leave an entry out.
 
-    Raises:
-        TemplateError: it cannot be parsed, or fails.
+    Args:
+        value: any JSON value.
+        rendered: renders a template that is at a path inside `value`.
+        path: where `value` itself is.
     """
-    return _render_compiled(text, _compile_rewritten(text, rewrite), names, missing)
+    if isinstance(value, str):
+        return rendered(value, path) if is_template(value) else value
+    if isinstance(value, Mapping):
+        items = ((key, render_texts(item, rendered, (*path, key))) for key, item in cast("JsonMapping", value).items())
+        return {key: item for key, item in items if item is not OMIT}
+    if isinstance(value, list):
+        listed = enumerate(cast("list[JsonValue]", value))
+        parts = (render_texts(item, rendered, (*path, index)) for index, item in listed)
+        return [part for part in parts if part is not OMIT]
+    return value
 
 
 def undefined_names(missing: Sequence[str], names: Mapping[str, Any]) -> TemplateError:
@@ -133,7 +136,7 @@ def template_syntax_errors(value: JsonValue) -> list[tuple[Path, str, int]]:
     return [
         (path, compiled.message, compiled.line)
         for path, text in template_texts(value)
-        if isinstance(compiled := _compile(text), _Broken)
+        if isinstance(compiled := _compile(text), BrokenTemplate)
     ]
 
 
@@ -150,32 +153,25 @@ def template_texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, st
             yield from template_texts(item, (*path, index))
 
 
-def _templates(value: JsonValue) -> Iterator[_Compiled]:
+def _templates(value: JsonValue) -> Iterator[CompiledTemplate]:
     for _, text in template_texts(value):
-        if isinstance(compiled := _compile(text), _Compiled):
+        if isinstance(compiled := _compile(text), CompiledTemplate):
             yield compiled
 
 
-def _rendered(value: JsonValue, names: Mapping[str, Any], missing: dict[str, None]) -> JsonValue:
-    if isinstance(value, str):
-        return _render_text(value, names, missing) if is_template(value) else value
-    if isinstance(value, Mapping):
-        items = ((key, _rendered(item, names, missing)) for key, item in cast("JsonMapping", value).items())
-        return {key: item for key, item in items if item is not OMIT}
-    if isinstance(value, list):
-        parts = (_rendered(item, names, missing) for item in cast("list[JsonValue]", value))
-        return [part for part in parts if part is not OMIT]
-    return value
-
-
-def _render_text(text: str, names: Mapping[str, Any], missing: dict[str, None]) -> JsonValue:
-    return _render_compiled(text, _compile(text), names, missing)
-
-
-def _render_compiled(
-    text: str, compiled: _Compiled | _Broken, names: Mapping[str, Any], missing: dict[str, None]
+def render_compiled(
+    text: str,
+    compiled: CompiledTemplate | BrokenTemplate,
+    names: Mapping[str, Any],
+    missing: dict[str, None],
+    path: Path,
 ) -> JsonValue:
-    if isinstance(compiled, _Broken):
+    """Render the template `text`, compiled, which is at `path`; names that are not there go into `missing`.
+
+    Raises:
+        TemplateError: it does not parse, fails, or takes too much work.
+    """
+    if isinstance(compiled, BrokenTemplate):
         raise TemplateError(f"template {_short(text)} does not parse: {compiled.message}")
     try:
         return _run(compiled, names)
@@ -183,8 +179,8 @@ def _render_compiled(
         absent = [".".join(name) for name in sorted(compiled.references.required) if not _is_there(name, names)]
         missing.update(dict.fromkeys(absent or [_undefined_name(error)]))
         return None
-    except TooLargeError as error:
-        raise TemplateError(f"template {_short(text)} {error}") from None
+    except (TooLargeError, WorkSpentError) as error:
+        raise TemplateError(f"template {_short(text)}{_place(path)} {error}") from None
     except TemplateError:
         raise
     except GivenUpError as error:
@@ -193,7 +189,7 @@ def _render_compiled(
         raise TemplateError(f"template {_short(text)} failed: {type(error).__name__}: {_short(str(error))}") from None
 
 
-def _run(compiled: _Compiled, names: Mapping[str, Any]) -> JsonValue:
+def _run(compiled: CompiledTemplate, names: Mapping[str, Any]) -> JsonValue:
     template = compiled.template
     context = template.new_context(dict(names))
     chunks: list[str] = []
@@ -210,19 +206,30 @@ def _run(compiled: _Compiled, names: Mapping[str, Any]) -> JsonValue:
 
 
 @lru_cache(maxsize=4096)
-def _compile(text: str) -> _Compiled | _Broken:
-    return _compile_rewritten(text, lambda tree: tree)
+def _compile(text: str) -> CompiledTemplate | BrokenTemplate:
+    return compile_rewritten(text, lambda tree: tree)
 
 
-def _compile_rewritten(text: str, rewrite: Callable[[nodes.Template], nodes.Template]) -> _Compiled | _Broken:
+def compile_rewritten(
+    text: str, rewrite: Callable[[nodes.Template], nodes.Template]
+) -> CompiledTemplate | BrokenTemplate:
+    """Compile the template `text`, whose parsed form goes through `rewrite` first."""
     if len(text) > MAX_SOURCE:
-        return _Broken(f"it has {len(text)} characters, more than {MAX_SOURCE}", 1)
+        return BrokenTemplate(f"it has {len(text)} characters, more than {MAX_SOURCE}", 1)
+    with bounded_work():  # what is constant in a template is worked out when it is compiled
+        return _compile_short(text, rewrite)
+
+
+def _compile_short(text: str, rewrite: Callable[[nodes.Template], nodes.Template]) -> CompiledTemplate | BrokenTemplate:
     env = environment()
     try:
+        for count, (line, _, _) in enumerate(env.lex(text)):
+            if count > MAX_TOKENS:
+                return BrokenTemplate(f"it has more than {MAX_TOKENS} words and signs", line)
         tree = env.parse(text)
         refused = check_statements(tree)
         if refused:
-            return _Broken(*refused)
+            return BrokenTemplate(*refused)
         tree = rewrite(tree)
         references = references_of(tree, env.globals)
         lone = _lone_expression(rewrite(env.parse(text.strip("\r\n"))))
@@ -231,10 +238,10 @@ def _compile_rewritten(text: str, rewrite: Callable[[nodes.Template], nodes.Temp
             tree = nodes.Template([result], lineno=1)
         template = env.from_string(bound(tree, env))
     except TemplateSyntaxError as error:
-        return _Broken(error.message or "syntax error", error.lineno)
+        return BrokenTemplate(error.message or "syntax error", error.lineno)
     except (RecursionError, MemoryError, SyntaxError, OverflowError, ValueError) as error:
-        return _Broken(f"it is too complicated ({type(error).__name__})", 1)
-    return _Compiled(template, lone is not None, references)
+        return BrokenTemplate(f"it is too complicated ({type(error).__name__})", 1)
+    return CompiledTemplate(template, lone is not None, references)
 
 
 def _lone_expression(tree: nodes.Template) -> nodes.Expr | None:
@@ -272,6 +279,12 @@ def _undefined_name(error: UndefinedError) -> str:
     text = str(error)
     parts = text.split("'")
     return parts[-2] if len(parts) > 2 else text
+
+
+def _place(path: Path) -> str:
+    """Return a path as part of a sentence: ` in args.hosts[2]`."""
+    place = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
+    return f" in {place if len(place) <= _SHOWN else place[:_SHOWN] + '…'}" if place else ""
 
 
 def _short(text: str) -> str:

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from functools import lru_cache
+from typing import TypeAlias
 
 from jinja2 import Environment, nodes
 
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.rules.templates.references import names_in
-from ostler.rules.templates.sandbox import OMIT, environment
-from ostler.rules.templates.template import is_template, render_rewritten, undefined_names
+from ostler.rules.templates.sandbox import environment
+from ostler.rules.templates.template import (
+    BrokenTemplate,
+    CompiledTemplate,
+    Path,
+    compile_rewritten,
+    render_compiled,
+    render_texts,
+    undefined_names,
+)
+from ostler.rules.text.work_budget import bounded_work
 
 AFTER_START = "<known after start>"
 """Stands for what only the start tool's answer will show."""
@@ -45,36 +55,31 @@ def render_partly(value: JsonValue, names: JsonMapping, unknown: Unknowns) -> Pa
     Raises:
         TemplateError: a template fails, or names what will never be there; all missing names are in `missing`.
     """
-    renderer = _Renderer(names, unknown)
-    rendered = renderer.render(value)
-    if renderer.missing:
-        raise undefined_names(list(renderer.missing), names)
-    return Partly(rendered, not renderer.tainted)
+    stand_ins = tuple(unknown.items())
+    missing: dict[str, None] = {}
+    is_known = True
+
+    def rendered(text: str, path: Path) -> JsonValue:
+        nonlocal is_known
+        compiled, is_exact = _compiled(text, stand_ins)
+        is_known = is_known and is_exact
+        return render_compiled(text, compiled, names, missing, path)
+
+    with bounded_work():
+        made = render_texts(value, rendered)
+    if missing:
+        raise undefined_names(list(missing), names)
+    return Partly(made, is_known)
 
 
-class _Renderer:
-    def __init__(self, names: JsonMapping, unknown: Unknowns) -> None:
-        self._names = names
-        self._unknown = unknown
-        self.tainted = False
-        self.missing: dict[str, None] = {}
-
-    def render(self, value: JsonValue) -> JsonValue:
-        if isinstance(value, str):
-            return self._text(value) if is_template(value) else value
-        if isinstance(value, Mapping):
-            items = ((key, self.render(item)) for key, item in cast("JsonMapping", value).items())
-            return {key: item for key, item in items if item is not OMIT}
-        if isinstance(value, list):
-            parts = (self.render(item) for item in cast("list[JsonValue]", value))
-            return [part for part in parts if part is not OMIT]
-        return value
-
-    def _text(self, text: str) -> JsonValue:
-        rewriter = _Rewriter(self._unknown, environment())
-        rendered = render_rewritten(text, rewriter.rewrite, self._names, self.missing)
-        self.tainted = self.tainted or rewriter.tainted
-        return rendered
+@lru_cache(maxsize=1024)
+def _compiled(
+    text: str, unknown: tuple[tuple[tuple[str, ...], str], ...]
+) -> tuple[CompiledTemplate | BrokenTemplate, bool]:
+    """Return the template `text` with what stands for unknown values, and whether it needs none of them."""
+    rewriter = _Rewriter(dict(unknown), environment())
+    compiled = compile_rewritten(text, rewriter.rewrite)
+    return compiled, not rewriter.tainted
 
 
 class _Rewriter:

@@ -10,6 +10,7 @@ from typing import Final
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.patterns import line_filter
+from ostler.rules.text.work_budget import bounded_work
 
 MAX_PAGE_CHARACTERS: Final = 64_000
 MAX_LINE_CHARACTERS: Final = 4_000
@@ -100,8 +101,13 @@ def page_of(lines: Sequence[str], wanted: LogRange, *, source: str, tool_cursor:
         tool_cursor: where the tool that showed them reads on, if it says so: then `lines` begin at the cursor.
 
     Raises:
-        ArgumentError: `search` is not a regular expression, or the cursor is not of a log.
+        ArgumentError: `search` is not a regular expression or takes too long, or the cursor is not of a log.
     """
+    with bounded_work():
+        return _page(lines, wanted, source, tool_cursor)
+
+
+def _page(lines: Sequence[str], wanted: LogRange, source: str, tool_cursor: JsonValue) -> LogPage:
     matches = line_filter(wanted.pattern, "search")
     if tool_cursor is not None:
         kept = [line for line in lines if matches(line)][-wanted.lines :]

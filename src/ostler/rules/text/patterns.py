@@ -11,6 +11,7 @@ import regex
 
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.pattern_bounds import compiled_size
+from ostler.rules.text.work_budget import seconds_left
 
 Pattern: TypeAlias = "regex.Pattern[str]"
 Match: TypeAlias = "regex.Match[str]"
@@ -24,6 +25,7 @@ MAX_PATTERN = 4096
 
 
 _KEPT_SIZE = 1000
+_SHORTEST = 0.001
 _SHOWN = 200
 
 
@@ -72,14 +74,16 @@ def search(pattern: str, text: str) -> "Match | None":
     """Return the first match of `pattern` in `text`, or None.
 
     Raises:
-        PatternError: it does not compile, or the search took longer than `SEARCH_SECONDS`.
+        PatternError: it does not compile, or the search took longer than `SEARCH_SECONDS`, or than what is left of the
+            work under way.
     """
     compiled = compile_pattern(pattern)
+    seconds = max(seconds_left(SEARCH_SECONDS), _SHORTEST)
     try:
-        return compiled.search(text, timeout=SEARCH_SECONDS)
+        return compiled.search(text, timeout=seconds)
     except TimeoutError:
         raise PatternError(
-            f"searching with {_shown(pattern)} took longer than {SEARCH_SECONDS} s; "
+            f"searching with {_shown(pattern)} took longer than {seconds:.2g} s; "
             "write it without nested repetition such as (a+)+"
         ) from None
 

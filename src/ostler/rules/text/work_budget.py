@@ -1,0 +1,95 @@
+"""How much work may go into what comes from outside: one budget for a whole rendering, answer, check or plan.
+
+Templates, expressions and schemas may come from an agent, and the rules run in the event loop that serves everyone.
+Each step of theirs is bounded in size; a budget bounds all of them together, in processor time of this thread and in
+what they make on the way. It is asked between steps, so a step that has begun is finished.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+WORK_SECONDS: Final = 0.25
+"""Processor time that one rendering, answer or check may take; an ordinary one takes a thousandth of it."""
+
+PLAN_SECONDS: Final = 0.5
+"""Processor time that all renderings of one plan may take together."""
+
+MAX_MADE: Final = 16_777_216
+"""How many characters and items the steps of one rendering may make, those of intermediate results included."""
+
+
+class WorkSpentError(Exception):
+    """A budget was used up. The text continues a sentence about what was worked on."""
+
+
+class WorkBudget:
+    """What may still be done.
+
+    Attributes:
+        ends: when processor time of this thread is used up.
+        seconds: how much of it there was.
+    """
+
+    __slots__ = ("_made", "ends", "seconds")
+
+    def __init__(self, seconds: float, outer: "WorkBudget | None") -> None:
+        self.ends: float = time.thread_time() + seconds
+        self.seconds = seconds
+        if outer is not None and outer.ends < self.ends:
+            self.ends, self.seconds = outer.ends, outer.seconds
+        self._made = 0
+
+    def spend(self, made: int = 0) -> None:
+        """Note that a step made `made` characters or items.
+
+        Raises:
+            WorkSpentError: the budget is used up.
+        """
+        self._made += made
+        if self._made > MAX_MADE:
+            raise WorkSpentError(f"makes more than {MAX_MADE} characters and items on the way to its result")
+        if time.thread_time() > self.ends:
+            raise WorkSpentError(f"takes more than {self.seconds:g} s of processor time")
+
+    @property
+    def seconds_left(self) -> float:
+        """Processor time that is left, in seconds; 0 when it is used up."""
+        return max(0.0, self.ends - time.thread_time())
+
+
+_CURRENT: ContextVar[WorkBudget | None] = ContextVar("work_budget", default=None)
+
+
+@contextmanager
+def bounded_work(seconds: float = WORK_SECONDS) -> Generator[WorkBudget]:
+    """Bound all work inside by one budget, and by that of any `bounded_work` around it. Nothing may be awaited inside.
+
+    Args:
+        seconds: processor time of this thread.
+    """
+    budget = WorkBudget(seconds, _CURRENT.get())
+    token = _CURRENT.set(budget)
+    try:
+        yield budget
+    finally:
+        _CURRENT.reset(token)
+
+
+def spend(made: int = 0) -> None:
+    """Note that a step of the work under way made `made` characters or items; outside any budget this does nothing.
+
+    Raises:
+        WorkSpentError: the budget is used up.
+    """
+    budget = _CURRENT.get()
+    if budget is not None:
+        budget.spend(made)
+
+
+def seconds_left(most: float) -> float:
+    """Return how many seconds of processor time the work under way may still take, `most` at most."""
+    budget = _CURRENT.get()
+    return most if budget is None else min(most, budget.seconds_left)
