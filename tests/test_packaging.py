@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 
 from ostler.adapters.config.dialects.variables import Resolved, Surroundings, expand
 from ostler.adapters.config.mcp_json import load_mcp_json
@@ -64,6 +66,15 @@ def test_the_image_has_every_file_that_its_build_copies() -> None:
     assert {f"!{word}" for word in copied} == {line for line in ignored.split() if line != "*"}
     assert all((ROOT / word).exists() for word in copied)
     assert json.loads(re.findall(r"(?m)^CMD (.*)$", text)[0])[:3] == ["ostler", "serve", "--http"]
+
+
+def test_wheel_and_sdist_have_every_part_of_the_dashboard() -> None:
+    static = ROOT / "src/ostler/faces/dashboard/static"
+    parts = {str(path.relative_to(ROOT / "src")) for path in static.rglob("*") if path.is_file()}
+    assert "ostler/faces/dashboard/static/page.html" in parts
+    for builder in (WheelBuilder(str(ROOT)), SdistBuilder(str(ROOT))):
+        packed = {file.distribution_path.removeprefix("src/") for file in builder.recurse_included_files()}
+        assert parts <= packed
 
 
 def unexpected(resolved: Resolved, text: str) -> None:

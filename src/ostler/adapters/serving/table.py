@@ -73,6 +73,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
         effect: what it may do.
         handler: answers a call; raises OstlerError.
         core: whether the small toolset has it.
+        page: the `ui://` resource that clients with MCP Apps show with its answers.
         exact: `output` says exactly what a success holds, so a failure, which is none, has a text only.
     """
 
@@ -85,6 +86,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
     handler: Callable[[AppT, ArgsT, CallT], Awaitable[Answer]]
     core: bool = False
     exact: bool = False
+    page: str = ""
 
     def tool(self, *, brief: bool = True) -> Tool:
         """Return it as tools/list shows it; `brief` as for `model_schema`."""
@@ -95,6 +97,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             input_schema=model_schema(self.args, brief=brief),
             output_schema=self.output,
             annotations=self.effect.annotations(),
+            _meta={"ui": {"resourceUri": self.page}} if self.page else None,
         )
 
     async def run(

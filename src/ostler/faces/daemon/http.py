@@ -23,6 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, header
 from ostler.faces.daemon.http_paths import for_browsers, web_application
+from ostler.faces.dashboard.codes import OneTimeCodes
+from ostler.faces.dashboard.routes import PUBLIC_PATHS
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
@@ -102,14 +104,16 @@ async def serving_http(
     *,
     version: str,
     toolsets: Mapping[str, Callable[[], Server[Any]]] | None = None,
+    codes: OneTimeCodes | None = None,
 ) -> AsyncGenerator[str]:
-    """Serve `server` at `/mcp`, and `/healthz`; yield the URL.
+    """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
     Args:
         server: what `/mcp` answers with.
         settings: where, and to which clients.
         version: for `/healthz`.
         toolsets: what makes the server of `/mcp/NAME`, by name.
+        codes: one-time codes that the dashboard's link may have instead of the token.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
@@ -120,7 +124,7 @@ async def serving_http(
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
-        _application(servers, settings, version),
+        _application(servers, settings, version, codes),
         log_config=None,
         proxy_headers=False,
         access_log=False,
@@ -183,9 +187,11 @@ async def _bind(settings: HttpSettings) -> socket.socket:
     return bound
 
 
-def _application(servers: Mapping[str, Callable[[], Server[Any]]], settings: HttpSettings, version: str) -> ASGIApp:
+def _application(
+    servers: Mapping[str, Callable[[], Server[Any]]], settings: HttpSettings, version: str, codes: OneTimeCodes | None
+) -> ASGIApp:
     security = _security(settings)
-    app: ASGIApp = web_application(servers, settings.session_key, security, version)
+    app: ASGIApp = web_application(servers, settings.session_key, security, version, codes)
     app = LoadShedding(PlainAnswers(app))
     if settings.token:
         app = _BearerGate(app, settings.token)
@@ -211,15 +217,18 @@ def _security(settings: HttpSettings) -> TransportSecuritySettings:
     )
 
 
+_PUBLIC: Final = PUBLIC_PATHS | {"/healthz"}
+
+
 class _BearerGate:
-    """Lets requests with the token through, and anyone to `/healthz`."""
+    """Lets requests with the token through, and anyone to `/healthz` and to the dashboard's page, which is empty."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != "/healthz" and not self._admits(scope):
+        if scope["type"] == "http" and scope["path"] not in _PUBLIC and not self._admits(scope):
             refusal = JSONResponse(
                 {"error": "a valid bearer token is required"}, 401, headers={"WWW-Authenticate": "Bearer"}
             )

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import StreamWatch
 from ostler.faces.daemon.http_sessions import LastingSessions
+from ostler.faces.dashboard.codes import OneTimeCodes
+from ostler.faces.dashboard.routes import dashboard_routes
 from ostler.faces.mcp.server import OstlerServer
 
 SESSION_IDLE: Final = 900
@@ -89,7 +91,11 @@ class Endpoint:
 
 
 def web_application(
-    servers: Mapping[str, Callable[[], Server[Any]]], key: bytes, security: TransportSecuritySettings, version: str
+    servers: Mapping[str, Callable[[], Server[Any]]],
+    key: bytes,
+    security: TransportSecuritySettings,
+    version: str,
+    codes: OneTimeCodes | None = None,
 ) -> Starlette:
     """Return what answers at every path.
 
@@ -98,6 +104,7 @@ def web_application(
         key: signs session ids, so that they outlive this process.
         security: the hosts and origins that are allowed.
         version: for `/healthz`.
+        codes: what the dashboard gets its token for.
     """
     endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key, security) for path, make in servers.items()}
 
@@ -113,7 +120,7 @@ def web_application(
             tasks.cancel_scope.cancel()
 
     routes = [Route(path, endpoint=endpoint) for path, endpoint in endpoints.items()]
-    return Starlette(routes=[Route("/healthz", healthz), *routes], lifespan=running)
+    return Starlette(routes=[Route("/healthz", healthz), *routes, *dashboard_routes(security, codes)], lifespan=running)
 
 
 def for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:

@@ -1,14 +1,20 @@
 """The URIs of resources: how they are built and read."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
 
 SERVICES = "ostler://services"
 GRAPH = "ostler://graph"
+DASHBOARD = "ostler://dashboard"
+DASHBOARD_PAGE = "ui://ostler/app"
+"""The page that clients with MCP Apps show next to the answers of some tools."""
 
-Part = Literal["services", "graph", "service", "outputs", "events", "logs", "class"]
+Part = Literal["services", "graph", "dashboard", "page", "service", "outputs", "events", "logs", "class"]
 
+_WHOLE: dict[str, Part] = {SERVICES: "services", GRAPH: "graph", DASHBOARD_PAGE: "page"}
+_DASHBOARD = re.compile(re.escape(DASHBOARD) + r"(?:/(\d{1,18})/(\d{1,14}))?")
 _SERVICE = "service://"
 _CLASS = "serviceclass://"
 _PARTS: dict[str, Part] = {"": "service", "outputs": "outputs", "events": "events", "logs": "logs"}
@@ -16,10 +22,17 @@ _PARTS: dict[str, Part] = {"": "service", "outputs": "outputs", "events": "event
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a URI names: a part, and of which service or class."""
+    """What a URI names: a part, and of which service or class.
+
+    Attributes:
+        part: what of it.
+        name: the service or class.
+        since: of the dashboard: an event's cursor and a time (milliseconds since 1970) after which to read on.
+    """
 
     part: Part
     name: str = ""
+    since: tuple[int, int] | None = None
 
 
 def service_uri(name: str) -> str:
@@ -34,10 +47,10 @@ def class_uri(name: str) -> str:
 
 def read_uri(uri: str) -> Address | None:
     """Return what `uri` names, or None when it is none of ours."""
-    if uri == SERVICES:
-        return Address("services")
-    if uri == GRAPH:
-        return Address("graph")
+    if part := _WHOLE.get(uri):
+        return Address(part)
+    if found := _DASHBOARD.fullmatch(uri):
+        return Address("dashboard", since=(int(found[1]), int(found[2])) if found[1] else None)
     if uri.startswith(_CLASS):
         name = unquote(uri.removeprefix(_CLASS).rstrip("/"))
         return Address("class", name) if name and "/" not in name else None

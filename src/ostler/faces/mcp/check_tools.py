@@ -42,7 +42,7 @@ CHECK_TOOLS = (
     ToolDefinition(
         "serviceclass_check",
         "Check a class",
-        "All that is wrong with a class: its form, and each call against its tool's schema. Calls nothing.",
+        "All faults of a class: its form, each call against its tool's schema. Calls nothing.",
         ClassCheckArgs,
         answer("clean findings classes"),
         Effect.READS,

@@ -262,7 +262,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_get",
         "Show a ServiceClass",
-        "One class: arguments as JSON Schema, outputs, the tools it calls, its YAML.",
+        "One class: arguments (JSON Schema), outputs, tools, YAML.",
         ClassNameArgs,
         answer(
             "name description serviceType available args outputs lifecycleTools timeouts restartPolicy "

@@ -281,7 +281,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "mcpserver_list",
         "List MCP servers",
-        "The MCP servers in use and their state. service_start, _stop and _restart take their names.",
+        "MCP servers in use and their state. service_start, _stop and _restart take their names.",
         NoArgs,
         answer("mcpServers total findings"),
         Effect.READS,
@@ -290,7 +290,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "mcpserver_get",
         "Show an MCP server",
-        "One MCP server: its entry (secrets masked), state and tools.",
+        "An MCP server's entry (secrets masked), state and tools.",
         ServerNameArgs,
         answer(
             "name state transport tools toolNames since entry reason pid protocolVersion serverName "
@@ -329,7 +329,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "config_get",
         "Configuration",
-        "Folders, settings, servers, classes, faults in their files; secrets masked.",
+        "Folders, settings, servers, classes, faults; secrets masked.",
         NoArgs,
         answer("config"),
         Effect.READS,

@@ -202,7 +202,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_create",
         "Create a service",
-        "Create a service from a ServiceClass, start it and wait until it is ready. "
+        "Create a service from a class, start it and wait until it is ready. "
         "finished=false: still starting, use service_wait. Cancelling this call stops nothing; service_stop does.",
         ServiceCreateArgs,
         _CHANGED,
@@ -253,7 +253,7 @@ LIFECYCLE_TOOLS = (
     ToolDefinition(
         "service_renew",
         "Renew a lease",
-        "Give a service a lease, or extend it. When it ends, the service is stopped.",
+        "Give a service a lease, or extend it. At its end the service is stopped.",
         ServiceRenewArgs,
         answer("name leaseExpiresAt state"),
         Effect.RUNS,

@@ -123,7 +123,7 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened. To continue, pass the returned cursor as since.",
+        "What happened. To go on, pass the cursor as since.",
         ServiceEventsArgs,
         answer("events cursor truncated dropped"),
         Effect.READS,

@@ -131,7 +131,7 @@ PLAN_TOOLS = (
     ToolDefinition(
         "service_plan",
         "Plan an operation",
-        "The exact tool calls that an operation would make. service_create takes the planId.",
+        "The exact tool calls of an operation. service_create takes the planId.",
         ServicePlanArgs,
         answer("planId action service steps stopSteps services servers problems"),
         Effect.READS,

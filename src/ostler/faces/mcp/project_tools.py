@@ -15,6 +15,7 @@ from ostler.engine.projects.runner import ProjectReport
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
+from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
@@ -246,5 +247,6 @@ PROJECT_TOOLS = (
         answer("project directory services changes leftOver findings"),
         Effect.READS,
         project_status,
+        page=DASHBOARD_PAGE,
     ),
 )

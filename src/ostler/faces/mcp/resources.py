@@ -1,7 +1,7 @@
 """Resources: services, their outputs, events and logs, classes, and the overview; with templates and paging."""
 
 import json
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -34,12 +34,17 @@ from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.rules.text.log_pages import LogRange
 
+if TYPE_CHECKING:
+    from ostler.faces.dashboard.snapshot import Snapshots
+
 PAGE_SIZE = 200
 MAX_EVENTS = 100
 MAX_LOG_LINES = 500
 JSON = "application/json"
 YAML = "application/yaml"
 PLAIN = "text/plain"
+APP = "text/html;profile=mcp-app"
+"""A page that clients show in a frame (MCP Apps)."""
 
 TEMPLATES = (
     ("service://{name}", "service", "A service: state, health, args, outputs", JSON),
@@ -56,6 +61,7 @@ class Resources:
     def __init__(self, app: ApplicationLike, clock: Clock) -> None:
         self._app = app
         self._clock = clock
+        self._snapshots: Snapshots | None = None
 
     async def list_resources(
         self, context: ServerRequestContext[Lifespan], params: PaginatedRequestParams | None
@@ -159,9 +165,22 @@ class Resources:
                 value = {"services": [shapes.brief(one) for one in listed], "total": len(listed)}
             case "graph":
                 value = self._graph()
+            case "dashboard":
+                value = await self._dashboard(address.since)
+            case "page":
+                from ostler.faces.dashboard.page import page as dashboard_page  # few clients show it
+
+                return dashboard_page().html, APP
             case _:
                 assert_never(address.part)
         return json.dumps(value, indent=2, default=str, ensure_ascii=False), JSON
+
+    async def _dashboard(self, since: tuple[int, int] | None) -> JsonObject:
+        if self._snapshots is None:
+            from ostler.faces.dashboard.snapshot import Snapshots
+
+            self._snapshots = Snapshots(self._app, self._clock)
+        return await (self._snapshots.since(*since) if since else self._snapshots.whole())
 
     def _events(self, name: str) -> JsonObject:
         self._app.manager.view(name)  # says that there is no such service

@@ -35,6 +35,9 @@ _FIXED_LISTS: tuple[CacheableMethod, ...] = (
 
 _AN_HOUR = 3_600_000
 
+APPS = "io.modelcontextprotocol/ui"
+"""The extension MCP Apps: some tools name a page that clients may show with their answers."""
+
 _INSTRUCTIONS = """\
 Ostler starts, watches and stops services (a web server, a database, a port-forward), itself or through other MCP \
 servers. Services outlive this chat; every client sees the same ones.
@@ -157,6 +160,8 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
     server.middleware.append(
         RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=PATIENCE), default_audience="ostler")
     )
+    if toolset != "muster":
+        server.extensions = {APPS: {}}
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
     return server
 

@@ -12,6 +12,7 @@ from ostler.engine.protocols import Clock
 from ostler.engine.services.views import PROJECT_LABEL, Listed, ServiceFilter
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
+from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.surface import ApplicationLike
@@ -159,6 +160,7 @@ SERVICE_TOOLS = (
         Effect.READS,
         service_list,
         core=True,
+        page=DASHBOARD_PAGE,
     ),
     ToolDefinition(
         "service_status",
@@ -173,6 +175,7 @@ SERVICE_TOOLS = (
         Effect.READS,
         service_status,
         core=True,
+        page=DASHBOARD_PAGE,
     ),
     ToolDefinition(
         "service_get",
@@ -200,7 +203,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_validate",
         "Check a create",
-        "Check what service_create would get: the effective args, or every problem.",
+        "Check a service_create: the effective args, or every problem.",
         ServiceValidateArgs,
         answer("valid args problems"),
         Effect.READS,

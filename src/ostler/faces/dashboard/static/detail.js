@@ -1,0 +1,133 @@
+// One service: what is known of it, its log, why it is so, and what happened to it.
+
+const TABS = { overview: "Overview", logs: "Logs", explain: "Explain", events: "Events" };
+
+function Detail({ service }) {
+  const element = useRef(null);
+  const body = { overview: Overview, logs: Logs, explain: Explain, events: ServiceEvents }[store.tab];
+  const turn = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const names = Object.keys(TABS);
+    const tab = names[(names.indexOf(store.tab) + step + names.length) % names.length];
+    set({ tab });
+    element.current.querySelector(`#tab-${tab}`).focus();
+  };
+  return html`<aside class="detail" aria-label=${`Service ${service.name}`} ref=${element}>
+    <header>
+      <button type="button" class="plain close" aria-label="Close" onClick=${closeDetail}>${narrow.matches ? "‹" : "✕"}</button>
+      <h2 title=${service.name}>${service.name}</h2>
+      <p class="under"><${StateCell} service=${service} /> <span>${kindOf(service)}</span></p>
+      <${ServiceActions} service=${service} />
+    </header>
+    <div class="tabs" role="tablist" aria-label="About this service" onKeyDown=${turn}>
+      ${Object.entries(TABS).map(
+        ([tab, label]) => html`<button type="button" role="tab" id=${`tab-${tab}`} aria-selected=${store.tab === tab}
+          aria-controls="tabpanel" tabindex=${store.tab === tab ? 0 : -1} onClick=${() => set({ tab })}>${label}</button>`,
+      )}
+    </div>
+    <div class="body" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${store.tab}`} tabindex="0">
+      <${body} key=${`${service.name} ${store.tab}`} service=${service} />
+    </div>
+  </aside>`;
+}
+
+function closeDetail() {
+  const name = store.selected;
+  set({ selected: "" });
+  requestAnimationFrame(() => requestAnimationFrame(() => focusService(name)));
+}
+
+function Overview({ service }) {
+  const [cpu, memory] = store.usage[service.name] ?? [];
+  const facts = [
+    ["State", `${stateWord(service.state)} for ${duration(since(service.since))}${service.reason ? ` (${service.reason})` : ""}`],
+    ["Under way", service.operation && `${service.operation.kind}${service.operation.step ? `, step ${service.operation.step}` : ""}`],
+    ["Health", healthText(service) || (service.checks ? "not checked yet" : "")],
+    ["Last check saw", service.evidence],
+    ["Next check", service.nextCheckAt && `in ${duration(until(service.nextCheckAt))}`],
+    ["Last error", service.error && html`<span class="bad">${service.error}</span>${service.errorAt ? ` (${duration(since(service.errorAt))} ago)` : ""}`],
+    ["Next retry", service.nextRetryAt && `in ${duration(until(service.nextRetryAt))}`],
+    ["Lease ends", service.leaseEndsAt && `in ${duration(until(service.leaseEndsAt))}`],
+    ["Processor", percent(cpu)],
+    ["Memory", memory && bytes(memory)],
+    ["Restarts", service.restarts],
+    ["Server", service.reachability !== "reachable" && service.reachability],
+    ["Wanted", service.desired],
+    ["Purpose", service.purpose],
+    ["Owner", service.owner],
+    ["Project", service.project && `${service.project} (${service.directory ?? ""})`],
+  ].filter(([, value]) => value || value === 0);
+  const outputs = Object.entries(service.outputs ?? {});
+  const neededBy = [...store.services.values()].filter((each) => each.needs?.includes(service.name)).map((each) => each.name);
+  return html`
+    <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
+    ${service.problems && html`<h3>Dependency problems</h3><ul>${service.problems.map((each) => html`<li class="bad">${each}</li>`)}</ul>`}
+    ${outputs.length > 0 && html`<h3>Outputs</h3>
+      <dl class="facts">${outputs.map(([name, value]) => html`<dt>${name}</dt><dd class="mono"><${OutputValue} value=${value} /></dd>`)}</dl>`}
+    <${Neighbours} title="Needs" names=${service.needs ?? []} />
+    <${Neighbours} title="Needed by" names=${neededBy} />`;
+}
+
+function OutputValue({ value }) {
+  const address = webAddress(value);
+  if (!address) return valueText(value);
+  const open = (event) => {
+    event.preventDefault();
+    connection.link(address);
+  };
+  return html`<a href=${address} target="_blank" rel="noopener noreferrer" onClick=${open}>${value}</a>`;
+}
+
+function Neighbours({ title, names }) {
+  if (!names.length) return null;
+  return html`<h3>${title}</h3><ul class="neighbours">${names.map((name) => {
+    const service = store.services.get(name);
+    return html`<li>${service
+      ? html`<button type="button" class="plain linked" onClick=${() => choose(name, "overview")}>${name}</button> <${StateCell} service=${service} />`
+      : html`${name} <span class="bad">does not exist</span>`}</li>`;
+  })}</ul>`;
+}
+
+function Explain({ service }) {
+  const [found, setFound] = useState(null);
+  const look = () =>
+    connection
+      .call("service_explain", { name: service.name })
+      .then(setFound, (error) => setFound({ failed: true, text: error.message }));
+  useEffect(() => void look(), [service.name, service.state, service.health]);
+  if (!found) return html`<p>Looking…</p>`;
+  if (found.failed) return html`<p class="trouble">${found.text}</p>`;
+  const { causes = [], question, nextCalls = [], lastCalls = [] } = found.data;
+  return html`
+    ${causes.length ? html`<ul class="causes">${causes.map((cause) => html`<li>${cause}</li>`)}</ul>` : html`<p>Nothing is wrong with it.</p>`}
+    ${question && html`<p class="question">${question}</p>`}
+    ${nextCalls.length > 0 && html`<h3>What to do next</h3><ul class="next">${nextCalls.map(
+      ({ tool, args, when }) => html`<li>
+        <${Action} tool=${tool} args=${args} label=${callLabel(tool, args, service)} /> <span>${when}</span>
+      </li>`,
+    )}</ul>`}
+    ${lastCalls.length > 0 && html`<h3>Last calls</h3><ol class="calls">${lastCalls.map(
+      (call) => html`<li><span class="time">${clock(call.at)}</span> ${call.operation} ${call.step}: <code>${call.tool}</code> ${call.outcome}${call.error ? html` <span class="bad">${call.error}</span>` : ""}</li>`,
+    )}</ol>`}
+    <p><button type="button" onClick=${look}>Look again</button></p>`;
+}
+
+function callLabel(tool, args, service) {
+  const rest = Object.entries(args ?? {}).filter(([name, value]) => !(name === "name" && value === service.name));
+  const words = tool.replace(/^service_/, "").replaceAll("_", " ");
+  return rest.length ? `${words} ${rest.map(([name, value]) => `${name}=${valueText(value)}`).join(" ")}` : words;
+}
+
+function ServiceEvents({ service }) {
+  const [past, setPast] = useState([]);
+  useEffect(() => {
+    connection.call("service_events", { name: service.name, limit: 100 }).then((answer) => setPast(answer.data.events ?? []), () => {});
+  }, [service.name]);
+  const last = past.at(-1)?.cursor ?? 0;
+  const events = [...past, ...store.events.filter((event) => event.service === service.name && event.cursor > last)];
+  return html`<ol class="timeline" aria-label=${`Events of ${service.name}`}>
+    ${events.reverse().map((event) => html`<${EventLine} key=${event.cursor} event=${event} brief />`)}
+  </ol>`;
+}
