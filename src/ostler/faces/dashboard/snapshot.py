@@ -4,24 +4,19 @@ The page reads it as a resource of Ostler's MCP server, over HTTP or through the
 whenever the server announces a change.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from ostler.engine.events.log import EventPage
 from ostler.engine.protocols import Clock
-from ostler.engine.services.views import ServiceView
 from ostler.faces.dashboard.rows import row
-from ostler.faces.dashboard.usage import UsageMeter
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
-from ostler.model.states import ServiceState
 
 MAX_EVENTS: Final = 300
 """Events in one answer; a page that is further behind reads on."""
-
-_ALIVE: Final = (ServiceState.RUNNING, ServiceState.STARTING, ServiceState.CONNECTED, ServiceState.STOPPING)
-"""States in which a service's pid is that of a process of its own."""
 
 
 class Snapshots:
@@ -30,7 +25,6 @@ class Snapshots:
     def __init__(self, app: ApplicationLike, clock: Clock) -> None:
         self._app = app
         self._clock = clock
-        self._meter = UsageMeter()
 
     async def whole(self) -> JsonObject:
         """Return every service, the newest events and where to read on."""
@@ -42,7 +36,7 @@ class Snapshots:
             "complete": True,
             **self._head(page),
             "services": [row(view) for view in views],
-            "usage": await self._usage(views),
+            "usage": await self._usage(view.name for view in views),
         }
 
     async def since(self, cursor: int, checked_after: int) -> JsonObject:
@@ -67,7 +61,7 @@ class Snapshots:
                 for name, view in views.items()
                 if view.checked_at is not None and view.checked_at >= checked and name not in names
             },
-            "usage": await self._usage(list(views.values())),
+            "usage": await self._usage(views),
         }
 
     def _head(self, page: EventPage) -> JsonObject:
@@ -78,15 +72,6 @@ class Snapshots:
             "events": [shapes.event(event) for event in page.events],
         }
 
-    async def _usage(self, views: list[ServiceView]) -> JsonObject:
-        pids = {view.name: pid for view in views if (pid := _pid(view))}
-        uses = await self._meter.read(pids)
-        return {name: [use.cpu, use.memory] for name, use in uses.items()}
-
-
-def _pid(view: ServiceView) -> int:
-    """Return the process of a service that runs on this machine, as its server or its class says; 0 for none."""
-    if view.state not in _ALIVE:
-        return 0
-    found = view.service_data.get("pid") or view.outputs.get("pid")
-    return found if isinstance(found, int) and found > 1 else 0
+    async def _usage(self, names: Iterable[str]) -> JsonObject:
+        measured = await self._app.usages.of(names)
+        return {name: [each.cpu_percent, each.usage.memory_bytes] for name, each in measured.items()}

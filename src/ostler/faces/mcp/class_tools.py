@@ -294,7 +294,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_create",
         "Save a new ServiceClass",
-        "Save a new class in the config folder.",
+        "Save a new class.",
         ManifestArgs,
         _WRITTEN,
         Effect.WRITES,

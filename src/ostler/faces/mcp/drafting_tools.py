@@ -103,7 +103,7 @@ DRAFTING_TOOLS = (
     ToolDefinition(
         "serviceclass_draft",
         "Draft a ServiceClass",
-        "Draft a class from a server's tools, else from your tool_call calls. Saves nothing.",
+        "Draft a class from a server's tools, or your tool_call calls. Saves nothing.",
         ServiceClassDraftArgs,
         answer("name manifest questions alternatives"),
         Effect.READS,

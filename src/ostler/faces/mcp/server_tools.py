@@ -127,7 +127,7 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_create",
         "Add an MCP server",
-        "Have Ostler use another MCP server, now and later.",
+        "Add an MCP server, now and later.",
         EntryArgs,
         answer("message mcpServer"),
         Effect.ADDS,
