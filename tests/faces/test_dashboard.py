@@ -17,7 +17,7 @@ from tests.support.world import World
 
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.dashboard.codes import MAX_CODES, VALID_SECONDS, OneTimeCodes
-from ostler.faces.dashboard.page import LIBRARIES, SCRIPTS, page
+from ostler.faces.dashboard.document import LIBRARIES, SCRIPTS, page
 
 TOKEN = "a-secret-of-some-length"
 

@@ -37,7 +37,7 @@ def dashboard_routes(security: TransportSecuritySettings, codes: OneTimeCodes | 
     async def show(request: Request) -> Response:
         if (refusal := await guard.validate_request(request)) is not None:
             return refusal
-        from ostler.faces.dashboard.page import page  # most servers never show it
+        from ostler.faces.dashboard.document import page  # most servers never show it
 
         shown = page()
         if request.headers.get("if-none-match") == shown.headers["etag"]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from ostler.engine.events.log import EventPage
 from ostler.engine.protocols import Clock
-from ostler.faces.dashboard.rows import row
+from ostler.faces.dashboard.listed_service import row
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject

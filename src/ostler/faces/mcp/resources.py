@@ -168,7 +168,7 @@ class Resources:
             case "dashboard":
                 value = await self._dashboard(address.since)
             case "page":
-                from ostler.faces.dashboard.page import page as dashboard_page  # few clients show it
+                from ostler.faces.dashboard.document import page as dashboard_page  # few clients show it
 
                 return dashboard_page().html, APP
             case _:
