@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes.bridge_client import BridgeClient, clean_place, eventually, scripted, servers_of
+from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
 
 from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.holder import read_holder
@@ -93,6 +93,25 @@ def test_the_client_sees_no_answer_to_the_repeated_handshake(place: ServerPlace)
         assert "was killed by SIGKILL" in client.answer(crashed)["error"]["message"]
         client.call("pid")
         assert client.answers == {}
+
+
+def test_a_client_that_gives_up_on_discover_may_still_do_the_handshake_on_the_same_connection(
+    place: ServerPlace,
+) -> None:
+    """Copilot CLI 1.0 sends both when the answer to `server/discover` takes it too long."""
+    with bridge(place) as client:
+        discovering = client.send("server/discover", {"_meta": MODERN_META})
+        initialized = client.initialize()
+        assert initialized["serverInfo"]["name"] == "scripted"
+        assert "2026-07-28" in client.answer(discovering)["result"]["supportedVersions"]
+        pid = client.call("pid")
+        assert client.call("pid", modern=True) == pid
+        assert "result" in client.ask("resources/subscribe", {"uri": "service://web"})
+
+        os.kill(int(pid), signal.SIGKILL)
+
+        assert client.wait_for_notification("notifications/resources/updated")["params"] == {"uri": "service://web"}
+        assert client.call("pid") != pid
 
 
 def test_after_stop_server_the_next_request_starts_a_new_one(place: ServerPlace) -> None:

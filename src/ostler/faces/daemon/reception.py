@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
+from mcp.shared._stream_protocols import WriteStream
+from mcp.shared.message import SessionMessage
 
 from ostler.faces.bridge.greeting import (
     ANSWER_TIMEOUT,
@@ -22,6 +24,7 @@ from ostler.faces.bridge.greeting import (
 )
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.client_facts import client_of
+from ostler.faces.daemon.eras import Incoming
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 
@@ -134,17 +137,20 @@ class Reception:
         welcome = encode_line("welcome", protocol=PROTOCOL, version=self._version, pid=os.getpid(), **evidence)
         server = self._hosted.server_for(str(hello.get("toolset", "")))
         options = self._hosted.initialization_options or server.create_initialization_options()
+
+        async def serve(incoming: Incoming, outgoing: WriteStream[SessionMessage]) -> None:
+            await server.run(incoming, outgoing, options)
+
         logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope, client_of(hello) as client:
             await stream.send(welcome)
-            async with message_streams(stream, stream, head=head) as (incoming, outgoing):
+            async with message_streams(stream, stream, head=head, serve_second=serve) as (incoming, outgoing):
                 self._open[outgoing] = scope
                 if self._ending:
                     outgoing.finish(encode_line("bye", reason=self._ending))
                 try:
-                    with client_of(hello) as client:
-                        await self._welcome(client.environment)
-                        await server.run(incoming, outgoing, options)
+                    await self._welcome(client.environment)
+                    await serve(incoming, outgoing)
                 finally:
                     del self._open[outgoing]
         logger.info("a %s left", hello.get("client", "client"))

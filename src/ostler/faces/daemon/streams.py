@@ -8,18 +8,20 @@ import json
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, ByteSendStream
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
+from ostler.faces.daemon.eras import EraRouter, Incoming, ServeSession, SharedOutgoing
 
 SLOW_CLIENT_TIMEOUT: Final = 30.0
 """Seconds for a client to take the next 64 KiB."""
@@ -128,12 +130,13 @@ class OutgoingMessages:
         self.close()
 
 
-Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
-
-
 @asynccontextmanager
 async def message_streams(
-    receiver: ByteReceiveStream, sender: ByteSendStream, *, head: bytes = b""
+    receiver: ByteReceiveStream,
+    sender: ByteSendStream,
+    *,
+    head: bytes = b"",
+    serve_second: ServeSession | None = None,
 ) -> AsyncGenerator[tuple[Incoming, OutgoingMessages]]:
     """Yield the streams of messages that `receiver` and `sender` carry; both end with either.
 
@@ -141,6 +144,7 @@ async def message_streams(
         receiver: where the client's bytes come from.
         sender: where the client's bytes go to.
         head: bytes that were read from `receiver` already.
+        serve_second: serves the session of a client that changes to the handshake era; without it that is refused.
 
     Raises:
         SlowClientError: in an exception group; the client was dropped.
@@ -149,7 +153,14 @@ async def message_streams(
     incoming_writer, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing = OutgoingMessages()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_read_messages, receiver, incoming_writer, outgoing, head)
+
+        def open_second(serve: ServeSession) -> MemoryObjectSendStream[SessionMessage | Exception]:
+            writer, reader = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+            tasks.start_soon(serve, reader, SharedOutgoing(outgoing))
+            return writer
+
+        router = EraRouter(incoming_writer, None if serve_second is None else partial(open_second, serve_second))
+        tasks.start_soon(_read_messages, receiver, router, outgoing, head)
         tasks.start_soon(_write_messages, outgoing, sender, tasks.cancel_scope)
         try:
             yield incoming, outgoing
@@ -167,12 +178,12 @@ async def _write_messages(outgoing: OutgoingMessages, sender: ByteSendStream, co
 
 async def _read_messages(
     receiver: ByteReceiveStream,
-    messages: MemoryObjectSendStream[SessionMessage | Exception],
+    messages: EraRouter,
     outgoing: OutgoingMessages,
     head: bytes,
 ) -> None:
     try:
-        async with messages:
+        async with aclosing(messages):
             async for line in _read_lines(receiver, head):
                 if not line.strip():
                     continue
