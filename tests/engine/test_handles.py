@@ -4,11 +4,13 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Servers, World, manifest, running, until
+from tests.support.world import Answer, Fail, Hang, Lost, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.services.views import CreateRequest
+from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -166,3 +168,74 @@ async def test_an_output_that_does_not_name_the_service_alone_is_no_identifier()
         assert (await manager.check_health("old")).health is HealthStatus.HEALTHY
         await manager.stop_service("old")
         assert [args["name"] for tool, args in world.calls if tool == "w/stop"] == ["old"]
+
+
+MOVES: dict[str, Any] = {
+    **BY_ID,
+    "lifecycleTools__restart": {"tool": "w/restart", "args": {"id": "{{ start.id }}"}, "outputs": {"id": "id"}},
+    "lifecycleTools__stop": {"tool": "w/stop", "args": {"id": "{{ start.id }}"}},
+}
+"""A restart gives another id, and all but `find` go by the id."""
+
+FIND: dict[str, Any] = {
+    "tool": "w/find",
+    "args": {"name": "{{ name }}"},
+    "expect": {"jsonPath": {"found": True}},
+    "outputs": {"id": "id"},
+}
+LOSSES = [Fail("not ready", acts=True), Lost(acts=True), Hang(acts=True)]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+async def test_what_a_restart_left_under_another_id_is_found_and_cleaned_up(loss: Fail | Lost | Hang) -> None:
+    world = World()
+    async with running(world, manifest(**{**MOVES, "lifecycleTools__find": FIND})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/restart"].append(loss)
+        with pytest.raises(OstlerError, match="cleaned up with w/stop"):
+            await manager.restart_service("db")
+        assert world.resources == {}
+        assert manager.view("db").state is ServiceState.FAILED
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+async def test_what_a_restart_may_have_left_under_another_id_is_not_called_gone(loss: Fail | Lost | Hang) -> None:
+    world = World()
+    async with running(world, manifest(**MOVES)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/restart"].append(loss)
+        with pytest.raises(OstlerError) as failed:
+            await manager.restart_service("db")
+        assert "nothing was left" not in str(failed.value)
+        with pytest.raises(OstlerError, match="no resource 'r1'"):
+            await manager.stop_service("db")
+        assert list(world.resources) == ["r2"]
+        await manager.start_service("db", adopt={"id": "r2"})
+        await manager.delete("db")
+        assert world.resources == {}
+
+
+@pytest.mark.parametrize("has_find", [True, False])
+async def test_a_restart_that_a_crash_cut_off_is_not_looked_for_by_the_old_id(*, has_find: bool) -> None:
+    world, store, crashed = World(), MemoryStore(), MemoryStore()
+    entry = manifest(**{**MOVES, "lifecycleTools__find": FIND if has_find else None})
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/restart"].append(Hang(acts=True))
+        async with anyio.create_task_group() as group:
+            group.start_soon(manager.restart_service, "db")
+            await until(lambda: "w/restart" in world.tools_called())
+            state = await store.load()
+            await crashed.commit([*map(PutService, state.services), *map(PutOperation, state.open_operations)])
+            group.cancel_scope.cancel()
+        left = {"r2": {"id": "r2", "name": "db", "since": 0.0}}
+    world.resources = left
+    async with running(world, entry, store=crashed) as manager:
+        await until(manager.recovered.is_set)
+        await until(lambda: manager.view("db").operation is None)
+        view = manager.view("db")
+        assert len(world.resources) == 1
+        if has_find:
+            assert (view.state, view.outputs["url"]) == (ServiceState.RUNNING, "ledger://r2/1")
+        else:
+            assert (view.state, view.reason) == (ServiceState.UNKNOWN, "unknown-outcome")

@@ -169,6 +169,8 @@ class ServiceRecord(ServiceTraits):
     """A stop was asked for that could not be sent, and is to be made up for."""
     missed_delete: bool = False
     """That stop was part of a delete, which is to be made up for as a whole."""
+    may_have_moved: bool = False
+    """A restart tool may have given it other identifiers, and its answer is not known."""
     giver: str = ""
     """Which process of its server gave the identifiers in its outputs; empty if unknown."""
     outputs_at: Moment | None = None

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue
-from ostler.model.manifest import ServiceClass
+from ostler.model.manifest import ServiceClass, ToolCallSpec
 from ostler.rules.calls.rendering import plan_call
 from ostler.rules.templates.template import referenced_names
 
@@ -58,6 +58,20 @@ def given_names(service_class: ServiceClass) -> list[tuple[str, ...]]:
     """Return the outputs of `start` and `find` that the stop tool's arguments name, as (step, output)."""
     names = referenced_names(service_class.tools.stop.args)
     return sorted(name[:2] for name in names if len(name) > 1 and name[0] in ("start", "find"))
+
+
+def renewed_names(service_class: ServiceClass) -> frozenset[str]:
+    """Return the outputs of `start` that the restart tool gives anew."""
+    restart = service_class.tools.restart
+    return frozenset(restart.outputs if restart is not None else ()) & frozenset(service_class.tools.start.outputs)
+
+
+def goes_by_renewed(service_class: ServiceClass, spec: ToolCallSpec) -> bool:
+    """Whether a call knows the service by what the restart tool gives anew, such as an id."""
+    renewed = renewed_names(service_class)
+    match = spec.batch.match if spec.batch is not None else {}
+    names = referenced_names([spec.args, dict(match)])
+    return any(name[0] == "start" and (len(name) < 2 or name[1] in renewed) for name in names)
 
 
 def given_values(names: Sequence[tuple[str, ...]], step_outputs: JsonMapping) -> list[JsonValue]:

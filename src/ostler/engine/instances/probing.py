@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from ostler.engine.instances.calling import judge, located, look, probe
-from ostler.engine.instances.handles import is_replaced
+from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewed_names
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
@@ -55,6 +55,8 @@ async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | No
         except ToolFailedError as miss:
             if miss.is_refusal:
                 refused = refused or located(service, miss, call)
+                continue
+            if service.record.may_have_moved and goes_by_renewed(service.service_class, spec):
                 continue
             return False
         return True
@@ -119,6 +121,8 @@ async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
     held["start"] = {**held.get("start", {}), **taken}
     held["find"] = answer.outputs
     service.set_record(step_outputs=held)
+    if renewed_names(service.service_class) <= taken.keys():
+        service.set_record(may_have_moved=False)
     service.take_handles()
     return True
 

@@ -14,6 +14,7 @@ from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, co
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call
 from ostler.engine.instances.stopping import clear_leftover, take_down
+from ostler.engine.instances.vanishing import proves_loss
 from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
 from ostler.model.errors import (
     ArgumentError,
@@ -286,7 +287,7 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
         except ToolFailedError as miss:
             if miss.is_refusal:
                 raise
-            if step == "status":
+            if step == "status" and proves_loss(service, spec):
                 return False, "status"
             asked = f"its {step} tool fails, which proves nothing"
             continue

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from ostler.engine.instances.calling import passed, run_call
+from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
@@ -116,7 +117,7 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     call = planned_call(service, "start", tools.start, remaining(scope))
     await operation.report_progress(0, None, f"calling {call.tool}")
     answer = await run_call(service, operation, call, critical=True)
-    service.set_record(step_outputs={"start": answer.outputs}, outputs={})
+    service.set_record(step_outputs={"start": answer.outputs}, outputs={}, may_have_moved=False)
     service.take_handles()
     service.pin_stop_plan()
     service.set_record(starts=service.record.starts + 1)
@@ -247,6 +248,7 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
     service.report(Transition.RESTART_REQUESTED)
     try:
         check_tools(service)
+        service.set_record(may_have_moved=bool(renewed_names(service.service_class)))
         with deadline(service, operation, limit, "restart") as scope:
             answer = await run_call(
                 service, operation, planned_call(service, "restart", spec, remaining(scope)), critical=True
@@ -254,7 +256,8 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
             held = service.record.step_outputs
             replaced = {k: v for k, v in answer.outputs.items() if k in tools.start.outputs}
             service.set_record(
-                step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs}
+                step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs},
+                may_have_moved=False,
             )
             service.take_handles()
             service.pin_stop_plan()
@@ -265,6 +268,7 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
         if operation.may_have_started():
             await clean_up(service, operation, error)
         else:  # the restart tool was never reached: the service runs on as it was
+            service.set_record(may_have_moved=False)
             service.report(Transition.STARTED)
             service.set_health(service.health, error=error)
         raise

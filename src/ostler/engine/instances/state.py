@@ -302,7 +302,7 @@ class InstanceState(BaseService):
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
-        self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False)
+        self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False, may_have_moved=False)
 
     def set_dependencies(self, names: Sequence[str]) -> None:
         """Note the names that the class's dependencies have for this instance."""

@@ -290,13 +290,13 @@ async def _has_moved(service: InstanceState) -> bool:
 
 async def compensate(service: InstanceState, operation: Operation) -> tuple[bool, str]:
     """Stop what a start may have begun; return (clean, in words)."""
-    starts = [*operation.calls("start"), *operation.calls("restart")]
-    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)
+    starts = operation.calls("start")
+    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)  # a restart had something
     limit = service.service_class.config.timeout.delete
     plan: Sequence[PlannedCall] | None = None
     try:
         with anyio.fail_after(limit):
-            plan = service.record.stop_plan or await _derive_patiently(service, once=refused)
+            plan = _pinned(service) or await _derive_patiently(service, once=refused)
             if plan is None:
                 return refused, (
                     "no tool of its class can show whether the failed start left something"
@@ -338,10 +338,16 @@ async def _known_stop_plan(service: InstanceState, problem: str, way_out: str) -
     Raises:
         OperationError: it cannot be known; `problem` says so and `way_out` what to do after looking.
     """
-    plan = service.record.stop_plan or await _derive_stop_plan(service)
+    plan = _pinned(service) or await _derive_stop_plan(service)
     if plan is None:
         raise OperationError(problem, service=service.name, step="stop", next_actions=("find it by hand", way_out))
     return plan
+
+
+def _pinned(service: InstanceState) -> Sequence[PlannedCall]:
+    """Return the pinned stop plan; none where `find` can say whether a restart has moved what it would stop."""
+    is_doubtful = service.record.may_have_moved and service.service_class.tools.find is not None
+    return () if is_doubtful else service.record.stop_plan
 
 
 async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[PlannedCall] | None:

@@ -6,6 +6,7 @@ from typing import Final
 import anyio
 
 from ostler.engine.instances.calling import passed, probe
+from ostler.engine.instances.handles import goes_by_renewed
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
@@ -70,7 +71,7 @@ async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
                 return True, miss.summary
             if miss.is_out_of_reach:
                 return None, miss.summary
-            if miss.is_refusal:
+            if miss.is_refusal or not proves_loss(service, spec):
                 continue
             return False, ""
         except DownstreamError as error:
@@ -91,7 +92,7 @@ async def is_there(service: InstanceState) -> bool | None:
         try:
             await probe(service, planned_call(service, step, spec, _LOOK_TIME))
         except ToolFailedError as miss:
-            if miss.is_refusal:
+            if miss.is_refusal or not (miss.is_leaving or proves_loss(service, spec)):
                 continue
             return miss.is_leaving
         except DownstreamError:
@@ -116,7 +117,7 @@ async def is_gone(service: InstanceState) -> bool:
     if service.service_class.tools.health_check is not None:
         looks.append(("healthCheck", service.service_class.tools.health_check))
     for step, spec in looks:
-        if not can_miss(spec):
+        if not can_miss(spec) or not proves_loss(service, spec):
             continue
         with anyio.CancelScope(shield=True), anyio.move_on_after(5.0):
             try:
@@ -134,6 +135,14 @@ async def is_gone(service: InstanceState) -> bool:
 def can_miss(spec: ToolCallSpec) -> bool:
     """Whether an answer of `spec` can show that the service is gone: it has an expectation to check against."""
     return spec.expect is not None or spec.expect_not is not None or spec.batch is not None
+
+
+def proves_loss(service: InstanceState, spec: ToolCallSpec) -> bool:
+    """Whether it means that the service is gone when `spec` does not find it.
+
+    It does not where `spec` goes by an id, and a restart tool whose answer is not known may have given another one.
+    """
+    return not (service.record.may_have_moved and goes_by_renewed(service.service_class, spec))
 
 
 def _witnesses(service: InstanceState) -> Iterator[tuple[str, ToolCallSpec]]:
