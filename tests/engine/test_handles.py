@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Fail, Hang, Lost, Servers, World, manifest, running, until
+from tests.support.world import BASIC, Answer, Fail, Hang, Lost, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
@@ -189,7 +189,7 @@ LOSSES = [Fail("not ready", acts=True), Lost(acts=True), Hang(acts=True)]
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 async def test_what_a_restart_left_under_another_id_is_found_and_cleaned_up(loss: Fail | Lost | Hang) -> None:
     world = World()
-    async with running(world, manifest(**{**MOVES, "lifecycleTools__find": FIND})) as manager:
+    async with running(world, manifest(BASIC, **(MOVES | {"lifecycleTools__find": FIND}))) as manager:
         await manager.create(CreateRequest("basic", "db"))
         world.faults["w/restart"].append(loss)
         with pytest.raises(OstlerError, match="cleaned up with w/stop"):
@@ -218,7 +218,7 @@ async def test_what_a_restart_may_have_left_under_another_id_is_not_called_gone(
 @pytest.mark.parametrize("has_find", [True, False])
 async def test_a_restart_that_a_crash_cut_off_is_not_looked_for_by_the_old_id(*, has_find: bool) -> None:
     world, store, crashed = World(), MemoryStore(), MemoryStore()
-    entry = manifest(**{**MOVES, "lifecycleTools__find": FIND if has_find else None})
+    entry = manifest(BASIC, **(MOVES | {"lifecycleTools__find": FIND if has_find else None}))
     async with running(world, entry, store=store) as manager:
         await manager.create(CreateRequest("basic", "db"))
         world.faults["w/restart"].append(Hang(acts=True))
