@@ -61,13 +61,13 @@ def given_names(service_class: ServiceClass) -> list[tuple[str, ...]]:
 
 
 def renewed_names(service_class: ServiceClass) -> frozenset[str]:
-    """Return the outputs of `start` that the restart tool gives anew."""
+    """Return the outputs of `start` that the restart tool gives again."""
     restart = service_class.tools.restart
     return frozenset(restart.outputs if restart is not None else ()) & frozenset(service_class.tools.start.outputs)
 
 
 def goes_by_renewed(service_class: ServiceClass, spec: ToolCallSpec) -> bool:
-    """Whether a call knows the service by what the restart tool gives anew, such as an id."""
+    """Whether a call knows the service by what the restart tool gives again, such as an id."""
     renewed = renewed_names(service_class)
     match = spec.batch.match if spec.batch is not None else {}
     names = referenced_names([spec.args, dict(match)])
