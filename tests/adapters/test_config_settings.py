@@ -91,7 +91,7 @@ BROKEN = [
     ("\n[limits]\nmaxEvent = 3", "f:3:1: unknown key 'limits.maxEvent' [unknown-key]; did you mean 'maxEvents'?"),
     ("[limts]\nmaxEvents = 3", "f:1:2: unknown key 'limts' [unknown-key]; did you mean 'limits'?"),
     ("[process]\nidleExit = 3", "f:2:1: unknown key 'process.idleExit' [unknown-key]; 'idleExit' belongs to the top"),
-    ("[policy]\nzzz = 3", "known keys: allowTools, confirmTools, denyTools"),
+    ("[policy]\nzzz = 3", "known keys: allowTools, cancelledCreate, confirmTools"),
     ("limits.maxEvents = 0", "f:1:1: limits.maxEvents: Input should be greater than or equal to 1"),
     ("process = { enabled = 1 }", "f:1:1: process.enabled: must be true or false"),
     ("process = true", "f:1:1: process: must be a table"),

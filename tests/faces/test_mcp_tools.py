@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
 from tests.support.tool_calls import EVERY_DAY_CALLS
-from tests.support.world import BASIC, Answer, Fail, Hang, Slow, World, manifest, until
+from tests.support.world import BASIC, Answer, Fail, Hang, World, manifest, until
 
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
@@ -532,21 +532,6 @@ async def test_a_client_that_does_not_read_its_progress_does_not_hold_the_operat
                 "service_create", {"serviceClassName": "basic", "name": "one"}, progress_callback=never
             )
         await until(lambda: app.manager.get_service_state("one").value == "running", within=30)
-
-
-@ERAS
-@pytest.mark.virtual
-async def test_cancelling_a_call_ends_the_waiting_only(mode: Any) -> None:
-    world = World()
-    world.faults["w/start"].append(Slow(20))
-    async with ledger(world) as app, Client(server_over(app), mode=mode) as client:
-        with anyio.move_on_after(5) as scope:
-            await client.call_tool("service_create", {"serviceClassName": "basic", "name": "one"})
-        assert scope.cancelled_caught
-        assert (await call(client, "service_status", name="one"))["state"] == "starting"
-        waited = await call(client, "service_wait", name="one", state=["running"])
-        assert waited["met"]
-        assert len(world.resources) == 1
 
 
 # -- errors ------------------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ class LedgerApplication:
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
         self.confirmed: set[str] = set()
+        self.cancelled_create = "continue"
         self.recorded: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.server_changes = LedgerServers()
 
@@ -152,7 +153,9 @@ class LedgerApplication:
 
     @property
     def policy(self) -> PolicySettings:
-        return PolicySettings.model_validate({"confirmTools": tuple(self.confirmed)})
+        return PolicySettings.model_validate(
+            {"confirmTools": tuple(self.confirmed), "cancelledCreate": self.cancelled_create}
+        )
 
     def denies(self, tool: str) -> bool:
         return tool in self.denied

@@ -1,6 +1,7 @@
 """What `ostler.toml` may say. Every key has an effect and a default; what is not here is refused."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -98,6 +99,15 @@ class ProcessSettings(_Model):
     enabled: Switch = True
 
 
+class CancelledCreate(StrEnum):
+    """What becomes of a service whose `service_create` its client cancelled."""
+
+    CONTINUE = "continue"
+    """Its start goes on."""
+    COMPENSATE = "compensate"
+    """It is stopped and removed, unless another request waits for it."""
+
+
 class PolicySettings(_Model):
     """Which downstream tools may be called at all, lifecycle calls included. Globs over `server/tool`."""
 
@@ -105,6 +115,7 @@ class PolicySettings(_Model):
     deny_tools: tuple[str, ...] = ()
     confirm_tools: tuple[str, ...] = ()
     """Calls of clients that a person must confirm first."""
+    cancelled_create: CancelledCreate = CancelledCreate.CONTINUE
 
     def allows(self, tool: str) -> bool:
         """Whether `server/tool` may be called; a denial wins."""

@@ -9,7 +9,9 @@ from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 from ostler.model.settings import Settings
 
-LIVE_KEYS: Final = frozenset({"policy.allowTools", "policy.denyTools", "policy.confirmTools", "limits.maxArgsBytes"})
+LIVE_KEYS: Final = frozenset(
+    {"policy.allowTools", "policy.denyTools", "policy.confirmTools", "policy.cancelledCreate", "limits.maxArgsBytes"}
+)
 """Keys that take effect as soon as the file is written; every other one when the server starts again."""
 
 

@@ -147,6 +147,7 @@ class ServiceInstance(InstanceState):
             if latest.kind is kind or is_started:
                 if self.runtime.observer is not None:
                     self.runtime.observer.joined(latest.origin)
+                latest.is_shared = True
                 return latest
         operation = self._operation(asked, reason, resumes=resumes)
         self.carry_out(operation)

@@ -37,6 +37,7 @@ class Operation:
         committed: the store has it.
         stored_intent: the call that the store has as intended, which `record` does not have yet.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
+        is_shared: a later request joined it.
         origin: where it was asked for, as the observer knows it.
         changed: whether anything had to be done.
         message: one sentence about the end.
@@ -82,7 +83,7 @@ class Operation:
         self.cancel_reason = ""
         self.submitted = self.committed = False
         self.stored_intent: CallRecord | None = None
-        self.is_interrupted = False
+        self.is_interrupted = self.is_shared = False
         self.origin: object = None
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -239,6 +240,10 @@ class Operation:
     def add_requests(self, requests: JsonObject) -> None:
         """Answer these requests too: idempotency keys, each with the digest of what was asked for."""
         self.record = replace(self.record, requests={**self.record.requests, **requests})
+
+    def add_reason(self, reason: str) -> None:
+        """Add to why it is carried out."""
+        self.record = replace(self.record, reason=f"{self.record.reason}; {reason}")
 
     def set_key(self, key: str) -> None:
         """Take over the idempotency key of the operation that is done again."""

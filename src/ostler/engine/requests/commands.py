@@ -59,6 +59,10 @@ class Requests:
         except OstlerError as error:
             await self._creator.remove_failed(instance, error)
             raise
+        except anyio.get_cancelled_exc_class():
+            if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:
+                self._creator.left(instance, placed.start, wanted)
+            raise
         done = "is running" if result.finished else "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
 

@@ -20,6 +20,7 @@ from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, Confl
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
+from ostler.model.settings import CancelledCreate
 from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
@@ -164,6 +165,21 @@ class Creator:
                 service=instance.name,
                 next_actions=("use one of them", f"service_delete one of them, such as {min(others)}"),
             )
+
+    def left(self, instance: ServiceInstance, start: Operation, wanted: CancelledCreate) -> None:
+        """Let a new service be whose create was cancelled, or undo it; an event and its operation say which."""
+        said = "its service_create was cancelled"
+        shared = start.is_shared or instance.operation not in (None, start)
+        if wanted is CancelledCreate.COMPENSATE and not shared:
+            self._note(instance, f"{said}: it is stopped and removed (policy.cancelledCreate)")
+            instance.request(OperationKind.DELETE, reason=f"{said}, and is compensated (policy.cancelledCreate)")
+            return
+        why = "another request waits for it" if wanted is CancelledCreate.COMPENSATE else "service_stop stops it"
+        self._note(instance, f"{said}: its start goes on ({why})")
+        start.add_reason(f"{said}, and goes on")
+
+    def _note(self, instance: ServiceInstance, text: str) -> None:
+        self._runtime.events.append(EventKind.WARNING, instance.name, text)
 
     @staticmethod
     async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import Protocol, TypeAlias, TypedDict
 
 from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.projects import Overrides
 from ostler.model.records import DeleteMode, OperationKind, ServiceTraits
+from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
 
@@ -168,6 +169,10 @@ class OperationRequest(DeleteMode):
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+WhenCancelled: TypeAlias = Callable[[], CancelledCreate | None]
+"""Says what becomes of a create whose caller was cancelled; None: the caller was not cancelled, but is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How the caller of a request waits for its end.
@@ -176,11 +181,13 @@ class Waiting:
         wait: False returns as soon as the request is accepted.
         timeout: seconds to wait at most; None waits to the end. The operation goes on.
         progress: called as the operation gets on.
+        when_cancelled: asked when the caller of a create is cancelled while it waits; without it the start goes on.
     """
 
     wait: bool = True
     timeout: float | None = None
     progress: Progress | None = None
+    when_cancelled: WhenCancelled | None = None
 
 
 class WaitingOptions(TypedDict, total=False):
@@ -189,6 +196,7 @@ class WaitingOptions(TypedDict, total=False):
     wait: bool
     timeout: float | None
     progress: Progress | None
+    when_cancelled: WhenCancelled | None
 
 
 @dataclass(frozen=True, slots=True)

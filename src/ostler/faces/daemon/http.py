@@ -25,6 +25,7 @@ from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, header
 from ostler.faces.daemon.http_paths import for_browsers, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
+from ostler.faces.hanging_up import HangingUp
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
@@ -192,7 +193,7 @@ def _application(
 ) -> ASGIApp:
     security = _security(settings)
     app: ASGIApp = web_application(servers, settings.session_key, security, version, codes)
-    app = LoadShedding(PlainAnswers(app))
+    app = HangingUp(LoadShedding(PlainAnswers(app)))
     if settings.token:
         app = _BearerGate(app, settings.token)
     return for_browsers(app, security.allowed_origins or [*settings.allowed_origins])

@@ -1,6 +1,7 @@
 """What a tool of Ostler's own is given: the application, its arguments, and the facts of the call."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -32,6 +33,7 @@ class Call:
         log: remembers the calls of downstream tools.
         tools: the tools that the caller can call, so that no answer names another.
         person: can be asked, before anything is changed: a handler may run from the start again.
+        is_cancelled: whether the client has cancelled the call, as opposed to being gone.
     """
 
     progress: Progress
@@ -40,6 +42,7 @@ class Call:
     log: CallLog
     tools: frozenset[str]
     person: Person
+    is_cancelled: Callable[[], bool] = field(default=lambda: False)
 
     def waiting(self, wait: bool) -> WaitingOptions:
         """Return how an operation is waited for in this call, if the caller wants to wait at all."""

@@ -10,7 +10,13 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import FREE_FORM, Args, JsonArgs, Labels, ObjectFromText, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
-from ostler.engine.services.views import CreateRequest, OperationRequest, OperationResult, ProjectRef
+from ostler.engine.services.views import (
+    CreateRequest,
+    OperationRequest,
+    OperationResult,
+    ProjectRef,
+    WaitingOptions,
+)
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
@@ -21,6 +27,7 @@ from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import GivenOverrides, Overrides
 from ostler.model.records import OperationKind
+from ostler.model.settings import CancelledCreate
 
 Goal = Literal["running", "stopped", "deleted"]
 
@@ -87,12 +94,26 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes)
     request = requested(CreateRequest, args, project=await project_of_client(app), overrides=overrides)
+    return _changed(await create(app, request, call, wait=args.wait), "running", cursor)
+
+
+async def create(app: ApplicationLike, request: CreateRequest, call: Call, *, wait: bool) -> OperationResult:
+    """Create what `request` asks for, with what a person adds to it; the policy says what a cancelled call leaves.
+
+    Raises:
+        OstlerError: as `ServiceManager.create`.
+        InputNeededError: args are missing, and come with the repeated call.
+    """
+
+    def when_cancelled() -> CancelledCreate | None:
+        return app.policy.cancelled_create if call.is_cancelled() else None
+
+    waiting: WaitingOptions = {**call.waiting(wait), "when_cancelled": when_cancelled}
     try:
-        result = await app.manager.create(request, **call.waiting(args.wait))
+        return await app.manager.create(request, **waiting)
     except ArgumentError as error:
         given = await missing_args(app, request, error, call.person)
-        result = await app.manager.create(replace(request, args=given), **call.waiting(args.wait))
-    return _changed(result, "running", cursor)
+        return await app.manager.create(replace(request, args=given), **waiting)
 
 
 class OperationArgs(Args):
@@ -203,7 +224,7 @@ LIFECYCLE_TOOLS = (
         "service_create",
         "Create a service",
         "Create a service from a class, start it and wait until it is ready. "
-        "finished=false: still starting, use service_wait. Cancelling this call stops nothing; service_stop does.",
+        "finished=false: still starting, use service_wait. Cancelling this call stops nothing unless policy says so.",
         ServiceCreateArgs,
         _CHANGED,
         Effect.ADDS,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, get_args
 
 from mcp.server import ServerRequestContext
@@ -18,6 +19,7 @@ from ostler.adapters.serving.asking import ClientsPerson, UsedRounds
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
 from ostler.faces.client_facts import current_client
+from ostler.faces.hanging_up import is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
@@ -105,7 +107,8 @@ class CallDesk:
         try:
             async with progress_to(context) as progress:
                 person = ClientsPerson(context, params, self._rounds)
-                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names, person)
+                hung_up = partial(is_cancelled_by_client, context)
+                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names, person, hung_up)
         finally:
             self._under_way -= 1
 

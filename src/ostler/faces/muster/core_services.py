@@ -1,16 +1,13 @@
 """muster's `core_service_…` tools over Ostler's services."""
 
-from dataclasses import replace
-
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.lifecycle_tools import ServiceCreateArgs, requested
-from ostler.faces.mcp.missing_args import missing_args
+from ostler.faces.mcp.lifecycle_tools import ServiceCreateArgs, create, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
 from ostler.faces.muster.muster_json import service_instance, service_status
-from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
+from ostler.model.errors import AlreadyExistsError, ConflictError
 from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
 
@@ -51,12 +48,7 @@ async def service_create(app: ApplicationLike, args: JsonObject, call: Call) -> 
             f"service with name {given.name} already exists",
             next_actions=(f"core_service_start starts {given.name}, core_service_delete removes it",),
         )
-    request = requested(CreateRequest, given)
-    try:
-        result = await app.manager.create(request, **call.waiting(given.wait))
-    except ArgumentError as error:
-        complete = await missing_args(app, request, error, call.person)
-        result = await app.manager.create(replace(request, args=complete), **call.waiting(given.wait))
+    result = await create(app, requested(CreateRequest, given), call, wait=given.wait)
     return service_instance(result.service)
 
 

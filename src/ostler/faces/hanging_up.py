@@ -1,0 +1,49 @@
+"""Whether it was the client who ended a call early, or something else: its connection's loss, or the server's end.
+
+Over streams, and up to 2025-11-25 over HTTP, too, a client cancels a call by a notification. From 2026-07-28 on it
+cancels one over HTTP by closing the response's stream, which looks like a lost connection.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server import ServerRequestContext
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+@dataclass(slots=True)
+class _Line:
+    is_closed: bool = False
+
+
+_line: ContextVar[_Line | None] = ContextVar("line of the HTTP request", default=None)
+
+
+class HangingUp:
+    """Notes when a client closes an HTTP request before its answer. An ASGI application around another."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = _Line()
+
+        async def receiving() -> Message:
+            message = await receive()
+            line.is_closed = line.is_closed or message["type"] == "http.disconnect"
+            return message
+
+        token = _line.set(line)
+        try:
+            await self._app(scope, receiving if scope["type"] == "http" else receive, send)
+        finally:
+            _line.reset(token)
+
+
+def is_cancelled_by_client(context: ServerRequestContext[Any]) -> bool:
+    """Whether the client of a call has cancelled it."""
+    # The SDK keeps the event in a private attribute of its per-request session.
+    outbound = context.session._request_outbound  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    line = _line.get()
+    return outbound.cancel_requested.is_set() or (line is not None and line.is_closed)
