@@ -58,12 +58,14 @@ ERRORS = (
     "[crit] 12#12: bind() failed",
     "FATAL:  password authentication failed",
     "UnhandledPromiseRejection: uncaught",
+    "error: no route to host",
 )
 QUIET = (
     "GET /api/terrors 200",
     "compiled with 0 errors",
     "errors=0 warnings=3",
     "error: null",
+    "error: no, retried: 0",
     "listening on 8080",
     "mirror updated",
 )

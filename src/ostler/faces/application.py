@@ -44,7 +44,7 @@ from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
-from ostler.faces.service_logs import service_logs
+from ostler.faces.service_logs import ServiceLogs
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -102,6 +102,7 @@ class Application:
             manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal)
         )
         self._server_findings: tuple[Finding, ...] = ()
+        self._logs = ServiceLogs(manager, downstream, PROCESS_SERVER, paths.server_log)
         self._class_findings: frozenset[Finding] = frozenset()
         self._reloading_servers = anyio.Lock()
 
@@ -308,7 +309,7 @@ class Application:
             ArgumentError: the search or the cursor means nothing.
             OperationError: nothing can show its logs.
         """
-        return await service_logs(self.manager, self.downstream, name, wanted)
+        return await self._logs.read(name, wanted)
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
         """React to changed files."""

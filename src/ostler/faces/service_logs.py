@@ -1,44 +1,117 @@
 """What a service printed, wherever that is kept: by its class's `logs` tool, or the stderr of a downstream server."""
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final, cast
 
 import anyio.to_thread
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
-from ostler.model.errors import NotFoundError, OperationError
+from ostler.model.errors import DownstreamError, NotFoundError, OperationError
+from ostler.model.json import JsonObject
+from ostler.rules.secrets.masking import without_likely_secrets
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
 
-_LOG_TAIL_BYTES = 256 * 1024
+_LOG_TAIL_BYTES: Final = 256 * 1024
+_PROCESS_SECONDS: Final = 10.0
+_KEYS_SHOWN: Final = 20
 
 
-async def service_logs(manager: ServiceManager, downstream: DownstreamPool, name: str, wanted: LogRange) -> LogPage:
-    """Return the log lines of a service that are wanted, also of one that was removed within the last hour.
+@dataclass(frozen=True, slots=True)
+class ServiceLogs:
+    """Shows the logs of services.
 
-    Raises:
-        NotFoundError: there is no such service.
-        ArgumentError: the search or the cursor means nothing.
-        OperationError: nothing can show its logs.
+    Attributes:
+        manager: knows the services.
+        downstream: calls the process server, and knows where servers write.
+        process_server: the name of the server that runs local processes, in this process.
+        own_log: where this Ostler writes what it and the built-in server have to say.
     """
-    service = manager.registry.find(name)
-    removed = manager.departed.find(name) if service is None else None
-    if removed is not None:
-        page = await removed.read_logs(wanted)
-        return replace(page, source=f"{page.source}; service {removed.name!r} was removed")
-    if service is None:
-        raise NotFoundError("service", name, known=[each.name for each in manager.registry.get_all()])
-    if isinstance(service, ServiceInstance):
-        return await service.read_logs(wanted)
-    log = downstream.snapshot(name).stderr_log if name in downstream.names() else None
-    if log is None:
-        raise OperationError(
-            f"service {name!r} has no logs", service=name, next_actions=(f"service_get {name} shows its state",)
-        )
-    text = downstream.entry(name).mask_text(await anyio.to_thread.run_sync(_tail, log))
-    return page_of(text.splitlines(), wanted, source=str(log))
+
+    manager: ServiceManager
+    downstream: DownstreamPool
+    process_server: str
+    own_log: Path
+
+    async def read(self, name: str, wanted: LogRange) -> LogPage:
+        """Return the log lines of a service that are wanted, also of one that was removed.
+
+        Raises:
+            NotFoundError: there is no such service, and no log of one.
+            ArgumentError: the search or the cursor means nothing.
+            OperationError: nothing can show its logs.
+        """
+        service = self.manager.registry.find(name)
+        if isinstance(service, ServiceInstance):
+            return await service.read_logs(wanted)
+        if service is None:
+            removed = self.manager.departed.find(name)
+            if removed is not None:
+                page = await removed.read_logs(wanted)
+                return replace(page, source=f"{page.source}; service {removed.name!r} was removed")
+            return await self._left(name, wanted)
+        log = self._server_log(name)
+        if log is None:
+            raise OperationError(
+                f"service {name!r} has no logs", service=name, next_actions=(f"service_get {name} shows its state",)
+            )
+        if wanted.newer_than is not None:
+            raise OperationError(
+                f"the lines of {str(log)!r} have no times that are known",
+                service=name,
+                next_actions=("leave 'since' out",),
+            )
+        text = self.downstream.entry(name).mask_text(await anyio.to_thread.run_sync(_tail, log))
+        return page_of(text.splitlines(), wanted, source=str(log))
+
+    def _server_log(self, name: str) -> Path | None:
+        """Return where a downstream server writes; a built-in one writes where this Ostler does."""
+        if name not in self.downstream.names():
+            return None
+        log = self.downstream.snapshot(name).stderr_log
+        if log is None and name == self.process_server and self.own_log.is_file():
+            return self.own_log
+        return log
+
+    async def _left(self, name: str, wanted: LogRange) -> LogPage:
+        """Return the lines of a process whose service was removed, as its log is kept for days.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        key = await self._left_key(name)
+        answer = None
+        if key is not None:
+            facts = wanted.facts(tool_searches=True)
+            asked: JsonObject = {"key": key, "lines": facts["lines"], "since": facts.get("since")}
+            asked |= {"grep": facts.get("search"), "newerThan": facts.get("newerThan")}
+            answer = await self._ask("logs", asked)
+        if answer is None:
+            self.manager.registry.get(name)  # says that there is no such service, and what is near
+            raise NotFoundError("service", name)
+        lines = [without_likely_secrets(str(line)) for line in cast("list[object]", answer["lines"])]
+        source = f"{self.process_server}/logs; service {key!r} was removed"
+        page = page_of(lines, wanted, source=source, tool_cursor=answer["cursor"])
+        return replace(page, truncated=answer.get("truncated") is True)
+
+    async def _left_key(self, name: str) -> str | None:
+        """Return the key of the process of a removed service: its name, or the only full name that begins with it."""
+        found = await self._ask("list", {"prefix": name, "state": "exited", "limit": _KEYS_SHOWN})
+        processes = [] if found is None else cast("list[JsonObject]", found["processes"])
+        keys = [str(each["key"]) for each in processes]
+        full = [key for key in keys if key.startswith(f"{name}.")]
+        return name if name in keys else full[0] if len(full) == 1 else None
+
+    async def _ask(self, tool: str, args: JsonObject) -> JsonObject | None:
+        try:
+            answer = await self.downstream.call_tool(f"{self.process_server}/{tool}", args, timeout=_PROCESS_SECONDS)
+        except (DownstreamError, NotFoundError):
+            return None
+        value = answer.value
+        return cast("JsonObject", value) if isinstance(value, dict) and not answer.is_error else None
 
 
 def _tail(path: Path) -> str:

@@ -129,6 +129,11 @@ class Paths:
         return self.state_dir / "logs"
 
     @property
+    def server_log(self) -> Path:
+        """Where a server in the background writes what it has to say."""
+        return self.logs_dir / "server.log"
+
+    @property
     def process_dir(self) -> Path:
         """What the built-in process server keeps: records and log files of local processes."""
         return self.state_dir / "processes"

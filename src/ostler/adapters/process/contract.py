@@ -26,6 +26,7 @@ from ostler.model.sizes import parse_size
 from ostler.rules.text.patterns import compile_pattern
 
 KEY_PATTERN = r"^[A-Za-z0-9._-]{1,128}$"
+CURSOR_PATTERN = r"^[0-9a-f]{8}:[0-9]{1,18}$"
 MAX_ARGS = 1000
 MAX_TEXT = 32_768
 MAX_PATTERN = 500
@@ -304,8 +305,12 @@ class LogsRequest(Request):
     key: Key
     lines: Annotated[int, Field(ge=1, le=2000, description="At most so many lines.")] = 100
     since: Annotated[
-        Annotated[int, Field(ge=0)] | None,
-        Field(description="Read on from this nextOffset instead of showing the end."),
+        Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=CURSOR_PATTERN)] | None,
+        Field(description="Read on from this cursor (or nextOffset of the same run) instead of showing the end."),
+    ] = None
+    newer_than: Annotated[
+        Annotated[Duration, Field(gt=0)] | None,
+        Field(description="Only lines that were written so long ago at most, such as 10m."),
     ] = None
     grep: Annotated[
         Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None,
@@ -399,7 +404,8 @@ class LogsResult(Model):
     key: str
     state: ProcessState
     lines: list[str]
-    next_offset: Annotated[int, Field(description="Give this as since to read on.")]
+    next_offset: Annotated[int, Field(description="Where in this run's output the next lines begin.")]
+    cursor: Annotated[str, Field(description="Give this as since to read on, also over a new run.")]
     truncated: Annotated[bool, Field(description="There is more than was shown.")]
     log_file: str | None = None
 

@@ -13,6 +13,7 @@ import psutil
 
 from ostler.adapters.process.contract import ProcessFacts, ProcessState
 from ostler.adapters.process.launch import Child
+from ostler.adapters.process.log_times import LogTimes
 from ostler.adapters.process.ports import address_of
 from ostler.adapters.process.records import ProcessRecord, WatchedLog
 from ostler.adapters.process.trees import Birth, Liveness, is_gone, keeper_of, liveness, signal_name, successor_of
@@ -59,6 +60,7 @@ class Entry:
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
         log_bytes: see there.
         watched: how far its log was read for lines that report trouble, by their patterns.
+        log_times: when its log had which length, in this Ostler's life.
         port_note: why it did not get the port of its last run.
     """
 
@@ -78,6 +80,7 @@ class Entry:
     watched: dict[tuple[str, str | None], WatchedLog] = field(
         default_factory=dict[tuple[str, str | None], WatchedLog], repr=False
     )
+    log_times: LogTimes = field(default_factory=LogTimes, repr=False)
     port_note: str = ""
 
     @property

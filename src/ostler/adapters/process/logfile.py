@@ -107,8 +107,8 @@ def _copy(source: BinaryIO, target_path: Path, *, begin: int, end: int) -> None:
             begin += len(chunk)
 
 
-def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -> LogExcerpt:
-    """Return the last `lines` lines (those that match `grep`), an unfinished last one included.
+def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, begin: int = 0) -> LogExcerpt:
+    """Return the last `lines` lines from offset `begin` on (those that match `grep`), an unfinished last one included.
 
     Looks at most `MAX_TAIL_BYTES` back, over a rotation too.
     """
@@ -120,10 +120,14 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None) -
     cut = start > 0 or base > 0
     if base > 0 and len(data) < MAX_TAIL_BYTES:
         with suppress(FileNotFoundError):
-            earlier, begin = _end_of(previous_part(path), MAX_TAIL_BYTES - len(data))
-            data, start = earlier + data, begin
+            earlier, start = _end_of(previous_part(path), MAX_TAIL_BYTES - len(data))
+            data = earlier + data
     if start:
         data = data[data.find(b"\n") + 1 :]
+    if (older := begin - (end - len(data))) > 0:
+        cut = False
+        is_whole = data[older - 1 : older] == b"\n"
+        data = data[older:] if is_whole else data[older:].partition(b"\n")[2]
     found: deque[str] = deque()
     budget = MAX_ANSWER_BYTES
     for number, raw in enumerate(reversed(split_lines(data))):

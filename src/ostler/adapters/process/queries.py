@@ -1,5 +1,6 @@
 """Questions about processes, which change nothing: status, logs, list, free ports."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -101,22 +102,25 @@ async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
     grep = None if request.grep is None else line_filter(request.grep, "grep")
     state = entry.refresh()
     path = supervisor.folder.log_path(request.key)
-    since = request.since
+    since = None if request.since is None else _offset_in(entry, request.since)
+    newest = 0 if request.newer_than is None else entry.log_times.offset_at(time.time() - request.newer_than)
     final = request.previous or state != "running"
     async with entry.log_lock:
         base = entry.record.log_base
         if request.previous:
-            path, base = previous_part(path), 0
+            path, base, newest = previous_part(path), 0, 0
         if since is None:
-            read = partial(tail, path, base=base, lines=request.lines, grep=grep)
+            read = partial(tail, path, base=base, lines=request.lines, grep=grep, begin=newest)
         else:
-            read = partial(read_on, path, base=base, since=since, lines=request.lines, grep=grep, final=final)
+            begin = max(since, newest)
+            read = partial(read_on, path, base=base, since=begin, lines=request.lines, grep=grep, final=final)
         excerpt = await anyio.to_thread.run_sync(_bounded, read)
     return LogsResult(
         key=request.key,
         state=state,
         lines=excerpt.lines,
         next_offset=excerpt.next_offset,
+        cursor=f"{_run_of(entry)}:{excerpt.next_offset}",
         truncated=excerpt.truncated,
         log_file=str(path),
     )
@@ -125,6 +129,18 @@ async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:
 def _bounded(read: Callable[[], LogExcerpt]) -> LogExcerpt:
     with bounded_work(GREP_SECONDS):
         return read()
+
+
+def _run_of(entry: Entry) -> str:
+    return entry.record.token[:8]
+
+
+def _offset_in(entry: Entry, since: int | str) -> int:
+    """Return the offset in this run's output from which to read on; a cursor of an earlier run means its beginning."""
+    if isinstance(since, int):
+        return since
+    run, _, offset = since.partition(":")
+    return int(offset) if run == _run_of(entry) else 0
 
 
 async def list_processes(supervisor: Supervisor, request: ListRequest) -> ListResult:

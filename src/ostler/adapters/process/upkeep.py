@@ -1,5 +1,6 @@
 """What is done about processes without being asked: exits heard, logs rotated, records written, old ones dropped."""
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,6 +183,7 @@ class Upkeep:
     async def _bound_log(self, entry: Entry, size: int) -> None:
         """Rotate the log of `entry` when it is too large; that of an ended process for the last time."""
         limit = entry.record.log_max_bytes
+        entry.log_times.note(time.time(), entry.record.log_base + size)
         if size <= limit:
             if entry.state == "exited":
                 entry.log_is_final = True

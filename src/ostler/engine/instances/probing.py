@@ -149,6 +149,14 @@ async def read_logs(service: InstanceState, wanted: LogRange) -> LogPage:
         )
     line_filter(wanted.pattern, "search")
     used = referenced_names(spec.args) | optional_names(spec.args)
+    if wanted.newer_than is not None and ("service", "logs", "newerThan") not in used:
+        raise OperationError(
+            f"the lines that {spec.tool} shows of service {service.name!r} have no times that are known",
+            service=service.name,
+            step="logs",
+            tool=spec.tool,
+            next_actions=("leave 'since' out", "or let the class's logs tool use service.logs.newerThan"),
+        )
     asked = wanted.facts(tool_searches=("service", "logs", "search") in used)
     answer = await probe(service, planned_call(service, "logs", spec, 10.0, about_service={"logs": asked}))
     value: JsonValue = answer.response.value

@@ -47,6 +47,14 @@ class ProjectDirectory:
         found = [self._registry.find(name) for name in sorted(self._members.get(project, ()))]
         return [service for service in found if isinstance(service, ServiceInstance)]
 
+    def logged(self, project: str) -> dict[str, str]:
+        """Return the services that `project` sees, with their short names: its own, and what they use of others."""
+        members = self.members(project)
+        needed = {name for member in members for name in member.dependencies}
+        shared = [found for name in sorted(needed) if (found := self._registry.find(name)) not in (None, *members)]
+        services = [*members, *(one for one in shared if isinstance(one, ServiceInstance))]
+        return {one.name: one.name.removesuffix(f".{one.record.labels.get(PROJECT_LABEL)}") for one in services}
+
     def project_of(self, folder: str) -> str:
         """Return the id of the innermost project that has services and that `folder` lies in, or an empty text."""
         if not folder or not self._folders:

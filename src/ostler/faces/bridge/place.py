@@ -65,7 +65,7 @@ class ServerPlace:
     @property
     def log_file(self) -> Path:
         """Where a server in the background writes what it has to say."""
-        return self.paths.logs_dir / "server.log"
+        return self.paths.server_log
 
     @property
     def uses_unix_socket(self) -> bool:

@@ -215,20 +215,40 @@ def events(
 
 def logs(  # noqa: PLR0917 (what follows the name are options)
     context: typer.Context,
-    name: Name,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[NAME]", help="A service, or a project's id.", autocompletion=service_names),
+    ] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines, until interrupted.")] = False,
     search: Annotated[str, typer.Option("--search", "-s", help="Only lines that match this regex.")] = "",
+    best: Annotated[str, typer.Option(metavar="WORDS", help="The lines that fit these words best, best first.")] = "",
     errors: Annotated[bool, typer.Option("--errors", help="Only lines that report an error.")] = False,
+    since: Annotated[
+        str, typer.Option(metavar="DURATION", help="Only lines written within this time, such as 10m.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what a service's process wrote."""
-    args: JsonObject = {"name": name, "lines": lines, "search": search, "errorsOnly": errors}
-    answer = session_of(context).ask("service_logs", args)
-    if as_json:
-        say_json(answer.structured)
-        return
-    for line in answer.structured.get("lines", []):
-        say(line)
+    """Show what a service's process wrote; without a name, what those of this folder's project wrote."""
+    if best and (search or follow):
+        fail("--best searches the whole log for words: leave --search and --follow out", ExitStatus.USAGE)
+    pause = threading.Event()
+    args: JsonObject = {"name": name, "lines": lines, "search": best or search, "errorsOnly": errors}
+    args |= present({"since": since, "ranked": bool(best) or None})
+    with session_of(context).client() as client:
+        while True:
+            answer = require(client.call_tool("service_logs", args))
+            if as_json:
+                say_json(answer.structured, indent=None if follow else 2)
+            lines_found: list[str] = answer.structured["lines"]
+            for line in [] if as_json else lines_found:
+                say(line)
+            if not follow:
+                return
+            say(end="", flush=True)
+            args["cursor"] = answer.structured["cursor"]
+            if not answer.structured["truncated"]:
+                pause.wait(_FOLLOW_PAUSE)
 
 
 def _each(context: typer.Context, tool: str, names: list[str], no_wait: bool, **more: Any) -> None:

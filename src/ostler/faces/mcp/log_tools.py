@@ -2,25 +2,31 @@
 
 from typing import Annotated, Any, cast
 
+import anyio.to_thread
 from pydantic import Field, model_validator
 
 from ostler.adapters.serving.answers import Answer
-from ostler.adapters.serving.arguments import Args, Kinds
+from ostler.adapters.serving.arguments import Args, Kinds, SomeSeconds
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.service_tools import ServiceName
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import NotFoundError
+from ostler.faces.project_logs import project_logs
+from ostler.faces.ranked_lines import best_lines
+from ostler.model.errors import ArgumentError
 from ostler.rules.text.log_pages import LogPage, LogRange
+
+MAX_RANKED = 1000
+"""Lines of each service that are searched for those that fit some words best."""
 
 
 class ServiceEventsArgs(Args):
     """Arguments of service_events."""
 
     name: str = Field(default="", description="default: of all")
-    since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="a cursor; default: the newest")
+    since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="the last cursor; default: newest")
     kinds: Kinds = Field(default_factory=list, description="only these")
     limit: int = Field(default=50, ge=1, le=500, description="at most")
 
@@ -67,26 +73,40 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
 class ServiceLogsArgs(Args):
     """Arguments of service_logs."""
 
-    name: ServiceName
+    name: str = Field(default="", description="default: your project")
     lines: int = Field(default=100, ge=1, le=1000, description="at most")
-    cursor: str = Field(default="", description="of the last answer: read on")
+    cursor: str = Field(default="", description="to read on")
     search: str = Field(default="", description="regex")
+    ranked: bool = Field(default=False, description="by words")
     errors_only: bool = Field(default=False, description="only errors")
+    since: SomeSeconds | None = Field(default=None, description="10m")
+
+    @model_validator(mode="after")
+    def _ranked_needs_words(self) -> "ServiceLogsArgs":
+        if self.ranked and (not self.search or self.cursor):
+            raise ValueError("'ranked' needs words in 'search', and no cursor: all of the log is searched")
+        return self
 
     def wanted(self) -> LogRange:
         """Return what part of the log is asked for."""
-        return LogRange(self.lines, self.cursor, self.search, self.errors_only)
+        if self.ranked:
+            return LogRange(MAX_RANKED, errors_only=self.errors_only, newer_than=self.since)
+        return LogRange(self.lines, self.cursor, self.search, self.errors_only, self.since)
 
 
 async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) -> Answer:
-    """Show lines of a service's logs."""
+    """Show lines of the logs of a service, or of all services of a project."""
     del call
     wanted = args.wanted()
-    page = await read_logs(app, args.name, wanted)
-    text = "\n".join([log_head(args.name, wanted, page), *page.lines])
+    name, page = await _read(app, args.name, wanted)
+    if args.ranked:
+        best = await anyio.to_thread.run_sync(best_lines, page.lines, args.search, args.lines)
+        head = f"the {len(best)} lines of {name} that fit {args.search!r} best, of its last {len(page.lines)}:"
+        return Answer({"name": name, "lines": best, "source": page.source}, "\n".join([head, *best]))
+    text = "\n".join([log_head(name, wanted, page), *page.lines])
     return Answer(
         {
-            "name": args.name,
+            "name": name,
             "lines": list(page.lines),
             "source": page.source,
             "cursor": page.cursor,
@@ -94,6 +114,20 @@ async def service_logs(app: ApplicationLike, args: ServiceLogsArgs, call: Call) 
         },
         text,
     )
+
+
+async def _read(app: ApplicationLike, name: str, wanted: LogRange) -> tuple[str, LogPage]:
+    """Return what the lines are of, and the lines: of a service, else of the services of a project."""
+    directory = app.projects.directory
+    project = name if name in directory.folders() and app.manager.registry.find(name) is None else ""
+    if not name and not (project := directory.project_of(current_client().directory)):
+        raise ArgumentError(
+            ["name is required here: the folder of this client is in no project that has services"],
+            next_actions=("service_list shows the names", "project_up brings a project up"),
+        )
+    if not project:
+        return name, await app.service_logs(name, wanted)
+    return f"project {project}", await project_logs(app.service_logs, directory.logged(project), wanted)
 
 
 def log_head(name: str, wanted: LogRange, page: LogPage) -> str:
@@ -111,19 +145,11 @@ def log_head(name: str, wanted: LogRange, page: LogPage) -> str:
     return f"{head}{end}:" if page.lines else f"{head}{end}"
 
 
-async def read_logs(app: ApplicationLike, name: str, wanted: LogRange) -> LogPage:
-    """Return the log lines of `name` that are wanted."""
-    if app.manager.registry.find(name) is None and app.manager.departed.find(name) is None:
-        known = [service.name for service in app.manager.registry.get_all()]
-        raise NotFoundError("service", name, known=known, next_actions=("service_list shows the names",))
-    return await app.service_logs(name, wanted)
-
-
 LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened. To go on, pass the cursor as since.",
+        "What happened.",
         ServiceEventsArgs,
         answer("events cursor truncated dropped"),
         Effect.READS,
@@ -132,7 +158,7 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_logs",
         "Service logs",
-        "Log lines of a service (also one just removed) or MCP server.",
+        "Log lines of a service or project.",
         ServiceLogsArgs,
         answer("name lines source cursor truncated"),
         Effect.READS,

@@ -26,7 +26,6 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, Address, class_uri, read_uri, service_uri
 from ostler.faces.mcp.legacy import RESOURCE_NOT_FOUND
 from ostler.faces.mcp.lifespan import Lifespan
-from ostler.faces.mcp.log_tools import read_logs
 from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import read_service
 from ostler.faces.mcp.surface import ApplicationLike
@@ -150,7 +149,7 @@ class Resources:
         name = address.name
         match address.part:
             case "logs":
-                page = await read_logs(self._app, name, LogRange(lines=MAX_LOG_LINES))
+                page = await self._app.service_logs(name, LogRange(lines=MAX_LOG_LINES))
                 return "\n".join(page.lines), PLAIN
             case "class":
                 return self._app.classes.get(name).text, YAML

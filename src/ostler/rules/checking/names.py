@@ -32,7 +32,7 @@ RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies"
 
 _SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
-LOGS_KEYS = ("lines", "since", "search")
+LOGS_KEYS = ("lines", "since", "search", "newerThan")
 """What the step `logs` is asked for, below `service.logs`."""
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"

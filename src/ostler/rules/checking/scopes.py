@@ -107,7 +107,8 @@ class ClassScopes:
         if step in ("ready", "postStart", "stop", "stopped", "preStop"):
             return self.service_outputs_scope
         if step == "logs":
-            wanted = written_object({"lines": INTEGER, "since": ANY.or_missing(), "search": TEXT.or_missing()})
+            asked = {"lines": INTEGER, "since": ANY.or_missing(), "search": TEXT.or_missing()}
+            wanted = written_object({**asked, "newerThan": TEXT.or_missing()})
             service = written_object({**self._service_facts, "logs": wanted})
             return {**self.after_outputs, "service": service}
         return self.after_outputs

@@ -24,6 +24,22 @@ _SECRET_KEY = re.compile(
 )
 
 
+_LIKELY_SECRET = re.compile(
+    r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)"
+    r"|(?P<key>\b[\w-]*(?:pass(?:word|wd|phrase)?|token|secret|api_?key|credential|private_?key)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
+    re.IGNORECASE,
+)
+
+
+def without_likely_secrets(text: str) -> str:
+    """Return a line without what looks like a secret: a password in a URL, a value whose key says that it is one.
+
+    For texts whose secrets are not known any more, such as the log of a service that was removed.
+    """
+    return _LIKELY_SECRET.sub(lambda found: f"{found['before'] or found['key']}{MASK}", text)
+
+
 def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
     """Return every text that must not be shown: what the secret args hold, nested, and numbers as text."""
     return strings_in([value for name, value in args.items() if name in specs and specs[name].secret])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.text.patterns import line_filter
@@ -20,7 +21,7 @@ PAGE_OUTPUTS: Final = ("cursor", "truncated")
 
 _ERROR_WORDS: Final = (
     r"(?i:(?:\b|_)(?:error|err|fatal|critical|crit|panic|emerg(?:ency)?|alert|exception|failed|failure|"
-    r"traceback|segmentation fault|unhandled|uncaught)\b(?!\s*[=:]\s*(?:0|none|null|false|no)\b)"
+    r"traceback|segmentation fault|unhandled|uncaught)\b(?!\s*[=:]\s*(?:0|none|null|false|no(?!\s+\w))\b)"
     r"(?!\s*(?:count|rate|s)?\s*[=:]?\s*0\b)|\w(?:Error|Exception)\b)"
 )
 """What a line has that reports an error, in the levels and words of common loggers; `errors=0` reports none."""
@@ -40,12 +41,14 @@ class LogRange:
         cursor: the cursor of an earlier page: read on from there. Empty: the newest lines.
         search: only lines that match this regular expression.
         errors_only: only lines that report an error.
+        newer_than: only lines that were written at most so many seconds ago.
     """
 
     lines: int = 100
     cursor: str = ""
     search: str = ""
     errors_only: bool = False
+    newer_than: float | None = None
 
     @property
     def pattern(self) -> str:
@@ -55,7 +58,7 @@ class LogRange:
         return f"^(?=.*?{_ERROR_WORDS})(?=.*?{_grouped(self.search)})" if self.search else _ERROR_WORDS
 
     def facts(self, *, tool_searches: bool) -> JsonObject:
-        """Return what a class's templates may ask its tool for; `since` and `search` only where they are wanted.
+        """Return what a class's templates may ask its tool for; all but `lines` only where they are wanted.
 
         Args:
             tool_searches: the tool finds the lines that match; else it must show more of them than are wanted.
@@ -67,6 +70,8 @@ class LogRange:
             facts["since"] = _tool_cursor(self.cursor)
         if self.pattern:
             facts["search"] = self.pattern
+        if self.newer_than is not None:
+            facts["newerThan"] = format_duration(self.newer_than)
         return facts
 
 
