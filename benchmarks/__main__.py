@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
+    parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
+    parser.add_argument("--states", default="", help="NAME=STATE,…: the services that it begins with (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
     parser.add_argument(
@@ -89,7 +91,11 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "check": lambda: check.main(options.seeds),
         "recovery": lambda: recovery.main(options.services, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
-        "crash": lambda: crash.main(rounds or 2000, options.seed),
+        "crash": lambda: (
+            crash.play_again(options.again, options.states, rounds or 20, options.seed)
+            if options.again
+            else crash.main(rounds or 2000, options.seed)
+        ),
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),

@@ -13,6 +13,25 @@ from benchmarks.figures import percentile, title
 _CHUNK = 25
 
 
+def play_again(which: str, states: str, times: int, seed: int = 1) -> int:
+    """Play the round `CHUNK.ROUND` of `seed` so many `times`, from `states`; return the number of violations."""
+    chunk, _, number = which.partition(".")
+    title(f"round {number} of chunk {chunk}, seed {seed}, {times} times")
+    begin = dict(each.split("=", 1) for each in states.split(",") if "=" in each)
+    with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-chaos-") as folder:
+        chaos = Chaos(Path(folder), _chunk_seed(seed, int(chunk)), forker)
+        with chaos.running():
+            chronicle = chaos.play_again(int(number), begin, times)
+    for violation in chronicle.violations:
+        print(violation)
+    print(f"{times} times, {len(chronicle.violations)} violations")
+    return len(chronicle.violations)
+
+
+def _chunk_seed(seed: int, chunk: int) -> int:
+    return seed * 1_000_003 + chunk
+
+
 def main(rounds: int = 2000, seed: int = 1) -> int:
     """Play `rounds` rounds, print what they met, and return the number of violations."""
     title(f"{rounds} rounds of kills, signals, bad answers, full disks and clock steps, seed {seed}")
@@ -20,11 +39,11 @@ def main(rounds: int = 2000, seed: int = 1) -> int:
     chronicles: list[Chronicle] = []
     for number, start in enumerate(range(0, rounds, _CHUNK)):
         with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-chaos-") as folder:
-            chaos = Chaos(Path(folder), seed * 1_000_003 + number, forker)
+            chaos = Chaos(Path(folder), _chunk_seed(seed, number), forker)
             with chaos.running():
                 chronicles.append(chaos.play_rounds(min(_CHUNK, rounds - start)))
         for violation in chaos.chronicle.violations:
-            print(f"chunk {number}: {violation}")
+            print(f"chunk {number}: {violation}\n      again with: --seed {seed} --again {number}.ROUND --states …")
         played = sum(each.rounds for each in chronicles)
         violations = sum(len(each.violations) for each in chronicles)
         print(f"{played:>6} rounds, {violations} violations, {time.perf_counter() - began:.0f} s", flush=True)

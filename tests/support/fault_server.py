@@ -1,8 +1,9 @@
 """A stdio MCP server whose tools fail in every way there is, over a ledger of what really happened.
 
 `fault_server.py LEDGER FAULTS`: the ledger is a file of JSON lines that only grows, shared by all processes of the
-server; FAULTS is a JSON file, read at each call: `{"acting": rate, "looking": rate, "seed": n}`, or the fault of a
-tool in `{"plan": {"TOOL NAME": "fault"}}`. Each fault that was played is a line of the ledger, too.
+server; FAULTS is a JSON file, read at each call: `{"acting": rate, "looking": rate, "seed": text}`, or the fault of a
+tool in `{"plan": {"TOOL NAME": "fault"}}`. Which call has which fault follows from the seed, the tool, the name and how
+many such calls there were. Each fault that was played is a line of the ledger, too.
 
 Tools: `start {name, key?}` gives `{id}`, the same one for the same key; `stop {id | name}`, `restart {id}`,
 `note {name}` (it may be done twice), `status {id}` and `find {name}`.
@@ -15,7 +16,8 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,26 @@ class Ledger:
 
     def change(self, act: Act) -> Any:
         """Call `act`, and no one else's meanwhile."""
+        with self._locked() as (lines, add):
+            return act(present(lines), add, sum(line["did"] == "start" for line in lines))
+
+    def count(self, call: str) -> int:
+        """Note a call; return how many of its kind there were before."""
+        with self._locked() as (lines, add):
+            add(did="call", call=call)
+            return sum(line.get("call") == call for line in lines)
+
+    @contextmanager
+    def _locked(self) -> Generator[tuple[list[dict[str, Any]], Callable[..., None]]]:
         with self._path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            lines = [json.loads(line) for line in file]
 
             def add(**facts: Any) -> None:
                 file.write(json.dumps({"at": time.time(), **facts}) + "\n")
                 file.flush()
 
-            return act(present(lines), add, sum(line["did"] == "start" for line in lines))
+            yield [json.loads(line) for line in file], add
 
 
 def present(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -133,7 +145,6 @@ class Server:
         self._ledger = Ledger(ledger)
         self._faults = faults
         self._writing = threading.Lock()
-        self._random = random.Random()
 
     def serve(self) -> None:
         """Answer until stdin ends; then end at once, whatever is under way."""
@@ -188,9 +199,12 @@ class Server:
         if named := plan.get("plan", {}).get(f"{tool} {name}"):
             return str(named)
         is_act = tool in ACTING
-        if self._random.random() >= plan.get("acting" if is_act else "looking", 0.0):
+        rate = plan.get("acting" if is_act else "looking", 0.0)
+        if not rate:
             return ""
-        return self._random.choice(FAULTS_OF_ACTS if is_act else FAULTS_OF_LOOKS)
+        call = f"{plan.get('seed')} {tool} {name}"
+        chance = random.Random(f"{call} {self._ledger.count(call)}")
+        return chance.choice(FAULTS_OF_ACTS if is_act else FAULTS_OF_LOOKS) if chance.random() < rate else ""
 
     def _send(self, key: Any, result: Any) -> None:
         self._write({"jsonrpc": "2.0", "id": key, "result": result})
