@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 from mcp_types import INVALID_PARAMS
@@ -307,6 +308,13 @@ def test_the_server_s_own_verbs(alone: CommandLine) -> None:
     assert facts["running"] is True
     assert alone.run("server-status") == ExitStatus.OK
     assert str(facts["pid"]) in alone.out
+    assert alone.run("dashboard", "--no-browser") == ExitStatus.OK
+    page, code = alone.out.split()[-1].split("#code=")
+    with httpx2.Client(base_url=page) as web:
+        assert web.get("/").headers["content-type"].startswith("text/html")
+        assert web.post("/mcp").status_code == 401
+        token = web.post("/dashboard/session", json={"code": code}).json()["token"]
+        assert web.post("/mcp", headers={"authorization": f"Bearer {token}"}).status_code == 400
     assert alone.run("serve", "--foreground") == ExitStatus.FAILED
     assert f"pid {facts['pid']}" in alone.err
     assert alone.run("serve", "--stop-on-exit") == ExitStatus.USAGE

@@ -160,7 +160,7 @@ class Dialer:
         return f"pid {link.pid} {describe_exit(launched.exit_status())}"
 
     def request(self, kind: str, **facts: object) -> dict[str, Any]:
-        """Send a request (`status`, `stop`, `handover`) to the running server and return its answer.
+        """Send a request (`status`, `dashboard`, `stop`, `handover`) to the running server and return its answer.
 
         `stop` and `handover` return when the server has ended, which takes as long as it announces at most.
 

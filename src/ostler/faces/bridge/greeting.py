@@ -5,7 +5,8 @@ Each is one line of JSON whose first key is `ostler`; no JSON-RPC message has th
     → {"ostler": "hello", "protocol": 1, "version": "0.1.0", "directory": …, "environment": {…}, "nonce": …, "proof": …}
     ← {"ostler": "welcome", "protocol": 1, "version": "0.1.0", "pid": 4711, "proof": …}
 
-and carries MCP from there on, or with a request (`status`, `stop`, `handover`), which is answered by one line.
+and carries MCP from there on, or with a request (`status`, `dashboard`, `stop`, `handover`), which is answered by one
+line.
 A server that ends says `{"ostler": "bye", "reason": …}` on every connection. `proof` is there on loopback TCP only:
 an HMAC of the nonce under the endpoint's secret, in both directions, so that the secret itself is never sent and a
 stranger who got the port of a dead server learns nothing.

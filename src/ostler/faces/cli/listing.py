@@ -1,14 +1,13 @@
 """`ostler ps` and `ostler open`: the services as people look at them."""
 
-import os
 import re
-import sys
 import threading
 from datetime import UTC, datetime
 from typing import Annotated, Final, cast
 
 import typer
 
+from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, complain, fail, present, require, session_of
@@ -85,13 +84,8 @@ def open_service(
     if url is None:
         has = f"its outputs: {', '.join(outputs)}" if outputs else "it has no outputs"
         fail(f"service {name!r} has no URL ({has})", ExitStatus.FAILED)
-    if not only_print and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux"):
-        import webbrowser
-
-        if webbrowser.open(url):
-            say(f"opened {url}")
-            return
-    say(url)
+    opened = not only_print and open_browser(url)
+    say(f"opened {url}" if opened else url)
 
 
 def url_of(outputs: JsonMapping) -> str | None:

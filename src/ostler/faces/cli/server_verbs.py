@@ -13,6 +13,7 @@ from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli import store
+from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
 from ostler.faces.output import complain, say, say_json
@@ -114,6 +115,28 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
     )
 
 
+def dashboard(
+    context: typer.Context,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+) -> None:
+    """Show all services live in the browser; the address is for you alone, and good for one use."""
+    dialer = session_of(context).dialer()
+    try:
+        dialer.connect().close()  # starts the server when there is none
+        url = str(dialer.request("dashboard")["url"])
+    except RefusedError as error:
+        fail(f"{error}. Next: ostler stop-server, then ostler dashboard", ExitStatus.FAILED)
+    except ServerUnavailableError as error:
+        fail(str(error), ExitStatus.UNAVAILABLE)
+    opened = not no_browser and open_browser(url)
+    say(
+        "The dashboard opens in your browser. Its address, for one use:"
+        if opened
+        else "Open this address in a browser:"
+    )
+    say(url)
+
+
 def version() -> None:
     """Show the version."""
     say(f"ostler {VERSION} (Python {sys.version.split()[0]}, {os.name})")
@@ -123,6 +146,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command()(serve)
     app.command()(demo)
+    app.command()(dashboard)
     app.command("stop-server")(stop_server)
     app.command("server-status")(server_status)
     app.command()(version)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.session import ExitStatus, Session, fail, session_of
 from ostler.faces.cli.shell_completion import server_names
@@ -99,14 +100,12 @@ class _Address:
     """Shows a person where to consent."""
 
     def __init__(self, *, opens: bool) -> None:
-        self._opens = opens and (_has_display() or bool(os.environ.get("BROWSER")))
+        self._opens = opens
 
     async def __call__(self, url: str) -> None:
-        import webbrowser
-
         import anyio.to_thread
 
-        opened = self._opens and await anyio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+        opened = self._opens and await anyio.to_thread.run_sync(open_browser, url, abandon_on_cancel=True)
         say("Your browser opens; consent there. Its address:" if opened else "Open this address in a browser:")
         say(url, flush=True)
 
@@ -118,10 +117,6 @@ def _is_served(session: Session) -> bool:
         return False
     connection.close()
     return True
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform != "linux")
 
 
 async def _sign_in(entry: "ServerEntry", scopes: tuple[str, ...], show: _Address, paste: bool) -> "Grant":

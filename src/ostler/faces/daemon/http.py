@@ -106,6 +106,7 @@ async def serving_http(
     version: str,
     toolsets: Mapping[str, Callable[[], Server[Any]]] | None = None,
     codes: OneTimeCodes | None = None,
+    started: Callable[[uvicorn.Server], None] | None = None,
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -115,6 +116,7 @@ async def serving_http(
         version: for `/healthz`.
         toolsets: what makes the server of `/mcp/NAME`, by name.
         codes: one-time codes that the dashboard's link may have instead of the token.
+        started: called with the web server when it listens.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
@@ -141,6 +143,8 @@ async def serving_http(
                 await web.listens.wait()
                 if not web.started:
                     raise HttpSettingsError("the HTTP server did not start; the log above says why")
+                if started is not None:
+                    started(web)
                 yield f"http://{host}:{port}/mcp"
             finally:
                 web.should_exit = True

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from ostler.adapters.process.inheritance import take_ignored_signals
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.dashboard_link import DashboardLink
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
 from ostler.faces.daemon.http_sessions import session_key
@@ -107,7 +108,11 @@ class ServerProcess:
                         if self._http is not None:
                             await self._open_http(stack, self._http, hosted)
                         async with anyio.create_task_group() as tasks:
-                            self._start_companions(tasks, hosted, reception)
+                            dashboard = DashboardLink(
+                                hosted, self._version, session_key(self._place.paths.state_dir), tasks
+                            )
+                            reception.dashboard = dashboard.make
+                            self._start_companions(tasks, hosted, reception, dashboard)
                             tasks.start_soon(listener.serve, reception.receive, tasks)
                             self._serving = True
                             logger.info("server %s, pid %d, serves %s", self._version, os.getpid(), self._place)
@@ -142,14 +147,16 @@ class ServerProcess:
         )
         self._announce(f"Ostler {self._version} serves MCP at {url}")
 
-    def _start_companions(self, tasks: TaskGroup, hosted: Hosted, reception: Reception) -> None:
+    def _start_companions(
+        self, tasks: TaskGroup, hosted: Hosted, reception: Reception, dashboard: DashboardLink
+    ) -> None:
         if self._stdio:
             tasks.start_soon(self._serve_stdio, hosted)
         tasks.start_soon(self._watch_folder)
         if self._background:
             limit = self._idle_exit if self._idle_exit is not None else hosted.idle_exit
             if limit is not None:
-                tasks.start_soon(self._watch_idle, hosted, reception, limit)
+                tasks.start_soon(self._watch_idle, hosted, reception, dashboard, limit)
 
     async def _serve_stdio(self, hosted: Hosted) -> None:
         from mcp.server.stdio import stdio_server
@@ -170,11 +177,11 @@ class ServerProcess:
         )
         self.end("folder")
 
-    async def _watch_idle(self, hosted: Hosted, reception: Reception, limit: float) -> None:
+    async def _watch_idle(self, hosted: Hosted, reception: Reception, dashboard: DashboardLink, limit: float) -> None:
         idle_since: float | None = None
         while True:
             now = anyio.current_time()
-            if reception.clients or hosted.has_work():
+            if reception.clients or dashboard.viewers or hosted.has_work():
                 idle_since = None
             elif idle_since is None:
                 idle_since = now

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,6 +26,7 @@ from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.client_facts import client_of
 from ostler.faces.daemon.eras import Incoming
 from ostler.faces.daemon.hosting import Hosted
+from ostler.faces.daemon.http import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
 
 BYE_GRACE: Final = 1.0
@@ -40,6 +41,7 @@ class Reception:
     Attributes:
         clients: connections that speak MCP now.
         last_left: the time (anyio's clock) at which a connection ended last.
+        dashboard: makes a link to the dashboard.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Reception:
         self._ending = ""
         self._since = datetime.now(UTC)
         self.last_left = anyio.current_time()
+        self.dashboard: Callable[[], Awaitable[str]] | None = None
 
     def __repr__(self) -> str:
         return f"<Reception with {self.clients} clients>"
@@ -125,6 +128,8 @@ class Reception:
                 await self._serve(stream, head, facts, evidence)
             case "status":
                 await stream.send(encode_line("status", **self._status(), **evidence))
+            case "dashboard":
+                await self._link(stream, evidence)
             case "stop":
                 await self._leave(stream, "stop", evidence)
             case "handover":
@@ -162,6 +167,17 @@ class Reception:
             await self._hosted.joined(environment)
         except Exception:  # boundary: what the application makes of a client's environment must not keep it out
             logger.exception("a client's environment could not be used")
+
+    async def _link(self, stream: SocketStream, evidence: dict[str, str]) -> None:
+        if self.dashboard is None:
+            text = f"server {self._version} has no dashboard yet; try again"
+            await stream.send(encode_line("refused", message=text, **evidence))
+            return
+        try:
+            line = encode_line("dashboard", url=await self.dashboard(), **evidence)
+        except HttpSettingsError as error:
+            line = encode_line("refused", message=f"the dashboard cannot be served: {error}", **evidence)
+        await stream.send(line)
 
     async def _hand_over(self, stream: SocketStream, version: str, evidence: dict[str, str]) -> None:
         if not self._may_hand_over:

@@ -95,10 +95,10 @@ function Box({ box }) {
   const key = (event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), open());
   const label = `${box.name}, ${word}${service?.needs ? `, needs ${service.needs.join(", ")}` : ""}`;
   return html`<g class=${`box ${tone} ${store.selected === box.name ? "chosen" : ""}`} transform=${`translate(${box.x} ${box.y})`}
-    tabindex="0" role="button" aria-label=${label} onClick=${open} onKeyDown=${key}>
-    <title>${label}</title>
+    tabindex="0" role="button" onClick=${open} onKeyDown=${key}>
+    <desc>${label}</desc>
     <rect width=${BOX.width} height=${BOX.height} rx="6" />
-    <text class="sign" x="12" y="24">${sign}</text>
+    <text class="sign" aria-hidden="true" x="12" y="24">${sign}</text>
     <text class="title" x="30" y="17">${name.length > 24 ? `${name.slice(0, 23)}…` : name}</text>
     <text class="word" x="30" y="31">${word}</text>
   </g>`;

@@ -47,7 +47,7 @@ function Head() {
 function Filters() {
   const all = [...store.services.values()].filter((service) => !store.project || service.project === store.project);
   const directory = store.project && all.find((service) => service.directory)?.directory;
-  return html`<div class="filters" role="group" aria-label="Which services">
+  return html`<section class="filters" aria-label="Which services">
     ${Object.entries(GROUPS).map(([group, [label, holds]]) => {
       const count = all.filter(holds).length;
       const tone = group === "problems" && count ? "warn" : "";
@@ -58,7 +58,7 @@ function Filters() {
       <${Action} tool="project_up" args=${{ directory }} label="Up" />
       <${Action} tool="project_down" args=${{ directory }} label="Down" />
     </span>`}
-  </div>`;
+  </section>`;
 }
 
 function TokenForm() {

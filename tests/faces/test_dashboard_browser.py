@@ -1,0 +1,268 @@
+"""The dashboard in a real browser over the real engine: live, steered by hand and keyboard; hostile texts are texts."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.support.ledger_app import LedgerApplication, ledger, quiet
+from tests.support.world import World
+
+from ostler.engine.clock import SystemClock
+from ostler.engine.services.service import BaseService
+from ostler.engine.services.views import CreateRequest, OperationRequest
+from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.dashboard.codes import OneTimeCodes
+from ostler.faces.mcp.server import build_server
+from ostler.model.records import OperationKind
+from ostler.model.states import ServiceState, Transition
+
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+
+TOKEN = "a-secret-of-some-length"
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
+NPM_TOOLS = Path(__file__).parents[2] / ".npm-tools" / "node_modules"
+
+
+class Thing(BaseService):
+    """A static service that does nothing."""
+
+    async def start(self) -> None:
+        self.report(Transition.START_REQUESTED)
+
+    async def stop(self) -> None:
+        pass
+
+    async def restart(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One server and one browser for all tests; each has a page and services of its own."""
+
+    portal: BlockingPortal
+    app: LedgerApplication
+    url: str
+    codes: OneTimeCodes
+    browser: Browser
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call an async function in the server's loop."""
+        return self.portal.call(function, *args)
+
+    def create(self, name: str, **more: Any) -> None:
+        """Create and start a service of the ledger."""
+
+        async def make() -> None:
+            await self.app.manager.create(CreateRequest("basic", name, **more))
+
+        self.run(make)
+
+    def operate(self, name: str, kind: OperationKind) -> None:
+        async def do() -> None:
+            await self.app.manager.operate(name, OperationRequest(kind))
+
+        self.run(do)
+
+    def register(self, *services: BaseService) -> None:
+        async def put() -> None:
+            for service in services:
+                self.app.manager.registry.register(service)
+
+        self.run(put)
+
+    @contextmanager
+    def page(self, path: str = "", **context: Any) -> Generator[Page]:
+        """Open the dashboard, and see that the browser found nothing to complain about."""
+        complaints: list[str] = []
+        browsing = self.browser.new_context(viewport={"width": 1200, "height": 700}, **context)
+        try:
+            page = browsing.new_page()
+            page.set_default_timeout(10_000)
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(f"{self.url}/{path or '#code=' + self.codes.make()}")
+            yield page
+            assert page.title() == "Ostler"
+        finally:
+            browsing.close()
+        assert complaints == []
+
+
+@asynccontextmanager
+async def served() -> AsyncGenerator[tuple[str, LedgerApplication, OneTimeCodes]]:
+    codes = OneTimeCodes(TOKEN)
+    async with ledger(World(), quiet()) as app:
+        server = build_server(app, clock=SystemClock())
+        async with serving_http(server, HttpSettings("127.0.0.1", 0, TOKEN), version="1", codes=codes) as url:
+            yield url.removesuffix("/mcp"), app, codes
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(served()) as (url, app, codes),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield Stage(portal, app, url, codes, browser)
+        browser.close()
+
+
+def npm_package(path: str) -> Path:
+    """Return a file of an npm package; the test is skipped where it was not installed, except in CI."""
+    file = NPM_TOOLS / path
+    if not file.exists() and not os.environ.get("CI"):
+        pytest.skip(f"{path} is not in .npm-tools; python3 tests/run.py installs it")
+    return file
+
+
+def row(page: Page, name: str) -> Any:
+    return page.locator(f'[role=row]:has([data-service="{name}"])')
+
+
+def test_services_are_steered_within_the_policy_and_what_others_do_is_shown(stage: Stage) -> None:
+    stage.create("shop", lease=3600.0)
+    with stage.page() as page:
+        expect(row(page, "shop")).to_contain_text("running")
+        expect(row(page, "shop")).to_contain_text("lease")
+        stage.operate("shop", OperationKind.STOP)  # another client's doing
+        expect(row(page, "shop")).to_contain_text("stopped")
+        row(page, "shop").click()
+        panel = page.get_by_role("complementary")
+        panel.get_by_role("button", name="Start", exact=True).click()
+        expect(row(page, "shop")).to_contain_text("running")
+        panel.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        expect(row(page, "shop")).to_contain_text("running")
+        stage.app.denied.add("service_restart")
+        panel.get_by_role("button", name="Restart").click()
+        page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+        expect(page.locator(".notice.bad")).to_contain_text("denied by the policy")
+        stage.app.denied.clear()
+        panel.get_by_role("button", name="Delete").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(row(page, "shop")).to_have_count(0)
+        expect(panel).to_have_count(0)
+        page.keyboard.press("3")
+        expect(page.get_by_role("region", name="Events")).to_contain_text("service deleted")
+
+
+def test_hostile_names_outputs_log_lines_and_answers_are_text(stage: Stage) -> None:
+    stage.create("target", purpose=HOSTILE, owner=HOSTILE)
+    stage.app.logs["target"] = [HOSTILE, "javascript:alert(1)"]
+    hostile = Thing(HOSTILE, HOSTILE, dependencies=["target", HOSTILE * 2], state=ServiceState.UNKNOWN)
+    stage.register(hostile)
+    try:
+        with stage.page() as page:
+            expect(page.get_by_role("row", name=HOSTILE)).to_be_visible()
+            row(page, "target").click()
+            expect(page.locator(".facts").first).to_contain_text(HOSTILE)
+            page.keyboard.press("l")
+            expect(page.get_by_role("log")).to_contain_text(HOSTILE)
+            page.get_by_role("complementary").get_by_role("searchbox").fill("<img")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("log").locator("mark")).to_have_text("<img")
+            page.get_by_role("row", name=HOSTILE).click()
+            page.keyboard.press("e")
+            expect(page.get_by_role("complementary")).to_contain_text(HOSTILE)
+            page.keyboard.press("2")
+            expect(page.locator("svg")).to_contain_text(HOSTILE[:10])
+            assert page.locator("img, #app script").count() == 0
+    finally:
+        stage.run(unregistered, stage, hostile.name)
+
+
+async def unregistered(stage: Stage, *names: str) -> None:
+    for name in names:
+        stage.app.manager.registry.unregister(name)
+
+
+def test_the_keyboard_alone_moves_opens_explains_and_closes(stage: Stage) -> None:
+    for name in ("ka", "kb"):
+        stage.create(name)
+    with stage.page() as page:
+        expect(row(page, "ka")).to_be_visible()
+        page.keyboard.press("/")
+        page.keyboard.type("k")
+        expect(page.get_by_role("searchbox", name="Search services")).to_have_value("k")
+        page.keyboard.press("Tab")
+        page.locator('[data-service="ka"]').focus()
+        page.keyboard.press("ArrowDown")
+        expect(page.locator('[data-service="kb"]')).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("complementary", name="Service kb")).to_be_visible()
+        page.keyboard.press("e")
+        expect(page.get_by_role("tab", name="Explain")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("tabpanel")).to_contain_text(re.compile("kb|Nothing is wrong"))
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("complementary")).to_have_count(0)
+        expect(page.locator('[data-service="kb"]')).to_be_focused()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_contain_text("search")
+
+
+def test_of_two_thousand_services_those_in_view_are_in_the_document(stage: Stage) -> None:
+    names = [f"many-{index:04}" for index in range(2_000)]
+    stage.register(*(Thing(name, "Thing") for name in names))
+    try:
+        with stage.page() as page:
+            page.get_by_role("searchbox", name="Search services").fill("many")
+            expect(page.get_by_role("table")).to_have_attribute("aria-rowcount", "2001")
+            assert page.locator(".row").count() < 60
+            page.locator('[data-service="many-0000"]').focus()
+            page.keyboard.press("End")
+            expect(row(page, "many-1999")).to_be_in_viewport()
+            assert page.locator(".row").count() < 60
+    finally:
+        stage.run(unregistered, stage, *names)
+
+
+def test_a_link_opens_the_page_once_and_then_a_token_is_asked_for(stage: Stage) -> None:
+    used = f"#code={stage.codes.make()}"
+    with stage.page(used) as page:
+        expect(page.locator(".link")).to_have_text("Live")
+        assert "code" not in page.url
+        page.reload()
+        expect(page.locator(".link")).to_have_text("Live")
+    browsing = stage.browser.new_context()
+    try:
+        page = browsing.new_page()
+        page.goto(f"{stage.url}/{used}")
+        expect(page.get_by_role("heading", name="A token is needed")).to_be_visible()
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Open").click()
+        expect(page.locator(".link")).to_have_text("Live")
+    finally:
+        browsing.close()
+
+
+@pytest.mark.npm
+def test_axe_finds_no_barrier_in_any_view(stage: Stage) -> None:
+    stage.create("needed")
+    stage.register(needing := Thing("needing", "Thing", dependencies=["needed"]))
+    stage.app.logs["needed"] = ["a line"]
+    axe = npm_package("axe-core/axe.min.js").read_text(encoding="utf-8")
+    found: dict[str, Any] = {}
+    try:
+        for scheme, keys in (("light", "leov23?"), ("dark", "o2")):
+            with stage.page(color_scheme=scheme, bypass_csp=True) as page:
+                row(page, "needed").click()
+                page.evaluate(axe)
+                for key in keys:
+                    page.keyboard.press(key)
+                    result = page.evaluate("axe.run({resultTypes: ['violations']})")
+                    for broken in result["violations"]:
+                        found[f"{scheme} {key} {broken['id']}"] = [node["html"][:200] for node in broken["nodes"]]
+    finally:
+        stage.run(unregistered, stage, needing.name)
+    assert found == {}
