@@ -16,6 +16,7 @@ from benchmarks import (
     simulate,
     startup,
     store,
+    telemetry,
     truth,
     wire,
 )
@@ -34,6 +35,7 @@ SHORT = {
     "recovery": "after kill -9",
     "store": "durable commits and idempotency keys",
     "check": "mistakes put into the shipped classes",
+    "telemetry": "what traces and metrics cost, also next to other checkouts",
     "drafts": "classes drafted from real servers' tools lists",
 }
 LONG = {
@@ -54,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     words = "; ".join(f"{name}: {meaning}" for name, meaning in {**SHORT, **LONG}.items())
     parser.add_argument("what", nargs="?", default="all", choices=["all", *SHORT, *LONG], help=words)
-    parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire)")
+    parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire, telemetry)")
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
     parser.add_argument("--services", type=int, default=1000, help="services to create (startup, recovery)")
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
@@ -89,6 +91,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "health": lambda: health.main(options.supervised, options.interval),
         "store": lambda: store.main(rounds or 3000),
         "check": lambda: check.main(options.seeds),
+        "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),
         "recovery": lambda: recovery.main(options.services, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
         "crash": lambda: (

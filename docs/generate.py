@@ -18,6 +18,8 @@ from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.keys import KEYS, Key
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
+from ostler.adapters.telemetry.instruments import METRICS
+from ostler.adapters.telemetry.span_table import SPANS
 from ostler.faces.mcp.definitions import AnyTool
 from ostler.faces.mcp.resources import TEMPLATES
 from ostler.faces.mcp.toolbox import TOOLS
@@ -205,6 +207,22 @@ def rule_table() -> str:
     return table(["rule", "severity", "kind", "says that"], rows())
 
 
+def span_table() -> str:
+    """Every span, who emits it, and its attributes."""
+    rows = ((f"`{one.name}`", one.kind, one.scope, one.meaning, _codes(one.attributes)) for one in SPANS)
+    return table(("span", "kind", "scope", "what it is", "attributes"), rows)
+
+
+def metric_table() -> str:
+    """Every metric and its attributes."""
+    rows = ((f"`{one.name}`", one.kind, f"`{one.unit}`", one.meaning, _codes(one.attributes)) for one in METRICS)
+    return table(("metric", "instrument", "unit", "what it is", "attributes"), rows)
+
+
+def _codes(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def muster_cases() -> str:
     """What clients of muster send in the cases that tests run: each with the tools that it calls."""
     cases = yaml.safe_load((DOCS.parent / "tests" / "faces" / "muster_cases.yaml").read_text(encoding="utf-8"))["cases"]
@@ -281,6 +299,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "tool-arguments": tool_sections,
     "resources": resource_table,
     "rules": rule_table,
+    "spans": span_table,
+    "metrics": metric_table,
     "client-keys": client_keys,
     "client-variables": client_variables,
     "client-places": client_places,

@@ -40,6 +40,7 @@ Tools (all take and return JSON; answers are JSON text unless said otherwise)
     ask                             sends the client an elicitation request (stdio without --sdk); its outcome
     add_tool {name}, remove_tool {name}     changes the tools list and says so
     add_tool_silently {name}        changes it silently
+    meta                            {"meta": the call's `_meta`}
     cancelled                       {"cancelled": names of the tools whose calls were cancelled}
     peak                            {"peak": most calls that were under way at once, "calls": how many there were};
                                     it does not count itself
@@ -90,6 +91,7 @@ _SCHEMAS: dict[str, Json] = {
     "add_tool": _NAME,
     "add_tool_silently": _NAME,
     "remove_tool": _NAME,
+    "meta": {},
     "cancelled": {},
     "peak": {},
     "start": {
@@ -134,10 +136,12 @@ class Call:
         progress: Callable[[float, float | None, str | None], None],
         changed: Callable[[], None],
         ask: Callable[[], str],
+        meta: Json | None = None,
     ) -> None:
         self.progress = progress
         self.changed = changed
         self.ask = ask
+        self.meta = meta or {}
         self.cancelled = threading.Event()
 
 
@@ -199,6 +203,9 @@ class Tools:
 
     def tool_echo(self, args: Json, call: Call) -> Json:
         return _text(args.get("text", ""))
+
+    def tool_meta(self, args: Json, call: Call) -> Json:
+        return _json({"meta": call.meta})
 
     def tool_structured(self, args: Json, call: Call) -> Json:
         value = {"value": args.get("value")}
@@ -441,14 +448,15 @@ class StdioFront:
             self._send({"id": request_id, "error": {"code": -32601, "message": f"Method not found: {method}"}})
 
     def _run(self, request_id: Any, params: Json) -> None:
-        token = params.get("_meta", {}).get("progressToken")
+        meta = params.get("_meta", {})
+        token = meta.get("progressToken")
 
         def progress(done: float, total: float | None, message: str | None) -> None:
             if token is not None:
                 about = {"progressToken": token, "progress": done, "total": total, "message": message}
                 self._send({"method": "notifications/progress", "params": about})
 
-        call = Call(progress, lambda: self._send({"method": "notifications/tools/list_changed"}), self._ask)
+        call = Call(progress, lambda: self._send({"method": "notifications/tools/list_changed"}), self._ask, meta)
         self._calls[request_id] = call
         try:
             result = self._tools.call(params["name"], params.get("arguments") or {}, call)
@@ -517,6 +525,7 @@ def sdk_server(tools: Tools, options: argparse.Namespace) -> Any:
             lambda done, total, message: from_thread.run(ctx.session.report_progress, done, total, message),
             lambda: from_thread.run(announce),
             lambda: "not with the SDK",
+            dict(ctx.meta or {}),
         )
         run = partial(tools.call, params.name, dict(params.arguments or {}), call)
         try:

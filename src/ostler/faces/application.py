@@ -32,13 +32,17 @@ from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.telemetry.silent import Telemetry
+from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
+from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.configuration import class_entry, known_tools, read_servers, refused_entries, settings_changed
+from ostler.faces.mcp.toolbox import NAMES
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
@@ -83,6 +87,7 @@ class Application:
         server_files: ServerFiles,
         saved: KnownTools,
         usages: ServiceUsages,
+        telemetry: Telemetry,
     ) -> None:
         self.paths = paths
         self._live = settings
@@ -91,6 +96,7 @@ class Application:
         self.downstream = downstream
         self.pool = pool
         self.usages = usages
+        self.telemetry = telemetry
         downstream.environments.refresh = partial(take_asker_variables, self)
         again = partial(known_tools, paths)
         self.review = ClassReview(manager.classes, pool, manager.events, saved, names=self.tool_names, read_saved=again)
@@ -370,14 +376,10 @@ async def open_application(
     entries, loaded = await anyio.to_thread.run_sync(read_servers, server_files, settings, variables)
     clock = SystemClock()
     limits = settings.limits
-    retention = Retention(
-        events_per_service=limits.max_events_per_service,
-        events=limits.max_events,
-        operations_per_service=limits.operation_history,
-        operations=limits.max_operations,
-    )
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteStore.open(paths.database, retention=retention))
+        opened = open_telemetry(settings, environment, version=VERSION, tools=NAMES)
+        telemetry = await stack.enter_async_context(opened)
+        store = await stack.enter_async_context(SqliteStore.open(paths.database, retention=Retention.of(limits)))
 
         def process_exited(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})
@@ -395,11 +397,11 @@ async def open_application(
         )
         downstream.refused = refused_entries(loaded)
         own_tools = OwnTools(clock)
-        pool = PermittedTools(downstream, own_tools, live.current)
+        pool = PermittedTools(telemetry.tools(downstream), own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
         manager = ServiceManager(
             pool,
-            store,
+            telemetry.store(store),
             tools=pool,
             clock=clock,
             environment=AllowedVariables(variables, settings.env.allow),
@@ -407,6 +409,7 @@ async def open_application(
             stop_on_exit=stop_on_exit,
             shutdown_timeout=settings.shutdown_timeout,
             health_concurrency=limits.health_concurrency,
+            observer=telemetry.observer,
         )
         app = Application(
             paths,
@@ -421,6 +424,7 @@ async def open_application(
             server_files=server_files,
             saved=await anyio.to_thread.run_sync(known_tools, paths),
             usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
+            telemetry=telemetry,
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)
@@ -428,6 +432,7 @@ async def open_application(
         await app.load_classes()
         statics = await app.statics.load()
         await stack.enter_async_context(manager)
+        telemetry.follow(manager, downstream)
         app.register_servers()
         await app.statics.apply(statics)
         app.note_server_findings(loaded.findings)

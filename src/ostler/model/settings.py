@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, model_validator
 from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration, format_duration
@@ -140,6 +141,30 @@ def _names_own(globs: tuple[str, ...], tool: str) -> bool:
     return any(glob.startswith("ostler/") and fnmatchcase(f"ostler/{tool}", glob) for glob in globs)
 
 
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as 'http://127.0.0.1:4318'")
+    return text
+
+
+class TelemetrySettings(_Model):
+    """Traces and metrics by OpenTelemetry. Its `OTEL_*` variables count as well; a key here wins over its variable."""
+
+    otlp_endpoint: Annotated[str, AfterValidator(_web_address)] | None = None
+    """The base address of an OTLP receiver, which gets traces and metrics."""
+    prometheus: Switch = False
+    """Keep metrics for `/metrics` of the HTTP transport."""
+    health_checks: Switch = False
+    """Trace scheduled health checks as well."""
+
+
+class LogSettings(_Model):
+    """The server's own log."""
+
+    format: Literal["text", "json"] = "text"
+
+
 class Settings(_Model):
     """The whole of `ostler.toml`."""
 
@@ -152,6 +177,8 @@ class Settings(_Model):
     env: EnvSettings = Field(default_factory=EnvSettings)
     process: ProcessSettings = Field(default_factory=ProcessSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    log: LogSettings = Field(default_factory=LogSettings)
 
     def to_public_json(self) -> dict[str, Any]:
         """Return the effective settings with camelCase keys, durations as text and the token masked."""

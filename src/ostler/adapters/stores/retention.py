@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ostler.model.settings import LimitSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -18,3 +20,13 @@ class Retention:
     events: int = 10_000
     operations_per_service: int = 50
     operations: int = 20_000
+
+    @classmethod
+    def of(cls, limits: LimitSettings) -> "Retention":
+        """Return the bounds that the settings say."""
+        return cls(
+            events_per_service=limits.max_events_per_service,
+            events=limits.max_events,
+            operations_per_service=limits.operation_history,
+            operations=limits.max_operations,
+        )

@@ -21,6 +21,9 @@ CRASH_LOOP = "crash-loop"
 RESTART_POLICY = "restart-policy"
 """Reason of a service that waits for its next restart."""
 
+POLICY_REASON = "restart policy"
+"""What the reason of an operation that the policy wants begins with."""
+
 _PERSONAL = ("created", "requested")
 """Reasons of operations that a person waits for and hears the result of."""
 
@@ -173,7 +176,7 @@ class RestartKeeper:
                     await instance.request(OperationKind.VERIFY, reason="it was seen running again").wait()
             trouble.retry = None
             if instance.is_wanted and not instance.vitals.removed and not self._is_well(instance):
-                instance.request(OperationKind.RESTART, reason=f"restart policy: {reason}")
+                instance.request(OperationKind.RESTART, reason=f"{POLICY_REASON}: {reason}")
 
     @staticmethod
     async def _record(instance: ServiceInstance) -> None:

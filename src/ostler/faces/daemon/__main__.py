@@ -15,7 +15,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.detaching import detach
 from ostler.faces.daemon.lock import StateLock
-from ostler.faces.daemon.logs import LOG_LEVELS, rotate_log, set_up_logging
+from ostler.faces.daemon.logs import LOG_LEVELS, log_format, rotate_log, set_up_logging
 from ostler.faces.output import complain
 from ostler.model.errors import OstlerError, StateLockedError
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if options.log_file:
         rotate_log(Path(options.log_file))
-    set_up_logging(options.log_level)
+    set_up_logging(options.log_level, form=log_format(place.paths.settings_file))
 
     gc.disable()  # what is imported stays: looking through it again and again is a quarter of a start's CPU
     from ostler.faces.daemon.hosted_application import application_source

@@ -8,7 +8,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.lock import StateLock
-from ostler.faces.daemon.logs import set_up_logging
+from ostler.faces.daemon.logs import log_format, set_up_logging
 from ostler.faces.output import complain
 from ostler.model.errors import OstlerError
 
@@ -45,7 +45,7 @@ def run_foreground(
     except (OstlerError, OSError) as error:
         complain(str(error))
         return 1
-    set_up_logging(log_level)
+    set_up_logging(log_level, form=log_format(paths.settings_file))
 
     gc.disable()  # as the server in the background: what is imported stays, and need not be looked through
     from ostler.faces.daemon.hosted_application import application_source

@@ -11,8 +11,10 @@ from mcp.server.lowlevel import Server
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
 from ostler.faces.application import open_application
+from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
 from ostler.faces.daemon.hosting import Hosted, HostedSource
+from ostler.faces.daemon.http_pages import WatchPages
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
 
@@ -37,7 +39,7 @@ def application_source(
 
             @cache
             def serving(wanted: Toolset) -> Server[Any]:
-                return build_server(app, wanted)
+                return build_server(app, wanted, middleware=app.telemetry.middleware)
 
             def by_toolset(wanted: str) -> Server[Any]:
                 return serving(next((known for known in TOOLSETS if known == wanted), toolset))
@@ -50,6 +52,7 @@ def application_source(
                 joined=partial(client_joined, app),
                 by_toolset=by_toolset,
                 toolset_names=TOOLSETS,
+                pages=WatchPages(app.manager, app.telemetry, VERSION).by_path(),
             )
 
     return open_hosted

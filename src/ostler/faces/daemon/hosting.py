@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from mcp.server.lowlevel import Server
 from mcp.server.models import InitializationOptions
+
+from ostler.faces.daemon.http_pages import Page
 
 IDLE_EXIT: Final = 600.0
 """Seconds without a client and without work after which a server in the background ends."""
@@ -33,6 +35,7 @@ class Hosted:
         initialization_options: what `initialize` is answered with; None takes the server's own.
         by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
         toolset_names: what can be asked for.
+        pages: what answers at further paths over HTTP.
     """
 
     server: Server[Any]
@@ -43,6 +46,7 @@ class Hosted:
     initialization_options: InitializationOptions | None = None
     by_toolset: Callable[[str], Server[Any]] | None = None
     toolset_names: Sequence[str] = ()
+    pages: Mapping[str, Page] = field(default_factory=dict[str, Page])
 
     @property
     def ends_within(self) -> float:

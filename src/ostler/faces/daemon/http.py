@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import anyio
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, header
+from ostler.faces.daemon.http_pages import OPEN_PATHS, Page
 from ostler.faces.daemon.http_paths import for_browsers, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
@@ -107,6 +109,7 @@ async def serving_http(
     toolsets: Mapping[str, Callable[[], Server[Any]]] | None = None,
     codes: OneTimeCodes | None = None,
     started: Callable[[uvicorn.Server], None] | None = None,
+    pages: Mapping[str, Page] = MappingProxyType({}),
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -117,6 +120,7 @@ async def serving_http(
         toolsets: what makes the server of `/mcp/NAME`, by name.
         codes: one-time codes that the dashboard's link may have instead of the token.
         started: called with the web server when it listens.
+        pages: further pages by their paths.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
@@ -127,7 +131,7 @@ async def serving_http(
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
-        _application(servers, settings, version, codes),
+        _application(servers, settings, version, codes, pages),
         log_config=None,
         proxy_headers=False,
         access_log=False,
@@ -193,10 +197,14 @@ async def _bind(settings: HttpSettings) -> socket.socket:
 
 
 def _application(
-    servers: Mapping[str, Callable[[], Server[Any]]], settings: HttpSettings, version: str, codes: OneTimeCodes | None
+    servers: Mapping[str, Callable[[], Server[Any]]],
+    settings: HttpSettings,
+    version: str,
+    codes: OneTimeCodes | None,
+    pages: Mapping[str, Page],
 ) -> ASGIApp:
     security = _security(settings)
-    app: ASGIApp = web_application(servers, settings.session_key, security, version, codes)
+    app: ASGIApp = web_application(servers, settings.session_key, security, version, codes=codes, pages=pages)
     app = HangingUp(LoadShedding(PlainAnswers(app)))
     if settings.token:
         app = _BearerGate(app, settings.token)
@@ -222,11 +230,11 @@ def _security(settings: HttpSettings) -> TransportSecuritySettings:
     )
 
 
-_PUBLIC: Final = PUBLIC_PATHS | {"/healthz"}
+_PUBLIC: Final = PUBLIC_PATHS | OPEN_PATHS
 
 
 class _BearerGate:
-    """Lets requests with the token through, and anyone to `/healthz` and to the dashboard's page, which is empty."""
+    """Lets requests with the token through, and anyone to what is open and to the dashboard's page, which is empty."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app

@@ -6,6 +6,7 @@ Browsers may come from the origins that are allowed, and from no other: CORS say
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 import anyio
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import StreamWatch
+from ostler.faces.daemon.http_pages import Page, routes_to
 from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import dashboard_routes
@@ -95,7 +97,9 @@ def web_application(
     key: bytes,
     security: TransportSecuritySettings,
     version: str,
+    *,
     codes: OneTimeCodes | None = None,
+    pages: Mapping[str, Page] = MappingProxyType({}),
 ) -> Starlette:
     """Return what answers at every path.
 
@@ -105,6 +109,7 @@ def web_application(
         security: the hosts and origins that are allowed.
         version: for `/healthz`.
         codes: what the dashboard gets its token for.
+        pages: further pages by their paths.
     """
     endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key, security) for path, make in servers.items()}
 
@@ -120,7 +125,8 @@ def web_application(
             tasks.cancel_scope.cancel()
 
     routes = [Route(path, endpoint=endpoint) for path, endpoint in endpoints.items()]
-    return Starlette(routes=[Route("/healthz", healthz), *routes, *dashboard_routes(security, codes)], lifespan=running)
+    more = routes_to({"/healthz": healthz, **pages}, security)
+    return Starlette(routes=[*more, *routes, *dashboard_routes(security, codes)], lifespan=running)
 
 
 def for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:

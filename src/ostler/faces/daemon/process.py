@@ -143,7 +143,7 @@ class ServerProcess:
     async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
         settings = replace(settings, session_key=session_key(self._place.paths.state_dir))
         url = await stack.enter_async_context(
-            serving_http(hosted.server, settings, version=self._version, toolsets=hosted.toolsets())
+            serving_http(hosted.server, settings, version=self._version, toolsets=hosted.toolsets(), pages=hosted.pages)
         )
         self._announce(f"Ostler {self._version} serves MCP at {url}")
 

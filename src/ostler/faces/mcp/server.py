@@ -1,9 +1,11 @@
 """Builds the MCP server over a running application."""
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
@@ -119,13 +121,20 @@ class OstlerServer(Server[Lifespan]):
         )
 
 
-def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Clock | None = None) -> OstlerServer:
+def build_server(
+    app: ApplicationLike,
+    toolset: Toolset = "full",
+    *,
+    clock: Clock | None = None,
+    middleware: Sequence[ServerMiddleware[Lifespan]] = (),
+) -> OstlerServer:
     """Return an MCP server over `app`. One server serves any number of connections and sessions, of both eras.
 
     Args:
         app: the running application; it must outlive the server.
         toolset: `full`; `core` for clients with little room for tool descriptions; `muster` for those written for it.
         clock: wall time for the ages in answers.
+        middleware: around the answer to each message, inside of what the SDK has there.
     """
     time = clock or SystemClock()
     feed = ChangeFeed(app.manager.events, app.classes)
@@ -155,6 +164,7 @@ def build_server(app: ApplicationLike, toolset: Toolset = "full", *, clock: Cloc
         on_get_prompt=prompts.get_prompt,
         on_completion=Completions(app).complete,
     )
+    server.middleware.extend(middleware)
     server.subscriptions = legacy
     # Replies to questions come back with a state that only this process can have made.
     server.middleware.append(

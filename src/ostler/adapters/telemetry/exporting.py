@@ -1,0 +1,161 @@
+"""OpenTelemetry's SDK with the exporters that are wanted; its variables say the rest: sampler, headers, intervals."""
+
+import importlib
+import logging
+import os
+import sys
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+from opentelemetry import metrics, trace
+
+from ostler.adapters.telemetry.silent import Scrape
+from ostler.adapters.telemetry.wanted import CONSOLE, OTLP, PROMETHEUS, Wanted
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+EXTRA: Final = "ostler[telemetry]"
+
+_CLOSE_TIMEOUT: Final = 3.0
+"""Seconds for the last export; a receiver that is away must not hold the server up."""
+
+_MISSING: Final = f"telemetry is configured, and a package that it needs is missing: install {EXTRA!r} ("
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Exports:
+    """What was set up.
+
+    Attributes:
+        scrape: returns the metrics for Prometheus.
+        findings: what could not be set up, in words.
+        closing: what to call at the end, in threads.
+    """
+
+    scrape: Callable[[], Scrape] | None
+    findings: list[str]
+    closing: list[Callable[[], object]]
+
+
+@asynccontextmanager
+async def exporting(wanted: Wanted, *, version: str) -> AsyncGenerator[Exports]:
+    """Set OpenTelemetry up for this process; what cannot be set up is a finding, and no reason not to serve."""
+    exports = Exports(None, [], [])
+    try:
+        _set_up(wanted, version, exports)
+    except ImportError as error:
+        exports.findings.append(f"{_MISSING}{error})")
+    try:
+        yield exports
+    finally:
+        with anyio.CancelScope(shield=True):
+            for close in exports.closing:
+                with anyio.move_on_after(_CLOSE_TIMEOUT) as limit:
+                    await anyio.to_thread.run_sync(close, abandon_on_cancel=True)
+                if limit.cancelled_caught:
+                    logger.warning("the last telemetry was not exported within %g s", _CLOSE_TIMEOUT)
+
+
+def _set_up(wanted: Wanted, version: str, exports: Exports) -> None:
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 (only of the extra)
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+    own = {"service.name": "ostler", "service.version": version, "service.instance.id": str(uuid.uuid4())}
+    resource = Resource.create(own).merge(OTELResourceDetector().detect())
+    if wanted.traces:
+        tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
+        for name in wanted.traces:
+            if (exporter := _made(partial(_span_exporter, name, wanted), exports)) is not None:
+                tracing.add_span_processor(BatchSpanProcessor(exporter))
+        trace.set_tracer_provider(tracing)
+        exports.closing.append(tracing.shutdown)
+    if wanted.metrics:
+        readers = [_made(partial(_reader, name, wanted, exports), exports) for name in wanted.metrics]
+        metering = MeterProvider([one for one in readers if one is not None], resource, shutdown_on_exit=False)
+        metrics.set_meter_provider(metering)
+        exports.closing.append(metering.shutdown)
+
+
+def _made(make: Callable[[], Any], exports: Exports) -> Any:
+    """Return what `make` makes; None, and a finding, where a package of it is missing or a variable is wrong."""
+    try:
+        return make()
+    except ImportError as error:
+        exports.findings.append(f"{_MISSING}{error})")
+    except ValueError as error:
+        exports.findings.append(f"telemetry cannot be set up: {error}")
+    return None
+
+
+def _span_exporter(name: str, wanted: Wanted) -> Any:
+    if name == CONSOLE:
+        from opentelemetry.sdk.trace.export import ConsoleSpanExporter  # noqa: PLC0415
+
+        return ConsoleSpanExporter(out=sys.stderr)
+    made = _otlp("TRACES", "trace_exporter", "OTLPSpanExporter")
+    return made(**_endpoint(wanted, "TRACES", "v1/traces"))
+
+
+def _reader(name: str, wanted: Wanted, exports: Exports) -> Any:
+    if name == PROMETHEUS:
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
+        from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415
+
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        exports.scrape = partial(_scrape, registry)
+        return PrometheusMetricReader(registry=registry)
+    from opentelemetry.sdk.metrics.export import (  # noqa: PLC0415
+        ConsoleMetricExporter,
+        PeriodicExportingMetricReader,
+    )
+
+    if name == CONSOLE:
+        return PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr))
+    made = _otlp("METRICS", "metric_exporter", "OTLPMetricExporter")
+    return PeriodicExportingMetricReader(made(**_endpoint(wanted, "METRICS", "v1/metrics")))
+
+
+def _otlp(signal: str, module: str, name: str) -> Callable[..., Any]:
+    """Return the class of an OTLP exporter, by the protocol that the variables choose: HTTP, unless they say gRPC."""
+    protocol = _protocol(signal)
+    if protocol not in ("http/protobuf", "grpc"):
+        raise ValueError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; known are 'http/protobuf' and 'grpc'")
+    form = "grpc" if protocol == "grpc" else "http"
+    try:
+        found = importlib.import_module(f"opentelemetry.exporter.{OTLP}.proto.{form}.{module}")
+    except ImportError as error:
+        if form == "grpc":
+            raise ValueError("OTLP over gRPC needs the package opentelemetry-exporter-otlp-proto-grpc") from error
+        raise
+    return getattr(found, name)
+
+
+def _endpoint(wanted: Wanted, signal: str, path: str) -> dict[str, str]:
+    """Return where to send, if the settings say it: over HTTP each kind of data has a path of its own."""
+    if not wanted.endpoint:
+        return {}
+    base = wanted.endpoint.rstrip("/")
+    return {"endpoint": base if _protocol(signal) == "grpc" else f"{base}/{path}"}
+
+
+def _protocol(signal: str) -> str:
+    general = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or general
+
+
+def _scrape(registry: "CollectorRegistry") -> Scrape:
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
+
+    return Scrape(CONTENT_TYPE_LATEST, generate_latest(registry))

@@ -1,0 +1,41 @@
+"""Whether there is telemetry; without it nothing more is loaded."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+from opentelemetry.metrics import get_meter_provider
+from opentelemetry.trace import get_tracer_provider
+
+from ostler.adapters.telemetry.silent import Telemetry
+from ostler.adapters.telemetry.wanted import Wanted, is_set_up
+from ostler.model.settings import Settings
+
+
+@asynccontextmanager
+async def open_telemetry(
+    settings: Settings, environ: Mapping[str, str], *, version: str, tools: frozenset[str]
+) -> AsyncGenerator[Telemetry]:
+    """Open what settings and variables ask for; leaving exports what is left, within a few seconds.
+
+    Args:
+        settings: `telemetry` and `log` of them count.
+        environ: the `OTEL_*` variables.
+        version: of Ostler, as exported.
+        tools: the names of Ostler's own tools.
+    """
+    wanted = Wanted.read(settings.telemetry, environ)
+    has_ids = settings.log.format == "json"
+    if not (
+        wanted.traces
+        or wanted.metrics
+        or wanted.unknown
+        or has_ids
+        or is_set_up(get_tracer_provider())
+        or is_set_up(get_meter_provider())
+    ):
+        yield Telemetry()
+        return
+    from ostler.adapters.telemetry.live import open_live  # noqa: PLC0415 (only where there is telemetry)
+
+    async with open_live(wanted, version=version, tools=tools) as telemetry:
+        yield telemetry

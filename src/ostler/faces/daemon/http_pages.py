@@ -1,0 +1,63 @@
+"""Pages for machines that watch the server: whether it is ready, and its metrics."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ostler.adapters.telemetry.silent import Telemetry
+from ostler.engine.manager import ServiceManager
+
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that ask for no token and take any Host: what probes them knows neither, and they show nothing else."""
+
+HOW_TO_KEEP: Final = (
+    "no metrics are kept: write 'prometheus = true' under [telemetry] in ostler.toml, and install ostler[telemetry]\n"
+)
+
+Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPages:
+    """`/readyz` and `/metrics` of one application."""
+
+    manager: ServiceManager
+    telemetry: Telemetry
+    version: str
+
+    async def ready(self, _request: Request) -> Response:
+        """Answer whether everything of the earlier run is verified; until then states of services are not yet known."""
+        is_ready = self.manager.recovered.is_set()
+        status = {"status": "ready", "version": self.version}
+        if not is_ready:
+            status |= {"status": "starting", "reason": "services of the earlier run are still being verified"}
+        return JSONResponse(status, 200 if is_ready else 503)
+
+    async def metrics(self, _request: Request) -> Response:
+        """Answer the metrics in the format of Prometheus."""
+        if self.telemetry.scrape is None:
+            return PlainTextResponse(HOW_TO_KEEP, 404)
+        scrape = self.telemetry.scrape()
+        return Response(scrape.text, media_type=scrape.content_type)
+
+    def by_path(self) -> dict[str, Page]:
+        """Return the pages by their paths."""
+        return {"/readyz": self.ready, "/metrics": self.metrics}
+
+
+def routes_to(pages: Mapping[str, Page], security: TransportSecuritySettings) -> Sequence[Route]:
+    """Return the routes to `pages`; all but the open ones check Host and Origin, as MCP's own do."""
+    checks = TransportSecurityMiddleware(security)
+
+    def checked(page: Page) -> Page:
+        async def answer(request: Request) -> Response:
+            return await checks.validate_request(request) or await page(request)
+
+        return answer
+
+    return [Route(path, page if path in OPEN_PATHS else checked(page)) for path, page in pages.items()]
