@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromi
 
 TOKEN = "a-secret-of-some-length"
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
+APP_HOST = Path(__file__).parents[1] / "support" / "app_host" / "host.mjs"
 NPM_TOOLS = Path(__file__).parents[2] / ".npm-tools" / "node_modules"
 
 
@@ -81,7 +83,15 @@ class Stage:
 
     @contextmanager
     def page(self, path: str = "", **context: Any) -> Generator[Page]:
-        """Open the dashboard, and see that the browser found nothing to complain about."""
+        """Open the dashboard."""
+        with self.watched_page(**context) as page:
+            page.goto(f"{self.url}/{path or '#code=' + self.codes.make()}")
+            yield page
+            assert page.title() == "Ostler"
+
+    @contextmanager
+    def watched_page(self, **context: Any) -> Generator[Page]:
+        """Open a page, and see that the browser found nothing to complain about."""
         complaints: list[str] = []
         browsing = self.browser.new_context(viewport={"width": 1200, "height": 700}, **context)
         try:
@@ -89,9 +99,7 @@ class Stage:
             page.set_default_timeout(10_000)
             page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.goto(f"{self.url}/{path or '#code=' + self.codes.make()}")
             yield page
-            assert page.title() == "Ostler"
         finally:
             browsing.close()
         assert complaints == []
@@ -254,15 +262,49 @@ def test_axe_finds_no_barrier_in_any_view(stage: Stage) -> None:
     axe = npm_package("axe-core/axe.min.js").read_text(encoding="utf-8")
     found: dict[str, Any] = {}
     try:
-        for scheme, keys in (("light", "leov23?"), ("dark", "o2")):
+        for scheme, keys, rules in (("light", "le23?", None), ("dark", "o2", ["color-contrast"])):
             with stage.page(color_scheme=scheme, bypass_csp=True) as page:
                 row(page, "needed").click()
                 page.evaluate(axe)
                 for key in keys:
                     page.keyboard.press(key)
-                    result = page.evaluate("axe.run({resultTypes: ['violations']})")
+                    result = page.evaluate("rules => axe.run(rules ? {runOnly: rules} : {})", rules)
                     for broken in result["violations"]:
                         found[f"{scheme} {key} {broken['id']}"] = [node["html"][:200] for node in broken["nodes"]]
     finally:
         stage.run(unregistered, stage, needing.name)
     assert found == {}
+
+
+@pytest.mark.npm
+def test_a_host_of_mcp_apps_shows_the_page_with_an_answer_live_and_lets_it_act(stage: Stage) -> None:
+    stage.create("chat", lease=3600.0)
+    with stage.watched_page() as page:
+        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        page.goto(f"{stage.url}/healthz")  # any page whose policy lets it be a host
+        page.add_script_tag(content=bundled_host())
+        asked = {"url": f"{stage.url}/mcp", "token": TOKEN, "tool": "service_status", "args": {"name": "chat"}}
+        assert page.evaluate("show", {**asked, "theme": "dark"}) == "text/html;profile=mcp-app"
+        frame = page.frame_locator("iframe")
+        panel = frame.get_by_role("complementary", name="Service chat")
+        expect(panel).to_contain_text("running")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+        assert page.locator("iframe").evaluate("frame => frame.clientHeight") == 480
+        stage.operate("chat", OperationKind.STOP)
+        expect(panel.locator(".state").first).to_have_text(re.compile("stopped"))
+        panel.get_by_role("button", name="Start", exact=True).click()
+        expect(panel.locator(".state").first).to_have_text(re.compile("running"))
+        frame.get_by_role("button", name="Enlarge").click()
+        expect(frame.get_by_role("button", name="Enlarge")).to_have_count(0)
+        assert page.evaluate("asked") == [["mode", "fullscreen"]]
+        page.evaluate("bridge.setHostContext({theme: 'light'})")
+        expect(frame.locator("html")).to_have_attribute("data-theme", "light")
+        page.evaluate("bridge.teardownResource({})")
+
+
+def bundled_host() -> str:
+    """Return the host's script with the packages that it is made of."""
+    npm_package("@modelcontextprotocol/ext-apps/package.json")
+    command = [NPM_TOOLS / ".bin" / "esbuild", APP_HOST, "--bundle", "--format=iife", "--log-level=error"]
+    environment = {**os.environ, "NODE_PATH": str(NPM_TOOLS)}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
