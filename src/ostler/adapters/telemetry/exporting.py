@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -73,29 +73,29 @@ def _set_up(wanted: Wanted, version: str, exports: Exports) -> None:
 
     own = {"service.name": "ostler", "service.version": version, "service.instance.id": str(uuid.uuid4())}
     resource = Resource.create(own).merge(OTELResourceDetector().detect())
-    if wanted.traces:
+    if spans := _made([partial(_span_exporter, name, wanted) for name in wanted.traces], exports):
         tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
-        for name in wanted.traces:
-            if (exporter := _made(partial(_span_exporter, name, wanted), exports)) is not None:
-                tracing.add_span_processor(BatchSpanProcessor(exporter))
+        for exporter in spans:
+            tracing.add_span_processor(BatchSpanProcessor(exporter))
         trace.set_tracer_provider(tracing)
         exports.closing.append(tracing.shutdown)
-    if wanted.metrics:
-        readers = [_made(partial(_reader, name, wanted, exports), exports) for name in wanted.metrics]
-        metering = MeterProvider([one for one in readers if one is not None], resource, shutdown_on_exit=False)
+    if readers := _made([partial(_reader, name, wanted, exports) for name in wanted.metrics], exports):
+        metering = MeterProvider(readers, resource, shutdown_on_exit=False)
         metrics.set_meter_provider(metering)
         exports.closing.append(metering.shutdown)
 
 
-def _made(make: Callable[[], Any], exports: Exports) -> Any:
-    """Return what `make` makes; None, and a finding, where a package of it is missing or a variable is wrong."""
-    try:
-        return make()
-    except ImportError as error:
-        exports.findings.append(f"{_MISSING}{error})")
-    except ValueError as error:
-        exports.findings.append(f"telemetry cannot be set up: {error}")
-    return None
+def _made(parts: Sequence[Callable[[], Any]], exports: Exports) -> list[Any]:
+    """Return what `parts` make; a missing package and a wrong variable are findings."""
+    made: list[Any] = []
+    for make in parts:
+        try:
+            made.append(make())
+        except ImportError as error:
+            exports.findings.append(f"{_MISSING}{error})")
+        except ValueError as error:
+            exports.findings.append(f"telemetry cannot be set up: {error}")
+    return made
 
 
 def _span_exporter(name: str, wanted: Wanted) -> Any:
