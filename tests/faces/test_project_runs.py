@@ -1,5 +1,6 @@
 """Several `up` at once, one that a crash or a `down` cuts off, and a file that is broken meanwhile."""
 
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from tests.support.world import Hang, Slow, World, manifest, running
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
-from ostler.faces.projects import Projects
+from ostler.faces.projects import PRUNE_SECONDS, Projects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
+from ostler.model.events import EventKind
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -152,3 +154,42 @@ async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> No
         assert all(member.state.is_up for member in status.members)
         assert "no service 'nobody'" in str(status.findings[0])
         assert list((await projects.down(str(shop), (), timeout=None))[1].changes) == ["api", "db"]
+
+
+async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:
+    entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
+    prunes = False
+    async with running(World(), entry) as manager, anyio.create_task_group() as group:
+        projects = Projects(manager, dict, prunes=lambda: prunes)
+        projects.run_in(group)
+        await up(projects, shop)
+        await up(projects, worktree)
+        away = worktree.with_name("away")
+
+        async def after_looks(count: float) -> set[str]:
+            await anyio.sleep(count * PRUNE_SECONDS)
+            return {service.name for service in manager.registry.get_all()}
+
+        everything = {"db.shop", "api.shop", "api.fix.shop"}
+        worktree.rename(away)
+        assert await after_looks(3) == everything, "no policy, no change"
+        prunes = True
+        assert await after_looks(1.5) == everything, "one look proves nothing"
+        away.rename(worktree)
+        assert await after_looks(3) == everything
+        (worktree / "ostler.yaml").unlink()
+        assert await after_looks(3) == everything, "the folder is there"
+        shutil.rmtree(worktree)
+        assert await after_looks(3) == {"db.shop", "api.shop"}
+        assert "its services are removed" in manager.events.read(kinds=[EventKind.WARNING]).events[-1].message
+        group.cancel_scope.cancel()
+
+
+def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    assert not is_removed(disk / "shop"), "the folder around it is gone"
+    disk.mkdir()
+    assert not is_removed(disk / "shop"), "the folder around it is empty, as where nothing is mounted"
+    (disk / "other").touch()
+    assert is_removed(disk / "shop")
+    assert not is_removed(disk)

@@ -131,6 +131,7 @@ class Environments:
 
     Attributes:
         lacking: the programs that were not found, by server.
+        marks: variables of every server that Ostler starts.
         refresh: called before a server is started that someone asks for, to take their variables for its entry.
     """
 
@@ -138,6 +139,7 @@ class Environments:
         self._base = base
         self._asked: dict[str, Mapping[str, str]] = {}
         self.lacking: dict[str, str] = {}
+        self.marks: Mapping[str, str] = {}
         self.refresh: Callable[[], Awaitable[None]] | None = None
 
     async def base(self) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
 from ostler.adapters.kubernetes.configured import ConfiguredServices
+from ostler.adapters.process.marks import marks_of_servers
 from ostler.adapters.process.server import serve_processes
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.projects.journal import UpJournal
@@ -41,7 +42,14 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import take_asker_variables
-from ostler.faces.configuration import class_entry, known_tools, read_servers, refused_entries, settings_changed
+from ostler.faces.configuration import (
+    class_entry,
+    effective_config,
+    known_tools,
+    read_servers,
+    refused_entries,
+    settings_changed,
+)
 from ostler.faces.mcp.toolbox import NAMES
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
@@ -105,8 +113,9 @@ class Application:
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), report=self._report)
         self.projects = Projects(
-            manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal)
-        )
+            manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal),
+            paths.process_dir, lambda: self.settings.projects.auto_prune,
+        )  # fmt: skip
         self._server_findings: tuple[Finding, ...] = ()
         self._logs = ServiceLogs(manager, downstream, PROCESS_SERVER, paths.server_log)
         self._class_findings: frozenset[Finding] = frozenset()
@@ -294,18 +303,9 @@ class Application:
 
     def effective_config(self) -> JsonObject:
         """Return the configuration in force, masked."""
-        settings = self.settings
         findings = [*self.classes.findings, *self._server_findings, *self.statics.findings, *self._live.findings]
-        return {
-            "configDir": str(self.paths.config_dir),
-            "stateDir": str(self.paths.state_dir),
-            "settings": settings.to_public_json(),
-            "restartNeeded": list(self._live.waiting),
-            "servers": {entry["name"]: entry["entry"] for entry in self.server_entries() if "entry" in entry},
-            "classes": {entry.name: entry.path for entry in self.classes.get_all()},
-            "services": self.statics.places(),
-            "findings": [str(finding) for finding in findings],
-        }
+        config = effective_config(self.paths, self._live, self.server_entries(), self.classes, findings)
+        return {**config, "services": self.statics.places()}
 
     async def service_logs(self, name: str, wanted: LogRange = NEWEST) -> LogPage:
         """Return log lines of a service: from its class's `logs` tool, or a downstream server's stderr.
@@ -372,6 +372,7 @@ async def open_application(
     settings = load_settings(paths.settings_file)
     live = LiveSettings(paths.settings_file, settings)
     paths.create_state()
+    environments.marks = await anyio.to_thread.run_sync(marks_of_servers, paths.process_dir)
     server_files = ServerFiles(paths, variables)
     entries, loaded = await anyio.to_thread.run_sync(read_servers, server_files, settings, variables)
     clock = SystemClock()

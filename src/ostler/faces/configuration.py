@@ -1,7 +1,7 @@
 """What the files of the configuration say, as the application takes it, and what a change of them does."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio.to_thread
 
@@ -14,8 +14,9 @@ from ostler.adapters.config.tool_files import saved_tools
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.environments import LiveEnvironment
-from ostler.engine.classes.catalogue import ClassEntry
-from ostler.model.errors import DefinitionError
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.model.errors import DefinitionError, Finding
+from ostler.model.json import JsonObject
 from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings
 from ostler.rules.checking.loaded_class import LoadedClass
@@ -61,6 +62,25 @@ def known_tools(paths: Paths) -> KnownTools:
     except DefinitionError as error:
         logger.warning("saved tools lists are not used: %s", error)
         return KnownTools()
+
+
+def effective_config(
+    paths: Paths,
+    live: LiveSettings,
+    servers: Iterable[JsonObject],
+    classes: ClassCatalogue,
+    findings: Iterable[Finding],
+) -> JsonObject:
+    """Return the configuration in force, masked."""
+    return {
+        "configDir": str(paths.config_dir),
+        "stateDir": str(paths.state_dir),
+        "settings": live.current().to_public_json(),
+        "restartNeeded": list(live.waiting),
+        "servers": {entry["name"]: entry["entry"] for entry in servers if "entry" in entry},
+        "classes": {entry.name: entry.path for entry in classes.get_all()},
+        "findings": [str(finding) for finding in findings],
+    }
 
 
 async def settings_changed(live: LiveSettings, downstream: DownstreamPool, report: Callable[[str], None]) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.adapters.projects.folders import find_project, require_project
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope
@@ -28,6 +30,9 @@ from ostler.model.projects import PROJECT_FILE
 from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 60.0
+"""Between looks whether the folders of projects are gone, for `autoPrune`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Projects:
         manager: has the services.
         environment: gives what templates see as `env`, as it is then.
         journal: keeps which projects are being brought up.
+        processes: the folder of the process server, to find processes that an earlier life of Ostler left.
+        prunes: whether services are removed when the folder of their project is gone.
     """
 
     def __init__(
@@ -63,11 +70,15 @@ class Projects:
         manager: ServiceManager,
         environment: Callable[[], Mapping[str, str]],
         journal: UpJournal | None = None,
+        processes: Path | None = None,
+        prunes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._manager = manager
         self._environment = environment
         self._runner = ProjectRunner(manager)
         self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watch)
+        self._processes = processes
+        self._prunes = prunes
         self._group: TaskGroup | None = None
         self._watches: dict[str, anyio.CancelScope] = {}
         self.directory = ProjectDirectory(manager.registry)
@@ -80,6 +91,7 @@ class Projects:
         self._group = group
         self._runs.run_in(group, self.scope_of)
         group.start_soon(self._watch_all, name="ostler-project-watches")
+        group.start_soon(self._prune_gone, name="ostler-project-prune")
 
     async def _watch_all(self) -> None:
         """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""
@@ -238,9 +250,48 @@ class Projects:
             if not (Path(folder) / PROJECT_FILE).is_file()
         ]
 
+    async def _prune_gone(self) -> None:
+        """Remove the services of projects whose folder was gone at two looks, where the settings say so."""
+        seen: set[str] = set()
+        while True:
+            await anyio.sleep(PRUNE_SECONDS)
+            gone = [ref for ref in self.left_over() if self._prunes() and is_removed(Path(ref.directory))]
+            for ref in gone:
+                if ref.id not in seen:
+                    continue
+                message = f"the folder {ref.directory} of project {ref.id} is gone: its services are removed"
+                self._manager.events.append(EventKind.WARNING, message=message)
+                report = await self._runner.down(ref.id, timeout=None)
+                for name, error in report.failures.items():
+                    logger.warning("service %s of project %s could not be removed: %s", name, ref.id, error)
+            seen = {ref.id for ref in gone}
+
+    async def strays(self) -> list[Stray]:
+        """Return the processes that an earlier life of Ostler left and that belong to no service."""
+        return [] if self._processes is None else await anyio.to_thread.run_sync(find_strays, self._processes)
+
+    async def end_strays(self) -> list[Stray]:
+        """End the processes that an earlier life of Ostler left.
+
+        Raises:
+            OperationError: something survived SIGKILL.
+        """
+        return [] if self._processes is None else await end_strays(self._processes)
+
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """Stop and remove the services of projects whose folder is gone."""
         return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
+
+
+def is_removed(folder: Path) -> bool:
+    """Whether `folder` was removed or moved, and is not just out of reach, as on a disk that is not mounted.
+
+    The folder that it was in must be there, and hold something: where a disk is mounted there is an empty folder else.
+    """
+    try:
+        return not folder.exists() and any(folder.parent.iterdir())
+    except OSError:
+        return False
 
 
 def _path(directory: str) -> Path:

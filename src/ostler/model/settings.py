@@ -100,6 +100,13 @@ class ProcessSettings(_Model):
     enabled: Switch = True
 
 
+class ProjectSettings(_Model):
+    """The services of projects."""
+
+    auto_prune: Switch = False
+    """Whether the services of a project are stopped and removed when its folder is gone."""
+
+
 class CancelledCreate(StrEnum):
     """What becomes of a service whose `service_create` its client cancelled."""
 
@@ -176,6 +183,7 @@ class Settings(_Model):
     http: HttpSettings = Field(default_factory=HttpSettings)
     env: EnvSettings = Field(default_factory=EnvSettings)
     process: ProcessSettings = Field(default_factory=ProcessSettings)
+    projects: ProjectSettings = Field(default_factory=ProjectSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -107,6 +107,7 @@ async def stdio_transport(
         named = entry.options.inherit_env if isinstance(entry.options.inherit_env, tuple) else ()
         env = child_environment(entry, without_own(await environments.of(entry.name, named)))
         program, env = await _found(entry, env, environments)
+        env = {**env, **environments.marks}
         process = await _spawn(entry, program, env)
         # No await before the shielded end below is armed: a cancellation in between would leak the process.
         child = _Child(entry, process, env, log=log, records=records, loss=loss, facts=facts)

@@ -19,7 +19,7 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched
 from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
-from ostler.adapters.process.trees import KEEPER_VARIABLE, KEY_VARIABLE, TOKEN_VARIABLE
+from ostler.adapters.process.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 from ostler.model.errors import ArgumentError, OperationError
 
 PORT_PLACEHOLDER = "{port}"
@@ -118,19 +118,20 @@ class Launch:
         argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
-    def spawn(self, log: BinaryIO, *, key: str, token: str, endings: Path) -> Spawned:
+    def spawn(self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path) -> Spawned:
         """Spawn it in a session of its own, output to `log`, below a keeper that outlives this Ostler. Blocks.
 
         Args:
             log: opened for appending.
-            key: the process's key, and `token` the run's: both are in its environment.
+            key: the process's key, `token` the run's and `owner` the state folder's: all are in its environment.
             token: see there.
+            owner: see there.
             endings: where the keeper writes down how it ended.
 
         Raises:
             OperationError: the system refused.
         """
-        env = {**self.env, KEY_VARIABLE: key, TOKEN_VARIABLE: token}
+        env = {**self.env, KEY_VARIABLE: key, TOKEN_VARIABLE: token, OWNER_VARIABLE: owner}
         account = None if self.account is None or self.account.is_own else self.account
         if sys.platform == "win32":
             return self._spawn_alone(log, env)
@@ -148,7 +149,7 @@ class Launch:
         try:
             keeper = Child(
                 [sys.executable, "-I", "-S", str(_KEEPER), key],
-                env={**own, KEEPER_VARIABLE: token},
+                env={**own, KEEPER_VARIABLE: token, OWNER_VARIABLE: owner},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -2,7 +2,7 @@
 
 The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
 digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end,
-`ports.json` the port that each key had last.
+`ports.json` the port that each key had last, `owner` the id of the folder.
 Files are 0600, folders 0700. A record is written whole to a temporary file, synced and renamed, so a reader sees the
 old one or the new one.
 """
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ostler.adapters.process.contract import KEY_PATTERN, Probe
 from ostler.adapters.process.kept_ports import KeptPorts
+from ostler.adapters.process.marks import owner_of
 from ostler.model.errors import StoreError
 
 READABLE_KEY_LENGTH = 60
@@ -129,6 +130,7 @@ class RecordFolder:
 
     Attributes:
         ports: which port each key had last.
+        owner: the folder's id, which all processes carry; known once it is prepared.
     """
 
     def __init__(self, root: Path) -> None:
@@ -137,6 +139,7 @@ class RecordFolder:
         self._logs = root / "logs"
         self._endings = root / "endings"
         self.ports = KeptPorts(root / "ports.json")
+        self.owner = ""
 
     def __repr__(self) -> str:
         return f"RecordFolder({str(self._root)!r})"
@@ -155,6 +158,7 @@ class RecordFolder:
             for leftover in (*self._records.glob("*.tmp"), *self._root.glob(".*.tmp")):
                 leftover.unlink(missing_ok=True)
             self.ports.load()
+            self.owner = owner_of(self._root)
         except OSError as error:
             raise StoreError(
                 f"the process server cannot use its folder {self._root}: {error}",

@@ -324,7 +324,11 @@ class Supervisor:
         try:
             with new_log(self.folder.log_path(record.key)) as log:
                 spawned = launch.spawn(
-                    log, key=record.key, token=record.token, endings=self.folder.endings_path(record.token)
+                    log,
+                    key=record.key,
+                    token=record.token,
+                    owner=self.folder.owner,
+                    endings=self.folder.endings_path(record.token),
                 )
         except BaseException as error:
             if earlier is not None:

@@ -15,12 +15,8 @@ from enum import Enum
 
 import psutil
 
+from ostler.adapters.process.marks import TOKEN_VARIABLE
 from ostler.adapters.process.records import ProcessRecord
-
-KEY_VARIABLE = "OSTLER_PROCESS_KEY"
-TOKEN_VARIABLE = "OSTLER_PROCESS_TOKEN"  # noqa: S105 (the name of a variable)
-KEEPER_VARIABLE = "OSTLER_KEEPER_OF"
-"""Names, in the environment of a keeper, the token of its run."""
 
 BIRTH_TOLERANCE = 0.02
 """Seconds by which the readings of one process's birth may differ: two ticks of the kernel's clock."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 EXIT_LOCK_HELD: Final = 75
 """The exit status of a server that found another one owning the state folder (EX_TEMPFAIL)."""
 
+_MARKS: Final = ("OSTLER_OWNER", "OSTLER_LIFE", "OSTLER_PROCESS_KEY", "OSTLER_PROCESS_TOKEN")
+"""What a bridge carries that a service or an MCP server starts; the server of all clients is not part of that."""
+
 _TAIL_BYTES: Final = 4096
 _TAIL_LINES: Final = 12
 
@@ -88,6 +91,7 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env={name: value for name, value in os.environ.items() if name not in _MARKS},
             cwd=home if Path(home).is_dir() else place.state_dir,
             start_new_session=sys.platform != "win32",
             creationflags=_detached_flags(),

@@ -78,6 +78,7 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _program_checks({Path(command).name for command in entries.values()})
     yield from checks
     yield from _client_checks()
+    yield from _strays(session.paths, is_served=server is not None)
     if server is None:
         yield from _leftovers(session.paths)
     else:
@@ -219,6 +220,15 @@ def _client_checks() -> Iterator[Check]:
             yield Check(location.label, "note", "does not have Ostler", f"ostler install {location.client}")
     if not any_found:
         yield Check("clients", "note", "no MCP client was found", "install one, or write its file by hand (README)")
+
+
+def _strays(paths: Paths, *, is_served: bool) -> Iterator[Check]:
+    from ostler.adapters.process.strays import find_strays
+
+    left = find_strays(paths.process_dir, is_served=is_served)
+    if left:
+        text = f"left by an earlier run of Ostler, and no service's: {'; '.join(map(str, left))}"
+        yield Check("processes", "note", text, "ostler prune ends them")
 
 
 def _leftovers(paths: Paths) -> Iterator[Check]:

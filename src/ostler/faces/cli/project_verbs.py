@@ -43,7 +43,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is left over.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Stop and remove the services of projects whose folders are gone."""
+    """Stop the services of projects whose folders are gone, and processes that an earlier run of Ostler left."""
     if not dry_run:
         _show(_until_done(context, "project_down", {"leftOver": True}), as_json=as_json)
         return
@@ -52,7 +52,11 @@ def prune(
         say_json({"leftOver": rows})
         return
     for row in rows:
-        say(f"project {row['project']}: its folder {row['directory']} is gone")
+        if "pid" in row:
+            of = f"of service {row['service']!r}" if row.get("service") else "of an MCP server"
+            say(f"pid {row['pid']} ({row['program']}), {of}: left by an earlier run of Ostler")
+        else:
+            say(f"project {row['project']}: its folder {row['directory']} is gone")
     if not rows:
         say("Nothing is left over.")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ostler.adapters.process.strays import Stray
 from ostler.adapters.serving.answers import Answer, error_json
 from ostler.adapters.serving.arguments import Args, Texts
 from ostler.adapters.serving.schemas import answer
@@ -96,17 +97,31 @@ async def _prune(app: ApplicationLike) -> Answer:
         )
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
         whole.unfinished += [f"{name}.{ref.id}" for name in report.unfinished]
+    ended = await app.projects.end_strays()
+    lines += [f"ended: {stray}, left by an earlier run of Ostler" for stray in ended]
     structured: JsonObject = {"project": "", "services": services, "unfinished": whole.unfinished}
-    return _answer(whole, structured, lines or ["nothing is left over: the folder of every project exists"])
+    structured |= shapes.present({"ended": [_stray(stray) for stray in ended]})
+    return _answer(
+        whole, structured, lines or ["nothing is left over: no service of a folder that is gone, no process"]
+    )
+
+
+def _stray(stray: Stray) -> JsonObject:
+    return {"pid": stray.pid, "program": stray.program, **shapes.present({"service": stray.key})}
 
 
 async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) -> Answer:
     """Show a project's services, and what its file has that does not run."""
     del call
     gone = [{"project": ref.id, "directory": ref.directory} for ref in app.projects.left_over()]
+    strays = await app.projects.strays()
+    left: list[JsonObject] = [*gone, *map(_stray, strays)]
+    left_lines = [f"left by an earlier run of Ostler: {stray}. Next: ostler prune" for stray in strays]
     if not app.projects.is_project(directory_of(args)):
-        lines = [f"left over: project {left['project']}, whose folder {left['directory']} is gone" for left in gone]
-        return Answer({"project": "", "services": [], "leftOver": gone}, "\n".join(["no project here", *lines]))
+        lines = [f"left over: project {each['project']}, whose folder {each['directory']} is gone" for each in gone]
+        return Answer(
+            {"project": "", "services": [], "leftOver": left}, "\n".join(["no project here", *lines, *left_lines])
+        )
     status = await app.projects.status(directory_of(args))
     pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]
     structured: JsonObject = {
@@ -114,7 +129,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         "directory": status.ref.directory,
         "services": [_service(member) for member in status.members],
         "changes": [_change(change) for change in pending],
-        "leftOver": gone,
+        "leftOver": left,
     }
     count = len(status.members)
     lines = [f"project {status.ref.id} in {status.ref.directory}: {count} service{'' if count == 1 else 's'}"]
@@ -129,10 +144,11 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
         lines.append("project_up would change:")
         lines += [_change_line(change) for change in pending]
     lines += [
-        f"left over: project {left['project']}, whose folder {left['directory']} is gone. Next: ostler prune"
-        for left in gone
-        if left["project"] != status.ref.id
+        f"left over: project {each['project']}, whose folder {each['directory']} is gone. Next: ostler prune"
+        for each in gone
+        if each["project"] != status.ref.id
     ]
+    lines += left_lines
     return Answer(structured, "\n".join(lines))
 
 
