@@ -9,6 +9,7 @@ from benchmarks import (
     crash,
     cycles,
     drafts,
+    drafts_live,
     graph,
     health,
     latency,
@@ -46,6 +47,7 @@ LONG = {
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
     "programs": "real programs as services",
     "clients": "real client libraries and the conformance suite",
+    "drafts-live": "classes drafted from real MCP servers, each tried over one life as it was drafted",
     "stacks": "projects of several services, in two worktrees",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
     parser.add_argument(
-        "--only", default="", help="what has this in its name: cells (truth), programs, stacks, clients"
+        "--only", default="", help="what has this in its name: cells (truth), programs, stacks, clients, servers"
     )
     parser.add_argument(
         "--tools", type=Path, default=Path(".programs"), help="folder of the real programs (programs, stacks, clients)"
@@ -104,6 +106,9 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
         "clients": lambda: clients.main(options.tools, only=options.only, install_first=options.install),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
+        "drafts-live": lambda: drafts_live.main(
+            options.tools.absolute(), only=options.only, install_first=options.install
+        ),
         "stacks": lambda: stacks.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     runs[name]()

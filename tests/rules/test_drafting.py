@@ -10,6 +10,7 @@ from ostler.adapters.config.tool_files import shipped_tools
 from ostler.model.errors import DefinitionError
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
+from ostler.rules.answers.expectations import is_like
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.drafting import draft_class
@@ -197,7 +198,7 @@ def test_a_drafted_output_takes_the_id_from_a_real_answer() -> None:
     assert outputs == {"processId": "fcd7f112"}
 
 
-def tool(name: str, *, required: tuple[str, ...] = (), **properties: JsonObject) -> Tool:
+def tool(name: str, /, *, required: tuple[str, ...] = (), **properties: JsonObject) -> Tool:
     return Tool(name, {"type": "object", "properties": properties, "required": list(required)})
 
 
@@ -410,3 +411,98 @@ def test_the_guess_keeps_the_signs_that_ids_have(value: str) -> None:
     found = search(handle_pattern("session_id", "session"), f"Opened.\nSession ID: {value}.")
     assert found is not None
     assert found["value"] == value
+
+
+def test_what_a_stop_needs_and_the_start_may_take_is_asked_of_the_caller() -> None:
+    server = [
+        tool("run_in_terminal", required=("command",), command=TEXT, task_name=TEXT, project=TEXT),
+        tool("kill_terminal", required=("project", "task_name"), project=TEXT, task_name=TEXT),
+    ]
+    loaded = drafted(server)
+    assert loaded.spec.args["project"].required
+    assert loaded.tools.start.args["project"] == "{{ project }}"
+    assert loaded.tools.stop.args["project"] == "{{ project }}"
+
+
+def test_a_thing_that_is_still_starting_is_waited_for() -> None:
+    state: JsonObject = {"type": "string", "enum": ["starting", "ready", "failed"]}
+    item: JsonObject = {"type": "object", "properties": {"vm_id": TEXT, "state": state}}
+    start = tool("start_vm", required=("image",), image=TEXT)
+    stop = tool("stop_vm", required=("vm_id",), vm_id=TEXT)
+    one = Tool("get_vm", stop.input_schema, item)
+    ready = drafted([start, stop, one]).tools.ready
+    assert ready is not None
+    assert ready.expect is not None
+    assert ready.expect.json_path == {"state": "ready"}
+    # of a list, which ready takes no batch for
+    answer: JsonObject = {"type": "object", "properties": {"vms": {"type": "array", "items": item}}}
+    ready = drafted([start, stop, Tool("list_vms", {"type": "object"}, answer)]).tools.ready
+    assert ready is not None
+    assert ready.batch is None
+    assert ready.expect is not None
+    assert ready.expect.jmespath == "vms[?to_string(vm_id) == '{{ start.vmId }}' && state == 'ready']"
+
+
+def test_what_must_be_added_first_is_added_before_the_start() -> None:
+    server = [
+        tool("add_process", required=("name", "command"), name=TEXT, command=TEXT, directory=TEXT),
+        tool("start_process", required=("name",), name=TEXT),
+        tool("stop_process", required=("name",), name=TEXT),
+    ]
+    loaded = drafted(server)
+    [added] = loaded.tools.pre_start
+    assert added.tool == "s/add_process"
+    assert added.args == {
+        "name": "{{ name }}",
+        "command": "{{ command }}",
+        "directory": "{{ directory | default(omit) }}",
+    }
+    assert loaded.spec.args["command"].required
+    assert loaded.tools.start.args == {"name": "{{ name }}"}
+
+
+def test_an_end_whose_opposite_is_there_ends_nothing_else() -> None:
+    server = [
+        tool("create_session", session_name=TEXT),
+        tool("enter_copy_mode", session_name=TEXT),
+        tool("exit_copy_mode", session_name=TEXT),
+        tool("get_session", session_name=TEXT),
+    ]
+    with pytest.raises(DefinitionError, match="no two tools"):
+        draft_class("tmux", server)
+
+
+def test_examples_of_a_free_object_show_what_it_may_hold() -> None:
+    about = """Control background processes.
+    Start: {"action": "start", "command": "npm run dev", "cwd": "/project"}
+    Stop: {"action": "stop", "id": "p-1"}
+    Output: {"action": "stdout", "id": "p-1", "lines": 50}"""
+    schema: JsonObject = {"type": "object", "properties": {"args": {"type": "object"}}, "required": ["args"]}
+    listed: JsonObject = {"name": "terminal", "description": about, "inputSchema": schema}
+    loaded = drafted([Tool.of(listed)])
+    assert loaded.tools.start.args["args"]["action"] == "start"
+    assert loaded.tools.stop.args["args"] == {"action": "stop", "id": "{{ start.id }}"}
+
+
+def test_answers_in_words_are_judged_at_the_stop_and_in_lists() -> None:
+    server = [
+        tool("start_job", required=("command",), command=TEXT),
+        tool("stop_job", required=("job_id",), job_id=TEXT),
+        tool("restart_job", required=("job_id",), job_id=TEXT),
+        Tool("list_jobs", {"type": "object"}),
+    ]
+    tools = drafted(server).tools
+    assert tools.restart is None  # the new job may have another id
+    assert tools.stop.retry is not None
+    refused = normalise([{"type": "text", "text": "{'status': 'error', 'reason': 'busy'}"}])
+    gone = normalise([{"type": "text", "text": "Job j1 not found"}])
+    assert is_like(refused, tools.stop.expect_not)
+    assert is_like(gone, tools.stop.gone_when)
+    assert not is_like(refused, tools.stop.gone_when)
+    assert tools.status is not None
+    assert tools.status.expect_not is not None
+    patterns = [str(each).replace("{{ start.jobId }}", "j1") for each in tools.status.expect_not.matches or ()]
+    running = '[{"id": "j2", "status": "exited"}, {"id": "j1", "status": "running"}]'
+    ended = '[{"id": "j1",\n "status": "exited"}, {"id": "j2", "status": "running"}]'
+    assert not any(search(pattern, running) for pattern in patterns)
+    assert any(search(pattern, ended) for pattern in patterns)

@@ -25,6 +25,10 @@ _RUNS = re.compile(
     re.IGNORECASE,
 )
 
+_ON_ITS_WAY = re.compile(
+    r"start(?!ed)|boot|creat|pending|queue|init|provision|load|wait|progress|prepar", re.IGNORECASE
+)
+
 PROSE_ERROR = (
     r"""(?i)\A\W*(?:error|failed|failure|exception|could not|cannot|unable to)\b"""
     r"""|["'](?:status|state)["']\s*:\s*["'](?:error|failed)|["'](?:success|ok)["']\s*:\s*false"""
@@ -33,15 +37,32 @@ PROSE_ERROR = (
 """Finds an answer that says in words or in a field that it failed, though it is not marked as an error."""
 
 
+_ENDED_WORDS = (
+    "stopped|exited|closed|failed|dead|killed|completed|finished|terminated|errored|error|crashed|inactive|cancell?ed"
+    "|aborted|offline|disconnected|not[_ -]?found|destroyed|deleted|removed|gone|shut ?down|fatal"
+)
+
+NOTHING_THERE = (
+    r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|not open|no active|not active)\b"""
+    r"|\balready (?:stopped|closed|ended)\b"
+)
+"""Finds an answer that says in words that there is nothing to act on."""
+
 PROSE_GONE = (
-    r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|no active|not active)\b"""
+    rf"""{NOTHING_THERE}"""
     r"""|\bhas (?:exited|ended|stopped)\b"""
-    r"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:stopped|exited|closed|failed|dead|killed|completed|finished|terminated)"""
+    rf"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:{_ENDED_WORDS})\b"""
 )
 """Finds an answer that says in words that the thing is not there."""
 
 _LONGEST_STATE = 20
 _SAYS_BOOL = re.compile(r"""["'`](\w+)["'`]\s*:\s*(?:bool(?:ean)?|true\s*[|/]\s*false)\b""", re.IGNORECASE)
+
+
+def ended_entries(key: str) -> list[str]:
+    """Return patterns that find a list's entry of `key` (a template) whose state is a word for an end."""
+    state = rf"""["'](?:state|status)["']\s*:\s*["'](?:{_ENDED_WORDS})["']"""
+    return [rf"""(?i)["']{key}["'][^{{}}]*{state}""", rf"""(?i){state}[^{{}}]*["']{key}["']"""]
 
 
 def is_missing_an_error(tool: Tool) -> bool:
@@ -72,6 +93,20 @@ def item_expectation(item: JsonObject) -> JsonObject | None:
             if found:
                 return found
     return None
+
+
+def ready_values(expected: JsonObject) -> JsonObject | None:
+    """Return what of `expected` a thing has only once it is ready; None when that is no less."""
+    found = re.fullmatch(r"contains\(`(\[.*\])`, (.+)\)", str(expected.get("jmespath", "")))
+    if found is None:
+        return None
+    values = cast("list[str]", json.loads(found[1]))
+    ready = [value for value in values if not _ON_ITS_WAY.search(value)]
+    if not ready or len(ready) == len(values):
+        return None
+    if len(ready) == 1:
+        return {"jsonPath": {found[2]: ready[0]}}
+    return {"jmespath": f"contains(`{json.dumps(ready)}`, {found[2]})"}
 
 
 def has_state(item: JsonObject) -> bool:

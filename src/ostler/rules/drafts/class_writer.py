@@ -4,66 +4,35 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.checking.identity import is_identifier
+from ostler.model.json import JsonObject
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.answer_states import (
+    NOTHING_THERE,
     PROSE_ERROR,
     PROSE_GONE,
+    ended_entries,
     has_state,
     is_missing_an_error,
     item_expectation,
     key_of,
     list_of_items,
+    ready_values,
     state_expectation,
 )
-from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_name, placeholder
-from ostler.rules.drafts.handles import answer_source, named_parameter, path_text
+from ostler.rules.drafts.argument_drafts import arg_schema
+from ostler.rules.drafts.handles import answer_source, path_text
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
-from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.tool_traits import Step, kind_value, parameters_of
+from ostler.rules.drafts.step_arguments import StepArguments
+from ostler.rules.drafts.tool_traits import Step, parameters_of
 from ostler.rules.text.manifest_text import flow, quoted, reference, scalar, shortened, wrapped, yaml_key
-
-_SCOPES = frozenset(
-    """
-    namespace context project organization org region zone cluster team resource kind api version account
-    """.split()  # noqa: SIM905 (a word a line would be a page)
-)
-"""Words of parameters that say where a thing is, which stopping and asking need as starting did."""
-
-_MATTERING = frozenset(
-    """
-    command cmd args arguments port ports host hostname url uri image cwd workdir dir directory folder path env
-    environment script file program executable binary package language browser template volumes config code query target
-    module entrypoint interpreter model user username password database
-    """.split()  # noqa: SIM905 (a word a line would be a page)
-)
-"""Words of optional parameters that callers want to give, and not leave to the tool's default."""
-
-_TRIVIA = frozenset(
-    [
-        "timeout",
-        "force",
-        "verbose",
-        "wait",
-        "format",
-        "limit",
-        "lines",
-        "offset",
-        "cursor",
-        "dry",
-        "interval",
-        "poll",
-        "confirm",
-        "output",
-    ]
-)
-"""Words of parameters that say how a call is made, and nothing about the thing."""
 
 _TELLING = re.compile(
     r"(?:^|_|(?<=[a-z]))(?:id|pid|url|uri|address|endpoint|host|hostname|port|ip|ref|file|path|token)$", re.IGNORECASE
 )
 """Names of answered values that are worth keeping: what says which one it is, and where to reach it."""
+
+_REPLACED = frozenset(("process", "job", "task", "command", "program"))
+"""Things of which a restart makes another, and does not keep the one."""
 
 _SLOW = re.compile(r"\bminutes?\b|\bdownloads?\b|\bpull(?:s|ed)?\b|\bprovision", re.IGNORECASE)
 
@@ -90,20 +59,6 @@ class Draft:
 
 
 @dataclass(slots=True)
-class _Arg:
-    """An arg of the class and what is known about it; `is_open` when callers may leave it out and the tool, too."""
-
-    name: str
-    schema: JsonObject
-    required: bool
-    is_open: bool = False
-
-    @property
-    def template(self) -> str:
-        return reference(f"{self.name} | default(omit)" if self.is_open else self.name)
-
-
-@dataclass(slots=True)
 class ClassWriter:
     """Writes one class. Lines are collected; questions are numbered as they come up."""
 
@@ -112,10 +67,12 @@ class ClassWriter:
     name: str
     rivals: Sequence[str] = ()
     questions: list[str] = field(default_factory=list[str])
-    args: dict[str, _Arg] = field(default_factory=dict[str, _Arg])
-    left_out: list[str] = field(default_factory=list[str])
-    marks: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
-    named: str = ""
+    state: JsonObject | None = None
+    listed: tuple[str, str] = ("", "")
+    given: StepArguments = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.given = StepArguments(self.pair, self._ask)
 
     def draft(self, others: tuple[str, ...]) -> Draft:
         """Return the draft.
@@ -123,11 +80,11 @@ class ClassWriter:
         Args:
             others: other pairs of the server, as `start / stop`.
         """
-        self.named = named_parameter(self.pair)
-        start_args = self._start_args()
-        handle = self._handle_template()
-        stop_args = self._args_of(self.pair.stop, handle)
-        body = [*self._head(), *self._args_section(), *self._config(start_args, stop_args, handle)]
+        start_args = self.given.for_start()
+        define_args = self.given.for_definition()
+        handle = self.given.handle_template()
+        stop_args = self.given.of(self.pair.stop, handle)
+        body = [*self._head(), *self._args_section(), *self._config((define_args, start_args, stop_args), handle)]
         asked = [f"#   {number}. {text}" for number, text in enumerate(self.questions, 1)]
         top = [f"# Drafted from the tools of server {self.server}: {self.pair}."]
         if asked:
@@ -135,119 +92,6 @@ class ClassWriter:
         manifest = "\n".join([*top, *body]) + "\n"
         start, stop = (f"{self.server}/{step.tool.name}" for step in (self.pair.start, self.pair.stop))
         return Draft(self.name, manifest, start, stop, tuple(self.questions), others)
-
-    # -- what is passed on ---------------------------------------------------------------------------------
-
-    def _start_args(self) -> JsonObject:
-        """Return the args of the start tool as templates, and note the class's args for them."""
-        step = self.pair.start
-        values: JsonObject = dict(step.fixed)
-        for name, schema in step.tool.parameters().items():
-            if name in values:
-                continue
-            kind = kind_value(step, name, set(self.pair.thing.split())) if name in step.needed() else ""
-            if name == self.named or kind:
-                values[name] = kind or "{{ name }}"
-                continue
-            arg = self._arg_for(name, schema)
-            if arg is None:
-                self.left_out.append(name)
-                continue
-            self.args[name] = arg
-            values[name] = arg.template
-        return values
-
-    def _arg_for(self, name: str, schema: JsonValue) -> _Arg | None:
-        """Return the arg of the class for a parameter of the start, None when its tool's default will do."""
-        step = self.pair.start
-        known = arg_schema(schema)
-        if known["type"] == "string" and is_secret_name(name):
-            known["secret"] = True
-        asked = (
-            re.search(rf"required (?:for|by|when|if|with)\W[^.;)]*\b{self._action()}\b", step.description_of(name))
-            if step.fixed
-            else None
-        )
-        if name in step.needed() or asked:
-            return _Arg(arg_name(name), known, "default" not in known)
-        is_answered = name == self.pair.handle and "default" not in known
-        if is_answered or not self._matters(name):
-            return None
-        if "default" in known:
-            return _Arg(arg_name(name), known, required=False)
-        # a tool that can start nothing in particular without it
-        is_needed = self._is_what_runs(name) and not _is_nullable(schema)
-        return _Arg(arg_name(name), known, required=is_needed, is_open=not is_needed)
-
-    def _action(self) -> str:
-        return re.escape(str(self.pair.start.fixed[0][1])) if self.pair.start.fixed else ""
-
-    def _matters(self, name: str) -> bool:
-        if set(words_of(name)) & _TRIVIA:
-            return False
-        return bool(set(words_of(name)) & _MATTERING) or self._is_shared(name)
-
-    def _is_what_runs(self, name: str) -> bool:
-        """Whether an optional parameter says what runs, of a start that needs nothing else."""
-        return name.lower() in ("command", "cmd", "script", "image", "url") and not self.pair.start.needed()
-
-    def _is_shared(self, name: str) -> bool:
-        """Whether the stop takes a parameter of the start too, so that it says which one is meant."""
-        taken = name in self.pair.stop.tool.parameters() and name not in dict(self.pair.stop.fixed)
-        return taken and not set(words_of(name)) & _TRIVIA and self.pair.start.tool is not self.pair.stop.tool
-
-    def _handle_template(self) -> str:
-        """Return the template that says which one is meant; '' when none is needed."""
-        handle = self.pair.handle
-        if not handle:
-            return ""
-        if handle == self.named:
-            return "{{ name }}"
-        if handle in self.args:
-            return self.args[handle].template
-        about = self.pair.stop.description_of(handle)
-        source = answer_source(self.pair)
-        if self.named and source.is_guess and (re.search(r"\bname\b", about, re.IGNORECASE) or self._is_called(handle)):
-            return "{{ name }}"
-        return reference(f"start.{source.name}")
-
-    def _is_called(self, parameter: str) -> bool:
-        """Whether a parameter is the thing's own word (`session`), which is its name where it has one."""
-        return set(words_of(parameter)) <= {*self.pair.thing.split(), "name"}
-
-    def _args_of(self, step: Step, handle: str) -> JsonObject:
-        """Return the args of another step: the handle, and what start had and it takes as well."""
-        values: JsonObject = dict(step.fixed)
-        needed = step.needed()
-        things = set(self.pair.thing.split())
-        for name in step.tool.parameters():
-            if name in values:
-                continue
-            kind = kind_value(step, name, things) if name in needed else ""
-            own_end = step is self.pair.stop or step.tool is not self.pair.stop.tool
-            if kind:
-                values[name] = kind
-            elif name == self.pair.handle and handle and (own_end or name in needed or self._is_about_one(step)):
-                values[name] = handle
-            elif name in self.args and (name in needed or is_identifier(name) or self._says_which(name)):
-                values[name] = self.args[name].template
-            elif name == self.named and (name in needed or (step is self.pair.stop and not handle)):
-                values[name] = "{{ name }}"
-            elif handle and name in needed and (self._is_called(name) or name.lower() in ("id", "name")):
-                values[name] = (
-                    "{{ name }}" if self.named and handle != "{{ name }}" and self._is_called(name) else handle
-                )
-            elif name in needed:
-                self.marks[step.tool.name, name] = self._ask(f"what is {name!r} of {step.tool.name}?")
-                values[name] = placeholder(step.tool.parameters()[name])
-        return values
-
-    def _is_about_one(self, step: Step) -> bool:
-        return step in (self.pair.status, self.pair.logs, self.pair.restart)
-
-    def _says_which(self, name: str) -> bool:
-        words = set(words_of(name))
-        return bool(words & _SCOPES) or (self._is_shared(name) and not words & _TRIVIA)
 
     def _ask(self, question: str) -> str:
         """Note a question, and return the comment that marks the place."""
@@ -268,10 +112,10 @@ class ClassWriter:
         yield from ("spec:", f"  description: {scalar(text)}")
 
     def _args_section(self) -> Iterator[str]:
-        if not self.args:
+        if not self.given.args:
             return
         yield "  args:"
-        for arg in self.args.values():
+        for arg in self.given.args.values():
             yield f"    {yaml_key(arg.name)}:"
             yield f"      type: {arg.schema['type']}"
             if arg.required:
@@ -280,35 +124,32 @@ class ClassWriter:
                 if key in arg.schema:
                     yield f"      {key}: {scalar(arg.schema[key])}"
 
-    def _config(self, start_args: JsonObject, stop_args: JsonObject, handle: str) -> Iterator[str]:
+    def _config(self, args: tuple[JsonObject, JsonObject, JsonObject], handle: str) -> Iterator[str]:
         pair = self.pair
+        define_args, start_args, stop_args = args
         yield from ("  serviceConfig:", f"    serviceType: {scalar('-'.join(pair.thing.split()) or 'process')}")
-        yield from ("    lifecycleTools:", "      start:", f"        tool: {self.server}/{pair.start.tool.name}")
+        yield "    lifecycleTools:"
+        yield from self._definition(define_args)
+        yield from ("      start:", f"        tool: {self.server}/{pair.start.tool.name}")
         if self.rivals:
             others = "; or ".join(self.rivals[:4])
             yield f"        {self._ask(f'is {pair} what is meant? The server also has {others}')}"
         yield from self._call_args(pair.start, start_args)
-        if self.left_out:
+        if self.given.left_out:
             yield "          # optional, and left out here; an arg of the class can give each:"
-            yield from wrapped([f"          #   {', '.join(self.left_out)}"])
-        if pair.start.tool.output_schema is None:
+            yield from wrapped([f"          #   {', '.join(self.given.left_out)}"])
+        if pair.start.tool.output_schema is None or _may_say_failed(pair.start):
             yield "        # an answer that says in words that it failed"
             yield f"        expectNot: {{matches: {quoted(PROSE_ERROR)}}}"
         outputs = list(self._outputs(handle))
         if outputs:
             yield "        outputs:"
             yield from (f"          {line}" for line in outputs)
-        yield from ("      stop:", f"        tool: {self.server}/{pair.stop.tool.name}")
-        yield from self._call_args(pair.stop, stop_args)
-        yield from self._about_stop(handle)
+        yield from self._ending(stop_args, handle)
         yield from self._status(handle, [line.partition(":")[0] for line in outputs])
         if pair.logs is not None:
             yield from self._step("logs", pair.logs, handle)
-        if pair.restart is not None:
-            yield from self._step("restart", pair.restart, handle)
-        elif (doubtful := pair.companions.doubtful_restart) is not None:
-            asked = f"does {doubtful} run the same {pair.thing or 'one'} again, with all that it has?"
-            yield f"      {self._ask(asked)} Then it may be the restart; it is left out, as it may destroy"
+        yield from self._again(handle)
         if _SLOW.search(pair.start.tool.description):
             yield "    timeout: {create: 10m, delete: 1m}"
         yield "    # nothing was tried, so a person must check what an interrupted start left behind"
@@ -317,6 +158,40 @@ class ClassWriter:
         if names:
             yield "    outputs:"
             yield from (f"      {name}: {scalar(reference(f'start.{name}'))}" for name in names)
+
+    def _ending(self, values: JsonObject, handle: str) -> Iterator[str]:
+        """Yield the stop."""
+        stop = self.pair.stop
+        yield from ("      stop:", f"        tool: {self.server}/{stop.tool.name}")
+        yield from self._call_args(stop, values)
+        if stop.tool.output_schema is None:
+            yield "        # an answer in words that it failed; tried again, unless nothing is there to stop"
+            yield f"        expectNot: {{matches: {quoted(PROSE_ERROR)}}}"
+            yield f"        goneWhen: {{matches: {quoted(NOTHING_THERE)}}}"
+            yield "        retry: {attempts: 3, delay: 2s}"
+        yield from self._about_stop(handle)
+
+    def _again(self, handle: str) -> Iterator[str]:
+        """Yield the restart, or why there is none."""
+        pair = self.pair
+        if pair.restart is not None and handle.startswith("{{ start.") and set(pair.thing.split()) & _REPLACED:
+            yield f"      # {pair.restart} is left out: its new one may have another id; stop and start do the same"
+        elif pair.restart is not None:
+            yield from self._step("restart", pair.restart, handle)
+        elif (doubtful := pair.companions.doubtful_restart) is not None:
+            asked = f"does {doubtful} run the same {pair.thing or 'one'} again, with all that it has?"
+            yield f"      {self._ask(asked)} Then it may be the restart; it is left out, as it may destroy"
+
+    def _definition(self, values: JsonObject) -> Iterator[str]:
+        step = self.pair.companions.definition
+        if step is None:
+            return
+        wrapper = parameters_of(step.tool.input_schema)[0]
+        yield "      preStart:"
+        asked = f"does {step} also succeed when it is there already, for a start after a stop?"
+        yield f"        {self._ask(asked)}"
+        yield f"        - tool: {self.server}/{step.tool.name}"
+        yield f"          args: {flow({wrapper: values} if wrapper else values)}"
 
     def _about_stop(self, handle: str) -> Iterator[str]:
         pair = self.pair
@@ -329,7 +204,7 @@ class ClassWriter:
 
     def _step(self, step_name: str, step: Step, handle: str) -> Iterator[str]:
         yield from (f"      {step_name}:", f"        tool: {self.server}/{step.tool.name}")
-        yield from self._call_args(step, self._args_of(step, handle))
+        yield from self._call_args(step, self.given.of(step, handle))
 
     def _call_args(self, step: Step, values: JsonObject) -> Iterator[str]:
         wrapper = parameters_of(step.tool.input_schema)[0]
@@ -343,7 +218,7 @@ class ClassWriter:
             yield f"{indent}{yaml_key(wrapper)}:"
             indent += "  "
         for name, value in values.items():
-            mark = self.marks.get((step.tool.name, name), "")
+            mark = self.given.marks.get((step.tool.name, name), "")
             yield f"{indent}{yaml_key(name)}: {scalar(value)}{mark and f'  {mark}'}"
 
     def _outputs(self, handle: str) -> Iterator[str]:
@@ -359,7 +234,7 @@ class ClassWriter:
         kept = {source.name} if source else set[str]()
         for each in answer_fields(self.pair.start.tool):
             is_plain = each.kind in ("string", "integer", "number") and each.name.isidentifier()
-            if not is_plain or each.name in kept or each.name in self.args or not _TELLING.search(each.name):
+            if not is_plain or each.name in kept or each.name in self.given.args or not _TELLING.search(each.name):
                 continue
             if source is not None and each.path == source.spec:
                 continue
@@ -379,7 +254,12 @@ class ClassWriter:
             yield f"      {self._ask('no tool shows whether it exists; is there one on another server?')}"
             return
         look = self._status_of_one if self.pair.status else self._status_by_list
+        self.state = None
         lines = list(look(step, handle))
+        ready = ready_values(self.state) if self.state is not None else None
+        if ready is not None:
+            yield from ("      ready:", *_before(lines, ("batch:", "expect:")))
+            yield f"        expect: {flow(ready if not self.listed[1] else _of_list(self.listed, handle, ready))}"
         yield from ("      status:", *lines)
         fields = {each.name: each.path for each in answer_fields(step.tool)}
         is_known = handle and not handle.startswith("{{ start.") and not any("ASK" in line for line in lines)
@@ -392,34 +272,35 @@ class ClassWriter:
 
     def _status_of_one(self, step: Step, handle: str) -> Iterator[str]:
         yield f"        tool: {self.server}/{step.tool.name}"
-        yield from self._call_args(step, self._args_of(step, handle))
-        expected = state_expectation(step.tool)
+        yield from self._call_args(step, self.given.of(step, handle))
+        expected = self.state = state_expectation(step.tool)
         if expected is not None:
             described: JsonObject = {"success": True} if is_missing_an_error(step.tool) else {}
             yield f"        expect: {flow({**described, **expected})}"
             return
         if is_missing_an_error(step.tool):
             yield "        expect: {success: true}"
-        yield f"        expectNot: {{matches: {quoted(PROSE_GONE)}}}"
+        yield f"        expectNot: {{matches: [{quoted(PROSE_GONE)}, {quoted(PROSE_ERROR)}]}}"
         text = f"what does the answer of {step.tool.name} have when it is well?"
         yield f"        {self._ask(text)}: until then all counts that does not say it is gone"
         yield f"        # expect: {{jsonPath: {{{_state_key(step)}: running}}}}"
 
     def _status_by_list(self, step: Step, handle: str) -> Iterator[str]:
         yield f"        tool: {self.server}/{step.tool.name}"
-        yield from self._call_args(step, self._args_of(step, handle))
+        yield from self._call_args(step, self.given.of(step, handle))
         if not handle:
             yield f"        {self._ask(f'which part of the answer of {step.tool.name} is about this one?')}"
             return
         listed = list_of_items(step.tool)
         key = (
-            key_of(listed[1], self.pair.handle, self.pair.thing, is_name=self.pair.handle == self.named)
+            key_of(listed[1], self.pair.handle, self.pair.thing, is_name=self.pair.handle == self.given.named)
             if listed
             else ""
         )
         if listed and key:
             yield f"        batch: {{items: {quoted(listed[0])}, match: {{{yaml_key(key)}: {scalar(handle)}}}}}"
-            expected = item_expectation(listed[1])
+            expected = self.state = item_expectation(listed[1])
+            self.listed = (listed[0], key)
             if expected is not None:
                 yield f"        expect: {flow(expected)}"
             elif has_state(listed[1]):
@@ -431,16 +312,35 @@ class ClassWriter:
             yield f"        expect: {{matches: {quoted(pattern)}}}"
         else:
             yield f"        expect: {{contains: {scalar(handle)}}}"
+            ended = ", ".join(map(quoted, ended_entries(handle)))
+            yield f"        expectNot: {{matches: [{ended}]}}"
         question = f"does {step.tool.name} still list it when it has ended? Then expect its state, too"
         yield f"        {self._ask(question)}"
+
+
+def _before(lines: Sequence[str], keys: tuple[str, ...]) -> Iterator[str]:
+    """Yield the lines of a call up to the first of `keys`."""
+    for line in lines:
+        if line.strip().startswith(keys):
+            return
+        yield line
+
+
+def _of_list(listed: tuple[str, str], handle: str, ready: JsonObject) -> JsonObject:
+    """Return the expectation that one item of a list is ready: only status and find have `batch`."""
+    items, key = listed
+    [(kind, wanted)] = ready.items()
+    said = " && ".join(f"{path} == '{value}'" for path, value in wanted.items()) if kind == "jsonPath" else wanted
+    return {"jmespath": f"{'' if items == '@' else items}[?to_string({key}) == '{handle}' && {said}]"}
+
+
+def _may_say_failed(step: Step) -> bool:
+    """Whether the answer of a tool, by its schema, can say that it failed."""
+    fields = [each.name.lower() for each in answer_fields(step.tool)]
+    return not fields or bool({"status", "state", "success", "ok", "error"} & set(fields))
 
 
 def _state_key(step: Step) -> str:
     """Return what a tool calls the state in its answer, as far as it says so."""
     names = [each.path for each in answer_fields(step.tool)]
     return next((key for key in ("status", "state", "phase") if key in names), "status")
-
-
-def _is_nullable(schema: JsonValue) -> bool:
-    text = str(schema)
-    return "'null'" in text or "'nullable': True" in text

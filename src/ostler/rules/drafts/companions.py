@@ -35,6 +35,7 @@ class Companions:
         logs: shows what one wrote.
         restart: restarts one.
         doubtful_restart: may restart one, or put an empty one in its place.
+        definition: says what one runs, of a start that takes no more than its name.
     """
 
     status: Step | None = None
@@ -42,6 +43,7 @@ class Companions:
     logs: Step | None = None
     restart: Step | None = None
     doubtful_restart: Step | None = None
+    definition: Step | None = None
 
 
 _DESTROYS = re.compile(
@@ -53,6 +55,7 @@ _DESTROYS = re.compile(
 """What descriptions say of tools that put something else instead of what ran."""
 
 _RESTARTS_IT = re.compile(r"\b(re-?starts?|re-?starting|reboots?|stops? (and|then) (re-?)?starts?)\b", re.IGNORECASE)
+_DEFINES = ("add", "define", "register", "create")
 _CHANGES = frozenset(STARTS) | frozenset(ENDS)
 _USES = frozenset(("start", "launch", "run", "open"))
 _ACTING = frozenset(("set", "send", "write", "update", "wait", "exec", "execute", "run", "clear", "save"))
@@ -84,6 +87,7 @@ def companions_of(
         views.best(rest, LOGS, views.shows_logs),
         restart,
         None if restart else views.best(rest, RESTARTS, views.may_restart),
+        views.definition(rest),
     )
 
 
@@ -124,6 +128,18 @@ class _Views:
         if verb is None:
             return None
         return _View(step, spoken, verb, frozenset(words) - {*verbs, *FILLERS, *_IDLE})
+
+    def definition(self, rest: Sequence[Step]) -> Step | None:
+        """Return the step that says what one runs; None where the start says so itself."""
+        named = self.handle
+        if not named or named not in self.start.needed() or set(self.start.tool.parameters()) - {named}:
+            return None
+        for step in rest:
+            view = self._view(step, _DEFINES)
+            is_whole = named in step.needed() and len(step.needed()) > 1 and not step.tool.is_read_only
+            if view is not None and is_whole and view.spoken[0] == view.verb and view.about == self.thing:
+                return step
+        return None
 
     # -- what each must be ---------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ostler.rules.drafts.lifecycle_words import (
     FAINT,
     LIFE,
     LIVING,
+    OPPOSITES,
     PARTNERS,
     RECORDS,
     STARTS,
@@ -169,6 +170,8 @@ class _Server:
         if not self._can_be(start, stop):
             return None
         first, last = self._words.use(start, STARTS), self._words.use(stop, ENDS)
+        if self._ends_another(first, last):
+            return None
         handle = handle_of(start, stop, {*first.things, *last.things})
         flow = flow_of(start, stop, handle.name)
         if not belong(first, last, name_score(first, last), flow, handle.name):
@@ -215,6 +218,18 @@ class _Server:
             return False
         runs = self._words.verb(start, STARTS) in ("run", "execute", "exec")
         return not (runs and BLOCKING.search(start.tool.description))
+
+    def _ends_another(self, first: Use, last: Use) -> bool:
+        """Whether the very opposite of an end is there, and is about something else (`enter_copy_mode`)."""
+        things = set(last.things)
+        if not things or things & set(first.things) or last.step.fixed:
+            return False
+        for step in self._uses:
+            words = self._words.content(step)
+            is_opposite = last.verb in OPPOSITES.get(words[0], PARTNERS.get(words[0], ()))
+            if is_opposite and set(words[1:]) == things:
+                return True
+        return False
 
     def _life(self, start: Use, stop: Use, thing: tuple[str, ...]) -> int:
         """Return how much says that the thing runs (or, below `_SURE`, that it is only written down)."""

@@ -70,6 +70,9 @@ PARTNERS: dict[str, tuple[str, ...]] = {
 }
 """What starts, and what ends it, the likeliest first."""
 
+OPPOSITES: dict[str, tuple[str, ...]] = {"enter": ("exit", "leave", "quit"), "begin": ("end", "finish", "stop")}
+"""Words that start no thing, and what undoes them."""
+
 STARTS: dict[str, int] = {
     "start": 30, "launch": 30, "spawn": 30, "boot": 28, "create": 26, "open": 26, "new": 24, "begin": 24, "run": 25,
     "provision": 26, "allocate": 26, "acquire": 24, "reserve": 24, "lease": 24, "deploy": 24, "serve": 26, "host": 20,

@@ -1,5 +1,6 @@
 """The tools of a server as drafts look at them: parameters, uses of an `action`, and the fields of their answers."""
 
+import json
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -62,7 +63,7 @@ class Tool:
         """Return a tool of a `tools/list` answer."""
         return cls(
             listed["name"],
-            listed["inputSchema"],
+            with_examples(listed["inputSchema"], listed.get("description") or ""),
             listed.get("outputSchema"),
             listed.get("annotations") or {},
             listed.get("description") or "",
@@ -132,6 +133,42 @@ def parameters_of(schema: JsonObject) -> tuple[str, JsonObject, list[str]]:
         if inner.get("type") == "object" and inner.get("properties"):
             return name, inner["properties"], list(inner.get("required") or [])
     return "", properties, list(schema.get("required") or [])
+
+
+def with_examples(schema: JsonObject, description: str) -> JsonObject:
+    """Return a schema with the parameters that examples in the description show, where it says nothing of them.
+
+    Some tools take one object of any kind, and describe what it may hold: `{"action": "stop", "id": "p1"}`.
+    """
+    properties: JsonObject = schema.get("properties") or {}
+    if len(properties) != 1:
+        return schema
+    [(name, wrapped)] = properties.items()
+    inner = resolved(wrapped, schema)
+    if inner.get("type") != "object" or inner.get("properties"):
+        return schema
+    shown = list(_examples(description))
+    action = next((key for key in ACTION_PARAMETERS if len(shown) > 1 and all(key in each for each in shown)), "")
+    if not action:
+        return schema
+    known: JsonObject = {key: {"type": _json_type(value)} for each in reversed(shown) for key, value in each.items()}
+    known[action] = {"type": "string", "enum": list(dict.fromkeys(str(each[action]) for each in shown))}
+    return {**schema, "properties": {name: {"type": "object", "properties": known, "required": [action]}}}
+
+
+def _json_type(value: JsonValue) -> str:
+    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
+    return next((word for kind, word in kinds if isinstance(value, kind)), "string")
+
+
+def _examples(text: str) -> Iterator[JsonObject]:
+    for found in re.findall(r"\{[^{}]{4,400}\}", text):
+        try:
+            value: JsonValue = json.loads(found)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield cast("JsonObject", value)
 
 
 def steps_of(tool: Tool) -> Iterator[Step]:
