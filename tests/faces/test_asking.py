@@ -335,11 +335,15 @@ async def test_asking_over_a_bridge(state_dir: Path) -> None:
     write_policy(state_dir)
     with clean_place(state_dir):
         folders = ["--config", f"{state_dir}/config", "--state", f"{state_dir}/state"]
-        program = StdioServerParameters(command=sys.executable, args=["-m", "ostler.faces.entry", *folders, "serve"])
+        program = StdioServerParameters(
+            command=sys.executable, args=["-m", "ostler.faces.entry", *folders, "serve", "--channel"]
+        )
         for mode in MODES:
             person = Person(*REPLIES)
             async with Client(stdio_client(program), mode=mode, elicitation_callback=person) as client:
                 await whole_way(client, person)
+                if mode == "legacy":  # what the bridge was asked for arrives at the server
+                    assert client.server_capabilities.experimental == {"claude/channel": {}}
 
 
 def test_the_command_line_asks_at_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -20,6 +20,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import LoopClock
+from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ServerStatus, ToolInfo
 from ostler.faces.mcp.server import OstlerServer, build_server
@@ -121,6 +122,7 @@ class LedgerApplication:
         self.review = ClassReview(manager.classes, pool, manager.events)
         self.projects = Projects(manager, dict)
         self.usages = ServiceUsages(manager, Meter(Roster(Path())), "process")
+        self.notices = NoticeBoard(manager.events)
         self.logs: dict[str, list[str]] = {}
         self.denied: set[str] = set()
         self.confirmed: set[str] = set()

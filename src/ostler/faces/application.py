@@ -39,6 +39,7 @@ from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
+from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import take_asker_variables
@@ -54,15 +55,12 @@ from ostler.faces.mcp.toolbox import NAMES
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
+from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs
 from ostler.faces.service_usage import ServiceUsages
-from ostler.model.errors import (
-    AlreadyExistsError,
-    ConflictError,
-    Finding,
-)
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.settings import PolicySettings, Settings
@@ -107,6 +105,7 @@ class Application:
         self.telemetry = telemetry
         downstream.environments.refresh = partial(take_asker_variables, self)
         again = partial(known_tools, paths)
+        self.notices = NoticeBoard(manager.events)
         self.review = ClassReview(manager.classes, pool, manager.events, saved, names=self.tool_names, read_saved=again)
         self.variables = variables
         self._server_files = server_files
@@ -441,6 +440,7 @@ async def open_application(
             await group.start(watch_config, paths, app.configuration_changed)
             await group.start(app.follow_tools)
             app.projects.run_in(group)
+            group.start_soon(push_to_webhooks, manager, app.notices, settings.webhooks, variables)
             await app.reload_classes()
             await app.statics.reload()
             await group.start(app.review.run)

@@ -26,11 +26,13 @@ class ClientFacts:
         directory: the folder that its user works in, absolute; empty when it is not known.
         environment: its environment, without what is Ostler's own; None when it is not known.
         toolset: which of Ostler's tools it wants to see; empty takes the server's own choice.
+        channel: it wants notices pushed to it.
     """
 
     directory: str = ""
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     toolset: str = ""
+    channel: bool = False
 
 
 _facts: ContextVar[ClientFacts] = ContextVar("facts of the connection", default=ClientFacts())  # noqa: B039 (frozen)
@@ -46,7 +48,12 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
     """Let calls of tasks that are begun inside see what `hello` says."""
     directory = hello.get("directory")
     known = isinstance(directory, str) and Path(directory).is_absolute()
-    facts = ClientFacts(str(directory) if known else "", _environment_in(hello), str(hello.get("toolset", "")))
+    facts = ClientFacts(
+        str(directory) if known else "",
+        _environment_in(hello),
+        str(hello.get("toolset", "")),
+        hello.get("channel") is True,
+    )
     token = _facts.set(facts)
     try:
         with asked_with(facts.environment):
@@ -55,11 +62,13 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
         _facts.reset(token)
 
 
-def own_facts(toolset: str = "") -> dict[str, object]:
-    """Return what this process says of itself in its hello; `toolset` is what its client asked for, if it did."""
+def own_facts(toolset: str = "", *, channel: bool = False) -> dict[str, object]:
+    """Return what this process says of itself in its hello; `toolset` and `channel` are what its client asked for."""
     facts: dict[str, object] = {"environment": sendable(without_own(os.environ))}
     if toolset:
         facts["toolset"] = toolset
+    if channel:
+        facts["channel"] = True
     with suppress(OSError):  # the folder was removed under it
         facts["directory"] = os.environ.get(PROJECT_VARIABLE) or str(Path.cwd())
     return facts

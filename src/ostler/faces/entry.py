@@ -24,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ostler.faces.bridge.program import run_bridge
 
     place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
-    return run_bridge(place, toolset=options.get("toolset", ""))
+    return run_bridge(place, toolset=options.get("toolset", ""), channel="channel" in options)
 
 
 def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:
-    """Return the folders and the toolset when `arguments` are a plain `serve`, else None.
+    """Return the folders and what else the client wants when `arguments` are a plain `serve`, else None.
 
     Anything that is not understood here is left to the command line, which explains it.
     """
@@ -42,6 +42,8 @@ def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:
             if not given:
                 return None
             options[_WITH_VALUE[name]] = given
+        elif argument == "--channel":
+            options["channel"] = "yes"
         else:
             verbs.append(argument)
     is_plain = verbs == ["serve"] and options.get("toolset", "full") in _TOOLSETS

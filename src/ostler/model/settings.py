@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, Confi
 from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration, format_duration
+from ostler.model.notices import NoticeKind
 
 NEVER = "never"
 
@@ -107,6 +108,33 @@ class ProjectSettings(_Model):
     """Whether the services of a project are stopped and removed when its folder is gone."""
 
 
+class WebhookSettings(_Model):
+    """An address that is sent notices. The whole of it counts as a secret: many carry a token in the path."""
+
+    url: SecretStr
+    events: Annotated[tuple[NoticeKind, ...], Field(min_length=1)] = tuple(NoticeKind)
+    """Which notices are sent."""
+    secret: SecretStr | None = None
+    """What deliveries are signed with; `whsec_` and base64 as Standard Webhooks has it, or any text."""
+    secret_env: str | None = None
+    """The environment variable that holds the secret."""
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> "WebhookSettings":
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("'url' must be an http or https address")
+        if self.secret is not None and self.secret_env is not None:
+            raise ValueError("write 'secret' or 'secretEnv', not both")
+        return self
+
+    @property
+    def shown(self) -> str:
+        """The address as far as it may be shown."""
+        parts = urlsplit(self.url.get_secret_value())
+        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}/…"
+
+
 class CancelledCreate(StrEnum):
     """What becomes of a service whose `service_create` its client cancelled."""
 
@@ -187,6 +215,7 @@ class Settings(_Model):
     policy: PolicySettings = Field(default_factory=PolicySettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
 
     def to_public_json(self) -> dict[str, Any]:
         """Return the effective settings with camelCase keys, durations as text and the token masked."""

@@ -87,6 +87,7 @@ class Dialer:
         version: str = VERSION,
         command: Sequence[str] | None = None,
         toolset: str = "",
+        channel: bool = False,
     ) -> None:
         """Prepare to reach the server of `place`.
 
@@ -97,9 +98,11 @@ class Dialer:
             version: this process's version; a server of an older one is asked to make room.
             command: how to start the server when there is none.
             toolset: which of Ostler's tools the connections should have; empty leaves it to the server.
+            channel: whether notices should be pushed to the connections.
         """
         self._place = place
         self._toolset = toolset
+        self._channel = channel
         self._kind = kind
         self._note = note
         self._version = version
@@ -193,7 +196,7 @@ class Dialer:
     def _greet(self) -> Link | None:
         connection, secret = self._place.dial()
         try:
-            facts = own_facts(self._toolset)
+            facts = own_facts(self._toolset, channel=self._channel)
             welcome = ask(connection, secret, "hello", version=self._version, client=self._kind, **facts)
         except BaseException:
             connection.close()

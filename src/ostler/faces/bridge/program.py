@@ -15,7 +15,12 @@ from ostler.faces.output import complain
 
 
 def run_bridge(
-    place: ServerPlace, *, version: str = VERSION, command: Sequence[str] | None = None, toolset: str = ""
+    place: ServerPlace,
+    *,
+    version: str = VERSION,
+    command: Sequence[str] | None = None,
+    toolset: str = "",
+    channel: bool = False,
 ) -> int:
     """Join this process's stdio to the server of `place` until the client ends; return the exit status.
 
@@ -24,6 +29,7 @@ def run_bridge(
         version: what this bridge says it is.
         command: how to start the server when there is none.
         toolset: which of Ostler's tools the client should see; empty leaves it to the server.
+        channel: push notices to the client.
     """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -33,7 +39,9 @@ def run_bridge(
     if sys.platform != "win32":
         for descriptor in (0, 1):
             os.set_blocking(descriptor, True)
-    dialer = Dialer(place, kind="bridge", note=_note, version=version, command=command, toolset=toolset)
+    dialer = Dialer(
+        place, kind="bridge", note=_note, version=version, command=command, toolset=toolset, channel=channel
+    )
     with suppress(_Leave):  # the services and the server go on; there is nothing here to put in order
         Relay(dialer, read=_read_stdin, write=_write_stdout, note=_note).run()
     return 0

@@ -37,6 +37,9 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         Literal["full", "core", "muster"] | None,
         typer.Option(help="Which tools this client sees; default: full. muster: those of muster."),
     ] = None,
+    channel: Annotated[
+        bool, typer.Option("--channel", help="Push crashes, expired leases and recoveries (Claude Code's channels).")
+    ] = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="What the server says on stderr.")
     ] = "info",
@@ -54,7 +57,9 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
             usage_error("these options are for a server in the foreground: add --foreground or --http")
         from ostler.faces.bridge.program import run_bridge
 
-        raise typer.Exit(run_bridge(Session(paths).place, toolset=toolset or ""))
+        raise typer.Exit(run_bridge(Session(paths).place, toolset=toolset or "", channel=channel))
+    if channel:
+        usage_error("--channel is for a client's own connection: leave out --foreground and --http")
     from ostler.faces.daemon.foreground import run_foreground
 
     raise typer.Exit(

@@ -28,6 +28,7 @@ from ostler.faces.daemon.eras import Incoming
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
+from ostler.faces.mcp.channels import with_channel
 
 BYE_GRACE: Final = 1.0
 """Seconds for the clients' connections to take what was written for them and the last line, when the server ends."""
@@ -142,6 +143,8 @@ class Reception:
         welcome = encode_line("welcome", protocol=PROTOCOL, version=self._version, pid=os.getpid(), **evidence)
         server = self._hosted.server_for(str(hello.get("toolset", "")))
         options = self._hosted.initialization_options or server.create_initialization_options()
+        if hello.get("channel") is True:
+            options = with_channel(options)
 
         async def serve(incoming: Incoming, outgoing: WriteStream[SessionMessage]) -> None:
             await server.run(incoming, outgoing, options)

@@ -19,6 +19,7 @@ from mcp_types import INVALID_PARAMS, EmptyResult, NotificationParams, Subscribe
 
 from ostler.faces.mcp.addresses import read_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
+from ostler.faces.mcp.channels import Channels
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.subscriptions import MAX_URIS
 
@@ -34,8 +35,9 @@ class LegacySubscriptions:
     idle made a create and delete cost 240 ms of CPU instead of 16.
     """
 
-    def __init__(self, feed: ChangeFeed) -> None:
+    def __init__(self, feed: ChangeFeed, channels: Channels) -> None:
         self._feed = feed
+        self._channels = channels
         self._sessions: dict[str, _LegacySession] = {}
         self._open: Counter[str] = Counter()
 
@@ -63,6 +65,8 @@ class LegacySubscriptions:
         """A session is ready: from now on it is notified when services and classes come and go."""
         del params
         self._session(context)
+        connection = context.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._channels.open(connection, context.lifespan_context.task_group)
 
     async def subscribe(self, context: ServerRequestContext[Lifespan], params: SubscribeRequestParams) -> EmptyResult:
         """Notify the session when `params.uri` changes. What does not exist yet can be subscribed to."""

@@ -15,6 +15,7 @@ from ostler.adapters.serving.asking import PATIENCE
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp.changes import ChangeFeed
+from ostler.faces.mcp.channels import Channels
 from ostler.faces.mcp.completions import Completions
 from ostler.faces.mcp.legacy import LegacySubscriptions
 from ostler.faces.mcp.lifespan import Lifespan, lifespan
@@ -140,7 +141,7 @@ def build_server(
     feed = ChangeFeed(app.manager.events, app.classes)
     toolbox = _toolbox(app, time, toolset)
     resources = Resources(app, time)
-    legacy = LegacySubscriptions(feed)
+    legacy = LegacySubscriptions(feed, Channels(app))
     prompts = Prompts({tool.name for tool in tools_of(toolset)})
     server = OstlerServer(
         "ostler",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
+from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
@@ -89,6 +90,11 @@ class ApplicationLike(Protocol):
 
     async def delete_class(self, name: str, *, force: bool = False) -> None:
         """Remove the file of the class `name`. Raises NotFoundError; ConflictError while instances exist."""
+        ...
+
+    @property
+    def notices(self) -> NoticeBoard:
+        """What is worth pushing to people and models."""
         ...
 
     @property
