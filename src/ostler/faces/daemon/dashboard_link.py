@@ -50,7 +50,12 @@ class DashboardLink:
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
         settings = HttpSettings("127.0.0.1", 0, self._token, session_key=self._session_key)
         async with serving_http(
-            self._hosted.server, settings, version=self._version, codes=self._codes, started=self._started
+            self._hosted.server,
+            settings,
+            version=self._version,
+            toolsets=self._hosted.toolsets(),
+            codes=self._codes,
+            started=self._started,
         ) as url:
             logger.info("the dashboard is served at %s", url.removesuffix("/mcp"))
             task_status.started(url)

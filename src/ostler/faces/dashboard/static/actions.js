@@ -42,14 +42,29 @@ async function act(tool, args, { question = true } = {}) {
 function confirmed(tool, args) {
   const [verb, means] = QUESTIONS[tool] ?? ["Call", "This may change something."];
   const what = args.name ?? args.directory ?? tool;
-  return new Promise((resolve) =>
+  return asked({
+    title: QUESTIONS[tool] ? `${verb} ${what}?` : `Call ${tool}?`,
+    means,
+    details: QUESTIONS[tool] ? "" : JSON.stringify(args, null, 1),
+    verb,
+    danger: ["service_delete", "project_down"].includes(tool),
+  });
+}
+
+// A person's reply to a question of the server's. Only those that are answered by yes or no can be shown here.
+async function replied({ method, params }) {
+  const fields = Object.entries(params?.requestedSchema?.properties ?? {});
+  if (method !== "elicitation/create" || fields.some(([, field]) => field.type !== "boolean")) return { action: "cancel" };
+  const [title, ...rest] = params.message.split("\n");
+  const yes = await asked({ title, means: "The policy of this server has a person confirm it.", details: rest.join("\n"), verb: "Yes, do it" });
+  return yes ? { action: "accept", content: Object.fromEntries(fields.map(([name]) => [name, true])) } : { action: "decline" };
+}
+
+const asked = (question) =>
+  new Promise((resolve) =>
     set({
       dialog: {
-        title: QUESTIONS[tool] ? `${verb} ${what}?` : `Call ${tool}?`,
-        means,
-        details: QUESTIONS[tool] ? "" : JSON.stringify(args, null, 1),
-        verb,
-        danger: ["service_delete", "project_down"].includes(tool),
+        ...question,
         done: (yes) => {
           set({ dialog: null });
           resolve(yes);
@@ -57,7 +72,6 @@ function confirmed(tool, args) {
       },
     }),
   );
-}
 
 function Confirmation({ dialog }) {
   const element = useRef(null);

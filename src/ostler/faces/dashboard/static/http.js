@@ -1,6 +1,8 @@
 // The way to the server over HTTP: the page is an MCP client of the server that it came from.
 
 const PROTOCOL = "2026-07-28";
+const ENDPOINT = "mcp/full"; // all tools, whatever the server shows clients that do not choose
+const MAX_ROUNDS = 5;
 const TOKEN_KEY = "ostler-token";
 
 class HttpConnection {
@@ -44,12 +46,12 @@ class HttpConnection {
     const _meta = {
       "io.modelcontextprotocol/protocolVersion": PROTOCOL,
       "io.modelcontextprotocol/clientInfo": { name: "ostler-dashboard", version: "1" },
-      "io.modelcontextprotocol/clientCapabilities": {},
+      "io.modelcontextprotocol/clientCapabilities": { elicitation: { form: {} } },
     };
     const body = JSON.stringify({ jsonrpc: "2.0", id: ++this.id, method, params: { ...params, _meta } });
     let answer;
     try {
-      answer = await fetch("mcp", { method: "POST", headers, body, signal, credentials: "omit" });
+      answer = await fetch(ENDPOINT, { method: "POST", headers, body, signal, credentials: "omit" });
     } catch {
       throw new ConnectionError("The server does not answer.");
     }
@@ -70,7 +72,19 @@ class HttpConnection {
     throw new ConnectionError(String(why), answer.status >= 500 ? "lost" : "refused");
   }
 
-  call = async (tool, args = {}) => answerOf(await this.ask("tools/call", { name: tool, arguments: args }, tool));
+  // Call a tool; what the server wants a person to confirm first is shown, and the call repeated with the reply.
+  async call(tool, args = {}) {
+    let result = await this.ask("tools/call", { name: tool, arguments: args }, tool);
+    for (let round = 0; result.resultType === "input_required" && round < MAX_ROUNDS; round += 1) {
+      const inputResponses = {};
+      for (const [key, request] of Object.entries(result.inputRequests ?? {})) {
+        inputResponses[key] = await replied(request);
+      }
+      const repeated = { name: tool, arguments: args, inputResponses, requestState: result.requestState };
+      result = await this.ask("tools/call", repeated, tool);
+    }
+    return answerOf(result);
+  }
 
   async read(uri) {
     const result = await this.ask("resources/read", { uri }, uri);

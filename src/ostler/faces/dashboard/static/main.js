@@ -106,7 +106,7 @@ function App() {
         <//>`}
     <${Notices} />
     <p class="unseen" aria-live="polite">${store.said}</p>
-    ${store.dialog && html`<${Confirmation} dialog=${store.dialog} />`}
+    ${store.dialog && html`<${Confirmation} key=${store.dialog.title} dialog=${store.dialog} />`}
     ${store.help && html`<${Help} />`}`;
 }
 

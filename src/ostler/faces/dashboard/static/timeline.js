@@ -16,7 +16,7 @@ function EventLine({ event, brief = false }) {
     <span class="kind">${stateWord(event.kind)}</span>
     <span class="what">${!brief && event.service && html`${known
       ? html`<button type="button" class="plain linked" onClick=${() => choose(event.service, "events")}>${event.service}</button>`
-      : html`<b>${event.service}</b>`} `}${event.message}</span>
+      : html`<b>${event.service}</b>`} `}${event.message.replaceAll(" -> ", " → ")}</span>
   </li>`;
 }
 
