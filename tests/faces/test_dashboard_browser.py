@@ -158,14 +158,14 @@ def test_services_are_steered_within_the_policy_and_what_others_do_is_shown(stag
         page.get_by_role("dialog").get_by_role("button", name="Restart").click()
         expect(page.locator(".notice.bad")).to_contain_text("denied by the policy")
         stage.app.denied.clear()
-        stage.app.confirmed = ["ostler/service_restart"]
+        stage.app.confirmed.add("ostler/service_restart")
         for answer, outcome in (("Cancel", "bad"), ("Yes, do it", "good")):
             panel.get_by_role("button", name="Restart").click()
             page.get_by_role("dialog").get_by_role("button", name="Restart").click()
             question = page.get_by_role("dialog").filter(has_text="The policy of this server has a person confirm it")
             question.get_by_role("button", name=answer).click()
             expect(page.locator(f".notice.{outcome}").last).to_contain_text("restart")
-        stage.app.confirmed = []
+        stage.app.confirmed.clear()
         panel.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(row(page, "shop")).to_have_count(0)
