@@ -10,6 +10,7 @@ from benchmarks import (
     cycles,
     drafts,
     drafts_live,
+    fuzz,
     graph,
     health,
     latency,
@@ -43,6 +44,7 @@ LONG = {
     "simulate": "every crash there is, simulated",
     "crash": "everything goes wrong in real servers",
     "cycles": "reconnections",
+    "fuzz": "hostile manifests, project files and arguments",
     "truth": "what is said of services while they end",
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
     "programs": "real programs as services",
@@ -101,6 +103,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
             if options.again
             else crash.main(rounds or 2000, options.seed)
         ),
+        "fuzz": lambda: fuzz.main(rounds or 2000, options.seed),
         "cycles": lambda: cycles.main(rounds or 10_000),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),

@@ -5,7 +5,7 @@ Text becomes these models in `ostler.rules.loading.projects`. Every key here has
 
 import re
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -69,7 +69,10 @@ class Overrides(_Model):
         if isinstance(value, str):
             return {value: {}}
         if isinstance(value, list):
-            return {name: {} for name in value}  # pyright: ignore[reportUnknownVariableType]
+            names = cast("list[object]", value)
+            if not all(isinstance(name, str) for name in names):
+                raise ValueError("a list has names of services only: [db, cache]; a condition needs {db: healthy}")
+            return dict.fromkeys(names, cast("dict[str, object]", {}))
         if isinstance(value, dict):
             needs: dict[Any, Any] = {}
             for name, need in value.items():  # pyright: ignore[reportUnknownVariableType]

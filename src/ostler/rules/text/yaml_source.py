@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 import yaml
+from yaml.reader import Reader
 
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonMapping, JsonValue
@@ -229,7 +230,12 @@ def _as_yaml(text: str, file: str) -> str:
 
 def _syntax_finding(error: yaml.YAMLError, source: str, file: str) -> Finding:
     if not isinstance(error, yaml.MarkedYAMLError):
-        return Finding(f"the text is not YAML: {str(error).splitlines()[0]}", file, rule="yaml-syntax")
+        odd = Reader.NON_PRINTABLE.search(source)
+        before = source[: odd.start()] if odd else ""
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"the text is not YAML: {str(error).splitlines()[0]}"
+        fix = f"remove the character {odd[0]!r}, or write it as an escape in double quotes" if odd else ""
+        return Finding(message, file, line, column, "yaml-syntax", fix=fix)
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (-1, -1)
     parts = [part for part in (error.problem, error.context) if part]
