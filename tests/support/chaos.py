@@ -349,7 +349,8 @@ class Chaos(Killer):
         if state == "unknown" and kind in CAN_LOOK:
             self._violation(f"{name} is unknown, and looking once would tell: {error}")
         advised = json.dumps(why)
-        if state == "failed" and count and not any(way in advised for way in ("service_stop", "adopt", "abandon")):
+        is_advised = any(way in advised for way in ("service_stop", "adopt", "abandon"))
+        if state == "failed" and count and not is_advised and not self._was_misled(name):
             self._violation(f"{name} is failed, it is there, and nothing is advised: {error}")
         self._put_right(client, name, seen)
 

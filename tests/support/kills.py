@@ -21,7 +21,7 @@ from typing import Any, Self
 import psutil
 from tests.support.forked_server import HERE, MARK, PATIENCE, ForkedServer, Forker
 
-from ostler.adapters.process.trees import KEY_VARIABLE
+from ostler.adapters.process.marks import KEY_VARIABLE
 from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError
 
