@@ -24,7 +24,7 @@ from ostler.adapters.config.settings_file import parse_settings
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.faces.cli.app import build_app
 from ostler.faces.mcp.toolbox import TOOLS
-from ostler.model import class_tests, manifest, settings, statics
+from ostler.model import access, class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.errors import ManifestError
 from ostler.model.servers import ServerOptions
@@ -465,6 +465,18 @@ def described_default(cell: str, default: Any) -> bool:
 def test_every_setting_is_described() -> None:
     described = set(rows_of(section_of("configuration.md", "ostler.toml")))
     assert described == set(setting_keys(settings.Settings))
+
+
+def test_every_key_of_a_policy_is_described() -> None:
+    rows = rows_of(section_of("teams.md", "Policies"))
+    assert set(rows) == {to_camel(name) for name in access.PrincipalSettings.model_fields}
+    for name, field in access.PrincipalSettings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        cell = rows[to_camel(name)][1]
+        if isinstance(default, int) and default >= 1024:
+            assert cell == f"{default // 1024 // 1024} MiB", name
+        else:
+            assert cell.strip("`") == json.dumps(list(default) if isinstance(default, tuple) else default), name
 
 
 def setting_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -163,6 +163,10 @@ class ServiceManager:
             return dict(service.record.args), dict(service.record.outputs)
         return {}, {}
 
+    async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
+        """Return what `reveal` does, for someone who wants to see it."""
+        return self.reveal(name)
+
     def secrets(self) -> frozenset[str]:
         """Return every secret text of every service, for masking what is not about one service alone."""
         return frozenset[str]().union(*(instance.secrets for instance in self._parts.instances()))
@@ -236,6 +240,15 @@ class ServiceManager:
             raise ClassUnavailableError(class_name, availability.missing_tools)
         masked: JsonObject = mask(effective, secret_strings(entry.service_class.spec.args, effective))
         return masked
+
+    def chosen_dependencies(self, request: CreateRequest) -> list[str]:
+        """Return the services that the args of `request` would make its service depend on, whether they exist or not.
+
+        Raises:
+            OstlerError: as `create` would; nothing is made.
+        """
+        factory = self._parts.factory
+        return self._parts.graph.chosen(factory.make(factory.prepare(request)))
 
     def difference(self, request: CreateRequest) -> str:
         """Return in words how the service of that name differs from what `request` makes; empty when it does not.

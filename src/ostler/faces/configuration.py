@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -22,6 +24,9 @@ from ostler.model.settings import Settings
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools
 
+if TYPE_CHECKING:
+    from ostler.adapters.access.audit_log import AuditTrail
+
 logger = logging.getLogger(__name__)
 
 
@@ -34,6 +39,24 @@ def read_servers(
     cap = settings.limits.max_response_bytes
     entries = {name: entry.model_copy(update={"response_cap": cap}) for name, entry in loaded.entries.items()}
     return entries, loaded
+
+
+def tokens_path(paths: Paths, settings: Settings) -> Path:
+    """Return where the tokens of principals are, whether they exist or not."""
+    written = settings.http.tokens_file
+    return paths.tokens_file if written is None else paths.config_dir / Path(written).expanduser()
+
+
+def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":
+    """Return the audit log; None where none is kept."""
+    wanted = settings.audit.enabled
+    if wanted is None:
+        wanted = tokens_path(paths, settings).exists()
+    if not wanted:
+        return None
+    from ostler.adapters.access.audit_log import AuditLog  # most servers keep none
+
+    return AuditLog(paths.audit_dir, settings.audit)
 
 
 def refused_entries(loaded: McpJson) -> RefusedEntries:

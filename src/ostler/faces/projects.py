@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.adapters.projects.folders import find_project, require_project
 from ostler.adapters.projects.journal import UpJournal
-from ostler.adapters.projects.project_files import read_scope
+from ostler.adapters.projects.project_files import read_scope, read_variables
 from ostler.adapters.projects.restart_watch import watch_files
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
@@ -199,6 +199,10 @@ class Projects:
             return (await read_scope(found, known, self._environment())).ref
         except ManifestError:  # a broken file keeps no one from working in its folder
             return found.refs("", known)[0]
+
+    async def read_variables(self, directory: str, files: Sequence[str]) -> dict[str, str]:
+        """Return the variables of `files`, relative to `directory`. Raises ArgumentError, ManifestError."""
+        return await read_variables(directory, files)
 
     # -- acting --------------------------------------------------------------------------------------------
 

@@ -219,6 +219,18 @@ class ConflictError(RequestError):
     code = "conflict"
 
 
+class AccessDeniedError(RequestError):
+    """The policy of the one who asks does not allow it; nothing was done."""
+
+    code = "access_denied"
+
+
+class QuotaError(RequestError):
+    """The one who asks has, or has done, as much as their policy allows; nothing was done."""
+
+    code = "quota"
+
+
 class BusyError(RequestError):
     """More calls are under way than are taken at once; nothing was done. The text says when to come back."""
 

@@ -6,9 +6,20 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
+from ostler.model.access import EVERYONE, AuditSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
 
@@ -59,6 +70,9 @@ class HttpSettings(_Model):
     """The bearer token that requests must carry."""
     token_env: str | None = None
     """The environment variable that holds the bearer token."""
+
+    tokens_file: str | None = None
+    """The file of the tokens of principals; default: `tokens.json` in the configuration folder, if it exists."""
 
     @model_validator(mode="after")
     def _one_token(self) -> "HttpSettings":
@@ -216,6 +230,17 @@ class Settings(_Model):
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
     log: LogSettings = Field(default_factory=LogSettings)
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
+    principals: dict[str, PrincipalSettings] = Field(default_factory=dict[str, PrincipalSettings])
+    """What those who come over HTTP with tokens of their own may do, by name; `*` for those without a table."""
+    audit: AuditSettings = Field(default_factory=AuditSettings)
+
+    @field_validator("principals")
+    @classmethod
+    def _are_principals(cls, value: dict[str, PrincipalSettings]) -> dict[str, PrincipalSettings]:
+        for name in value:
+            if name != EVERYONE:
+                validate_principal(name)
+        return value
 
     def to_public_json(self) -> dict[str, Any]:
         """Return the effective settings with camelCase keys, durations as text and the token masked."""

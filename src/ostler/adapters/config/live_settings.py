@@ -49,7 +49,7 @@ class LiveSettings:
         if stamp != self._seen:
             self._seen = stamp
             self._read()
-        changed = tuple(key for key in _differences(self._announced, self._settings) if key in LIVE_KEYS)
+        changed = tuple(key for key in _differences(self._announced, self._settings) if is_live(key))
         self._announced = self._settings
         return changed
 
@@ -61,15 +61,21 @@ class LiveSettings:
             return
         self.findings = ()
         limits = self._settings.limits.model_copy(update={"max_args_bytes": written.limits.max_args_bytes})
-        self._settings = self._settings.model_copy(update={"policy": written.policy, "limits": limits})
+        live = {"policy": written.policy, "principals": written.principals, "limits": limits}
+        self._settings = self._settings.model_copy(update=live)
         self.waiting = tuple(_differences(self._settings, written))
+
+
+def is_live(key: str) -> bool:
+    """Whether a key takes effect as soon as the file is written."""
+    return key in LIVE_KEYS or key.partition(".")[0] == "principals"
 
 
 def _differences(one: Settings, other: Settings) -> list[str]:
     here, there = _flat(one), _flat(other)
     # a token is masked in the flat form, so it is compared as it is
     tokens = (one.http.token, other.http.token)
-    differing = [key for key in here if here[key] != there[key]]
+    differing = [key for key in {**here, **there} if here.get(key) != there.get(key)]
     if tokens[0] != tokens[1] and "http.token" not in differing:
         differing.append("http.token")
     return differing

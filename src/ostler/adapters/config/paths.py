@@ -80,6 +80,16 @@ class Paths:
         return self.config_dir / "ostler.toml"
 
     @property
+    def tokens_file(self) -> Path:
+        """Digests of the bearer tokens of those who come over HTTP. `ostler token` writes it."""
+        return self.config_dir / "tokens.json"
+
+    @property
+    def audit_dir(self) -> Path:
+        """What principals changed."""
+        return self.state_dir / "audit"
+
+    @property
     def secrets_dir(self) -> Path:
         """What people consented to by signing in to servers."""
         return self.state_dir / "secrets"

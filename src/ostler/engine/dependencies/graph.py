@@ -9,8 +9,10 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
+from ostler.engine.services.views import NAMESPACE_LABEL
 from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.label_names import is_label
 from ostler.model.manifest import DependencySpec
 from ostler.rules.templates.template import render
 from ostler.rules.text.work_budget import bounded_work
@@ -68,6 +70,14 @@ class DependencyGraph:
             resolved.append(ResolvedDependency(spec, name, alias, render(spec.args, names)))
         return resolved
 
+    def chosen(self, instance: InstanceState) -> list[str]:
+        """Return the dependencies of `instance` whose names its class leaves to its args.
+
+        Raises:
+            TemplateError: a template of a dependency fails.
+        """
+        return [item.name for item in self.resolve(instance) if item.spec.name not in (None, item.name)]
+
     def _name_of_class(self, instance: InstanceState, spec: DependencySpec) -> str:
         """Return the name of the instance that a dependency on a class means."""
         assert spec.service_class_name is not None
@@ -79,6 +89,7 @@ class DependencyGraph:
             if isinstance(service, ServiceInstance)
             and service.record.class_name == spec.service_class_name
             and service.name != instance.name
+            and _is_within_reach(instance, service)
         ]
         bound = [service.name for service in candidates if service.name in instance.dependencies]
         running = [service.name for service in candidates if service.state.is_up]
@@ -230,8 +241,22 @@ def _cycle(service: str, path: Sequence[str], more: str = "") -> DependencyError
     )
 
 
+def _is_within_reach(user: InstanceState, service: InstanceState) -> bool:
+    """Whether `user` may be bound to `service` because of its class: not where either is in another's namespace."""
+    namespaces = {one.record.labels.get(NAMESPACE_LABEL) for one in (user, service)}
+    return len(namespaces) == 1 or not service.record.owner
+
+
 def _derived_name(owner: str, suffix: str) -> str:
-    """Return a valid service name for what is made for `owner`, distinct even where it has to be cut."""
+    """Return a valid service name for what is made for `owner`, distinct even where it has to be cut.
+
+    What follows a dot, the owner's project or namespace, stays the end of the name.
+    """
+    owner, dot, rest = owner.partition(".") if all(map(is_label, owner.split("."))) else (owner, "", "")
+    return _joined_name(owner, suffix) + dot + rest
+
+
+def _joined_name(owner: str, suffix: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", f"{owner}-{suffix}".lower()).strip("-")
     if len(name) <= _NAME_LENGTH:
         return name

@@ -10,7 +10,7 @@ from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import NAMESPACE_LABEL, CreateRequest
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlanEffect, PlannedStep
@@ -354,7 +354,13 @@ class Planner:
     def _virtual(self, class_name: str, name: str, args: JsonObject, user: ServiceInstance) -> ServiceInstance:
         """Return the instance that would be made for `user`."""
         request = CreateRequest(
-            class_name, name, args, owner=user.record.owner, labels={CREATED_FOR: user.name}, start=False
+            class_name,
+            name,
+            args,
+            owner=user.record.owner,
+            labels={CREATED_FOR: user.name},
+            start=False,
+            namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
         )
         return self._factory.make(self._factory.prepare(request))
 

@@ -1,6 +1,7 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -15,7 +16,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import NAMESPACE_LABEL, CreateRequest
 from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -48,6 +49,23 @@ class _Making:
     class_name: str
     key: str
     ended: anyio.Event
+
+
+class InstanceLimitError(ConflictError):
+    """A class has as many instances as it allows (`maxInstances`); `instances` names them."""
+
+    def __init__(self, class_name: str, limit: int, instances: Sequence[str], *, service: str | None = None) -> None:
+        self.class_name = class_name
+        self.limit = limit
+        self.instances = tuple(sorted(instances))
+        named = f": {', '.join(self.instances[:5])}" if instances else ""
+        some = (f"service_delete one of them, such as {self.instances[0]}",) if instances else ()
+        super().__init__(
+            f"class {class_name!r} has {max(limit, len(instances))} instance{'' if limit == 1 else 's'} already, and "
+            f"allows {limit} (maxInstances){named}",
+            service=service,
+            next_actions=("use one of them", *some),
+        )
 
 
 class Creator:
@@ -159,12 +177,7 @@ class Creator:
         ]
         others += [name for name, making in self._in_creation.items() if making.class_name == class_name]
         if len(others) >= limit:
-            raise ConflictError(
-                f"class {class_name!r} has {len(others)} instance{'' if len(others) == 1 else 's'} already, and allows "
-                f"{limit} (maxInstances): {', '.join(sorted(others)[:5])}",
-                service=instance.name,
-                next_actions=("use one of them", f"service_delete one of them, such as {min(others)}"),
-            )
+            raise InstanceLimitError(class_name, limit, others, service=instance.name)
 
     def left(self, instance: ServiceInstance, start: Operation, wanted: CancelledCreate) -> None:
         """Let a new service be whose create was cancelled, or undo it; an event and its operation say which."""
@@ -208,6 +221,7 @@ class Creator:
                 args,
                 persist=user.record.persist,
                 owner=user.record.owner,
+                namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
                 purpose=f"made for {user.name}",
                 labels={CREATED_FOR: user.name},
                 start=False,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import MANAGED_LABEL, CreateRequest
+from ostler.engine.services.views import MANAGED_LABEL, NAMESPACE_LABEL, CreateRequest, in_namespace
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_service_name
@@ -84,6 +84,7 @@ class InstanceFactory:
             name = choose_name(entry, args, digest) if choose_name else self.default_name(entry, args)
         if request.project is not None:
             name = request.project.full_name(name, foreign=entry.is_foreign)
+        name = in_namespace(name, request.namespace)
         return NewService(request, entry, args, digest, name)
 
     def check_request(self, request: CreateRequest) -> None:
@@ -224,9 +225,10 @@ class InstanceFactory:
 
 
 def _own_labels(request: CreateRequest) -> JsonObject:
+    own: JsonObject = {NAMESPACE_LABEL: request.namespace} if request.namespace else {}
     if request.project is None:
-        return {}
-    return {**request.project.labels, **({MANAGED_LABEL: "ostler.yaml"} if request.managed else {})}
+        return own
+    return {**own, **request.project.labels, **({MANAGED_LABEL: "ostler.yaml"} if request.managed else {})}
 
 
 def request_digest(class_name: str, args: JsonObject, overrides: Overrides | None = None) -> str:

@@ -88,6 +88,9 @@ DIRECTORY_LABEL = "ostler/directory"
 """Label of a service of a project: the project's folder."""
 
 
+NAMESPACE_LABEL = "ostler/namespace"
+"""Label of a service whose owner does not see everyone's: the last part of its name."""
+
 MANAGED_LABEL = "ostler/managed"
 """Label of a service that was made from its project's file, and goes when it leaves the file."""
 
@@ -118,6 +121,11 @@ class ProjectRef:
         return name if is_full else f"{name}.{self.id}"
 
 
+def in_namespace(name: str, namespace: str) -> str:
+    """Return the full name of what is called `name` in a namespace; a full one is itself."""
+    return name if not namespace or name.endswith(f".{namespace}") else f"{name}.{namespace}"
+
+
 @dataclass(frozen=True, slots=True)
 class CreateRequest(ServiceTraits):
     """What to create. An empty name asks for the class's `defaultName` or a generated one.
@@ -137,6 +145,8 @@ class CreateRequest(ServiceTraits):
     """The project that it belongs to."""
     managed: bool = False
     """Made from the project's file."""
+    namespace: str = ""
+    """What the name ends with, after a dot, so that those who do not see each other's services share no names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from ostler.faces.cli import (
     server_verbs,
     services,
     testing,
+    tokens,
 )
 from ostler.faces.cli.session import ExitStatus, Session
 from ostler.faces.output import complain, say
@@ -53,6 +54,7 @@ def build_app() -> typer.Typer:
     planning.add_to(app)
     testing.add_to(app)
     schemas.add_to(app)
+    tokens.add_to(app)
     return app
 
 

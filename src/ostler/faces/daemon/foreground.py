@@ -13,8 +13,10 @@ from ostler.faces.output import complain
 from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:
+    from ostler.adapters.access.token_file import TokenFile
     from ostler.faces.daemon.http import HttpSettings
     from ostler.faces.mcp.toolbox import Toolset
+    from ostler.model.settings import Settings
 
 
 def run_foreground(
@@ -62,11 +64,28 @@ def run_foreground(
     return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
 
 
+def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":
+    """Return the file of tokens, if there is one.
+
+    Raises:
+        ManifestError: it is broken, or others may read it.
+    """
+    from ostler.adapters.access.token_file import TokenFile, read_tokens
+    from ostler.faces.configuration import tokens_path
+
+    path = tokens_path(paths, settings)
+    if settings.http.tokens_file is None and not path.exists():
+        return None
+    read_tokens(path)
+    return TokenFile(path)
+
+
 def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -> "HttpSettings":
     from ostler.adapters.config.settings_file import load_settings
     from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, HttpSettingsError, parse_address
 
-    written = load_settings(paths.settings_file).http
+    in_force = load_settings(paths.settings_file)
+    written = in_force.http
     try:
         token = os.environ.get(TOKEN_VARIABLE) or written.bearer_token(os.environ) or ""
     except ValueError as error:
@@ -78,6 +97,7 @@ def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -
         token=token,
         allowed_hosts=(*written.allowed_hosts, *allowed_hosts),
         allowed_origins=written.allowed_origins,
+        tokens=_tokens(paths, in_force),
     )
     settings.check()
     return settings

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.lowlevel import Server
 
@@ -13,10 +13,15 @@ from ostler.adapters.environments import LoginShell
 from ostler.faces.application import open_application
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
+from ostler.faces.configuration import audit_trail
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http_pages import WatchPages
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
+from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
+
+if TYPE_CHECKING:
+    from ostler.faces.access.principals import Principals
 
 
 def application_source(
@@ -36,13 +41,32 @@ def application_source(
     async def open_hosted() -> AsyncGenerator[Hosted]:
         login = LoginShell(os.environ) if background else None
         async with open_application(paths, stop_on_exit=stop_on_exit, programs=login) as app:
+            trail = audit_trail(paths, app.settings)
+
+            @cache
+            def principals() -> "Principals":
+                from ostler.faces.access.principals import Principals  # a server for one person needs no guard
+
+                return Principals(app, lambda: app.settings, trail)
+
+            local = app if trail is None else principals().application(LOCAL_PRINCIPAL)
 
             @cache
             def serving(wanted: Toolset) -> Server[Any]:
-                return build_server(app, wanted, middleware=app.telemetry.middleware)
+                return build_server(local, wanted, middleware=app.telemetry.middleware)
+
+            def known(wanted: str) -> Toolset:
+                names: dict[str, Toolset] = {name: name for name in TOOLSETS}
+                return names.get(wanted, toolset)
 
             def by_toolset(wanted: str) -> Server[Any]:
-                return serving(next((known for known in TOOLSETS if known == wanted), toolset))
+                return serving(known(wanted))
+
+            def by_principal(wanted: str, principal: Principal) -> Server[Any]:
+                if principal == LOCAL_PRINCIPAL:
+                    return by_toolset(wanted)
+                guarded = principals().application(principal)
+                return build_server(guarded, known(wanted), middleware=app.telemetry.middleware)
 
             yield Hosted(
                 serving(toolset),
@@ -53,6 +77,8 @@ def application_source(
                 by_toolset=by_toolset,
                 toolset_names=TOOLSETS,
                 pages=WatchPages(app.manager, app.telemetry, VERSION).by_path(),
+                by_principal=by_principal,
+                policy=lambda name: policy_of(app.settings.principals, name),
             )
 
     return open_hosted

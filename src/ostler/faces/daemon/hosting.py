@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.models import InitializationOptions
 
 from ostler.faces.daemon.http_pages import Page
+from ostler.model.access import Principal, PrincipalSettings
 
 IDLE_EXIT: Final = 600.0
 """Seconds without a client and without work after which a server in the background ends."""
@@ -36,6 +37,9 @@ class Hosted:
         by_toolset: returns what serves the connections that ask for a toolset by name; None serves all alike.
         toolset_names: what can be asked for.
         pages: what answers at further paths over HTTP.
+        by_principal: returns what serves one principal with a toolset (empty: the server's own choice); None where
+            all are served alike.
+        policy: returns the policy in force of a principal, by name.
     """
 
     server: Server[Any]
@@ -47,11 +51,17 @@ class Hosted:
     by_toolset: Callable[[str], Server[Any]] | None = None
     toolset_names: Sequence[str] = ()
     pages: Mapping[str, Page] = field(default_factory=dict[str, Page])
+    by_principal: Callable[[str, Principal], Server[Any]] | None = None
+    policy: Callable[[str], PrincipalSettings | None] | None = None
 
     @property
     def ends_within(self) -> float:
         """Seconds after which a process that was asked to end is gone, whatever holds it up."""
         return self.shutdown_timeout + SHUTDOWN_SLACK
+
+    def server_of(self, toolset: str, principal: Principal) -> Server[Any]:
+        """Return what serves `principal`."""
+        return self.server_for(toolset) if self.by_principal is None else self.by_principal(toolset, principal)
 
     def toolsets(self) -> dict[str, Callable[[], Server[Any]]]:
         """Return what makes the server of each toolset, by name."""

@@ -4,7 +4,6 @@ On loopback the SDK checks Host and Origin, so that a web page cannot reach the 
 Any other address needs a bearer token; then a browser without it gets nothing, whatever its Host header says.
 """
 
-import hmac
 import ipaddress
 import logging
 import secrets
@@ -12,22 +11,29 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers, header
-from ostler.faces.daemon.http_pages import OPEN_PATHS, Page
-from ostler.faces.daemon.http_paths import for_browsers, web_application
+from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
+from ostler.faces.daemon.http_pages import Page
+from ostler.faces.daemon.http_paths import ServerMaker, for_browsers, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
 from ostler.faces.hanging_up import HangingUp
+from ostler.model.access import Principal, PrincipalSettings
+
+if TYPE_CHECKING:
+    from mcp.server.auth.provider import TokenVerifier
+
+    from ostler.adapters.access.token_file import TokenFile
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
@@ -36,6 +42,9 @@ _SHUTDOWN_GRACE: Final = 2
 """Seconds for HTTP requests under way when the server ends."""
 
 _MIN_TOKEN: Final = 16
+
+PolicyOf: TypeAlias = Callable[[str], PrincipalSettings | None]
+"""Returns the policy of a principal by its name."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +64,7 @@ class HttpSettings:
         allowed_hosts: Host headers to accept besides loopback names; `name:*` takes any port.
         allowed_origins: Origin headers to accept besides the loopback ones and the allowed hosts.
         session_key: what the ids of sessions are signed with; servers with the same key know each other's.
+        tokens: the file of static tokens, if there is one.
     """
 
     host: str
@@ -63,6 +73,33 @@ class HttpSettings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    tokens: "TokenFile | None" = None
+
+    @property
+    def verifiers(self) -> "list[TokenVerifier]":
+        """What proves who someone is; empty where everyone may come."""
+        if not self.token and self.tokens is None:
+            return []
+        from ostler.adapters.access.proofs import SharedToken, StaticTokens
+
+        shared: list[TokenVerifier] = [SharedToken(self.token)] if self.token else []
+        static: list[TokenVerifier] = [StaticTokens(self.tokens)] if self.tokens is not None else []
+        return [*shared, *static]
+
+    @property
+    def metadata_url(self) -> str:
+        """Where the document is that names the authorization server; empty without one."""
+        return ""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What a token of the authorization server must have."""
+        return ()
+
+    @property
+    def documents(self) -> list[Route]:
+        """The documents that say how to come in."""
+        return []
 
     @property
     def is_loopback(self) -> bool:
@@ -78,10 +115,11 @@ class HttpSettings:
         """Raise HttpSettingsError when strangers could use the server."""
         if self.token and len(self.token) < _MIN_TOKEN:
             raise HttpSettingsError(f"the HTTP token in {TOKEN_VARIABLE} is shorter than {_MIN_TOKEN} characters")
-        if not self.is_loopback and not self.token:
+        if not self.is_loopback and not self.verifiers:
             raise HttpSettingsError(
                 f"{self.host} can be reached from other machines, so a bearer token is required: "
-                f"set {TOKEN_VARIABLE} to a secret of {_MIN_TOKEN} characters or more, or bind 127.0.0.1"
+                f"set {TOKEN_VARIABLE} to a secret of {_MIN_TOKEN} characters or more, make a token for each person "
+                "with 'ostler token add NAME', or bind 127.0.0.1"
             )
 
 
@@ -110,6 +148,8 @@ async def serving_http(
     codes: OneTimeCodes | None = None,
     started: Callable[[uvicorn.Server], None] | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
+    by_principal: Callable[[str, Principal], Server[Any]] | None = None,
+    policy: PolicyOf | None = None,
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -121,17 +161,19 @@ async def serving_http(
         codes: one-time codes that the dashboard's link may have instead of the token.
         started: called with the web server when it listens.
         pages: further pages by their paths.
+        by_principal: what makes the server of one principal with a toolset; None serves all alike.
+        policy: returns the policy of a principal by name; None: no one but holders of `settings.token` comes in.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
     """
     settings.check()
-    servers = {"": lambda: server, **{f"/{name}": make for name, make in (toolsets or {}).items()}}
+    servers = _makers(server, toolsets or {}, by_principal)
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
-        _application(servers, settings, version, codes, pages),
+        _application(servers, settings, version, policy or _no_policy, codes=codes, pages=pages),
         log_config=None,
         proxy_headers=False,
         access_log=False,
@@ -196,18 +238,42 @@ async def _bind(settings: HttpSettings) -> socket.socket:
     return bound
 
 
+def _makers(
+    server: Server[Any],
+    toolsets: Mapping[str, Callable[[], Server[Any]]],
+    by_principal: Callable[[str, Principal], Server[Any]] | None,
+) -> dict[str, ServerMaker]:
+    if by_principal is not None:
+        return {"": partial(by_principal, ""), **{f"/{name}": partial(by_principal, name) for name in toolsets}}
+    alike: dict[str, ServerMaker] = {f"/{name}": lambda _, make=make: make() for name, make in toolsets.items()}
+    return {"": lambda _: server, **alike}
+
+
+def _no_policy(name: str) -> PrincipalSettings | None:
+    del name
+
+
 def _application(
-    servers: Mapping[str, Callable[[], Server[Any]]],
+    servers: Mapping[str, ServerMaker],
     settings: HttpSettings,
     version: str,
+    policy: PolicyOf,
+    *,
     codes: OneTimeCodes | None,
     pages: Mapping[str, Page],
 ) -> ASGIApp:
     security = _security(settings)
-    app: ASGIApp = web_application(servers, settings.session_key, security, version, codes=codes, pages=pages)
+    documents = settings.documents
+    app: ASGIApp = web_application(
+        servers, settings.session_key, security, version, codes=codes, pages=pages, more=documents
+    )
     app = HangingUp(LoadShedding(PlainAnswers(app)))
-    if settings.token:
-        app = _BearerGate(app, settings.token)
+    if settings.verifiers:
+        from ostler.adapters.access.proofs import AnyOf  # a server for one person has no gate
+        from ostler.faces.daemon.http_gate import Entrance, Gate
+
+        open_paths = PUBLIC_PATHS | {route.path for route in documents}
+        app = Gate(app, Entrance(AnyOf(settings.verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
     return for_browsers(app, security.allowed_origins or [*settings.allowed_origins])
 
 
@@ -228,27 +294,3 @@ def _security(settings: HttpSettings) -> TransportSecuritySettings:
             *settings.allowed_origins,
         ],
     )
-
-
-_PUBLIC: Final = PUBLIC_PATHS | OPEN_PATHS
-
-
-class _BearerGate:
-    """Lets requests with the token through, and anyone to what is open and to the dashboard's page, which is empty."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _PUBLIC and not self._admits(scope):
-            refusal = JSONResponse(
-                {"error": "a valid bearer token is required"}, 401, headers={"WWW-Authenticate": "Bearer"}
-            )
-            await refusal(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    def _admits(self, scope: Scope) -> bool:
-        scheme, _, token = header(scope, b"authorization").partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)

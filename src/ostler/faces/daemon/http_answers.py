@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_REQUESTS: Final = 1_024
 """Requests under way at once; one more is refused. A client that waits for a service counts, a stream of events not."""
 
+PRINCIPAL: Final = "ostler.principal"
+"""The key of an ASGI scope under which the principal of a request is."""
+
 RETRY_AFTER: Final = 1
 """Seconds after which a refused client may come again."""
 

@@ -3,11 +3,15 @@
 Browsers may come from the origins that are allowed, and from no other: CORS says so, and exposes the session's header.
 """
 
+import hashlib
+import hmac
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import anyio
 import anyio.abc
@@ -17,15 +21,16 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ostler.faces.daemon.http_answers import StreamWatch
+from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
 from ostler.faces.daemon.http_pages import Page, routes_to
 from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import dashboard_routes
 from ostler.faces.mcp.server import OstlerServer
+from ostler.model.access import LOCAL_PRINCIPAL, Principal
 
 SESSION_IDLE: Final = 900
 """Seconds that a session without a request and without an open stream is kept; its next request opens it again."""
@@ -38,17 +43,23 @@ ROOT: Final = "/mcp"
 _EXPOSED: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
 
-class Endpoint:
-    """One path of the protocol: its server is made, and its sessions run, from the first request on."""
+MAX_PRINCIPALS: Final = 1_000
+"""Principals whose sessions are kept on one path; those of the one who came least lately are closed, and opened again
+with their next request."""
 
-    def __init__(
-        self, make: Callable[[], Server[Any]], path: str, key: bytes, security: TransportSecuritySettings
-    ) -> None:
+ServerMaker: TypeAlias = Callable[[Principal], Server[Any]]
+"""Makes what serves one principal at a path."""
+
+
+class Endpoint:
+    """One path of the protocol: each principal has a server and sessions of its own, from its first request on."""
+
+    def __init__(self, make: ServerMaker, path: str, key: bytes, security: TransportSecuritySettings) -> None:
         self._make = make
         self._path = path
         self._key = key
         self._security = security
-        self._app: ASGIApp | None = None
+        self._served: OrderedDict[Principal, _Served] = OrderedDict()
         self._opening = anyio.Lock()
         self._tasks: anyio.abc.TaskGroup | None = None
 
@@ -63,21 +74,29 @@ class Endpoint:
         """Answer a request. Blanks around the value of a header do not count, and the web server leaves them."""
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         scope = {**scope, "headers": headers}
-        app = await self._opened()
+        app = await self._opened(scope.get(PRINCIPAL, LOCAL_PRINCIPAL))
         await app(scope, receive, send)
 
-    async def _opened(self) -> ASGIApp:
-        if self._app is not None:
-            return self._app
-        async with self._opening:
-            if self._app is None:
-                assert self._tasks is not None, "a request before the web server has started"
-                self._app = await self._tasks.start(self._run)
-            assert self._app is not None
-            return self._app
+    async def _opened(self, principal: Principal) -> ASGIApp:
+        if (served := self._served.get(principal)) is None:
+            async with self._opening:
+                if (served := self._served.get(principal)) is None:
+                    assert self._tasks is not None, "a request before the web server has started"
+                    served = self._served[principal] = await self._tasks.start(self._run, principal)
+                    if len(self._served) > MAX_PRINCIPALS:
+                        _, left = self._served.popitem(last=False)
+                        left.scope.cancel()
+        self._served.move_to_end(principal)
+        return served.app
 
-    async def _run(self, *, task_status: anyio.abc.TaskStatus[ASGIApp]) -> None:
-        server = self._make()
+    def _key_of(self, principal: Principal) -> bytes:
+        """Return what the ids of a principal's sessions are signed with: no other principal, or path, knows them."""
+        if principal == LOCAL_PRINCIPAL and self._path == ROOT:
+            return self._key
+        return hmac.new(self._key, f"{self._path} {principal.name}".encode(), hashlib.sha256).digest()
+
+    async def _run(self, principal: Principal, *, task_status: anyio.abc.TaskStatus["_Served"]) -> None:
+        server = self._make(principal)
         web = server.streamable_http_app(
             streamable_http_path=self._path,
             transport_security=self._security,
@@ -87,19 +106,29 @@ class Endpoint:
         app: ASGIApp = web
         if isinstance(server, OstlerServer):
             app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
-        async with web.router.lifespan_context(web):
-            task_status.started(LastingSessions(app, self._key))
-            await anyio.sleep_forever()
+        with anyio.CancelScope() as scope:
+            async with web.router.lifespan_context(web):
+                task_status.started(_Served(LastingSessions(app, self._key_of(principal)), scope))
+                await anyio.sleep_forever()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Served:
+    """What answers one principal, and what ends it."""
+
+    app: ASGIApp
+    scope: anyio.CancelScope
 
 
 def web_application(
-    servers: Mapping[str, Callable[[], Server[Any]]],
+    servers: Mapping[str, ServerMaker],
     key: bytes,
     security: TransportSecuritySettings,
     version: str,
     *,
     codes: OneTimeCodes | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
+    more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Return what answers at every path.
 
@@ -110,6 +139,7 @@ def web_application(
         version: for `/healthz`.
         codes: what the dashboard gets its token for.
         pages: further pages by their paths.
+        more: what is served besides.
     """
     endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key, security) for path, make in servers.items()}
 
@@ -125,8 +155,8 @@ def web_application(
             tasks.cancel_scope.cancel()
 
     routes = [Route(path, endpoint=endpoint) for path, endpoint in endpoints.items()]
-    more = routes_to({"/healthz": healthz, **pages}, security)
-    return Starlette(routes=[*more, *routes, *dashboard_routes(security, codes)], lifespan=running)
+    around = [*routes_to({"/healthz": healthz, **pages}, security), *more, *dashboard_routes(security, codes)]
+    return Starlette(routes=[*around, *routes], lifespan=running)
 
 
 def for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:

@@ -143,7 +143,15 @@ class ServerProcess:
     async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
         settings = replace(settings, session_key=session_key(self._place.paths.state_dir))
         url = await stack.enter_async_context(
-            serving_http(hosted.server, settings, version=self._version, toolsets=hosted.toolsets(), pages=hosted.pages)
+            serving_http(
+                hosted.server,
+                settings,
+                version=self._version,
+                toolsets=hosted.toolsets(),
+                pages=hosted.pages,
+                by_principal=hosted.server_of,
+                policy=hosted.policy,
+            )
         )
         self._announce(f"Ostler {self._version} serves MCP at {url}")
 

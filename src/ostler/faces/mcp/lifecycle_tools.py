@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from ostler.adapters.projects.project_files import read_variables
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import FREE_FORM, Args, JsonArgs, Labels, ObjectFromText, SomeSeconds
 from ostler.adapters.serving.schemas import answer
@@ -79,7 +78,7 @@ async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides |
     for name, need in needs.items():
         if need.required:
             app.manager.view(name)  # says that there is no such service, and what is near
-    variables = await read_variables(directory, given.env_file) if given.env_file else {}
+    variables = await app.projects.read_variables(directory, given.env_file) if given.env_file else {}
     overrides = Overrides.model_construct(
         depends_on=needs,
         restart_policy=given.restart_policy,

@@ -111,8 +111,7 @@ async def service_get(app: ApplicationLike, args: ServiceNameArgs, call: Call) -
 async def service_secrets(app: ApplicationLike, args: ServiceNameArgs, call: Call) -> Answer:
     """Show the args and outputs of a service with their secrets."""
     del call
-    app.manager.view(args.name)  # says that there is no such service, and what is near
-    given, outputs = app.manager.reveal(args.name)
+    given, outputs = await app.manager.reveal_secrets(args.name)
     structured: JsonObject = {"name": args.name, "args": given, "outputs": outputs}
     return Answer(structured, "\n".join(shapes.fact_lines(structured)))
 

@@ -42,7 +42,7 @@ class ServerChangesLike(Protocol):
 class ApplicationLike(Protocol):
     """The running application, as far as tools, resources and prompts use it.
 
-    Everything returned here is masked; `manager.reveal` is the one way to secrets.
+    Everything returned here is masked; `manager.reveal_secrets` is the one way to secrets.
     """
 
     @property

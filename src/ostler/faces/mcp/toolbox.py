@@ -18,6 +18,7 @@ from ostler.adapters.serving.answers import error_result
 from ostler.adapters.serving.asking import ClientsPerson, UsedRounds
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
+from ostler.faces.access.call_facts import CallFacts, call_of
 from ostler.faces.client_facts import current_client
 from ostler.faces.hanging_up import is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
@@ -105,10 +106,12 @@ class CallDesk:
             raise BusyError(self._under_way, RETRY_AFTER)
         self._under_way += 1
         try:
+            client = _client_name_of(context)
             async with progress_to(context) as progress:
                 person = ClientsPerson(context, params, self._rounds)
                 hung_up = partial(is_cancelled_by_client, context)
-                yield Call(progress, self._clock, _client_name_of(context), self._log, self._names, person, hung_up)
+                with call_of(CallFacts(called_tool(params), client, _address_of(context))):
+                    yield Call(progress, self._clock, client, self._log, self._names, person, hung_up)
         finally:
             self._under_way -= 1
 
@@ -174,6 +177,19 @@ def denied(name: str) -> ToolDeniedError:
         tool=name,
         next_actions=("ask the person who owns this Ostler: [policy] in ostler.toml",),
     )
+
+
+def called_tool(params: CallToolRequestParams) -> str:
+    """Return the tool that a call means: the one behind muster's `call_tool`."""
+    behind = (params.arguments or {}).get("name") if params.name == "call_tool" else None
+    return behind if isinstance(behind, str) else params.name
+
+
+def _address_of(context: ServerRequestContext[Lifespan]) -> str:
+    """Return where a request came from over HTTP; empty for one over a socket or a pipe."""
+    request: Any = context.request
+    client = getattr(request, "client", None)
+    return "" if client is None else f"{client.host}:{client.port}"
 
 
 def _client_name_of(context: ServerRequestContext[Lifespan]) -> str:

@@ -1,0 +1,104 @@
+"""The audit log: JSON lines, each on the disk before the caller goes on, in a bounded number of files."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import anyio.to_thread
+
+from ostler.adapters.config.atomic_files import not_written
+from ostler.model.access import AuditSettings
+from ostler.model.json import JsonMapping
+
+FILE: Final = "audit.jsonl"
+"""The current file, in the folder `audit` of the state folder; `audit.1.jsonl` is the one before it."""
+
+MAX_TEXT: Final = 2_000
+"""Characters of one text in a line; what is beyond is cut."""
+
+
+class AuditTrail(Protocol):
+    """Where it is recorded what principals do."""
+
+    async def record(self, facts: JsonMapping) -> None:
+        """Record facts; durable when this returns. Raises StoreError."""
+        ...
+
+
+class AuditLog:
+    """Appends to the current file, and begins another when that is full."""
+
+    def __init__(self, folder: Path, settings: AuditSettings) -> None:
+        self._folder = folder
+        self._path = folder / FILE
+        self._max_bytes = int(settings.max_bytes)
+        self._files = settings.files
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"AuditLog({str(self._path)!r})"
+
+    async def record(self, facts: JsonMapping) -> None:
+        """Append a line with the time and `facts`; it is on the disk when this returns.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        await anyio.to_thread.run_sync(self._write, _line(facts))
+
+    def _write(self, line: bytes) -> None:
+        with self._lock:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                descriptor = self._open_for(len(line))
+                try:
+                    os.write(descriptor, line)
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            except OSError as error:
+                raise not_written(self._path, error) from error
+
+    def _open_for(self, size: int) -> int:
+        descriptor = os.open(self._path, _FLAGS, 0o600)
+        held = os.fstat(descriptor).st_size
+        if not held or held + size <= self._max_bytes:
+            return descriptor
+        os.close(descriptor)
+        self._rotate()
+        return os.open(self._path, _FLAGS, 0o600)
+
+    def _rotate(self) -> None:
+        for number in range(self._files - 1, 0, -1):
+            older = self._path if number == 1 else self._numbered(number - 1)
+            if older.exists():
+                older.replace(self._numbered(number))
+        self._path.unlink(missing_ok=True)  # where one file is all that is kept
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"audit.{number}.jsonl")
+
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+
+
+def _line(facts: JsonMapping) -> bytes:
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shown = {"at": at, **{key: _cut(value) for key, value in facts.items() if value not in ("", None)}}
+    return json.dumps(shown, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
+
+
+def _cut(value: object) -> object:
+    return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
+
+
+def audit_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of the audit log that exist, oldest first."""
+    numbered = sorted(folder.glob("audit.*.jsonl"), key=lambda path: -int(path.name.split(".")[1]))
+    yield from numbered
+    if (current := folder / FILE).exists():
+        yield current

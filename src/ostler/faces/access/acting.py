@@ -1,0 +1,115 @@
+"""What every change by a principal goes through: quotas, and the audit log."""
+
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from ostler.adapters.access.audit_log import AuditTrail
+from ostler.faces.access.call_facts import current_call
+from ostler.faces.access.rights import Rights
+from ostler.model.durations import format_duration
+from ostler.model.errors import AccessDeniedError, OstlerError, QuotaError
+from ostler.model.json import JsonObject
+
+HOUR: Final = 3600.0
+
+_LAST_WORDS: Final = 5.0
+"""Seconds to record the end of a change whose caller has gone."""
+
+
+class Account:
+    """What a principal has done lately, over all its connections.
+
+    Attributes:
+        creating: services that are being created, and are not among its services yet.
+    """
+
+    def __init__(self) -> None:
+        self.creating = 0
+        self._starts: deque[float] = deque()
+
+    def __repr__(self) -> str:
+        return f"Account({len(self._starts)} starts)"
+
+    def take_start(self, limit: int, who: str) -> None:
+        """Count one start.
+
+        Raises:
+            QuotaError: there were `limit` within the last hour.
+        """
+        now = anyio.current_time()
+        while self._starts and self._starts[0] <= now - HOUR:
+            self._starts.popleft()
+        if len(self._starts) >= limit:
+            left = format_duration(max(1, round(self._starts[0] + HOUR - now)))
+            raise QuotaError(
+                f"{who!r} started {len(self._starts)} services within the last hour, and may not start more "
+                f"(startsPerHour = {limit})",
+                next_actions=(f"try again in {left}", "or ask the person who runs this Ostler for more"),
+            )
+        self._starts.append(now)
+
+
+class Acting:
+    """Lets one principal change things, one audited step at a time."""
+
+    def __init__(self, rights: Rights, account: Account, trail: AuditTrail | None) -> None:
+        self._rights = rights
+        self.account = account
+        self._trail = trail
+
+    def __repr__(self) -> str:
+        return f"Acting({self._rights!r})"
+
+    @asynccontextmanager
+    async def act(self, action: str, target: str, *, refusal: OstlerError | None = None) -> AsyncGenerator[None]:
+        """Have the change that is made inside recorded: before it is begun, and how it ended.
+
+        Args:
+            action: what is done, in a word, such as `create`.
+            target: the service, class, server or tool that is concerned.
+            refusal: why it is not allowed, if it is not.
+
+        Raises:
+            OstlerError: the refusal.
+            StoreError: it cannot be recorded; nothing was done.
+        """
+        facts = self._facts(action, target)
+        if refusal is not None:
+            await self._record(facts, "refused", refusal)
+            raise refusal
+        await self._record(facts, "begun")
+        try:
+            yield
+        except OstlerError as error:
+            await self._record(
+                facts, "refused" if isinstance(error, (QuotaError, AccessDeniedError)) else "failed", error
+            )
+            raise
+        except BaseException:
+            with anyio.move_on_after(_LAST_WORDS, shield=True):
+                await self._record(facts, "left")  # the caller went away, or a bug; the engine may go on
+            raise
+        await self._record(facts, "done")
+
+    def _facts(self, action: str, target: str) -> JsonObject:
+        call, who = current_call(), self._rights.principal
+        return {
+            "id": secrets.token_hex(6),
+            "who": who.name,
+            "credential": who.credential,
+            "from": call.address or "local",
+            "client": call.client,
+            "tool": call.tool,
+            "action": action,
+            "target": target,
+        }
+
+    async def _record(self, facts: JsonObject, outcome: str, error: OstlerError | None = None) -> None:
+        if self._trail is not None:
+            why: JsonObject = {} if error is None else {"error": str(error)}
+            await self._trail.record({**facts, "outcome": outcome, **why})

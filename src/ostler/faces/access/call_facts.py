@@ -1,0 +1,40 @@
+"""Where the call under way comes from, for the audit log."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """One call of a tool.
+
+    Attributes:
+        tool: the tool, as the client called it.
+        client: the name that the client gives itself.
+        address: where it is, `192.0.2.7:51234`; empty over the local socket.
+    """
+
+    tool: str = ""
+    client: str = ""
+    address: str = ""
+
+
+_facts: Final[ContextVar[CallFacts]] = ContextVar("facts of the call", default=CallFacts())  # noqa: B039 (frozen)
+
+
+def current_call() -> CallFacts:
+    """Return the facts of the call under way; empty ones outside of a call."""
+    return _facts.get()
+
+
+@contextmanager
+def call_of(facts: CallFacts) -> Generator[None]:
+    """Let what is done inside be done for this call."""
+    token = _facts.set(facts)
+    try:
+        yield
+    finally:
+        _facts.reset(token)

@@ -1,0 +1,386 @@
+"""The engine's face for one principal: reads what it sees, and changes what it may."""
+
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Self, Unpack
+
+import anyio
+
+from ostler.engine.dependencies.ordering import Failures
+from ostler.engine.manager import ServiceManager
+from ostler.engine.requests.creator import InstanceLimitError
+from ostler.engine.services.service import BaseService, Service
+from ostler.engine.services.views import (
+    CreateRequest,
+    Listed,
+    OperationRequest,
+    OperationResult,
+    ServiceFilter,
+    ServiceView,
+    WaitingOptions,
+    in_namespace,
+)
+from ostler.faces.access.acting import Acting
+from ostler.faces.access.hidden_names import HiddenNames
+from ostler.faces.access.rights import Rights
+from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
+from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of
+from ostler.model.errors import (
+    AccessDeniedError,
+    ArgumentError,
+    NotFoundError,
+    OstlerError,
+    QuotaError,
+)
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.label_names import validate_name
+from ostler.model.records import OperationKind, OperationRecord
+from ostler.model.states import ServiceState
+
+_STARTING: Final = frozenset({OperationKind.START, OperationKind.RESTART})
+_ALL_AT_ONCE: Final = "everything at once is for the person who runs this Ostler"
+
+
+class GuardedManager(ServiceManager):
+    """A ServiceManager that does for a principal what its policy allows, and to whom all else does not exist.
+
+    It inherits no way to the engine: what is not written here has nothing to work on and fails.
+    """
+
+    def __init__(self, manager: ServiceManager, rights: Rights, acting: Acting, owners: Owners) -> None:
+        # ServiceManager's own __init__ would make a second engine.
+        self._manager = manager
+        self._rights = rights
+        self._acting = acting
+        self.stop_on_exit = False
+        self._seen = SeenRegistry(manager.registry, rights, owners)
+        self.registry = self._seen
+        self.events = SeenEvents(manager.events, self._seen, rights)
+        self.classes = SeenClasses(manager.classes, rights)
+        self.departed = SeenDeparted(manager.departed, self._seen, rights)
+        self.plans = SeenPlans(manager.plans, self._seen, self._asked)
+
+    def __repr__(self) -> str:
+        return f"GuardedManager({self._rights!r})"
+
+    async def __aenter__(self) -> Self:
+        raise AccessDeniedError("the engine is run by its server alone")
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        raise AccessDeniedError("the engine is run by its server alone")
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def get_service_state(self, name: str) -> ServiceState:
+        """Return the state of the service `name`; NotFoundError when there is none."""
+        return self._seen.get(name).state
+
+    def view(self, name: str) -> ServiceView:
+        """Return a snapshot of the service `name`; NotFoundError when there is none."""
+        return self._seen.get(name).view()
+
+    def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
+        """Return snapshots of the services that match, by name."""
+        views = [service.view() for service in self._seen.get_all()]
+        return views if where is None else [view for view in views if where.matches(view)]
+
+    def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
+        """Return the services that match, by name, with what a list shows of them."""
+        found: list[Listed] = [
+            service if isinstance(service, BaseService) else service.view() for service in self._seen.get_all()
+        ]
+        return found if where is None else [listed for listed in found if where.matches(listed)]
+
+    def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
+        """Refuse: secrets are read through `reveal_secrets`, which records it."""
+        raise AccessDeniedError(f"the secrets of service {name!r} are shown by service_secrets alone", service=name)
+
+    async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
+        """Return (args, outputs) of an instance with its secrets unmasked.
+
+        Raises:
+            NotFoundError: there is none.
+            AccessDeniedError: it is another's.
+        """
+        service = self._seen.get(name)
+        async with self._acting.act("secrets", service.name, refusal=self._not_managed(service, "secrets")):
+            return self._manager.reveal(service.name)
+
+    def secrets(self) -> frozenset[str]:
+        """Return every secret text of every service, for masking; nothing shows them."""
+        return self._manager.secrets()
+
+    def instances_of(self, class_name: str) -> list[str]:
+        """Return the names of the instances of a class."""
+        return [name for name in self._manager.instances_of(class_name) if self._seen.is_seen(name)]
+
+    async def history(self, name: str, limit: int = 20) -> Sequence[OperationRecord]:
+        """Return the newest operations of a service, newest first; NotFoundError when there is no such service."""
+        full = self._seen.get(name).name
+        hidden = self._seen.hidden_around((full,))
+        return [hidden.record(record) for record in await self._manager.history(full, limit)]
+
+    @property
+    def recovered(self) -> anyio.Event:
+        """Set when everything of the earlier run has been verified and resolved once."""
+        return self._manager.recovered
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is something to supervise."""
+        return self._manager.has_work
+
+    # -- creating ------------------------------------------------------------------------------------------
+
+    def validate(self, class_name: str, args: JsonObject, name: str = "") -> JsonObject:
+        """Return the effective args (masked) of a create, without doing anything; as `ServiceManager.validate`."""
+        self.classes.get(class_name)
+        return self._manager.validate(class_name, args, name and self._own_name(name))
+
+    def difference(self, request: CreateRequest) -> str:
+        """Return in words how the service of that name differs from what `request` makes."""
+        asked = self._asked(request)
+        self._seen.get(asked.name)
+        return self._manager.difference(asked)
+
+    def chosen_dependencies(self, request: CreateRequest) -> list[str]:
+        """Return the services that the args of `request` would make its service depend on."""
+        return self._manager.chosen_dependencies(self._asked(request))
+
+    async def create(self, request: CreateRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
+        """Create an instance and, by default, start it; as `ServiceManager.create`.
+
+        Raises:
+            AccessDeniedError, QuotaError: the policy does not allow it.
+            OstlerError: as there.
+        """
+        try:
+            asked = self._asked(request)
+            refusal = None
+        except OstlerError as error:
+            asked, refusal = request, error
+        name = asked.name and in_namespace(asked.name, asked.namespace)
+        act = self._acting.act("create", f"{request.class_name} {name}".strip(), refusal=refusal)
+        async with act, self._room(start=request.start):
+            with self._without_hidden(name):
+                return self._shown(await self._manager.create(asked, **waiting))
+
+    def _asked(self, request: CreateRequest) -> CreateRequest:
+        """Return what a request comes to: in the principal's name and namespace.
+
+        Raises:
+            OstlerError: it asks for what the principal may not have.
+        """
+        policy, me = self._rights.policy(), self._rights.name
+        self.classes.get(request.class_name)
+        if policy.admin:
+            is_named = request.owner or self._rights.principal.unrestricted
+            return request if is_named else replace(request, owner=me)
+        if request.owner not in ("", me) and not self._rights.manages(request.owner):
+            raise AccessDeniedError(
+                f"{me!r} cannot create services of owner {request.owner!r}",
+                next_actions=("leave owner out: the service is yours",),
+            )
+        overrides = request.overrides
+        if overrides is not None and overrides.env:
+            raise AccessDeniedError(
+                f"{me!r} cannot set environment variables of a service",
+                next_actions=("use the arguments of the class; serviceclass_get shows them", _ASK_ADMIN),
+            )
+        if overrides is not None and overrides.depends_on:
+            needs = {self._reachable(name): need for name, need in overrides.depends_on.items()}
+            overrides = overrides.model_copy(update={"depends_on": needs})
+        asked = replace(
+            request,
+            name=request.name and self._own_name(request.name),
+            owner=request.owner or me,
+            overrides=overrides,
+            namespace=self._rights.namespace,
+            project=None,
+            managed=False,
+            idempotency_key=request.idempotency_key and f"{request.idempotency_key}@{me}",
+        )
+        for name in self._manager.chosen_dependencies(asked) if not policy.sees_everything else ():
+            self._reachable(name)
+        return asked
+
+    def _own_name(self, name: str) -> str:
+        """Return the name that a new service gets.
+
+        Raises:
+            ArgumentError: it is in the namespace of someone else.
+        """
+        namespace = self._rights.namespace
+        if not namespace:
+            return name
+        short = name.removesuffix(f".{namespace}")
+        try:
+            validate_name(short)
+        except ValueError as error:
+            raise ArgumentError(
+                [f"name: {error}"], next_actions=(f"your services are called NAME.{namespace}",)
+            ) from None
+        return in_namespace(short, namespace)
+
+    def _reachable(self, name: str) -> str:
+        """Return the full name of a service that the principal's may depend on.
+
+        Raises:
+            NotFoundError: there is none that it sees.
+        """
+        full = self._seen.resolve(name)
+        namespace = self._rights.namespace
+        if not namespace or self._seen.find(full) is not None or full.endswith(f".{namespace}"):
+            return full
+        self._seen.get(name)
+        raise NotFoundError("service", name)
+
+    @asynccontextmanager
+    async def _room(self, *, start: bool) -> AsyncGenerator[None]:
+        """Count a service that is being created, and its start.
+
+        Raises:
+            QuotaError: the policy allows no more.
+        """
+        policy, account, me = self._rights.policy(), self._acting.account, self._rights.name
+        if policy.admin:
+            yield
+            return
+        owned = sum(owner_of(service) == me for service in self._manager.registry.get_all()) + account.creating
+        if owned >= policy.max_services:
+            raise QuotaError(
+                f"{me!r} has {owned} services, and may not have more (maxServices = {policy.max_services})",
+                next_actions=("service_delete one that is no longer needed", f"service_list owner={me} shows them"),
+            )
+        if start:
+            account.take_start(policy.starts_per_hour, me)
+        account.creating += 1
+        try:
+            yield
+        finally:
+            account.creating -= 1
+
+    # -- operations ----------------------------------------------------------------------------------------
+
+    async def operate(self, name: str, asked: OperationRequest, **waiting: Unpack[WaitingOptions]) -> OperationResult:
+        """Carry out what is asked of the service `name`; as `ServiceManager.operate`.
+
+        Raises:
+            AccessDeniedError, QuotaError: the policy does not allow it.
+            OstlerError: as there.
+        """
+        full = self._seen.resolve(name)
+        service = self._seen.find(full)
+        if service is None and asked.idempotency_key:
+            full = in_namespace(name, self._rights.namespace)  # the answer to a key stays when the service is gone
+        policy = self._rights.policy()
+        refusal = None if service is None else self._not_managed(service, asked.kind.value, dependents=asked.dependents)
+        if service is None and not (asked.idempotency_key and self._seen.is_seen(full)):
+            refusal = self._missing(name)
+        if asked.adopt and not policy.admin:
+            refusal = refusal or AccessDeniedError(
+                f"{self._rights.name!r} cannot say what the start of {full!r} gave: it could name what is another's",
+                service=full,
+                next_actions=("adopt without outputs, so that the class's own tools find it", _ASK_ADMIN),
+            )
+        if asked.idempotency_key and not policy.admin:
+            asked = replace(asked, idempotency_key=f"{asked.idempotency_key}@{self._rights.name}")
+        async with self._acting.act(asked.kind.value, full, refusal=refusal):
+            if asked.kind in _STARTING and not policy.admin:
+                self._acting.account.take_start(policy.starts_per_hour, self._rights.name)
+            with self._without_hidden(full):
+                return self._shown(await self._manager.operate(full, asked, **waiting))
+
+    @contextmanager
+    def _without_hidden(self, name: str) -> Generator[None]:
+        """Let an error of the engine about the service `name` say nothing of services that are hidden."""
+        before = self._seen.hidden_around((name,))
+        try:
+            yield
+        except NotFoundError as error:
+            raise (self._missing(name) if error.kind == "service" else error) from None
+        except InstanceLimitError as error:
+            seen = [each for each in error.instances if self._seen.is_seen(each)]
+            raise InstanceLimitError(error.class_name, error.limit, seen, service=error.service) from None
+        except OstlerError as error:
+            hidden = HiddenNames(before.names | self._seen.hidden_around((name,)).names)
+            clean = hidden.error(error)
+            if clean is error:
+                raise
+            raise clean from None
+
+    def _missing(self, name: str) -> OstlerError:
+        try:
+            self._seen.get(name)
+        except NotFoundError as error:
+            return error
+        return NotFoundError("service", name)
+
+    def _not_managed(self, service: Service, action: str, *, dependents: bool = False) -> OstlerError | None:
+        """Return why the principal may not change `service`, and what depends on it; None where it may."""
+        concerned = [service.name]
+        if dependents:
+            concerned += self._dependents_of(service.name)
+        for name in concerned:
+            other = self._manager.registry.find(name)
+            if other is not None and not self._rights.manages(owner_of(other)):
+                if name == service.name:
+                    text = f"{self._rights.name!r} sees service {name!r} and may not change it ({action})"
+                else:
+                    text = f"{self._rights.name!r} may not {action} what depends on service {service.name!r}"
+                whose = owner_of(other)
+                hint = f"ask its owner, {whose}" if name == service.name and whose else _ASK_ADMIN
+                return AccessDeniedError(text, service=service.name, next_actions=(hint,))
+        return None
+
+    def _dependents_of(self, name: str) -> list[str]:
+        services = self._manager.registry.get_all()
+        found: list[str] = []
+        rest = [name]
+        while rest:
+            needed = rest.pop()
+            users = [one.name for one in services if needed in one.dependencies and one.name not in found]
+            found += users
+            rest += users
+        return found
+
+    async def check_health(self, name: str) -> ServiceView:
+        """Check the health of the service `name` now and return its snapshot."""
+        service = self._seen.get(name)
+        await self._manager.check_health(service.name)
+        return self.view(service.name)
+
+    async def renew(self, name: str, lease: float | None = None) -> ServiceView:
+        """Let the lease of the service `name` end `lease` seconds from now; as `ServiceManager.renew`."""
+        service = self._seen.get(name)
+        async with self._acting.act("renew", service.name, refusal=self._not_managed(service, "renew")):
+            await self._manager.renew(service.name, lease)
+        return self.view(service.name)
+
+    # -- what is not for principals ------------------------------------------------------------------------
+
+    def recheck(self, server: str, about: JsonMapping) -> None:
+        """Refuse: adapters notice changes."""
+        del about
+        raise AccessDeniedError(f"checks of server {server!r} are asked for by the engine alone")
+
+    async def start_all(self, *, timeout: float | None = None) -> Failures:
+        """Refuse."""
+        del timeout
+        raise AccessDeniedError(_ALL_AT_ONCE)
+
+    async def stop_all(self, *, timeout: float | None = None) -> Failures:
+        """Refuse."""
+        del timeout
+        raise AccessDeniedError(_ALL_AT_ONCE)
+
+    def _shown(self, result: OperationResult) -> OperationResult:
+        hidden = self._seen.hidden_around((result.service.name,))
+        return replace(result, service=hidden.view(result.service), message=hidden.text(result.message))
+
+
+_ASK_ADMIN: Final = "ask the person who runs this Ostler: [principals] in ostler.toml"

@@ -1,0 +1,381 @@
+"""The registry, the events and the removed services as one principal sees them: what is hidden does not exist."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import anyio
+
+from ostler.engine.clock import SystemClock
+from ostler.engine.events.log import EventLog, EventPage
+from ostler.engine.instances.departed import Departed
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.protocols import StateChangeCallback
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.service import BaseService, Service
+from ostler.engine.services.views import Listed, ServiceView, in_namespace
+from ostler.faces.access.hidden_names import NO_NAMES, HiddenNames
+from ostler.faces.access.rights import Rights
+from ostler.model.errors import AccessDeniedError, NotFoundError
+from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
+from ostler.model.states import HealthStatus, ServiceState
+
+MAX_REMEMBERED: Final = 20_000
+"""Removed services whose owner is remembered, so that their last events are still seen; the oldest go first."""
+
+
+class Owners:
+    """Whose each service is, also of those removed since the server started. One for all principals."""
+
+    def __init__(self, registry: ServiceRegistry) -> None:
+        self._registry = registry
+        self._removed: dict[str, str] = {}
+        registry.subscribe(self._changed)
+
+    def __repr__(self) -> str:
+        return f"Owners({len(self._removed)} removed)"
+
+    def _changed(self, service: Service, is_registered: bool) -> None:
+        self._removed.pop(service.name, None)
+        if not is_registered:
+            self._removed[service.name] = owner_of(service)
+            if len(self._removed) > MAX_REMEMBERED:
+                del self._removed[next(iter(self._removed))]
+
+    def of(self, name: str) -> str | None:
+        """Return whose the service `name` is or was; None where that is not known."""
+        service = self._registry.find(name)
+        return self._removed.get(name) if service is None else owner_of(service)
+
+
+def owner_of(service: Service) -> str:
+    """Return whose a service is; configured ones have no owner."""
+    return service.owner if isinstance(service, BaseService) else service.view().owner
+
+
+class SeenRegistry(ServiceRegistry):
+    """The services that a principal sees. A short name means the one in its own namespace."""
+
+    def __init__(self, registry: ServiceRegistry, rights: Rights, owners: Owners) -> None:
+        super().__init__()
+        self._all = registry
+        self._rights = rights
+        self._owners = owners
+
+    def __repr__(self) -> str:
+        return f"SeenRegistry({self._rights!r})"
+
+    def __len__(self) -> int:
+        return len(self._seen())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.find(name) is not None
+
+    # -- names ---------------------------------------------------------------------------------------------
+
+    def resolve(self, name: str) -> str:
+        """Return the full name of the service that `name` means; `name` itself where there is none."""
+        if not name or self._sees_now(name):
+            return name
+        full = in_namespace(name, self._rights.namespace)
+        return full if self._sees_now(full) else name
+
+    def _sees_now(self, name: str) -> bool:
+        service = self._all.find(name)
+        return service is not None and self._rights.sees(owner_of(service))
+
+    def is_seen(self, name: str) -> bool:
+        """Whether the service `name`, which may be gone, is one that the principal sees."""
+        policy = self._rights.policy()
+        if policy.sees_everything:
+            return True
+        owner = self._owners.of(name)
+        if owner is None:
+            return name.endswith(f".{self._rights.name}")
+        return self._rights.sees(owner, policy)
+
+    def _seen(self) -> list[Service]:
+        policy = self._rights.policy()
+        services = self._all.get_all()
+        if policy.sees_everything:
+            return services
+        return [service for service in services if self._rights.sees(owner_of(service), policy)]
+
+    # -- what must not be named ----------------------------------------------------------------------------
+
+    def hidden_below(self, service: Service) -> HiddenNames:
+        """Return the names of what `service` needs, directly or not, that the principal does not see."""
+        if self._rights.policy().sees_everything or not service.dependencies:
+            return NO_NAMES
+        found: set[str] = set()
+        rest = list(service.dependencies)
+        while rest:
+            name = rest.pop()
+            if name not in found:
+                found.add(name)
+                other = self._all.find(name)
+                rest += other.dependencies if other is not None else ()
+        return HiddenNames(name for name in found if not self.is_seen(name))
+
+    def hidden_around(self, names: Iterable[str]) -> HiddenNames:
+        """Return the names of all services connected with `names` by dependencies that the principal does not see."""
+        if self._rights.policy().sees_everything:
+            return NO_NAMES
+        neighbours: dict[str, set[str]] = {}
+        for service in self._all.get_all():
+            for needed in service.dependencies:
+                neighbours.setdefault(service.name, set()).add(needed)
+                neighbours.setdefault(needed, set()).add(service.name)
+        found: set[str] = set()
+        rest = list(names)
+        while rest:
+            name = rest.pop()
+            if name not in found:
+                found.add(name)
+                rest += neighbours.get(name, ())
+        return HiddenNames(name for name in found if not self.is_seen(name))
+
+    # -- the registry --------------------------------------------------------------------------------------
+
+    def shown(self, service: Service) -> Service:
+        """Return `service`, without the names that the principal must not see."""
+        hidden = self.hidden_below(service)
+        return SeenService(service, hidden) if hidden else service
+
+    def find(self, name: str) -> Service | None:
+        """Return the service `name`, or None."""
+        full = self.resolve(name)
+        return self.shown(self._all.get(full)) if self._sees_now(full) else None
+
+    def get(self, name: str) -> Service:
+        """Return the service `name`.
+
+        Raises:
+            NotFoundError: there is none that the principal sees.
+        """
+        service = self.find(name)
+        if service is None:
+            known = [each.name for each in self._seen()]
+            raise NotFoundError(
+                "service", name, known=known, next_actions=("service_list shows the names that there are",)
+            )
+        return service
+
+    def get_all(self) -> list[Service]:
+        """Return every service, by name."""
+        return [self.shown(service) for service in self._seen()]
+
+    def listed(self) -> list[Listed]:
+        """Return what a list shows of every service, by name."""
+        return [service if isinstance(service, BaseService) else service.view() for service in self.get_all()]
+
+    def subscribe(self, callback: Callable[[Service, bool], None]) -> Callable[[], None]:
+        """Call `callback(service, is_registered)` after each change of a service that the principal sees."""
+
+        def changed(service: Service, is_registered: bool) -> None:
+            if self._rights.sees(owner_of(service)):
+                callback(service, is_registered)
+
+        return self._all.subscribe(changed)
+
+    def register(self, service: Service) -> None:
+        """Refuse: a principal creates services through the manager."""
+        raise AccessDeniedError(f"service {service.name!r} cannot be registered by {self._rights.name!r}")
+
+    def unregister(self, name: str) -> Service:
+        """Refuse: a principal deletes services through the manager."""
+        raise AccessDeniedError(f"service {name!r} cannot be removed by {self._rights.name!r}")
+
+
+class SeenService:
+    """A service that is connected with others that its reader does not see: to be read only, without their names."""
+
+    def __init__(self, service: Service, hidden: HiddenNames) -> None:
+        self._service = service
+        self._hidden = hidden
+
+    def __repr__(self) -> str:
+        return f"SeenService({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._service.name
+
+    @property
+    def service_type(self) -> str:
+        """Its type."""
+        return self._service.service_type
+
+    @property
+    def state(self) -> ServiceState:
+        """Its state."""
+        return self._service.state
+
+    @property
+    def health(self) -> HealthStatus:
+        """Its health."""
+        return self._service.health
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Nothing: the view has the error's text."""
+        return None
+
+    @property
+    def dependencies(self) -> Sequence[str]:
+        """What it depends on, as far as its reader sees that."""
+        return self.view().dependencies
+
+    async def start(self) -> None:
+        """Refuse."""
+        raise self._refusal()
+
+    async def stop(self) -> None:
+        """Refuse."""
+        raise self._refusal()
+
+    async def restart(self) -> None:
+        """Refuse."""
+        raise self._refusal()
+
+    def _refusal(self) -> AccessDeniedError:
+        return AccessDeniedError(f"service {self.name!r} is changed through the manager alone", service=self.name)
+
+    def view(self) -> ServiceView:
+        """Return a snapshot."""
+        return self._hidden.view(self._service.view())
+
+    def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
+        """Call `callback` after each change of its state."""
+        return self._service.on_state_change(callback)
+
+
+class SeenEvents(EventLog):
+    """The events of the services that a principal sees; those of no service only for who sees everything."""
+
+    def __init__(self, events: EventLog, registry: SeenRegistry, rights: Rights) -> None:
+        super().__init__(SystemClock())
+        self._events = events
+        self._registry = registry
+        self._rights = rights
+
+    def __repr__(self) -> str:
+        return f"SeenEvents({self._rights!r})"
+
+    @property
+    def last_cursor(self) -> int:
+        """The cursor of the newest event."""
+        return self._events.last_cursor
+
+    def _shown(self, events: Iterable[Event]) -> list[Event]:
+        events = list(events)
+        if self._rights.policy().sees_everything:
+            return events
+        seen = [event for event in events if event.service and self._registry.is_seen(event.service)]
+        hidden: dict[str, HiddenNames] = {}
+        for event in seen:
+            if event.service not in hidden:
+                hidden[event.service] = self._registry.hidden_around((event.service,))
+        return [hidden[event.service].event(event) for event in seen]
+
+    def read(
+        self,
+        *,
+        since: int = 0,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        limit: int = 100,
+    ) -> EventPage:
+        """Return the events after cursor `since`, oldest first, at most `limit`; as `EventLog.read`."""
+        everything = max(1, self._events.last_cursor)
+        resolve = self._registry.resolve
+        page = self._events.read(
+            since=since,
+            service=resolve(service),
+            services=frozenset(map(resolve, services)),
+            kinds=kinds,
+            limit=everything,
+        )
+        found = self._shown(page.events)
+        is_cut = len(found) > limit
+        found = found[:limit]
+        return EventPage(
+            tuple(found),
+            next_cursor=found[-1].cursor if is_cut else page.next_cursor,
+            truncated=is_cut,
+            dropped=page.dropped,
+        )
+
+    async def wait(
+        self,
+        *,
+        since: int,
+        service: str = "",
+        services: Collection[str] = (),
+        kinds: Collection[EventKind] = (),
+        timeout: float,
+    ) -> EventPage:
+        """Return the events after `since` as soon as there is one; as `EventLog.wait`."""
+        resolve = self._registry.resolve
+        names, after = frozenset(map(resolve, services)), since
+        with anyio.move_on_after(timeout):
+            while True:
+                page = await self._events.wait(
+                    since=after, service=resolve(service), services=names, kinds=kinds, timeout=timeout
+                )
+                if self._shown(page.events):
+                    break
+                after = page.next_cursor
+        return self.read(since=since, service=service, services=services, kinds=kinds)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback(event)` for each new event that the principal sees, in order."""
+
+        def happened(event: Event) -> None:
+            for shown in self._shown((event,)):
+                callback(shown)
+
+        return self._events.subscribe(happened)
+
+    def append(
+        self,
+        kind: EventKind,
+        service: str = "",
+        message: str = "",
+        data: JsonObject | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Event:
+        """Refuse: only the engine says what happened."""
+        del kind, service, message, data, at
+        raise AccessDeniedError("events are recorded by the engine alone")
+
+    def restore(self, events: Iterable[Event], last_cursor: int) -> None:
+        """Refuse: only the engine fills the log."""
+        del events, last_cursor
+        raise AccessDeniedError("events are restored by the engine alone")
+
+
+class SeenDeparted(Departed):
+    """The removed services that a principal saw."""
+
+    def __init__(self, departed: Departed, registry: SeenRegistry, rights: Rights) -> None:
+        super().__init__(SystemClock())
+        self._departed = departed
+        self._seen = registry
+        self._rights = rights
+
+    def add(self, instance: ServiceInstance) -> None:
+        """Refuse: only the engine removes services."""
+        raise AccessDeniedError(f"service {instance.name!r} is removed by the engine alone")
+
+    def find(self, name: str) -> ServiceInstance | None:
+        """Return the removed service `name`, or None."""
+        for candidate in (in_namespace(name, self._rights.namespace), name):
+            found = self._departed.find(candidate)
+            if found is not None and self._rights.sees(found.record.owner):
+                return found
+        return None

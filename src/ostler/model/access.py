@@ -1,0 +1,142 @@
+"""Who uses Ostler over the network, and what each may do: principals, their policies, and where they come from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from ostler.model.label_names import validate_name
+
+EVERYONE: Final = "*"
+"""The policy of those who have none of their own; among owners: all of them."""
+
+LOCAL: Final = "local"
+"""The one who runs Ostler, over the local socket or stdio: unrestricted."""
+
+TOKEN_HOLDER: Final = "token"  # noqa: S105 (a name)
+"""Whoever has the one token of `[http]`: unrestricted."""
+
+RESERVED: Final = frozenset({LOCAL, TOKEN_HOLDER})
+"""Names that no one gets from a token file."""
+
+MAX_NAME: Final = 40
+"""Characters of a principal's name: it is the last part of the names of its services."""
+
+USUAL_TOOLS: Final = frozenset({
+    "service_list", "service_status", "service_get", "service_secrets", "service_validate", "service_logs",
+    "service_events", "service_plan", "service_explain", "service_create", "service_start", "service_stop",
+    "service_restart", "service_delete", "service_renew", "service_wait", "serviceclass_list", "serviceclass_get",
+    "serviceclass_available", "mcpserver_list", "mcpserver_get", "tool_list", "tool_describe", "tool_call",
+})  # fmt: skip
+"""Ostler's tools that every principal has. All others are for admins: they show or change what belongs to no one."""
+
+_Count = Annotated[int, Field(ge=1, strict=True)]
+_Switch = Annotated[bool, Field(strict=True)]
+_Size = Annotated[ByteSize, Field(ge=1)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
+
+
+class PrincipalSettings(_Model):
+    """What one principal may do: `[principals.NAME]`, or `[principals."*"]` for those without a table of their own."""
+
+    admin: _Switch = False
+    """Everything, as the person at the machine; only `denyTools`, `confirmTools`, rates and sizes still count."""
+    classes: tuple[str, ...] = ("*",)
+    """Globs of the classes that it sees and creates services of."""
+    tools: tuple[str, ...] = ()
+    """Globs of the downstream tools, `server/tool`, that it sees and calls itself with `tool_call`."""
+    deny_tools: tuple[str, ...] = ()
+    """Globs of tools that it may not call, Ostler's own as `ostler/service_delete`."""
+    sees: tuple[str, ...] = ()
+    """Owners whose services it sees besides its own; `*` is everyone, configured services included."""
+    sees_shared: _Switch = False
+    """It also sees services without an owner: configured ones, and those that people at the machine made."""
+    manages: tuple[str, ...] = ()
+    """Owners whose services it also starts, stops, changes and deletes, and whose secrets it reads; `*` is everyone."""
+    confirm_tools: tuple[str, ...] = ()
+    """Globs as in `policy.confirmTools`, besides those there: what a person must confirm before it is carried out."""
+    max_services: _Count = 20
+    """Services that it may have at once."""
+    starts_per_hour: _Count = 120
+    """Creates that start, starts and restarts within an hour."""
+    calls_per_minute: _Count = 600
+    """Requests within a minute."""
+    max_request_bytes: _Size = ByteSize(1024 * 1024)
+    """Size of one request."""
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether no service is hidden from it."""
+        return self.admin or EVERYONE in self.sees or EVERYONE in self.manages
+
+    def allows_class(self, name: str) -> bool:
+        """Whether it sees the class `name` and may create services of it."""
+        return self.admin or any(fnmatchcase(name, glob) for glob in self.classes)
+
+    def allows_tool(self, tool: str) -> bool:
+        """Whether it may call the downstream tool `server/tool` itself."""
+        if self._denies(tool):
+            return False
+        return self.admin or any(fnmatchcase(tool, glob) for glob in self.tools)
+
+    def allows_own_tool(self, name: str) -> bool:
+        """Whether it may call Ostler's own tool `name`."""
+        return not self._denies(f"ostler/{name}") and (self.admin or name in USUAL_TOOLS)
+
+    def _denies(self, tool: str) -> bool:
+        return any(fnmatchcase(tool, glob) for glob in self.deny_tools)
+
+
+class AuditSettings(_Model):
+    """The audit log: `[audit]`."""
+
+    enabled: _Switch | None = None
+    """Keep it; default: when there are tokens."""
+    max_bytes: _Size = ByteSize(16 * 1024 * 1024)
+    """Size of one file, after which the next one is begun."""
+    files: _Count = 8
+    """Files that are kept, the current one included; the oldest is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Someone who has proven who they are.
+
+    Attributes:
+        name: also the owner of what they create.
+        unrestricted: no policy applies.
+        credential: what proved it, such as `token laptop`, for the audit log; never the secret.
+    """
+
+    name: str
+    unrestricted: bool = False
+    credential: str = ""
+
+
+LOCAL_PRINCIPAL: Final = Principal(LOCAL, unrestricted=True)
+"""The one who runs Ostler."""
+
+
+def validate_principal(name: str) -> str:
+    """Return `name` when it may name a principal.
+
+    Raises:
+        ValueError: it may not.
+    """
+    validate_name(name)
+    if len(name) > MAX_NAME:
+        raise ValueError(f"{name!r} is longer than {MAX_NAME} characters")
+    if name in RESERVED:
+        raise ValueError(f"{name!r} is a name of Ostler's own")
+    return name
+
+
+def policy_of(principals: Mapping[str, PrincipalSettings], name: str) -> PrincipalSettings | None:
+    """Return the policy of a principal; None where it has none, and there is none for everyone."""
+    return principals.get(name) or principals.get(EVERYONE)
