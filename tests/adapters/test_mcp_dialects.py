@@ -114,6 +114,21 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
         {"toolPermissions": {"drop": "deny"}},
         {"networkPolicy": "none"},
         {"default_tools_approval_mode": "prompt"},
+        {"options": {"toolFilter": {"mode": "block", "list": ["drop"]}}},
+        {"anythingllm": {"autoStart": True, "suppressedTools": ["drop"]}},
+        {"toolConfig": {"drop": {"enabled": False}}},
+        {"hiddenTools": ["drop"]},
+        {"onlyTools": ["get"]},
+        {"skip_tools": ["drop"]},
+        {"status": "disabled"},
+        {"state": "off"},
+        {"runAs": "nobody"},
+        {"network": "none"},
+        {"container": True},
+        {"maxConcurrency": 1},
+        {"alwaysAsk": ["drop"]},
+        {"platforms": ["win32"]},
+        {"expiresAt": "2020-01-01"},
     ],
 )
 def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -> None:
@@ -136,6 +151,15 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"tools": {"a*": False}}, set()),
         ({"permission": {"*_drop": "ask"}}, {"get", "get_all", "put*"}),
         ({"tools": ["@a/get", "fs_read"]}, {"get"}),
+        ({"tools": {"exclude": ["mcp_a_drop", "run_shell_command"]}}, {"get", "get_all", "put*"}),
+        ({"tools": {"exclude": ["a__drop"]}}, {"get", "get_all", "put*"}),
+        ({"excludeTools": ["drop"]}, {"get", "get_all", "put*"}),
+        ({"agent": {"tool_permissions": {"tools": {"mcp:a:drop": {"default": "deny"}}}}}, {"get", "get_all", "put*"}),
+        (
+            {"agent": {"tool_permissions": {"tools": {"mcp:a:drop": {"always_confirm": [{"pattern": "x"}]}}}}},
+            {"get", "get_all", "put*"},
+        ),
+        ({"amp.permissions": [{"tool": "mcp__a__drop", "action": "reject"}]}, {"get", "get_all", "put*"}),
         ({"tools": ["@b"]}, None),
         ({"tools": ["*"]}, set(TOOLS)),
         ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
@@ -149,7 +173,16 @@ def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any]
         assert permitted(loaded) == tools
 
 
-@pytest.mark.parametrize("beside", [{"blockedServers": ["a"]}, {"amp.mcpPermissions": [{"action": "reject"}]}])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"blockedServers": ["a"]},
+        {"amp.mcpPermissions": [{"action": "reject"}]},
+        {"deniedMcpServers": [{"serverCommand": ["x"]}]},
+        {"allowedMcpServers": [{"serverUrl": "https://*.example.com/*"}]},
+        {"agent": {"tool_permissions": {"default": "deny"}}},
+    ],
+)
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
     loaded = load({"mcpServers": {"a": {"command": "x"}}, **beside})
     assert loaded.entries == {}
@@ -303,6 +336,19 @@ def test_a_folder_of_an_editor_is_not_called_an_environment_variable() -> None:
     (finding,) = entry({"command": "x", "args": ["${workspaceFolder}/server.py"]}).refused["a"]
     assert "environment variable" not in str(finding)
     assert "whole path" in finding.fix
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"command": "x", "envFile": "${workspaceFolder}/.env"},
+        {"command": "x", "envFile": "${env:NOPE}/.env"},
+        {"command": "x", "cwd": "${workspaceFolder}", "envFile": ".env"},
+        {"url": "${env:NOPE}/mcp"},
+    ],
+)
+def test_a_missing_variable_is_reported_once(body: dict[str, Any]) -> None:
+    assert [finding.rule for finding in entry(body).findings] == ["missing-variable"]
 
 
 def test_a_missing_variable_in_an_optional_place_is_left_out() -> None:
@@ -498,3 +544,22 @@ def test_keys_that_are_written_empty_are_not_there() -> None:
 def test_a_tool_that_is_switched_off_by_name_is_denied() -> None:
     assert permitted(entry({"command": "x", "tools": {"drop": False, "get": True}})) == {"get", "get_all", "put*"}
     assert permitted(entry({"command": "x", "tools": {"drop": {"enabled": False}}})) == {"get", "get_all", "put*"}
+
+
+@pytest.mark.parametrize(
+    ("body", "option", "seconds"),
+    [
+        ({"timeoutMs": 5000}, "timeout", 5),
+        ({"timeout_ms": 5000}, "timeout", 5),
+        ({"timeout_seconds": 5}, "timeout", 5),
+        ({"toolTimeoutSec": 5}, "timeout", 5),
+        ({"requestTimeout": 5}, "timeout", 5),
+        ({"startupTimeoutMs": 5000}, "connect_timeout", 5),
+        ({"connect_timeout": 5}, "connect_timeout", 5),
+    ],
+)
+def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
+    body: dict[str, Any], option: str, seconds: float
+) -> None:
+    loaded = entry({"command": "x", **body})
+    assert getattr(loaded.entries["a"].options, option) == seconds

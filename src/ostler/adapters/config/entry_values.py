@@ -31,6 +31,8 @@ class EntryValues:
         self._report = report
         self._secret_parts: set[str] = set()
         self._quiet = entry.get("disabled") is True
+        self._lacking: set[str | int] = set()
+        """Keys whose variables are missing: what else seems wrong with them is only that."""
 
     def server(self, name: str, transport: ServerTransport, *, disabled: bool, options: ServerOptions) -> ServerEntry:
         """Return the server that the entry describes; what is wrong with it is reported."""
@@ -94,6 +96,8 @@ class EntryValues:
         base = self._around.workspace or self._around.folder
         if base is None:
             return None
+        if "args" in self._lacking:
+            return str(base)
         for index, arg in enumerate(args):
             if arg.startswith(("./", "../")) and not (base / arg).exists():
                 message = f"there is no {arg!r} in {base}, the folder of the file"
@@ -108,7 +112,7 @@ class EntryValues:
 
     def _url(self) -> str:
         url = self._text("url")
-        if not url:
+        if not url or "url" in self._lacking:
             return url
         try:
             parts = urlsplit(url)
@@ -121,7 +125,7 @@ class EntryValues:
 
     def _env_file(self, cwd: str | None) -> dict[str, str]:
         written = self._home(self._text("envFile"))
-        if not written:
+        if not written or self._lacking & {"envFile", "cwd"}:
             return {}
         base = self._around.workspace or (Path(cwd) if cwd else self._around.folder)
         path = base / written if base is not None else Path(written)
@@ -183,6 +187,8 @@ class EntryValues:
         missing: list[Resolved] = []
         expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one))
         optional = at[0] in ("env", "headers", "oauth")
+        if missing:
+            self._lacking.add(at[0])
         for one in missing:
             left_out = one.optional and optional
             said = f"{one.problem}, so {at[-1]!r} is left out" if left_out else one.problem

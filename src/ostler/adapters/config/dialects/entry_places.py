@@ -44,7 +44,7 @@ _MCP_SETTINGS: Final = frozenset({"allowed", "excluded", "serverCommand", "serve
 _KNOWN: Final = frozenset({
     "allowMCPServers", "allowedMcpServers", "enabledMcpServers", "excludeMCPServers", "disabledMcpServers",
     "deniedMcpServers", "disabledMcpjsonServers", "disabledServers", "enabledMcpjsonServers",
-    "enableAllProjectMcpServers", "allowedTools", "toolsSettings", "useLegacyMcpJson", "includeMcpJson",
+    "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings", "useLegacyMcpJson", "includeMcpJson",
 })  # fmt: skip
 """Keys next to the entries that are read here, or say what is called without asking."""
 
@@ -58,6 +58,7 @@ _OFF: Final[tuple[KeyPath, ...]] = (
 _UNKNOWN_LIMIT: Final = re.compile(
     r"^[^.]*(allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|forbid|approv)", re.IGNORECASE
 )
+_ZED_TOOLS: Final = ("agent", "tool_permissions", "tools")
 _ABOUT_SERVERS: Final = re.compile(r"server|tool|mcp", re.IGNORECASE)
 
 
@@ -187,6 +188,13 @@ def _denied_in(root: JsonObject) -> Iterator[tuple[str, str, KeyPath]]:
             glob = rule.removeprefix("mcp__")
             if glob != rule:
                 yield (glob if "__" in glob else f"{glob}__*"), "__", path
+    yield from _denied_by_rules(root)
+    for path in (("tools", "exclude"), ("excludeTools",)):  # Gemini CLI's and Qwen Code's own tools are among them
+        for rule in _texts(_at(root, path)):
+            name = rule.removeprefix("mcp_").lstrip("_")
+            yield name, "_", path
+            yield name, "__", path
+            yield f"*__{name}", "__", path
     for path in (("tools",), ("permission",)):
         for glob, rule in _mapping(_at(root, path)).items():
             if rule is False or rule in ("deny", "ask"):
@@ -195,12 +203,36 @@ def _denied_in(root: JsonObject) -> Iterator[tuple[str, str, KeyPath]]:
         yield glob.removeprefix("mcp_"), "_", ("options", "disabled_tools")
 
 
+def _denied_by_rules(root: JsonObject) -> Iterator[tuple[str, str, KeyPath]]:
+    """Yield what the rules of Amp and Zed deny, or want a person to approve."""
+    for rule in _objects(_at(root, ("amp.permissions",))):
+        glob = str(rule.get("tool", ""))
+        if rule.get("action") in ("reject", "ask", "delegate") and glob.startswith("mcp__"):
+            yield glob.removeprefix("mcp__"), "__", ("amp.permissions",)
+    for name, rule in _mapping(_at(root, _ZED_TOOLS)).items():
+        if name.startswith("mcp:") and _zed_limits(_mapping(rule)):
+            yield name.removeprefix("mcp:"), ":", (*_ZED_TOOLS, name)
+
+
+def _zed_limits(rule: JsonObject) -> bool:
+    """Whether a rule of Zed's denies a tool, or wants a person to confirm it, at least for some input."""
+    return rule.get("default") in ("deny", "confirm") or bool(rule.get("always_deny") or rule.get("always_confirm"))
+
+
 def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     rules = _at(root, ("amp.mcpPermissions",))
     if isinstance(rules, list) and any(
         _mapping(rule).get("action") != "allow" for rule in cast("list[JsonValue]", rules)
     ):
         yield "rules decide which servers may run, which Ostler does not read", ("amp.mcpPermissions",)
+    for key in ("allowedMcpServers", "deniedMcpServers"):
+        if any("serverName" not in rule for rule in _objects(root.get(key))):
+            yield (
+                "its rules about commands and addresses decide which servers may run; Ostler does not read them",
+                (key,),
+            )
+    if _at(root, (*_ZED_TOOLS[:2], "default")) == "deny":
+        yield "all tools are denied unless a rule allows them, which Ostler does not read", (*_ZED_TOOLS[:2], "default")
     for key, value in root.items():
         if _UNKNOWN_LIMIT.search(key) and _ABOUT_SERVERS.search(key) and key not in _KNOWN and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
@@ -250,6 +282,11 @@ def _at(root: JsonObject, path: KeyPath) -> JsonValue:
 
 def _mapping(value: JsonValue) -> JsonObject:
     return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def _objects(value: JsonValue) -> list[JsonObject]:
+    items = cast("list[JsonValue]", value) if isinstance(value, list) else []
+    return [cast("JsonObject", item) for item in items if isinstance(item, dict)]
 
 
 def _texts(value: JsonValue) -> list[str]:

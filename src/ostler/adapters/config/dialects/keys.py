@@ -1,9 +1,8 @@
 """The table of keys: what each key of an entry means in each client, and what Ostler does with it.
 
-Keys that no row has are refused when their name speaks of a limit, and otherwise reported and left out.
+Keys that no row has are refused when they speak of a limit (`unknown`), and otherwise reported and left out.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -37,6 +36,7 @@ from ostler.adapters.config.dialects.readings import (
     unknown_unit,
 )
 from ostler.adapters.config.dialects.sign_in import sign_in, sign_in_part
+from ostler.adapters.config.dialects.unknown import read_time, speaks_of_limit
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
 
@@ -218,7 +218,10 @@ KEYS: Final[tuple[Key, ...]] = (
     _limit("startup", "librechat", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
     _limit("start_on_launch", "warp", False, "not connected at the start", {"ostler": {"autoStart": False}},
            auto_start),
-    _limit("autoStart", "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
+    *(
+        _limit(name, "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start)
+        for name in ("autoStart", "autostart", "auto_start", "autoConnect", "auto_connect")
+    ),
     _refused("sandbox", "vscode", {"network": {}, "filesystem": {}}, "what the program may reach", _SANDBOX),
     _refused("sandboxEnabled", "vscode", True, "the program is confined", _SANDBOX),
     _refused("remote", "zed", True, "the program runs on the other machine of a remote session",
@@ -344,13 +347,6 @@ KEYS: Final[tuple[Key, ...]] = (
 )  # fmt: skip
 """Every key that some client writes into an entry."""
 
-LIMITING: Final = re.compile(
-    r"allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|sandbox|permission|read_?only|approv|polic|list$"
-    r"|forbid|isolat|confine|scope|filter|guard|safe|trust|limit|secur|profile|capabilit",
-    re.IGNORECASE,
-)
-"""Words that speak of a limit: an unknown key with one of them refuses its entry."""
-
 _BY_NAME: Final[Mapping[str, tuple[Key, ...]]] = {
     name: tuple(key for key in KEYS if key.name == name) for name in dict.fromkeys(key.name for key in KEYS)
 }
@@ -391,12 +387,14 @@ def translate(draft: Draft) -> None:
 
 
 def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
+    if read_time(draft, name, value):
+        return
     options = list(ServerOptions.model_json_schema()["properties"])
     close = get_close_matches(name, (*_BY_NAME, *options), n=1)
     place = " under 'ostler'" if close and close[0] in options and close[0] not in _BY_NAME else ""
     fix = f"did you mean {close[0]!r}{place}?" if close else ""
-    if LIMITING.search(name) and value not in (None, [], {}):
-        message = f"{name!r} may limit the server in a way that Ostler does not know, so the entry is not used"
+    if limiting := speaks_of_limit(name, value):
+        message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
         fix = fix or "remove it, or limit with 'allowTools' and 'denyTools' under 'ostler'"
         draft.report((name,), message, "limit", fix=fix)
     else:
