@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp.client import Client
 from tests.support.ledger_app import LedgerApplication, call, ledger, server_over
-from tests.support.world import World
+from tests.support.world import World, manifest
 
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.dashboard.codes import MAX_CODES, VALID_SECONDS, OneTimeCodes
@@ -93,8 +94,9 @@ async def test_the_page_is_for_anyone_on_an_allowed_host_and_what_it_shows_is_no
 
 
 @pytest.mark.anyio
+@pytest.mark.virtual
 async def test_the_resource_says_all_and_then_what_has_changed() -> None:
-    async with ledger(World()) as app, Client(server_over(app)) as client:
+    async with ledger(World(), manifest()) as app, Client(server_over(app)) as client:
 
         async def read(*since: object) -> Any:
             uri = "/".join(["ostler://dashboard", *map(str, since)])
@@ -103,6 +105,7 @@ async def test_the_resource_says_all_and_then_what_has_changed() -> None:
 
         for name in ("one", "two"):
             await call(client, "service_create", serviceClassName="basic", name=name, lease="1h")
+        await anyio.sleep(15)  # both were checked
         whole = await read()
         assert whole["complete"]
         one, two = whole["services"]
@@ -116,6 +119,13 @@ async def test_the_resource_says_all_and_then_what_has_changed() -> None:
         await call(client, "service_delete", name="two")
         changed = await read(whole["cursor"], 0)
         assert [(each["name"], each["state"]) for each in changed["services"]] == [("one", "stopped")]
+        assert "checks" not in changed
+        await call(client, "service_start", name="one")
+        started = await read(changed["cursor"], 0)
+        await anyio.sleep(15)  # it is checked again, and is well
+        checked = await read(app.manager.events.last_cursor, 1)
+        assert (checked["services"], set(checked["checks"]), checked["usage"]) == ([], {"one"}, {})
+        assert min(checked["checks"]["one"]) > started["at"]
         assert changed["removed"] == ["two"]
         assert (await read(whole["cursor"] + 10_000, 0))["complete"]
 

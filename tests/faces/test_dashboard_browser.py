@@ -4,127 +4,28 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.support.ledger_app import LedgerApplication, ledger, quiet
-from tests.support.world import World
+from playwright.sync_api import Page, expect
+from tests.support.dashboard_stage import TOKEN, Stage, Thing, open_stage
 
-from ostler.engine.clock import SystemClock
-from ostler.engine.services.service import BaseService
-from ostler.engine.services.views import CreateRequest, OperationRequest
-from ostler.faces.daemon.http import HttpSettings, serving_http
-from ostler.faces.dashboard.codes import OneTimeCodes
-from ostler.faces.mcp.server import build_server
 from ostler.model.records import OperationKind
-from ostler.model.states import ServiceState, Transition
+from ostler.model.states import ServiceState
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
 
-TOKEN = "a-secret-of-some-length"
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 APP_HOST = Path(__file__).parents[1] / "support" / "app_host" / "host.mjs"
 NPM_TOOLS = Path(__file__).parents[2] / ".npm-tools" / "node_modules"
 
 
-class Thing(BaseService):
-    """A static service that does nothing."""
-
-    async def start(self) -> None:
-        self.report(Transition.START_REQUESTED)
-
-    async def stop(self) -> None:
-        pass
-
-    async def restart(self) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One server and one browser for all tests; each has a page and services of its own."""
-
-    portal: BlockingPortal
-    app: LedgerApplication
-    url: str
-    codes: OneTimeCodes
-    browser: Browser
-
-    def run(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call an async function in the server's loop."""
-        return self.portal.call(function, *args)
-
-    def create(self, name: str, **more: Any) -> None:
-        """Create and start a service of the ledger."""
-
-        async def make() -> None:
-            await self.app.manager.create(CreateRequest("basic", name, **more))
-
-        self.run(make)
-
-    def operate(self, name: str, kind: OperationKind) -> None:
-        async def do() -> None:
-            await self.app.manager.operate(name, OperationRequest(kind))
-
-        self.run(do)
-
-    def register(self, *services: BaseService) -> None:
-        async def put() -> None:
-            for service in services:
-                self.app.manager.registry.register(service)
-
-        self.run(put)
-
-    @contextmanager
-    def page(self, path: str = "", **context: Any) -> Generator[Page]:
-        """Open the dashboard."""
-        with self.watched_page(**context) as page:
-            page.goto(f"{self.url}/{path or '#code=' + self.codes.make()}")
-            yield page
-            assert page.title() == "Ostler"
-
-    @contextmanager
-    def watched_page(self, **context: Any) -> Generator[Page]:
-        """Open a page, and see that the browser found nothing to complain about."""
-        complaints: list[str] = []
-        browsing = self.browser.new_context(viewport={"width": 1200, "height": 700}, **context)
-        try:
-            page = browsing.new_page()
-            page.set_default_timeout(10_000)
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            yield page
-        finally:
-            browsing.close()
-        assert complaints == []
-
-
-@asynccontextmanager
-async def served() -> AsyncGenerator[tuple[str, LedgerApplication, OneTimeCodes]]:
-    codes = OneTimeCodes(TOKEN)
-    async with ledger(World(), quiet()) as app:
-        server = build_server(app, clock=SystemClock())
-        settings, toolsets = HttpSettings("127.0.0.1", 0, TOKEN), {"full": lambda: server}
-        async with serving_http(server, settings, version="1", toolsets=toolsets, codes=codes) as url:
-            yield url.removesuffix("/mcp"), app, codes
-
-
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(served()) as (url, app, codes),
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield Stage(portal, app, url, codes, browser)
-        browser.close()
+    with open_stage() as stage:
+        yield stage
 
 
 def npm_package(path: str) -> Path:
@@ -196,12 +97,7 @@ def test_hostile_names_outputs_log_lines_and_answers_are_text(stage: Stage) -> N
             expect(page.locator("svg")).to_contain_text(HOSTILE[:10])
             assert page.locator("img, #app script").count() == 0
     finally:
-        stage.run(unregistered, stage, hostile.name)
-
-
-async def unregistered(stage: Stage, *names: str) -> None:
-    for name in names:
-        stage.app.manager.registry.unregister(name)
+        stage.unregister(hostile.name)
 
 
 def test_the_keyboard_alone_moves_opens_explains_and_closes(stage: Stage) -> None:
@@ -241,7 +137,7 @@ def test_of_two_thousand_services_those_in_view_are_in_the_document(stage: Stage
             expect(row(page, "many-1999")).to_be_in_viewport()
             assert page.locator(".row").count() < 60
     finally:
-        stage.run(unregistered, stage, *names)
+        stage.unregister(*names)
 
 
 def test_a_link_opens_the_page_once_and_then_a_token_is_asked_for(stage: Stage) -> None:
@@ -281,7 +177,7 @@ def test_axe_finds_no_barrier_in_any_view(stage: Stage) -> None:
                     for broken in result["violations"]:
                         found[f"{scheme} {key} {broken['id']}"] = [node["html"][:200] for node in broken["nodes"]]
     finally:
-        stage.run(unregistered, stage, needing.name)
+        stage.unregister(needing.name)
     assert found == {}
 
 

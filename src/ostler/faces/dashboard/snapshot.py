@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ostler.engine.events.log import EventPage
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import Clock
 from ostler.faces.dashboard.listed_service import row
 from ostler.faces.mcp import shapes
@@ -40,29 +41,37 @@ class Snapshots:
         }
 
     async def since(self, cursor: int, checked_after: int) -> JsonObject:
-        """Return what has changed after `cursor`, and the health checks made after a time (milliseconds since 1970).
+        """Return what has changed after `cursor`; the whole where too much was forgotten to say that.
 
-        It is the whole where too much was forgotten to say what has changed.
+        Args:
+            cursor: of the last event that is known.
+            checked_after: include the health checks made after this time (milliseconds since 1970), and what the
+                services use; 0 leaves both out, so that the answer costs as much as what has changed.
         """
         page = self._app.manager.events.read(since=cursor, limit=MAX_EVENTS)
         if page.dropped:
             return await self.whole()
         registry = self._app.manager.registry
-        checked = datetime.fromtimestamp(checked_after / 1000, UTC)
         names = dict.fromkeys(event.service for event in page.events if event.service)
-        views = {service.name: service.view() for service in registry.get_all()}
-        return {
+        services = {name: service for name in names if (service := registry.find(name)) is not None}
+        found: JsonObject = {
             "complete": False,
             **self._head(page),
-            "services": [row(views[name]) for name in names if name in views],
-            "removed": [name for name in names if name not in views],
-            "checks": {
-                name: [shapes.timestamp(view.checked_at), shapes.timestamp(view.passed_at or view.checked_at)]
-                for name, view in views.items()
-                if view.checked_at is not None and view.checked_at >= checked and name not in names
-            },
-            "usage": await self._usage(views),
+            "services": [row(service.view()) for service in services.values()],
+            "removed": [name for name in names if name not in services],
         }
+        if checked_after:
+            found["checks"] = self._checks(datetime.fromtimestamp(checked_after / 1000, UTC))
+            found["usage"] = await self._usage(service.name for service in registry.get_all())
+        return found
+
+    def _checks(self, after: datetime) -> JsonObject:
+        """Return when the services that were checked since were checked last, and passed last."""
+        found: JsonObject = {}
+        for service in self._app.manager.registry.get_all():
+            if isinstance(service, ServiceInstance) and (at := service.vitals.checked_at) is not None and at >= after:
+                found[service.name] = [shapes.timestamp(at), shapes.timestamp(service.vitals.passed_at or at)]
+        return found
 
     def _head(self, page: EventPage) -> JsonObject:
         return {

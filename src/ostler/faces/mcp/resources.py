@@ -165,7 +165,7 @@ class Resources:
             case "graph":
                 value = self._graph()
             case "dashboard":
-                value = await self._dashboard(address.since)
+                return json.dumps(await self._dashboard(address.since), default=str, ensure_ascii=False), JSON
             case "page":
                 from ostler.faces.dashboard.document import page as dashboard_page  # few clients show it
 

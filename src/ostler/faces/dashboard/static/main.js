@@ -45,11 +45,10 @@ function Head() {
 }
 
 function Filters() {
-  const all = [...store.services.values()].filter((service) => !store.project || service.project === store.project);
-  const directory = store.project && all.find((service) => service.directory)?.directory;
+  const { counts, directory } = groupCounts();
   return html`<section class="filters" aria-label="Which services">
-    ${Object.entries(GROUPS).map(([group, [label, holds]]) => {
-      const count = all.filter(holds).length;
+    ${Object.entries(GROUPS).map(([group, [label]]) => {
+      const count = counts[group];
       const tone = group === "problems" && count ? "warn" : "";
       return html`<button type="button" class=${`chip ${tone}`} aria-pressed=${store.group === group} onClick=${() => set({ group })}>
         ${label} <span class="count">${count}</span></button>`;

@@ -76,7 +76,7 @@ function take(found) {
   set({
     services,
     events,
-    usage: found.usage,
+    usage: found.usage ?? store.usage,
     cursor: found.cursor,
     at: found.at,
     skew: Date.parse(found.at) - Date.now(),
@@ -89,17 +89,25 @@ function take(found) {
 
 let reading = null;
 let readAgain = false;
+let checkedAt = 0; // when checks and use were read last, by the server's clock
+let lookWider = false;
 
-// Read what has changed; calls during a read make one further read.
-function catchUp() {
+// Read what has changed, `wide` also checks and use; calls during a read make one further read.
+function catchUp({ wide = false } = {}) {
   readAgain = true;
+  lookWider ||= wide;
   reading ??= (async () => {
     try {
       while (readAgain) {
         readAgain = false;
+        const after = lookWider ? checkedAt : 0;
         const found = await connection.read(
-          store.at ? `ostler://dashboard/${store.cursor}/${Date.parse(store.at)}` : "ostler://dashboard",
+          store.at ? `ostler://dashboard/${store.cursor}/${after}` : "ostler://dashboard",
         );
+        if (found.usage) {
+          checkedAt = Date.parse(found.at);
+          lookWider = false;
+        }
         take(found);
         if (found.more) readAgain = true;
         if (readAgain) await pause(CATCH_UP_PAUSE);
@@ -118,7 +126,7 @@ async function keepUp() {
     try {
       await catchUp();
       failures = 0;
-      const tick = setInterval(() => catchUp().catch(() => ending.abort()), LOOK_AGAIN);
+      const tick = setInterval(() => catchUp({ wide: true }).catch(() => ending.abort()), LOOK_AGAIN);
       try {
         await connection.follow(() => catchUp().catch(() => ending.abort()), ending.signal);
       } finally {
@@ -138,6 +146,19 @@ async function keepUp() {
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
+}
+
+// How many services each group has; counted again when a service has changed.
+let counted = { key: "", counts: {} };
+
+function groupCounts() {
+  const key = `${store.version} ${store.project}`;
+  if (counted.key !== key) {
+    const all = [...store.services.values()].filter((service) => !store.project || service.project === store.project);
+    const counts = Object.fromEntries(Object.entries(GROUPS).map(([group, [, holds]]) => [group, all.filter(holds).length]));
+    counted = { key, counts, directory: store.project && all.find((service) => service.directory)?.directory };
+  }
+  return counted;
 }
 
 // The services that the filters leave, in order; kept until something of it changes.
