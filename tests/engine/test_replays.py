@@ -97,6 +97,17 @@ async def test_other_arguments_or_another_operation_under_the_same_key_are_a_con
             await manager.delete("db", idempotency_key="k3")
 
 
+@pytest.mark.parametrize("kind", ["start", "stop", "restart", "delete"])
+async def test_the_key_that_made_a_service_is_a_conflict_for_anything_else(kind: str) -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db", idempotency_key="k1"))
+        with pytest.raises(ConflictError, match=f"'k1' was used to create .* stand for a {kind}"):
+            await asks(manager)[kind]("db", idempotency_key="k1")
+        assert manager.view("db").state is ServiceState.RUNNING
+        await asks(manager)[kind]("db", idempotency_key="k2")
+
+
 async def test_a_failure_is_replayed_in_the_same_words_also_after_a_restart() -> None:
     world, store = World(), MemoryStore()
     texts: list[str] = []

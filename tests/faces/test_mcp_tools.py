@@ -18,10 +18,13 @@ from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, ref
 from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import BASIC, Answer, Fail, Hang, World, manifest, until
 
+from ostler.adapters.serving.problems import read_args
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
+from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.server import instructions
 from ostler.faces.mcp.toolbox import TOOLS, tools_of
+from ostler.model.errors import ArgumentError
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = pytest.mark.anyio
@@ -701,6 +704,20 @@ async def test_secrets_are_shown_by_one_tool_alone_which_policy_can_deny() -> No
 
 
 # -- downstream tools --------------------------------------------------------------------------------------
+
+
+async def test_a_number_that_json_has_not_is_refused_with_its_place() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        for tool, args in (
+            ("tool_call", {"name": "w/start", "args": {"size": [1, {"a": 1 << 1100}]}}),
+            ("service_create", {"serviceClassName": "basic", "args": {"size": [1, {"a": 1 << 1100}]}}),
+        ):
+            text, _ = await refusal(client, tool, **args)
+            assert f"the arguments of {tool} are not JSON: args.size[1].a is a whole number of 1101 bits" in text
+        assert world.calls == []
+    with pytest.raises(ArgumentError, match="not JSON: args.size is NaN"):  # as a client may write it
+        read_args("tool_call", ToolCallArgs, {"name": "w/start", "args": {"size": float("nan")}})
 
 
 async def test_tool_call_passes_the_answer_on_as_it_came() -> None:

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from ostler.adapters.serving.arguments import Args
 from ostler.model.errors import ArgumentError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonValue, json_flaw
 
 MAX_ARGUMENT_BYTES = 1_048_576
 """The largest arguments of one call, as JSON."""
@@ -45,6 +45,10 @@ def read_args(tool: str, model: type[_ArgsT], arguments: Mapping[str, Any] | Non
         raise ArgumentError(
             [f"the arguments are {size} bytes of JSON; at most {MAX_ARGUMENT_BYTES} are taken"],
             next_actions=("put large data into a file and pass its path",),
+        )
+    if flaw := json_flaw(given):
+        raise ArgumentError(
+            [f"the arguments of {tool} are not JSON: {flaw}"], next_actions=("send it as text where text will do",)
         )
     try:
         return model.model_validate(given)

@@ -44,6 +44,13 @@ class Replays:
             StoreError: the records cannot be read.
         """
         service = self._registry.find(name)
+        if isinstance(service, ServiceInstance) and service.record.idempotency_key == asked.idempotency_key:
+            raise ConflictError(
+                f"idempotency key {asked.idempotency_key!r} was used to create service {name!r}, so it cannot stand "
+                f"for a {asked.kind.value} of it",
+                service=name,
+                next_actions=("use a new key for a new request",),
+            )
         found = service.answering(asked.idempotency_key) if isinstance(service, ServiceInstance) else None
         if found is None:
             found = await self._runtime.store.find_request(name, asked.idempotency_key)
