@@ -22,6 +22,7 @@ from ostler.faces.cli import (
     services,
     testing,
     tokens,
+    top,
 )
 from ostler.faces.cli.session import ExitStatus, Session
 from ostler.faces.output import complain, say
@@ -46,6 +47,7 @@ def build_app() -> typer.Typer:
     server_verbs.add_to(app)
     listing.add_to(app)
     services.add_to(app)
+    top.add_to(app)
     project_verbs.add_to(app)
     catalogue.add_to(app)
     clients.add_to(app)

@@ -92,9 +92,25 @@ class ServerClient:
     def __exit__(
         self, _type: type[BaseException] | None, _value: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        if self._link is not None:
-            self._link.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, also for a thread that waits in it."""
+        if (link := self._link) is not None:
             self._link = None
+            link.close()
+
+    def read_resource(self, address: str) -> JsonObject:
+        """Return what a resource of JSON holds.
+
+        Raises:
+            ServerUnavailableError: the server ended, or did not answer in time.
+            RequestFailedError: there is no such resource.
+        """
+        result = self._request("resources/read", {"uri": address}, None)
+        contents: list[JsonObject] = result.get("contents") or [{}]
+        found: JsonObject = json.loads(contents[0].get("text") or "{}")
+        return found
 
     def call_tool(
         self, tool: str, args: Mapping[str, JsonValue], *, progress: ShowProgress | None = None
@@ -121,15 +137,16 @@ class ServerClient:
         return ToolAnswer(result.get("structuredContent") or {}, text, bool(result.get("isError")))
 
     def _request(self, method: str, params: JsonObject, progress: ShowProgress | None) -> JsonObject:
-        assert self._link is not None, "enter the client before calling"
+        link = self._link
+        assert link is not None, "enter the client before calling"
         key = next(self._keys)
         meta = {**self._meta, "progressToken": key} if progress else self._meta
         request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": meta}}
         deadline = time.monotonic() + CALL_TIMEOUT
         try:
-            self._link.settle(CALL_TIMEOUT)
-            self._link.send(json.dumps(request).encode() + b"\n")
-            for line in self._link.lines():
+            link.settle(CALL_TIMEOUT)
+            link.send(json.dumps(request).encode() + b"\n")
+            for line in link.lines():
                 if time.monotonic() > deadline:
                     break
                 if line.startswith(PREFIX):
@@ -148,7 +165,7 @@ class ServerClient:
         if time.monotonic() > deadline:
             raise ServerUnavailableError(self._late(method))
         raise ServerUnavailableError(
-            f"the Ostler server (pid {self._link.pid}) ended while {method} was under way; "
+            f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
             "run the command again: it starts the server, which recovers what was interrupted"
         )
 
