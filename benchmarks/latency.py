@@ -3,7 +3,8 @@
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -60,20 +61,26 @@ async def through(store: Store, pool: DownstreamPool, rounds: int) -> tuple[list
     return starts[20:], stops[20:]
 
 
+@asynccontextmanager
+async def scripted_pool(folder: Path) -> AsyncGenerator[DownstreamPool]:
+    """Connect to the scripted server `s` over stdio; its ledger and log are in `folder`."""
+    entry = ServerEntry(
+        name="s",
+        transport="stdio",
+        command=sys.executable,
+        args=(str(SCRIPT), "--ledger", str(folder / "ledger.json")),
+    )
+    async with DownstreamPool({"s": entry}, log_dir=folder / "logs", environment={}, clock=SystemClock()) as pool:
+        await pool.wait_until_connected("s", 20)
+        yield pool
+
+
 async def _main(rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ostler-bench-") as text:
         folder = Path(text)
         title(f"One start and one stop of a service over a stdio server, {rounds} rounds")
         bare = await directly(folder / "direct.json", rounds)
-        entry = ServerEntry(
-            name="s",
-            transport="stdio",
-            command=sys.executable,
-            args=(str(SCRIPT), "--ledger", str(folder / "ledger.json")),
-        )
-        pool = DownstreamPool({"s": entry}, log_dir=folder / "logs", environment={}, clock=SystemClock())
-        async with pool:
-            await pool.wait_until_connected("s", 20)
+        async with scripted_pool(folder) as pool:
             memory = await through(MemoryStore(), pool, rounds)
             async with SqliteStore.open(folder / "ostler.db") as store:
                 journaled = await through(store, pool, rounds)

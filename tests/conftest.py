@@ -3,12 +3,17 @@
 import gc
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from trio.testing import MockClock
 
 from ostler.adapters.process.inheritance import take_ignored_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.postgresql import Postgresql
 
 gc.set_threshold(50_000, 20, 20)  # going through all that was imported again and again was a tenth of the suite's CPU
 
@@ -42,3 +47,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short-named folder for a server's state (unix socket paths are limited to about 100 bytes)."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> "Iterator[Postgresql]":
+    """A PostgreSQL server, started by the first test that asks for it."""
+    from tests.support.postgresql import running
+
+    with running() as server:
+        yield server

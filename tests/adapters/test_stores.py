@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.adapters.stores.postgresql import PostgresqlStore
+from ostler.adapters.stores.postgresql_hold import Holder
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import DropService, PutOperation, PutService, Store
@@ -19,6 +21,9 @@ from ostler.model.errors import StoreError
 from ostler.model.events import Event, EventKind
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, PlannedCall, ServiceRecord
 from ostler.model.states import DesiredState, ServiceState
+
+if TYPE_CHECKING:
+    from tests.support.postgresql import Postgresql
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -28,11 +33,14 @@ SMALL = Retention(events_per_service=3, events=8, operations_per_service=3, oper
 Reopen = Callable[..., AbstractAsyncContextManager[Store]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Opens the store; opening it again gives what was stored before."""
     if request.param == "sqlite":
         return partial(SqliteStore.open, tmp_path / "state" / "ostler.db")
+    if request.param == "postgresql":
+        server: Postgresql = request.getfixturevalue("postgresql")
+        return partial(PostgresqlStore.open, server.new_database(), Holder.of_this_process("tests"))
     stores: list[MemoryStore] = []
 
     @asynccontextmanager

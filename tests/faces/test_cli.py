@@ -14,6 +14,7 @@ import pytest
 from mcp_types import INVALID_PARAMS
 from processes.bridge_client import BridgeClient, clean_place, eventually
 from processes.command_line import CommandLine
+from tests.support.postgresql import Postgresql
 
 from ostler.adapters.config.paths import Paths, class_files_in
 from ostler.faces.bridge.place import ServerPlace
@@ -344,6 +345,32 @@ def test_help_is_light(tmp_path: Path) -> None:
     assert "stop-server" in done.stdout.decode()
     modules = {name.partition(".")[0] for name in done.stderr.decode().split()}
     assert not modules & {"mcp", "mcp_types", "pydantic", "anyio", "rich", "asyncio", "yaml", "uvicorn"}
+
+
+def test_the_store_is_made_moved_to_postgresql_and_back(
+    alone: CommandLine, postgresql: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, file = postgresql.new_database(), alone.place.paths.database
+    shown = url.replace(":let%20me%20in", "")
+    assert alone.run("store", "migrate") == ExitStatus.OK
+    assert alone.run("store", "migrate") == ExitStatus.OK
+    assert "nothing to do" in alone.out
+    assert alone.run("store", "move", "sqlite") == ExitStatus.USAGE
+    assert alone.run("store", "move", "mysql://x/y") == ExitStatus.FAILED
+    assert alone.run("store", "move", url) == ExitStatus.OK, alone.err
+    assert f"moved to {shown}: 0 services, 0 operations, 0 events" in alone.out
+    assert not file.exists()
+    monkeypatch.setenv("OSTLER_STORE", url)
+    assert alone.json("store", "check", "--json")["path"] == shown
+    assert alone.run("store", "migrate") == ExitStatus.OK
+    assert alone.run("store", "export") == ExitStatus.OK
+    assert json.loads(alone.out)["type"] == "header"
+    assert alone.run("store", "backup", "copy") == ExitStatus.USAGE
+    assert "pg_dump" in alone.err
+    assert alone.run("store", "move", "sqlite") == ExitStatus.OK
+    assert file.exists()
+    assert alone.run("store", "check") == ExitStatus.NOT_FOUND
+    assert "me in" not in alone.out + alone.err
 
 
 def test_the_database_is_checked_copied_and_exported(alone: CommandLine, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ from ostler.faces.daemon.http import serving_http
         ),
         pytest.param(
             SERVER,
-            1045,
-            "jsonschema lightkube opentelemetry.sdk prometheus_client referencing rich typer wsproto "
+            1050,
+            "jsonschema lightkube opentelemetry.sdk prometheus_client psycopg referencing rich typer wsproto "
             "ostler.adapters.telemetry.live "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
             "ostler.rules.muster.translation",

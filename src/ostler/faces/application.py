@@ -19,7 +19,7 @@ from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.config.server_files import ServerFiles
-from ostler.adapters.config.settings_file import load_settings
+from ostler.adapters.config.settings_file import settings_in_force
 from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
@@ -31,8 +31,7 @@ from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
-from ostler.adapters.stores.retention import Retention
-from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.choice import open_store
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -60,6 +59,7 @@ from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs
 from ostler.faces.service_usage import ServiceUsages
+from ostler.faces.store_watch import watch_store
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -292,8 +292,6 @@ class Application:
         """Return the faults of mcp.json that belong to no entry, such as a syntax error."""
         return [str(finding) for finding in self.downstream.refused.of_file]
 
-    # -- the rest ------------------------------------------------------------------------------------------
-
     def recorded_answers(self, server: str) -> "Mapping[str, Sequence[Answered]]":
         """Return the answers that were recorded of a server's tools, by the tool's name."""
         from ostler.adapters.config.recorded_answers import recorded_answers  # only a draft asks
@@ -352,6 +350,7 @@ async def open_application(
     stop_on_exit: bool = False,
     environment: Mapping[str, str] | None = None,
     programs: LoginShell | None = None,
+    stand_by: bool = False,
 ) -> AsyncGenerator[Application]:
     """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
 
@@ -360,6 +359,7 @@ async def open_application(
         stop_on_exit: stop every service when leaving.
         environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that no one asks for.
         programs: says what those programs get, instead of `environment`.
+        stand_by: wait while another server holds the database, or it cannot be reached.
 
     Raises:
         ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).
@@ -368,8 +368,8 @@ async def open_application(
     environment = os.environ if environment is None else environment
     variables = LiveEnvironment(environment)
     environments = Environments(programs or without_own(environment))
-    settings = load_settings(paths.settings_file)
-    live = LiveSettings(paths.settings_file, settings)
+    settings = settings_in_force(paths.settings_file, environment)
+    live = LiveSettings(paths.settings_file, settings, environment)
     paths.create_state()
     environments.marks = await anyio.to_thread.run_sync(marks_of_servers, paths.process_dir)
     server_files = ServerFiles(paths, variables)
@@ -377,9 +377,8 @@ async def open_application(
     clock = SystemClock()
     limits = settings.limits
     async with AsyncExitStack() as stack:
-        opened = open_telemetry(settings, environment, version=VERSION, tools=NAMES)
-        telemetry = await stack.enter_async_context(opened)
-        store = await stack.enter_async_context(SqliteStore.open(paths.database, retention=Retention.of(limits)))
+        telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
+        store, watched = await stack.enter_async_context(open_store(paths, settings, wait=stand_by))
 
         def process_exited(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})
@@ -444,6 +443,7 @@ async def open_application(
             await app.reload_classes()
             await app.statics.reload()
             await group.start(app.review.run)
+            group.start_soon(watch_store, watched, events)
             try:
                 yield app
             finally:

@@ -429,6 +429,12 @@ class StoreNewerError(StoreError):
     code = "store_newer"
 
 
+class StoreHeldError(StoreError):
+    """Another server holds the database."""
+
+    code = "store_held"
+
+
 class StateLockedError(StoreError):
     """Another server owns the state folder."""
 

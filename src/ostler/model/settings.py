@@ -24,6 +24,7 @@ from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
 
 NEVER = "never"
+SQLITE = "sqlite"
 
 
 class _Model(BaseModel):
@@ -217,6 +218,8 @@ class LogSettings(_Model):
 class Settings(_Model):
     """The whole of `ostler.toml`."""
 
+    store: SecretStr = SecretStr(SQLITE)
+    """Where everything durable is: `sqlite` (the file in the state folder), or the URL of a PostgreSQL database."""
     idle_exit: Annotated[Duration | None, BeforeValidator(_never_is_none)] = 600.0
     """Seconds without a client and without anything to supervise after which the server ends; None: never."""
     shutdown_timeout: Annotated[Duration, Field(gt=0)] = 20.0
@@ -242,8 +245,33 @@ class Settings(_Model):
                 validate_principal(name)
         return value
 
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text != SQLITE and urlsplit(text).scheme not in ("postgresql", "postgres"):
+            raise ValueError(
+                f"must be '{SQLITE}', or the URL of a PostgreSQL database: postgresql://USER@HOST/DATABASE"
+            )
+        return value
+
+    @property
+    def store_url(self) -> str:
+        """The URL of the PostgreSQL database, with its password; empty: the file in the state folder."""
+        text = self.store.get_secret_value()
+        return "" if text == SQLITE else text
+
     def to_public_json(self) -> dict[str, Any]:
-        """Return the effective settings with camelCase keys, durations as text and the token masked."""
+        """Return the effective settings with camelCase keys, durations as text and secrets masked."""
         public = self.model_dump(mode="json", by_alias=True)
+        public["store"] = shown_store(self.store_url) if self.store_url else SQLITE
         public["idleExit"] = NEVER if self.idle_exit is None else format_duration(self.idle_exit)
         return public
+
+
+def shown_store(url: str) -> str:
+    """Return the URL of a database as it may be shown: without its password and its options."""
+    parts = urlsplit(url)
+    user, _, hosts = parts.netloc.rpartition("@")
+    who = f"{user.partition(':')[0]}@" if user else ""
+    return f"{parts.scheme}://{who}{hosts}{parts.path}"

@@ -1,10 +1,11 @@
 """`ostler.toml` while the server runs: what takes effect at once, and what waits for the next start."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from ostler.adapters.config.settings_file import load_settings
+from ostler.adapters.config.settings_file import settings_in_force
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 from ostler.model.settings import Settings
@@ -23,9 +24,10 @@ class LiveSettings:
         waiting: the keys that are written with another value than the one in force, which a restart changes.
     """
 
-    def __init__(self, path: Path, settings: Settings) -> None:
-        """Begin with `settings`, which were read from `path` just now."""
+    def __init__(self, path: Path, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
+        """Begin with `settings`, which were read from `path` just now, with what `environ` overrides."""
         self._path = path
+        self._environ = environ or {}
         self._settings = self._announced = settings
         self._seen = _stamp(path)
         self.findings: tuple[Finding, ...] = ()
@@ -55,7 +57,7 @@ class LiveSettings:
 
     def _read(self) -> None:
         try:
-            written = load_settings(self._path)
+            written = settings_in_force(self._path, self._environ)
         except ManifestError as error:
             self.findings = tuple(error.findings)
             return
@@ -73,11 +75,10 @@ def is_live(key: str) -> bool:
 
 def _differences(one: Settings, other: Settings) -> list[str]:
     here, there = _flat(one), _flat(other)
-    # a token is masked in the flat form, so it is compared as it is
-    tokens = (one.http.token, other.http.token)
     differing = [key for key in {**here, **there} if here.get(key) != there.get(key)]
-    if tokens[0] != tokens[1] and "http.token" not in differing:
-        differing.append("http.token")
+    # Secrets are masked in the flat form, so they are compared as they are.
+    secrets = {"http.token": (one.http.token, other.http.token), "store": (one.store, other.store)}
+    differing += [key for key, (mine, its) in secrets.items() if mine != its and key not in differing]
     return differing
 
 

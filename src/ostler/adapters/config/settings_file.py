@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from ostler.adapters.regular_files import read_regular_text
-from ostler.model.errors import Finding, ManifestError
+from ostler.model.errors import Finding, ManifestError, StoreError
 from ostler.model.settings import Settings
 
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
@@ -30,6 +30,8 @@ _IN_WORDS = {
 }
 """Pydantic's error types in the words of TOML."""
 _MAX_BYTES = 1024 * 1024
+STORE_VARIABLE = "OSTLER_STORE"
+"""The environment variable that overrides the setting `store`."""
 _LONG_TEXT = re.compile(r'"""|' + "'''")
 
 
@@ -48,6 +50,31 @@ def load_settings(path: Path) -> Settings:
     except OSError as exc:
         raise _refused([Finding(f"cannot be read: {exc.strerror}", str(path), rule="unreadable")], path) from exc
     return parse_settings(text, str(path))
+
+
+def settings_in_force(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Return the settings in the file at `path`, with the store that the variable `OSTLER_STORE` names, if it is set.
+
+    Raises:
+        ManifestError: the file cannot be read or is wrong.
+        StoreError: the variable is neither `sqlite` nor a URL of PostgreSQL.
+    """
+    settings = load_settings(path)
+    asked = environ.get(STORE_VARIABLE)
+    return with_store(settings, asked, f"the variable {STORE_VARIABLE}") if asked else settings
+
+
+def with_store(settings: Settings, store: str, what: str) -> Settings:
+    """Return `settings` with another store; `what` names it in errors.
+
+    Raises:
+        StoreError: it is neither `sqlite` nor a URL of PostgreSQL.
+    """
+    try:
+        return settings.model_copy(update={"store": Settings.model_validate({"store": store}).store})
+    except ValidationError as exc:
+        reason = str(exc.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise StoreError(f"{what} {reason}", next_actions=("correct it, or leave it out",)) from None
 
 
 def parse_settings(text: str, file: str) -> Settings:

@@ -1,33 +1,23 @@
 """Reading a whole SQLite store while it is written to: integrity check, backup and export."""
 
-import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 
-from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE, decode
+from ostler.adapters.stores.contents import TABLES, DatabaseReport, Examination
+from ostler.adapters.stores.records_json import decode
 from ostler.adapters.stores.sqlite_faults import translate
 from ostler.adapters.stores.sqlite_schema import connect_reader, inspect, reading
-from ostler.model.errors import AlreadyExistsError, OstlerError, StoreCorruptError
+from ostler.model.errors import AlreadyExistsError
 from ostler.model.json import JsonObject
-from ostler.rules.loading.manifests import service_class_from_json
-from ostler.rules.secrets.masking import mask
-from ostler.rules.secrets.record_secrets import record_secrets
 
 _ROWS = 200
 """Rows read in one go while exporting."""
-
-_TABLES = (
-    ("service", "SELECT record FROM services ORDER BY name"),
-    ("operation", "SELECT record FROM operations ORDER BY seq"),
-    ("event", "SELECT record FROM events ORDER BY cursor"),
-)
 
 
 def check_database(path: Path) -> Sequence[str]:
@@ -44,25 +34,6 @@ def check_database(path: Path) -> Sequence[str]:
     return [] if found == ["ok"] else found
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseReport:
-    """What is in a database.
-
-    Attributes:
-        schema_version: of its tables.
-        size: bytes of the file and its write-ahead log.
-        counts: rows by kind: services, operations, events.
-        open_operations: operations under way, or cut off and not resolved yet.
-        problems: what the integrity check found, and every record that cannot be read.
-    """
-
-    schema_version: int
-    size: int
-    counts: dict[str, int]
-    open_operations: int
-    problems: tuple[str, ...]
-
-
 def examine_database(path: Path) -> DatabaseReport:
     """Look through the whole database at `path` without changing it; a server may be writing to it.
 
@@ -71,47 +42,17 @@ def examine_database(path: Path) -> DatabaseReport:
     """
     try:
         inspect(path)
-        problems = list(check_database(path))
-        counts: dict[str, int] = {}
-        readers: dict[str, Callable[[str], object]] = {
-            "service": SERVICE.read,
-            "operation": OPERATION.read,
-            "event": EVENT.read,
-        }
+        examination = Examination(problems=list(check_database(path)))
         with reading(path) as connection:
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             opened: int = connection.execute("SELECT count(*) FROM operations WHERE outcome IS NULL").fetchone()[0]
-            for kind, sql in _TABLES:
-                counts[f"{kind}s"] = 0
-                for (text,) in connection.execute(sql):
-                    counts[f"{kind}s"] += 1
-                    try:
-                        readers[kind](text)
-                    except StoreCorruptError as error:
-                        problems.append(error.summary)
+            for kind, sql in TABLES:
+                examination.read(kind, (text for (text,) in connection.execute(sql)))
         log = path.with_name(path.name + "-wal")
         size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
     except (OSError, sqlite3.Error) as exc:
         raise translate(exc, path, "read") from exc
-    return DatabaseReport(version, size, counts, opened, tuple(problems))
-
-
-def without_secrets(item: JsonObject) -> JsonObject:
-    """Return one item of an export with the secrets of its service masked.
-
-    Operations and events are masked before they are stored. A service whose class cannot be read is reduced to facts
-    that hold no values.
-    """
-    if item["type"] != "service":
-        return item
-    record: JsonObject = item["record"]
-    try:
-        known = SERVICE.read(json.dumps(record))
-        secrets = record_secrets(service_class_from_json(known.class_manifest), known)
-    except OstlerError:
-        kept = ("id", "name", "className", "classDigest", "state", "desired", "createdAt", "updatedAt")
-        return {**item, "record": {key: record[key] for key in kept if key in record}}
-    return {**item, "record": mask(record, secrets)}
+    return DatabaseReport(version, size, examination.counts, opened, tuple(examination.problems))
 
 
 def copy_database(path: Path, to: Path) -> None:
@@ -156,7 +97,7 @@ async def export_database(path: Path) -> AsyncIterator[JsonObject]:
     try:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         yield {"type": "header", "format": "ostler-export", "schemaVersion": version}
-        for kind, sql in _TABLES:
+        for kind, sql in TABLES:
             rows = connection.execute(sql)
             while texts := await anyio.to_thread.run_sync(_next_rows, rows):
                 for text in texts:

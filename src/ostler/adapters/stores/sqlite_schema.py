@@ -214,6 +214,20 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
             raise
 
 
+def migrate_database(path: Path) -> tuple[int, int]:
+    """Make the database at `path`, or bring its schema to the newest version; return it before and after.
+
+    Raises:
+        StoreError: as `open_database`.
+    """
+    before = 0
+    if path.exists() and path.stat().st_size:
+        with reading(path) as connection, suppress(sqlite3.Error):  # what is wrong with it is said when it is opened
+            before = _number(connection, "user_version")
+    with closing(open_database(path)) as connection:
+        return before, _number(connection, "user_version")
+
+
 def _compact(connection: sqlite3.Connection) -> None:
     """Give the space of dropped history back when most of a large file is free."""
     free, pages, size = (_number(connection, name) for name in ("freelist_count", "page_count", "page_size"))

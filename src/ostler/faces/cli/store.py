@@ -1,33 +1,38 @@
-"""Verbs about the database in the state folder. They work with and without a running server."""
+"""Verbs about the store: the database in the state folder, or on PostgreSQL. They work with and without a server."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, fail, session_of
+from ostler.faces.cli.session import ExitStatus, fail, session_of, usage_error
 from ostler.faces.output import json_text, say, say_json
-from ostler.model.errors import AlreadyExistsError, OstlerError
-from ostler.model.json import JsonValue
+from ostler.model.errors import AlreadyExistsError, NotFoundError, OstlerError
+from ostler.model.json import JsonObject, JsonValue
+
+if TYPE_CHECKING:
+    from ostler.adapters.stores.choice import StorePlace
+    from ostler.adapters.stores.contents import DatabaseReport
+    from ostler.faces.daemon.lock import StateLock
+    from ostler.model.settings import Settings
 
 
 def check(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the database: integrity, every record, and what is open; exit status 1 when something is wrong."""
-    from ostler.adapters.stores.sqlite_copies import examine_database
-
-    path = _existing(context)
+    place = _existing(context)
     try:
-        report = examine_database(path)
+        report = _report(place)
     except OstlerError as error:
         _refuse(error)
     if as_json:
         say_json(
             {
-                "path": str(path),
+                "path": str(place),
                 "schemaVersion": report.schema_version,
                 "bytes": report.size,
                 **report.counts,
@@ -37,7 +42,7 @@ def check(context: typer.Context, as_json: AsJson = False) -> None:
         )
     else:
         counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items())
-        say(f"{path}: schema {report.schema_version}, {report.size / 1024:.0f} KiB, {counts}")
+        say(f"{place}: schema {report.schema_version}, {report.size / 1024:.0f} KiB, {counts}")
         if report.open_operations:
             say(f"{report.open_operations} operations are under way, or are resolved when the server starts")
         for problem in report.problems:
@@ -55,11 +60,13 @@ def backup(
 
     To restore it, stop the server (ostler stop-server) and replace the database with the copy.
     """
+    place = _existing(context)
+    if place.url:
+        fail(f"{place} is on PostgreSQL: make copies with pg_dump --schema=ostler", ExitStatus.USAGE)
     from ostler.adapters.stores.sqlite_copies import copy_database
 
-    path = _existing(context)
     try:
-        copy_database(path, to)
+        copy_database(place.path, to)
     except OstlerError as error:
         _refuse(error)
     say(f"wrote {to} ({to.stat().st_size / 1024:.0f} KiB); it holds secrets, and only you can read it")
@@ -75,14 +82,14 @@ def export(
     """Print everything as JSON lines: services, operations with their calls, events. Secrets are masked."""
     import anyio
 
-    from ostler.adapters.stores.sqlite_copies import export_database, without_secrets
+    from ostler.adapters.stores.contents import without_secrets
 
-    path = _existing(context)
+    place = _existing(context)
 
     async def write() -> int:
         count = 0
         with _lines_to(output) as write_line:
-            async for item in export_database(path):
+            async for item in _exported(place):
                 write_line(item if reveal_secrets else without_secrets(item))
                 count += 1
         return count
@@ -101,6 +108,49 @@ def export(
         say(f"wrote {count} lines to {output}")
 
 
+def migrate(context: typer.Context) -> None:
+    """Bring the database's tables to the version of this Ostler, or make them. A server does so when it starts."""
+    place = _place(context)
+    try:
+        before, after = _migrated(context, place)
+    except OstlerError as error:
+        _refuse(error)
+    if before == after:
+        say(f"{place}: schema {after}, nothing to do")
+    else:
+        say(f"{place}: migrated from schema {before} to {after}" if before else f"{place}: made, with schema {after}")
+
+
+def move(
+    context: typer.Context,
+    to: Annotated[
+        str,
+        typer.Argument(metavar="STORE", help="postgresql://USER@HOST/DATABASE, or sqlite for the file."),
+    ],
+) -> None:
+    """Move everything to another, empty store, and put the present one aside. The server must not run meanwhile."""
+    import anyio
+
+    from ostler.adapters.config.settings_file import STORE_VARIABLE, with_store
+    from ostler.adapters.stores.choice import StorePlace
+    from ostler.adapters.stores.moving import move_store
+
+    source = _place(context)
+    try:
+        target = StorePlace.of(source.path, with_store(_settings(context), to, "the new store"))
+        if target.url == source.url:
+            usage_error(f"the store is {source} already: what is in ostler.toml and {STORE_VARIABLE} says where it is")
+        with _no_server(context):
+            moved = anyio.run(move_store, source, target)
+    except OstlerError as error:
+        _refuse(error)
+    counts = ", ".join(f"{count} {kind}" for kind, count in moved.counts.items())
+    say(f"moved to {target}: {counts}")
+    say(f"the earlier store was put aside as {moved.aside}")
+    written = "postgresql://…" if target.url else "sqlite"
+    say(f'now write store = "{written}" into ostler.toml, or set {STORE_VARIABLE}')
+
+
 @contextmanager
 def _lines_to(output: Path | None) -> Generator[Callable[[JsonValue], object]]:
     """Give what writes a line of JSON: to a new file that only its owner reads, or to stdout."""
@@ -112,20 +162,82 @@ def _lines_to(output: Path | None) -> Generator[Callable[[JsonValue], object]]:
         yield lambda item: file.write(f"{json_text(item)}\n")
 
 
-def _existing(context: typer.Context) -> Path:
-    path = session_of(context).paths.database
-    if not path.exists():
-        fail(f"there is no database at {path}: no server has run with this state folder", ExitStatus.NOT_FOUND)
-    return path
+def _settings(context: typer.Context) -> "Settings":
+    from ostler.adapters.config.settings_file import settings_in_force
+
+    return settings_in_force(session_of(context).paths.settings_file, os.environ)
+
+
+def _place(context: typer.Context) -> "StorePlace":
+    from ostler.adapters.stores.choice import StorePlace
+
+    try:
+        place = StorePlace.of(session_of(context).paths.database, _settings(context))
+        if place.url:
+            from ostler.adapters.stores.choice import postgresql_store
+
+            postgresql_store()
+    except OstlerError as error:
+        _refuse(error)
+    return place
+
+
+def _existing(context: typer.Context) -> "StorePlace":
+    place = _place(context)
+    if not place.url and not place.path.exists():
+        fail(f"there is no database at {place}: no server has run with this state folder", ExitStatus.NOT_FOUND)
+    return place
+
+
+def _report(place: "StorePlace") -> "DatabaseReport":
+    if not place.url:
+        from ostler.adapters.stores.sqlite_copies import examine_database
+
+        return examine_database(place.path)
+    import anyio
+
+    from ostler.adapters.stores import postgresql_copies
+
+    return anyio.run(postgresql_copies.examine_database, place.url)
+
+
+def _exported(place: "StorePlace") -> AsyncIterator[JsonObject]:
+    if not place.url:
+        from ostler.adapters.stores.sqlite_copies import export_database
+
+        return export_database(place.path)
+    from ostler.adapters.stores import postgresql_copies
+
+    return postgresql_copies.export_database(place.url)
+
+
+def _migrated(context: typer.Context, place: "StorePlace") -> tuple[int, int]:
+    if not place.url:
+        from ostler.adapters.stores.sqlite_schema import migrate_database
+
+        with _no_server(context):
+            return migrate_database(place.path)
+    import anyio
+
+    from ostler.adapters.stores import postgresql_copies
+
+    return anyio.run(postgresql_copies.migrate_database, place.url)
+
+
+def _no_server(context: typer.Context) -> "StateLock":
+    """Return what keeps servers away from the state folder while it is entered."""
+    from ostler.faces.daemon.lock import StateLock
+
+    return StateLock(session_of(context).place, version=VERSION)
 
 
 def _refuse(error: OstlerError) -> NoReturn:
-    fail(str(error), ExitStatus.FAILED)
+    fail(str(error), ExitStatus.NOT_FOUND if isinstance(error, NotFoundError) else ExitStatus.FAILED)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    group = typer.Typer(help="Check, copy and read the database of the state folder.", no_args_is_help=True)
-    for verb in (check, backup, export):
+    group = typer.Typer(help="Check, copy, read, migrate and move the database.", no_args_is_help=True)
+    for verb in (check, backup, export, migrate, move):
         group.command()(verb)
     app.add_typer(group, name="store")

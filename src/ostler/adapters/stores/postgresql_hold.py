@@ -1,0 +1,189 @@
+"""Holding a PostgreSQL database: one server at a time, shown by a heartbeat and enforced by an epoch.
+
+The holder's row has an epoch, which every commit names; a server that takes over raises it, so that no commit of the
+earlier one can come through. It may take over when the holder has let go, was not heard of for some seconds by
+the database's clock, or was an earlier process of the same node (whose state folder this one has locked). The holder
+counts on its hold for less long than that, by its own clock from before each heartbeat was sent: when it was paused
+or cut off, it knows that it may not act before another server can begin to.
+"""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from ostler.adapters.stores.postgresql_faults import Address, taken_over
+from ostler.adapters.stores.postgresql_schema import Connection
+from ostler.model.errors import StoreError, StoreHeldError
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How patient a server is with its database, and others with it; all in seconds.
+
+    Attributes:
+        heartbeat: from one heartbeat to the next.
+        taken_after: without a heartbeat, after which another server may take over.
+        trusted: after a heartbeat was sent, for which the holder counts on its hold.
+        connect: for one connection.
+        answer: for one short statement; a database that is silent for longer counts as lost.
+        batch: for one batch of commits.
+        settle: to find out whether the batch during which the database was lost is durable.
+        poll: from one look at the holder to the next while standing by.
+    """
+
+    heartbeat: float = 1.0
+    taken_after: float = 7.0
+    trusted: float = 5.0
+    connect: float = 5.0
+    answer: float = 4.0
+    batch: float = 8.0
+    settle: float = 5.0
+    poll: float = 0.5
+
+
+_SHOWN: Final = """
+SELECT run, label, extract(epoch FROM clock_timestamp() - heard_at)::float8,
+    released OR node = %s OR heard_at < clock_timestamp() - make_interval(secs => %s)
+FROM heartbeat
+"""
+_TAKE: Final = "UPDATE holder SET epoch = epoch + 1, batch = 0 RETURNING epoch"
+_SHOW: Final = """
+UPDATE heartbeat SET epoch = %s, run = %s, node = %s, label = %s, heard_at = clock_timestamp(), released = false
+"""
+_END_CONNECTIONS: Final = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %s AND pid <> ALL(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who is to hold a database.
+
+    Attributes:
+        node: the state folder's own id, which outlives its processes.
+        run: this process's id.
+        label: for people.
+    """
+
+    node: str
+    run: str
+    label: str
+
+    @classmethod
+    def of_this_process(cls, node: str, what: str = "server") -> "Holder":
+        """Return this process as a holder."""
+        label = f"{what} on {socket.gethostname()}, pid {os.getpid()}"
+        return cls(node, os.urandom(8).hex(), label)
+
+
+def application_name(run: str) -> str:
+    """Return what the connections of the process `run` are called in PostgreSQL."""
+    return f"ostler {run}"
+
+
+class Hold:
+    """The hold of this process on a database."""
+
+    def __init__(self, address: Address, holder: Holder, timings: Timings | None = None) -> None:
+        self._address = address
+        self.timings = timings or Timings()
+        self.holder = holder
+        self.epoch = 0
+        self._trusted_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Hold {self._address} epoch={self.epoch}>"
+
+    async def take(self, connection: Connection, *, spare: Sequence[int]) -> None:
+        """Take the hold, and end the connections of its earlier holder, but for the backends `spare`.
+
+        Raises:
+            StoreHeldError: another server has it.
+            psycopg.Error: the database cannot be written.
+        """
+        asked_at = anyio.current_time()
+        holder = self.holder
+        async with connection.transaction():
+            run = await self.look(connection, lock=True)
+            if run:  # it may be in the middle of a commit
+                await connection.execute(_END_CONNECTIONS, (application_name(run), list(spare)))
+            taken = await (await connection.execute(_TAKE)).fetchone()
+            assert taken is not None
+            self.epoch = taken[0]
+            await connection.execute(_SHOW, (self.epoch, holder.run, holder.node, holder.label))
+        self._trusted_until = asked_at + self.timings.trusted
+
+    async def look(self, connection: Connection, *, lock: bool = False) -> str:
+        """Return which process held the database last.
+
+        Raises:
+            StoreHeldError: another server still does.
+            psycopg.Error: the database cannot be read.
+        """
+        found = await connection.execute(
+            f"{_SHOWN} {'FOR UPDATE' if lock else ''}", (self.holder.node, self.timings.taken_after)
+        )
+        shown = await found.fetchone()
+        assert shown is not None
+        run, label, age, is_free = shown
+        if not is_free:
+            raise StoreHeldError(
+                f"the database {str(self._address)!r} is held by another Ostler ({label}), heard of {age:.0f} s ago",
+                next_actions=(f"stop that one; if it crashed, wait {self.timings.taken_after:.0f} s",),
+            )
+        return run
+
+    async def beat(self, connection: Connection) -> None:
+        """Show that this process is alive and still holds the database.
+
+        Raises:
+            StoreHeldError: another server has taken over.
+            psycopg.Error: the database cannot be written.
+        """
+        asked_at = anyio.current_time()
+        done = await connection.execute(
+            "UPDATE heartbeat SET heard_at = clock_timestamp() WHERE epoch = %s", (self.epoch,)
+        )
+        if done.rowcount == 0:
+            self._trusted_until = 0.0
+            raise taken_over(self._address)
+        self._trusted_until = asked_at + self.timings.trusted
+
+    async def last_batch(self, connection: Connection, *, spare: Sequence[int]) -> int:
+        """Return the number of the last batch of this process that is durable, and see to it that no other comes.
+
+        Args:
+            connection: a new one.
+            spare: the backends of the new connections; those of earlier ones, which may be in the middle of a commit,
+                are ended.
+
+        Raises:
+            StoreHeldError: another server has taken over.
+            psycopg.Error: the database cannot be read.
+        """
+        await connection.execute(_END_CONNECTIONS, (application_name(self.holder.run), list(spare)))
+        async with connection.transaction():
+            found = await connection.execute("SELECT batch FROM holder WHERE epoch = %s FOR UPDATE", (self.epoch,))
+            row = await found.fetchone()
+        if row is None:
+            raise taken_over(self._address)
+        return row[0]
+
+    async def release(self, connection: Connection) -> None:
+        """Let go, so that another server need not wait."""
+        self._trusted_until = 0.0
+        await connection.execute("UPDATE heartbeat SET released = true WHERE epoch = %s", (self.epoch,))
+
+    def confirm(self) -> None:
+        """Raise StoreError unless this process is certain to hold the database for a moment more. Never blocks."""
+        if anyio.current_time() >= self._trusted_until:
+            raise StoreError(
+                f"it is not certain that this server still holds the database {str(self._address)!r}: it was paused, "
+                "or the database did not answer; nothing was sent",
+                next_actions=("ask again when the database answers",),
+            )

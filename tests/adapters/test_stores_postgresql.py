@@ -1,0 +1,266 @@
+"""The PostgreSQL store's own promises: one holder, loss and return of the database, refusals, moves."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from test_stores import START, event, operation, service
+from tests.support.postgresql import Postgresql
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+from ostler.adapters.stores.choice import StorePlace
+from ostler.adapters.stores.moving import move_store
+from ostler.adapters.stores.postgresql import PostgresqlStore
+from ostler.adapters.stores.postgresql_copies import examine_database, migrate_database
+from ostler.adapters.stores.postgresql_hold import Holder, Timings
+from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.engine.protocols import DropService, PutOperation, PutService
+from ostler.model.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    StoreCorruptError,
+    StoreError,
+    StoreHeldError,
+    StoreNewerError,
+)
+from ostler.model.events import Event, EventKind
+from ostler.model.records import OperationKind, OperationOutcome, OperationRecord
+
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+QUICK = Timings(heartbeat=0.1, taken_after=1.0, trusted=0.7, connect=0.6, answer=0.6, batch=1.2, settle=1.0, poll=0.05)
+
+
+def holder(node: str) -> Holder:
+    return Holder.of_this_process(node)
+
+
+async def names(store: PostgresqlStore) -> list[str]:
+    return [record.name for record in (await store.load()).services]
+
+
+async def until(store: PostgresqlStore, *, lost: bool) -> None:
+    with anyio.fail_after(10):
+        while (store.trouble is not None) is not lost:
+            await anyio.sleep(0.02)
+
+
+# -- one holder ----------------------------------------------------------------------------------------------
+
+
+async def test_a_second_server_is_refused_and_one_that_stands_by_takes_over(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    order: list[str] = []
+
+    async def stand_by() -> None:
+        async with PostgresqlStore.open(url, holder("b"), wait=True, timings=QUICK) as second:
+            order.append("second has it")
+            assert await names(second) == ["a"]
+
+    async with anyio.create_task_group() as tasks, PostgresqlStore.open(url, holder("a"), timings=QUICK) as first:
+        await first.commit([PutService(service("a"))])
+        with pytest.raises(StoreHeldError, match=r"is held by another Ostler \(server on .*, pid \d+\)"):
+            async with PostgresqlStore.open(url, holder("b"), timings=QUICK):
+                pass
+        tasks.start_soon(stand_by)
+        await anyio.sleep(QUICK.taken_after + 0.3)  # while it is heard of, it keeps it
+        first.confirm()
+        order.append("first lets go")
+    assert order == ["first lets go", "second has it"]
+
+
+async def test_a_server_that_was_cut_off_writes_nothing_more_and_knows_it_in_time(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    async with cut_off(postgresql, url) as (proxy, first):
+        await first.commit([PutService(service("a"))])
+        proxy.swallows_requests = True
+        cut_at = anyio.current_time()
+        async with PostgresqlStore.open(url, holder("b"), wait=True, timings=QUICK) as second:
+            assert anyio.current_time() - cut_at < QUICK.taken_after + 1
+            with pytest.raises(StoreError, match="nothing was"):
+                first.confirm()
+            await second.commit([PutService(service("b"))])
+            proxy.swallows_requests = False
+            with anyio.fail_after(5):
+                assert isinstance(await first.wait_taken_over(), StoreHeldError)
+            with pytest.raises(StoreHeldError, match="another server has taken over"):
+                await first.commit([PutService(service("a", revision=2))])
+            assert await names(second) == ["a", "b"]
+
+
+async def test_a_commit_on_its_way_when_another_server_took_over_is_refused(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    slow = replace(QUICK, heartbeat=60)  # it does not notice by its heartbeat
+    async with (
+        PostgresqlStore.open(url, holder("a"), timings=slow) as first,
+        PostgresqlStore.open(url, holder("a"), timings=QUICK) as second,  # the same state folder: the first is dead
+    ):
+        with pytest.raises(StoreError):
+            await first.commit([PutService(service("a"))])
+        with pytest.raises(StoreHeldError):
+            await first.commit([PutService(service("a"))])
+        await second.commit([PutService(service("b"))])
+        assert await names(second) == ["b"]
+
+
+# -- a database that goes away -------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def cut_off(
+    postgresql: Postgresql, url: str, timings: Timings = QUICK
+) -> AsyncGenerator[tuple[TcpProxy, PostgresqlStore]]:
+    async with tcp_proxy(postgresql.port) as proxy:
+        through = url.replace(f":{postgresql.port}/", f":{proxy.port}/")
+        async with PostgresqlStore.open(through, holder("a"), timings=timings) as store:
+            yield proxy, store
+
+
+async def test_a_lost_database_is_said_at_once_and_all_goes_on_when_it_is_back(postgresql: Postgresql) -> None:
+    heard: list[str] = []
+    async with cut_off(postgresql, postgresql.new_database()) as (proxy, store):
+        store.on_trouble(lambda trouble: heard.append("lost" if trouble else "back"))
+        await store.commit([PutService(service("a"))])
+        proxy.refuses = True
+        await proxy.cut()
+        await until(store, lost=True)
+        with anyio.fail_after(0.2), pytest.raises(StoreError, match="nothing was written") as caught:
+            await store.commit([PutService(service("b"))])
+        assert "127.0.0.1" in str(caught.value)
+        assert "let" not in str(caught.value).partition("Next:")[0]  # the password
+        store.append_events([event(1)])
+        proxy.refuses = False
+        await until(store, lost=False)
+        await store.commit([PutService(service("c"))])
+        assert await names(store) == ["a", "c"]
+        with anyio.fail_after(5):
+            while list((await store.load()).events) != [event(1)]:
+                await anyio.sleep(0.1)
+    assert heard == ["lost", "back"]
+
+
+@pytest.mark.parametrize("what", ["request", "answer"])
+async def test_a_commit_during_which_the_database_was_lost_is_settled_when_it_is_back(
+    postgresql: Postgresql, what: str
+) -> None:
+    async with cut_off(postgresql, postgresql.new_database(), replace(QUICK, heartbeat=60)) as (proxy, store):
+        proxy.swallows_requests, proxy.swallows_answers = what == "request", what == "answer"
+        outcomes: list[str] = []
+
+        async def commit() -> None:
+            try:
+                await store.commit([PutService(service("a")), PutOperation(operation("op"))])
+                outcomes.append("durable")
+            except StoreError as error:
+                outcomes.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(commit)
+            await anyio.sleep(0.3)
+            proxy.swallows_requests = proxy.swallows_answers = False
+            await proxy.cut()
+        (outcome,) = outcomes
+        assert (outcome == "durable") is (what == "answer"), outcome
+        assert await names(store) == (["a"] if what == "answer" else [])
+
+
+async def test_a_create_that_was_reported_as_failed_is_removed_when_the_database_is_back(
+    postgresql: Postgresql,
+) -> None:
+    async with cut_off(postgresql, postgresql.new_database()) as (proxy, store):
+        await store.commit([PutService(service("before"))])
+        proxy.swallows_answers = True
+        with pytest.raises(StoreError, match="did not answer in time"):
+            await store.commit([PutService(service("a")), PutService(service("before", revision=2))])
+        proxy.swallows_answers = False
+        await proxy.cut()
+        await until(store, lost=False)
+        state = await store.load()
+        assert [(record.name, record.revision) for record in state.services] == [("before", 2)]
+        await store.commit([PutService(service("again", name="a"))])
+
+
+# -- refusals ------------------------------------------------------------------------------------------------
+
+
+async def refusal(url: str, kind: type[StoreError] = StoreError) -> str:
+    with pytest.raises(kind) as caught:
+        async with PostgresqlStore.open(url, holder("a")):
+            pass
+    assert caught.value.next_actions
+    return str(caught.value)
+
+
+async def test_what_cannot_be_used_is_refused_with_what_to_do(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    name = url.rpartition("/")[2]
+    assert "authentication failed" in await refusal(url.replace("let%20me", "wrong"))
+    assert "does not exist" in await refusal(postgresql.url("no_such"))
+    assert "createdb" in await refusal(postgresql.url("no_such"))
+    assert "refused" in await refusal(postgresql.url(name, port=1))
+    assert "cannot be read" in await refusal("postgresql://%zz/y")
+    postgresql.execute("CREATE ROLE guest LOGIN PASSWORD 'let me in'")
+    assert f"GRANT CREATE ON DATABASE {name} TO guest" in await refusal(postgresql.url(name, user="guest"))
+    postgresql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    assert "read-only, as a standby is" in await refusal(url)
+
+
+async def test_tables_of_others_and_of_a_newer_ostler_are_left_untouched(postgresql: Postgresql) -> None:
+    url, other = postgresql.new_database(), postgresql.new_database()
+    assert await migrate_database(url) == (0, 1)
+    assert await migrate_database(url) == (1, 1)
+    postgresql.execute("INSERT INTO ostler.migrations VALUES (99)", url.rpartition("/")[2])
+    assert "schema version 99, and this Ostler knows 1" in await refusal(url, StoreNewerError)
+    postgresql.execute("CREATE SCHEMA ostler; CREATE TABLE ostler.services (x int)", other.rpartition("/")[2])
+    assert "is not one of Ostler" in await refusal(other, StoreCorruptError)
+    assert postgresql.execute("SELECT count(*) FROM ostler.services", other.rpartition("/")[2]) == [(0,)]
+
+
+async def test_odd_texts_are_stored_as_they_are(postgresql: Postgresql) -> None:
+    odd, key = "\0 \ud800 é", "\0 é" * 3000
+    asked = OperationRecord("op", "id-a", "a", OperationKind.STOP, START, requests={key: "digest"})
+    async with PostgresqlStore.open(postgresql.new_database(), holder("a")) as store:
+        await store.commit([PutService(service("a", args={"odd": odd})), PutOperation(asked)])
+        assert (await store.load()).services[0].args == {"odd": odd}
+        assert await store.find_request("a", key) == asked
+        assert await store.find_request("a", "\0 é") is None
+
+
+# -- moves ---------------------------------------------------------------------------------------------------
+
+
+async def test_everything_moves_to_postgresql_and_back(postgresql: Postgresql, tmp_path: Path) -> None:
+    url, path = postgresql.new_database(), tmp_path / "ostler.db"
+    file, database = StorePlace(path), StorePlace(path, url)
+    keyed = replace(operation("keyed", done=True), requests={"k": "d"}, outcome=OperationOutcome.FAILED)
+    async with SqliteStore.open(path) as store:
+        await store.commit([PutService(service(f"s{number:03}")) for number in range(300)])
+        await store.commit([PutOperation(operation("open", "s001")), PutOperation(keyed), DropService("id-s002")])
+        store.append_events([Event(cursor, START, EventKind.WARNING, "s001", "x") for cursor in (7, 9)])
+        await store.commit([])
+        before = await store.load()
+    with pytest.raises(AlreadyExistsError):
+        await move_store(database, file)
+    with pytest.raises(NotFoundError):
+        await move_store(database, StorePlace(tmp_path / "other.db"))
+    moved = await move_store(file, database)
+    assert moved.counts == {"services": 299, "operations": 2, "events": 2}
+    assert not path.exists()
+    assert Path(moved.aside).exists()
+    report = await examine_database(url)
+    assert (report.counts, report.open_operations, report.problems) == (moved.counts, 1, ())
+    async with PostgresqlStore.open(url, holder("a")) as server:
+        assert await server.load() == before
+        assert await server.find_request("a", "k") == keyed
+        with pytest.raises(StoreHeldError):
+            await move_store(database, file)
+    again = await move_store(database, file)
+    assert again.aside.startswith("schema ostler_moved_")
+    async with SqliteStore.open(path) as store:
+        after: Any = await store.load()
+        assert after == before
+        assert await store.find_request("a", "k") == keyed

@@ -1,0 +1,65 @@
+"""A TCP proxy that can be cut, made to swallow what goes one way, or to refuse connections."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from anyio.abc import SocketStream, TaskGroup
+
+
+class TcpProxy:
+    """Passes connections on to a port of this machine.
+
+    Attributes:
+        swallows_requests: what clients send gets lost.
+        swallows_answers: what the server sends gets lost.
+        refuses: new connections are closed at once.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._streams: set[SocketStream] = set()
+        self._tasks: TaskGroup
+        self.port = 0
+        self.swallows_requests = False
+        self.swallows_answers = False
+        self.refuses = False
+
+    async def cut(self) -> None:
+        """Close every connection."""
+        for stream in list(self._streams):
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await stream.aclose()
+
+    async def serve(self, client: SocketStream) -> None:
+        """Pass one connection on until one of its ends closes."""
+        if self.refuses:
+            await client.aclose()
+            return
+        async with client, await anyio.connect_tcp("127.0.0.1", self._target) as server:
+            self._streams |= {client, server}
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._pass, client, server, True, tasks)
+                    tasks.start_soon(self._pass, server, client, False, tasks)
+            finally:
+                self._streams -= {client, server}
+
+    async def _pass(self, source: SocketStream, sink: SocketStream, is_request: bool, tasks: TaskGroup) -> None:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while True:
+                data = await source.receive()
+                if not (self.swallows_requests if is_request else self.swallows_answers):
+                    await sink.send(data)
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def tcp_proxy(target: int) -> AsyncGenerator[TcpProxy]:
+    """Run a proxy to the port `target`."""
+    proxy = TcpProxy(target)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        proxy.port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        tasks.start_soon(listener.serve, proxy.serve)
+        yield proxy
+        tasks.cancel_scope.cancel()
