@@ -24,6 +24,9 @@ class Ticking:
         self.count += 1
         return NOW + timedelta(microseconds=7 * self.count)
 
+    def elapsed(self) -> float:
+        return self.count * 7e-6
+
 
 def log(max_per_service: int = 50, max_events: int = 10_000) -> EventLog:
     return EventLog(Ticking(), max_per_service=max_per_service, max_events=max_events)

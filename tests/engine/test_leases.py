@@ -100,8 +100,34 @@ async def test_a_start_after_the_end_gives_the_lease_its_length_again() -> None:
         await until(lambda: manager.view("db").state is ServiceState.STOPPED)
 
 
-async def test_a_wall_clock_that_jumps_ahead_ends_leases_soon() -> None:
-    clock = JumpingClock(EPOCH)
+@pytest.mark.parametrize("step", [timedelta(days=2), timedelta(days=-2)])
+async def test_a_wall_clock_that_is_set_changes_no_lease_but_the_end_that_is_shown(step: timedelta) -> None:
+    clock, store = JumpingClock(EPOCH), MemoryStore()
+    manager = ServiceManager(World(), store, clock=clock)
+    manager.classes.add(manifest())
+    async with manager:
+        await manager.create(CreateRequest("basic", "db", lease=3600))
+        await anyio.sleep(600)
+        clock.ahead = step
+        await anyio.sleep(10)
+        ends = manager.view("db").lease_expires_at
+        assert ends is not None
+        assert (ends - clock.now()).total_seconds() == pytest.approx(2990, abs=2)
+        assert (await store.load()).services[0].lease_expires_at == ends
+        await anyio.sleep(2900)
+        assert manager.view("db").state is ServiceState.RUNNING
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED, within=100)
+
+
+class SleepingClock(JumpingClock):
+    """The clocks of a machine that slept: all went on but the event loop's."""
+
+    def elapsed(self) -> float:
+        return super().elapsed() + self.ahead.total_seconds()
+
+
+async def test_a_lease_goes_on_while_the_machine_sleeps() -> None:
+    clock = SleepingClock(EPOCH)
     manager = ServiceManager(World(), MemoryStore(), clock=clock)
     manager.classes.add(manifest())
     async with manager:

@@ -115,6 +115,10 @@ class Clock(Protocol):
         """Return the current time, UTC and timezone-aware."""
         ...
 
+    def elapsed(self) -> float:
+        """Return seconds that count while the machine sleeps, too, and do not jump when its clock is set."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PutService:

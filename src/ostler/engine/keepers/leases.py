@@ -1,5 +1,10 @@
-"""Leases: a service with a TTL is warned of before its end, then stopped by its pinned plan."""
+"""Leases: a service with a TTL is warned of before its end, then stopped by its pinned plan.
 
+A lease runs by a clock that no one sets and that goes on while the machine sleeps. When the wall clock is set, the end
+that is shown and stored moves with it, so that what is left of the lease stays the same.
+"""
+
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +13,7 @@ import anyio
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import Runtime
 from ostler.model.durations import format_duration
-from ostler.model.errors import ArgumentError
+from ostler.model.errors import ArgumentError, StoreError
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
 
@@ -21,7 +26,10 @@ LEASE_EXPIRED = "lease expired"
 """Reason of the stop operation."""
 
 _CHECK_EVERY = 5.0
-"""Seconds after which the wall clock is read again in any case: it may have jumped."""
+"""Seconds after which the clocks are read again in any case: one may have been set, or the machine slept."""
+
+_CLOCK_STEP = 1.0
+"""Seconds by which the wall clock must have moved on its own to count as set."""
 
 _RETRY_FIRST = 5.0
 _RETRY_MAX = 300.0
@@ -29,10 +37,19 @@ _RETRY_MAX = 300.0
 
 @dataclass(slots=True)
 class _Lease:
-    """What was done about one instance's lease. `ends` is the end that the rest is about."""
+    """What was done about one instance's lease.
+
+    Attributes:
+        instance: whose it is.
+        ends: the end, by the wall clock, that the rest is about.
+        due: the same by `Clock.elapsed`.
+        is_moved: the end moved with the wall clock, which is not stored yet.
+    """
 
     instance: ServiceInstance
     ends: datetime | None = None
+    due: float = 0.0
+    is_moved: bool = False
     is_warned: bool = False
     is_expired: bool = False
     attempts: int = 0
@@ -61,7 +78,13 @@ class LeaseKeeper:
         """Keep the leases until cancelled."""
         while True:
             self._wake = anyio.Event()
-            pause = min((self._keep(lease) for lease in list(self._leases.values())), default=None)
+            leases = list(self._leases.values())
+            pause = min((self._keep(lease) for lease in leases), default=None)
+            for lease in leases:
+                if lease.is_moved:
+                    lease.is_moved = False
+                    with suppress(StoreError):  # it is stored with the next change
+                        await lease.instance.commit()
             with anyio.move_on_after(None if pause is None else min(max(pause, 0.05), _CHECK_EVERY)):
                 await self._wake.wait()
 
@@ -106,11 +129,9 @@ class LeaseKeeper:
         instance, ends = lease.instance, lease.instance.record.lease_expires_at
         if ends is None or instance.vitals.removed:
             return _CHECK_EVERY
-        if lease.ends != ends:
-            lease.ends, lease.is_warned, lease.is_expired, lease.attempts = ends, False, False, 0
+        left = self._left(lease, ends)
         if not (instance.state.is_up or instance.is_wanted or (lease.is_expired and instance.record.has_leftover)):
             return _CHECK_EVERY
-        left = (ends - self._runtime.clock.now()).total_seconds()
         if left <= 0:
             return self._expire(lease)
         warn_before = min((instance.record.lease or 0.0) * WARNING_SHARE, WARNING_MAX)
@@ -122,8 +143,22 @@ class LeaseKeeper:
                 EventKind.LEASE_EXPIRING,
                 instance.name,
                 f"lease ends in {format_duration(round(left, 1))}; the service is stopped then, unless it is renewed",
-                {"expiresAt": _text(ends)},
+                {"expiresAt": _text(instance.record.lease_expires_at)},
             )
+        return left
+
+    def _left(self, lease: _Lease, ends: datetime) -> float:
+        """Return the seconds left of a lease that ends at `ends`, which moves with a wall clock that was set."""
+        now, elapsed = self._runtime.clock.now(), self._runtime.clock.elapsed()
+        shown = (ends - now).total_seconds()
+        if lease.ends != ends:
+            lease.ends, lease.due = ends, elapsed + shown
+            lease.is_warned, lease.is_expired, lease.attempts = False, False, 0
+        left = lease.due - elapsed
+        if abs(shown - left) > _CLOCK_STEP:
+            lease.ends = now + timedelta(seconds=left)
+            lease.instance.set_record(lease_expires_at=lease.ends)
+            lease.is_moved = True
         return left
 
     def _expire(self, lease: _Lease) -> float:
