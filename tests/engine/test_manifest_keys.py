@@ -1,7 +1,7 @@
 """Every key of a manifest has its effect: one proof a key, and none may be without."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from tests.support.world import BASIC, EPOCH, Answer, Down, Fail, Fault, Lost, S
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.manager import ServiceManager
-from ostler.engine.protocols import PutOperation, PutService
+from ostler.engine.protocols import Activity, PutOperation, PutService
 from ostler.engine.services.views import CreateRequest, ServiceFilter
 from ostler.model import manifest as model
 from ostler.model.errors import (
@@ -686,6 +686,56 @@ async def test_batch() -> None:
         assert manager.view("b").health_failures == 1
         await manager.check_health("a")
         assert manager.view("a").health_failures == 0
+
+
+class Meter:
+    """Says what the services of a world do."""
+
+    def __init__(self) -> None:
+        self.seen = {"db": Activity(1.0, 0), "web": Activity(1.0, 0)}
+
+    async def activity(self, names: Sequence[str]) -> dict[str, Activity]:
+        await anyio.sleep(0)
+        return {name: self.seen[name] for name in names if name in self.seen}
+
+
+def with_idle_stop(entry: ClassEntry, seconds: float) -> ClassEntry:
+    """Return a class as if the world's server were that of local processes, whose classes alone may have the key."""
+    of_class, spec = entry.service_class, entry.service_class.spec
+    config = of_class.config.model_copy(update={"idle_stop": seconds})
+    changed = of_class.model_copy(update={"spec": spec.model_copy(update={"service_config": config})})
+    return replace(entry, service_class=changed)
+
+
+@proves("ServiceConfig.idleStop")
+async def test_idle_stop() -> None:
+    meter = Meter()
+    idle = with_idle_stop(manifest(), 60.0)
+    async with running(World(), idle, named("web", dependencies=["db"])) as manager, anyio.create_task_group() as group:
+        group.start_soon(manager.stop_idle, meter)
+        await manager.create(CreateRequest("basic", "db"))
+
+        async def after(seconds: float) -> ServiceState:
+            await anyio.sleep(seconds)
+            return manager.view("db").state
+
+        assert await after(50) is ServiceState.RUNNING
+        meter.seen["db"] = Activity(1.0, 1)
+        assert await after(100) is ServiceState.RUNNING, "it has a connection"
+        meter.seen["db"] = Activity(1.2, 0)
+        assert await after(50) is ServiceState.RUNNING, "it was used 50 s ago"
+        assert await after(20) is ServiceState.STOPPED
+        assert (manager.view("db").reason, manager.view("db").desired.value) == ("idle", "stopped")
+
+        await manager.create(CreateRequest("web", "web"))
+        assert manager.view("db").state is ServiceState.RUNNING, "what needs it starts it"
+        assert await after(200) is ServiceState.RUNNING, "and keeps it running"
+        await manager.stop_service("web")
+        assert await after(70) is ServiceState.STOPPED
+        await manager.start_service("db")
+        del meter.seen["db"]
+        assert await after(200) is ServiceState.RUNNING, "what cannot be seen is not known to be idle"
+        group.cancel_scope.cancel()
 
 
 @proves("ServiceConfig.completed")

@@ -46,6 +46,13 @@ async def until(condition: Any) -> None:
             await anyio.sleep(0.01)
 
 
+async def until_used(app: Application, name: str, connections: int) -> None:
+    """Wait until the service has so many connections."""
+    with anyio.fail_after(WITHIN):
+        while (await app.usages.activity([name]))[name].connections != connections:
+            await anyio.sleep(0.02)
+
+
 async def fetch(url: str) -> str:
     def get() -> str:
         with build_opener(ProxyHandler({})).open(url, timeout=WITHIN) as answer:
@@ -82,6 +89,10 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         assert [line for line in read_on["lines"] if "GET / " in line] == read_on["lines"][-1:]
         found = await call(client, "service_logs", name="site", search="GET /nothing", cursor="")
         assert found["lines"] == []
+        reader = await anyio.connect_tcp("127.0.0.1", created["service"]["outputs"]["port"])
+        await until_used(app, "site", 1)
+        await reader.aclose()
+        await until_used(app, "site", 0)
         await call(client, "service_stop", name="site")
         assert "usage" not in await call(client, "service_status", name="site")
         with pytest.raises(URLError):

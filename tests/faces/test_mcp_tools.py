@@ -19,6 +19,7 @@ from tests.support.tool_calls import EVERY_DAY_CALLS
 from tests.support.world import BASIC, Answer, Fail, Hang, World, manifest, until
 
 from ostler.adapters.serving.problems import read_args
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.service import BaseService
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.faces.mcp.downstream_tools import ToolCallArgs
@@ -392,6 +393,20 @@ async def test_a_request_with_the_same_idempotency_key_is_done_once_and_answered
 
 
 @pytest.mark.virtual
+async def test_waiting_for_what_no_one_used_starts_it() -> None:
+    world = World()
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db")
+        await call(client, "service_stop", name="db")
+        assert not (await call(client, "service_wait", name="db", state=["running"], timeout="5s"))["met"]
+        service = app.manager.registry.get("db")
+        assert isinstance(service, ServiceInstance)
+        service.set_vitals(is_idle=True)  # as its keeper does
+        assert (await call(client, "service_status", name="db"))["reason"] == "idle"
+        assert (await call(client, "service_wait", name="db", state=["stopped"], timeout="5s"))["met"]
+        assert (await call(client, "service_wait", name="db", state=["running"], timeout="30s"))["met"]
+
+
 async def test_create_is_waited_for_below_the_limits_of_clients_and_service_wait_goes_on() -> None:
     world = World(ready_after=70)
     async with (

@@ -41,7 +41,7 @@ from ostler.faces.daemon.http import serving_http
         ),
         pytest.param(
             SERVER,
-            1050,
+            1060,
             "jsonschema lightkube opentelemetry.sdk prometheus_client psycopg referencing rich typer wsproto "
             "ostler.adapters.telemetry.live "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "

@@ -144,3 +144,15 @@ def test_variables_go_where_a_class_takes_them_or_are_refused() -> None:
     )[0].service_class  # fmt: skip
     with pytest.raises(ArgumentError, match="by a template"):
         overridden(templated, changes)
+
+
+def test_only_local_processes_are_stopped_because_no_one_uses_them() -> None:
+    changes = load_project("services: {a: {class: c, idleStop: 30m}}").project.services["a"].overrides
+    local = load_manifests(_class_with("{tool: process/start, args: {key: x, command: y}}"))[0].service_class
+    assert overridden(local, changes).config.idle_stop == 1800.0
+    other = _class_with("{tool: w/go}")
+    with pytest.raises(ArgumentError, match="idleStop: class 'c' starts by 'w/go'"):
+        overridden(load_manifests(other)[0].service_class, changes)
+    written = other.replace("serviceConfig:\n", "serviceConfig:\n    idleStop: 5m\n")
+    with pytest.raises(ManifestError, match="'idleStop' has no effect: the use of what 'w/go' starts cannot be seen"):
+        load_manifests(written)

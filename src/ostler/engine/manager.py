@@ -16,8 +16,9 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
 from ostler.engine.keepers.health import CONCURRENCY
+from ostler.engine.keepers.idleness import IdleKeeper
 from ostler.engine.keepers.shutdown import depart
-from ostler.engine.protocols import Clock, Observer, Store, ToolCaller, ToolDirectory
+from ostler.engine.protocols import ActivityMeter, Clock, Observer, Store, ToolCaller, ToolDirectory
 from ostler.engine.services.reporting import StatusReporter
 from ostler.engine.services.service import BaseService, HealthChecker, Service
 from ostler.engine.services.views import (
@@ -382,6 +383,10 @@ class ServiceManager:
             await instance.health_check.run()
         except Exception:  # boundary: a bug in one check must not end the manager
             logger.exception("check of %r failed unexpectedly", instance.name)
+
+    async def stop_idle(self, meter: ActivityMeter) -> None:
+        """Stop services that have an `idleStop` and are not used, as `meter` says; until cancelled."""
+        await IdleKeeper(self._parts, self._parts.instances, self._parts.graph, meter).run()
 
     async def renew(self, name: str, lease: float | None = None) -> ServiceView:
         """Let the lease of the service `name` end `lease` seconds from now (None: its own length again).

@@ -108,6 +108,27 @@ class ToolProvider(ToolCaller, ToolDirectory, Protocol):
     """Calls tools, and knows which there are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a service does.
+
+    Attributes:
+        cpu_seconds: CPU time of its processes since they began.
+        connections: TCP connections to the ports on which they listen.
+    """
+
+    cpu_seconds: float
+    connections: int
+
+
+class ActivityMeter(Protocol):
+    """Says what services do; implemented by what runs their processes."""
+
+    async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
+        """Return what the services `names` do, by name, as far as that can be seen."""
+        ...
+
+
 class Clock(Protocol):
     """Wall time, injected. Durations and sleeps use anyio's clock, which tests make virtual."""
 

@@ -305,13 +305,7 @@ class Application:
         return {**config, "services": self.statics.places()}
 
     async def service_logs(self, name: str, wanted: LogRange = NEWEST) -> LogPage:
-        """Return log lines of a service: from its class's `logs` tool, or a downstream server's stderr.
-
-        Raises:
-            NotFoundError: there is no such service.
-            ArgumentError: the search or the cursor means nothing.
-            OperationError: nothing can show its logs.
-        """
+        """Return log lines of a service; raises as `ServiceLogs.read` does."""
         return await self._logs.read(name, wanted)
 
     async def configuration_changed(self, files: frozenset[Path]) -> None:
@@ -374,8 +368,7 @@ async def open_application(
     environments.marks = await anyio.to_thread.run_sync(marks_of_servers, paths.process_dir)
     server_files = ServerFiles(paths, variables)
     entries, loaded = await anyio.to_thread.run_sync(read_servers, server_files, settings, variables)
-    clock = SystemClock()
-    limits = settings.limits
+    clock, limits = SystemClock(), settings.limits
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
         store, watched = await stack.enter_async_context(open_store(paths, settings, wait=stand_by))
@@ -438,6 +431,7 @@ async def open_application(
         async with anyio.create_task_group() as group:
             await group.start(watch_config, paths, app.configuration_changed)
             await group.start(app.follow_tools)
+            group.start_soon(manager.stop_idle, app.usages)
             app.projects.run_in(group)
             group.start_soon(push_to_webhooks, manager, app.notices, settings.webhooks, variables)
             await app.reload_classes()

@@ -1,11 +1,12 @@
 """CPU and memory of services: of those that the built-in process server runs, and of downstream servers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.process.meter import Measured, Meter
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import Activity
 
 
 class ServiceUsages:
@@ -25,6 +26,25 @@ class ServiceUsages:
     def __repr__(self) -> str:
         return f"ServiceUsages({self._server!r})"
 
+    async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
+        """Return what the services `names` do, by name, as far as the process server runs them."""
+        keys = {name: key for name in names if (key := self._key_of(name)) is not None}
+        used = await self.of(keys)
+        connections = await self._meter.connections(keys.values())
+        return {
+            name: Activity(used[name].usage.cpu_seconds, connections[key])
+            for name, key in keys.items()
+            if name in used and key in connections
+        }
+
+    def _key_of(self, name: str) -> str | None:
+        """Return the key of the process that a service runs as; None: it is no such service, or is not up."""
+        service = self._manager.registry.find(name)
+        if not isinstance(service, ServiceInstance) or not service.state.is_up:
+            return None
+        key = (service.health_check.arguments(self._server) or {}).get("key")
+        return key if isinstance(key, str) else None
+
     async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
         """Return what the services `names` use, by name, as measured within the last second.
 
@@ -34,9 +54,8 @@ class ServiceUsages:
         pids: dict[str, int] = {}
         for name in names:
             service = self._manager.registry.find(name)
-            if isinstance(service, ServiceInstance) and service.state.is_up:
-                key = (service.health_check.arguments(self._server) or {}).get("key")
-                keys |= {name: key} if isinstance(key, str) else {}
+            if (key := self._key_of(name)) is not None:
+                keys[name] = key
             elif isinstance(service, McpServerService) and (pid := service.pid) is not None:
                 pids[name] = pid
         found: dict[str, Measured] = {}

@@ -313,6 +313,8 @@ class ServiceConfig(_Model):
     outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
     completed: Expectation | None = None
     max_instances: Annotated[int, Field(ge=1)] | None = None
+    idle_stop: Annotated[Duration, Field(gt=0)] | None = None
+    """Seconds without a connection to its ports and without CPU after which it is stopped; None: never."""
 
     @field_validator("restart_policy", mode="before")
     @classmethod

@@ -54,12 +54,14 @@ class Overrides(_Model):
         depends_on: services that must be there first, by name.
         restart_policy: instead of the class's.
         health_check: instead of the class's settings.
+        idle_stop: instead of the class's: seconds without use after which it is stopped.
         env: environment variables for what the start tool runs; None takes one away from `env_file`.
     """
 
     depends_on: dict[str, NeedSpec] = Field(default_factory=dict[str, NeedSpec])
     restart_policy: RestartPolicySpec | None = None
     health_check: HealthCheckSpec | None = None
+    idle_stop: Annotated[Duration, Field(gt=0)] | None = None
     env: dict[str, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
 
     @field_validator("depends_on", mode="before")
@@ -96,7 +98,7 @@ class Overrides(_Model):
     @property
     def is_empty(self) -> bool:
         """Whether the class is used as it is."""
-        return not (self.depends_on or self.restart_policy or self.health_check or self.env)
+        return not (self.depends_on or self.restart_policy or self.health_check or self.idle_stop or self.env)
 
 
 class GivenOverrides(Overrides):
@@ -170,6 +172,7 @@ class ProjectServiceSpec(Overrides):
             depends_on=self.depends_on,
             restart_policy=self.restart_policy,
             health_check=self.health_check,
+            idle_stop=self.idle_stop,
             env=self.env,
         )
 

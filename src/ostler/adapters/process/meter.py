@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -57,6 +58,18 @@ class Meter:
         await self._look(self._others)
         return {pid: found for pid, found in self._measured.items() if isinstance(pid, int)}
 
+    async def connections(self, keys: Iterable[str]) -> Mapping[str, int]:
+        """Return how many TCP connections there are to the ports on which running processes listen, by key."""
+        entries = [entry for key in keys if (entry := self._roster.entries.get(key)) in self._running()]
+        table = await anyio.to_thread.run_sync(read_table)
+        roots = {entry.record.key: (root, entry) for entry in entries if entry and (root := _root(entry)) is not None}
+        trees = trees_below((root for root, _ in roots.values()), table)
+        found: dict[str, int] = {}
+        for key, (root, entry) in roots.items():
+            pids = [*trees.get(root, ()), *([] if _has_keeper(entry) else [root])]
+            found[key] = await anyio.to_thread.run_sync(_connections_to, pids)
+        return found
+
     async def _look(self, wanted: Iterable[Entry | int]) -> None:
         async with self._looking:
             is_old = time.monotonic() - self._looked_at >= FRESH_SECONDS
@@ -97,6 +110,19 @@ def _root(entry: Entry) -> int | None:
 
 def _has_keeper(one: Entry | int) -> bool:
     return isinstance(one, Entry) and one.record.keeper is not None
+
+
+def _connections_to(pids: Iterable[int]) -> int:
+    """Return how many connections there are to ports on which `pids` listen. Blocks."""
+    listening, used = set[int](), list[int]()
+    for pid in pids:
+        with suppress(psutil.Error):
+            for connection in psutil.Process(pid).net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    listening.add(connection.laddr.port)
+                elif connection.status == psutil.CONN_ESTABLISHED:
+                    used.append(connection.laddr.port)
+    return sum(port in listening for port in used)
 
 
 def _age(pid: int) -> float:

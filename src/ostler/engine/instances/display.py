@@ -21,7 +21,7 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
         class_name=record.class_name,
         class_digest=record.class_digest,
         desired=record.desired,
-        reason=status.reason or str(stored.get("reason") or "") or _lease_reason(instance),
+        reason=status.reason or str(stored.get("reason") or "") or _stop_reason(instance),
         args=_masked_args(instance),
         outputs=_masked_outputs(instance),
         outputs_at=record.outputs_at,
@@ -43,7 +43,10 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
     )
 
 
-def _lease_reason(instance: InstanceState) -> str:
+def _stop_reason(instance: InstanceState) -> str:
+    """Return why a service is stopped that no one asked to stop."""
+    if instance.vitals.is_idle and instance.state is ServiceState.STOPPED:
+        return "idle"
     ends = instance.record.lease_expires_at
     is_over = ends is not None and ends <= instance.runtime.clock.now()
     return "lease-expired" if is_over and instance.state is ServiceState.STOPPED and not instance.is_wanted else ""

@@ -44,6 +44,7 @@ class Vitals:
         gone: an answer has proven that it is not there any more, since it was last up.
         unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
+        is_idle: it was stopped because no one used it.
     """
 
     evidence: str = ""
@@ -58,6 +59,7 @@ class Vitals:
     gone: bool = False
     unreadable: OstlerError | None = None
     removed: bool = False
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

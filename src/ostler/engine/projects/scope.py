@@ -95,6 +95,7 @@ class ProjectScope:
             depends_on={self.full_name(other): spec.depends_on.get(other) or NeedSpec() for other in self.needs(name)},
             restart_policy=spec.restart_policy,
             health_check=spec.health_check,
+            idle_stop=spec.idle_stop,
             env={key: _variable(value) for key, value in env.items()},
         )
         return CreateRequest(

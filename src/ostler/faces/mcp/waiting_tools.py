@@ -10,6 +10,7 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, Texts, lower_case, one_of
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
 from ostler.faces.mcp import shapes
@@ -71,6 +72,7 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     """Wait until services are as wanted, or until something happens to one of them."""
     del call
     timeout = min(args.timeout, MAX_WAIT)
+    await _start_idle(app, args)
     since = app.manager.events.last_cursor if args.cursor is None else args.cursor
     names = _names(app, args)
     if args.state or args.health:
@@ -84,6 +86,16 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
     return _waited(app, names, message, met=met, events=shown, cursor=cursor)
+
+
+async def _start_idle(app: ApplicationLike, args: ServiceWaitArgs) -> None:
+    """Start what is waited for to run and was stopped because no one used it."""
+    if "running" not in args.state and "healthy" not in args.health:
+        return
+    for name in _names(app, args):
+        service = app.manager.registry.find(name)
+        if isinstance(service, ServiceInstance) and service.vitals.is_idle and service.state is ServiceState.STOPPED:
+            await app.manager.start_service(name, wait=False)
 
 
 def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:

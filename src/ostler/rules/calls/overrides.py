@@ -10,7 +10,8 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.projects import Overrides
 from ostler.rules.templates.template import is_template
 
-START_TOOL = "process/start"
+PROCESS_SERVER = "process"
+START_TOOL = f"{PROCESS_SERVER}/start"
 """The start tool whose `env` is known to be environment variables."""
 
 ENVIRONMENT_ARG = "environment"
@@ -46,6 +47,12 @@ def overridden(service_class: ServiceClass, overrides: Overrides) -> ServiceClas
     for key, value in (("restartPolicy", overrides.restart_policy), ("healthCheck", overrides.health_check)):
         if value is not None:
             config[key] = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if overrides.idle_stop is not None:
+        if service_class.tools.start.server != PROCESS_SERVER:
+            problem = f"idleStop: class {service_class.name!r} starts by {service_class.tools.start.tool!r}"
+            fix = "leave idleStop out: the use of local processes alone can be seen, which process/start starts"
+            raise ArgumentError([problem], next_actions=(fix,))
+        config["idleStop"] = overrides.idle_stop
     if overrides.env and not _takes_environment(service_class):
         _set_environment(service_class.name, config["lifecycleTools"], overrides)
     return ServiceClass.model_validate(manifest)

@@ -21,6 +21,7 @@ from ostler.model.manifest import (
 )
 from ostler.rules.answers.queries import compile_path
 from ostler.rules.calls.arguments import value_problems
+from ostler.rules.calls.overrides import PROCESS_SERVER
 from ostler.rules.checking.batches import check_batch
 from ostler.rules.checking.names import CONFIG, TOOLS, check_names, dependency_alias
 from ostler.rules.checking.restarts import check_restart_policy
@@ -236,6 +237,10 @@ def _check_config(service_class: ServiceClass) -> Iterator[Violation]:
             if field in health.model_fields_set:
                 message = f"{key!r} has no effect with 'enabled: false'"
                 yield Violation((*CONFIG, "healthCheck", key), "no-effect", message, "remove it", at_key=True)
+    if config.idle_stop is not None and tools.start.server != PROCESS_SERVER:
+        message = f"'idleStop' has no effect: the use of what {tools.start.tool!r} starts cannot be seen"
+        fix = "remove it; only the use of local processes is seen, which process/start starts"
+        yield Violation((*CONFIG, "idleStop"), "no-effect", message, fix, at_key=True)
     yield from _check_completed(service_class)
     yield from check_restart_policy(service_class)
     yield from _check_dependencies(config.dependencies)

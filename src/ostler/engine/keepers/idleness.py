@@ -1,0 +1,98 @@
+"""Services that no one uses are stopped after the time that their `idleStop` says."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.runtime import Runtime
+from ostler.engine.protocols import ActivityMeter
+from ostler.model.durations import format_duration
+from ostler.model.events import EventKind
+from ostler.model.records import OperationKind
+from ostler.model.states import ServiceState
+
+LOOK_SECONDS = 2.0
+"""Between two looks at services that have an `idleStop`."""
+
+IDLE_SHARE = 0.01
+"""Share of one core up to which a service counts as doing nothing: programs that watch files need some."""
+
+IDLE = "idle"
+"""Reason of the stop operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the last look at a service found: when that was, its CPU seconds, and when it was used last."""
+
+    at: float
+    cpu_seconds: float
+    used_at: float
+
+
+class IdleKeeper:
+    """Looks at all services with an `idleStop` from one task.
+
+    Args:
+        runtime: the engine's surroundings.
+        instances: returns the services.
+        graph: knows who needs a service.
+        meter: says what services do.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        instances: Callable[[], Sequence[ServiceInstance]],
+        graph: DependencyGraph,
+        meter: ActivityMeter,
+    ) -> None:
+        self._runtime = runtime
+        self._instances = instances
+        self._graph = graph
+        self._meter = meter
+        self._seen: dict[str, _Seen] = {}
+
+    async def run(self) -> None:
+        """Keep looking until cancelled."""
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            watched = [one for one in self._instances() if one.service_class.config.idle_stop and _is_at_rest(one)]
+            if watched:
+                await self._look(watched)
+            else:
+                self._seen.clear()
+
+    async def _look(self, watched: Sequence[ServiceInstance]) -> None:
+        found = await self._meter.activity([instance.name for instance in watched])
+        now, seen = anyio.current_time(), dict[str, _Seen]()
+        for instance in watched:
+            activity, last = found.get(instance.name), self._seen.get(instance.id)
+            if activity is None or not _is_at_rest(instance):
+                continue  # what cannot be seen is not known to be idle
+            share = (activity.cpu_seconds - last.cpu_seconds) / (now - last.at) if last else 1.0
+            is_used = share > IDLE_SHARE or activity.connections > 0 or self._is_needed(instance)
+            used_at = now if last is None or is_used else last.used_at
+            instance.set_vitals(is_idle=False)
+            seen[instance.id] = _Seen(now, activity.cpu_seconds, used_at)
+            limit = instance.service_class.config.idle_stop
+            if limit is not None and now - used_at >= limit:
+                self._runtime.events.append(
+                    EventKind.WARNING,
+                    instance.name,
+                    f"not used for {format_duration(limit)} (no connection, no CPU): stopping; a start, an up or a "
+                    "wait starts it again",
+                )
+                instance.set_vitals(is_idle=True)
+                instance.request(OperationKind.STOP, reason=IDLE)
+        self._seen = seen
+
+    def _is_needed(self, instance: ServiceInstance) -> bool:
+        return any(service.state is not ServiceState.STOPPED for service in self._graph.dependents(instance.name))
+
+
+def _is_at_rest(instance: ServiceInstance) -> bool:
+    return instance.state is ServiceState.RUNNING and instance.operation is None
