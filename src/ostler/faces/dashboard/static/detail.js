@@ -90,6 +90,9 @@ function Neighbours({ title, names }) {
   })}</ul>`;
 }
 
+// The calls whose answer has a tab of its own.
+const TAB_OF = { service_logs: "logs", service_events: "events", service_status: "overview", service_get: "overview" };
+
 function Explain({ service }) {
   const [found, setFound] = useState(null);
   const look = () =>
@@ -105,13 +108,15 @@ function Explain({ service }) {
     ${question && html`<p class="question">${question}</p>`}
     ${nextCalls.length > 0 && html`<h3>What to do next</h3><ul class="next">${nextCalls.map(
       ({ tool, args, when }) => html`<li>
-        <${Action} tool=${tool} args=${args} label=${callLabel(tool, args, service)} /> <span>${when}</span>
+        ${TAB_OF[tool] && args?.name === service.name
+          ? html`<button type="button" onClick=${() => set({ tab: TAB_OF[tool] })}>${callLabel(tool, args, service)}</button>`
+          : html`<${Action} tool=${tool} args=${args} label=${callLabel(tool, args, service)} />`} <span>${when}</span>
       </li>`,
     )}</ul>`}
     ${lastCalls.length > 0 && html`<h3>Last calls</h3><ol class="calls">${lastCalls.map(
       (call) => html`<li><span class="time">${clock(call.at)}</span> ${call.operation} ${call.step}: <code>${call.tool}</code> ${call.outcome}${call.error ? html` <span class="bad">${call.error}</span>` : ""}</li>`,
     )}</ol>`}
-    <p><button type="button" onClick=${look}>Look again</button></p>`;
+    <p class="again"><button type="button" onClick=${look}>Look again</button></p>`;
 }
 
 function callLabel(tool, args, service) {
