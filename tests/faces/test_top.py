@@ -91,6 +91,13 @@ class Screen:
         strips = self.view.screen._compositor.render_strips()  # pyright: ignore[reportPrivateUsage]
         return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
 
+    @property
+    def marked(self) -> list[str]:
+        """The names of the lines of the list that stand out."""
+        strips = self.view.screen._compositor.render_strips()[2:11]  # pyright: ignore[reportPrivateUsage]
+        styled = [(segment.text, segment.style) for strip in strips for segment in strip]
+        return [text.split()[1] for text, style in styled if style is not None and style.reverse and text.strip()]
+
     async def press(self, *keys: str) -> None:
         await self._pilot.press(*keys)
 
@@ -143,7 +150,9 @@ class TestView:
             assert "lease 30m" in lines[5]
             assert "no module named" in lines[6]
             assert all(len(line) <= 80 for line in lines)
+            assert screen.marked == ["db"]
             await screen.press("down")
+            assert screen.marked == ["api"]
             await screen.shows("GET /health: 503", "healthy until 0s ago; 1 of 3 checks failed")
 
     async def test_what_changes_something_asks_before_and_no_is_the_answer_of_every_other_key(self) -> None:

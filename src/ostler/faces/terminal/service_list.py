@@ -72,7 +72,8 @@ class ServiceList(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         text = row_text(self._rows[place], self._board, self._now(), width)
         if place == self._chosen and self._rows[place].service is not None:
-            text = Text(text.plain, style="bold reverse" if self.has_focus else "bold underline")  # no colour hides it
+            text = Text(text.plain)  # without its colours, which could hide it
+            text.stylize("bold reverse" if self.has_focus else "bold underline")
         strip = Strip([Segment(*part) for part in text.render(_CONSOLE)]).adjust_cell_length(width)
         return strip.apply_style(self.rich_style)
 
