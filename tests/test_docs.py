@@ -479,6 +479,16 @@ def test_every_key_of_a_policy_is_described() -> None:
             assert cell.strip("`") == json.dumps(list(default) if isinstance(default, tuple) else default), name
 
 
+def test_every_key_of_an_authorization_server_is_described() -> None:
+    rows = rows_of(section_of("teams.md", "An authorization server"))
+    assert set(rows) == {to_camel(name) for name in access.OAuthSettings.model_fields}
+    for name, field in access.OAuthSettings.model_fields.items():
+        default = field.get_default()
+        assert described_default(rows[to_camel(name)][1], list(default) if isinstance(default, tuple) else default), (
+            name
+        )
+
+
 def setting_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         inner = field.annotation

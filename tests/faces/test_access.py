@@ -63,6 +63,9 @@ class Team:
     def application(self, name: str) -> Any:
         return self.principals.application(LOCAL_PRINCIPAL if name == "local" else Principal(name))
 
+    def application_of(self, principal: Principal) -> Any:
+        return self.principals.application(principal)
+
     def client(self, name: str, toolset: Any = "full", **options: Any) -> Client:
         return Client(server_over(self.application(name), toolset), **options)
 

@@ -51,7 +51,7 @@ def audit_trail(paths: Paths, settings: Settings) -> "AuditTrail | None":
     """Return the audit log; None where none is kept."""
     wanted = settings.audit.enabled
     if wanted is None:
-        wanted = tokens_path(paths, settings).exists()
+        wanted = settings.oauth is not None or tokens_path(paths, settings).exists()
     if not wanted:
         return None
     from ostler.adapters.access.audit_log import AuditLog  # most servers keep none

@@ -1,14 +1,15 @@
 """Who uses Ostler over the network, and what each may do: principals, their policies, and where they come from."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from ostler.model.label_names import validate_name
+from ostler.model.label_names import is_label, label_of, validate_name
 
 EVERYONE: Final = "*"
 """The policy of those who have none of their own; among owners: all of them."""
@@ -20,7 +21,7 @@ TOKEN_HOLDER: Final = "token"  # noqa: S105 (a name)
 """Whoever has the one token of `[http]`: unrestricted."""
 
 RESERVED: Final = frozenset({LOCAL, TOKEN_HOLDER})
-"""Names that no one gets from a token file."""
+"""Names that no one gets from a token file or an authorization server."""
 
 MAX_NAME: Final = 40
 """Characters of a principal's name: it is the last part of the names of its services."""
@@ -93,11 +94,67 @@ class PrincipalSettings(_Model):
         return any(fnmatchcase(tool, glob) for glob in self.deny_tools)
 
 
+class OAuthSettings(_Model):
+    """The authorization server whose access tokens are accepted: `[oauth]`."""
+
+    issuer: str
+    """Its address, exactly as `iss` in its tokens."""
+    resource: str
+    """The public address of this server, such as `https://ostler.example/mcp`: what `aud` in a token must be."""
+    jwks_uri: str | None = None
+    """Where its keys are; default: its metadata says it."""
+    scopes: tuple[str, ...] = ()
+    """Scopes that a token must have, all of them."""
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    """Signatures that are accepted; never `none` or one with a shared key."""
+    principal_claim: str = "sub"
+    """The claim that names the principal."""
+    allow_http: _Switch = False
+    """Read keys over plain http from another machine."""
+
+    @field_validator("issuer", "resource", "jwks_uri")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("https://", "http://")):
+            raise ValueError(f"{value!r} is not an address; write it with https://")
+        return value
+
+    @field_validator("algorithms")
+    @classmethod
+    def _is_asymmetric(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in ASYMMETRIC:
+                raise ValueError(f"{name!r} is not accepted; use some of {', '.join(sorted(ASYMMETRIC))}")
+        if not value:
+            raise ValueError("is empty; leave it out for the default")
+        return value
+
+    @model_validator(mode="after")
+    def _is_protected(self) -> Self:
+        for key, address in (("issuer", self.issuer), ("jwksUri", self.jwks_uri)):
+            if address is not None and address.startswith("http://") and not (self.allow_http or is_local(address)):
+                raise ValueError(f"{key} {address!r} is not protected by TLS; use https, or set allowHttp = true")
+        return self
+
+
+ASYMMETRIC: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+"""Signatures that are made with a key that only the authorization server has."""
+
+
+def is_local(address: str) -> bool:
+    """Whether a web address is of this machine."""
+    host = address.partition("://")[2].partition("/")[0]
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    return name in ("127.0.0.1", "localhost", "[::1]")
+
+
 class AuditSettings(_Model):
     """The audit log: `[audit]`."""
 
     enabled: _Switch | None = None
-    """Keep it; default: when there are tokens."""
+    """Keep it; default: when there are tokens or an authorization server."""
     max_bytes: _Size = ByteSize(16 * 1024 * 1024)
     """Size of one file, after which the next one is begun."""
     files: _Count = 8
@@ -135,6 +192,22 @@ def validate_principal(name: str) -> str:
     if name in RESERVED:
         raise ValueError(f"{name!r} is a name of Ostler's own")
     return name
+
+
+def principal_of_claim(value: str) -> str:
+    """Return the principal that a claim of a token means: the claim where it can be a name, else one made of it.
+
+    Two claims never mean the same principal: what is changed gets a part of the claim's digest.
+    """
+    if is_label(value) and len(value) <= MAX_NAME and value not in RESERVED and not _looks_derived(value):
+        return value
+    return f"{label_of(value)[: MAX_NAME - 13].rstrip('-')}-{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+
+
+def _looks_derived(value: str) -> bool:
+    """Whether a claim has the form of a name that is made of another claim."""
+    tail = value.rpartition("-")[2]
+    return len(tail) == 12 and all(character in "0123456789abcdef" for character in tail)
 
 
 def policy_of(principals: Mapping[str, PrincipalSettings], name: str) -> PrincipalSettings | None:

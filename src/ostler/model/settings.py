@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from ostler.model.access import EVERYONE, AuditSettings, PrincipalSettings, validate_principal
+from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
 
@@ -235,6 +235,8 @@ class Settings(_Model):
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     principals: dict[str, PrincipalSettings] = Field(default_factory=dict[str, PrincipalSettings])
     """What those who come over HTTP with tokens of their own may do, by name; `*` for those without a table."""
+    oauth: OAuthSettings | None = None
+    """The authorization server whose access tokens are accepted over HTTP."""
     audit: AuditSettings = Field(default_factory=AuditSettings)
 
     @field_validator("principals")

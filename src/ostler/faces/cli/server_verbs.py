@@ -30,6 +30,10 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     allowed_host: Annotated[
         list[str] | None, typer.Option(metavar="HOST[:PORT]", help="A Host header to accept with --http; repeatable.")
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Serve https with this certificate chain (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")] = None,
     stop_on_exit: Annotated[
         bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
     ] = False,
@@ -52,6 +56,8 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     """
     session = session_of(context)
     paths = Paths.resolve(config or session.paths.config_dir, state or session.paths.state_dir)
+    if (tls_cert is None) is not (tls_key is None) or (tls_cert is not None and http is None):
+        usage_error("--tls-cert and --tls-key go together, and with --http")
     if not foreground and http is None:
         if stop_on_exit or allowed_host or log_level != "info":
             usage_error("these options are for a server in the foreground: add --foreground or --http")
@@ -71,6 +77,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
             stop_on_exit=stop_on_exit,
             toolset=toolset or "full",
             log_level=log_level,
+            tls=None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
         )
     )
 

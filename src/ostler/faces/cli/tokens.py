@@ -108,7 +108,7 @@ def audit(
     for facts in newest:
         say_json(facts, indent=None)
     if not newest:
-        complain("the audit log is empty; it is kept when there are tokens (docs/teams.md)")
+        complain("the audit log is empty; it is kept when there are tokens or an authorization server (docs/teams.md)")
 
 
 def _path(context: typer.Context) -> Path:

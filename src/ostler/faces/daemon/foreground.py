@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ostler.adapters.config.paths import Paths
@@ -15,6 +16,7 @@ from ostler.model.errors import OstlerError
 if TYPE_CHECKING:
     from ostler.adapters.access.token_file import TokenFile
     from ostler.faces.daemon.http import HttpSettings
+    from ostler.faces.daemon.http_tls import Certificate
     from ostler.faces.mcp.toolbox import Toolset
     from ostler.model.settings import Settings
 
@@ -28,6 +30,7 @@ def run_foreground(
     stop_on_exit: bool = False,
     toolset: "Toolset" = "full",
     log_level: str = "info",
+    tls: tuple[Path, Path] | None = None,
 ) -> int:
     """Run the server here until its stdio client leaves or a signal comes; return the exit status.
 
@@ -38,6 +41,7 @@ def run_foreground(
         allowed_hosts: Host headers accepted besides those of loopback and of the settings.
         stop_on_exit: stop every service at the end.
         toolset: which tools clients see.
+        tls: the files of the certificate and of its key, to serve https.
         log_level: `debug`, `info`, `warning` or `error`.
     """
     place = ServerPlace(paths)
@@ -55,7 +59,7 @@ def run_foreground(
     from ostler.faces.daemon.process import run_server
 
     try:
-        settings = None if http is None else _http_settings(paths, http, allowed_hosts)
+        settings = None if http is None else _http_settings(paths, http, allowed_hosts, tls)
     except (HttpSettingsError, OstlerError) as error:
         lock.release()
         complain(str(error))
@@ -80,7 +84,28 @@ def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":
     return TokenFile(path)
 
 
-def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -> "HttpSettings":
+def _certificate(chain: Path, key: Path) -> "Certificate":
+    """Return the certificate once it was loaded.
+
+    Raises:
+        HttpSettingsError: it cannot be used.
+    """
+    import ssl
+
+    from ostler.faces.daemon.http import HttpSettingsError
+    from ostler.faces.daemon.http_tls import Certificate, CertificateError
+
+    certificate = Certificate(chain.absolute(), key.absolute())
+    try:
+        certificate.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    except CertificateError as error:
+        raise HttpSettingsError(str(error)) from error
+    return certificate
+
+
+def _http_settings(
+    paths: Paths, address: str, allowed_hosts: tuple[str, ...], tls: tuple[Path, Path] | None
+) -> "HttpSettings":
     from ostler.adapters.config.settings_file import load_settings
     from ostler.faces.daemon.http import TOKEN_VARIABLE, HttpSettings, HttpSettingsError, parse_address
 
@@ -98,6 +123,8 @@ def _http_settings(paths: Paths, address: str, allowed_hosts: tuple[str, ...]) -
         allowed_hosts=(*written.allowed_hosts, *allowed_hosts),
         allowed_origins=written.allowed_origins,
         tokens=_tokens(paths, in_force),
+        oauth=in_force.oauth,
+        tls=None if tls is None else _certificate(*tls),
     )
     settings.check()
     return settings

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from ssl import SSLContext, TLSVersion
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -28,12 +29,13 @@ from ostler.faces.daemon.http_paths import ServerMaker, for_browsers, web_applic
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
 from ostler.faces.hanging_up import HangingUp
-from ostler.model.access import Principal, PrincipalSettings
+from ostler.model.access import OAuthSettings, Principal, PrincipalSettings
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
 
     from ostler.adapters.access.token_file import TokenFile
+    from ostler.faces.daemon.http_tls import Certificate
 
 TOKEN_VARIABLE: Final = "OSTLER_HTTP_TOKEN"  # noqa: S105 (the variable's name, not a token)
 """The environment variable that holds the bearer token."""
@@ -65,6 +67,8 @@ class HttpSettings:
         allowed_origins: Origin headers to accept besides the loopback ones and the allowed hosts.
         session_key: what the ids of sessions are signed with; servers with the same key know each other's.
         tokens: the file of static tokens, if there is one.
+        oauth: the authorization server whose access tokens are accepted, if there is one.
+        tls: what it is served with over https; None serves plain http.
     """
 
     host: str
@@ -74,32 +78,44 @@ class HttpSettings:
     allowed_origins: tuple[str, ...] = ()
     session_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     tokens: "TokenFile | None" = None
+    oauth: OAuthSettings | None = None
+    tls: "Certificate | None" = None
 
     @property
     def verifiers(self) -> "list[TokenVerifier]":
         """What proves who someone is; empty where everyone may come."""
-        if not self.token and self.tokens is None:
+        if not (self.token or self.tokens is not None or self.oauth is not None):
             return []
+        from ostler.adapters.access.access_tokens import AccessTokens
         from ostler.adapters.access.proofs import SharedToken, StaticTokens
 
         shared: list[TokenVerifier] = [SharedToken(self.token)] if self.token else []
         static: list[TokenVerifier] = [StaticTokens(self.tokens)] if self.tokens is not None else []
-        return [*shared, *static]
+        delegated: list[TokenVerifier] = [AccessTokens(self.oauth)] if self.oauth is not None else []
+        return [*shared, *static, *delegated]
 
     @property
     def metadata_url(self) -> str:
-        """Where the document is that names the authorization server; empty without one."""
-        return ""
+        """Where the document is that names the authorization server (RFC 9728); empty without one."""
+        if self.oauth is None:
+            return ""
+        from ostler.faces.daemon.http_metadata import metadata_url  # few servers have an authorization server
+
+        return metadata_url(self.oauth)
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """What a token of the authorization server must have."""
-        return ()
+        return () if self.oauth is None else self.oauth.scopes
 
     @property
     def documents(self) -> list[Route]:
         """The documents that say how to come in."""
-        return []
+        if self.oauth is None:
+            return []
+        from ostler.faces.daemon.http_metadata import metadata_routes
+
+        return metadata_routes(self.oauth)
 
     @property
     def is_loopback(self) -> bool:
@@ -180,20 +196,28 @@ async def serving_http(
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+        ssl_certfile=None if settings.tls is None else settings.tls.chain,
+        ssl_keyfile=None if settings.tls is None else str(settings.tls.key),
     )
+    config.load()
     web = _QuietServer(config)
+    following = anyio.CancelScope()
     with bound:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_run, web, bound)
+            if settings.tls is not None and config.ssl is not None:
+                config.ssl.minimum_version = TLSVersion.TLSv1_2
+                tasks.start_soon(_follow, settings.tls, config.ssl, following)
             try:
                 await web.listens.wait()
                 if not web.started:
                     raise HttpSettingsError("the HTTP server did not start; the log above says why")
                 if started is not None:
                     started(web)
-                yield f"http://{host}:{port}/mcp"
+                yield f"{'http' if settings.tls is None else 'https'}://{host}:{port}/mcp"
             finally:
                 web.should_exit = True
+                following.cancel()
 
 
 class _QuietServer(uvicorn.Server):
@@ -215,6 +239,11 @@ class _QuietServer(uvicorn.Server):
 async def _run(web: uvicorn.Server, bound: socket.socket) -> None:
     with anyio.CancelScope(shield=True):  # it ends by `should_exit`, within its own grace
         await web.serve(sockets=[bound])
+
+
+async def _follow(certificate: "Certificate", context: SSLContext, scope: anyio.CancelScope) -> None:
+    with scope:
+        await certificate.follow(context)
 
 
 async def _bind(settings: HttpSettings) -> socket.socket:

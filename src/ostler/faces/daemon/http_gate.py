@@ -121,6 +121,7 @@ class Gate:
                 is_exceeded = reading.is_exceeded
             tasks.cancel_scope.cancel()
         if is_done or answering.has_begun:
+            await answering.finish()
             return
         if is_exceeded and policy is not None:
             raise _too_large(proven.principal, policy)
@@ -198,7 +199,7 @@ class _Bounded:
         self._read += len(message.get("body", b""))
         if self.is_exceeded:
             self._request.cancel()
-            return {"type": "http.disconnect"}
+            await anyio.sleep_forever()  # which the cancellation ends
         return message
 
 
@@ -208,10 +209,17 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.has_begun = False
+        self._has_ended = False
 
     async def __call__(self, message: Message) -> None:
         self.has_begun = True
+        self._has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
+
+    async def finish(self) -> None:
+        """End an answer that was begun and is not to go on."""
+        if self.has_begun and not self._has_ended:
+            await self({"type": "http.response.body", "body": b""})
 
 
 def _token_of(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:

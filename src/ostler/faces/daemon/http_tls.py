@@ -1,0 +1,78 @@
+"""The certificate that HTTP is served with, checked before anything listens, and read again when it is renewed."""
+
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+RELOAD: Final = 30.0
+"""Seconds between two looks at the files: a renewed certificate is used for new connections, without a restart."""
+
+logger = logging.getLogger(__name__)
+
+
+class CertificateError(Exception):
+    """The certificate cannot be used; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files of a certificate.
+
+    Attributes:
+        chain: the certificate and those that lead to its authority, PEM.
+        key: its private key, PEM, without a passphrase.
+    """
+
+    chain: Path
+    key: Path
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have `context` use the certificate.
+
+        Raises:
+            CertificateError: the files cannot be read, or do not belong together.
+        """
+        for option, path in (("--tls-cert", self.chain), ("--tls-key", self.key)):
+            try:
+                path.read_bytes()
+            except OSError as error:
+                raise CertificateError(f"{option} {path} cannot be read: {error.strerror}") from error
+        try:
+            context.load_cert_chain(self.chain, self.key, password=_refuse_passphrase)
+        except ssl.SSLError as error:
+            why = error.reason or str(error)
+            raise CertificateError(
+                f"the certificate {self.chain} cannot be used with the key {self.key}: {why}; both are PEM files, the "
+                "key is the certificate's own and has no passphrase"
+            ) from error
+
+    async def follow(self, context: ssl.SSLContext) -> None:
+        """Have `context` use the certificate again whenever its files change; forever."""
+        seen = await anyio.to_thread.run_sync(self._stamp)
+        while True:
+            await anyio.sleep(RELOAD)
+            stamp = await anyio.to_thread.run_sync(self._stamp)
+            if stamp == seen:
+                continue
+            try:
+                await anyio.to_thread.run_sync(self.load_into, context)
+            except CertificateError as error:
+                logger.error("%s; the one that was read before stays in use", error)  # noqa: TRY400 (no bug)
+                continue
+            seen = stamp
+            logger.info("the certificate %s was read again", self.chain)
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            return tuple(path.stat().st_mtime_ns for path in (self.chain, self.key))
+        except OSError:
+            return ()
+
+
+def _refuse_passphrase() -> str:
+    return ""
