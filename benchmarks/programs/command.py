@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks.figures import title
+from benchmarks.programs import named
 from benchmarks.programs.catalogue import PROGRAMS, Program
 from benchmarks.programs.install import install
 from benchmarks.programs.trial import Life, Trial, is_here
@@ -26,6 +27,7 @@ def environment_of(tools: Path) -> dict[str, str]:
         "LD_LIBRARY_PATH": str(tools / "debian/usr/lib/x86_64-linux-gnu"),
         "NODE_ENV": "development",
         "NEXT_TELEMETRY_DISABLED": "1",
+        "MARIADB_BASE": str(tools / "debian/usr") if (tools / "debian/usr/sbin/mariadbd").exists() else "",
     }
 
 
@@ -59,7 +61,8 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
     if missing:
         print(f"\nNot on this machine: {', '.join(missing)}.")
-    sys.exit(failed > 0)
+    passed = named.main(tools, environment, only)
+    sys.exit(failed > 0 or not passed)
 
 
 async def _trial(program: Program, tools: Path, environment: dict[str, str]) -> Trial:

@@ -6,7 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-PYTHON = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne", "flask", "django", "celery", "jupyter-server")
+PYTHON = (
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "granian",
+    "daphne",
+    "flask",
+    "django",
+    "celery",
+    "jupyter-server",
+    "fastapi[standard]",
+)
 NPM = (
     "vite@8", "next@16", "react", "react-dom", "json-server@0.17", "http-server", "webpack", "webpack-cli",
     "webpack-dev-server", "nodemon",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from benchmarks.programs.catalogue import PROGRAMS, Program
 from benchmarks.programs.command import environment_of
+from benchmarks.programs.named import NAMED, live
 from benchmarks.programs.trial import Life, is_here
 
 from support.shipped import open_ostler
@@ -28,3 +29,13 @@ async def test_a_program_lives_and_leaves_nothing(program: Program, tmp_path: Pa
         trial = await Life(app.manager, program, tmp_path / "work", tmp_path, environment).run()
     assert trial.faults == []
     assert trial.processes > 0
+
+
+async def test_a_program_runs_by_its_name_alone(tmp_path: Path) -> None:
+    environment = environment_of(tmp_path / "no tools")
+    (tmp_path / "work").mkdir()
+    async with open_ostler(tmp_path, within=120) as app:
+        work = tmp_path / "work"
+        report = await live(app, "uvicorn", NAMED["uvicorn"], work, tools=tmp_path, environment=environment)
+    assert report.passed, report.facts()
+    assert [step.name for step in report.steps if step.verdict == "ok"][-3:] == ["recovered", "stopped", "gone"]

@@ -14,10 +14,9 @@ from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
 from ostler.adapters.caller_environment import without_own
-from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
-from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.settings_file import settings_in_force
 from ostler.adapters.config.watcher import watch_config
@@ -318,7 +317,7 @@ class Application:
             await settings_changed(self._live, self.downstream, self._warn)
         if any(file.parent == self.paths.services_dir for file in files):
             await self.statics.reload()
-        if any(file.parent == self.paths.serviceclasses_dir for file in files):
+        if any(self.paths.serviceclasses_dir == file.parent or self.paths.packs_dir in file.parents for file in files):
             await self.reload_classes()
 
     def note_server_findings(self, findings: tuple[Finding, ...]) -> None:
@@ -407,9 +406,7 @@ async def open_application(
             paths,
             live,
             manager=manager,
-            class_files=ClassFiles(
-                shipped_classes_dir(), paths.serviceclasses_dir, checked=CheckedTexts(paths.checked_classes)
-            ),
+            class_files=ClassFiles.of(paths),
             downstream=downstream,
             pool=pool,
             variables=variables,

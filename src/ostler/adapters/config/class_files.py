@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias
 from ostler.adapters.config.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
-from ostler.adapters.config.paths import class_files_in
+from ostler.adapters.config.paths import Paths, class_files_in, shipped_classes_dir
+from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -23,7 +24,8 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import FORMATS, load_manifests
 
-Origin: TypeAlias = Literal["shipped", "user"]
+_MOST_BYTES = 1024 * 1024
+Origin: TypeAlias = Literal["shipped", "pack", "user"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,9 @@ class ClassSource:
 
     Attributes:
         loaded: the class, its text, line and digest.
-        origin: `shipped` with Ostler, or the `user`'s.
+        origin: `shipped` with Ostler, of a `pack`, or the `user`'s.
         path: its file.
-        shadows: it is the user's and takes the place of a shipped class of the same name.
+        shadows: it takes the place of a class of the same name that is shipped, or of a pack.
     """
 
     loaded: LoadedClass
@@ -60,6 +62,7 @@ class ClassSnapshot:
 class _Place:
     origin: Origin
     path: Path
+    digest: str = ""
 
 
 @dataclass(eq=False, slots=True)
@@ -71,21 +74,31 @@ class ClassFiles:
         user_dir: the user's folder; it need not exist, `create` makes it.
         known: the downstream servers and tools there are, for manifests of other forms; may be replaced at any time.
         checked: which texts need no check, because they were loaded without a finding before.
+        packs: the folder of packs of classes; None where they do not count.
     """
 
     shipped: Path | None
     user_dir: Path
     known: ToolNames = field(default_factory=ToolNames)
     checked: CheckedTexts | None = None
+    packs: Path | None = None
     _files: dict[Path, ManifestFile[LoadedClass]] = field(
         default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
     )
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
+    @classmethod
+    def of(cls, paths: Paths) -> "ClassFiles":
+        """Return the class files of the folders in `paths`: shipped, of packs, and the user's."""
+        checked = CheckedTexts(paths.checked_classes)
+        return cls(shipped_classes_dir(), paths.serviceclasses_dir, checked=checked, packs=paths.packs_dir)
+
     def reload(self) -> ClassSnapshot:
         """Read what changed on the disk and return all classes in force. Problems are findings, never errors."""
         with self._lock:
             files = [_Place("user", path) for path in class_files_in(self.user_dir)]
+            if self.packs is not None and self.packs.is_dir():
+                files[:0] = _pinned(self.packs)
             if self.shipped is not None:
                 files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
             known = self.known
@@ -185,6 +198,8 @@ class ClassFiles:
                 self.checked.note(content)
             return loaded
 
+        if place.digest and (changed := _changed(place)) is not None:
+            return ManifestFile(None, (), (changed,))
         # An installer may have linked the shipped ones into its cache.
         within = (self.user_dir,) if place.origin == "user" else ()
         return read_manifest_file(place.path, before, load, basis_of=names_for, within=within)
@@ -206,10 +221,9 @@ class ClassFiles:
             raise NotFoundError(
                 "ServiceClass", name, known=list(entries), next_actions=("list the classes with serviceclass_list",)
             )
-        if source.origin == "shipped":
-            raise ConflictError(
-                f"ServiceClass {name!r} is shipped with Ostler and cannot be {done}", next_actions=(instead,)
-            )
+        if source.origin != "user":
+            whose = "is shipped with Ostler" if source.origin == "shipped" else "comes from a pack"
+            raise ConflictError(f"ServiceClass {name!r} {whose} and cannot be {done}", next_actions=(instead,))
         path = self._file_of(name)
         if source.path == self.user_dir / f"{name}.yaml":  # as a person calls the file of a class of muster
             path = source.path
@@ -260,7 +274,7 @@ def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> Clas
             entries[name] = ClassSource(loaded, place.origin, place.path, shadows=True)
             findings.append(
                 Finding(
-                    f"ServiceClass {name!r} takes the place of the shipped one in {there}",
+                    f"ServiceClass {name!r} takes the place of the {_WHOSE[other.origin]} in {there}",
                     str(place.path),
                     loaded.line,
                     rule="shadowed-class",
@@ -269,6 +283,32 @@ def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> Clas
                 )
             )
     return ClassSnapshot(dict(sorted(entries.items())), tuple(findings))
+
+
+_WHOSE = {"shipped": "shipped one", "pack": "one of a pack", "user": "user's"}
+
+
+def _pinned(folder: Path) -> list[_Place]:
+    from ostler.adapters.config.class_packs import pinned_manifests  # noqa: PLC0415 (most have no packs)
+
+    return [_Place("pack", path, digest) for path, digest in pinned_manifests(folder).items()]
+
+
+def _changed(place: _Place) -> Finding | None:
+    """Return what is wrong with a pack's file that is not the one that was added; None when it is."""
+    try:
+        content = read_regular(place.path, _MOST_BYTES)
+    except OSError as error:
+        return Finding(f"cannot be read: {error.strerror}", str(place.path), rule="unreadable")
+    if hashlib.sha256(content).hexdigest() == place.digest:
+        return None
+    name = place.path.parent.name
+    return Finding(
+        f"has another digest than when pack {name!r} was added, so it is not loaded",
+        str(place.path),
+        rule="unreadable",
+        fix=f"add the pack again (ostler class add), or 'ostler class remove {name}'",
+    )
 
 
 def _only_class(text: str, known: ToolNames) -> str:

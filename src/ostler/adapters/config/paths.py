@@ -70,6 +70,11 @@ class Paths:
         return self.config_dir / "serviceclasses"
 
     @property
+    def packs_dir(self) -> Path:
+        """Packs of classes that were added, and what they were then."""
+        return self.config_dir / "packs"
+
+    @property
     def services_dir(self) -> Path:
         """The static services of Kubernetes."""
         return self.config_dir / "services"

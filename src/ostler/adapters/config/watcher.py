@@ -120,7 +120,8 @@ def _look(paths: Paths) -> _Marks:
     marks: dict[Path, _Mark] = {}
     manifests = (*class_files_in(paths.serviceclasses_dir), *class_files_in(paths.services_dir))
     answers = paths.answers_dir.glob("*.json")
-    for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *answers, *manifests):
+    packs = (paths.packs_dir / "packs.json", *paths.packs_dir.glob("*/*"))
+    for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *answers, *manifests, *packs):
         try:
             facts = path.stat()
         except OSError:
@@ -132,7 +133,7 @@ def _look(paths: Paths) -> _Marks:
 def _folders_to_watch(paths: Paths) -> tuple[Path, ...]:
     """Return the folders that hold the files, or, while one is absent, the nearest one above it."""
     folders: set[Path] = set()
-    for folder in (paths.config_dir, paths.serviceclasses_dir, paths.services_dir, paths.answers_dir):
+    for folder in (paths.config_dir, paths.serviceclasses_dir, paths.packs_dir, paths.services_dir, paths.answers_dir):
         present = folder
         while not present.is_dir() and present != present.parent:
             present = present.parent

@@ -98,7 +98,8 @@ def find_class(wanted: str, user_classes: Path, known: ToolNames | None = None) 
     path = Path(wanted).expanduser()
     is_file = path.suffix in _SUFFIXES
     folder = path.parent if is_file else user_classes
-    snapshot = ClassFiles(shipped_classes_dir(), folder, known or ToolNames()).reload()
+    packs = None if is_file else user_classes.with_name("packs")
+    snapshot = ClassFiles(shipped_classes_dir(), folder, known or ToolNames(), packs=packs).reload()
     entries = [_entry(source) for source in snapshot.entries.values()]
     for entry in entries:
         if Path(entry.path) == path if is_file else entry.name == wanted:

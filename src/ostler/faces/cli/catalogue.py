@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ostler.faces.cli import check_verbs, signing_in
+from ostler.faces.cli import check_verbs, packs, signing_in
 from ostler.faces.cli.clients import import_servers
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.next_steps import in_verbs
@@ -109,15 +109,24 @@ def class_search(
 def class_add(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A shipped class to change, or a manifest (- reads it).")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|PACK",
+            help="A shipped class to change, a manifest (- reads it), or a pack: a folder, a wheel, or pypi:NAME.",
+        ),
     ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Add a pack without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a class into your serviceclasses folder: a manifest, or a copy of a shipped class to change.
+    """Add a class to your serviceclasses folder: a manifest, a copy of a shipped class to change; or a pack of classes.
 
-    Says which downstream servers it needs that mcp.json does not have, and the entries that add them.
+    Says which downstream servers it needs that mcp.json does not have, and the entries that add them. The files of a
+    pack are checked, tested and pinned by digest; its code is not run.
     """
     session = session_of(context)
+    if packs.is_pack(what):
+        packs.add_pack(session, what, yes=yes, as_json=as_json)
+        return
     text = _manifest_text(session, what)
     if not text.strip():
         fail(f"there is no manifest in {what}", ExitStatus.FAILED)
@@ -346,4 +355,5 @@ def add_to(app: typer.Typer) -> None:
     group.command("draft")(class_draft)
     group.command("try")(class_try)
     group.command("schema")(class_schema)
+    packs.add_to(group)
     app.add_typer(group, name="class")

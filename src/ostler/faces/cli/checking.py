@@ -108,7 +108,9 @@ def _print(
 
 
 def _gather(session: Session, targets: Sequence[str], known: ToolNames) -> _Targets:
-    snapshot = ClassFiles(shipped_classes_dir(), session.paths.serviceclasses_dir, known).reload()
+    snapshot = ClassFiles(
+        shipped_classes_dir(), session.paths.serviceclasses_dir, known, packs=session.paths.packs_dir
+    ).reload()
     found = _Targets(classes={name: entry.loaded.service_class for name, entry in snapshot.entries.items()})
     if not targets:
         found.loaded = [entry.loaded for entry in snapshot.entries.values()]
