@@ -1,10 +1,12 @@
 """Ready means ours: a port, URL or log line counts only when the process itself, or one below it, listens there."""
 
+import shutil
 import socket
 import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
@@ -82,7 +84,12 @@ async def test_the_holder_is_the_topmost_process_that_has_the_socket(state_dir: 
         await server.call("stop", key="site")
 
 
-@pytest.mark.parametrize("ready", [{"http": "http://127.0.0.1:{port}/"}, {"tcp": "{port}"}, {"log": "serving"}])
+ONLY_OVER_6 = [
+    {"http": "http://127.0.0.1:{port}/"}, {"http": "http://localhost:{port}/"}, {"tcp": "{port}"}, {"log": "serving"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ready", ONLY_OVER_6, ids=["address", "localhost", "tcp", "log"])
 async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right(
     state_dir: Path, ready: dict[str, str]
 ) -> None:
@@ -92,6 +99,18 @@ async def test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_r
         status = await server.call("status", key="vite", ready={"http": "http://127.0.0.1:{port}/"})
         assert status["ready"], status["detail"]
         await server.call("stop", key="vite")
+
+
+async def test_it_is_also_right_where_localhost_means_ipv6(tmp_path: Path) -> None:
+    """As on Debian, Fedora and macOS, made so by a hosts file of its own in a mount namespace."""
+    (tmp_path / "hosts").write_text("::1 localhost\n127.0.0.1 localhost\n")
+    inside = ["unshare", "--map-root-user", "--mount", "sh", "-c", f"mount --bind {tmp_path}/hosts /etc/hosts && $0 $@"]
+    if shutil.which("unshare") is None or (await anyio.run_process([*inside, "true"], check=False)).returncode:
+        pytest.skip("this system makes no mount namespace")
+    same = f"{__file__}::{test_a_server_on_the_ipv6_loopback_alone_is_ready_and_its_address_is_right.__name__}"
+    chosen = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", same, "-k", "localhost"]
+    played = await anyio.run_process([*inside, *chosen], check=False, cwd=Path(__file__).parents[2])
+    assert played.returncode == 0, played.stdout.decode()
 
 
 async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Path) -> None:

@@ -16,7 +16,7 @@ from support.fuzz import (
 )
 
 few = settings(
-    max_examples=25,
+    max_examples=15,
     derandomize=True,
     deadline=None,
     suppress_health_check=UNCHECKED,

@@ -176,7 +176,7 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         sharing = await sockets.holders(port) if sockets.entry.starting else []
         if sharing:
             return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")
-        return Verdict(passed, detail)
+        return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
     own = await sockets.own()
     if own is None:
         return Verdict(passed, detail)
@@ -197,6 +197,12 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
             ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
         )
     return Verdict(ready=False, detail=detail + elsewhere)
+
+
+async def _only_over_6(sockets: Sockets, port: int) -> Listener | None:
+    """Return where the process listens when that is ::1 alone: `localhost` may mean that, and 127.0.0.1 never does."""
+    own = [listener for listener in await sockets.own() or () if listener.port == port and listener.is_tcp]
+    return own[0] if own and all(listener.host == "::1" for listener in own) else None
 
 
 async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple[bool, str]:
