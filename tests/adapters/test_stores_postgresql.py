@@ -15,7 +15,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 from ostler.adapters.stores.choice import StorePlace
 from ostler.adapters.stores.moving import move_store
 from ostler.adapters.stores.postgresql import PostgresqlStore
-from ostler.adapters.stores.postgresql_copies import examine_database, migrate_database
+from ostler.adapters.stores.postgresql_copies import examine_database, migrate_database, take_over
 from ostler.adapters.stores.postgresql_hold import Holder, Timings
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import DropService, PutOperation, PutService
@@ -105,6 +105,28 @@ async def test_a_commit_on_its_way_when_another_server_took_over_is_refused(post
             await first.commit([PutService(service("a"))])
         await second.commit([PutService(service("b"))])
         assert await names(second) == ["b"]
+
+
+async def test_local_processes_of_another_machine_are_never_taken_for_gone(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    async with PostgresqlStore.open(url, holder("a")) as store:
+        await store.commit([PutService(service("db")), PutService(service("idle", stop_plan=()))])
+    for server, is_refused in (("process", True), ("other", False)):
+        opened = PostgresqlStore.open(url, holder("b"), is_local=lambda name, local=server: name == local)
+        if is_refused:
+            with pytest.raises(StoreError, match=r"processes that cannot be seen from here: db\. Next: ") as caught:
+                async with opened:
+                    pass
+            assert "ostler store take" in str(caught.value)
+        else:
+            async with opened as store:
+                with pytest.raises(StoreHeldError):
+                    await take_over(url, "c")
+    async with PostgresqlStore.open(url, holder("b"), is_local=lambda _: True):  # it had it last
+        pass
+    await take_over(url, "c")
+    async with PostgresqlStore.open(url, holder("c"), is_local=lambda _: True) as store:
+        assert await names(store) == ["db", "idle"]
 
 
 # -- a database that goes away -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.support.world import Answer, Fail, Fault, Hang, Lost, Slow, World, ma
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import BadResponseError, OstlerError, ToolFailedError
+from ostler.model.errors import BadResponseError, OstlerError, StoreError, ToolFailedError
 from ostler.model.records import CallOutcome, OperationKind, OperationOutcome
 from ostler.model.responses import ToolResponse
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
@@ -374,3 +374,35 @@ async def test_a_stop_that_never_has_an_answer_is_sent_a_few_times_and_fails() -
             await manager.stop_service("db")
         assert manager.view("db").state is ServiceState.FAILED
         assert len(world.tools_called("w/stop")) == 3
+
+
+class LeasedStore(MemoryStore):
+    """A store whose hold can become uncertain, as after a pause of the process."""
+
+    is_uncertain = False
+
+    def confirm(self) -> None:
+        if self.is_uncertain:
+            raise StoreError("it is not certain that this server still holds the store; nothing was sent")
+
+
+async def test_nothing_is_sent_when_another_server_may_have_taken_over() -> None:
+    world, store = World(), LeasedStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        before = world.tools_called("w/start", "w/stop")
+        store.is_uncertain = True
+        for asked in (
+            manager.create(CreateRequest("basic", "other")),
+            manager.restart_service("db"),
+            manager.stop_service("db"),
+            manager.delete("db"),
+        ):
+            with pytest.raises(StoreError, match="nothing was sent"):
+                await asked
+        assert world.tools_called("w/start", "w/stop") == before
+        assert all(not each.calls for each in await manager.history("db", 3)), "no call is left that may have acted"
+        assert manager.view("db").state.is_up
+        store.is_uncertain = False
+        await manager.stop_service("db")
+        assert world.resources == {}

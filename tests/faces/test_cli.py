@@ -365,6 +365,7 @@ def test_the_store_is_made_moved_to_postgresql_and_back(
     assert alone.run("store", "migrate") == ExitStatus.OK
     assert alone.run("store", "export") == ExitStatus.OK
     assert json.loads(alone.out)["type"] == "header"
+    assert alone.run("store", "take") == ExitStatus.OK
     assert alone.run("store", "backup", "copy") == ExitStatus.USAGE
     assert "pg_dump" in alone.err
     assert alone.run("store", "move", "sqlite") == ExitStatus.OK

@@ -23,7 +23,7 @@ from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.recovery import Recovery
 from ostler.engine.keepers.restarts import RestartKeeper
-from ostler.engine.protocols import Clock, Observer, Store, StoredState, ToolCaller, ToolDirectory
+from ostler.engine.protocols import Clock, HeldStore, Observer, Store, StoredState, ToolCaller, ToolDirectory
 from ostler.engine.requests.commands import Requests
 from ostler.engine.requests.creator import Creator
 from ostler.engine.requests.instance_factory import InstanceFactory
@@ -57,6 +57,7 @@ class Assembly:
     ) -> None:
         self.caller = caller
         self.store = store
+        self.confirm_hold = store.confirm if isinstance(store, HeldStore) else _hold_is_certain
         self.tools = tools
         self.clock = clock
         self.environment = environment
@@ -247,3 +248,7 @@ class Assembly:
                 self.restarts.driver_is_back(instance)
         if connected:
             self.needs.server_came(server)
+
+
+def _hold_is_certain() -> None:
+    """No other process can take this store over."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from ostler.model.events import Event
 from ostler.model.json import JsonMapping, JsonObject
@@ -245,6 +245,15 @@ class Observer(Protocol):
 
     def check(self, service: str, late: float) -> AbstractContextManager[None]:
         """Return a block in which the scheduler checks the health of `service`, begun `late` seconds after its time."""
+        ...
+
+
+@runtime_checkable
+class HeldStore(Store, Protocol):
+    """A store that another process may take over."""
+
+    def confirm(self) -> None:
+        """Raise StoreError unless this process is certain to hold the store for a moment more. Never blocks."""
         ...
 
 

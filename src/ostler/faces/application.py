@@ -370,7 +370,7 @@ async def open_application(
     clock, limits = SystemClock(), settings.limits
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
-        store, watched = await stack.enter_async_context(open_store(paths, settings, wait=stand_by))
+        store, watched = await stack.enter_async_context(open_store(paths, settings, entries, wait=stand_by))
 
         def process_exited(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})

@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import Store
 from ostler.model.errors import StoreError
+from ostler.model.servers import ServerEntry
 from ostler.model.settings import Settings, shown_store
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ class WatchedStore(Store, Protocol):
 
 @asynccontextmanager
 async def open_store(
-    paths: Paths, settings: Settings, *, wait: bool = False
+    paths: Paths, settings: Settings, entries: Mapping[str, ServerEntry], *, wait: bool = False
 ) -> AsyncGenerator[tuple[Store, WatchedStore | None]]:
     """Open the store in force for the server of its state folder; the second is the same one if it is watched.
 
     Args:
         paths: the state folder, with the file.
         settings: where the store is, and how much history to keep.
+        entries: the downstream servers; what one that is not reached over HTTP starts is on this machine alone.
         wait: wait while another server holds the database, and until it can be reached; of PostgreSQL only.
 
     Raises:
@@ -81,8 +83,12 @@ async def open_store(
     store = postgresql_store()
     from ostler.adapters.stores.postgresql_hold import Holder  # noqa: PLC0415 (an extra)
 
-    holder = Holder.of_this_process(_node_of(paths.state_dir))
-    async with store.open(place.url, holder, retention=retention, wait=wait) as database:
+    def is_local(server: str) -> bool:
+        entry = entries.get(server)
+        return entry.transport not in ("http", "sse") if entry is not None else server != "ostler"
+
+    holder = Holder.of_this_process(node_of(paths.state_dir))
+    async with store.open(place.url, holder, retention=retention, wait=wait, is_local=is_local) as database:
         yield database, database
 
 
@@ -102,7 +108,7 @@ def postgresql_store() -> "type[PostgresqlStore]":
     return PostgresqlStore
 
 
-def _node_of(state_dir: Path) -> str:
+def node_of(state_dir: Path) -> str:
     """Return the id of the state folder on this machine, which outlives its servers; a copied folder is another one."""
     path = state_dir / _NODE_FILE
     known = ""

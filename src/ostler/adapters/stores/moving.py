@@ -1,7 +1,6 @@
 """Moving everything from one store to an empty one: from the file to PostgreSQL, or back."""
 
 import json
-import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ostler.adapters.stores.choice import StorePlace, postgresql_store
+from ostler.adapters.stores.choice import StorePlace, node_of, postgresql_store
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
@@ -127,7 +126,8 @@ async def _opened(place: StorePlace) -> AsyncGenerator[_MovableStore]:
     store = postgresql_store()
     from ostler.adapters.stores.postgresql_hold import Holder  # noqa: PLC0415 (an extra)
 
-    async with store.open(place.url, Holder.of_this_process(os.urandom(8).hex(), "a move"), retention=_ALL) as database:
+    holder = Holder.of_this_process(node_of(place.path.parent), "a move")
+    async with store.open(place.url, holder, retention=_ALL) as database:
         yield database
 
 

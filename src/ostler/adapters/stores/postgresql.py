@@ -65,6 +65,7 @@ class PostgresqlStore:
         retention: Retention | None = None,
         wait: bool = False,
         timings: Timings | None = None,
+        is_local: Callable[[str], bool] | None = None,
     ) -> AsyncGenerator[Self]:
         """Hold the database at `url`, bring its tables to the newest version, and let go at the end of the block.
 
@@ -74,6 +75,8 @@ class PostgresqlStore:
             retention: how much history to keep.
             wait: wait until no other server holds the database, and until it can be reached.
             timings: how patient to be.
+            is_local: says of a downstream server's name that what it started is on its own machine alone; then a
+                database that another node used last is refused while such services are stored.
 
         Raises:
             StoreHeldError: another server holds it.
@@ -82,7 +85,7 @@ class PostgresqlStore:
             StoreError: it cannot be reached, read or written.
         """
         address = Address(url)
-        hold = Hold(address, holder, timings)
+        hold = Hold(address, holder, timings, is_local)
         self: Self | None = None
         while self is None:
             if wait:

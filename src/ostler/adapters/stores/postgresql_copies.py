@@ -142,6 +142,19 @@ async def migrate_database(url: str) -> tuple[int, int]:
         return await migrate(connection, address), await schema_version(connection, address)
 
 
+async def take_over(url: str, node: str) -> None:
+    """Let `node` go on with the database at `url`, whichever node had it last.
+
+    Raises:
+        NotFoundError: Ostler has no tables there.
+        StoreHeldError: a server holds the database.
+        StoreError: it cannot be reached or written.
+    """
+    async with _connected(url, "taken") as (connection, address):
+        await existing_version(connection, address)
+        await Hold(address, Holder.of_this_process(node, "a command")).hand_over(connection)
+
+
 async def clear(url: str) -> None:
     """Remove every record from the database at `url`.
 

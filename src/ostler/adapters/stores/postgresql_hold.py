@@ -9,7 +9,7 @@ or cut off, it knows that it may not act before another server can begin to.
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,10 @@ import anyio
 
 from ostler.adapters.stores.postgresql_faults import Address, taken_over
 from ostler.adapters.stores.postgresql_schema import Connection
-from ostler.model.errors import StoreError, StoreHeldError
+from ostler.adapters.stores.records_json import SERVICE
+from ostler.model.errors import OstlerError, StoreError, StoreHeldError
+from ostler.model.records import ServiceRecord
+from ostler.rules.loading.manifests import service_class_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Timings:
 
 
 _SHOWN: Final = """
-SELECT run, label, extract(epoch FROM clock_timestamp() - heard_at)::float8,
+SELECT run, node, label, extract(epoch FROM clock_timestamp() - heard_at)::float8,
     released OR node = %s OR heard_at < clock_timestamp() - make_interval(secs => %s)
 FROM heartbeat
 """
@@ -89,7 +92,15 @@ def application_name(run: str) -> str:
 class Hold:
     """The hold of this process on a database."""
 
-    def __init__(self, address: Address, holder: Holder, timings: Timings | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        holder: Holder,
+        timings: Timings | None = None,
+        is_local: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Make it; `is_local` says of a downstream server's name that what it started is on its own machine alone."""
+        self._is_local = is_local
         self._address = address
         self.timings = timings or Timings()
         self.holder = holder
@@ -104,12 +115,15 @@ class Hold:
 
         Raises:
             StoreHeldError: another server has it.
+            StoreError: another node had it last, and local processes of that one are still stored.
             psycopg.Error: the database cannot be written.
         """
         asked_at = anyio.current_time()
         holder = self.holder
         async with connection.transaction():
-            run = await self.look(connection, lock=True)
+            run, node = await self.look(connection, lock=True)
+            if self._is_local is not None and node not in ("", holder.node):
+                await self._refuse_processes_of_others(connection, self._is_local)
             if run:  # it may be in the middle of a commit
                 await connection.execute(_END_CONNECTIONS, (application_name(run), list(spare)))
             taken = await (await connection.execute(_TAKE)).fetchone()
@@ -118,8 +132,8 @@ class Hold:
             await connection.execute(_SHOW, (self.epoch, holder.run, holder.node, holder.label))
         self._trusted_until = asked_at + self.timings.trusted
 
-    async def look(self, connection: Connection, *, lock: bool = False) -> str:
-        """Return which process held the database last.
+    async def look(self, connection: Connection, *, lock: bool = False) -> tuple[str, str]:
+        """Return which process held the database last, and of which node it was.
 
         Raises:
             StoreHeldError: another server still does.
@@ -130,13 +144,40 @@ class Hold:
         )
         shown = await found.fetchone()
         assert shown is not None
-        run, label, age, is_free = shown
+        run, node, label, age, is_free = shown
         if not is_free:
             raise StoreHeldError(
                 f"the database {str(self._address)!r} is held by another Ostler ({label}), heard of {age:.0f} s ago",
                 next_actions=(f"stop that one; if it crashed, wait {self.timings.taken_after:.0f} s",),
             )
-        return run
+        return run, node
+
+    async def _refuse_processes_of_others(self, connection: Connection, is_local: Callable[[str], bool]) -> None:
+        found = await connection.execute('SELECT record FROM services ORDER BY name COLLATE "C"')
+        records = [SERVICE.read(text) for (text,) in await found.fetchall()]
+        local = [record.name for record in records if record.has_leftover and any(map(is_local, _servers_of(record)))]
+        if local:
+            last = await (await connection.execute("SELECT label FROM heartbeat")).fetchone()
+            names = ", ".join(local[:10]) + (f" and {len(local) - 10} more" if len(local) > 10 else "")
+            raise StoreError(
+                f"the database {str(self._address)!r} was last used by another machine or state folder "
+                f"({last[0] if last else 'unknown'}), which has local processes that cannot be seen from here: {names}",
+                next_actions=(
+                    "start the server there again, and stop or delete them there",
+                    "or, if that machine is gone for good: ostler store take",
+                ),
+            )
+
+    async def hand_over(self, connection: Connection) -> None:
+        """Let this node go on with a database that no server holds, whichever node had it last.
+
+        Raises:
+            StoreHeldError: a server holds it.
+            psycopg.Error: the database cannot be written.
+        """
+        async with connection.transaction():
+            await self.look(connection, lock=True)
+            await connection.execute("UPDATE heartbeat SET node = %s", (self.holder.node,))
 
     async def beat(self, connection: Connection) -> None:
         """Show that this process is alive and still holds the database.
@@ -187,3 +228,12 @@ class Hold:
                 "or the database did not answer; nothing was sent",
                 next_actions=("ask again when the database answers",),
             )
+
+
+def _servers_of(record: ServiceRecord) -> set[str]:
+    """Return the downstream servers that drive a service."""
+    planned = {call.tool.partition("/")[0] for call in record.stop_plan}
+    try:
+        return planned | set(service_class_from_json(record.class_manifest).servers())
+    except OstlerError:
+        return planned

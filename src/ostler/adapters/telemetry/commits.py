@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import Histogram
 
-from ostler.engine.protocols import Change, Store, StoredState
+from ostler.engine.protocols import Change, HeldStore, Store, StoredState
 from ostler.model.errors import StoreError
 from ostler.model.events import Event
 from ostler.model.records import OperationRecord
@@ -48,6 +48,11 @@ class ObservedStore:
             raise
         finally:
             self._commits.record(time.perf_counter() - since, facts)
+
+    def confirm(self) -> None:
+        """Raise StoreError unless this process is certain to hold the store, if another can take it over at all."""
+        if isinstance(self._store, HeldStore):
+            self._store.confirm()
 
     def append_events(self, events: Sequence[Event]) -> None:
         """Queue events to be written soon."""

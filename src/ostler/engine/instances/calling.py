@@ -216,6 +216,11 @@ async def _once(
     if not operation.is_journaled(seq):
         await _journal(service, operation, required=must_journal)
     try:
+        service.runtime.confirm_hold()  # after a pause the next server may have read the journal: then it is its turn
+    except StoreError:
+        operation.record = replace(operation.record, calls=operation.record.calls[:-1])
+        raise
+    try:
         response = await _send_sheltered(service, operation, call, critical=critical)
     except DownstreamError as error:
         operation.end_call(seq, _OUTCOMES[error.delivery], clock.now(), error=service.mask_text(error.summary))

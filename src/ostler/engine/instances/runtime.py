@@ -52,6 +52,11 @@ class Runtime(Protocol):
         ...
 
     @property
+    def confirm_hold(self) -> Callable[[], None]:
+        """Raises StoreError when another process may have taken the store over: then nothing may be sent."""
+        ...
+
+    @property
     def events(self) -> EventLog:
         """The event log."""
         ...

@@ -121,6 +121,28 @@ def migrate(context: typer.Context) -> None:
         say(f"{place}: migrated from schema {before} to {after}" if before else f"{place}: made, with schema {after}")
 
 
+def take(context: typer.Context) -> None:
+    """Take a PostgreSQL database that another machine used last, which is gone for good: its local processes, too.
+
+    A server refuses such a database while it knows of local processes, for it would take them for gone and start them
+    again here.
+    """
+    place = _place(context)
+    if not place.url:
+        fail(f"{place} belongs to this machine already", ExitStatus.USAGE)
+    import anyio
+
+    from ostler.adapters.stores import postgresql_copies
+    from ostler.adapters.stores.choice import node_of
+
+    try:
+        with _no_server(context):
+            anyio.run(postgresql_copies.take_over, place.url, node_of(session_of(context).paths.state_dir))
+    except OstlerError as error:
+        _refuse(error)
+    say(f"{place}: the next server of this state folder goes on with it")
+
+
 def move(
     context: typer.Context,
     to: Annotated[
@@ -238,6 +260,6 @@ def _refuse(error: OstlerError) -> NoReturn:
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     group = typer.Typer(help="Check, copy, read, migrate and move the database.", no_args_is_help=True)
-    for verb in (check, backup, export, migrate, move):
+    for verb in (check, backup, export, migrate, move, take):
         group.command()(verb)
     app.add_typer(group, name="store")
