@@ -11,18 +11,24 @@ from typing import Any
 
 import pytest
 from processes.bridge_client import MODERN_META, BridgeClient
+from starlette.requests import Request
 from tests.support.downstream import PROGRAM
 from tests.support.otlp_receiver import facts_of, otlp_receiver
+from tests.support.world import World, running
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.settings_file import parse_settings
+from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.telemetry.exporting import EXTRA, exporting
 from ostler.adapters.telemetry.instruments import SERVERS, SERVICES
 from ostler.adapters.telemetry.json_logs import JsonFormatter
 from ostler.adapters.telemetry.scopes import Scope, entered
+from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.wanted import Wanted
+from ostler.engine.manager import ServiceManager
 from ostler.faces.application import open_application
-from ostler.model.errors import ManifestError
+from ostler.faces.daemon.http_pages import WatchPages
+from ostler.model.errors import ManifestError, StoreError
 from ostler.model.settings import TelemetrySettings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -139,6 +145,33 @@ async def test_a_protocol_of_otlp_that_there_is_no_exporter_for_is_reported(monk
     async with exporting(Wanted(metrics=("otlp",)), version="1") as exports:
         [finding] = exports.findings
     assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'carrier-pigeon'; known are 'http/protobuf' and 'grpc'" in finding
+
+
+class LostStore:
+    """A store whose database is away for as long as a test wants."""
+
+    trouble: StoreError | None = None
+
+
+@pytest.mark.anyio
+async def test_ready_means_that_operations_can_be_done() -> None:
+    store: Any = LostStore()
+    request = Request({"type": "http"})
+
+    async def said(manager: ServiceManager) -> tuple[int, str]:
+        answer = await WatchPages(manager, Telemetry(), "1", store).ready(request)
+        return answer.status_code, json.loads(bytes(answer.body))["status"]
+
+    assert await said(ServiceManager(World(), MemoryStore())) == (503, "starting")
+    async with running(World()) as manager:
+        await manager.recovered.wait()
+        assert await said(manager) == (200, "ready")
+        store.trouble = StoreError("no connection to db.internal:5432")
+        assert await said(manager) == (503, "unavailable")
+        answer = await WatchPages(manager, Telemetry(), "1", store).ready(request)
+        assert b"db.internal" not in bytes(answer.body), "anyone may ask"
+        store.trouble = None
+        assert await said(manager) == (200, "ready")
 
 
 @pytest.mark.parametrize(

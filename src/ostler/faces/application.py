@@ -30,7 +30,7 @@ from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
-from ostler.adapters.stores.choice import open_store
+from ostler.adapters.stores.choice import WatchedStore, open_store
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -93,6 +93,7 @@ class Application:
         saved: KnownTools,
         usages: ServiceUsages,
         telemetry: Telemetry,
+        watched: WatchedStore | None,
     ) -> None:
         self.paths = paths
         self._live = settings
@@ -102,6 +103,7 @@ class Application:
         self.pool = pool
         self.usages = usages
         self.telemetry = telemetry
+        self.watched_store = watched
         downstream.environments.refresh = partial(take_asker_variables, self)
         again = partial(known_tools, paths)
         self.notices = NoticeBoard(manager.events)
@@ -414,6 +416,7 @@ async def open_application(
             saved=await anyio.to_thread.run_sync(known_tools, paths),
             usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
             telemetry=telemetry,
+            watched=watched,
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)

@@ -28,18 +28,17 @@ logger = logging.getLogger(__name__)
 SCOPE: Final = "ostler"
 """The name of the instrumentation scope of all that Ostler itself emits."""
 
-STORE_SYSTEM: Final = "sqlite"
-
 
 class LiveTelemetry(Telemetry):
     """Follows everything."""
 
     def __init__(
-        self, wanted: Wanted, *, version: str, tools: frozenset[str], exports: "Exports | None" = None
+        self, wanted: Wanted, *, version: str, tools: frozenset[str], system: str, exports: "Exports | None" = None
     ) -> None:
         self._tracer = trace.get_tracer(SCOPE, version)
         self._meter = metrics.get_meter(SCOPE, version)
         self._instruments = Instruments.of(self._meter)
+        self._system = system
         self._closing: list[Callable[[], None]] = []
         checks = wanted.checks or not is_set_up(trace.get_tracer_provider())  # else there is nothing to keep out
         self.observer = OperationObserver(self._tracer, self._instruments, checks=checks)
@@ -55,7 +54,7 @@ class LiveTelemetry(Telemetry):
 
     def store(self, store: Store) -> Store:
         """Return the store with a measurement of each commit."""
-        return ObservedStore(store, self._instruments.commits, system=STORE_SYSTEM)
+        return ObservedStore(store, self._instruments.commits, system=self._system)
 
     def follow(self, manager: ServiceManager, pool: DownstreamPool) -> None:
         """Show what there is in the gauges, and measure connections, until `close`; report what cannot be done."""
@@ -72,10 +71,12 @@ class LiveTelemetry(Telemetry):
 
 
 @asynccontextmanager
-async def open_live(wanted: Wanted, *, version: str, tools: frozenset[str]) -> AsyncGenerator[Telemetry]:
+async def open_live(
+    wanted: Wanted, *, version: str, tools: frozenset[str], system: str = "sqlite"
+) -> AsyncGenerator[Telemetry]:
     """Set up the exporters that are wanted, and follow an application; see `switch.open_telemetry`."""
     if not (wanted.traces or wanted.metrics):
-        telemetry = LiveTelemetry(wanted, version=version, tools=tools)
+        telemetry = LiveTelemetry(wanted, version=version, tools=tools, system=system)
         try:
             yield telemetry
         finally:
@@ -84,7 +85,7 @@ async def open_live(wanted: Wanted, *, version: str, tools: frozenset[str]) -> A
     from ostler.adapters.telemetry.exporting import exporting  # noqa: PLC0415 (loads OpenTelemetry's SDK)
 
     async with exporting(wanted, version=version) as exports:
-        telemetry = LiveTelemetry(wanted, version=version, tools=tools, exports=exports)
+        telemetry = LiveTelemetry(wanted, version=version, tools=tools, system=system, exports=exports)
         try:
             yield telemetry
         finally:

@@ -37,5 +37,7 @@ async def open_telemetry(
         return
     from ostler.adapters.telemetry.live import open_live  # noqa: PLC0415 (only where there is telemetry)
 
-    async with open_live(wanted, version=version, tools=tools) as telemetry:
+    async with open_live(
+        wanted, version=version, tools=tools, system="postgresql" if settings.store_url else "sqlite"
+    ) as telemetry:
         yield telemetry

@@ -76,7 +76,7 @@ def application_source(
                 joined=partial(client_joined, app),
                 by_toolset=by_toolset,
                 toolset_names=TOOLSETS,
-                pages=WatchPages(app.manager, app.telemetry, VERSION).by_path(),
+                pages=WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path(),
                 by_principal=by_principal,
                 policy=lambda name: policy_of(app.settings.principals, name),
             )

@@ -1,5 +1,6 @@
 """Pages for machines that watch the server: whether it is ready, and its metrics."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.engine.manager import ServiceManager
 
@@ -18,6 +20,8 @@ OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 HOW_TO_KEEP: Final = (
     "no metrics are kept: write 'prometheus = true' under [telemetry] in ostler.toml, and install ostler[telemetry]\n"
 )
+
+logger = logging.getLogger(__name__)
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -29,14 +33,17 @@ class WatchPages:
     manager: ServiceManager
     telemetry: Telemetry
     version: str
+    store: WatchedStore | None = None
 
     async def ready(self, _request: Request) -> Response:
-        """Answer whether everything of the earlier run is verified; until then states of services are not yet known."""
-        is_ready = self.manager.recovered.is_set()
+        """Answer whether operations can be done: the earlier run's services are verified, and the database is there."""
         status = {"status": "ready", "version": self.version}
-        if not is_ready:
+        if not self.manager.recovered.is_set():
             status |= {"status": "starting", "reason": "services of the earlier run are still being verified"}
-        return JSONResponse(status, 200 if is_ready else 503)
+        elif self.store is not None and (trouble := self.store.trouble) is not None:
+            logger.warning("not ready: %s", trouble)  # the page is open to everyone, and says no more than it must
+            status |= {"status": "unavailable", "reason": "the database cannot be used now"}
+        return JSONResponse(status, 200 if status["status"] == "ready" else 503)
 
     async def metrics(self, _request: Request) -> Response:
         """Answer the metrics in the format of Prometheus."""
