@@ -268,6 +268,7 @@ RUNS: dict[str, str] = {
     "playwright-browser": "for real: Chromium, without a window",
     "podman-container": "scripted, recorded from the server",
     "postgresql": "for real: PostgreSQL 15",
+    "postgresql-database": "for real: PostgreSQL 15",
     "program": "for real: uvicorn; others [by hand](programs.md#by-name-alone)",
     "redis": "for real: Redis 7",
     "sqlite-demo": "for real",

@@ -176,3 +176,49 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         assert await redis(open_one["port"], "CONFIG", "GET", "appendonly") == "appendonly\nno"
         with pytest.raises(OstlerError, match=r"a server that listens on 0\.0\.0\.0 needs the arg password"):
             await manager.create(CreateRequest("redis", "public", {"host": "0.0.0.0", "dataDirectory": data}))
+
+
+async def test_each_worktree_has_a_database_on_one_server(tmp_path: Path, data: Path, account: dict[str, str]) -> None:
+    postgres_programs()
+    async with open_ostler(tmp_path, within=240) as app:
+        manager = app.manager
+        server = await create(
+            manager, "postgresql", "db.shop", dataDirectory=f"{data}/data", database="seed", **account
+        )
+        seed = server["connectionString"]
+        await sql(seed, "CREATE TABLE things (name text); INSERT INTO things VALUES ('from the template')")
+        names = ("data.shop", "data.fix-ui.shop")
+        made: dict[str, str] = {}
+        # a session that stays on the template is in no one's way
+        asks_on = [program("psql"), "--no-psqlrc", "-c", "SELECT pg_sleep(30)", seed]
+        with subprocess.Popen(asks_on, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as session:
+            await until_answer(seed, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)'", "1")
+
+            async def make(name: str) -> None:
+                args = {"server": seed.replace("/seed", "/postgres"), "template": "seed", "whenStopped": "drop"}
+                made[name] = (await create(manager, "postgresql-database", name, **args))["connectionString"]
+
+            async with anyio.create_task_group() as group:
+                for name in names:
+                    group.start_soon(make, name)
+            session.kill()
+        assert "/db_data_fix_ui_shop?" in made["data.fix-ui.shop"]
+        await sql(made["data.fix-ui.shop"], "INSERT INTO things VALUES ('mine')")
+        assert await sql(made["data.shop"], "SELECT name FROM things") == "from the template"
+        await manager.restart_service("data.fix-ui.shop")
+        assert await sql(made["data.fix-ui.shop"], "SELECT count(*) FROM things") == "2"
+        await until_health(manager, "data.fix-ui.shop", "healthy")
+        await manager.delete("data.fix-ui.shop")
+        databases = "SELECT datname FROM pg_database WHERE datname LIKE 'db_%' ORDER BY 1"
+        assert await sql(seed, databases) == "db_data_shop"
+        await create(manager, "postgresql-database", "kept", server=seed, database="kept")
+        await manager.delete("kept")
+        assert await sql(seed, "SELECT datname FROM pg_database WHERE datname = 'kept'") == "kept"
+        with pytest.raises(OstlerError, match="does not exist"):
+            await create(manager, "postgresql-database", "none", server=seed, template="nowhere")
+
+
+async def until_answer(connection: str, statement: str, answer: str) -> None:
+    with anyio.fail_after(30):
+        while await sql(connection, statement) != answer:
+            await anyio.sleep(0.05)
