@@ -17,6 +17,9 @@ NOT_OFFERED = {  # whatever fails there is excused, so only what is never offere
     "logging-set-level": "logging is deprecated; Ostler does not offer it",
     "tools-call-with-logging": "logging is deprecated; Ostler does not offer it",
     "tasks-": "the extension Tasks is not offered",
+    # Both call a tool of the suite's own, and say only that the answer is not what that tool gives.
+    "input-required-result-multi-round": "needs the suite's own test tools, prompts or resources",
+    "input-required-result-tampered-state": "needs the suite's own test tools, prompts or resources",
 }
 
 

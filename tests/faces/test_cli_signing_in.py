@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 from processes.bridge_client import clean_place
 from processes.command_line import CommandLine
@@ -56,6 +57,42 @@ async def test_signing_in_and_out(state_dir: Path, tmp_path: Path) -> None:
             status, _, err = await ostler(place, "call", "vault/echo", "--args-json", '{"text": "x"}')
             assert status == 1
             assert "ostler servers login vault" in err
+
+
+async def test_signing_in_with_a_browser_elsewhere(state_dir: Path) -> None:
+    """`--paste`: the person copies the address that the browser ended at, and the first time copies a wrong one."""
+    with clean_place(state_dir) as place:
+        async with oauth_server(AuthorizationServer()) as server:
+            place.paths.mcp_json.parent.mkdir(parents=True)
+            place.paths.mcp_json.write_text(json.dumps({"mcpServers": {"vault": {"url": server.url}}}))
+            command = [
+                sys.executable,
+                "-m",
+                "ostler.faces.entry",
+                "--config",
+                place.config_dir,
+                "--state",
+                place.state_dir,
+            ]
+            async with await anyio.open_process([*command, "servers", "login", "vault", "--paste"]) as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                said = b""
+                while b"/authorize?" not in said or b"\n" not in said.partition(b"/authorize?")[2]:
+                    said += await process.stdout.receive()
+                [address] = [word for word in said.decode().split() if "/authorize?" in word]
+                async with httpx2.AsyncClient(follow_redirects=False, trust_env=False) as browser:
+                    ended_at = (await browser.get(address)).headers["location"]
+                assert ended_at.startswith("http://localhost:8765/")
+                await process.stdin.send(b"http://localhost:8765/callback?nothing=here\n")
+                await process.stdin.send(f"{ended_at}\n".encode())
+                async for more in process.stdout:
+                    said += more
+                assert process.stderr is not None
+                complaints = b"".join([part async for part in process.stderr])
+                assert await process.wait() == 0, complaints
+            assert b"signed in to 'vault'" in said
+            assert len(server.issued) == 1
 
 
 def test_who_cannot_be_signed_in_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

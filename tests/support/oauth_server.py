@@ -118,13 +118,13 @@ class AuthorizationServer:
 
 
 @asynccontextmanager
-async def oauth_server(state: AuthorizationServer) -> AsyncGenerator[AuthorizationServer]:
-    """Serve an MCP server with the tool `echo` at `/mcp` to those who signed in for the scope `tools`."""
+async def oauth_server(state: AuthorizationServer, *, sse: bool = False) -> AsyncGenerator[AuthorizationServer]:
+    """Serve an MCP server with the tool `echo` at `/mcp` (or `/sse`) to those who signed in for the scope `tools`."""
     late = LateApp()
     async with serving(late, lifespan="off") as state.port:
         settings = AuthSettings(
             issuer_url=AnyHttpUrl(f"http://127.0.0.1:{state.port}"),
-            resource_server_url=AnyHttpUrl(state.url),
+            resource_server_url=AnyHttpUrl(f"http://127.0.0.1:{state.port}/{'sse' if sse else 'mcp'}"),
             required_scopes=["tools"],
             client_registration_options=ClientRegistrationOptions(
                 enabled=state.registers, valid_scopes=["tools", "more"], default_scopes=["tools"]
@@ -134,6 +134,8 @@ async def oauth_server(state: AuthorizationServer) -> AsyncGenerator[Authorizati
         )
         server = MCPServer("vault", auth_server_provider=state, auth=settings)
         async with echoing(late, server):
+            if sse:
+                late.app = server.sse_app()
             yield state
 
 

@@ -83,7 +83,9 @@ def answer(
     """Answer a question of VS Code's entries, ${input:ID}; what you type is not shown, and is kept in the keyring."""
     from ostler.adapters.signing_in.vault import Vault
 
-    vault = Vault(session_of(context).paths.answers_dir)
+    paths = session_of(context).paths
+    paths.create_state()  # the first server refuses a folder that others may read
+    vault = Vault(paths.answers_dir)
     if forget:
         if not vault.delete(question):
             fail(f"there is no answer to {question!r}", ExitStatus.NOT_FOUND)
@@ -176,6 +178,7 @@ def _grants(session: Session) -> "Grants":
     from ostler.adapters.signing_in.grants import Grants
     from ostler.adapters.signing_in.vault import Vault
 
+    session.paths.create_state()  # the first server refuses a folder that others may read
     return Grants(Vault(session.paths.secrets_dir))
 
 
