@@ -15,6 +15,7 @@ from benchmarks import (
     graph,
     health,
     latency,
+    notifications,
     recovery,
     simulate,
     startup,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 SHORT = {
     "latency": "start and stop",
     "startup": "cold start and memory",
+    "notifications": "of a changed service, in both protocol eras",
     "graph": "a parallel start",
     "health": "many checks",
     "recovery": "after kill -9",
@@ -91,6 +93,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
     rounds = options.rounds
     runs: dict[str, Callable[[], object]] = {
         "latency": lambda: latency.main(rounds or 300),
+        "notifications": lambda: notifications.main(rounds or 300),
         "startup": lambda: startup.main(options.services),
         "graph": graph.main,
         "drafts": drafts.main,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,8 @@ JAVASCRIPT = (
     Library("AI SDK", "@ai-sdk/mcp", "ai"),
     Library("MCP Inspector (CLI)", "@modelcontextprotocol/inspector", "inspector"),
 )
+GO = (Library("Go SDK", "github.com/modelcontextprotocol/go-sdk", "go"),)
+GO_DRIVER = HERE / "drivers" / "go"
 
 
 def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
@@ -58,7 +61,7 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
     with tempfile.TemporaryDirectory() as place, _serving(Path(place)) as (url, stdio):
         rows = [
             row
-            for library in (*PYTHON, *JAVASCRIPT)
+            for library in (*PYTHON, *JAVASCRIPT, *GO)
             if only in library.name
             for row in _rows(tools, library, url, stdio)
         ]
@@ -81,6 +84,8 @@ def _install(tools: Path, only: str) -> None:
             environment = tools / library.driver
             subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
             subprocess.run([str(environment / "bin/pip"), "install", "-q", library.package, *library.more], check=True)
+    if only in GO[0].name and shutil.which("go"):
+        subprocess.run(["go", "build", "-o", str(tools / "go" / "client"), "."], cwd=GO_DRIVER, check=True)
     npm = tools / "npm"
     npm.mkdir(exist_ok=True)
     (npm / "package.json").write_text((HERE / "npm" / "package.json").read_text())
@@ -140,16 +145,21 @@ def _is_free(args: Any) -> bool:
 def _version(tools: Path, library: Library) -> str:
     if library in PYTHON:
         return library.package.partition("==")[2] if (tools / library.driver).is_dir() else ""
+    if library in GO:
+        pinned = re.search(rf"{library.package} v(\S+)", (GO_DRIVER / "go.mod").read_text())
+        return pinned[1] if pinned and (tools / "go" / "client").is_file() else ""
     package = tools / "npm" / "node_modules" / library.package / "package.json"
     return str(json.loads(package.read_text())["version"]) if package.is_file() else ""
 
 
 def _drive(tools: Path, library: Library, target: str) -> dict[str, Any]:
     if library in PYTHON:
-        words = [str(tools / library.driver / "bin/python"), str(HERE / "drivers" / "python_client.py")]
+        words = [str(tools / library.driver / "bin/python"), str(HERE / "drivers" / "python_client.py"), library.driver]
+    elif library in GO:
+        words = [str(tools / "go" / "client")]
     else:
-        words = [str(_node(tools)), str(HERE / "drivers" / "javascript_client.mjs")]
-    answer = _run([*words, library.driver, target, os.environ["OSTLER_TRIAL_SITE"]], tools / "npm")
+        words = [str(_node(tools)), str(HERE / "drivers" / "javascript_client.mjs"), library.driver]
+    answer = _run([*words, target, os.environ["OSTLER_TRIAL_SITE"]], tools if library in GO else tools / "npm")
     for line in reversed(answer.splitlines()):
         if line.startswith("{"):
             return json.loads(line)
