@@ -33,7 +33,7 @@ class HostConnection {
     if (!method) {
       const asked = this.waiting.get(id);
       this.waiting.delete(id);
-      if (message.error) asked?.reject(new ConnectionError(message.error.message ?? "the client refused", "refused"));
+      if (message.error) asked?.reject(new ConnectionError(message.error.message ?? "the client refused"));
       else asked?.resolve(message.result);
     } else if (method === "ui/notifications/host-context-changed") {
       this.adapt(params);

@@ -3,6 +3,7 @@
 const PROTOCOL = "2026-07-28";
 const ENDPOINT = "mcp/full"; // all tools, whatever the server shows clients that do not choose
 const MAX_ROUNDS = 5;
+const FINAL = [403, 404, 421]; // statuses that another try does not change
 const TOKEN_KEY = "ostler-token";
 
 class HttpConnection {
@@ -69,7 +70,7 @@ class HttpConnection {
     }
     if (message?.result) return message.result;
     const why = message?.error?.message ?? message?.error ?? `HTTP status ${answer.status}`;
-    throw new ConnectionError(String(why), answer.status >= 500 ? "lost" : "refused");
+    throw new ConnectionError(String(why), FINAL.includes(answer.status) ? "refused" : "lost");
   }
 
   // Call a tool; what the server wants a person to confirm first is shown, and the call repeated with the reply.
