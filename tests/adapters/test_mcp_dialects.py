@@ -299,12 +299,13 @@ EXAMPLES = {
     "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.X }}", "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
     "$(command)": "$(date)", "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
-    "${user_config.X}": "${user_config.key}",
+    "${user_config.X}": "${user_config.key}", "${secret:kind:what}": "${secret:env:TOKEN}",
 }  # fmt: skip
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
     "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
     "${VAR}": "s3cret-token", "$VAR": "s3cret-token", "${HOME}": "/home/ada/Downloads",
+    "${secret:kind:what}": "${secret:env:TOKEN}",
 }  # fmt: skip
 
 

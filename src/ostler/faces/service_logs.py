@@ -64,7 +64,7 @@ class ServiceLogs:
                 service=name,
                 next_actions=("leave 'since' out",),
             )
-        text = self.downstream.entry(name).mask_text(await anyio.to_thread.run_sync(_tail, log))
+        text = self.downstream.mask_text(name, await anyio.to_thread.run_sync(_tail, log))
         return page_of(text.splitlines(), wanted, source=str(log))
 
     def _server_log(self, name: str) -> Path | None:

@@ -122,6 +122,7 @@ class ServerEntry(_Model):
         options: Ostler's own settings.
         response_cap: the largest answer that ostler.toml allows any server, in bytes.
         secret_parts: values of variables with secret-looking names that were expanded into command, args, cwd or url.
+        references: what stands in args, env, headers or url for a secret that is looked up for each connection.
     """
 
     name: str
@@ -138,6 +139,7 @@ class ServerEntry(_Model):
     options: ServerOptions = Field(default_factory=ServerOptions)
     response_cap: int | None = None
     secret_parts: tuple[str, ...] = Field(default=(), repr=False)
+    references: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ServerEntry({self.name!r}, {self.transport!r})"

@@ -21,6 +21,10 @@ from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, Server
 _ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
 
 
+_MAY_REFER: Final = ("env", "headers", "args", "url")
+"""The keys in which a reference to a secret is looked up."""
+
+
 class EntryValues:
     """Reads one entry's values."""
 
@@ -30,6 +34,7 @@ class EntryValues:
         self._clients = clients
         self._report = report
         self._secret_parts: set[str] = set()
+        self._references: set[str] = set()
         self._quiet = entry.get("disabled") is True
         self._lacking: set[str | int] = set()
         """Keys whose variables are missing: what else seems wrong with them is only that."""
@@ -57,6 +62,7 @@ class EntryValues:
             disabled=disabled,
             options=options,
             secret_parts=tuple(sorted(self._secret_parts)),
+            references=tuple(sorted(self._references)),
         )
 
     def _helper(self) -> str:
@@ -194,6 +200,11 @@ class EntryValues:
             said = f"{one.problem}, so {at[-1]!r} is left out" if left_out else one.problem
             severity = "warning" if left_out or self._quiet else "error"
             self._report(at, said, "missing-variable", fix=one.fix, severity=severity)
+        references = [one.text for one in found if one.is_reference]
+        if references and at[0] not in _MAY_REFER:
+            message = f"{references[0]} is not looked up in {at[0]!r}"
+            self._report(at, message, "bad-value", fix=f"refer to secrets in {', '.join(_MAY_REFER)}")
+        self._references.update(references)
         self._secret_parts.update(one.text for one in found if one.text and (one.is_secret or is_secret_name(one.name)))
         if optional and LONE_SHELL_VARIABLE.fullmatch(text) and expanded == text:
             fix = f"write ${{{text[1:]}}} if the variable is meant"

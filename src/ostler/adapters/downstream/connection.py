@@ -23,6 +23,7 @@ from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.links import Link, Surroundings, tool_info
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
 from ostler.adapters.downstream.loss import ConnectFailedError, Nudge
+from ostler.adapters.downstream.secret_references import with_secrets
 from ostler.adapters.downstream.slots import CallSlots
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
@@ -58,7 +59,7 @@ class DownstreamConnection:
         on_snapshot: Callable[[ConnectionSnapshot], None],
         on_change: Callable[[str], None],
     ) -> None:
-        self._entry = entry
+        self._entry = self._masking = entry
         self._around = around
         self._builtin = builtin
         self._clock = clock
@@ -97,6 +98,10 @@ class DownstreamConnection:
     def entry(self) -> ServerEntry:
         """The entry in force."""
         return self._entry
+
+    def mask_text(self, text: str) -> str:
+        """Return `text` without the server's secrets, those included that its entry only refers to."""
+        return self._masking.mask_text(text)
 
     @property
     def snapshot(self) -> ConnectionSnapshot:
@@ -280,9 +285,9 @@ class DownstreamConnection:
         return replace(failure, reason=f"{failure.reason}; {source}") if source else failure
 
     async def _connect(self, attempt: Attempt) -> None:
-        dial = Dial(
-            self._entry, self._around, self._builtin, attempt=attempt, legacy=self._legacy, stay=self._supervise
-        )
+        entry = await with_secrets(self._entry, self._around.environments)
+        self._masking = self._entry.model_copy(update={"secret_parts": entry.secret_parts})
+        dial = Dial(entry, self._around, self._builtin, attempt=attempt, legacy=self._legacy, stay=self._supervise)
         try:
             await dial.connect()
         finally:
@@ -393,7 +398,7 @@ class DownstreamConnection:
         old = self._snapshot.value
         for key in ("reason", "last_error"):
             if changes.get(key):
-                changes[key] = self._entry.mask_text(without_control(changes[key]))
+                changes[key] = self._masking.mask_text(without_control(changes[key]))
         new = replace(old, **changes)
         if new.state is not old.state:
             new = replace(new, since=self._clock.now())

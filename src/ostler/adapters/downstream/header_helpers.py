@@ -41,7 +41,7 @@ async def with_helper_headers(entry: ServerEntry, environments: Environments) ->
         "CLAUDE_CODE_MCP_SERVER_NAME": entry.name,
         "CLAUDE_CODE_MCP_SERVER_URL": entry.url,
     }
-    said, code, complaint = await _run(entry.headers_helper, environment)
+    said, code, complaint = await run_helper(entry.headers_helper, environment)
     problem = f": {complaint}" if complaint else ""
     if code is None:
         raise _failed(entry, f"did not end within {_SECONDS:g} s{problem}")
@@ -61,7 +61,7 @@ async def with_helper_headers(entry: ServerEntry, environments: Environments) ->
     return entry.model_copy(update={"headers": kept | printed})
 
 
-async def _run(line: str, environment: Mapping[str, str]) -> tuple[bytes, int | None, str]:
+async def run_helper(line: str, environment: Mapping[str, str]) -> tuple[bytes, int | None, str]:
     """Run the command line; return what it printed, its exit status (None when killed), and its last complaint."""
     said, complained = bytearray(), bytearray()
     code: int | None = None

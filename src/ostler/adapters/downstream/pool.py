@@ -212,6 +212,10 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         """Return the entry in force of a server. Raises NotFoundError."""
         return self._get(name).entry
 
+    def mask_text(self, name: str, text: str) -> str:
+        """Return `text` without the secrets of a server. Raises NotFoundError."""
+        return self._get(name).mask_text(text)
+
     def snapshot(self, name: str) -> ConnectionSnapshot:
         """Return what is known about a server now. Raises NotFoundError."""
         return self._get(name).snapshot

@@ -51,6 +51,7 @@ class Resolved:
         fix: what to write.
         optional: the client uses nothing in its place, so what contains it may be left out.
         is_secret: no one must see it.
+        is_reference: the text stands for a secret that is looked up when the server is connected.
     """
 
     text: str = ""
@@ -59,6 +60,7 @@ class Resolved:
     fix: str = ""
     optional: bool = False
     is_secret: bool = False
+    is_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,25 @@ def _answered(match: re.Match[str], around: Surroundings) -> Resolved:
     )
 
 
+def _secret(match: re.Match[str], around: Surroundings) -> Resolved:
+    del around
+    kind, what = match["kind"], match["what"]
+    service, slash, account = what.partition("/")
+    is_good = kind in SECRET_KINDS and bool(what.strip())
+    if is_good and kind == "keyring":
+        is_good = bool(service and slash and account)
+    if is_good and kind == "file":
+        is_good = what.startswith("~/") or Path(what).is_absolute()
+    if is_good:
+        return Resolved(match[0], is_reference=True)
+    forms = "${secret:env:VAR}, ${secret:file:/whole/path}, ${secret:keyring:SERVICE/ACCOUNT} or ${secret:command:LINE}"
+    return Resolved(problem=f"{match[0]} does not say where a secret is", fix=f"write {forms}")
+
+
+SECRET_KINDS: Final = ("env", "file", "keyring", "command")
+"""Where a secret may be."""
+
+
 def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Resolved]:
     def resolve(match: re.Match[str], around: Surroundings) -> Resolved:
         del around
@@ -188,6 +209,9 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${input:id}", r"\$\{input:(?P<id>[^}]*)\}", "vscode", "a question to the person",
          "the variable `INPUT_ID`, else the answer to `ostler servers answer ID`, else the default; without any the "
          "entry is refused", _answered),
+    _row("${secret:kind:what}", r"\$\{secret:(?P<kind>\w*):?(?P<what>[^}]*)\}", "*", "a secret that is elsewhere",
+         "looks it up when the server is connected: `env:VAR`, `file:PATH`, `keyring:SERVICE/ACCOUNT`, `command:LINE`",
+         _secret),
     _row("${command:id}", r"\$\{command:[^}]*\}", "vscode", "the answer of an editor's command", "refuses the entry",
          _not_here("a command of VS Code", _PROMPT)),
     _row("${config:id}", r"\$\{config:[^}]*\}", "vscode", "a setting of the editor", "refuses the entry",
