@@ -37,6 +37,9 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     stop_on_exit: Annotated[
         bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
     ] = False,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="With a store on PostgreSQL: wait while another server holds it.")
+    ] = False,
     toolset: Annotated[
         Literal["full", "core", "muster"] | None,
         typer.Option(help="Which tools this client sees; default: full. muster: those of muster."),
@@ -59,7 +62,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     if (tls_cert is None) is not (tls_key is None) or (tls_cert is not None and http is None):
         usage_error("--tls-cert and --tls-key go together, and with --http")
     if not foreground and http is None:
-        if stop_on_exit or allowed_host or log_level != "info":
+        if stop_on_exit or standby or allowed_host or log_level != "info":
             usage_error("these options are for a server in the foreground: add --foreground or --http")
         from ostler.faces.bridge.program import run_bridge
 
@@ -75,6 +78,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
             http=http,
             allowed_hosts=tuple(allowed_host or ()),
             stop_on_exit=stop_on_exit,
+            stand_by=standby,
             toolset=toolset or "full",
             log_level=log_level,
             tls=None if tls_cert is None or tls_key is None else (tls_cert, tls_key),

@@ -28,6 +28,7 @@ def run_foreground(
     http: str | None,
     allowed_hosts: tuple[str, ...] = (),
     stop_on_exit: bool = False,
+    stand_by: bool = False,
     toolset: "Toolset" = "full",
     log_level: str = "info",
     tls: tuple[Path, Path] | None = None,
@@ -40,6 +41,7 @@ def run_foreground(
         http: `HOST:PORT` or `:PORT` to serve streamable HTTP at.
         allowed_hosts: Host headers accepted besides those of loopback and of the settings.
         stop_on_exit: stop every service at the end.
+        stand_by: wait while another server holds the database, and serve no one meanwhile.
         toolset: which tools clients see.
         tls: the files of the certificate and of its key, to serve https.
         log_level: `debug`, `info`, `warning` or `error`.
@@ -64,7 +66,7 @@ def run_foreground(
         lock.release()
         complain(str(error))
         return 2
-    source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit)
+    source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit, stand_by=stand_by)
     return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
 
 

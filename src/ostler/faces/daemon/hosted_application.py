@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def application_source(
-    paths: Paths, *, toolset: Toolset = "full", stop_on_exit: bool = False, background: bool = False
+    paths: Paths,
+    *,
+    toolset: Toolset = "full",
+    stop_on_exit: bool = False,
+    background: bool = False,
+    stand_by: bool = False,
 ) -> HostedSource:
     """Return what opens Ostler's application over the folders in `paths`.
 
@@ -35,12 +40,13 @@ def application_source(
         stop_on_exit: stop every service when the server ends, instead of leaving persisted ones running.
         background: whoever needed the server first has started it: what no one asks for gets a login shell's
             environment instead of theirs.
+        stand_by: wait while another server holds the database.
     """
 
     @asynccontextmanager
     async def open_hosted() -> AsyncGenerator[Hosted]:
         login = LoginShell(os.environ) if background else None
-        async with open_application(paths, stop_on_exit=stop_on_exit, programs=login) as app:
+        async with open_application(paths, stop_on_exit=stop_on_exit, programs=login, stand_by=stand_by) as app:
             trail = audit_trail(paths, app.settings)
 
             @cache
