@@ -65,6 +65,7 @@ NAMED: Mapping[str, Named] = {
     "next": Named(
         files={"pages/index.js": "export default function Page() { return 'ok' }\n", "package.json": "{}"},
         packages=True,
+        arguments=("--webpack",),  # the other bundler refuses packages that are linked
     ),
     "nginx": Named(files=PAGE),
     "prometheus": Named(),
