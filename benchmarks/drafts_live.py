@@ -256,6 +256,8 @@ async def _row(server: LiveServer, folder: Path) -> _Row:
             if before is not None:
                 before.terminate()
                 before.wait()
+            if "TMUX_TMPDIR" in environment and "TMUX_TMPDIR" in server.environment:  # its own tmux, in its folder
+                subprocess.run(["tmux", "kill-server"], env=environment, check=False, capture_output=True)
     return row
 
 
