@@ -11,6 +11,7 @@ import psutil
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from ostler.adapters.process.ports import OWN_PORTS
 from support.processes import (
     PYTHON,
     SLEEP,
@@ -317,6 +318,7 @@ async def test_free_ports_differ_and_can_be_bound(state_dir: Path) -> None:
     async with process_server(state_dir / "p") as server:
         given = (await server.call("free_port", count=20))["ports"]
         given += [(await server.call("free_port"))["port"] for _ in range(20)]
+        assert all(port in OWN_PORTS for port in given), "no connection to elsewhere may take one that is kept"
         assert len(set(given)) == 40
         with socket.create_server(("127.0.0.1", given[0])):
             preferred = await server.call("free_port", preferred=given[0])

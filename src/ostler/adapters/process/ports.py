@@ -1,6 +1,7 @@
 """Free TCP ports: found by binding, and not given out twice within a short while."""
 
 import errno
+import random
 import socket
 import sys
 import threading
@@ -12,8 +13,11 @@ from ostler.model.errors import ConflictError, RequestError
 HOLD_SECONDS = 60.0
 """How long a port that was given out is kept from others: the time a program may take until it binds it."""
 
+OWN_PORTS = range(20_000, 30_000)
+"""Where ports are chosen: below those that systems give to outgoing connections, which would take a kept one."""
+
 ATTEMPTS = 200
-"""Ephemeral ports tried before giving up; each is free by the system's word, most are also not held."""
+"""Ports tried of these, and then of those that the system gives; most are free."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", "", "*", "0.0.0.0", "::"})  # noqa: S104 (only compared)
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -130,7 +134,7 @@ class PortBook:
         with self._lock:
             now = time.monotonic()
             self._held = {port: until for port, until in self._held.items() if until > now}
-            for candidate in (*preferred, *[0] * ATTEMPTS):
+            for candidate in (*preferred, *random.sample(OWN_PORTS, ATTEMPTS), *[0] * ATTEMPTS):
                 if candidate in self._held or candidate in avoided:
                     continue
                 port = _bind(host, candidate)
