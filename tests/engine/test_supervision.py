@@ -373,3 +373,24 @@ async def test_what_no_call_after_the_start_has_met_may_be_behind_a_gateway(*, w
         world.resources.clear()  # the process that the start met has ended with its answer
         assert (await manager.check_health("db")).state is ServiceState.FAILED
         assert ("a gateway that starts a process for each request" in str(manager.view("db").error)) is not was_seen
+
+
+@pytest.mark.parametrize(("kind", "tool"), [("create", "w/start"), ("start", "w/start"), ("stop", "w/stop")])
+async def test_an_operation_under_way_keeps_an_idle_server(kind: str, tool: str) -> None:
+    world = World()
+    async with running(world) as manager, anyio.create_task_group() as group:
+        if kind != "create":
+            await manager.create(CreateRequest("basic", "db", start=kind == "stop"))
+        world.faults[tool].append(Slow(20))
+        match kind:
+            case "create":
+                group.start_soon(manager.create, CreateRequest("basic", "db"))
+            case "start":
+                group.start_soon(manager.start_service, "db")
+            case _:
+                group.start_soon(manager.stop_service, "db")
+        await anyio.sleep(10)
+        assert tool in world.tools_called()
+        assert manager.has_work
+        await anyio.sleep(20)
+        assert manager.has_work is (kind != "stop")
