@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ spec:
       healthCheck: {tool: s/meta, args: {}, expect: {success: true}}
     healthCheck: {interval: 100ms}
     restartPolicy: never
+---
+apiVersion: ostler/v1
+kind: ServiceClass
+metadata: {name: slow}
+spec:
+  serviceConfig:
+    lifecycleTools:
+      start: {tool: s/start, args: {name: "{{ name }}", delay: 0.4}}
+      stop: {tool: s/stop, args: {name: "{{ name }}"}}
 ---
 apiVersion: ostler/v1
 kind: ServiceClass
@@ -238,6 +248,23 @@ async def test_a_failure_is_marked_at_each_of_its_spans_and_an_operation_outlive
         request = recorder.span("tools/call service_create")
         operation = recorder.span("start web")
         assert parent_of(operation) == id_of(request)
+
+
+async def test_a_request_that_joins_an_operation_links_to_its_span(
+    recorder: Recorder, state_dir: Path, tmp_path: Path
+) -> None:
+    async with application(state_dir, tmp_path) as (app, client):
+        await call(client, "service_create", serviceClassName="slow", name="shop", start=False)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(call, client, "service_start", name="shop"))
+            await until(lambda: app.manager.view("shop").state.value == "starting")
+            group.start_soon(partial(call, client, "service_start", name="shop"))
+        [operation] = recorder.spans("start slow")
+        requests = recorder.spans("tools/call service_start")
+        links = {id_of(span): [link.context.span_id for link in span.links] for span in requests}
+        [joined] = [request for request, found in links.items() if found]
+        assert links[joined] == [id_of(operation)]
+        assert parent_of(operation) in set(links) - {joined}
 
 
 async def test_health_checks_are_measured_and_traced_only_when_that_is_asked_for(

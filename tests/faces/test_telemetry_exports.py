@@ -6,10 +6,13 @@ import re
 import sys
 import urllib.error
 import urllib.request
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 from processes.bridge_client import MODERN_META, BridgeClient
 from starlette.requests import Request
 from tests.support.downstream import PROGRAM
@@ -22,7 +25,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.telemetry.exporting import EXTRA, exporting
 from ostler.adapters.telemetry.instruments import SERVERS, SERVICES
 from ostler.adapters.telemetry.json_logs import JsonFormatter
-from ostler.adapters.telemetry.scopes import Scope, entered
+from ostler.adapters.telemetry.scopes import Origin, Scope, entered
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.wanted import Wanted
 from ostler.engine.manager import ServiceManager
@@ -145,6 +148,21 @@ async def test_a_protocol_of_otlp_that_there_is_no_exporter_for_is_reported(monk
     async with exporting(Wanted(metrics=("otlp",)), version="1") as exports:
         [finding] = exports.findings
     assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'carrier-pigeon'; known are 'http/protobuf' and 'grpc'" in finding
+
+
+def test_what_outlives_its_request_links_to_it_instead_of_going_on_with_its_trace() -> None:
+    """A restart that is planned during an operation comes hours later, in a task that has the operation's context."""
+    request = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    token = attach(set_span_in_context(NonRecordingSpan(request)))
+    try:
+        with entered(Scope()):
+            task = copy_context()
+            during = task.run(Origin.here)
+        after = task.run(Origin.here)
+    finally:
+        detach(token)
+    assert during.context is not None
+    assert (during.linked, after.linked, after.context) == (None, request, None)
 
 
 class LostStore:
