@@ -102,6 +102,17 @@ async def test_a_create_for_which_another_request_waits_is_not_undone(mode: Any)
         assert said(app) == ["its service_create was cancelled: its start goes on (another request waits for it)"]
 
 
+@pytest.mark.virtual
+async def test_the_sdks_own_connection_in_memory_cancels_without_saying_so() -> None:
+    """A guard: once this fails, the SDK says so there, too, and `over_streams` can go."""
+    world = World()
+    world.faults["w/start"].append(Slow(20))
+    async with ledger(world) as app, Client(server_over(app)) as client:
+        await cancel_create(client, BASIC)
+        await until(lambda: app.manager.view("one").state is ServiceState.RUNNING)
+        assert said(app) == []
+
+
 def request(number: int, method: str, params: dict[str, Any]) -> SessionMessage:
     return SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params))
 
