@@ -173,9 +173,10 @@ class Toolbox:
 def denied(name: str) -> ToolDeniedError:
     """Return the refusal of one of Ostler's own tools."""
     return ToolDeniedError(
-        f"tool {name!r} is denied by the policy of this Ostler (denyTools has 'ostler/{name}' or a pattern for it)",
+        f"tool {name!r} is denied by the policy of this Ostler (denyTools has 'ostler/{name}' or a pattern for it, or "
+        "it is for admins alone)",
         tool=name,
-        next_actions=("ask the person who owns this Ostler: [policy] in ostler.toml",),
+        next_actions=("ask the person who owns this Ostler: [policy] or [principals] in ostler.toml",),
     )
 
 

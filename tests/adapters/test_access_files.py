@@ -1,0 +1,82 @@
+"""The files of a team: tokens as digests that no one else may read, and an audit log of bounded size."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ostler.adapters.access.audit_log import AuditLog, audit_files
+from ostler.adapters.access.token_file import PREFIX, TokenFile, read_tokens
+from ostler.model.access import AuditSettings, principal_of_claim
+from ostler.model.errors import ManifestError, StoreError
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_the_audit_log_keeps_the_newest_lines_in_a_bounded_number_of_files(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit", AuditSettings.model_validate({"maxBytes": 500, "files": 3}))
+    for number in range(40):
+        await log.record({"number": number, "error": "", "who": "alice"})
+    files = list(audit_files(tmp_path / "audit"))
+    assert [file.name for file in files] == ["audit.2.jsonl", "audit.1.jsonl", "audit.jsonl"]
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert [line["number"] for line in lines] == list(range(lines[0]["number"], 40))
+    assert all(file.stat().st_size <= 500 for file in files)
+    assert "error" not in lines[0]
+    if os.name == "posix":
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="could not be written"):
+        await AuditLog(tmp_path / "file", AuditSettings()).record({})
+
+
+def test_a_token_is_kept_as_its_digest_and_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    assert tokens.find("x") is None
+    token, made = tokens.add("alice")
+    second, other = TokenFile(tokens.path).add("alice")
+    assert token.startswith(PREFIX)
+    assert token not in tokens.path.read_text()
+    assert (made.id, other.id) == ("alice", "alice-2")
+    assert [found.id for each in (token, second) if (found := tokens.find(each)) is not None] == ["alice", "alice-2"]
+    TokenFile(tokens.path).remove("alice")
+    assert tokens.find(token) is None
+    tokens.path.write_text("{broken")
+    assert tokens.find(second) is not None  # what was read last stays in force
+    with pytest.raises(ManifestError, match="ostler token add writes it"):
+        read_tokens(tokens.path)
+    for name in ("local", "token", "Alice", "a.b", "x" * 41):
+        with pytest.raises(ManifestError):
+            TokenFile(tmp_path / "other.json").add(name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are those of POSIX")
+def test_a_file_of_tokens_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    tokens.add("alice")
+    tokens.path.chmod(0o640)
+    with pytest.raises(ManifestError, match=r"by others \(mode 640\).*chmod 600"):
+        read_tokens(tokens.path)
+
+
+def test_no_two_claims_are_the_same_principal() -> None:
+    claims = [
+        "alice",
+        "Alice",
+        "ALICE",
+        "a-lice",
+        "alice@x",
+        "local",
+        "token",
+        "*",
+        "ä",
+        "x" * 60,
+        "auth0|1",
+        "auth0-1",
+    ]
+    claims += [principal_of_claim("Alice"), principal_of_claim("auth0|1")]  # someone who was given such a name there
+    names = [principal_of_claim(claim) for claim in claims]
+    assert len(set(names)) == len(claims)
+    assert names[0] == "alice"
+    assert not {"local", "token", "*"}.intersection(names)
