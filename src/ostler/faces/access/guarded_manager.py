@@ -10,6 +10,7 @@ import anyio
 
 from ostler.engine.dependencies.ordering import Failures
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import ActivityMeter
 from ostler.engine.requests.creator import InstanceLimitError
 from ostler.engine.services.service import BaseService, Service
 from ostler.engine.services.views import (
@@ -367,6 +368,11 @@ class GuardedManager(ServiceManager):
         """Refuse: adapters notice changes."""
         del about
         raise AccessDeniedError(f"checks of server {server!r} are asked for by the engine alone")
+
+    async def stop_idle(self, meter: ActivityMeter) -> None:
+        """Refuse: the server stops what is not used."""
+        del meter
+        raise AccessDeniedError(_ALL_AT_ONCE)
 
     async def start_all(self, *, timeout: float | None = None) -> Failures:
         """Refuse."""
