@@ -24,6 +24,7 @@ from benchmarks import (
     truth,
     wire,
 )
+from benchmarks.agents import command as agents
 from benchmarks.clients import command as clients
 from benchmarks.programs import command as programs
 from benchmarks.stacks import command as stacks
@@ -54,6 +55,7 @@ LONG = {
     "programs": "real programs as services",
     "clients": "real client libraries and the conformance suite",
     "drafts-live": "classes drafted from real MCP servers, each tried over one life as it was drafted",
+    "agents": "real coding agents, with a model endpoint of our own",
     "stacks": "projects of several services, in two worktrees",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
@@ -76,13 +78,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
     parser.add_argument("--twice", action="store_true", help="die once more at each point of each recovery (simulate)")
     parser.add_argument(
-        "--only", default="", help="what has this in its name: cells (truth), programs, stacks, clients, servers"
+        "--only",
+        default="",
+        help="what has this in its name: cells (truth), programs, stacks, clients, agents, servers",
     )
     parser.add_argument(
-        "--tools", type=Path, default=Path(".programs"), help="folder of the real programs (programs, stacks, clients)"
+        "--tools",
+        type=Path,
+        default=Path(".programs"),
+        help="folder of the programs (programs, stacks, clients, agents)",
     )
     parser.add_argument(
-        "--install", action="store_true", help="fill that folder first, from registries (programs, stacks, clients)"
+        "--install",
+        action="store_true",
+        help="fill that folder first, from registries (programs, stacks, clients, agents)",
     )
     options = parser.parse_args()
     for name in SHORT if options.what == "all" else [options.what]:
@@ -113,6 +122,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "dashboard": lambda: dashboard.main(rounds or 50),
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
+        "agents": lambda: agents.main(options.tools, only=options.only, install_first=options.install),
         "clients": lambda: clients.main(options.tools, only=options.only, install_first=options.install),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
         "drafts-live": lambda: drafts_live.main(

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -23,3 +24,11 @@ def row(label: str, values: Sequence[float], *, unit: str = "ms", scale: float =
 def title(text: str) -> None:
     """Print a heading."""
     print(f"\n{text}\n{'-' * len(text)}")
+
+
+def write_measured(page: Path, name: str, text: str) -> None:
+    """Replace the part `name` of a page of docs/, if it is there."""
+    begin, end = f"<!-- measured: {name} -->", "<!-- end measured -->"
+    head, found, rest = page.read_text().partition(begin)
+    if found:
+        page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clients import conformance
-from benchmarks.figures import title
+from benchmarks.figures import title, write_measured
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "clients.md"
@@ -68,13 +68,13 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
         print(rows_text := "\n".join(["| client | version | transport | works | note |", "| --- " * 5 + "|", *rows]))
         if only:
             return
-        _write("client-libraries", rows_text)
+        write_measured(PAGE, "client-libraries", rows_text)
         costs = _costs(tools, url)
         print(costs)
-        _write("tokens", costs)
+        write_measured(PAGE, "tokens", costs)
         report = conformance.run(_node(tools), tools / "npm", url)
         print(report)
-        _write("conformance", report)
+        write_measured(PAGE, "conformance", report)
 
 
 def _install(tools: Path, only: str) -> None:
@@ -228,11 +228,3 @@ def _run(words: list[str], folder: Path) -> str:
     except subprocess.TimeoutExpired:
         return f"it was not done after {SECONDS} s"
     return done.stdout if done.stdout.strip() else done.stderr
-
-
-def _write(name: str, text: str) -> None:
-    """Replace the part `name` of the page."""
-    begin, end = f"<!-- measured: {name} -->", "<!-- end measured -->"
-    head, found, rest = PAGE.read_text().partition(begin)
-    if found:
-        PAGE.write_text(f"{head}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")

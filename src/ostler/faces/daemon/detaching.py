@@ -1,8 +1,9 @@
 """Leaving the process tree of whoever needed the server first.
 
 A session of its own is not enough: a client may end its MCP servers together with all their descendants, which it finds
-by parent process id (opencode 1.18 does, with SIGTERM). What such a client started would take the server of all clients
-with it, and every service. So the server is a child of a process that ends as soon as the server serves.
+by parent process id (opencode 1.18 and Copilot CLI 1.0 do, with SIGTERM). What such a client started would take the
+server of all clients with it, and every service. So the server is a child of a process that ends as soon as the server
+serves.
 """
 
 import contextlib

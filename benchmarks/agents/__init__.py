@@ -1,0 +1,1 @@
+"""Real coding agents, with a model endpoint of our own, over a real Ostler."""
