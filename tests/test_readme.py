@@ -198,3 +198,8 @@ def test_the_class_of_ones_own_runs_a_web_server_through_desktop_commander(ostle
     with pytest.raises(URLError):
         fetched(status["outputs"]["url"])
     ostler("delete", "trial")
+
+
+def test_the_readme_counts_the_shipped_classes() -> None:
+    shipped = [file for file in (ROOT / "serviceclasses").glob("*.yaml") if not file.name.endswith(".test.yaml")]
+    assert f"[{len(shipped)} classes]" in README
