@@ -24,7 +24,8 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.testing.trial import TrialOptions, trial_name, try_class
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.protocols import ToolInfo
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.model.errors import DefinitionError, OstlerError
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.tool_traits import Tool

@@ -14,7 +14,8 @@ from mcp_types import EmptyResult, ResourceUpdatedNotification, SubscribeRequest
 
 from benchmarks.figures import row, title
 from ostler.adapters.config.paths import Paths
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.model.events import EventKind

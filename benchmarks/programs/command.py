@@ -13,7 +13,7 @@ from benchmarks.programs.catalogue import PROGRAMS, Program
 from benchmarks.programs.install import install
 from benchmarks.programs.trial import Life, Trial, is_here
 from ostler.adapters.config.paths import Paths
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 
 STEPS = ("ready", "kill noticed", "again", "restart", "stop")
 

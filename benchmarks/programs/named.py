@@ -18,7 +18,8 @@ from ostler.adapters.config.paths import Paths, shipped_classes_dir
 from ostler.adapters.testing.discovery import find_class
 from ostler.adapters.testing.trial import TrialOptions, trial_name, try_class
 from ostler.adapters.testing.trial_report import TrialReport
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 
 SECONDS = 300.0
 

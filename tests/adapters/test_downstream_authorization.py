@@ -14,7 +14,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.downstream.authorization import Challenge, challenge_of, token_source
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.model.errors import Delivery, ServerUnavailableError
 from ostler.model.servers import ServerEntry
 

@@ -12,7 +12,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.process import build_process_server
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.model.states import HealthStatus, ServiceState
 from support.processes import SLEEP, ProcessClient, process_server
 from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)

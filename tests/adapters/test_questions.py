@@ -13,7 +13,7 @@ from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.signing_in.vault import Vault, answers_of
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
 

@@ -8,7 +8,7 @@ import pytest
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.services.views import CreateRequest
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.model.errors import ClassUnavailableError, NotFoundError, ToolDeniedError
 from ostler.model.events import EventKind
 

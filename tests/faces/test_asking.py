@@ -19,7 +19,7 @@ from tests.support.world import BASIC, World, manifest, until
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.faces.cli.asking import ask_at_terminal
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.mcp.server import build_server

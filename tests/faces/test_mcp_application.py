@@ -23,7 +23,8 @@ from mcp_types import (
 from tests.support.ledger_app import call, refusal
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.mcp.server import build_server
 

@@ -19,7 +19,7 @@ from tests.support.world import Fail, World, manifest
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.server import listed_tools
 from ostler.engine.services.views import CreateRequest, OperationRequest
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import NAMES, TOOLS, tools_of
 from ostler.model.records import ServiceTraits

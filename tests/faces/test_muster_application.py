@@ -14,7 +14,8 @@ from tests.support.ledger_app import call, refusal, text_of
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.services.views import CreateRequest
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus

@@ -14,7 +14,8 @@ from tests.support.ledger_app import call, refusal
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.log_times import MAX_MARKS, LogTimes
 from ostler.adapters.process.logfile import tail
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.client_facts import client_of
 from ostler.faces.mcp.server import build_server
 from ostler.faces.project_logs import project_logs

@@ -11,7 +11,8 @@ from mcp.client import Client
 from tests.support.ledger_app import call, refusal
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"

@@ -13,7 +13,8 @@ from tests.support.kube_server import Cluster, kube_server, speaker, tcp_server,
 from tests.support.ledger_app import call, refusal
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.cli.app import run_command
 from ostler.faces.mcp.server import build_server
 from ostler.model.events import EventKind

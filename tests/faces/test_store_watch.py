@@ -11,7 +11,8 @@ from tests.support.tcp_proxy import tcp_proxy
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.services.views import CreateRequest
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.model.errors import StoreError, StoreHeldError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]

@@ -26,7 +26,8 @@ from ostler.adapters.telemetry.call_spans import way_to
 from ostler.adapters.telemetry.instruments import CALLED, COMMITS, METRICS, SERVED, SESSIONS
 from ostler.adapters.telemetry.operation_spans import CHECK_SPAN
 from ostler.adapters.telemetry.span_table import OSTLER, SDK, SPANS
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.model.errors import StoreError
 from ostler.model.records import OperationKind

@@ -29,7 +29,7 @@ from ostler.adapters.telemetry.scopes import Origin, Scope, entered
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.wanted import Wanted
 from ostler.engine.manager import ServiceManager
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.faces.daemon.http_pages import WatchPages
 from ostler.model.errors import ManifestError, StoreError
 from ostler.model.settings import TelemetrySettings

@@ -16,7 +16,8 @@ import pytest
 from ostler.adapters.config.paths import Paths
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, ServiceView
-from ostler.faces.application import Application, open_application
+from ostler.faces.application import Application
+from ostler.faces.assembly import open_application
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 JUPYTER_PROGRAMS = Path(__file__).parents[2] / ".jupyter-tools" / "bin"

@@ -1,9 +1,8 @@
-"""The composition root: opens store, pool, engine and configuration over two folders, and keeps them in step."""
+"""The application of a server process: its classes, downstream servers and settings, kept in step with their files."""
 
 import logging
-import os
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,33 +12,22 @@ import anyio.to_thread
 from anyio import TASK_STATUS_IGNORED
 from anyio.abc import TaskStatus
 
-from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
-from ostler.adapters.config.settings_file import settings_in_force
-from ostler.adapters.config.watcher import watch_config
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
-from ostler.adapters.environments import AllowedVariables, Environments, LiveEnvironment, LoginShell
+from ostler.adapters.environments import LiveEnvironment
 from ostler.adapters.kubernetes.configured import ConfiguredServices
-from ostler.adapters.process.marks import marks_of_servers
-from ostler.adapters.process.server import serve_processes
-from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.projects.journal import UpJournal
-from ostler.adapters.signing_in.grants import Grants
-from ostler.adapters.signing_in.vault import Vault
-from ostler.adapters.stores.choice import WatchedStore, open_store
+from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
-from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.classes.tool_fit import ClassReview
 from ostler.engine.clock import SystemClock
-from ostler.engine.events.log import EventLog
 from ostler.engine.events.notices import NoticeBoard
 from ostler.engine.manager import ServiceManager
-from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import take_asker_variables
 from ostler.faces.configuration import (
     class_entry,
@@ -49,16 +37,12 @@ from ostler.faces.configuration import (
     refused_entries,
     settings_changed,
 )
-from ostler.faces.mcp.toolbox import NAMES
-from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.projects import Projects
-from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs
 from ostler.faces.service_usage import ServiceUsages
-from ostler.faces.store_watch import watch_store
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -77,7 +61,7 @@ PROCESS_SERVER = "process"
 
 
 class Application:
-    """Everything that runs inside one server process. Made by `open_application`."""
+    """Everything that runs inside one server process. Made by `open_application` (assembly.py)."""
 
     def __init__(
         self,
@@ -336,109 +320,3 @@ class Application:
     def _warn(self, message: str) -> None:
         logger.warning("%s", message)
         self.manager.events.append(EventKind.WARNING, message=message)
-
-
-@asynccontextmanager
-async def open_application(
-    paths: Paths,
-    *,
-    stop_on_exit: bool = False,
-    environment: Mapping[str, str] | None = None,
-    programs: LoginShell | None = None,
-    stand_by: bool = False,
-) -> AsyncGenerator[Application]:
-    """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
-
-    Args:
-        paths: the configuration and the state folder.
-        stop_on_exit: stop every service when leaving.
-        environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that no one asks for.
-        programs: says what those programs get, instead of `environment`.
-        stand_by: wait while another server holds the database, or it cannot be reached.
-
-    Raises:
-        ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).
-        StoreError: the state folder cannot be used.
-    """
-    environment = os.environ if environment is None else environment
-    variables = LiveEnvironment(environment)
-    environments = Environments(programs or without_own(environment))
-    settings = settings_in_force(paths.settings_file, environment)
-    live = LiveSettings(paths.settings_file, settings, environment)
-    paths.create_state()
-    environments.marks = await anyio.to_thread.run_sync(marks_of_servers, paths.process_dir)
-    server_files = ServerFiles(paths, variables)
-    entries, loaded = await anyio.to_thread.run_sync(read_servers, server_files, settings, variables)
-    clock, limits = SystemClock(), settings.limits
-    async with AsyncExitStack() as stack:
-        telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
-        store, watched = await stack.enter_async_context(open_store(paths, settings, entries, wait=stand_by))
-
-        def process_exited(key: str) -> None:
-            manager.recheck(PROCESS_SERVER, {"key": key})
-
-        processes = Supervisor(paths.process_dir, process_exited, environments=environments)
-        builtin = {PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {}
-        downstream = DownstreamPool(
-            entries,
-            builtin=builtin,
-            log_dir=paths.logs_dir,
-            environment=environments,
-            clock=clock,
-            children_dir=paths.children_dir,
-            grants=Grants(Vault(paths.secrets_dir)),
-        )
-        downstream.refused = refused_entries(loaded)
-        own_tools = OwnTools(clock)
-        pool = PermittedTools(telemetry.tools(downstream), own_tools, live.current)
-        events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
-        manager = ServiceManager(
-            pool,
-            telemetry.store(store),
-            tools=pool,
-            clock=clock,
-            environment=AllowedVariables(variables, settings.env.allow),
-            events=events,
-            stop_on_exit=stop_on_exit,
-            shutdown_timeout=settings.shutdown_timeout,
-            health_concurrency=limits.health_concurrency,
-            observer=telemetry.observer,
-        )
-        app = Application(
-            paths,
-            live,
-            manager=manager,
-            class_files=ClassFiles.of(paths),
-            downstream=downstream,
-            pool=pool,
-            variables=variables,
-            server_files=server_files,
-            saved=await anyio.to_thread.run_sync(known_tools, paths),
-            usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
-            telemetry=telemetry,
-            watched=watched,
-        )
-        own_tools.serve(app)
-        await stack.enter_async_context(downstream)
-        await stack.enter_async_context(app.statics)
-        await app.load_classes()
-        statics = await app.statics.load()
-        await stack.enter_async_context(manager)
-        telemetry.follow(manager, downstream)
-        app.register_servers()
-        await app.statics.apply(statics)
-        app.note_server_findings(loaded.findings)
-        async with anyio.create_task_group() as group:
-            await group.start(watch_config, paths, app.configuration_changed)
-            await group.start(app.follow_tools)
-            group.start_soon(manager.stop_idle, app.usages)
-            app.projects.run_in(group)
-            group.start_soon(push_to_webhooks, manager, app.notices, settings.webhooks, variables)
-            await app.reload_classes()
-            await app.statics.reload()
-            await group.start(app.review.run)
-            group.start_soon(watch_store, watched, events)
-            try:
-                yield app
-            finally:
-                group.cancel_scope.cancel()

@@ -10,7 +10,7 @@ from mcp.server.lowlevel import Server
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
-from ostler.faces.application import open_application
+from ostler.faces.assembly import open_application
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
 from ostler.faces.configuration import audit_trail
