@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from tests.support.ports import free_port
 
 from benchmarks.figures import title
 from benchmarks.programs.install import run_in
-from benchmarks.programs.trial import free_port
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.testing.trial import TrialOptions, trial_name, try_class
 from ostler.engine.classes.catalogue import ClassEntry

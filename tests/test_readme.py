@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from ostler.model.json import JsonObject
+from support.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,12 +87,6 @@ def npm_program(name: str) -> str:
 def fetched(url: str) -> str:
     with urlopen(url, timeout=10) as response:
         return response.read().decode()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def test_the_demonstration_prints_what_the_readme_shows_and_leaves_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import psutil
+from tests.support.ports import free_port
 
 from benchmarks.programs.catalogue import Program
 from ostler.engine.manager import ServiceManager
@@ -34,12 +35,6 @@ class Trial:
     processes: int = 0
     orphans: int = 0
     faults: list[str] = field(default_factory=list[str])
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Life:

@@ -1,6 +1,5 @@
 """The class desktop-commander-process, run for real through the npm server whose answers are prose."""
 
-import socket
 import sys
 from pathlib import Path
 from urllib.request import urlopen
@@ -11,15 +10,10 @@ import pytest
 
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
+from support.ports import free_port
 from support.shipped import create, npm_program, open_ostler, until_gone, until_health
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(url: str) -> bytes:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -40,6 +39,7 @@ from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
 from ostler.model.access import OAuthSettings, Principal
 from ostler.model.settings import Settings
+from support.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -419,11 +419,6 @@ def test_a_certificate_that_cannot_be_used_is_reported_with_its_file(tmp_path: P
         Certificate(one.chain, two.key).load_into(context)
     with pytest.raises(CertificateError, match=r"--tls-key .*gone.* cannot be read"):
         Certificate(one.chain, tmp_path / "gone").load_into(context)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from tests.support.chaos_clients import over_bridge, over_http
 from tests.support.fault_server import present
 from tests.support.forked_server import HERE, Forker
 from tests.support.kills import GOALS, Killer
+from tests.support.ports import free_port
 
 ENDS = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
 OTHERS = ("nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish")
@@ -60,7 +60,7 @@ class Chaos(Killer):
         self.clock_file = Path(folder / "clock")
         super().__init__(folder, seed, forker)
         self.chronicle = Chronicle()
-        self.port = _free_port()
+        self.port = free_port()
         self.states = dict.fromkeys(NAMES, "absent")
         self.seed = seed
         self._began_with = dict(self.states)
@@ -383,10 +383,3 @@ class Chaos(Killer):
             f"round {self.chronicle.rounds}: {text}\n      asked: {asked or 'nothing'}\n"
             f"      happened: {', '.join(self._events) or 'nothing'}\n      began with: --states {began or 'none'}"
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

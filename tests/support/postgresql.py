@@ -11,8 +11,8 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+from tests.support.ports import free_port
 from tests.support.shipped import program
-from tests.support.web import free_port
 
 USER = "keeper"
 PASSWORD = "let me in"  # it needs escaping in a URL

@@ -64,10 +64,3 @@ async def echoing(late: LateApp, server: MCPServer) -> AsyncGenerator[None]:
     late.app = server.streamable_http_app()
     async with server.session_manager.run():
         yield
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

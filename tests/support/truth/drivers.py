@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tests.support.ports import free_port
 from tests.support.truth.server import SharedLedger, is_there, lives
 
 HERE = Path(__file__).parent
@@ -333,13 +334,6 @@ class Foreigner:
 
 
 DRIVERS: tuple[type[Driver], ...] = (ProcessDriver, StdioDriver, BlindDriver, HttpDriver, BatchDriver)
-
-
-def free_port() -> int:
-    """Return a port that no one has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _takes_connections(port: int) -> bool:
