@@ -209,6 +209,21 @@ async def test_keys_rotate_and_unknown_ones_cause_no_flood_of_requests(tmp_path:
         assert issuer.key_fetches == 1
 
 
+async def test_tokens_that_arrive_while_the_keys_are_fetched_wait_for_them() -> None:
+    async with jwt_server() as issuer:
+        verifier = AccessTokens(trusting(issuer), SigningKeys(trusting(issuer)))
+        token, found = issuer.token(RESOURCE), list[bool]()
+
+        async def verify() -> None:
+            found.append(await verifier.verify_token(token) is not None)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(verify)
+        assert found == [True, True, True]
+        assert issuer.key_fetches == 1
+
+
 async def test_a_key_that_was_rotated_is_fetched_once_it_is_needed() -> None:
     async with jwt_server() as issuer:
         verifier = AccessTokens(trusting(issuer), SigningKeys(trusting(issuer), cooldown=0))

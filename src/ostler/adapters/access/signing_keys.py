@@ -44,10 +44,14 @@ class SigningKeys:
 
     async def find(self, key_id: str) -> PyJWK | None:
         """Return the key of that id, or the only one for an empty id; None where the server has none."""
-        if self._is_due(key_id):
+        # One fetch serves all who need it; those whose key is known do not wait for one that others began.
+        if self._is_due(key_id) or (self._fetching.locked() and self._known(key_id) is None):
             async with self._fetching:
                 if self._is_due(key_id):
                     await self._fetch()
+        return self._known(key_id)
+
+    def _known(self, key_id: str) -> PyJWK | None:
         if not key_id:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
         return self._keys.get(key_id)
@@ -69,6 +73,7 @@ class SigningKeys:
                 "the keys of authorization server %s cannot be fetched: %s: %s",
                 *(self._settings.issuer, type(error).__name__, error),
             )
+            self._tried_at = anyio.current_time()  # those who waited for it do not try one after another
             return
         if not found:
             logger.error("authorization server %s lists no key that can be used", self._settings.issuer)
