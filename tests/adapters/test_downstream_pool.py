@@ -137,7 +137,7 @@ async def test_progress_and_paged_tools_lists_and_environment(tmp_path: Path) ->
         answer = await pool.call_tool("s/progress", {"steps": 3}, progress=progress)
         assert answer.text == "done"
         assert steps == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
-        assert pool.snapshot("s").tools == len(pool.list_tools("s")) == 27
+        assert pool.snapshot("s").tools == len(pool.list_tools("s")) == 28
         names = ["OWN", "PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PATH"]
         seen = (await pool.call_tool("s/environment", {"names": names})).value
         assert seen["OWN"] == "yes"

@@ -48,7 +48,7 @@ def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path)
     assert lines[0].split() == ["CLASS", "AVAILABLE", "DESCRIPTION"]
     assert [line.split()[:2] for line in lines[1:]] == [["redis", "yes"], ["docker-redis", "needs"]]
     found = ostler.json("class", "search", "redis", "--available", "--json")
-    assert [item["name"] for item in found["serviceClasses"]] == ["redis"]
+    assert [item["name"] for item in found["serviceClasses"]] == ["program", "redis"]
     assert ostler.run("class", "search", "no-such-word") == ExitStatus.OK
     assert "No ServiceClass has these words." in ostler.out
     assert ostler.run("class", "show", "redis") == ExitStatus.OK

@@ -144,6 +144,7 @@ async def test_the_text_has_every_fact_of_the_structured_content() -> None:
                 key: value for key, value in result.structured_content.items() if key not in ("operationId", "tool")
             }
             found = [fact.strip() for fact in leaves(facts)]
+            found = [fact.removeprefix("string, ") for fact in found if fact != "string"]  # the text says so once
             missing = [fact for fact in found if fact not in reported and json.dumps(fact)[1:-1] not in reported]
             assert not missing, (tool, missing, text)
 

@@ -319,8 +319,8 @@ desired running, reachability reachable for 0s\
 one running/unknown (basic)\
 """)
         assert text_of(await client.call_tool("serviceclass_list", {})) == snapshot("""\
-1 ServiceClass available:
-basic: a resource in the ledger. Args: password (string, secret), size (integer, default 1).\
+1 ServiceClass available (args are strings unless a type stands):
+basic: a resource in the ledger. Args: password (secret), size (integer, default 1).\
 """)
 
 

@@ -58,6 +58,13 @@ def test_keys_are_masked_and_stay_apart() -> None:
     assert mask({"hunter2": 1, "sesame": 2}, {"hunter2", "sesame"}) == {"***": 1, "***'": 2}
 
 
+def test_who_signs_in_with_a_secret_url_is_a_secret_in_other_urls() -> None:
+    specs = {"server": ArgSpec(secret=True)}
+    secrets = secret_strings(specs, {"server": "postgresql://shop:pw@127.0.0.1:5432/postgres"})
+    assert mask("postgresql://shop:pw@127.0.0.1:5432/mine", secrets) == "postgresql://***@127.0.0.1:5432/mine"
+    assert secret_strings(specs, {"server": "postgresql://127.0.0.1"}) == {"postgresql://127.0.0.1"}
+
+
 def test_secret_strings_are_all_texts_and_numbers_of_secret_args() -> None:
     specs = {"a": ArgSpec(secret=True, type="object"), "b": ArgSpec(), "c": ArgSpec(type="integer", secret=True)}
     args = {"a": {"user": "u", "list": ["x", 3, True, None, ""]}, "b": "open", "c": 1234, "unknown": "z"}

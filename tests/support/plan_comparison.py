@@ -12,6 +12,7 @@ from ostler.engine.protocols import ToolCaller
 from ostler.model.events import Event, EventKind
 from ostler.model.plans import PlannedStep
 from ostler.model.responses import ToolResponse
+from ostler.model.servers import MASK
 
 _MARK = re.compile(r"<known after [a-z ]+[\w-]*>")
 
@@ -102,6 +103,8 @@ def _matches(step: PlannedStep, call: Made) -> bool:
 
 
 def _same(planned: Any, real: Any) -> bool:
+    if real == MASK and isinstance(planned, str) and MASK in planned:
+        return True  # it is an output of its own by now, and a secret one
     if isinstance(planned, str) and _MARK.search(planned):
         if _MARK.fullmatch(planned):
             return True

@@ -23,7 +23,7 @@ from ostler.rules.reading import load_manifests
 WHOLE = 3
 """Classes found up to which each is shown with its whole description."""
 
-MAX_DESCRIPTION = 110
+MAX_DESCRIPTION = 84
 """Characters of a class's description in a longer list."""
 
 
@@ -44,7 +44,8 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     items = [shapes.listed_class(entry, app.classes, None if is_short else MAX_DESCRIPTION) for entry in ready]
     items += [shapes.unavailable_class(entry, app.classes, is_found=bool(words)) for entry in others]
     structured: JsonObject = {"serviceClasses": items, "total": len(items)}
-    lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available" + (":" if ready else "")]
+    known = " (args are strings unless a type stands):" if ready else ""
+    lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available{known}"]
     lines += [_class_line(item) for item in items[: len(ready)]]
     if others:
         how = "; serviceclass_available NAME says how to get one" if "serviceclass_available" in call.tools else ""
@@ -71,10 +72,15 @@ def _class_line(item: JsonObject) -> str:
     end = "" if description.endswith("…") else "."
     line = f"{item['name']}: {description}{end}" if description else f"{item['name']}."
     if item["args"]:
-        line += f" Args: {', '.join(f'{name} ({summary})' for name, summary in item['args'].items())}."
+        line += f" Args: {', '.join(_arg_words(name, summary) for name, summary in item['args'].items())}."
     if item.get("problems"):
         line += f" A check finds {item['problems']} in it."
     return line
+
+
+def _arg_words(name: str, summary: str) -> str:
+    words = "" if summary == "string" else summary.removeprefix("string, ")
+    return f"{name} ({words})" if words else name
 
 
 class ClassNameArgs(Args):

@@ -27,6 +27,9 @@ MAX_LIST_ERROR = 100
 MAX_VALUE_TEXT = 4_000
 """Characters of one value in a text; the structured content has all of it."""
 
+_PLAIN_CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+"""Texts that need no quotes to be told from numbers."""
+
 
 def timestamp(at: datetime) -> str:
     """Return `at` as RFC 3339 in UTC, to the millisecond."""
@@ -229,11 +232,11 @@ def event_line(item: Event) -> str:
 
 
 def arg_summary(spec: ArgSpec) -> str:
-    """Return an argument in a few words, such as `integer, default 8080` or `"lab"|"server", default "lab"`.
+    """Return an argument in a few words, such as `integer, default 8080` or `lab|server, default "lab"`.
 
     A default that says nothing is left out: false, and what is empty.
     """
-    words = ["|".join(json.dumps(value) for value in spec.enum) if spec.enum else spec.type]
+    words = ["|".join(map(_choice, spec.enum)) if spec.enum else spec.type]
     if spec.has_default and spec.default is not False and spec.default not in (None, "", [], {}):
         words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
     elif spec.required and not spec.has_default:
@@ -241,6 +244,10 @@ def arg_summary(spec: ArgSpec) -> str:
     if spec.secret:
         words.append("secret")
     return ", ".join(words)
+
+
+def _choice(value: JsonValue) -> str:
+    return value if isinstance(value, str) and _PLAIN_CHOICE.fullmatch(value) else json.dumps(value)
 
 
 def listed_class(entry: ClassEntry, catalogue: ClassCatalogue, limit: int | None = None) -> JsonObject:

@@ -24,6 +24,8 @@ _SECRET_KEY = re.compile(
 )
 
 
+_SIGNED_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://([^\s/:@]*:[^\s/@]+)@", re.IGNORECASE)
+
 _LIKELY_SECRET = re.compile(
     r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)"
     r"|(?P<key>\b[\w-]*(?:pass(?:word|wd|phrase)?|token|secret|api_?key|credential|private_?key)[\"']?\s*[=:]\s*)"
@@ -41,8 +43,12 @@ def without_likely_secrets(text: str) -> str:
 
 
 def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
-    """Return every text that must not be shown: what the secret args hold, nested, and numbers as text."""
-    return strings_in([value for name, value in args.items() if name in specs and specs[name].secret])
+    """Return every text that must not be shown: what the secret args hold, nested, and numbers as text.
+
+    Of a URL with a password, who signs in is one of them, too: other URLs are made from it.
+    """
+    held = strings_in([value for name, value in args.items() if name in specs and specs[name].secret])
+    return held | {found[1] for text in held for found in _SIGNED_IN_URL.finditer(text)}
 
 
 def secrets_by_key(value: JsonValue) -> frozenset[str]:
