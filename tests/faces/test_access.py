@@ -315,6 +315,47 @@ async def test_a_full_class_names_only_instances_that_are_seen() -> None:
         assert SECRET not in told + json.dumps(error)
 
 
+async def test_a_hidden_service_whose_name_ends_with_ones_own_namespace_is_hidden_all_the_same() -> None:
+    """A project called carol, or an admin, may have made `web.carol`."""
+    fixed = manifest(BASIC.replace("basic", "fixed"), defaultName="web")
+    async with team(quiet(), fixed, carol={}) as made, made.client("carol") as carol:
+        await made.app.manager.create(CreateRequest("basic", "web.carol"))
+        made.app.logs["web.carol"] = [SECRET]
+        for name in ("web", "web.carol"):
+            _, error = await refusal(carol, "service_logs", name=name)
+            assert error["code"] == "not_found"
+        with pytest.raises(MCPError, match="not found"):
+            await carol.read_resource("service://web.carol/logs")
+        for tool in ("service_create", "service_plan"):
+            for arguments in ({"name": "web"}, {"name": "web", "args": {"size": 2}}, {"serviceClassName": "fixed"}):
+                told, error = await refusal(carol, tool, **{"serviceClassName": "basic", **arguments})
+                assert told.startswith("the name 'web.carol' is taken")
+                assert "ledger://" not in json.dumps(error)
+        overrides = {"dependsOn": ["web.carol"]}
+        told, _ = await refusal(carol, "service_create", serviceClassName="basic", name="app", overrides=overrides)
+        assert "service 'web.carol' not found" in told
+
+
+async def test_what_a_service_was_given_and_gives_does_not_name_what_is_hidden() -> None:
+    text = BASIC.replace("size:", "other: {type: string, default: none}\n    size:", 1).replace("basic", "user")
+    picks = manifest(
+        text, dependencies=[{"name": "{{ other }}"}], healthCheck__initialDelay="1h", outputs={"db": "at {{ other }}"}
+    )
+    policies = {"alice": {}, "bob": {"sees": ["alice"]}, "carol": {"sees": ["bob"]}}
+    async with team(quiet(), picks, **policies) as made, made.client("bob") as bob, made.client("carol") as carol:
+        async with made.client("alice") as alice:
+            await call(alice, "service_create", serviceClassName="basic", name="zebra")
+        given = {"args": {"other": "zebra.alice"}, "purpose": "for zebra.alice"}
+        await call(bob, "service_create", serviceClassName="user", name="web", **given)
+        assert (await call(bob, "service_get", name="web"))["outputs"] == {"db": "at zebra.alice"}
+        seen = await call(carol, "service_get", name="web.bob")
+        assert (seen["args"]["other"], seen["outputs"]) == ("(hidden)", {"db": "at (hidden)"})
+        uris = ("service://web.bob", "service://web.bob/outputs", "ostler://dashboard", "ostler://services")
+        told = [await said(carol, tool, {"name": "web.bob"}) for tool in ("service_get", "service_status")]
+        told += [(await carol.read_resource(uri)).model_dump_json() for uri in uris]
+        assert [text for text in told if "zebra" in text] == []
+
+
 # -- what is allowed ---------------------------------------------------------------------------------------
 
 
@@ -384,6 +425,34 @@ async def test_quotas() -> None:
             True,
         )
         await call(alice, "service_stop", name="one")
+
+
+async def test_a_quota_is_that_of_the_owner_and_a_repeated_create_needs_no_room() -> None:
+    policies = {"alice": {"manages": ["bob"], "maxServices": 1}, "bob": {"maxServices": 2}}
+    async with team(quiet(), **policies) as made, made.client("alice") as alice:
+        for name in ("one", "two"):
+            await call(alice, "service_create", serviceClassName="basic", name=name, owner="bob")
+        told, _ = await refusal(alice, "service_create", serviceClassName="basic", name="three", owner="bob")
+        assert "'bob' has 2 services" in told
+        for is_new in (True, False):
+            created = await call(alice, "service_create", serviceClassName="basic", name="mine")
+            assert created["changed"] is is_new
+        await refusal(alice, "service_create", serviceClassName="basic", name="more")
+
+
+@pytest.mark.parametrize("tool", ["call_tool", "x_w_status"])
+async def test_the_tools_of_muster_are_no_way_around_a_denied_tool_call(tool: str) -> None:
+    policies = {"alice": {"tools": ["w/*"], "denyTools": ["ostler/tool_call"]}}
+    arguments = {"name": "x_w_status", "arguments": {"name": "x"}} if tool == "call_tool" else {"name": "x"}
+    async with team(**policies) as made, made.client("alice", "muster") as alice:
+        told = await said(alice, tool, arguments)
+        assert "tool 'tool_call' is denied" in told
+        made.policies["alice"] = {"tools": ["w/*"], "confirmTools": ["ostler/tool_call"]}
+        told = await said(alice, tool, arguments)
+        assert "confirm" in told
+        assert "absent" not in told
+        made.policies["alice"] = {"tools": ["w/*"]}
+        assert "absent" in await said(alice, tool, arguments)
 
 
 async def test_a_burst_of_creates_does_not_get_past_the_quota() -> None:

@@ -251,6 +251,14 @@ class ServiceManager:
         factory = self._parts.factory
         return self._parts.graph.chosen(factory.make(factory.prepare(request)))
 
+    def name_of(self, request: CreateRequest) -> str:
+        """Return the name of the service that `request` makes; a generated one may be another one next time.
+
+        Raises:
+            OstlerError: as `create` would; nothing is made.
+        """
+        return self._parts.factory.prepare(request).name
+
     def difference(self, request: CreateRequest) -> str:
         """Return in words how the service of that name differs from what `request` makes; empty when it does not.
 

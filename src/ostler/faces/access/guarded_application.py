@@ -163,7 +163,8 @@ class GuardedApplication:
         namespace = self._rights.namespace
         if not full:  # the log of a process is kept for days after its service
             full = in_namespace(name, namespace)
-        if namespace and service is None and removed is None and "." in full.removesuffix(f".{namespace}"):
+        is_foreign = "." in full.removesuffix(f".{namespace}") or not self._manager.is_seen(full)
+        if namespace and service is None and removed is None and is_foreign:
             self._manager.registry.get(name)
         try:
             return await self._app.service_logs(full, wanted)

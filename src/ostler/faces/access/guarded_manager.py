@@ -30,6 +30,7 @@ from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
 from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of
 from ostler.model.errors import (
     AccessDeniedError,
+    AlreadyExistsError,
     ArgumentError,
     NotFoundError,
     OstlerError,
@@ -135,6 +136,10 @@ class GuardedManager(ServiceManager):
         """Whether there is something to supervise."""
         return self._manager.has_work
 
+    def is_seen(self, name: str) -> bool:
+        """Whether the service `name`, which may be gone, is one that the principal sees."""
+        return self._seen.is_seen(name)
+
     # -- creating ------------------------------------------------------------------------------------------
 
     def validate(self, class_name: str, args: JsonObject, name: str = "") -> JsonObject:
@@ -147,6 +152,10 @@ class GuardedManager(ServiceManager):
         asked = self._asked(request)
         self._seen.get(asked.name)
         return self._manager.difference(asked)
+
+    def name_of(self, request: CreateRequest) -> str:
+        """Return the name of the service that `request` makes."""
+        return self._manager.name_of(self._asked(request))
 
     def chosen_dependencies(self, request: CreateRequest) -> list[str]:
         """Return the services that the args of `request` would make its service depend on."""
@@ -166,7 +175,8 @@ class GuardedManager(ServiceManager):
             asked, refusal = request, error
         name = asked.name and in_namespace(asked.name, asked.namespace)
         act = self._acting.act("create", f"{request.class_name} {name}".strip(), refusal=refusal)
-        async with act, self._room(start=request.start):
+        is_there = bool(name) and self._seen.find(name) is not None
+        async with act, self._room(asked.owner, start=request.start, is_there=is_there):
             with self._without_hidden(name):
                 return self._shown(await self._manager.create(asked, **waiting))
 
@@ -205,9 +215,29 @@ class GuardedManager(ServiceManager):
             managed=False,
             idempotency_key=request.idempotency_key and f"{request.idempotency_key}@{me}",
         )
-        for name in self._manager.chosen_dependencies(asked) if not policy.sees_everything else ():
-            self._reachable(name)
+        if not policy.sees_everything:
+            self._check_name(self._manager.name_of(asked))
+            for name in self._manager.chosen_dependencies(asked):
+                self._reachable(name)
         return asked
+
+    def _check_name(self, full: str) -> None:
+        """Refuse the name of a service that the principal does not see.
+
+        Such a one can end with its namespace, too: a project of that name, or an admin, may have made it.
+
+        Raises:
+            AlreadyExistsError: the name is taken.
+        """
+        if self._is_hidden(full):
+            raise AlreadyExistsError(
+                f"the name {full!r} is taken, by a service that {self._rights.name!r} does not see",
+                service=full,
+                next_actions=("choose another name",),
+            )
+
+    def _is_hidden(self, full: str) -> bool:
+        return self._manager.registry.find(full) is not None and self._seen.find(full) is None
 
     def _own_name(self, name: str) -> str:
         """Return the name that a new service gets.
@@ -235,14 +265,20 @@ class GuardedManager(ServiceManager):
         """
         full = self._seen.resolve(name)
         namespace = self._rights.namespace
-        if not namespace or self._seen.find(full) is not None or full.endswith(f".{namespace}"):
+        is_own = full.endswith(f".{namespace}") and not self._is_hidden(full)
+        if not namespace or self._seen.find(full) is not None or is_own:
             return full
         self._seen.get(name)
         raise NotFoundError("service", name)
 
     @asynccontextmanager
-    async def _room(self, *, start: bool) -> AsyncGenerator[None]:
+    async def _room(self, owner: str, *, start: bool, is_there: bool) -> AsyncGenerator[None]:
         """Count a service that is being created, and its start.
+
+        Args:
+            owner: whose it will be, which can be someone whose services the principal manages.
+            start: it is started.
+            is_there: a service of that name is there already, and answers the request or refuses it.
 
         Raises:
             QuotaError: the policy allows no more.
@@ -251,11 +287,12 @@ class GuardedManager(ServiceManager):
         if policy.admin:
             yield
             return
-        owned = sum(owner_of(service) == me for service in self._manager.registry.get_all()) + account.creating
-        if owned >= policy.max_services:
+        owned = sum(owner_of(service) == owner for service in self._manager.registry.get_all()) + account.creating
+        limit = self._rights.max_services(owner)
+        if owned >= limit and not is_there:
             raise QuotaError(
-                f"{me!r} has {owned} services, and may not have more (maxServices = {policy.max_services})",
-                next_actions=("service_delete one that is no longer needed", f"service_list owner={me} shows them"),
+                f"{owner!r} has {owned} services, and may not have more (maxServices = {limit})",
+                next_actions=("service_delete one that is no longer needed", f"service_list owner={owner} shows them"),
             )
         if start:
             account.take_start(policy.starts_per_hour, me)
@@ -299,7 +336,7 @@ class GuardedManager(ServiceManager):
     @contextmanager
     def _without_hidden(self, name: str) -> Generator[None]:
         """Let an error of the engine about the service `name` say nothing of services that are hidden."""
-        before = self._seen.hidden_around((name,))
+        before = self._seen.hidden_around((name,)).without(name)
         try:
             yield
         except NotFoundError as error:
@@ -308,7 +345,7 @@ class GuardedManager(ServiceManager):
             seen = [each for each in error.instances if self._seen.is_seen(each)]
             raise InstanceLimitError(error.class_name, error.limit, seen, service=error.service) from None
         except OstlerError as error:
-            hidden = HiddenNames(before.names | self._seen.hidden_around((name,)).names)
+            hidden = HiddenNames(before.names | self._seen.hidden_around((name,)).without(name).names)
             clean = hidden.error(error)
             if clean is error:
                 raise

@@ -29,6 +29,10 @@ class HiddenNames:
     def __repr__(self) -> str:
         return f"HiddenNames({len(self.names)})"
 
+    def without(self, name: str) -> "HiddenNames":
+        """Return the names but for `name`, which the reader said."""
+        return HiddenNames(self.names - {name}) if name in self.names else self
+
     def text(self, text: str) -> str:
         """Return `text` without the names."""
         return self._pattern.sub(HIDDEN, text) if self.names and text else text
@@ -58,6 +62,9 @@ class HiddenNames:
             dependencies=tuple(name for name in view.dependencies if name not in self.names),
             dependency_problems=tuple(map(self.text, view.dependency_problems)),
             operation=operation,
+            purpose=self.text(view.purpose),
+            args=cast("JsonObject", self.value(view.args)),
+            outputs=cast("JsonObject", self.value(view.outputs)),
             service_data=cast("JsonObject", self.value(view.service_data)),
             labels=cast("JsonObject", self.value(dict(view.labels))),
         )

@@ -37,6 +37,11 @@ class Rights:
         """Return the policy in force."""
         return ALL if self.principal.unrestricted else self._policy(self.name) or NOTHING
 
+    def max_services(self, owner: str) -> int:
+        """Return how many services `owner` may have at once: by its own policy, else by that of the principal."""
+        policy = None if owner == self.name else self._policy(owner)
+        return (policy or self.policy()).max_services
+
     @property
     def namespace(self) -> str:
         """What the names of its services end with; empty for those who see everything and so share all names."""

@@ -77,9 +77,12 @@ async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, 
     Raises:
         ConfirmationError, InputNeededError: as `Confirmations.confirm`.
     """
-    if app.policy.confirms(tool):
+    policy = app.policy
+    causes = ["ostler/tool_call"] if policy.confirms_own("tool_call") else []
+    causes += [tool] if policy.confirms(tool) else []
+    if causes:
         shown = shapes.value_text(dict(arguments))
-        await _ask(call, tool, [tool], f"Call {tool} with {shown}?")
+        await _ask(call, tool, causes, f"Call {tool} with {shown}?")
 
 
 async def _ask(call: Call, name: str, causes: list[str], about: str) -> None:

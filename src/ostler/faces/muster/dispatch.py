@@ -65,6 +65,8 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
     tool = find_exposed(app, name)
     if tool is None:
         return None
+    if app.denies("tool_call"):  # it is the same call, by a shorter name
+        return failed(str(denied("tool_call")))
     try:
         await confirm_tool(app, tool.qualified, args, call)
         response = await app.pool.call_tool(tool.qualified, args, progress=call.progress)
