@@ -194,7 +194,7 @@ async def test_a_missing_extra_is_named_with_the_command(tmp_path: Path, monkeyp
     async with connection(kubeconfig=str(config)) as service:
         with pytest.raises(OperationError) as caught:
             await service.start()
-        assert "which services of Kubernetes need. Next: pip install 'ostler[kubernetes]'" in str(caught.value)
+        assert "need. Next: in Ostler's checkout, pip install '.[kubernetes]'" in str(caught.value)
         assert service.state == "failed"
 
 

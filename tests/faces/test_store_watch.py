@@ -90,6 +90,6 @@ async def test_without_the_library_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ostler.adapters.stores.postgresql", None)  # as if it could not be imported
     paths = Paths.resolve(state_dir / "config", state_dir / "state", environ={})
-    with pytest.raises(StoreError, match=r"pip install 'ostler\[postgresql\]'"):
+    with pytest.raises(StoreError, match=r"pip install '\.\[postgresql\]'"):
         async with open_application(paths, environment={"OSTLER_STORE": "postgresql://x/y"}):
             pass

@@ -22,7 +22,7 @@ from tests.support.world import World, running
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.settings_file import parse_settings
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.telemetry.exporting import EXTRA, exporting
+from ostler.adapters.telemetry.exporting import exporting
 from ostler.adapters.telemetry.instruments import SERVERS, SERVICES
 from ostler.adapters.telemetry.json_logs import JsonFormatter
 from ostler.adapters.telemetry.scopes import Origin, Scope, entered
@@ -136,7 +136,7 @@ async def test_what_is_missing_or_unknown_is_reported_and_the_server_serves_all_
     environment = {"OTEL_TRACES_EXPORTER": "zipkin"}
     async with open_application(Paths(config, state_dir), environment=environment) as app:
         reported = [event.message for event in app.manager.events.read().events]
-        assert any(f"install {EXTRA!r}" in text for text in reported)
+        assert any("pip install '.[telemetry]'" in text for text in reported)
         assert any("'zipkin'; known are otlp, console, none" in text for text in reported)
         assert app.telemetry.scrape is None
 

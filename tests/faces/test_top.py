@@ -285,4 +285,4 @@ def test_in_a_real_terminal_a_service_is_seen_stopped_and_the_terminal_is_left_a
     without = "import sys; sys.modules['textual'] = None; from ostler.faces.entry import main; sys.exit(main())"
     with terminal([sys.executable, "-c", without, *folders, "top"], environment) as screen:
         assert screen.ended() == ExitStatus.FAILED
-        assert "Next: pip install 'ostler[top]'" in screen.text.replace("\n", "")
+        assert "pip install '.[top]'" in screen.text.replace("\n", "")

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import httpx2
 
+from ostler.adapters.extras import how_to_install
 from ostler.adapters.kubernetes.kubeconfig import ClusterAccess, read_access
 from ostler.adapters.kubernetes.plugins import Credential, PluginAuth
 from ostler.adapters.kubernetes.pod_streams import PortStream, Refusals, open_port_stream
@@ -23,9 +24,6 @@ from ostler.adapters.kubernetes.trouble import KubeTroubleError, misconfigured
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.states import ServiceState
 from ostler.model.statics import ClusterSpec
-
-INSTALL: Final = "pip install 'ostler[kubernetes]'"
-"""What installs the extra that this package needs."""
 
 _SHOWN_CHARS: Final = 300
 
@@ -173,7 +171,8 @@ def _library() -> _Library:
         import_module("wsproto")
     except ImportError as error:
         raise misconfigured(
-            f"the package {error.name!r} is not installed, which services of Kubernetes need", INSTALL
+            f"the package {error.name!r} is not installed, which services of Kubernetes need",
+            how_to_install("kubernetes"),
         ) from error
     errors = (exceptions.ConfigError, values.ValidationError, OSError, ValueError, ssl.SSLError)
     return _Library(kubeconfig.KubeConfig, adapter, errors)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ostler.adapters.config.atomic_files import replace_private
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import Store
@@ -103,7 +104,7 @@ def postgresql_store() -> "type[PostgresqlStore]":
     except ImportError as exc:
         raise StoreError(
             f"a store on PostgreSQL needs a library that is not installed ({exc})",
-            next_actions=("pip install 'ostler[postgresql]'",),
+            next_actions=(how_to_install("postgresql"),),
         ) from exc
     return PostgresqlStore
 

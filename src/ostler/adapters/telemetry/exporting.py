@@ -15,18 +15,17 @@ import anyio
 import anyio.to_thread
 from opentelemetry import metrics, trace
 
+from ostler.adapters.extras import how_to_install
 from ostler.adapters.telemetry.silent import Scrape
 from ostler.adapters.telemetry.wanted import CONSOLE, OTLP, PROMETHEUS, Wanted
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-EXTRA: Final = "ostler[telemetry]"
-
 _CLOSE_TIMEOUT: Final = 3.0
 """Seconds for the last export; a receiver that is away must not hold the server up."""
 
-_MISSING: Final = f"telemetry is configured, and a package that it needs is missing: install {EXTRA!r} ("
+_MISSING: Final = "telemetry is configured, and a package that it needs is missing"
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ async def exporting(wanted: Wanted, *, version: str) -> AsyncGenerator[Exports]:
     try:
         _set_up(wanted, version, exports)
     except ImportError as error:
-        exports.findings.append(f"{_MISSING}{error})")
+        exports.findings.append(f"{_MISSING} ({error}). Next: {how_to_install('telemetry')}")
     try:
         yield exports
     finally:
@@ -92,7 +91,7 @@ def _made(parts: Sequence[Callable[[], Any]], exports: Exports) -> list[Any]:
         try:
             made.append(make())
         except ImportError as error:
-            exports.findings.append(f"{_MISSING}{error})")
+            exports.findings.append(f"{_MISSING} ({error}). Next: {how_to_install('telemetry')}")
         except ValueError as error:
             exports.findings.append(f"telemetry cannot be set up: {error}")
     return made

@@ -1,13 +1,12 @@
 """`ostler top`: the services live in the terminal."""
 
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from ostler.adapters.extras import how_to_install
 from ostler.faces.cli.session import ExitStatus, fail, session_of, usage_error
-
-INSTALL: Final = "pip install 'ostler[top]'"
 
 
 def top(
@@ -22,7 +21,7 @@ def top(
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "textual":
             raise
-        fail(f"top needs the package textual, which is not installed. Next: {INSTALL}", ExitStatus.FAILED)
+        fail(f"top needs the package textual, which is not installed. Next: {how_to_install('top')}", ExitStatus.FAILED)
     from ostler.faces.terminal.feed import ServerFeed
 
     session = session_of(context)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.engine.manager import ServiceManager
@@ -18,7 +19,8 @@ OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Paths that ask for no token and take any Host: what probes them knows neither, and they show nothing else."""
 
 HOW_TO_KEEP: Final = (
-    "no metrics are kept: write 'prometheus = true' under [telemetry] in ostler.toml, and install ostler[telemetry]\n"
+    "no metrics are kept. Next: write 'prometheus = true' under [telemetry] in ostler.toml, and install the extra: "
+    f"{how_to_install('telemetry')}\n"
 )
 
 logger = logging.getLogger(__name__)
