@@ -104,3 +104,8 @@ def test_a_cursor_of_nowhere_is_refused(cursor: str) -> None:
 def test_a_search_that_is_none_is_refused() -> None:
     with pytest.raises(ArgumentError, match="search: .* is not a regular expression"):
         page(["a"], search="(")
+
+
+def test_a_cursor_that_is_nested_too_deeply_is_refused_as_any_other() -> None:
+    with pytest.raises(ArgumentError, match="is not a cursor"):
+        LogRange(cursor="at:" + "[" * 100_000).facts(tool_searches=True)

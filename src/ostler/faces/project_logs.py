@@ -85,7 +85,7 @@ def _cursors(cursor: str) -> Mapping[str, str]:
         return {}
     try:
         found: JsonValue = json.loads(cursor.removeprefix(_CURSOR)) if cursor.startswith(_CURSOR) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     ends = cast("dict[str, JsonValue]", found).values() if isinstance(found, dict) else [None]
     if not all(isinstance(end, str) for end in ends):

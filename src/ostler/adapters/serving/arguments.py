@@ -65,7 +65,7 @@ def _object_from_text(value: Any) -> Any:
         return value
     try:
         parsed = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"expected an object; this text is not JSON either: {error}") from None
     if not isinstance(parsed, dict):
         raise ValueError("expected an object")  # noqa: TRY004 (pydantic collects ValueErrors only)
@@ -78,7 +78,7 @@ def _list_from_text(value: Any) -> Any:
         if value.lstrip().startswith("["):
             try:
                 items = json.loads(value)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"expected a list; this text is not JSON either: {error}") from None
         else:
             items = [part.strip() for part in value.split(",")]

@@ -197,7 +197,7 @@ def _opening_of(held: str) -> dict[str, Any]:
 def _opening_in(body: bytes) -> dict[str, Any]:
     """Return the client's name and capabilities from its `initialize`; a plain client where it says too much."""
     plain: dict[str, Any] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         message: Any = json.loads(body)
         params: Any = cast("dict[str, Any]", message).get("params") if isinstance(message, dict) else None
         if isinstance(params, dict):

@@ -67,6 +67,6 @@ async def _body(request: Request) -> bytes:
 def _code_in(body: bytes) -> str:
     try:
         found: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(cast("dict[str, object]", found).get("code", "")) if isinstance(found, dict) else ""

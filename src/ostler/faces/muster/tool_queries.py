@@ -119,7 +119,7 @@ async def call_tool(request: Request, args: JsonObject) -> CallToolResult:
     if isinstance(given, str) and given.strip().startswith("{"):
         try:
             given = json.loads(given)
-        except ValueError:
+        except (ValueError, RecursionError):
             return failed("arguments must be a JSON object")
     if given is not None and given != "" and not isinstance(given, dict):
         return failed("arguments must be a JSON object")

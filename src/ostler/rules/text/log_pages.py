@@ -166,7 +166,7 @@ def _continued(lines: Sequence[str], cursor: str) -> int | None:
 def _tool_cursor(cursor: str) -> JsonValue:
     try:
         return json.loads(cursor.removeprefix(_OF_TOOL))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _not_a_cursor(cursor) from None
 
 
