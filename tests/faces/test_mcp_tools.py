@@ -610,13 +610,13 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "service 'nobody' not found. Next: service_list shows the names that there are"
         )
         assert (await refusal(client, "service_create", serviceClassName="basik"))[0] == snapshot(
-            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows the classes"
+            "ServiceClass 'basik' not found; did you mean 'basic'? Next: serviceclass_list shows the classes"
         )
         with pytest.raises(MCPError, match="tool 'service_lst' not found; did you mean 'service_list'") as refused:
             await client.call_tool("service_lst", {})
         assert refused.value.code == INVALID_PARAMS
         assert (await refusal(client, "serviceclass_get", name="basik"))[0] == snapshot(
-            "ServiceClass 'basik' not found; did you mean 'basic'?. Next: serviceclass_list shows the classes"
+            "ServiceClass 'basik' not found; did you mean 'basic'? Next: serviceclass_list shows the classes"
         )
         assert (await refusal(client, "service_logs", name="nobody"))[0] == snapshot(
             "service 'nobody' not found. Next: service_list shows the names that there are"
@@ -626,10 +626,10 @@ async def test_errors_say_what_where_and_what_next() -> None:
             "MCP server 'x' not found. Next: mcpserver_list shows them all"
         )
         assert (await refusal(client, "tool_describe", name="w/stat"))[0] == snapshot(
-            "tool 'w/stat' not found; did you mean 'w/start' or 'w/status'?. Next: tool_list shows the tools"
+            "tool 'w/stat' not found; did you mean 'w/start' or 'w/status'? Next: tool_list shows the tools"
         )
         assert (await refusal(client, "tool_describe", name="status"))[0] == snapshot(
-            "tool 'status' not found; did you mean 'w/status'?. Next: tool_list shows the tools"
+            "tool 'status' not found; did you mean 'w/status'? Next: tool_list shows the tools"
         )
         assert (await refusal(client, "service_events", kinds=["nothing"]))[0] == snapshot(
             "arg validation failed: invalid value for argument 'kinds[0]': use one of service_created, service_deleted, state_changed, health_changed, reachability_changed, operation_began, operation_ended, tool_called, outputs_changed, lease_expiring, lease_expired, lease_renewed, class_changed, class_checked, server_changed, warning. Next: service_events takes name, since, kinds, limit"

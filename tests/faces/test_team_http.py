@@ -217,9 +217,15 @@ async def test_tokens_that_arrive_while_the_keys_are_fetched_wait_for_them() -> 
         async def verify() -> None:
             found.append(await verifier.verify_token(token) is not None)
 
+        issuer.held = anyio.Event()
         async with anyio.create_task_group() as group:
-            for _ in range(3):
-                group.start_soon(verify)
+            group.start_soon(verify)
+            await issuer.asked.wait()
+            group.start_soon(verify)
+            group.start_soon(verify)
+            await anyio.wait_all_tasks_blocked()
+            assert not found
+            issuer.held.set()
         assert found == [True, True, True]
         assert issuer.key_fetches == 1
 

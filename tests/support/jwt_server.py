@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
@@ -33,12 +34,16 @@ class JwtServer(AuthorizationServer):
         subject: who consents in the browser.
         key_id: of the key that signs now; `rotate` makes another.
         key_fetches: how often the keys were asked for.
+        held: while it is set, an answer with the keys waits.
+        asked: set when the keys were asked for.
     """
 
     subject: str = "alice"
     key_id: str = ""
     keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=dict[str, rsa.RSAPrivateKey])
     key_fetches: int = 0
+    held: anyio.Event | None = None
+    asked: anyio.Event = field(default_factory=anyio.Event)
     scopes: str = SCOPE
 
     def __post_init__(self) -> None:
@@ -76,6 +81,9 @@ class JwtServer(AuthorizationServer):
         """Answer the key set: the key that signs, and one of another kind that is of no use."""
         del request
         self.key_fetches += 1
+        self.asked.set()
+        if self.held is not None:
+            await self.held.wait()
         public = json.loads(RSAAlgorithm.to_jwk(self.keys[self.key_id].public_key()))
         shared = {"kty": "oct", "k": "c2VjcmV0", "kid": "shared", "alg": "HS256"}
         return JSONResponse({"keys": [shared, {**public, "kid": self.key_id, "alg": "RS256", "use": "sig"}]})

@@ -94,7 +94,7 @@ class OstlerError(Exception):
         ]
         text = self.summary + (f" ({', '.join(context)})" if context else "")
         if self.next_actions:
-            text += ". Next: " + "; ".join(self.next_actions)
+            text += ("" if text.endswith("?") else ".") + " Next: " + "; ".join(self.next_actions)
         return text
 
     def located(self, *, service: str | None = None, step: str | None = None, tool: str | None = None) -> "OstlerError":

@@ -126,8 +126,9 @@ def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
             any_found = True
             yield file
     if not any_found:
-        fail(f"no client was found on this machine; looked for {', '.join(CLIENTS[client] for client in known)}",
-             ExitStatus.NOT_FOUND)  # fmt: skip
+        looked = ", ".join(CLIENTS[client] for client in known)
+        next_step = "ostler install CLIENT makes the file of one; the README shows the entry to write by hand"
+        fail(f"no client was found on this machine; looked for {looked}. Next: {next_step}", ExitStatus.NOT_FOUND)
 
 
 def _agreed(files: int) -> bool:

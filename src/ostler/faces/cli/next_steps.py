@@ -49,7 +49,7 @@ def in_verbs(text: str) -> str:
 
 
 def _line_in_verbs(line: str) -> str:
-    said, mark, steps = line.rpartition(". Next: ")
+    said, mark, steps = line.rpartition(" Next: ")
     if not mark and line.startswith("Next: "):
         said, mark, steps = "", "Next: ", line.removeprefix("Next: ")
     if not mark:
