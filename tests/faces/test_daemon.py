@@ -18,7 +18,7 @@ import pytest
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
-from processes.bridge_client import BridgeClient, clean_place, eventually, scripted, servers_of
+from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
@@ -158,6 +158,16 @@ def test_foreground_serves_stdio_is_joined_by_others_and_does_not_hand_over(plac
             assert newer.call_tool("pid", {}).text == pid
         assert client.close() == 0
     assert read_holder(place) is None
+
+
+@pytest.mark.realtime
+def test_foreground_serves_a_handshake_behind_a_discovery(place: ServerPlace) -> None:
+    with BridgeClient(scripted("server", place, "--foreground")) as client:
+        discovering = client.send("server/discover", {"_meta": MODERN_META})
+        assert client.initialize()["serverInfo"]["name"] == "scripted"
+        assert "2026-07-28" in client.answer(discovering)["result"]["supportedVersions"]
+        assert client.call("pid") == client.call("pid", modern=True)
+        assert client.close() == 0
 
 
 def test_a_large_log_is_begun_afresh(tmp_path: Path) -> None:

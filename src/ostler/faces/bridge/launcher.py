@@ -96,9 +96,7 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
             start_new_session=sys.platform != "win32",
             creationflags=_detached_flags(),
         )
-    threading.Thread(
-        target=process.wait, name="reap the launcher", daemon=True
-    ).start()  # it ends when the server serves
+    threading.Thread(target=process.wait, name="reap the launcher", daemon=True).start()
     return LaunchedServer(process, place.log_file, log_start)
 
 

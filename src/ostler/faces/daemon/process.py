@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Final, cast
 
 import anyio
@@ -18,6 +19,7 @@ from ostler.adapters.process.inheritance import take_ignored_signals
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.dashboard_link import DashboardLink
+from ostler.faces.daemon.eras import serve_eras
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
 from ostler.faces.daemon.http_sessions import session_key
@@ -170,8 +172,9 @@ class ServerProcess:
         from mcp.server.stdio import stdio_server
 
         options = hosted.initialization_options or hosted.server.create_initialization_options()
+        serve = partial(hosted.server.run, initialization_options=options)
         async with stdio_server() as (incoming, outgoing):
-            await hosted.server.run(incoming, outgoing, options)
+            await serve_eras(serve, incoming, outgoing)
         self.end("client")
 
     async def _watch_folder(self) -> None:

@@ -5,12 +5,11 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import anyio
 from anyio.abc import SocketAttribute, SocketStream
-from mcp.shared._stream_protocols import WriteStream
-from mcp.shared.message import SessionMessage
 
 from ostler.faces.bridge.greeting import (
     ANSWER_TIMEOUT,
@@ -24,7 +23,6 @@ from ostler.faces.bridge.greeting import (
 )
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.client_facts import client_of
-from ostler.faces.daemon.eras import Incoming
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http import HttpSettingsError
 from ostler.faces.daemon.streams import OutgoingMessages, SlowClientError, message_streams
@@ -145,10 +143,7 @@ class Reception:
         options = self._hosted.initialization_options or server.create_initialization_options()
         if hello.get("channel") is True:
             options = with_channel(options)
-
-        async def serve(incoming: Incoming, outgoing: WriteStream[SessionMessage]) -> None:
-            await server.run(incoming, outgoing, options)
-
+        serve = partial(server.run, initialization_options=options)
         logger.info("a %s joined, version %s", hello.get("client", "client"), hello.get("version", "unknown"))
         with anyio.CancelScope() as scope, client_of(hello) as client:
             await stream.send(welcome)

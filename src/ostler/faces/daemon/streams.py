@@ -9,19 +9,17 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from types import TracebackType
 from typing import Final, Self, cast
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, ByteSendStream
-from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
-from ostler.faces.daemon.eras import EraRouter, Incoming, ServeSession, SharedOutgoing
+from ostler.faces.daemon.eras import EraRouter, Incoming, ServeSession, second_session
 
 SLOW_CLIENT_TIMEOUT: Final = 30.0
 """Seconds for a client to take the next 64 KiB."""
@@ -153,13 +151,7 @@ async def message_streams(
     incoming_writer, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     outgoing = OutgoingMessages()
     async with anyio.create_task_group() as tasks:
-
-        def open_second(serve: ServeSession) -> MemoryObjectSendStream[SessionMessage | Exception]:
-            writer, reader = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-            tasks.start_soon(serve, reader, SharedOutgoing(outgoing))
-            return writer
-
-        router = EraRouter(incoming_writer, None if serve_second is None else partial(open_second, serve_second))
+        router = EraRouter(incoming_writer, serve_second and second_session(serve_second, outgoing, tasks))
         tasks.start_soon(_read_messages, receiver, router, outgoing, head)
         tasks.start_soon(_write_messages, outgoing, sender, tasks.cancel_scope)
         try:
