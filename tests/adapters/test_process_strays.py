@@ -11,8 +11,9 @@ import anyio
 import psutil
 import pytest
 
-from ostler.adapters.process.marks import OWNER_VARIABLE, known_owner, marks_of_servers
+from ostler.adapters.process.marks import known_owner, marks_of_servers
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
+from ostler.model.marks import OWNER_VARIABLE
 from support.processes import SLEEP, process_server
 from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 

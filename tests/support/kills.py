@@ -21,9 +21,9 @@ from typing import Any, Self
 import psutil
 from tests.support.forked_server import HERE, MARK, PATIENCE, ForkedServer, Forker
 
-from ostler.adapters.process.marks import KEY_VARIABLE
 from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError
+from ostler.model.marks import KEY_VARIABLE
 
 _QUIET_LOOKS = 4
 """Looks in a row that find nothing under way, until a server has recovered."""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import psutil
 
 from ostler.adapters.process.known_process import Entry, Observation
-from ostler.adapters.process.marks import KEEPER_VARIABLE
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.trees import Birth, Liveness, all_bearers, leader_of, liveness
+from ostler.model.marks import KEEPER_VARIABLE
 
 
 def load_entries(folder: RecordFolder) -> dict[str, Entry]:

@@ -19,8 +19,8 @@ from ostler.adapters.caller_environment import without_own
 from ostler.adapters.environments import find_program, searched
 from ostler.adapters.process.accounts import Account, account_of
 from ostler.adapters.process.contract import Probe, StartRequest, StdinKind
-from ostler.adapters.process.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 from ostler.model.errors import ArgumentError, OperationError
+from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 
 PORT_PLACEHOLDER = "{port}"
 PYTHON_PLACEHOLDER = "{python}"

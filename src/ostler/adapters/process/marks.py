@@ -1,4 +1,4 @@
-"""The marks that everything which Ostler starts carries in its environment: whose it is, and of which run.
+"""Whose the processes that Ostler starts are, and of which run: the values of the marks that they carry.
 
 The id of a state folder is random and kept in the folder. So processes of another folder, or of one that was deleted,
 are never taken for ours, whatever they are called and wherever they listen.
@@ -6,22 +6,9 @@ are never taken for ours, whatever they are called and wherever they listen.
 
 import secrets
 from pathlib import Path
-from typing import Final
 
 from ostler.adapters.config.atomic_files import replace_private
-
-KEY_VARIABLE: Final = "OSTLER_PROCESS_KEY"
-TOKEN_VARIABLE: Final = "OSTLER_PROCESS_TOKEN"  # noqa: S105 (the name of a variable)
-"""Names the run of a process of the process server."""
-
-KEEPER_VARIABLE: Final = "OSTLER_KEEPER_OF"
-"""Names, in the environment of a keeper, the token of its run."""
-
-OWNER_VARIABLE: Final = "OSTLER_OWNER"
-"""Names the state folder by its id."""
-
-LIFE_VARIABLE: Final = "OSTLER_LIFE"
-"""Names, in the environment of a downstream server, the run of Ostler that it must not outlive."""
+from ostler.model.marks import LIFE_VARIABLE, OWNER_VARIABLE
 
 
 def known_owner(root: Path) -> str:

@@ -11,18 +11,11 @@ import anyio
 import anyio.to_thread
 import psutil
 
-from ostler.adapters.process.marks import (
-    KEEPER_VARIABLE,
-    KEY_VARIABLE,
-    LIFE_VARIABLE,
-    OWNER_VARIABLE,
-    TOKEN_VARIABLE,
-    known_life,
-    known_owner,
-)
+from ostler.adapters.process.marks import known_life, known_owner
 from ostler.adapters.process.records import RecordFolder
 from ostler.adapters.process.trees import is_gone
 from ostler.model.errors import OperationError
+from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, LIFE_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
 
 TERM_SECONDS: Final = 5.0
 KILL_SECONDS: Final = 3.0

@@ -15,8 +15,8 @@ from enum import Enum
 
 import psutil
 
-from ostler.adapters.process.marks import TOKEN_VARIABLE
 from ostler.adapters.process.records import ProcessRecord
+from ostler.model.marks import TOKEN_VARIABLE
 
 BIRTH_TOLERANCE = 0.02
 """Seconds by which the readings of one process's birth may differ: two ticks of the kernel's clock."""

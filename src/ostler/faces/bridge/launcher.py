@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ostler.faces.bridge.place import ServerPlace
+from ostler.model.marks import MARKS
 
 if TYPE_CHECKING:
     import subprocess
 
 EXIT_LOCK_HELD: Final = 75
 """The exit status of a server that found another one owning the state folder (EX_TEMPFAIL)."""
-
-_MARKS: Final = ("OSTLER_OWNER", "OSTLER_LIFE", "OSTLER_PROCESS_KEY", "OSTLER_PROCESS_TOKEN")
-"""What a bridge carries that a service or an MCP server starts; the server of all clients is not part of that."""
 
 _TAIL_BYTES: Final = 4096
 _TAIL_LINES: Final = 12
@@ -91,7 +89,8 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={name: value for name, value in os.environ.items() if name not in _MARKS},
+            # a bridge that a service or an MCP server starts carries their marks; the server of all clients has none
+            env={name: value for name, value in os.environ.items() if name not in MARKS},
             cwd=home if Path(home).is_dir() else place.state_dir,
             start_new_session=sys.platform != "win32",
             creationflags=_detached_flags(),
