@@ -44,7 +44,7 @@ def add(
     if policy_of(settings.principals, principal) is None:
         complain(f"Next: add [principals.{principal}] to {paths.settings_file}; without a policy it is refused")
     if is_first:
-        complain("Next: start the server (ostler serve --http …); one that runs already asks for tokens after a restart")
+        complain("Next: start the server (ostler serve --http …); one that runs asks for tokens after a restart")
 
 
 def list_tokens(context: typer.Context, as_json: AsJson = False) -> None:
