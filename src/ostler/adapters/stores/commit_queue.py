@@ -2,13 +2,15 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
 
+from ostler.adapters.stores.memory import duplicate_name
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, encode_commit, encode_event
 from ostler.engine.protocols import Change
 from ostler.model.errors import StoreError
@@ -30,6 +32,20 @@ _EVENT_RETRY_DELAY = 1.0
 
 CLOSE_GRACE = 10.0
 """Seconds to write what was accepted when the store is closed; a database that hangs longer is abandoned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one commit of a batch was undone: the name that it gave to a second service."""
+
+    name: str
+    cause: Exception
+
+    def error(self) -> StoreError:
+        """Return it as an error."""
+        error = duplicate_name(self.name)
+        error.__cause__ = self.cause
+        return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,33 @@ class CommitQueue:
         """Accept no more; `run` ends when what was accepted is written."""
         self.is_closing = True
         self._wake.set()
+
+    @asynccontextmanager
+    async def served(self, work: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+        """Let `work`, which is to call `run`, write during the block, and after it what was accepted; then close.
+
+        The block's own error leaves as it is, not in a group.
+        """
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            # It is shielded, so that accepted commits survive a cancellation; its deadline bounds that.
+            writer = anyio.CancelScope(shield=True)
+            tasks.start_soon(self._work_within, writer, work)
+            try:
+                yield
+            except Exception as exc:  # noqa: BLE001 (boundary: see above)
+                failure = exc
+            finally:
+                self.close()
+                writer.deadline = anyio.current_time() + CLOSE_GRACE
+        if failure is not None:
+            raise failure
+
+    async def _work_within(self, scope: anyio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
+        with scope:
+            await work()
+        if scope.cancelled_caught:
+            logger.error("the database %s did not answer for %s s and was abandoned", self._what, CLOSE_GRACE)
 
     async def run(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Write batches until the queue is closed and everything accepted is written; then call `finish`."""

@@ -8,8 +8,7 @@ from typing import Final, Self
 import anyio
 import psycopg
 
-from ostler.adapters.stores.commit_queue import CLOSE_GRACE, CommitQueue, Written
-from ostler.adapters.stores.memory import duplicate_name
+from ostler.adapters.stores.commit_queue import CommitQueue, Written
 from ostler.adapters.stores.postgresql_copies import export_database, read_all
 from ostler.adapters.stores.postgresql_faults import Address, is_loss, translate
 from ostler.adapters.stores.postgresql_hold import Hold, Holder, Timings
@@ -92,21 +91,8 @@ class PostgresqlStore:
                 await _stand_by(address, hold)
             with suppress(*((StoreHeldError,) if wait else ())):  # another one that waited was quicker
                 self = await cls._opened(address, hold, retention or Retention())
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            writer, keeper = anyio.CancelScope(shield=True), anyio.CancelScope(shield=True)
-            tasks.start_soon(self._keep, keeper)
-            tasks.start_soon(self._write_until_closed, writer, keeper)
-            try:
-                yield self
-            except Exception as exc:  # noqa: BLE001 (boundary: the block's error leaves as itself, not in the task group's)
-                failure = exc
-            finally:
-                self._queue.close()
-                # Both are shielded, so that accepted commits survive a cancellation; this bounds them.
-                writer.deadline = anyio.current_time() + CLOSE_GRACE
-        if failure is not None:
-            raise failure
+        async with self._queue.served(self._work):
+            yield self
 
     @classmethod
     async def _opened(cls, address: Address, hold: Hold, retention: Retention) -> Self:
@@ -222,18 +208,14 @@ class PostgresqlStore:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    async def _keep(self, scope: anyio.CancelScope) -> None:
-        with scope:
-            await self._link.keep()
-
-    async def _write_until_closed(self, scope: anyio.CancelScope, keeper: anyio.CancelScope) -> None:
+    async def _work(self) -> None:
+        """Write what is asked for until the store is closed, with heartbeats meanwhile; then let the connections go."""
         try:
-            with scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._link.keep)
                 await self._queue.run(self._finish)
-            if scope.cancelled_caught:
-                logger.error("%s did not answer for %s s and was abandoned", self._address, CLOSE_GRACE)
+                tasks.cancel_scope.cancel()
         finally:
-            keeper.cancel()
             with anyio.CancelScope(shield=True):
                 await self._link.drop()
 
@@ -251,7 +233,7 @@ class PostgresqlStore:
             self._writes.forget_reserve()
             return await self._failed(exc, writer, number, commits)
         self._link.stored_batch = number
-        return Written(_errors(refused))
+        return Written({index: refusal.error() for index, refusal in refused.items()})
 
     async def _failed(
         self, exc: psycopg.Error | TimeoutError, writer: Connection, number: int, commits: Sequence[CommitWrite]
@@ -319,10 +301,3 @@ async def _stand_by(address: Address, hold: Hold) -> None:
 
 def _all_refused(commits: Sequence[CommitWrite], error: StoreError) -> Written:
     return Written({index: error.fresh() for index in range(len(commits))}, error.fresh())
-
-
-def _errors(refused: dict[int, tuple[str, psycopg.Error]]) -> dict[int, StoreError]:
-    errors = {index: duplicate_name(name) for index, (name, _) in refused.items()}
-    for index, (_, cause) in refused.items():
-        errors[index].__cause__ = cause
-    return errors

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, LiteralString
 
-import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
+from ostler.adapters.stores.commit_queue import Refusal
 from ostler.adapters.stores.postgresql_schema import Connection
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CURSOR_RESERVE, CommitWrite, EventWrite, Row, RowSort
@@ -93,13 +93,13 @@ class Writes:
         *,
         epoch: int,
         number: int,
-    ) -> dict[int, tuple[str, psycopg.Error]]:
+    ) -> dict[int, Refusal]:
         """Execute `commits` and `events` in one durable transaction, as batch `number` of holder `epoch`.
 
         A commit that contradicts what is stored is undone alone.
 
         Returns:
-            The commits that were undone, by their index: the name that they gave to a second service, and the fault.
+            The commits that were undone, by their index; all others are durable.
 
         Raises:
             psycopg.Error: nothing was written, unless the connection was lost meanwhile.
@@ -111,7 +111,7 @@ class Writes:
                     for row in commit.rows:
                         await _execute(connection, row)
                 await self._end_batch(connection, commits, events)
-            refused: dict[int, tuple[str, psycopg.Error]] = {}
+            refused: dict[int, Refusal] = {}
         except errors.UniqueViolation:
             await _roll_back(connection)
             refused = await self._write_one_by_one(connection, commits, events, epoch=epoch, number=number)
@@ -129,8 +129,8 @@ class Writes:
         *,
         epoch: int,
         number: int,
-    ) -> dict[int, tuple[str, psycopg.Error]]:
-        refused: dict[int, tuple[str, psycopg.Error]] = {}
+    ) -> dict[int, Refusal]:
+        refused: dict[int, Refusal] = {}
         try:
             await self._begin_batch(connection, epoch, number)
             for index, commit in enumerate(commits):
@@ -140,7 +140,7 @@ class Writes:
                         await _execute(connection, row)
                     except errors.UniqueViolation as exc:
                         await connection.execute("ROLLBACK TO one_commit")
-                        refused[index] = row.name, exc
+                        refused[index] = Refusal(row.name, exc)
                         break
                 await connection.execute("RELEASE one_commit")
             kept = [commit for index, commit in enumerate(commits) if index not in refused]

@@ -11,8 +11,7 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 
-from ostler.adapters.stores.commit_queue import CLOSE_GRACE, CommitQueue, Written
-from ostler.adapters.stores.memory import duplicate_name
+from ostler.adapters.stores.commit_queue import CommitQueue, Refusal, Written
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
@@ -20,7 +19,7 @@ from ostler.adapters.stores.sqlite_copies import check_database, copy_database, 
 from ostler.adapters.stores.sqlite_faults import primary_code, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import open_database
-from ostler.adapters.stores.sqlite_writes import Refusal, Writes
+from ostler.adapters.stores.sqlite_writes import Writes
 from ostler.engine.protocols import Change, StoredState
 from ostler.model.errors import StoreError
 from ostler.model.events import Event
@@ -78,20 +77,8 @@ class SqliteStore:
             StoreError: it cannot be created, read or written.
         """
         self = await anyio.to_thread.run_sync(cls._opened, path, retention or Retention())
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            writer = anyio.CancelScope(shield=True)
-            tasks.start_soon(self._write_until_closed, writer)
-            try:
-                yield self
-            except Exception as exc:  # noqa: BLE001 (boundary: the block's error leaves as itself, not in the task group's)
-                failure = exc
-            finally:
-                self._queue.close()
-                # The writer is shielded, so that accepted commits survive a cancellation; this bounds it.
-                writer.deadline = anyio.current_time() + CLOSE_GRACE
-        if failure is not None:
-            raise failure
+        async with self._queue.served(self._work):
+            yield self
 
     @classmethod
     def _opened(cls, path: Path, retention: Retention) -> Self:
@@ -220,12 +207,9 @@ class SqliteStore:
         except sqlite3.Error as exc:
             raise translate(exc, self._path, "read") from exc
 
-    async def _write_until_closed(self, scope: anyio.CancelScope) -> None:
+    async def _work(self) -> None:
         """Write what is asked for until the store is closed; then close the file."""
-        with scope:
-            await self._queue.run(self._finish)
-        if scope.cancelled_caught:
-            logger.error("the database %r did not answer for %s s and was abandoned", str(self._path), CLOSE_GRACE)
+        await self._queue.run(self._finish)
 
     async def _write(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> Written:
         try:
@@ -236,7 +220,7 @@ class SqliteStore:
             rescued, errors = await self._use_reserve(commits, exc)
             errors |= {index: self._fault(exc) for index in range(len(commits)) if index not in rescued}
             return Written(errors, self._fault(exc))
-        return Written(_errors(refused))
+        return Written({index: refusal.error() for index, refusal in refused.items()})
 
     def _write_now(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
         self._same_files.check()
@@ -261,7 +245,7 @@ class SqliteStore:
             refused = await anyio.to_thread.run_sync(self._write_now, writes, (), limiter=self._thread)
         except (sqlite3.Error, StoreError):
             return (), {}
-        return chosen, {chosen[index]: error for index, error in _errors(refused).items()}
+        return chosen, {chosen[index]: refusal.error() for index, refusal in refused.items()}
 
     def _fault(self, exc: sqlite3.Error | StoreError) -> StoreError:
         fault = exc.fresh() if isinstance(exc, StoreError) else translate(exc, self._path, "written")
@@ -278,10 +262,3 @@ class SqliteStore:
             logger.warning("%s", translate(exc, self._path, "written"))
         finally:
             self._connection.close()
-
-
-def _errors(refused: dict[int, Refusal]) -> dict[int, StoreError]:
-    errors = {index: duplicate_name(refusal.name) for index, refusal in refused.items()}
-    for index, refusal in refused.items():
-        errors[index].__cause__ = refusal.cause
-    return errors

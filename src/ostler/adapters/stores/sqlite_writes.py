@@ -6,8 +6,8 @@ Everything in `Writes` runs in the store's one worker thread, on its one connect
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from ostler.adapters.stores.commit_queue import Refusal
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CURSOR_RESERVE, CommitWrite, EventWrite, RowSort
 from ostler.adapters.stores.sqlite_faults import is_constraint
@@ -50,14 +50,6 @@ _STATEMENTS = {
     RowSort.PUT_OPERATION: _PUT_OPERATION,
     RowSort.PUT_REQUEST: _PUT_REQUEST,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why one commit of a batch was undone: the name that it gave to a second service."""
-
-    name: str
-    cause: sqlite3.Error
 
 
 class Writes:
