@@ -213,9 +213,9 @@ async def _once(
     clock = service.runtime.clock
     operation.step = call.step
     seq = operation.begin_call(call.step, call.tool, service.masked(call.args), clock.now())
-    if not operation.is_journaled(seq):
-        await _journal(service, operation, required=must_journal)
     try:
+        if not operation.is_journaled(seq):
+            await _journal(service, operation, required=must_journal)
         service.runtime.confirm_hold()  # after a pause the next server may have read the journal: then it is its turn
     except StoreError:
         operation.record = replace(operation.record, calls=operation.record.calls[:-1])
@@ -245,7 +245,6 @@ async def _journal(service: InstanceState, operation: Operation, *, required: bo
         await service.commit(operation)
     except StoreError as error:
         if required:
-            operation.record = replace(operation.record, calls=operation.record.calls[:-1])
             raise
         logger.warning("cleanup of %r goes on without its journal: %s", service.name, error)
 

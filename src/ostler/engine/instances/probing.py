@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, cast
 import anyio
 
 from ostler.engine.instances.calling import judge, located, look, probe
-from ostler.engine.instances.handles import goes_by_renewed, is_replaced, renewed_names
+from ostler.engine.instances.handles import is_replaced, renewed_names
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
+from ostler.engine.instances.vanishing import proves_loss
 from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
@@ -56,7 +57,7 @@ async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | No
             if miss.is_refusal:
                 refused = refused or located(service, miss, call)
                 continue
-            if service.record.may_have_moved and goes_by_renewed(service.service_class, spec):
+            if not proves_loss(service, spec):
                 continue
             return False
         return True
