@@ -735,6 +735,8 @@ async def test_idle_stop() -> None:
         await manager.start_service("db")
         del meter.seen["db"]
         assert await after(200) is ServiceState.RUNNING, "what cannot be seen is not known to be idle"
+        await manager.stop_service("db")
+        assert manager.view("db").reason == "", "this stop was asked for"
         group.cancel_scope.cancel()
 
 

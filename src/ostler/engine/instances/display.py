@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.views import ServiceView
 from ostler.model.json import JsonObject
@@ -46,7 +47,7 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
 def _stop_reason(instance: InstanceState) -> str:
     """Return why a service is stopped that no one asked to stop."""
     if instance.vitals.is_idle and instance.state is ServiceState.STOPPED:
-        return "idle"
+        return IDLE
     ends = instance.record.lease_expires_at
     is_over = ends is not None and ends <= instance.runtime.clock.now()
     return "lease-expired" if is_over and instance.state is ServiceState.STOPPED and not instance.is_wanted else ""

@@ -14,6 +14,7 @@ from ostler.engine.instances.display import view_of
 from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, is_alive, read_logs
+from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.resuming import adopt, resume
 from ostler.engine.instances.starting import restart, start
 from ostler.engine.instances.state import InstanceState, Surroundings
@@ -163,6 +164,8 @@ class ServiceInstance(InstanceState):
         if pending is not None:
             self._supersede(pending, operation)
         self._pending = operation
+        if operation.kind is not OperationKind.VERIFY:
+            self.set_vitals(is_idle=operation.reason == IDLE)
         if current is not None and operation.kind in _CANCELLING and current.kind in _CANCELLABLE:
             current.cancel(f"a {operation.kind.value} was requested")
         self._ensure_controlled()

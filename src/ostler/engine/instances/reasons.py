@@ -3,6 +3,9 @@
 UNKNOWN_OUTCOME = "unknown-outcome"
 """Its start may have left something that no tool could find or stop."""
 
+IDLE = "idle"
+"""No one used it, so it was stopped; reason of that stop, too."""
+
 UNREADABLE_CLASS = "unreadable-class"
 """This version of Ostler cannot read its stored class."""
 

@@ -44,7 +44,7 @@ class Vitals:
         gone: an answer has proven that it is not there any more, since it was last up.
         unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
-        is_idle: it was stopped because no one used it.
+        is_idle: the last that was asked for is the stop of a service that no one used.
     """
 
     evidence: str = ""

@@ -7,6 +7,7 @@ import anyio
 
 from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.protocols import ActivityMeter
 from ostler.model.durations import format_duration
@@ -19,9 +20,6 @@ LOOK_SECONDS = 2.0
 
 IDLE_SHARE = 0.01
 """Share of one core up to which a service counts as doing nothing: programs that watch files need some."""
-
-IDLE = "idle"
-"""Reason of the stop operation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,6 @@ class IdleKeeper:
             share = (activity.cpu_seconds - last.cpu_seconds) / (now - last.at) if last else 1.0
             is_used = share > IDLE_SHARE or activity.connections > 0 or self._is_needed(instance)
             used_at = now if last is None or is_used else last.used_at
-            instance.set_vitals(is_idle=False)
             seen[instance.id] = _Seen(now, activity.cpu_seconds, used_at)
             limit = instance.service_class.config.idle_stop
             if limit is not None and now - used_at >= limit:
@@ -86,7 +83,6 @@ class IdleKeeper:
                     f"not used for {format_duration(limit)} (no connection, no CPU): stopping; a start, an up or a "
                     "wait starts it again",
                 )
-                instance.set_vitals(is_idle=True)
                 instance.request(OperationKind.STOP, reason=IDLE)
         self._seen = seen
 
