@@ -52,10 +52,11 @@ def pool_of(folder: Path, entry: ServerEntry, grants: Grants) -> DownstreamPool:
     )
 
 
-async def test_a_person_signs_in_and_the_server_is_used(tmp_path: Path) -> None:
-    grants = Grants(Vault(tmp_path / "secrets"))
-    async with oauth_server(AuthorizationServer()) as server:
-        entry = http_entry("vault", server.port)
+@pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_a_person_signs_in_and_the_server_is_used(tmp_path: Path, transport: str) -> None:
+    grants, sse = Grants(Vault(tmp_path / "secrets")), transport == "sse"
+    async with oauth_server(AuthorizationServer(), sse=sse) as server:
+        entry = http_entry("vault", server.port, sse=sse, transport=transport)
         async with pool_of(tmp_path, entry, grants) as pool:
             with pytest.raises(ServerUnavailableError) as caught:
                 await pool.call_tool("vault/echo", {"text": "x"})
@@ -67,20 +68,6 @@ async def test_a_person_signs_in_and_the_server_is_used(tmp_path: Path) -> None:
         assert len(server.issued) == 1
         [client] = server.clients.values()
         assert client.client_name == "Ostler"
-
-
-async def test_signing_in_to_a_server_of_the_older_transport(tmp_path: Path) -> None:
-    grants = Grants(Vault(tmp_path / "secrets"))
-    async with oauth_server(AuthorizationServer(), sse=True) as server:
-        entry = http_entry("vault", server.port, sse=True).model_copy(update={"transport": "sse"})
-        async with pool_of(tmp_path, entry, grants) as pool:
-            with pytest.raises(ServerUnavailableError) as caught:
-                await pool.call_tool("vault/echo", {"text": "x"})
-            assert "Next: ostler servers login vault;" in str(caught.value)
-            await grants.keep("vault", await consent(entry))
-            pool.connect("vault")
-            await pool.wait_until_connected("vault", 10)
-            assert (await pool.call_tool("vault/echo", {"text": "in"})).text == "in"
 
 
 async def test_a_token_that_ends_is_renewed_and_the_new_one_kept(tmp_path: Path) -> None:
