@@ -14,7 +14,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, ElicitResult, InputRequiredResult
 from processes.bridge_client import clean_place
-from tests.support.ledger_app import call, ledger, refusal, server_over, text_of
+from tests.support.ledger_app import LedgerApplication, call, ledger, refusal, server_over, text_of
 from tests.support.world import BASIC, World, manifest, until
 
 from ostler.adapters.config.paths import Paths
@@ -253,24 +253,9 @@ async def test_a_reply_counts_once_and_for_its_own_call_only() -> None:
         assert app.manager.view("one").state is ServiceState.RUNNING
 
 
-@pytest.mark.virtual
-async def test_a_person_who_takes_too_long_has_confirmed_nothing() -> None:
-    async def sleeping(context: Any, params: Any) -> ElicitResult:
-        await anyio.sleep_forever()
-        raise AssertionError
-
-    async with (
-        ledger(World()) as app,
-        Client(server_over(app), mode="legacy", elicitation_callback=sleeping) as client,
-    ):
-        await call(client, "service_create", serviceClassName="basic", name="web")
-        app.confirmed.add("ostler/service_stop")
-        text, _ = await refusal(client, "service_stop", name="web")
-        assert "the person did not" in text
-        assert app.manager.view("web").state is ServiceState.RUNNING
-
-
-async def test_a_call_that_is_cancelled_while_the_person_thinks_does_nothing() -> None:
+@asynccontextmanager
+async def silent_person() -> AsyncGenerator[tuple[LedgerApplication, Client, anyio.Event]]:
+    """Run a service `web` whose stop must be confirmed by a person who never replies; the event: they were asked."""
     asked = anyio.Event()
 
     async def sleeping(context: Any, params: Any) -> ElicitResult:
@@ -284,6 +269,19 @@ async def test_a_call_that_is_cancelled_while_the_person_thinks_does_nothing() -
     ):
         await call(client, "service_create", serviceClassName="basic", name="web")
         app.confirmed.add("ostler/service_stop")
+        yield app, client, asked
+
+
+@pytest.mark.virtual
+async def test_a_person_who_takes_too_long_has_confirmed_nothing() -> None:
+    async with silent_person() as (app, client, _):
+        text, _ = await refusal(client, "service_stop", name="web")
+        assert "the person did not" in text
+        assert app.manager.view("web").state is ServiceState.RUNNING
+
+
+async def test_a_call_that_is_cancelled_while_the_person_thinks_does_nothing() -> None:
+    async with silent_person() as (app, client, asked):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "service_stop", {"name": "web"})
             await asked.wait()
