@@ -9,10 +9,7 @@
 # Why:   what a model must know of an argument belongs into its description, since the schema's own words may be gone; a
 #        server that refuses unknown arguments with force meets one that no one wrote; long names meet each other.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini opencode copilot
 for agent in claude codex gemini opencode copilot; do ask_agent "$agent" rich; done
 judge 60 <<'PY'

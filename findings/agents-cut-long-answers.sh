@@ -8,10 +8,7 @@
 # Why:   what matters belongs into the first few hundred characters of an answer, and in lines. Paging on the server's side
 #        is worth its arguments: the rest of an answer is a file that not every model may read, or nowhere.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
 for agent in claude codex gemini qwen opencode copilot; do
     for tool in oneline lines; do ask_agent "$agent" "$tool"; done

@@ -8,10 +8,7 @@
 # Why:   a server that starts slowly, such as one behind `npx` or `uvx`, has both requests before it. One that settles the
 #        era by the first request, as mcp 2.3.0 does, then refuses the second, and the agent has none of its tools.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude copilot
 export PROBE_DELAY=30
 for agent in claude copilot; do ask_agent "$agent" both 100; done

@@ -8,10 +8,7 @@
 # Why:   a background server that an MCP server starts on demand, and all that it runs for other clients, goes when one of
 #        the clients exits. It is safe only when its parent is gone: fork twice, and let the process between end.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
 for agent in claude codex gemini qwen opencode copilot; do ask_agent "$agent" child; done
 judge 60 <<'PY'

@@ -9,10 +9,7 @@
 # Why:   the same project starts from one agent and fails from another, for want of a variable like DATABASE_URL. A
 #        server that starts programs must say which environment they got, and take what is missing from elsewhere.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
 for agent in claude codex gemini qwen opencode copilot; do ask_agent "$agent" both; done
 judge 60 <<'PY'

@@ -10,10 +10,7 @@
 # Why:   a hint that is in the text alone, such as what to do next, never reaches the models of Claude Code and Codex; one
 #        that is in the structured content alone never reaches those of Gemini CLI and opencode. Both halves must be whole.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install claude codex gemini qwen opencode copilot
 for agent in claude codex gemini qwen opencode copilot; do
     for tool in both structured items; do ask_agent "$agent" "$tool"; done

@@ -1,5 +1,6 @@
-# Shared by the scripts about coding agents: source it after lib.sh. It runs the real command lines of six agents for one
-# turn each, against a model endpoint on this machine that calls one tool and then says DONE, so no account is needed.
+# Shared by the scripts about coding agents: source it first, it sources lib.sh. It runs the real command lines of
+# six agents for one turn each, against a model endpoint on this machine that calls one tool and then says DONE, so no
+# account is needed.
 # shellcheck shell=bash
 #
 #   agents_install NAME…            of: claude codex gemini qwen opencode copilot (versions below)
@@ -9,6 +10,9 @@
 # agent sent to its model), out.txt and err.txt. `agents.py` reads them. Environment variables of the agent's own process
 # are USER_SETTING=plain and SERVICE_TOKEN=secret-1. The server takes PROBE_DELAY seconds to refuse `server/discover`, and
 # PROBE_INITIALIZE seconds for `initialize`. CODEX_SERVER is more of the server's entry in Codex's configuration.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need git
 
 declare -A AGENTS=(
     [claude]=@anthropic-ai/claude-code@2.1.332 [codex]=@openai/codex@0.171.0 [gemini]=@google/gemini-cli@0.61.0

@@ -9,10 +9,7 @@
 # Why:   a server that starts a daemon, a container or `npx` first is absent now and then, depending on who was faster,
 #        and the model says that it has no such tool.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lib.sh"
-. "$here/agents.sh"
-need git
+. "$(dirname "$0")/agents.sh"
 agents_install codex claude
 export PROBE_INITIALIZE=3
 ask_agent claude both
