@@ -5,11 +5,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute, SocketStream
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from tests.support.web import serving
 from tests.support.world import EPOCH, until
 
 from ostler.adapters.stores.memory import MemoryStore
-from ostler.adapters.webhooks import MAX_WAITING, Webhooks
+from ostler.adapters.webhooks import MAX_WAITING, TIMEOUT, Webhooks
 from ostler.engine.clock import LoopClock
 from ostler.engine.events.log import EventLog
 from ostler.engine.events.notices import NoticeBoard
@@ -61,13 +62,24 @@ class Receiver:
 async def delivering(
     receiver: Receiver, environment: dict[str, str] | None = None, **settings: Any
 ) -> AsyncGenerator[tuple[EventLog, list[str]]]:
-    clock = LoopClock(EPOCH)
-    events, reports = EventLog(clock, MemoryStore()), []
     routes = [
         Route("/hook", receiver.hook, methods=["POST"]),
         Route("/other", receiver.other, methods=["GET", "POST"]),
     ]
-    async with serving(Starlette(routes=routes)) as port, anyio.create_task_group() as tasks:
+    async with (
+        serving(Starlette(routes=routes)) as port,
+        delivering_to(port, environment, **settings) as (events, reports),
+    ):
+        yield events, reports
+
+
+@asynccontextmanager
+async def delivering_to(
+    port: int, environment: dict[str, str] | None = None, *, timeout: float = TIMEOUT, **settings: Any
+) -> AsyncGenerator[tuple[EventLog, list[str]]]:
+    clock = LoopClock(EPOCH)
+    events, reports = EventLog(clock, MemoryStore()), []
+    async with anyio.create_task_group() as tasks:
         hook = WebhookSettings.model_validate({"url": f"http://127.0.0.1:{port}/hook", **settings})
         hooks = Webhooks(
             (hook,),
@@ -76,6 +88,7 @@ async def delivering(
             describe=lambda name: {"project": f"of {name}"},
             report=reports.append,
             pauses=(0.01, 0.01),
+            timeout=timeout,
         )
         board = NoticeBoard(events)
         tasks.start_soon(hooks.run, board)
@@ -131,7 +144,35 @@ async def test_a_delivery_is_tried_again_and_then_given_up() -> None:
         await until(lambda: len(receiver.taken) >= 5)
     assert len({headers["webhook-id"] for headers, _ in receiver.taken[:3]}) == 1
     assert "which is given up: it answered 500" in reports[0]
+    assert "Next: check that what receives it runs, and its url and secret under [[webhooks]]" in reports[0]
     assert "/hook" not in reports[0]
+
+
+async def test_an_answer_that_trickles_in_takes_no_longer_than_an_attempt_may() -> None:
+    attempts = 0
+
+    async def trickle(stream: SocketStream) -> None:
+        nonlocal attempts
+        attempts += 1
+        async with stream:
+            with suppress(anyio.BrokenResourceError):
+                await stream.send(b"HTTP/1.1 200 OK\r\nx-slow: ")
+                while True:
+                    await stream.send(b"x")
+                    await anyio.sleep(0.01)
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, trickle)
+        port = listener.extra(SocketAttribute.local_port)
+        async with delivering_to(port, timeout=0.1) as (events, reports):
+            events.append(EventKind.LEASE_EXPIRED, "web", "")
+            await until(lambda: reports)
+            assert attempts == 3
+            assert "which is given up: it did not answer within 0.1 s. Next: " in reports[0]
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -33,7 +33,7 @@ MAX_WAITING: Final = 100
 """Notices that wait for one address; the oldest go first."""
 
 TIMEOUT: Final = 10.0
-"""Seconds that one attempt may take."""
+"""Seconds that one attempt may take, from the connection to the head of the answer."""
 
 PAUSES: Final = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Seconds between the attempts; after the last one a notice is given up."""
@@ -59,6 +59,7 @@ class Webhooks:
         describe: returns what a delivery says of a service besides the event.
         report: called with what a person should know, such as an address that does not answer.
         pauses: seconds between attempts.
+        timeout: seconds that one attempt may take.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Webhooks:
         describe: Callable[[str], JsonObject],
         report: Callable[[str], None],
         pauses: tuple[float, ...] = PAUSES,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._hooks: list[_Hook] = []
         self._describe = describe
@@ -81,7 +83,7 @@ class Webhooks:
                     "environment of the server; set it and restart the server"
                 )
                 continue
-            self._hooks.append(_Hook(each, key, clock, report, pauses))
+            self._hooks.append(_Hook(each, key, clock, report=report, pauses=pauses, timeout=timeout))
 
     def __repr__(self) -> str:
         return f"Webhooks({len(self._hooks)} addresses)"
@@ -129,14 +131,17 @@ class _Hook:
         settings: WebhookSettings,
         key: bytes | None,
         clock: Clock,
+        *,
         report: Callable[[str], None],
         pauses: tuple[float, ...],
+        timeout: float,
     ) -> None:
         self.settings = settings
         self._key = key
         self._clock = clock
         self._report = report
         self._pauses = pauses
+        self._timeout = timeout
         self._waiting: deque[_Delivery] = deque()
         self._wake, self._woken = anyio.create_memory_object_stream[None](1)
         self._dropped = 0
@@ -154,7 +159,7 @@ class _Hook:
         is_local = urlsplit(address).hostname in _LOOPBACK
         with self._wake, self._woken:
             async with httpx2.AsyncClient(
-                follow_redirects=False, timeout=TIMEOUT, trust_env=not is_local, headers={"user-agent": "ostler"}
+                follow_redirects=False, timeout=None, trust_env=not is_local, headers={"user-agent": "ostler"}
             ) as client:
                 while True:
                     while not self._waiting:
@@ -168,7 +173,10 @@ class _Hook:
             if not why:
                 break
             if wait is None or pause is None:
-                self._report(f"webhook {self.settings.shown} did not take a notice, which is given up: {why}")
+                self._report(
+                    f"webhook {self.settings.shown} did not take a notice, which is given up: {why}. Next: check that "
+                    "what receives it runs, and its url and secret under [[webhooks]] in ostler.toml"
+                )
                 return
             logger.info("webhook %s: %s; again later", self.settings.shown, why)
             await anyio.sleep(max(wait, pause * random.uniform(0.8, 1.2)))  # noqa: S311 (it spreads times)
@@ -179,10 +187,13 @@ class _Hook:
     async def _attempt(self, client: httpx2.AsyncClient, address: str, delivery: _Delivery) -> tuple[str, float | None]:
         """Return why the notice was not taken ("" if it was), and seconds to wait at least; None: do not try again."""
         try:
-            async with client.stream(
-                "POST", address, content=delivery.body, headers=self._headers(delivery)
-            ) as response:
-                status, after = response.status_code, response.headers.get("retry-after", "")
+            with anyio.fail_after(self._timeout):
+                async with client.stream(
+                    "POST", address, content=delivery.body, headers=self._headers(delivery)
+                ) as response:
+                    status, after = response.status_code, response.headers.get("retry-after", "")
+        except TimeoutError:
+            return f"it did not answer within {self._timeout:g} s", 0.0
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return f"{type(error).__name__}: {error}".replace(address, self.settings.shown), 0.0
         if 200 <= status < 300:
