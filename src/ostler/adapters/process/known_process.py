@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,23 +208,6 @@ class Entry:
         if self.record.exit_code is not None:
             return f"exited with code {self.record.exit_code}"
         return "exited (its exit code is unknown: its keeper was ended as well)"
-
-
-def listening_ports(pid: int) -> list[int]:
-    """Return the TCP ports on which process `pid` and its descendants listen, as far as the system shows. Blocks."""
-    ports = set[int]()
-    with contextlib.suppress(psutil.Error):
-        main = psutil.Process(pid)
-        for process in (main, *main.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                ports.update(_listening(process))
-    return sorted(ports)
-
-
-def _listening(process: psutil.Process) -> Iterator[int]:
-    for connection in process.net_connections(kind="tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr:
-            yield connection.laddr.port
 
 
 def _ending(path: Path, pid: int) -> tuple[int, datetime] | None:

@@ -20,7 +20,7 @@ from ostler.adapters.process.contract import (
     StatusRequest,
     StatusResult,
 )
-from ostler.adapters.process.known_process import Entry, listening_ports
+from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
@@ -59,10 +59,10 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     if request.ready is not None and not request.ready.is_empty:
         verdict = await _probe(supervisor, entry, request.ready)
     measured, ports = None, None
-    pid = entry.record.pid
-    if request.details and pid is not None:
+    if request.details:
         measured = (await supervisor.meter.measure()).get(request.key)
-        ports = await anyio.to_thread.run_sync(listening_ports, pid)
+        own = await supervisor.sockets(entry).own() or ()
+        ports = sorted({listener.port for listener in own if listener.is_tcp})
     if entry.refresh() != "running":
         verdict = Verdict(ready=False, detail=entry.ending())
     facts = entry.facts(str(supervisor.folder.log_path(request.key)))
