@@ -259,7 +259,7 @@ class Projects:
         seen: set[str] = set()
         while True:
             await anyio.sleep(PRUNE_SECONDS)
-            gone = [ref for ref in self.left_over() if self._prunes() and is_removed(Path(ref.directory))]
+            gone = [ref for ref in self.left_over() if is_removed(Path(ref.directory))] if self._prunes() else []
             for ref in gone:
                 if ref.id not in seen:
                     continue
