@@ -1,15 +1,21 @@
 """CPU and memory of processes, each with what it started; and what has more memory than it may have is killed."""
 
 import os
+import socket
 import time
 from pathlib import Path
 
 import anyio
 import pytest
+from mcp import Client
 
-from ostler.adapters.process.meter import FRESH_SECONDS
+from ostler.adapters.environments import Environments
+from ostler.adapters.process.meter import FRESH_SECONDS, Meter
 from ostler.adapters.process.process_table import Row, Usage, read_table, trees_below, usage_of
-from support.processes import SLEEP, process_server
+from ostler.adapters.process.roster import Roster
+from ostler.adapters.process.server import serve_processes
+from ostler.adapters.process.supervisor import Supervisor
+from support.processes import SLEEP, ProcessClient, process_server, serve_arguments
 from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 MB = 1_000_000
@@ -50,6 +56,25 @@ def test_the_table_has_this_process_and_its_use_of_cpu() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.realtime
+async def test_those_who_ask_for_different_processes_share_one_measurement_of_each(tmp_path: Path) -> None:
+    now = 0.0
+    meter = Meter(Roster(tmp_path), lambda: now)
+    own, parent = os.getpid(), os.getppid()
+    await meter.measure_others([own, parent])
+    now = 10.0
+    [first] = (await meter.measure_others([own])).values()
+    now = 10.5
+    meter.take({pid: Row(0, 1e6, 0) for pid in (own, parent)})
+    assert (await meter.measure_others([own])) == {own: first}, "half a second says little about CPU"
+    assert (await meter.measure_others([parent]))[parent].at == 10.0
+    now = 20.0
+    meter.take({own: Row(0, 1e6, 0)})
+    assert list(await meter.measure_others([own])) == [own]
+    assert (await meter.measure_others([own]))[own].usage.cpu_seconds == 1e6
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
 @pytest.mark.usefixtures("nothing_left")
 async def test_a_process_is_measured_with_all_that_it_started(state_dir: Path) -> None:
     async with process_server(state_dir) as server:
@@ -67,6 +92,30 @@ async def test_a_process_is_measured_with_all_that_it_started(state_dir: Path) -
         await server.call("stop", key="busy")
         await server.call("stop", key="idle")
         assert "memoryBytes" not in await server.call("status", key="idle", details=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.usefixtures("nothing_left")
+async def test_connections_to_a_process_are_counted(state_dir: Path) -> None:
+    supervisor = Supervisor(state_dir, environments=Environments(dict(os.environ)))
+
+    async def until(count: int) -> None:
+        with anyio.fail_after(40):
+            while (found := await supervisor.meter.connections(["web", "nobody"])) != {"web": count}:
+                assert found.keys() == {"web"}
+                await anyio.sleep(0.02)
+
+    async with Client(serve_processes(supervisor)) as client:
+        server = ProcessClient(client)
+        web = await server.call("start", **serve_arguments("web", ready={"tcp": "{port}"}))
+        await until(0)
+        with socket.create_connection(("127.0.0.1", web["port"])):
+            await until(1)
+        await until(0)
+        assert (await supervisor.meter.measure()).keys() == {"web"}
+        await server.call("stop", key="web")
+        assert await supervisor.meter.connections(["web"]) == {}
 
 
 @pytest.mark.anyio

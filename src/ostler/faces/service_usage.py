@@ -7,6 +7,7 @@ from ostler.adapters.process.meter import Measured, Meter
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Activity
+from ostler.engine.services.service import Service
 
 
 class ServiceUsages:
@@ -28,22 +29,14 @@ class ServiceUsages:
 
     async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
         """Return what the services `names` do, by name, as far as the process server runs them."""
-        keys = {name: key for name in names if (key := self._key_of(name)) is not None}
-        used = await self.of(keys)
+        keys = {name: key for name in names if (key := self._key_of(self._manager.registry.find(name))) is not None}
         connections = await self._meter.connections(keys.values())
+        measured = await self._meter.measure()  # by the look that found the connections
         return {
-            name: Activity(used[name].usage.cpu_seconds, connections[key])
+            name: Activity(measured[key].usage.cpu_seconds, connections[key])
             for name, key in keys.items()
-            if name in used and key in connections
+            if key in measured and key in connections
         }
-
-    def _key_of(self, name: str) -> str | None:
-        """Return the key of the process that a service runs as; None: it is no such service, or is not up."""
-        service = self._manager.registry.find(name)
-        if not isinstance(service, ServiceInstance) or not service.state.is_up:
-            return None
-        key = (service.health_check.arguments(self._server) or {}).get("key")
-        return key if isinstance(key, str) else None
 
     async def of(self, names: Iterable[str]) -> Mapping[str, Measured]:
         """Return what the services `names` use, by name, as measured within the last second.
@@ -54,7 +47,7 @@ class ServiceUsages:
         pids: dict[str, int] = {}
         for name in names:
             service = self._manager.registry.find(name)
-            if (key := self._key_of(name)) is not None:
+            if (key := self._key_of(service)) is not None:
                 keys[name] = key
             elif isinstance(service, McpServerService) and (pid := service.pid) is not None:
                 pids[name] = pid
@@ -66,3 +59,10 @@ class ServiceUsages:
             others = await self._meter.measure_others(pids.values())
             found |= {name: others[pid] for name, pid in pids.items() if pid in others}
         return found
+
+    def _key_of(self, service: Service | None) -> str | None:
+        """Return the key of the process that a service runs as; None: it is no such service, or is not up."""
+        if not isinstance(service, ServiceInstance) or not service.state.is_up:
+            return None
+        key = (service.health_check.arguments(self._server) or {}).get("key")
+        return key if isinstance(key, str) else None

@@ -1,10 +1,11 @@
 """CPU and memory of the processes of a roster, each with all that it started."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 import anyio
 import anyio.to_thread
@@ -35,13 +36,19 @@ class Measured:
 
 
 class Meter:
-    """Measures the processes of a roster, and others: all of them in one look. Belongs to one event loop at a time."""
+    """Measures the processes of a roster, and others: all of them in one look. Belongs to one event loop at a time.
 
-    def __init__(self, roster: Roster) -> None:
+    Args:
+        roster: knows the processes.
+        clock: seconds of a monotonic clock.
+    """
+
+    def __init__(self, roster: Roster, clock: Callable[[], float] = time.monotonic) -> None:
         self._roster = roster
-        self._others: frozenset[int] = frozenset()
+        self._clock = clock
+        self._others: set[int] = set()
+        """Pids that were asked for; those of processes that were measured and have ended are dropped."""
         self._measured: dict[Entry | int, Measured] = {}
-        self._looked_at = -FRESH_SECONDS
         self._looking = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -52,46 +59,53 @@ class Meter:
         await self._look(self._running())
         return {entry.record.key: found for entry, found in self._measured.items() if isinstance(entry, Entry)}
 
-    async def measure_others(self, pids: Iterable[int]) -> Mapping[int, Measured]:
+    async def measure_others(self, pids: Collection[int]) -> Mapping[int, Measured]:
         """Return what the processes `pids` use, which are not of the roster; measured within the last second."""
-        self._others = frozenset(pids)
-        await self._look(self._others)
-        return {pid: found for pid, found in self._measured.items() if isinstance(pid, int)}
+        self._others.update(pids)
+        await self._look(pids)
+        return {pid: self._measured[pid] for pid in pids if pid in self._measured}
 
-    async def connections(self, keys: Iterable[str]) -> Mapping[str, int]:
+    async def connections(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many TCP connections there are to the ports on which running processes listen, by key."""
-        entries = [entry for key in keys if (entry := self._roster.entries.get(key)) in self._running()]
-        table = await anyio.to_thread.run_sync(read_table)
-        roots = {entry.record.key: (root, entry) for entry in entries if entry and (root := _root(entry)) is not None}
-        trees = trees_below((root for root, _ in roots.values()), table)
-        found: dict[str, int] = {}
-        for key, (root, entry) in roots.items():
-            pids = [*trees.get(root, ()), *([] if _has_keeper(entry) else [root])]
-            found[key] = await anyio.to_thread.run_sync(_connections_to, pids)
-        return found
+        if not keys:
+            return {}
+        families = self.take(await anyio.to_thread.run_sync(read_table))
+        wanted = {
+            entry.record.key: pids
+            for entry, pids in families.items()
+            if isinstance(entry, Entry) and entry.record.key in keys
+        }
+        return await anyio.to_thread.run_sync(lambda: {key: _connections_to(pids) for key, pids in wanted.items()})
 
-    async def _look(self, wanted: Iterable[Entry | int]) -> None:
+    async def _look(self, wanted: Collection[Entry | int]) -> None:
         async with self._looking:
-            is_old = time.monotonic() - self._looked_at >= FRESH_SECONDS
-            if is_old or any(one not in self._measured for one in wanted):
+            if not all(self._is_fresh(self._measured.get(one)) for one in wanted):
                 self.take(await anyio.to_thread.run_sync(read_table))
 
-    def take(self, table: Mapping[int, Row]) -> None:
-        """Take in what a look at all processes of the machine has found."""
-        now = self._looked_at = time.monotonic()
+    def take(self, table: Mapping[int, Row]) -> Mapping[Entry | int, Sequence[int]]:
+        """Take in what a look at all processes of the machine has found; what was measured just now stays.
+
+        Returns:
+            the pids of each process that is measured, with those of all that it started.
+        """
+        self._others.difference_update(self._measured.keys() - table.keys())
         roots: dict[Entry | int, int] = {entry: root for entry in self._running() if (root := _root(entry)) is not None}
         roots |= {pid: pid for pid in self._others if pid in table}
         trees = trees_below(roots.values(), table)
-        self._measured = {
-            one: self._reading(one, [*trees.get(root, ()), *([] if _has_keeper(one) else [root])], table, now)
-            for one, root in roots.items()
-        }
+        families = {one: [*trees.get(root, ()), *([] if _has_keeper(one) else [root])] for one, root in roots.items()}
+        self._measured = {one: self._reading(one, usage_of(pids, table)) for one, pids in families.items()}
+        return families
 
     def _running(self) -> list[Entry]:
         return [entry for entry in self._roster.entries.values() if entry.state == "running"]
 
-    def _reading(self, one: Entry | int, pids: Iterable[int], table: Mapping[int, Row], now: float) -> Measured:
-        usage, before = usage_of(pids, table), self._measured.get(one)
+    def _is_fresh(self, found: Measured | None) -> TypeGuard[Measured]:
+        return found is not None and self._clock() - found.at < FRESH_SECONDS
+
+    def _reading(self, one: Entry | int, usage: Usage) -> Measured:
+        before, now = self._measured.get(one), self._clock()
+        if self._is_fresh(before):
+            return before
         used = before.usage.cpu_seconds if before else 0.0
         elapsed = now - before.at if before else uptime(one.record) if isinstance(one, Entry) else _age(one)
         share = max(0.0, usage.cpu_seconds - used) / elapsed * 100 if elapsed > 0 else 0.0
