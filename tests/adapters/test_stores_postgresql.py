@@ -286,3 +286,31 @@ async def test_everything_moves_to_postgresql_and_back(postgresql: Postgresql, t
         after: Any = await store.load()
         assert after == before
         assert await store.find_request("a", "k") == keyed
+
+
+SLOWLY = """
+CREATE FUNCTION ostler.slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+CREATE TRIGGER slowly BEFORE INSERT ON ostler.operations FOR EACH ROW EXECUTE FUNCTION ostler.slowly()
+"""
+
+
+async def test_a_move_that_is_interrupted_leaves_its_target_empty(postgresql: Postgresql, tmp_path: Path) -> None:
+    url, path = postgresql.new_database(), tmp_path / "ostler.db"
+    name = url.rpartition("/")[2]
+    async with SqliteStore.open(path) as store:
+        await store.commit([PutService(service(f"s{number:03}")) for number in range(300)])
+        await store.commit([PutOperation(operation("slow", "s001"))])
+        before = await store.load()
+    await migrate_database(url)
+    postgresql.execute(SLOWLY, name)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(move_store, StorePlace(path), StorePlace(path, url))
+        with anyio.fail_after(10):
+            while (await examine_database(url)).counts["services"] == 0:
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()  # a part of it is there, and the next commit is on its way
+    assert set((await examine_database(url)).counts.values()) == {0}
+    async with SqliteStore.open(path) as store:
+        assert await store.load() == before
+    postgresql.execute("DROP TRIGGER slowly ON ostler.operations", name)
+    assert (await move_store(StorePlace(path), StorePlace(path, url))).counts["services"] == 300

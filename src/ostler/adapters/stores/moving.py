@@ -1,6 +1,7 @@
 """Moving everything from one store to an empty one: from the file to PostgreSQL, or back."""
 
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -8,22 +9,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import anyio
+
 from ostler.adapters.stores.choice import StorePlace, node_of, postgresql_store
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.engine.protocols import Change, PutOperation, PutService, Store
-from ostler.model.errors import AlreadyExistsError, NotFoundError
+from ostler.model.errors import AlreadyExistsError, NotFoundError, StoreError
 from ostler.model.json import JsonObject
 
 if TYPE_CHECKING:
     from ostler.model.events import Event
+
+logger = logging.getLogger(__name__)
 
 _ALL: Final = Retention(*([10**9] * 4))
 """Nothing is dropped on the way."""
 
 _AT_ONCE: Final = 200
 """Records in one commit."""
+
+_CLEARING: Final = 30.0
+"""Seconds to empty the target again."""
 
 
 class _MovableStore(Store, Protocol):
@@ -61,14 +69,7 @@ async def move_store(source: StorePlace, target: StorePlace) -> Moved:
     if source.url:
         await _check_source(source)
     async with _opened(source) as old:
-        try:
-            async with _opened(target) as new:
-                await _check_empty(new, target)
-                counts = await _copy(old, new, target)
-        except BaseException:
-            if not target.url:
-                _remove_file(target.path)
-            raise
+        counts = await _copy(old, target)
     return Moved(counts, await _put_aside(source))
 
 
@@ -78,13 +79,20 @@ async def _check_empty(new: Store, target: StorePlace) -> None:
         raise AlreadyExistsError(f"the database {str(target)!r} is not empty", next_actions=("use an empty one",))
 
 
-async def _copy(old: _MovableStore, new: _MovableStore, target: StorePlace) -> dict[str, int]:
+async def _copy(old: _MovableStore, target: StorePlace) -> dict[str, int]:
+    was_empty = not target.url
     try:
-        counts = await _write_all(old, new)
+        async with _opened(target) as new:
+            await _check_empty(new, target)
+            was_empty = True
+            counts = await _write_all(old, new)
+            new.continue_from((await old.load()).last_cursor)
     except BaseException:
-        await _clear(target)
+        # Only now that it is closed: a commit that was interrupted may have been written all the same.
+        if was_empty:
+            with anyio.move_on_after(_CLEARING, shield=True):
+                await _clear(target)
         raise
-    new.continue_from((await old.load()).last_cursor)
     return counts
 
 
@@ -140,10 +148,16 @@ async def _check_source(source: StorePlace) -> None:
 
 
 async def _clear(target: StorePlace) -> None:
-    if target.url:
-        from ostler.adapters.stores import postgresql_copies  # noqa: PLC0415 (an extra)
+    """Make `target` empty again; where that cannot be done, the log says why."""
+    if not target.url:
+        _remove_file(target.path)
+        return
+    from ostler.adapters.stores import postgresql_copies  # noqa: PLC0415 (an extra)
 
-        await postgresql_copies.clear(target.url)
+    try:
+        await postgresql_copies.clear(target.url, node_of(target.path.parent))
+    except StoreError as error:
+        logger.warning("what was moved already was left there: %s", error)
 
 
 async def _put_aside(source: StorePlace) -> str:

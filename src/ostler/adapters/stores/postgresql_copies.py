@@ -155,13 +155,15 @@ async def take_over(url: str, node: str) -> None:
         await Hold(address, Holder.of_this_process(node, "a command")).hand_over(connection)
 
 
-async def clear(url: str) -> None:
-    """Remove every record from the database at `url`.
+async def clear(url: str, node: str) -> None:
+    """Remove every record from the database at `url`, which `node` had last.
 
     Raises:
+        StoreHeldError: another server holds the database.
         StoreError: it cannot be reached or written.
     """
-    async with _connected(url, "cleared") as (connection, _):
+    async with _connected(url, "cleared") as (connection, address), connection.transaction():
+        await Hold(address, Holder.of_this_process(node, "a move")).look(connection, lock=True)
         await connection.execute("DELETE FROM services; DELETE FROM operations; DELETE FROM events")
 
 
