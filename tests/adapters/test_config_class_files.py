@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from ostler.adapters.config.class_files import ClassFiles, ClassSnapshot
+from ostler.adapters.config.class_packs import ClassPack, install_pack
+from ostler.adapters.config.manifest_files import read_manifest_file
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -334,3 +336,32 @@ def test_deleting_what_is_not_there_says_so(files: ClassFiles) -> None:
         files.delete("web")
     with pytest.raises(NotFoundError):
         files.delete("../../etc/passwd")
+
+
+def test_of_a_packs_file_what_was_checked_is_loaded_and_no_other_version(tmp_path: Path) -> None:
+    packs = tmp_path / "packs"
+    install_pack(packs, ClassPack("acme", "1", "here", {"dozer.yaml": manifest("dozer").encode()}))
+    files = ClassFiles(None, tmp_path / "mine", packs=packs)
+    assert described(files.reload()) == {"dozer": "d"}
+    (packs / "acme" / "dozer.yaml").write_text(manifest("dozer", "changed"))
+    for _ in range(2):
+        snapshot = files.reload()
+        assert described(snapshot) == {}
+        assert "has another digest" in snapshot.findings[0].message
+    install_pack(packs, ClassPack("acme", "2", "here", {"dozer.yaml": manifest("dozer", "changed").encode()}))
+    assert described(files.reload()) == {"dozer": "changed"}
+    (packs / "acme" / "dozer.yaml").unlink()
+    snapshot = files.reload()
+    assert described(snapshot) == {}
+    assert "cannot be read" in snapshot.findings[0].message
+
+
+def test_a_pinned_file_that_changes_while_it_is_checked_is_loaded_as_it_was_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("checked")
+
+    def pin(content: bytes) -> None:
+        assert content == b"checked"
+        path.write_text("changed meanwhile")
+
+    assert read_manifest_file(path, None, lambda text, _: [text], pin=pin).loaded == ("checked",)

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -11,12 +11,12 @@ from ostler.adapters.config.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.checked_texts import CheckedTexts
 from ostler.adapters.config.manifest_files import ManifestFile, read_manifest_file
 from ostler.adapters.config.paths import Paths, class_files_in, shipped_classes_dir
-from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import (
     AlreadyExistsError,
     ConflictError,
     DefinitionError,
     Finding,
+    ManifestError,
     NotFoundError,
 )
 from ostler.model.label_names import is_label, label_of, validate_class_name
@@ -24,7 +24,6 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import FORMATS, load_manifests
 
-_MOST_BYTES = 1024 * 1024
 Origin: TypeAlias = Literal["shipped", "pack", "user"]
 
 
@@ -198,11 +197,9 @@ class ClassFiles:
                 self.checked.note(content)
             return loaded
 
-        if place.digest and (changed := _changed(place)) is not None:
-            return ManifestFile(None, (), (changed,))
         # An installer may have linked the shipped ones into its cache.
         within = (self.user_dir,) if place.origin == "user" else ()
-        return read_manifest_file(place.path, before, load, basis_of=names_for, within=within)
+        return read_manifest_file(place.path, before, load, basis_of=names_for, within=within, pin=_pin_of(place))
 
     def _file_of(self, name: str) -> Path:
         """Return where a new class goes.
@@ -294,21 +291,19 @@ def _pinned(folder: Path) -> list[_Place]:
     return [_Place("pack", path, digest) for path, digest in pinned_manifests(folder).items()]
 
 
-def _changed(place: _Place) -> Finding | None:
-    """Return what is wrong with a pack's file that is not the one that was added; None when it is."""
-    try:
-        content = read_regular(place.path, _MOST_BYTES)
-    except OSError as error:
-        return Finding(f"cannot be read: {error.strerror}", str(place.path), rule="unreadable")
-    if hashlib.sha256(content).hexdigest() == place.digest:
+def _pin_of(place: _Place) -> Callable[[bytes], None] | None:
+    """Return what refuses content of a pack's file that is not the one that was added; None for other files."""
+    if not place.digest:
         return None
-    name = place.path.parent.name
-    return Finding(
-        f"has another digest than when pack {name!r} was added, so it is not loaded",
-        str(place.path),
-        rule="unreadable",
-        fix=f"add the pack again (ostler class add), or 'ostler class remove {name}'",
-    )
+
+    def pin(content: bytes) -> None:
+        if hashlib.sha256(content).hexdigest() != place.digest:
+            name = place.path.parent.name
+            found = f"has another digest than when pack {name!r} was added, so it is not loaded"
+            fix = f"add the pack again (ostler class add), or 'ostler class remove {name}'"
+            raise ManifestError([Finding(found, str(place.path), rule="unreadable", fix=fix)])
+
+    return pin
 
 
 def _only_class(text: str, known: ToolNames) -> str:

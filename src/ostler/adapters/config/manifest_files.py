@@ -41,6 +41,7 @@ def read_manifest_file(
     *,
     basis_of: Callable[[bytes], object] = lambda _: None,
     within: tuple[Path, ...] = (),
+    pin: Callable[[bytes], None] | None = None,
 ) -> ManifestFile[Loaded]:
     """Return the file as it is now. Blocks on the disk; problems are findings, never errors.
 
@@ -50,18 +51,24 @@ def read_manifest_file(
         load: turns text and the file's name into what it holds, or raises ManifestError.
         basis_of: returns what reading this content depends on; a file is read again when that has changed.
         within: folders, of which one must hold what a link leads to; any where there are none.
+        pin: raises ManifestError for content that is not the one that was pinned. Of a pinned file no other version
+            stays in force, and it must exist.
     """
     content: bytes | None = None
     basis: object = None
+    kept = before.loaded if before is not None and pin is None else ()
     try:
-        content = read_regular(path, _MAX_FILE_BYTES, within=within)
+        read = read_regular(path, _MAX_FILE_BYTES, within=within)
+        if pin is not None:
+            pin(read)
+        content = read
         basis = basis_of(content)
         if before is not None and before.content == content and before.basis == basis:
             return before
         return ManifestFile(content, tuple(load(content.decode(), str(path))), basis=basis)
-    except FileNotFoundError:
-        return ManifestFile(None)
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError) and pin is None:
+            return ManifestFile(None)
         rule, fix = _REFUSED.get(exc.errno or 0, ("unreadable", ""))
         findings = (_problem(path, f"cannot be read: {exc.strerror}", rule, fix=fix),)
     except UnicodeDecodeError as exc:
@@ -69,7 +76,7 @@ def read_manifest_file(
         findings = (_problem(path, f"is not UTF-8 text ({exc.reason})", "encoding", line),)
     except ManifestError as exc:
         findings = exc.findings
-    return ManifestFile(content, before.loaded if before else (), findings, basis)
+    return ManifestFile(content, kept, findings, basis)
 
 
 def _problem(path: Path, message: str, rule: str, line: int = 0, *, fix: str = "") -> Finding:
