@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,7 +17,7 @@ from ostler.faces.cli.tables import print_table
 from ostler.faces.output import complain, say, say_json
 
 if TYPE_CHECKING:
-    from ostler.adapters.config.class_files import ClassSnapshot
+    from ostler.adapters.config.class_files import ClassSnapshot, ClassSource
     from ostler.adapters.config.class_packs import ClassPack
     from ostler.rules.checking.loaded_class import LoadedClass
 
@@ -155,7 +155,8 @@ def _checked(session: Session, pack: "ClassPack", folder: Path) -> "list[LoadedC
             loaded += load_manifests(file.read_text(encoding="utf-8"), file.name, known=configured_names(session))
         except (ManifestError, UnicodeDecodeError) as error:
             fail(f"nothing was added: {error}", ExitStatus.FAILED)
-    problems = [*_taken(session, pack, loaded), *_wrong(session, loaded), *_failing(folder)]
+    entries = _snapshot(session).entries
+    problems = [*_taken(entries, pack, loaded), *_wrong(session, entries, loaded), *_failing(folder)]
     if problems:
         for problem in problems:
             complain(problem)
@@ -163,9 +164,8 @@ def _checked(session: Session, pack: "ClassPack", folder: Path) -> "list[LoadedC
     return loaded
 
 
-def _taken(session: Session, pack: "ClassPack", loaded: "list[LoadedClass]") -> Iterator[str]:
+def _taken(entries: "Mapping[str, ClassSource]", pack: "ClassPack", loaded: "list[LoadedClass]") -> Iterator[str]:
     """Yield the classes whose names others have: a pack takes the place of none."""
-    entries = _snapshot(session).entries
     seen: set[str] = set()
     for item in loaded:
         name = item.service_class.name
@@ -177,14 +177,14 @@ def _taken(session: Session, pack: "ClassPack", loaded: "list[LoadedClass]") -> 
         seen.add(name)
 
 
-def _wrong(session: Session, loaded: "list[LoadedClass]") -> Iterator[str]:
+def _wrong(session: Session, entries: "Mapping[str, ClassSource]", loaded: "list[LoadedClass]") -> Iterator[str]:
     """Yield the errors that the check finds, but for tools that this machine does not have."""
     from ostler.adapters.config.tool_files import saved_tools
     from ostler.rules.checking.class_check import check_loaded
 
     known = saved_tools(session.paths)
     classes = {item.service_class.name: item.service_class for item in loaded}
-    classes |= {name: source.loaded.service_class for name, source in _snapshot(session).entries.items()}
+    classes |= {name: source.loaded.service_class for name, source in entries.items()}
     for item in loaded:
         for found in check_loaded(item, known, classes):
             is_ours = "server 'process'" in found.message
