@@ -6,10 +6,8 @@ what they make on the way. It is asked between steps, so a step that has begun i
 """
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, Self
 
 WORK_SECONDS: Final = 0.25
 """Processor time that one rendering, answer or check may take; an ordinary one takes a thousandth of it."""
@@ -26,21 +24,29 @@ class WorkSpentError(Exception):
 
 
 class WorkBudget:
-    """What may still be done.
+    """What may still be done inside of a `with`; no longer than any budget around it lasts.
 
     Attributes:
         ends: when processor time of this thread is used up.
         seconds: how much of it there was.
     """
 
-    __slots__ = ("_made", "ends", "seconds")
+    __slots__ = ("_made", "_token", "ends", "seconds")
 
-    def __init__(self, seconds: float, outer: "WorkBudget | None") -> None:
-        self.ends: float = time.thread_time() + seconds
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+
+    def __enter__(self) -> Self:
+        outer = _CURRENT.get()
+        self.ends: float = time.thread_time() + self.seconds
         if outer is not None and outer.ends < self.ends:
             self.ends, self.seconds = outer.ends, outer.seconds
         self._made = 0
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.reset(self._token)
 
     def spend(self, made: int = 0) -> None:
         """Note that a step made `made` characters or items.
@@ -63,19 +69,13 @@ class WorkBudget:
 _CURRENT: ContextVar[WorkBudget | None] = ContextVar("work_budget", default=None)
 
 
-@contextmanager
-def bounded_work(seconds: float = WORK_SECONDS) -> Generator[WorkBudget]:
+def bounded_work(seconds: float = WORK_SECONDS) -> WorkBudget:
     """Bound all work inside by one budget, and by that of any `bounded_work` around it. Nothing may be awaited inside.
 
     Args:
         seconds: processor time of this thread.
     """
-    budget = WorkBudget(seconds, _CURRENT.get())
-    token = _CURRENT.set(budget)
-    try:
-        yield budget
-    finally:
-        _CURRENT.reset(token)
+    return WorkBudget(seconds)
 
 
 def spend(made: int = 0) -> None:
