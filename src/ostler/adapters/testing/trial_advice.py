@@ -109,13 +109,9 @@ class Adviser:
 
     def sees_nothing(self) -> None:
         """No tool looks at the service."""
-        tools = self._class.tools
         problem = "no tool of the class sees whether it runs, so a crash is never noticed"
-        server = tools.start.server
-        names = tools.start.tool.partition("/")[2], tools.stop.tool.partition("/")[2]
         for step in ("status", "find"):
-            drafted = drafted_step(server, self._tools, *names, step)
-            if drafted is not None:
+            if (drafted := self._drafted(step)) is not None:
                 self._add(problem, (step,), _step_lines(step, drafted))
                 return
         self._add(f"{problem}; add status, with a tool that shows one or lists all", ("status",), [])
@@ -138,9 +134,7 @@ class Adviser:
                 "shows nothing. Use another one, or a list with batch.match"
             )
             if step in ("status", "find"):
-                server = self._class.tools.start.server
-                names = [call.tool.partition("/")[2] for call in (self._class.tools.start, self._class.tools.stop)]
-                drafted = drafted_step(server, self._tools, names[0], names[1], step)
+                drafted = self._drafted(step)
                 if drafted is not None and drafted.get("tool") != getattr(self._class.tools, step).tool:
                     self._add(problem, (step,), _step_lines(step, drafted))
                     return
@@ -200,6 +194,12 @@ class Adviser:
             self._add(f"{problem}: it means something else, or takes longer (a stopped check waits)", ("stop",), [])
 
     # -- places --------------------------------------------------------------------------------------------
+
+    def _drafted(self, step: str) -> JsonObject | None:
+        """Return a step as a draft from the server's tools has it, for the same start and stop."""
+        tools = self._class.tools
+        start, stop = (call.tool.partition("/")[2] for call in (tools.start, tools.stop))
+        return drafted_step(tools.start.server, self._tools, start, stop, step)
 
     def _add(self, problem: str, path: Sequence[str], lines: Sequence[str]) -> None:
         whole = (*_TOOLS, *path)
