@@ -12,10 +12,15 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.rules.answers.expectations import is_like
 from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.answers.queries import search_value
 from ostler.rules.answers.responses import normalise
+from ostler.rules.drafts.answer_fields import answer_fields
+from ostler.rules.drafts.answer_states import list_of_items
+from ostler.rules.drafts.data_flow import scalars_in
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.handles import handle_pattern
 from ostler.rules.drafts.lifecycle_pairs import find_pairs
+from ostler.rules.drafts.telling_answers import found_output, telling_expectation
 from ostler.rules.drafts.tool_traits import Tool
 from ostler.rules.reading import check_text, load_manifests
 from ostler.rules.text.patterns import search
@@ -506,3 +511,30 @@ def test_answers_in_words_are_judged_at_the_stop_and_in_lists() -> None:
     ended = '[{"id": "j1",\n "status": "exited"}, {"id": "j2", "status": "running"}]'
     assert not any(search(pattern, running) for pattern in patterns)
     assert any(search(pattern, ended) for pattern in patterns)
+
+
+@pytest.mark.parametrize("key", ["state", "größe", "is-up", 'a"b', "a\\b", "a b"])
+def test_a_path_to_a_value_is_one_whatever_its_key_is(key: str) -> None:
+    value: JsonObject = {"outer": {key: "running"}}
+    response = normalise([], value)
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {"outer": {"type": "object", "properties": {key: {"type": "string"}}}},
+    }
+    paths = [path for path, _, _ in scalars_in(value)]
+    paths += [each.path for each in answer_fields(Tool("show", {}, schema))]
+    told = telling_expectation([response], [normalise([], {"outer": {key: "stopped"}})])
+    assert told is not None
+    paths += list(told[1]["jsonPath"])
+    paths.append(str(found_output(key, response)))
+    assert [search_value(path, value) for path in paths] == ["running"] * 4
+
+
+def test_a_list_below_a_key_that_is_not_ascii_is_found() -> None:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {"größen": {"type": "array", "items": {"type": "object", "properties": {"id": {}}}}},
+    }
+    found = list_of_items(Tool("list", {}, schema))
+    assert found is not None
+    assert search_value(found[0], {"größen": [{"id": 1}]}) == [{"id": 1}]

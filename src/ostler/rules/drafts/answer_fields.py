@@ -1,11 +1,11 @@
 """The plain values that a tool's answers have: by its output schema, else as it was seen to answer."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.drafts.data_flow import path_below
 from ostler.rules.drafts.tool_traits import Tool, resolved, values_of
 
 _DEEPEST = 4
@@ -55,7 +55,7 @@ def _fields(schema: JsonValue, root: JsonObject, path: str, *, sure: bool, depth
         return
     for name, item in cast("JsonObject", listed).items():
         inner = resolved(item, root)
-        place = _joined(path, name)
+        place = path_below(path, name)
         kind = _plain_kind(inner, root)
         is_sure = sure and name in required
         if kind:
@@ -78,7 +78,7 @@ def _seen(value: JsonValue, path: str, *, depth: int) -> Iterator[AnswerField]:
     if not isinstance(value, Mapping) or depth > _DEEPEST:
         return
     for name, item in cast("Mapping[str, JsonValue]", value).items():
-        place = _joined(path, name)
+        place = path_below(path, name)
         kind = next(
             (word for kind, word in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
              if isinstance(item, kind)), "",
@@ -87,11 +87,6 @@ def _seen(value: JsonValue, path: str, *, depth: int) -> Iterator[AnswerField]:
             yield AnswerField(name, place, kind, is_sure=True)
         else:
             yield from _seen(item, place, depth=depth + 1)
-
-
-def _joined(path: str, name: str) -> str:
-    key = name if re.fullmatch(r"[A-Za-z_]\w*", name) else f'"{name}"'
-    return f"{path}.{key}" if path else key
 
 
 def _unique(fields: Sequence[AnswerField]) -> list[AnswerField]:

@@ -7,6 +7,7 @@ from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
+from ostler.rules.drafts.data_flow import path_below
 from ostler.rules.drafts.pair_evidence import squeezed
 from ostler.rules.drafts.tool_traits import Tool, resolved
 
@@ -160,7 +161,7 @@ def _list_in(schema: JsonValue, root: JsonObject, path: str, depth: int) -> tupl
                 return found
     for name, inner in cast("JsonObject", known.get("properties") or {}).items():
         if re.fullmatch(r"[A-Za-z_]\w*", name):
-            found = _list_in(inner, root, f"{path}.{name}" if path else name, depth + 1)
+            found = _list_in(inner, root, path_below(path, name), depth + 1)
             if found:
                 return found
     return None
@@ -176,7 +177,7 @@ def _list_seen(value: JsonValue, path: str, depth: int) -> tuple[str, JsonObject
     if isinstance(value, Mapping) and depth < 3:
         for name, inner in cast("Mapping[str, JsonValue]", value).items():
             if re.fullmatch(r"[A-Za-z_]\w*", name):
-                found = _list_seen(inner, f"{path}.{name}" if path else name, depth + 1)
+                found = _list_seen(inner, path_below(path, name), depth + 1)
                 if found:
                     return found
     return None

@@ -1,5 +1,6 @@
 """Where a value of one recorded call came from: an argument of an earlier one, or a place in its answer."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,12 +29,17 @@ class Source:
     expression: str
 
 
+def path_below(path: str, key: str) -> str:
+    """Return the JMESPath of `key` in what is at `path`; "" is the whole."""
+    name = key if key.isascii() and _PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return f"{path}.{name}" if path else name
+
+
 def scalars_in(value: JsonValue, path: str = "") -> Iterator[tuple[str, str, JsonValue]]:
     """Yield (JMESPath, last key, value) of every text and number in `value`, outermost first."""
     if isinstance(value, Mapping):
         for key, item in cast("JsonMapping", value).items():
-            name = key if _PLAIN.fullmatch(key) else f'"{key}"'
-            inner = f"{path}.{name}" if path else name
+            inner = path_below(path, key)
             if isinstance(item, Mapping | list):
                 yield from scalars_in(item, inner)
             elif _is_usable(item):

@@ -12,7 +12,7 @@ from ostler.model.label_names import NAME_PATTERN
 from ostler.model.responses import MadeCall
 from ostler.model.servers import MASK
 from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of
-from ostler.rules.drafts.data_flow import Source, regex_for, scalars_in, uses, with_templates
+from ostler.rules.drafts.data_flow import Source, path_below, regex_for, scalars_in, uses, with_templates
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.text.manifest_text import flow, yaml_key
 
@@ -358,14 +358,14 @@ def _type_of(value: JsonValue) -> str:
     return next((word for kind, word in kinds if isinstance(value, kind)), "string")
 
 
-def _leaves(value: JsonMapping, prefix: str = "") -> list[tuple[str, JsonValue]]:
+def _leaves(value: JsonMapping, at: str = "") -> list[tuple[str, JsonValue]]:
     found: list[tuple[str, JsonValue]] = []
     for key, item in value.items():
         if not re.fullmatch(r"[A-Za-z_]\w*", key):
             continue
-        path = f"{prefix}{key}"
+        path = path_below(at, key)
         if isinstance(item, Mapping):
-            found += _leaves(cast("JsonMapping", item), f"{path}.")
+            found += _leaves(cast("JsonMapping", item), path)
         else:
             found.append((path, item))
     return sorted(found, key=lambda leaf: leaf[0].count("."))

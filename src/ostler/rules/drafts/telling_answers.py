@@ -1,6 +1,5 @@
 """What tells a thing that runs from one that is gone, in the answers that a tool really gave about it."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -8,6 +7,7 @@ from typing import cast
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.rules.drafts.answer_states import PROSE_GONE, STATE_KEYS, is_alive
+from ostler.rules.drafts.data_flow import path_below
 
 _LABELLED = re.compile(r"""(?im)\b(status|state|phase|running|alive|active)\b(["'`* ]*[:=]["'`* ]*)([A-Za-z_]+)""")
 _WORD = re.compile(r"[A-Za-z][a-z_-]{2,}")
@@ -37,8 +37,8 @@ def telling_expectation(alive: Sequence[ToolResponse], gone: Sequence[ToolRespon
 
 def _telling_value(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) -> tuple[str, JsonValue] | None:
     """Return the path and value of what answers have while the thing runs, a state before all else."""
-    known = [dict(_leaves(answer.value)) for answer in alive]
-    others = [dict(_leaves(answer.value)) for answer in gone]
+    known = [_said(answer) for answer in alive]
+    others = [_said(answer) for answer in gone]
     found: list[tuple[int, int, str, JsonValue]] = []
     for path, value in known[0].items():
         if not all(path in each and each[path] == value for each in known):
@@ -73,19 +73,6 @@ def _telling_text(alive: Sequence[str], gone: Sequence[str]) -> tuple[str, JsonO
     return None
 
 
-def _leaves(value: JsonValue, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the JMESPath and value of every text and boolean within objects."""
-    if not isinstance(value, Mapping) or depth > _MOST_DEEP:
-        return
-    for key, inner in cast("Mapping[str, JsonValue]", value).items():
-        plain = key if re.fullmatch(r"[A-Za-z_]\w*", key) else json.dumps(key)
-        path = f"{prefix}.{plain}" if prefix else plain
-        if isinstance(inner, str | bool):
-            yield path, inner
-        else:
-            yield from _leaves(inner, path, depth + 1)
-
-
 def found_output(name: str, response: ToolResponse) -> JsonValue:
     """Return how an output called `name` can be taken from an answer; None when nothing in it is like that.
 
@@ -93,7 +80,7 @@ def found_output(name: str, response: ToolResponse) -> JsonValue:
         a JMESPath, or `{"regex": …}` for an answer in prose.
     """
     wanted = _squeezed(name)
-    paths = [path for path, _ in _all_leaves(response.value)]
+    paths = [path for path, _ in _leaves(response.value, in_lists=True)]
     for path in sorted(paths, key=lambda path: (path.count("."), path)):
         last = _squeezed(path.rpartition(".")[2])
         if last == wanted or (len(wanted) <= 4 and last.endswith(wanted)):
@@ -108,16 +95,23 @@ def found_output(name: str, response: ToolResponse) -> JsonValue:
     return None
 
 
-def _all_leaves(value: JsonValue, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, JsonValue]]:
-    if isinstance(value, list) and depth <= _MOST_DEEP:
-        for index, inner in enumerate(cast("list[JsonValue]", value)[:1]):
-            yield from _all_leaves(inner, f"{prefix}[{index}]", depth + 1)
-    elif isinstance(value, Mapping) and depth <= _MOST_DEEP:
+def _leaves(
+    value: JsonValue, path: str = "", depth: int = 0, *, in_lists: bool = False
+) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the JMESPath and value of what is within objects, and within the first of a list if that is wanted."""
+    if isinstance(value, Mapping) and depth <= _MOST_DEEP:
         for key, inner in cast("Mapping[str, JsonValue]", value).items():
-            plain = key if re.fullmatch(r"[A-Za-z_]\w*", key) else json.dumps(key)
-            yield from _all_leaves(inner, f"{prefix}.{plain}" if prefix else plain, depth + 1)
-    elif prefix:
-        yield prefix, value
+            yield from _leaves(inner, path_below(path, key), depth + 1, in_lists=in_lists)
+    elif in_lists and isinstance(value, list) and depth <= _MOST_DEEP:
+        for inner in cast("list[JsonValue]", value)[:1]:
+            yield from _leaves(inner, f"{path}[0]", depth + 1, in_lists=True)
+    elif path:
+        yield path, value
+
+
+def _said(answer: ToolResponse) -> dict[str, JsonValue]:
+    """Return every text and boolean within the objects of an answer, by its JMESPath."""
+    return {path: value for path, value in _leaves(answer.value) if isinstance(value, str | bool)}
 
 
 def _squeezed(name: str) -> str:
