@@ -13,6 +13,7 @@ from ostler.model.responses import MadeCall
 from ostler.model.servers import MASK
 from ostler.rules.drafts.call_roles import CallRole, ends_what_began, role_of, words_of
 from ostler.rules.drafts.data_flow import Source, path_below, regex_for, scalars_in, uses, with_templates
+from ostler.rules.drafts.tool_traits import json_type
 from ostler.rules.loading.manifests import load_manifests
 from ostler.rules.text.manifest_text import flow, yaml_key
 
@@ -221,7 +222,7 @@ class _Drafting:
                 continue
             if value is None:
                 continue
-            spec: JsonObject = {"type": _type_of(value)}
+            spec: JsonObject = {"type": json_type(value)}
             if MASK in json.dumps(value):
                 spec |= {"required": True, "secret": True}
             else:
@@ -351,11 +352,6 @@ def _arg_name(key: str) -> str:
     if plain[0].isdigit() or plain in _RESERVED:
         return {"env": "environment"}.get(plain, f"its_{plain}")
     return plain
-
-
-def _type_of(value: JsonValue) -> str:
-    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
-    return next((word for kind, word in kinds if isinstance(value, kind)), "string")
 
 
 def _leaves(value: JsonMapping, at: str = "") -> list[tuple[str, JsonValue]]:

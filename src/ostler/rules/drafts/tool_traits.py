@@ -151,12 +151,13 @@ def with_examples(schema: JsonObject, description: str) -> JsonObject:
     action = next((key for key in ACTION_PARAMETERS if len(shown) > 1 and all(key in each for each in shown)), "")
     if not action:
         return schema
-    known: JsonObject = {key: {"type": _json_type(value)} for each in reversed(shown) for key, value in each.items()}
+    known: JsonObject = {key: {"type": json_type(value)} for each in reversed(shown) for key, value in each.items()}
     known[action] = {"type": "string", "enum": list(dict.fromkeys(str(each[action]) for each in shown))}
     return {**schema, "properties": {name: {"type": "object", "properties": known, "required": [action]}}}
 
 
-def _json_type(value: JsonValue) -> str:
+def json_type(value: JsonValue) -> str:
+    """Return the type that a schema has for a value as it was seen; of null, that of a text."""
     kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (list, "array"), (dict, "object"))
     return next((word for kind, word in kinds if isinstance(value, kind)), "string")
 
