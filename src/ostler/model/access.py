@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -145,9 +146,7 @@ ASYMMETRIC: Final = frozenset(
 
 def is_local(address: str) -> bool:
     """Whether a web address is of this machine."""
-    host = address.partition("://")[2].partition("/")[0]
-    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
-    return name in ("127.0.0.1", "localhost", "[::1]")
+    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class AuditSettings(_Model):
