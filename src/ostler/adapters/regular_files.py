@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _KINDS: Final = (
     (stat.S_ISDIR, "a folder"),
@@ -56,6 +56,23 @@ def read_regular_text(path: Path, limit: int, *, within: tuple[Path, ...] = ()) 
     """
     text = read_regular(path, limit, within=within).decode("utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Stamp(NamedTuple):
+    """What changes with a file that is written again or replaced."""
+
+    changed_at: int
+    size: int
+    inode: int
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of the file at `path`; None where there is none."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 (asked for with each call of a tool: no object more than needed)
+    except OSError:
+        return None
+    return Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
 
 
 def _require_regular(facts: os.stat_result) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from ostler.adapters.config.atomic_files import replace_private
-from ostler.adapters.regular_files import read_regular_text
+from ostler.adapters.regular_files import Stamp, read_regular_text, stamp_of
 from ostler.model.access import validate_principal
 from ostler.model.errors import AlreadyExistsError, Finding, ManifestError, NotFoundError
 
@@ -57,14 +57,14 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tokens: tuple[KnownToken, ...] = ()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Stamp | None = None
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self.path)!r})"
 
     def tokens(self) -> Sequence[KnownToken]:
         """Return the tokens there are now. Blocks for a look at the file."""
-        stamp = _stamp(self.path)
+        stamp = stamp_of(self.path)
         if stamp != self._seen:
             self._seen = stamp
             try:
@@ -198,11 +198,3 @@ def _text(moment: datetime) -> str:
 
 def _refused(path: Path, message: str, fix: str = "") -> ManifestError:
     return ManifestError([Finding(message, str(path), rule="tokens", fix=fix)], what=path.name)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino

@@ -1,11 +1,11 @@
 """`ostler.toml` while the server runs: what takes effect at once, and what waits for the next start."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from ostler.adapters.config.settings_file import settings_in_force
+from ostler.adapters.regular_files import stamp_of
 from ostler.model.errors import Finding, ManifestError
 from ostler.model.json import JsonObject
 from ostler.model.settings import Settings
@@ -29,7 +29,7 @@ class LiveSettings:
         self._path = path
         self._environ = environ or {}
         self._settings = self._announced = settings
-        self._seen = _stamp(path)
+        self._seen = stamp_of(path)
         self.findings: tuple[Finding, ...] = ()
         self.waiting: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ class LiveSettings:
 
     def current(self) -> Settings:
         """Return the settings in force, with what was written up to now. Blocks for a look at the file."""
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         # An empty file is one that is being written: until it settles, it proves nothing.
         if stamp != self._seen and (stamp is None or stamp.size):
             self._seen = stamp
@@ -47,7 +47,7 @@ class LiveSettings:
 
     def settle(self) -> tuple[str, ...]:
         """Read a file that has been left alone for a while, empty or not; return the keys in force since last time."""
-        stamp = _stamp(self._path)
+        stamp = stamp_of(self._path)
         if stamp != self._seen:
             self._seen = stamp
             self._read()
@@ -90,17 +90,3 @@ def _flat(settings: Settings) -> JsonObject:
         else:
             found[key] = value
     return found
-
-
-class _Stamp(NamedTuple):
-    changed_at: int
-    size: int
-    inode: int
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        facts = os.stat(path)  # noqa: PTH116 (once a call: no object more than needed)
-    except OSError:
-        return None
-    return _Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)

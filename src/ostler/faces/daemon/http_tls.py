@@ -9,6 +9,8 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from ostler.adapters.regular_files import Stamp, stamp_of
+
 RELOAD: Final = 30.0
 """Seconds between two looks at the files: a renewed certificate is used for new connections, without a restart."""
 
@@ -53,25 +55,22 @@ class Certificate:
 
     async def follow(self, context: ssl.SSLContext) -> None:
         """Have `context` use the certificate again whenever its files change; forever."""
-        seen = await anyio.to_thread.run_sync(self._stamp)
+        seen = await anyio.to_thread.run_sync(self._stamps)
         while True:
             await anyio.sleep(RELOAD)
-            stamp = await anyio.to_thread.run_sync(self._stamp)
-            if stamp == seen:
+            stamps = await anyio.to_thread.run_sync(self._stamps)
+            if stamps == seen:
                 continue
             try:
                 await anyio.to_thread.run_sync(self.load_into, context)
             except CertificateError as error:
                 logger.error("%s; the one that was read before stays in use", error)  # noqa: TRY400 (no bug)
                 continue
-            seen = stamp
+            seen = stamps
             logger.info("the certificate %s was read again", self.chain)
 
-    def _stamp(self) -> tuple[int, ...]:
-        try:
-            return tuple(path.stat().st_mtime_ns for path in (self.chain, self.key))
-        except OSError:
-            return ()
+    def _stamps(self) -> tuple[Stamp | None, ...]:
+        return stamp_of(self.chain), stamp_of(self.key)
 
 
 def _refuse_passphrase() -> str:
