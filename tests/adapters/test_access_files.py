@@ -2,7 +2,8 @@
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path, PosixPath
+from threading import Event, Thread
 
 import pytest
 
@@ -49,6 +50,35 @@ def test_a_token_is_kept_as_its_digest_and_read_again_when_the_file_changes(tmp_
     for name in ("local", "token", "Alice", "a.b", "x" * 41):
         with pytest.raises(ManifestError):
             TokenFile(tmp_path / "other.json").add(name)
+
+
+class SlowPath(PosixPath):
+    """A path whose first look at its file takes until `go` is set."""
+
+    asked, go = Event(), Event()
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(30)
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="its path is one of POSIX")
+def test_a_token_that_was_removed_is_refused_while_another_request_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    token, made = TokenFile(path).add("alice")
+    tokens = TokenFile(path)
+    assert tokens.find(token) is not None
+    TokenFile(path).remove(made.id)
+    tokens.path = slow = SlowPath(path)
+    other = Thread(target=tokens.find, args=(token,))
+    other.start()
+    assert slow.asked.wait(30)
+    found = tokens.find(token)
+    slow.go.set()
+    other.join()
+    assert found is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are those of POSIX")

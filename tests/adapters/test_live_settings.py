@@ -1,6 +1,8 @@
 """ostler.toml while the server runs: what takes effect at once, what waits, what a broken file does."""
 
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,38 @@ def test_a_stricter_policy_holds_from_the_moment_it_is_written(file: Path) -> No
     assert not live.current().policy.allows("a/drop")
     assert live.settle() == ("policy.denyTools",)
     assert live.settle() == ()
+
+
+class SlowEnvironment(dict[str, str]):
+    """An environment whose first look-up takes until `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(HOME="somewhere")
+        self.asked, self.go = Event(), Event()
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(30)
+        return super().get(key, default)
+
+
+def test_a_policy_that_is_written_while_the_file_is_read_is_not_lost(file: Path) -> None:
+    file.write_text("")
+    slow = SlowEnvironment()
+    live = LiveSettings(file, load_settings(file), slow)
+    file.write_text("[policy]\ndenyTools = []\n")
+    settling = Thread(target=live.settle)
+    settling.start()
+    assert slow.asked.wait(30)
+    file.write_text('[policy]\ndenyTools = ["a/drop"]\n')
+    asking = Thread(target=live.current)
+    asking.start()
+    asking.join(0.1)  # it has its answer, or waits for the first reader
+    slow.go.set()
+    settling.join()
+    asking.join()
+    assert not live.current().policy.allows("a/drop")
 
 
 def test_a_broken_file_leaves_what_is_in_force(file: Path) -> None:

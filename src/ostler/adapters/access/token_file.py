@@ -56,22 +56,21 @@ class TokenFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._tokens: tuple[KnownToken, ...] = ()
-        self._seen: Stamp | None = None
+        self._read: tuple[Stamp | None, tuple[KnownToken, ...]] = (None, ())
 
     def __repr__(self) -> str:
         return f"TokenFile({str(self.path)!r})"
 
     def tokens(self) -> Sequence[KnownToken]:
         """Return the tokens there are now. Blocks for a look at the file."""
-        stamp = stamp_of(self.path)
-        if stamp != self._seen:
-            self._seen = stamp
+        stamp, (seen, tokens) = stamp_of(self.path), self._read
+        if stamp != seen:
             try:
-                self._tokens = read_tokens(self.path)
+                tokens = read_tokens(self.path)
             except ManifestError as error:
                 logger.error("%s; the tokens that were read before stay in force", error)  # noqa: TRY400 (no bug)
-        return self._tokens
+            self._read = stamp, tokens  # as one: requests look in several threads at once
+        return tokens
 
     def find(self, token: str) -> KnownToken | None:
         """Return what is kept of `token`; None where it is unknown or has ended."""

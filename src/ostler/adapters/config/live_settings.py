@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Final, cast
 
 from ostler.adapters.config.settings_file import settings_in_force
@@ -30,6 +31,7 @@ class LiveSettings:
         self._environ = environ or {}
         self._settings = self._announced = settings
         self._seen = stamp_of(path)
+        self._looking = Lock()
         self.findings: tuple[Finding, ...] = ()
         self.waiting: tuple[str, ...] = ()
 
@@ -38,22 +40,24 @@ class LiveSettings:
 
     def current(self) -> Settings:
         """Return the settings in force, with what was written up to now. Blocks for a look at the file."""
-        stamp = stamp_of(self._path)
-        # An empty file is one that is being written: until it settles, it proves nothing.
-        if stamp != self._seen and (stamp is None or stamp.size):
-            self._seen = stamp
-            self._read()
+        self._look(settled=False)
         return self._settings
 
     def settle(self) -> tuple[str, ...]:
         """Read a file that has been left alone for a while, empty or not; return the keys in force since last time."""
-        stamp = stamp_of(self._path)
-        if stamp != self._seen:
-            self._seen = stamp
-            self._read()
+        self._look(settled=True)
         changed = tuple(key for key in _differences(self._announced, self._settings) if is_live(key))
         self._announced = self._settings
         return changed
+
+    def _look(self, *, settled: bool) -> None:
+        """Read the file if it changed. One thread at a time: what was read first never replaces what was read last."""
+        with self._looking:
+            stamp = stamp_of(self._path)
+            # An empty file is one that is being written: until it settles, it proves nothing.
+            if stamp != self._seen and (settled or stamp is None or stamp.size):
+                self._seen = stamp
+                self._read()
 
     def _read(self) -> None:
         try:
