@@ -105,6 +105,9 @@ BROKEN = [
     ('[http]\ntoken = ""', "'token' is empty"),
     ('[http]\nallowedHosts = ["""\n[env]\n"""]\nzz = 1', "f:5:1: unknown key 'http.zz'"),
     ('["http"]\n"zz" = 1', "f:2:1: unknown key 'http.zz'"),
+    ('[[webhooks]]\nurl = "https://example.com:https/x"', "'url' must be an http or https address"),
+    ('[[webhooks]]\nurl = "https://example.com:99999/x"', "'url' must be an http or https address"),
+    ('[telemetry]\notlpEndpoint = "http://[::1"', "f:2:1: telemetry.otlpEndpoint: must be an address such as"),
 ]
 
 

@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
+from ostler.model.web_addresses import is_web_address
 
 NEVER = "never"
 SQLITE = "sqlite"
@@ -136,8 +137,7 @@ class WebhookSettings(_Model):
 
     @model_validator(mode="after")
     def _is_usable(self) -> "WebhookSettings":
-        parts = urlsplit(self.url.get_secret_value())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_web_address(self.url.get_secret_value()):
             raise ValueError("'url' must be an http or https address")
         if self.secret is not None and self.secret_env is not None:
             raise ValueError("write 'secret' or 'secretEnv', not both")
@@ -192,8 +192,7 @@ def _names_own(globs: tuple[str, ...], tool: str) -> bool:
 
 
 def _web_address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_web_address(text):
         raise ValueError("must be an address such as 'http://127.0.0.1:4318'")
     return text
 

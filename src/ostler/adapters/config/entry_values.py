@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -17,6 +16,7 @@ from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
+from ostler.model.web_addresses import is_web_address
 
 _ENV_LINE: Final = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_.]*)\s*=\s*(?P<value>.*?)\s*$")
 
@@ -120,12 +120,7 @@ class EntryValues:
         url = self._text("url")
         if not url or "url" in self._lacking:
             return url
-        try:
-            parts = urlsplit(url)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            good = False
-        if not good:  # the url itself may hold a secret, so it is not quoted
+        if not is_web_address(url):  # the url itself may hold a secret, so it is not quoted
             self._report(("url",), "'url' must be an http:// or https:// address", "bad-url")
         return url
 
