@@ -19,6 +19,7 @@ from tests.support.world import BASIC, World, manifest, until
 
 from ostler.adapters.config.paths import Paths
 from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.instances.instance import ServiceInstance
 from ostler.faces.assembly import open_application
 from ostler.faces.cli.asking import ask_at_terminal
 from ostler.faces.daemon.http import HttpSettings, serving_http
@@ -157,6 +158,28 @@ async def test_a_stop_is_confirmed(mode: Any, pattern: str) -> None:
         "stop web",
     ]
     assert "calls w/stop" in person.asked[0].message
+
+
+@ERAS
+@pytest.mark.virtual
+async def test_a_wait_that_starts_an_idle_service_is_confirmed(mode: Any) -> None:
+    person, world = Person("decline", YES), World()
+    async with ledger(world) as app, Client(server_over(app), mode=mode, elicitation_callback=person) as client:
+        await call(client, "service_create", serviceClassName="basic", name="web")
+        await call(client, "service_stop", name="web")
+        app.confirmed.add("w/start")
+        service = app.manager.registry.get("web")
+        assert isinstance(service, ServiceInstance)
+        service.set_vitals(is_idle=True)  # as its keeper does
+        assert (await call(client, "service_wait", name="web", state=["stopped"]))["met"]
+        _, error = await refusal(client, "service_wait", name="web", state=["running"])
+        assert error["code"] == "confirmation"
+        assert len(world.tools_called("w/start")) == 1
+        assert (await call(client, "service_wait", name="web", state=["running"]))["met"]
+        assert (await call(client, "service_wait", name="web", state=["running"]))["met"]
+    assert len(person.asked) == 2
+    assert "start web" in person.asked[0].message
+    assert "calls w/start" in person.asked[0].message
 
 
 @ERAS

@@ -1,8 +1,8 @@
 """What a person must confirm before it is done: `confirmTools` of the policy, for clients' calls.
 
 A call is confirmed as a whole, before anything is changed: Ostler's own tool, the downstream tool that `tool_call`
-names, and what starting, stopping or deleting a service would call. What Ostler does without a client (a restart after
-a crash, the end of a lease) asks no one.
+names, and what starting, stopping or deleting a service would call. A wait that starts an idle service is a start, too.
+What Ostler does without a client (a restart after a crash, the end of a lease) asks no one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from ostler.faces.mcp.downstream_tools import ToolCallArgs
 from ostler.faces.mcp.lifecycle_tools import OperationArgs, ServiceCreateArgs, ServiceDeleteArgs, requested
 from ostler.faces.mcp.project_tools import ProjectDownArgs, ProjectUpArgs, directory_of
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.mcp.waiting_tools import ServiceWaitArgs, started_by_wait
 from ostler.model.errors import ConfirmationError, NotFoundError, OstlerError
 from ostler.model.plans import Plan, PlanAction
 
@@ -65,10 +66,10 @@ class Confirmations:
             causes += [args.name] if policy.confirms(args.name) else []
             inner = self._tools.get(args.name.removeprefix("ostler/")) if args.name.startswith("ostler/") else None
             args = None if inner is None else read_args(inner.name, inner.args, args.args)
-        plan, tools = await _plan(app, args)
+        plans, tools = await _plans(app, args)
         causes += dict.fromkeys(tool for tool in tools if policy.confirms(tool))
         if causes:
-            await _ask(call, tool.name, causes, "\n".join(_about(app, tool, arguments, plan)))
+            await _ask(call, tool.name, causes, "\n".join(_about(app, tool, arguments, plans)))
 
 
 async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, Any], call: Call) -> None:
@@ -93,31 +94,33 @@ async def _ask(call: Call, name: str, causes: list[str], about: str) -> None:
     raise ConfirmationError(name, causes, asked=reply.outcome is not Outcome.UNAVAILABLE)
 
 
-async def _plan(app: ApplicationLike, args: Any) -> tuple[Plan | None, Sequence[str]]:
+async def _plans(app: ApplicationLike, args: Any) -> tuple[Sequence[Plan], Sequence[str]]:
     """Return what a call would do to services, and the tools that it would call for that."""
     match args:
         case ServiceCreateArgs():
             try:
-                plan = app.manager.plans.create(requested(CreateRequest, args))
+                plans = [app.manager.plans.create(requested(CreateRequest, args))]
             except NotFoundError:
-                return None, ()
+                return (), ()
             except OstlerError:  # something is missing or wrong: the create may still ask for it
-                return None, app.classes.get(args.class_name).service_class.required_tools()
+                return (), app.classes.get(args.class_name).service_class.required_tools()
         case OperationArgs():
             abandon = isinstance(args, ServiceDeleteArgs) and args.abandon
             action = cast("PlanAction", args.kind.value)
-            plan = app.manager.plans.operate(args.name, action, abandon=abandon)
+            plans = [app.manager.plans.operate(args.name, action, abandon=abandon)]
+        case ServiceWaitArgs():
+            plans = [app.manager.plans.operate(name, "start") for name in started_by_wait(app, args)]
         case ProjectUpArgs(dry_run=False):
             scope = await app.projects.scope_of(directory_of(args))
             names = {spec.class_name for spec in scope.services.values()}
-            return None, _tools_of_classes(app, names) + _tools_of_project(app, scope.ref.id)
+            return (), _tools_of_classes(app, names) + _tools_of_project(app, scope.ref.id)
         case ProjectDownArgs(left_over=left_over):
             projects = [ref.id for ref in app.projects.left_over()]
             here = app.projects.directory.project_of(directory_of(args))
-            return None, [tool for id_ in (projects if left_over else [here]) for tool in _tools_of_project(app, id_)]
+            return (), [tool for id_ in (projects if left_over else [here]) for tool in _tools_of_project(app, id_)]
         case _:
-            return None, ()
-    return plan, [step.tool for step in plan.steps]
+            return (), ()
+    return plans, [step.tool for plan in plans for step in plan.steps]
 
 
 def _tools_of_project(app: ApplicationLike, project: str) -> list[str]:
@@ -131,19 +134,18 @@ def _tools_of_classes(app: ApplicationLike, names: AbstractSet[str]) -> list[str
     return [tool for entry in known for tool in entry.service_class.required_tools()]
 
 
-def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], plan: Plan | None) -> Iterator[str]:
+def _about(app: ApplicationLike, tool: AnyTool, arguments: Mapping[str, Any], plans: Sequence[Plan]) -> Iterator[str]:
     """Yield the lines of a question: what was asked for, and what it would do."""
     named = arguments.get("name")
     yield f"{tool.title}{f' {named!r}' if named else ''}?"
     rest = {key: value for key, value in arguments.items() if key != "name"}
     if rest:
         yield f"With {shapes.value_text(rest)}."
-    if plan is None:
-        return
-    service = app.manager.registry.find(plan.service)
-    if service is not None:
-        yield f"It is {service.state.value} now."
-    for concerned in plan.services:
-        note = f" ({concerned.note})" if concerned.note else ""
-        yield f"{concerned.effect} {concerned.name}{note}"
-    yield from (f"calls {step.tool} {shapes.value_text(step.args)}" for step in plan.steps)
+    for plan in plans:
+        service = app.manager.registry.find(plan.service)
+        if service is not None:
+            yield f"It is {service.state.value} now."
+        for concerned in plan.services:
+            note = f" ({concerned.note})" if concerned.note else ""
+            yield f"{concerned.effect} {concerned.name}{note}"
+        yield from (f"calls {step.tool} {shapes.value_text(step.args)}" for step in plan.steps)

@@ -72,7 +72,8 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     """Wait until services are as wanted, or until something happens to one of them."""
     del call
     timeout = min(args.timeout, MAX_WAIT)
-    await _start_idle(app, args)
+    for name in started_by_wait(app, args):
+        await app.manager.start_service(name, wait=False)
     since = app.manager.events.last_cursor if args.cursor is None else args.cursor
     names = _names(app, args)
     if args.state or args.health:
@@ -88,14 +89,17 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     return _waited(app, names, message, met=met, events=shown, cursor=cursor)
 
 
-async def _start_idle(app: ApplicationLike, args: ServiceWaitArgs) -> None:
-    """Start what is waited for to run and was stopped because no one used it."""
+def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
+    """Return what is waited for to run and was stopped because no one used it.
+
+    Raises:
+        ArgumentError: the project that is waited for has no services.
+    """
     if "running" not in args.state and "healthy" not in args.health:
-        return
-    for name in _names(app, args):
-        service = app.manager.registry.find(name)
-        if isinstance(service, ServiceInstance) and service.vitals.is_idle and service.state is ServiceState.STOPPED:
-            await app.manager.start_service(name, wait=False)
+        return []
+    found = map(app.manager.registry.find, _names(app, args))
+    services = [service for service in found if isinstance(service, ServiceInstance)]
+    return [one.name for one in services if one.vitals.is_idle and one.state is ServiceState.STOPPED]
 
 
 def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
