@@ -1,6 +1,5 @@
 """Secrets that an entry only refers to, `${secret:keyring:github/ci}`: looked up when its server is connected."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from ostler.adapters.downstream.header_helpers import run_helper
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.environments import Environments
 from ostler.adapters.regular_files import read_regular_text
+from ostler.adapters.signing_in.vault import is_keyring_off
 from ostler.model.servers import ServerEntry
 
 _REFERENCE: Final = re.compile(r"\$\{secret:(?P<kind>\w+):(?P<what>[^}]+)\}")
@@ -92,7 +92,7 @@ def _in_file(path: str) -> tuple[str, str]:
 def _in_keyring(what: str) -> tuple[str, str]:
     service, _, account = what.partition("/")
     how = f"store it with 'keyring set {service} {account}'"
-    if os.environ.get("PYTHON_KEYRING_BACKEND", "").endswith(("null.Keyring", "fail.Keyring")):
+    if is_keyring_off():
         return "", f"there is no keyring in the session of this process; {how} there"
     try:
         import keyring  # noqa: PLC0415 (takes a tenth of a second, and is seldom needed)

@@ -41,6 +41,11 @@ _DESKTOP_KEYRINGS: Final = (
 )
 
 
+def is_keyring_off() -> bool:
+    """Whether the environment of this process says that there is no keyring; so it need not be loaded to see that."""
+    return os.environ.get("PYTHON_KEYRING_BACKEND", "").endswith(("null.Keyring", "fail.Keyring"))
+
+
 class Vault:
     """Keeps texts by name. All methods touch the disk or the keyring, which may take seconds: call them in a thread."""
 
@@ -131,7 +136,7 @@ class Vault:
     def _backend(self) -> "KeyringBackend | None":
         if self._keyring is not None:
             return self._keyring
-        if os.environ.get("PYTHON_KEYRING_BACKEND", "").endswith(("null.Keyring", "fail.Keyring")):
+        if is_keyring_off():
             return None
         try:
             import keyring  # noqa: PLC0415 (takes a tenth of a second, and is seldom needed)
