@@ -63,6 +63,14 @@ class ProjectDirectory:
         found = [(len(place), project) for project, place in self._folders.items() if inside.is_relative_to(place)]
         return max(found)[1] if found else ""
 
+    def seen_from(self, folder: str) -> frozenset[str]:
+        """Return the projects whose services concern a client in `folder`; empty outside of projects, where all do.
+
+        They are its own, the main checkout's, which a worktree shares, and none: an empty text.
+        """
+        own = self.project_of(folder)
+        return frozenset({own, own.partition(".")[2], ""}) if own else frozenset()
+
     def full_name(self, name: str, folder: str) -> str:
         """Return what `name` means to a client that works in `folder`: the service of its project, else `name`.
 

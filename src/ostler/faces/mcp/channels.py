@@ -80,8 +80,8 @@ class Channels:
     def _concerns(self, name: str, directory: str) -> bool:
         service = self._app.manager.registry.find(name)
         project = service.view().labels.get(PROJECT_LABEL, "") if service is not None else ""
-        own = self._app.projects.directory.project_of(directory)
-        return not project or not own or project in (own, own.partition(".")[2])
+        seen = self._app.projects.directory.seen_from(directory)
+        return not seen or project in seen
 
 
 def _params(notice: Notice) -> dict[str, Any]:

@@ -76,10 +76,9 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
 
 def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:
     """Return those of a project (and of none), and how many of other projects there are besides them."""
-    own = project or app.projects.directory.project_of(current_client().directory)
-    if not own or own == "all":
+    shown = {project} if project else app.projects.directory.seen_from(current_client().directory)
+    if not shown or project == "all":
         return listed, 0
-    shown = {own} if project else {own, own.partition(".")[2], ""}  # a worktree sees what the main checkout shares
     found = [one for one in listed if one.labels.get(PROJECT_LABEL, "") in shown]
     return found, len(listed) - len(found)
 
