@@ -195,6 +195,17 @@ async def test_a_dependency_on_a_class_takes_its_running_instance_and_stays_with
         assert manager.view("web").dependencies == ("b",)
 
 
+async def test_what_is_made_on_demand_in_a_namespace_is_checked_with_what_it_sees_there() -> None:
+    middle = named("middle", dependencies=[{"serviceClassName": "basic"}])
+    app = named("app", dependencies=[{"serviceClassName": "middle", "alias": "api", "create": True}])
+    async with running(World(), manifest(), middle, app) as manager:
+        for class_name, name in (("basic", "data"), ("app", "web")):
+            asked = CreateRequest(class_name, name, owner="ann", namespace="ann")
+            assert not manager.plans.create(asked).problems
+            await manager.create(asked)
+        assert manager.view("web-api.ann").dependencies == ("data.ann",)
+
+
 async def test_classes_that_would_make_each_other_without_end_are_refused_with_the_path() -> None:
     a = named("a", dependencies=[{"serviceClassName": "b", "create": True}])
     b = named("b", dependencies=[{"serviceClassName": "a", "create": True}])

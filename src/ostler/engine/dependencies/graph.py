@@ -20,8 +20,8 @@ from ostler.rules.text.work_budget import bounded_work
 CREATED_FOR = "ostler/created-for"
 """Label of an instance that was made on demand: the name of the service that it was made for."""
 
-MakeVirtual = Callable[[str, str, JsonObject], ServiceInstance]
-"""`make(class_name, name, args)`: the instance that a create would give, neither stored nor registered."""
+MakeVirtual = Callable[[str, str, JsonObject, InstanceState], ServiceInstance]
+"""`make(class_name, name, args, user)`: the instance that would be made for `user`, neither stored nor registered."""
 
 _MAX_DEPTH = 32
 _NAME_LENGTH = 63
@@ -174,7 +174,7 @@ class DependencyGraph:
                 continue
             assert spec.service_class_name is not None
             try:
-                virtual = self._make_virtual(spec.service_class_name, name, dependency.args)
+                virtual = self._make_virtual(spec.service_class_name, name, dependency.args, instance)
             except OstlerError as error:
                 if not spec.required:
                     continue

@@ -10,7 +10,7 @@ from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import NAMESPACE_LABEL, CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlanEffect, PlannedStep
@@ -297,7 +297,7 @@ class Planner:
                     if spec.required:
                         draft.problems.append(f"{user.name} depends on {name!r}, which does not exist")
                     return {"name": name, "state": "missing", "outputs": {}}
-                service = self._virtual(spec.service_class_name, name, dependency.args, user)
+                service = self._factory.virtual(spec.service_class_name, name, dependency.args, user)
                 draft.depend_on_absence(name)
                 self._start(draft, service, "create", f"made for {user.name}")
             elif name not in draft.started:
@@ -350,19 +350,6 @@ class Planner:
             service.name, step, spec, Knowledge(names, unknown, service.secrets), every=every
         )
         draft.steps.append(replace(looking, note="until it is healthy"))
-
-    def _virtual(self, class_name: str, name: str, args: JsonObject, user: ServiceInstance) -> ServiceInstance:
-        """Return the instance that would be made for `user`."""
-        request = CreateRequest(
-            class_name,
-            name,
-            args,
-            owner=user.record.owner,
-            labels={CREATED_FOR: user.name},
-            start=False,
-            namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
-        )
-        return self._factory.make(self._factory.prepare(request))
 
     def _chosen_name(self, entry: ClassEntry, args: JsonObject, digest: str) -> str:
         """Return the class's default name, or one that two plans of the same request share."""

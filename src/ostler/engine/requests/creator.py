@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import anyio
 
 from ostler.engine.classes.catalogue import ClassCatalogue
-from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
+from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.requests.instance_factory import InstanceFactory, NewService
+from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import NAMESPACE_LABEL, CreateRequest
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
@@ -214,17 +214,5 @@ class Creator:
 
     async def create_dependency(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> Service:
         """Make a dependency of `user` on demand, not started."""
-        placed = await self.place(
-            CreateRequest(
-                class_name,
-                name,
-                args,
-                persist=user.record.persist,
-                owner=user.record.owner,
-                namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
-                purpose=f"made for {user.name}",
-                labels={CREATED_FOR: user.name},
-                start=False,
-            )
-        )
+        placed = await self.place(dependency_request(class_name, name, args, user))
         return placed.instance

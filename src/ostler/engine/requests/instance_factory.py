@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.dependencies.graph import CREATED_FOR
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
+from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import MANAGED_LABEL, NAMESPACE_LABEL, CreateRequest, in_namespace
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
@@ -171,9 +173,9 @@ class InstanceFactory:
         )
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 
-    def virtual(self, class_name: str, name: str, args: JsonObject) -> ServiceInstance:
-        """Return the instance that a create would give, to look at its dependencies."""
-        return self.make(self.prepare(CreateRequest(class_name, name, args)))
+    def virtual(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> ServiceInstance:
+        """Return the instance that would be made for `user`, to look at its dependencies and its calls."""
+        return self.make(self.prepare(dependency_request(class_name, name, args, user)))
 
     def replayed(self, new: NewService) -> ServiceInstance | None:
         """Return the instance that an equal request made before, or None when the way is free.
@@ -222,6 +224,21 @@ class InstanceFactory:
         assert self._runtime.tools is not None
         status = self._runtime.tools.server_status(tool.partition("/")[0])
         return status.known and not status.tools_known
+
+
+def dependency_request(class_name: str, name: str, args: JsonObject, user: InstanceState) -> CreateRequest:
+    """Return the request that makes a dependency of `user` on demand, not started."""
+    return CreateRequest(
+        class_name,
+        name,
+        args,
+        persist=user.record.persist,
+        owner=user.record.owner,
+        namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
+        purpose=f"made for {user.name}",
+        labels={CREATED_FOR: user.name},
+        start=False,
+    )
 
 
 def _own_labels(request: CreateRequest) -> JsonObject:
