@@ -69,3 +69,11 @@ def test_every_folder_says_what_belongs_in_it() -> None:
         if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()
     ]
     assert unsaid == []
+
+
+def test_no_two_files_of_tests_have_the_same_name() -> None:
+    # pytest imports a file of tests by its name alone: in a run of all tests the second of two is an error.
+    files: dict[str, list[str]] = defaultdict(list)
+    for path in Path(__file__).parent.rglob("test_*.py"):
+        files[path.name].append(str(path.relative_to(Path(__file__).parent)))
+    assert [sorted(paths) for paths in files.values() if len(paths) > 1] == []
