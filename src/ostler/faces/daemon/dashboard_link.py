@@ -17,10 +17,9 @@ logger = logging.getLogger(__name__)
 class DashboardLink:
     """Makes links to the dashboard, each good for one use; the page and its token live as long as the server."""
 
-    def __init__(self, hosted: Hosted, version: str, session_key: bytes, tasks: TaskGroup) -> None:
+    def __init__(self, hosted: Hosted, version: str, tasks: TaskGroup) -> None:
         self._hosted = hosted
         self._version = version
-        self._session_key = session_key
         self._tasks = tasks
         self._token = secrets.token_urlsafe(32)
         self._codes = OneTimeCodes(self._token)
@@ -48,7 +47,7 @@ class DashboardLink:
         return f"{self._url}/#code={self._codes.make()}"
 
     async def _serve(self, *, task_status: TaskStatus[str]) -> None:
-        settings = HttpSettings("127.0.0.1", 0, self._token, session_key=self._session_key)
+        settings = HttpSettings("127.0.0.1", 0, self._token)
         async with serving_http(
             self._hosted.server,
             settings,

@@ -100,20 +100,18 @@ class ServerProcess:
                     async with AsyncExitStack() as stack:
                         hosted = await stack.enter_async_context(self._source())
                         listener, secret = await stack.enter_async_context(listening(self._place))
-                        reception = Reception(
-                            hosted,
-                            version=self._version,
-                            secret=secret,
-                            may_hand_over=self._background,
-                            end=self.end,
-                        )
                         if self._http is not None:
                             await self._open_http(stack, self._http, hosted)
                         async with anyio.create_task_group() as tasks:
-                            dashboard = DashboardLink(
-                                hosted, self._version, session_key(self._place.paths.state_dir), tasks
+                            dashboard = DashboardLink(hosted, self._version, tasks)
+                            reception = Reception(
+                                hosted,
+                                version=self._version,
+                                secret=secret,
+                                may_hand_over=self._background,
+                                end=self.end,
+                                dashboard=dashboard.make,
                             )
-                            reception.dashboard = dashboard.make
                             self._start_companions(tasks, hosted, reception, dashboard)
                             tasks.start_soon(listener.serve, reception.receive, tasks)
                             self._serving = True

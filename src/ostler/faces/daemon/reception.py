@@ -40,11 +40,17 @@ class Reception:
     Attributes:
         clients: connections that speak MCP now.
         last_left: the time (anyio's clock) at which a connection ended last.
-        dashboard: makes a link to the dashboard.
     """
 
     def __init__(
-        self, hosted: Hosted, *, version: str, secret: str, may_hand_over: bool, end: Callable[[str], None]
+        self,
+        hosted: Hosted,
+        *,
+        version: str,
+        secret: str,
+        may_hand_over: bool,
+        end: Callable[[str], None],
+        dashboard: Callable[[], Awaitable[str]],
     ) -> None:
         """Prepare to receive.
 
@@ -54,17 +60,18 @@ class Reception:
             secret: what clients prove to know; empty where the socket's file mode says it.
             may_hand_over: whether a newer version may take this server's place.
             end: ends the server, for the reason given (`stop` or `handover`).
+            dashboard: makes a link to the dashboard; raises HttpSettingsError when it cannot be served.
         """
         self._hosted = hosted
         self._version = version
         self._secret = secret
         self._may_hand_over = may_hand_over
         self._end = end
+        self._dashboard = dashboard
         self._open: dict[OutgoingMessages, anyio.CancelScope] = {}
         self._ending = ""
         self._since = datetime.now(UTC)
         self.last_left = anyio.current_time()
-        self.dashboard: Callable[[], Awaitable[str]] | None = None
 
     def __repr__(self) -> str:
         return f"<Reception with {self.clients} clients>"
@@ -167,12 +174,8 @@ class Reception:
             logger.exception("a client's environment could not be used")
 
     async def _link(self, stream: SocketStream, evidence: dict[str, str]) -> None:
-        if self.dashboard is None:
-            text = f"server {self._version} has no dashboard yet; try again"
-            await stream.send(encode_line("refused", message=text, **evidence))
-            return
         try:
-            line = encode_line("dashboard", url=await self.dashboard(), **evidence)
+            line = encode_line("dashboard", url=await self._dashboard(), **evidence)
         except HttpSettingsError as error:
             line = encode_line("refused", message=f"the dashboard cannot be served: {error}", **evidence)
         await stream.send(line)
