@@ -297,12 +297,12 @@ def _application(
         servers, settings.session_key, security, version, codes=codes, pages=pages, more=documents
     )
     app = HangingUp(LoadShedding(PlainAnswers(app)))
-    if settings.verifiers:
+    if verifiers := settings.verifiers:
         from ostler.adapters.access.proofs import AnyOf  # a server for one person has no gate
         from ostler.faces.daemon.http_gate import Entrance, Gate
 
         open_paths = PUBLIC_PATHS | {route.path for route in documents}
-        app = Gate(app, Entrance(AnyOf(settings.verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
+        app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
     return for_browsers(app, security.allowed_origins or [*settings.allowed_origins])
 
 

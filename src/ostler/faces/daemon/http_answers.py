@@ -4,7 +4,7 @@ Each is an ASGI application around another, and knows requests and answers only 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -59,9 +59,7 @@ class PlainAnswers:
                 return
             answered = True
             kept = [pair for pair in start["headers"] if pair[0].lower() not in _OF_STREAMS]
-            plain = [(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())]
-            await send({**start, "headers": [*kept, *plain]})
-            await send({"type": "http.response.body", "body": answer})
+            await answer_json(send, start["status"], answer, kept)
 
         await self._app(scope, receive, decide)
 
@@ -124,12 +122,20 @@ async def refuse_busy(send: Send, why: str) -> None:
     """Answer a request with 503, and with when to come back; its header is added on the way out."""
     text = f"{why}. Next: the same request again after {RETRY_AFTER} s"
     error = {"code": -32000, "message": text, "data": {"retryable": True, "retryAfterSeconds": RETRY_AFTER}}
-    body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await answer_json(send, 503, json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode())
+
+
+async def answer_json(send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Send one whole answer of JSON.
+
+    Args:
+        send: the way to the client.
+        status: of the answer.
+        body: the JSON.
+        headers: further headers.
+    """
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *own]})
     await send({"type": "http.response.body", "body": body})
 
 

@@ -18,7 +18,7 @@ from starlette.authentication import AuthCredentials
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.access.proofs import ProvenToken
-from ostler.faces.daemon.http_answers import PRINCIPAL
+from ostler.faces.daemon.http_answers import PRINCIPAL, answer_json
 from ostler.faces.daemon.http_pages import OPEN_PATHS
 from ostler.faces.daemon.http_paths import ROOT
 from ostler.model.access import Principal, PrincipalSettings
@@ -110,20 +110,18 @@ class Gate:
         proven, policy = guest.proven, guest.policy
         known = {PRINCIPAL: proven.principal, "user": AuthenticatedUser(proven), "auth": AuthCredentials(proven.scopes)}
         answering = _Answer(send)
-        is_done = is_exceeded = False
-        async with anyio.create_task_group() as tasks:
-            reading = _Bounded(receive, None if policy is None else int(policy.max_request_bytes), tasks.cancel_scope)
+        is_done = False
+        tasks = anyio.create_task_group()
+        reading = _Bounded(receive, None if policy is None else int(policy.max_request_bytes), tasks.cancel_scope)
+        async with tasks:
             tasks.start_soon(self._watch, guest, tasks.cancel_scope)
-            try:
-                await self._app({**scope, **known}, reading, answering)
-                is_done = True
-            finally:
-                is_exceeded = reading.is_exceeded
+            await self._app({**scope, **known}, reading, answering)
+            is_done = True
             tasks.cancel_scope.cancel()
         if is_done or answering.has_begun:
             await answering.finish()
             return
-        if is_exceeded and policy is not None:
+        if reading.is_exceeded and policy is not None:
             raise _too_large(proven.principal, policy)
         raise self._challenge(401, "invalid_token", _UNPROVEN)
 
@@ -265,6 +263,4 @@ class _RefusedError(Exception):
     async def answer(self, send: Send) -> None:
         """Send the refusal."""
         body = json.dumps({"error": self.error, "error_description": self.text}).encode()
-        fixed = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": self.status, "headers": [*fixed, *self.headers]})
-        await send({"type": "http.response.body", "body": body})
+        await answer_json(send, self.status, body, self.headers)
