@@ -1,7 +1,6 @@
 """What every change by a principal goes through: quotas, and the audit log."""
 
 import secrets
-from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +9,7 @@ import anyio
 
 from ostler.adapters.access.audit_log import AuditTrail
 from ostler.faces.access.call_facts import current_call
+from ostler.faces.access.rate import Rate
 from ostler.faces.access.rights import Rights
 from ostler.model.durations import format_duration
 from ostler.model.errors import AccessDeniedError, OstlerError, QuotaError
@@ -30,7 +30,7 @@ class Account:
 
     def __init__(self) -> None:
         self.creating = 0
-        self._starts: deque[float] = deque()
+        self._starts = Rate(HOUR)
 
     def __repr__(self) -> str:
         return f"Account({len(self._starts)} starts)"
@@ -41,17 +41,15 @@ class Account:
         Raises:
             QuotaError: there were `limit` within the last hour.
         """
-        now = anyio.current_time()
-        while self._starts and self._starts[0] <= now - HOUR:
-            self._starts.popleft()
-        if len(self._starts) >= limit:
-            left = format_duration(max(1, round(self._starts[0] + HOUR - now)))
+        if wait := self._starts.take(limit):
             raise QuotaError(
                 f"{who!r} started {len(self._starts)} services within the last hour, and may not start more "
                 f"(startsPerHour = {limit})",
-                next_actions=(f"try again in {left}", "or ask the person who runs this Ostler for more"),
+                next_actions=(
+                    f"try again in {format_duration(wait)}",
+                    "or ask the person who runs this Ostler for more",
+                ),
             )
-        self._starts.append(now)
 
 
 class Acting:

@@ -6,7 +6,6 @@ MCP shows more than one principal's services, and is for admins.
 
 import json
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +17,7 @@ from starlette.authentication import AuthCredentials
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.access.proofs import ProvenToken
+from ostler.faces.access.rate import Rate
 from ostler.faces.daemon.http_answers import PRINCIPAL, answer_json
 from ostler.faces.daemon.http_pages import OPEN_PATHS
 from ostler.faces.daemon.http_paths import ROOT
@@ -60,7 +60,7 @@ class Gate:
         self._app = app
         self._entrance = entrance
         self._open = OPEN_PATHS | entrance.open_paths
-        self._rates: dict[str, _Rate] = {}
+        self._rates: dict[str, Rate] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in self._open):
@@ -137,10 +137,10 @@ class Gate:
                 request.cancel()
                 return
 
-    def _rate_of(self, name: str) -> "_Rate":
+    def _rate_of(self, name: str) -> Rate:
         if name not in self._rates and len(self._rates) >= MAX_RATED:
             del self._rates[next(iter(self._rates))]
-        return self._rates.setdefault(name, _Rate())
+        return self._rates.setdefault(name, Rate(MINUTE))
 
     def _challenge(self, status: int, error: str, text: str) -> "_RefusedError":
         """Return a refusal that says how to come in, as RFC 6750 and RFC 9728 have it."""
@@ -159,23 +159,6 @@ _NO_POLICY: Final = (
     "{name!r} is known and has no policy here. Next: the person who runs this Ostler adds [principals.{name}] to "
     "ostler.toml"
 )
-
-
-class _Rate:
-    """When the requests of the last minute came."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque()
-
-    def take(self, limit: int) -> int:
-        """Count one request; return the seconds to wait where there were `limit`, else 0."""
-        now = anyio.current_time()
-        while self._times and self._times[0] <= now - MINUTE:
-            self._times.popleft()
-        if len(self._times) >= limit:
-            return max(1, round(self._times[0] + MINUTE - now))
-        self._times.append(now)
-        return 0
 
 
 class _Bounded:

@@ -1,0 +1,30 @@
+"""How often something may happen: so many times within the last seconds."""
+
+from collections import deque
+
+import anyio
+
+
+class Rate:
+    """When something happened lately; `len` says how often."""
+
+    def __init__(self, window: float) -> None:
+        """Begin to count what happens within `window` seconds."""
+        self._window = window
+        self._times: deque[float] = deque()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __repr__(self) -> str:
+        return f"Rate({len(self)} within {self._window} s)"
+
+    def take(self, limit: int) -> int:
+        """Count one more; return the seconds to wait where there were `limit`, else 0."""
+        now = anyio.current_time()
+        while self._times and self._times[0] <= now - self._window:
+            self._times.popleft()
+        if len(self._times) >= limit:
+            return max(1, round(self._times[0] + self._window - now))
+        self._times.append(now)
+        return 0
