@@ -12,7 +12,7 @@ from ostler.engine.dependencies.ordering import Failures
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ActivityMeter
 from ostler.engine.requests.creator import InstanceLimitError
-from ostler.engine.services.service import BaseService, Service
+from ostler.engine.services.service import Service
 from ostler.engine.services.views import (
     CreateRequest,
     Listed,
@@ -27,7 +27,7 @@ from ostler.faces.access.acting import Acting
 from ostler.faces.access.hidden_names import HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
-from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of
+from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of, reached
 from ostler.model.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -87,15 +87,11 @@ class GuardedManager(ServiceManager):
 
     def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
         """Return snapshots of the services that match, by name."""
-        views = [service.view() for service in self._seen.get_all()]
-        return views if where is None else [view for view in views if where.matches(view)]
+        return super().views(where)
 
     def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
         """Return the services that match, by name, with what a list shows of them."""
-        found: list[Listed] = [
-            service if isinstance(service, BaseService) else service.view() for service in self._seen.get_all()
-        ]
-        return found if where is None else [listed for listed in found if where.matches(listed)]
+        return super().listed(where)
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Refuse: secrets are read through `reveal_secrets`, which records it."""
@@ -268,8 +264,7 @@ class GuardedManager(ServiceManager):
         is_own = full.endswith(f".{namespace}") and not self._is_hidden(full)
         if not namespace or self._seen.find(full) is not None or is_own:
             return full
-        self._seen.get(name)
-        raise NotFoundError("service", name)
+        raise self._seen.missing(name)
 
     @asynccontextmanager
     async def _room(self, owner: str, *, start: bool, is_there: bool) -> AsyncGenerator[None]:
@@ -318,7 +313,7 @@ class GuardedManager(ServiceManager):
         policy = self._rights.policy()
         refusal = None if service is None else self._not_managed(service, asked.kind.value, dependents=asked.dependents)
         if service is None and not (asked.idempotency_key and self._seen.is_seen(full)):
-            refusal = self._missing(name)
+            refusal = self._seen.missing(name)
         if asked.adopt and not policy.admin:
             refusal = refusal or AccessDeniedError(
                 f"{self._rights.name!r} cannot say what the start of {full!r} gave: it could name what is another's",
@@ -340,7 +335,7 @@ class GuardedManager(ServiceManager):
         try:
             yield
         except NotFoundError as error:
-            raise (self._missing(name) if error.kind == "service" else error) from None
+            raise (self._seen.missing(name) if error.kind == "service" else error) from None
         except InstanceLimitError as error:
             seen = [each for each in error.instances if self._seen.is_seen(each)]
             raise InstanceLimitError(error.class_name, error.limit, seen, service=error.service) from None
@@ -351,18 +346,12 @@ class GuardedManager(ServiceManager):
                 raise
             raise clean from None
 
-    def _missing(self, name: str) -> OstlerError:
-        try:
-            self._seen.get(name)
-        except NotFoundError as error:
-            return error
-        return NotFoundError("service", name)
-
     def _not_managed(self, service: Service, action: str, *, dependents: bool = False) -> OstlerError | None:
         """Return why the principal may not change `service`, and what depends on it; None where it may."""
         concerned = [service.name]
         if dependents:
-            concerned += self._dependents_of(service.name)
+            services = self._manager.registry.get_all()
+            concerned += reached(concerned, lambda name: [one.name for one in services if name in one.dependencies])
         for name in concerned:
             other = self._manager.registry.find(name)
             if other is not None and not self._rights.manages(owner_of(other)):
@@ -374,17 +363,6 @@ class GuardedManager(ServiceManager):
                 hint = f"ask its owner, {whose}" if name == service.name and whose else _ASK_ADMIN
                 return AccessDeniedError(text, service=service.name, next_actions=(hint,))
         return None
-
-    def _dependents_of(self, name: str) -> list[str]:
-        services = self._manager.registry.get_all()
-        found: list[str] = []
-        rest = [name]
-        while rest:
-            needed = rest.pop()
-            users = [one.name for one in services if needed in one.dependencies and one.name not in found]
-            found += users
-            rest += users
-        return found
 
     async def check_health(self, name: str) -> ServiceView:
         """Check the health of the service `name` now and return its snapshot."""

@@ -13,7 +13,7 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import BaseService, Service
-from ostler.engine.services.views import Listed, ServiceView, in_namespace
+from ostler.engine.services.views import ServiceView, in_namespace
 from ostler.faces.access.hidden_names import NO_NAMES, HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.model.errors import AccessDeniedError, NotFoundError
@@ -47,6 +47,18 @@ class Owners:
         """Return whose the service `name` is or was; None where that is not known."""
         service = self._registry.find(name)
         return self._removed.get(name) if service is None else owner_of(service)
+
+
+def reached(names: Iterable[str], next_to: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return `names` and all that can be reached from them, a step being to what is `next_to` a name."""
+    found: set[str] = set()
+    rest = list(names)
+    while rest:
+        name = rest.pop()
+        if name not in found:
+            found.add(name)
+            rest += next_to(name)
+    return found
 
 
 def owner_of(service: Service) -> str:
@@ -108,15 +120,12 @@ class SeenRegistry(ServiceRegistry):
         """Return the names of what `service` needs, directly or not, that the principal does not see."""
         if self._rights.policy().sees_everything or not service.dependencies:
             return NO_NAMES
-        found: set[str] = set()
-        rest = list(service.dependencies)
-        while rest:
-            name = rest.pop()
-            if name not in found:
-                found.add(name)
-                other = self._all.find(name)
-                rest += other.dependencies if other is not None else ()
-        return HiddenNames(name for name in found if not self.is_seen(name))
+
+        def needed_by(name: str) -> Iterable[str]:
+            other = self._all.find(name)
+            return () if other is None else other.dependencies
+
+        return self._hidden_among(reached(service.dependencies, needed_by))
 
     def hidden_around(self, names: Iterable[str]) -> HiddenNames:
         """Return the names of all services connected with `names` by dependencies that the principal does not see."""
@@ -127,14 +136,10 @@ class SeenRegistry(ServiceRegistry):
             for needed in service.dependencies:
                 neighbours.setdefault(service.name, set()).add(needed)
                 neighbours.setdefault(needed, set()).add(service.name)
-        found: set[str] = set()
-        rest = list(names)
-        while rest:
-            name = rest.pop()
-            if name not in found:
-                found.add(name)
-                rest += neighbours.get(name, ())
-        return HiddenNames(name for name in found if not self.is_seen(name))
+        return self._hidden_among(reached(names, lambda name: neighbours.get(name, ())))
+
+    def _hidden_among(self, names: Iterable[str]) -> HiddenNames:
+        return HiddenNames(name for name in names if not self.is_seen(name))
 
     # -- the registry --------------------------------------------------------------------------------------
 
@@ -156,19 +161,19 @@ class SeenRegistry(ServiceRegistry):
         """
         service = self.find(name)
         if service is None:
-            known = [each.name for each in self._seen()]
-            raise NotFoundError(
-                "service", name, known=known, next_actions=("service_list shows the names that there are",)
-            )
+            raise self.missing(name)
         return service
+
+    def missing(self, name: str) -> NotFoundError:
+        """Return the error that says that there is no service `name`, with those that the principal sees."""
+        known = [each.name for each in self._seen()]
+        return NotFoundError(
+            "service", name, known=known, next_actions=("service_list shows the names that there are",)
+        )
 
     def get_all(self) -> list[Service]:
         """Return every service, by name."""
         return [self.shown(service) for service in self._seen()]
-
-    def listed(self) -> list[Listed]:
-        """Return what a list shows of every service, by name."""
-        return [service if isinstance(service, BaseService) else service.view() for service in self.get_all()]
 
     def subscribe(self, callback: Callable[[Service, bool], None]) -> Callable[[], None]:
         """Call `callback(service, is_registered)` after each change of a service that the principal sees."""
