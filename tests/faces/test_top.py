@@ -20,7 +20,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ToolAnswer
 from ostler.faces.cli.session import ExitStatus
 from ostler.faces.terminal.board import Board
-from ostler.faces.terminal.view import TopView
+from ostler.faces.terminal.view import FOLLOW_SECONDS, TopView
 
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202eeman [bold]x[/]"
 NOW = datetime.now(UTC)
@@ -52,6 +52,8 @@ class ScriptedFeed:
 
     def __init__(self, services: list[dict[str, Any]], **answers: Any) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.seconds = 0.0
+        self.under_way = self.most_at_once = 0
         self._answers = answers
         self._whole = snapshot(services)
         self._ended = threading.Event()
@@ -69,6 +71,10 @@ class ScriptedFeed:
 
     def call(self, tool: str, args: Mapping[str, Any]) -> ToolAnswer:
         self.calls.append((tool, dict(args)))
+        self.under_way += 1
+        self.most_at_once = max(self.most_at_once, self.under_way)
+        self._ended.wait(self.seconds)
+        self.under_way -= 1
         answer = self._answers.get(tool, {})
         return ToolAnswer(answer, answer.get("text", f"{tool} done"), "error" in answer)
 
@@ -120,9 +126,11 @@ class Screen:
 
 
 @asynccontextmanager
-async def top(services: list[dict[str, Any]] | None = None, **answers: Any) -> AsyncGenerator[Screen]:
+async def top(
+    services: list[dict[str, Any]] | None = None, *, follow_every: float = FOLLOW_SECONDS, **answers: Any
+) -> AsyncGenerator[Screen]:
     feed = ScriptedFeed(SERVICES if services is None else services, **answers)
-    view = TopView(feed, now=lambda: NOW)
+    view = TopView(feed, now=lambda: NOW, follow_every=follow_every)
     async with view.run_test(size=(80, 24), notifications=True) as pilot:
         screen = Screen(view, pilot, feed)
         await screen.until(lambda text: "connecting" not in text)
@@ -206,6 +214,17 @@ class TestView:
                 lambda text: ("service_logs", "sec.nd") in [(c, a.get("search")) for c, a in screen.feed.calls]
             )
             await screen.shows("/sec.nd")
+
+    async def test_a_slow_server_is_not_asked_for_the_log_again_before_it_has_answered(self) -> None:
+        async with top(follow_every=0.02, service_logs={"lines": ["first"], "cursor": "7"}) as screen:
+            screen.feed.seconds = 0.1
+            await screen.press("2")
+            await screen.until(lambda text: len(screen.feed.calls) > 3)
+            assert screen.feed.most_at_once == 1
+            assert [args.get("cursor") for _, args in screen.feed.calls[:3]] == [None, "7", "7"]
+            await screen.press("down")  # another service's log is asked for at once
+            await screen.until(lambda text: screen.feed.calls[-1][1]["name"] == "api.shop-1")
+        # an answer that comes while the view ends is dropped: in a thread of its own it would fail
 
     async def test_an_explanation_has_numbered_calls(self) -> None:
         call = {"tool": "service_restart", "args": {"name": "db"}, "when": "after a change"}

@@ -38,7 +38,7 @@ _QUESTIONS: Final = {
 _HARMLESS: Final = {"service_start": "starting", "service_renew": "renewing the lease of"}
 _READS: Final = ("service_explain", "service_get", "service_status", "service_logs", "service_events", "tool_list")
 _LOG_LINES: Final = 500
-_FOLLOW_SECONDS: Final = 1.5
+FOLLOW_SECONDS: Final = 1.5
 _SHOWN_EVENTS: Final = 200
 _TOAST_LINES: Final = 4
 
@@ -74,18 +74,27 @@ class TopView(App[None]):
     ]
     ENABLE_COMMAND_PALETTE = False
 
-    def __init__(self, feed: Feed, *, query: str = "", now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        query: str = "",
+        now: Callable[[], datetime] = utc_now,
+        follow_every: float = FOLLOW_SECONDS,
+    ) -> None:
         """Prepare the view.
 
         Args:
             feed: the server.
             query: only services that match, to begin with.
             now: this machine's time.
+            follow_every: seconds from one read of a log that is shown to the next.
         """
         super().__init__()
         self.board = Board()
         self._feed = feed
         self._now = now
+        self._follow_every = follow_every
         self._filter = query
         self._only_problems = False
         self._trouble = ""
@@ -95,6 +104,8 @@ class TopView(App[None]):
         self._log_cursor = ""
         self._log_turn = 0
         """Counts what the log was begun for: an answer to an earlier one is dropped."""
+        self._log_asked = 0
+        """The turn for which the log is being read: a second answer from the same cursor would repeat its lines."""
         self._next_calls: list[JsonObject] = []
         self._is_up = False
 
@@ -120,7 +131,7 @@ class TopView(App[None]):
         self._services.focus()
         self._in_thread(lambda: self._feed.follow(self.board, self._changed_elsewhere))
         self.set_interval(1.0, self._redraw)  # ages go on
-        self.set_interval(_FOLLOW_SECONDS, self._read_log)
+        self.set_interval(self._follow_every, self._read_log)
         self._redraw()
 
     def on_unmount(self) -> None:
@@ -136,11 +147,15 @@ class TopView(App[None]):
     def _services(self) -> ServiceList:
         return self._base.query_one(ServiceList)
 
+    @property
+    def _is_shown(self) -> bool:
+        """Whether all parts are there: they come when it is mounted, and go one by one when it ends."""
+        return self._is_up and self.is_running
+
     # -- what is shown -------------------------------------------------------------------------------------
 
     def _changed_elsewhere(self, trouble: str) -> None:
-        with suppress(RuntimeError):  # the view has just ended
-            self.call_from_thread(self._changed, trouble)
+        self._hand_over(lambda: self._changed(trouble))
 
     def _changed(self, trouble: str) -> None:
         self._trouble = trouble
@@ -157,7 +172,7 @@ class TopView(App[None]):
         self._redraw()
 
     def _redraw(self) -> None:
-        if not self._is_up:
+        if not self._is_shown:
             return
         width = self.size.width
         self._base.query_one("#summary", Static).update(
@@ -216,19 +231,22 @@ class TopView(App[None]):
         self._base.query_one("#explain-text", Static).update(text)
 
     def _read_log(self) -> None:
-        if self._tab != "log" or not self._services.chosen:
+        if self._tab != "log" or not self._is_shown or self._log_asked == self._log_turn:
+            return
+        if not self._services.chosen:
             return
         args: JsonObject = {"name": self._services.chosen, "lines": _LOG_LINES}
         if self._log_search:
             args["search"] = self._log_search
         if self._log_cursor:
             args["cursor"] = self._log_cursor
-        turn = self._log_turn
+        turn = self._log_asked = self._log_turn
         self._call("service_logs", args, lambda answer: self._show_log(turn, answer))
 
     def _show_log(self, turn: int, answer: ToolAnswer) -> None:
         if turn != self._log_turn:
             return
+        self._log_asked = 0
         log = self._base.query_one(RichLog)
         if answer.is_error:
             if not self._log_cursor:
@@ -339,10 +357,20 @@ class TopView(App[None]):
 
         def call() -> None:
             answer = self._feed.call(tool, args)
-            with suppress(RuntimeError):  # the view has just ended
-                self.call_from_thread(take, answer)
+            self._hand_over(lambda: take(answer))
 
         self._in_thread(call)
+
+    def _hand_over(self, take: Callable[[], None]) -> None:
+        """Do what another thread has an answer for, here; what comes when the view ends is dropped."""
+
+        def arrive() -> None:
+            if self._is_shown:
+                take()
+
+        if self._is_shown:
+            with suppress(RuntimeError):  # it has just ended
+                self.call_from_thread(arrive)
 
     @staticmethod
     def _in_thread(work: Callable[[], None]) -> None:
