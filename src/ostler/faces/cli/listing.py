@@ -27,7 +27,7 @@ _COLUMNS: Final = {
 }
 _WIDE: Final = {**_COLUMNS, "CPU": "cpu", "MEMORY": "memory", "SINCE": "since", "TYPE": "serviceType", "ERROR": "error"}
 _ERROR: Final = {"ERROR": "error"}
-_EMPTY: Final = "There are no services. Create one: ostler create CLASS (see ostler classes)"
+NO_SERVICES: Final = "There are no services. Create one: ostler create CLASS (see ostler classes)"
 _WATCH_SECONDS: Final = 2.0
 _MOST_DETAILED: Final = 300
 """Services up to which each one's age and address are asked for."""
@@ -61,7 +61,7 @@ def list_services(
             now = datetime.now(UTC)
             shown = [_row(row, now, absolute=absolute) for row in rows]
             columns = _WIDE if wide else _COLUMNS | _ERROR
-            print_table(shown, columns, empty=_EMPTY)
+            print_table(shown, columns, empty=NO_SERVICES)
             if elsewhere:
                 complain(f"{elsewhere} more in other projects: ostler ps --all")
         if not watch:
@@ -95,6 +95,12 @@ def url_of(outputs: JsonMapping) -> str | None:
         if isinstance(value, str) and (found := _URL.match(value)):
             return found[0]
     return None
+
+
+def ports_of(outputs: JsonMapping) -> list[str]:
+    """Return the ports among a service's outputs, each once."""
+    ports = [str(value) for name, value in outputs.items() if name.lower().endswith("port") and value]
+    return list(dict.fromkeys(ports))
 
 
 def relative(seconds: float) -> str:
@@ -156,8 +162,7 @@ def _address(outputs: JsonObject) -> str:
     """Return where a service is reached, as far as its outputs say: a URL, else ports."""
     if (url := url_of(outputs)) is not None:
         return url
-    ports = [str(value) for name, value in outputs.items() if name.lower().endswith("port") and value]
-    return ", ".join(dict.fromkeys(ports))
+    return ", ".join(ports_of(outputs))
 
 
 def _time(written: object, now: datetime, *, absolute: bool) -> str:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 MAX_EVENTS: Final = 1_000
 """Events kept; the oldest go first."""
 
-_TROUBLED: Final = frozenset({"failed", "retrying", "unreachable", "auth_required"})
-
+TROUBLED: Final = frozenset({"failed", "retrying", "unreachable", "auth_required"})
+"""States that need someone's attention."""
 
 SERVERS: Final = "MCP servers"
 """The group of configured services, which have no class."""
@@ -146,8 +146,12 @@ class Board:
 
 def is_troubled(service: JsonObject) -> bool:
     """Whether a service needs someone's attention."""
-    is_well = service["health"] != "unhealthy" and not service.get("failedChecks") and not service.get("problems")
-    return service["state"] in _TROUBLED or not is_well
+    return service["state"] in TROUBLED or is_ill(service) or bool(service.get("problems"))
+
+
+def is_ill(service: JsonObject) -> bool:
+    """Whether a service's health checks fail."""
+    return service["health"] == "unhealthy" or bool(service.get("failedChecks"))
 
 
 def utc_now() -> datetime:

@@ -13,6 +13,7 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Footer, Input, RichLog, Static
 
+from ostler.faces.cli.listing import NO_SERVICES
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.rpc import ToolAnswer
 from ostler.faces.terminal.board import Board, utc_now
@@ -195,7 +196,7 @@ class TopView(App[None]):
             return "" if self._trouble else "Connecting to the server…"
         if self.board.services:
             return "No service matches. Esc clears the search, p shows all."
-        return "There are no services. Create one: ostler create CLASS (see ostler classes)"
+        return NO_SERVICES
 
     def _tab_line(self, width: int) -> Text:
         text = Text()

@@ -8,8 +8,8 @@ from typing import Final
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from ostler.faces.cli.listing import relative, url_of
-from ostler.faces.terminal.board import Board, Row
+from ostler.faces.cli.listing import ports_of, relative, url_of
+from ostler.faces.terminal.board import TROUBLED, Board, Row, is_ill, is_troubled
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.sizes import size_text
 from ostler.rules.text.terminal_text import shown_text
@@ -52,9 +52,8 @@ def one_line(value: object) -> str:
 
 def sign_of(service: JsonObject) -> tuple[str, str]:
     """Return a service's sign and its colour: the sign differs without colour, too."""
-    sign = _SIGNS.get(service["state"], _RESTING)
-    is_doubtful = service["health"] == "unhealthy" or service.get("failedChecks") or service.get("problems")
-    return _DOUBTFUL if service["state"] in _GOOD and is_doubtful else sign
+    is_doubtful = service["state"] in _GOOD and is_troubled(service)
+    return _DOUBTFUL if is_doubtful else _SIGNS.get(service["state"], _RESTING)
 
 
 def state_word(service: JsonObject) -> str:
@@ -80,8 +79,7 @@ def place_of(service: JsonObject) -> str:
     outputs: JsonObject = service.get("outputs") or {}
     if (url := url_of(outputs)) is not None:
         return one_line(url)
-    ports = [f":{value}" for name, value in outputs.items() if name.lower().endswith("port") and value]
-    return one_line(", ".join(dict.fromkeys(ports)))
+    return one_line(", ".join(f":{port}" for port in ports_of(outputs)))
 
 
 def short_place(place: str) -> str:
@@ -124,22 +122,18 @@ def row_text(row: Row, board: Board, now: datetime, width: int) -> Text:
     name = one_line(service["name"]).removesuffix(f".{row.group}" if row.group else "")
     used = board.used(str(service["name"]))
     place = due_word(service, board, now) or short_place(place_of(service))
-    if service["state"] in ("failed", "retrying", "unreachable", "auth_required") and service.get("error"):
+    if service["state"] in TROUBLED and service.get("error"):
         place = " · ".join(filter(None, (due_word(service, board, now), one_line(service["error"]))))
     text = Text()
     text.append(f"{sign} ", style=colour)
     text.append(_cell(name, sizes["name"]))
     text.append(_cell(state_word(service), sizes["state"]), style=colour)
-    text.append(_cell(health_word(service, board, now), sizes["health"]), style="red" if _is_ill(service) else "")
+    text.append(_cell(health_word(service, board, now), sizes["health"]), style="red" if is_ill(service) else "")
     text.append(_cell(f"{used[0]:.1f}" if used else "", sizes["cpu"]))
     text.append(_cell(size_text(int(used[1])) if used else "", sizes["memory"]))
     text.append(_cell(place, sizes["place"]), style="red" if service["state"] == "failed" else "")
     text.truncate(width, pad=True)
     return text
-
-
-def _is_ill(service: JsonObject) -> bool:
-    return service["health"] == "unhealthy" or bool(service.get("failedChecks"))
 
 
 def _cell(text: str, width: int) -> str:
@@ -183,7 +177,7 @@ def _condition(service: JsonObject, board: Board, now: datetime) -> Iterator[tup
     yield "State", f"{state_word(service)} for {since}{reason}", sign_of(service)[1]
     operation: JsonObject = service.get("operation") or {}
     yield "Under way", " ".join(str(operation[key]) for key in ("kind", "step", "reason") if operation.get(key)), "cyan"
-    yield "Health", _health_in_full(service, board, now), "red" if _is_ill(service) else ""
+    yield "Health", _health_in_full(service, board, now), "red" if is_ill(service) else ""
     yield "Check saw", service.get("evidence"), ""
     error_age = f" ({relative(board.age(service['errorAt'], now))} ago)" if service.get("errorAt") else ""
     yield "Last error", f"{service['error']}{error_age}" if service.get("error") else "", "red"
