@@ -143,6 +143,7 @@ def test_dependencies_with_conditions_and_waits() -> None:
         ("$.items[0].id", "items[0].id"),
         ("metadata.name", "metadata.name"),
         ("a.b-c[1].0", 'a."b-c"[1]."0"'),
+        ("größe.wert", '"größe".wert'),
         ("items[?a=='b'].c", "items[?a=='b'].c"),
     ],
 )
