@@ -12,7 +12,7 @@ import typer
 
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
+from ostler.faces.cli.session import ExitStatus, Session, confirm, fail, session_of, usage_error
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import complain, say, say_json
 
@@ -53,7 +53,8 @@ def add_pack(session: Session, what: str, *, yes: bool, as_json: bool) -> None:
     names = [item.service_class.name for item in loaded]
     if not as_json:
         say(f"pack {pack.name} {pack.version}".rstrip() + f": {', '.join(names)} (calls tools of {', '.join(servers)})")
-    _ask_first(yes=yes)
+    why = "a class can start any program. Next: --yes adds the pack without asking"
+    confirm("Add them?", yes=yes, why=why, declined="nothing was added")
     install_pack(session.paths.packs_dir, pack)
     if as_json:
         say_json({"pack": pack.name, "version": pack.version, "classes": names, "files": dict(pack.digests)})
@@ -209,15 +210,6 @@ def _snapshot(session: Session) -> "ClassSnapshot":
     files = ClassFiles.of(session.paths)
     files.checked = None  # only the server writes what it has checked
     return files.reload()
-
-
-def _ask_first(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        usage_error("a class can start any program. Next: --yes adds the pack without asking")
-    if not typer.confirm("Add them?", err=True):
-        fail("nothing was added", ExitStatus.FAILED)
 
 
 def add_to(group: typer.Typer) -> None:

@@ -1,6 +1,7 @@
 """What every verb shares: the folders in force, calling a tool, and turning failures into exit statuses."""
 
 import json
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,23 @@ def fail(text: str, status: ExitStatus) -> NoReturn:
 def usage_error(text: str) -> NoReturn:
     """End the command because it was not written as it must be."""
     fail(text, ExitStatus.USAGE)
+
+
+def confirm(question: str, *, yes: bool, why: str, declined: str) -> None:
+    """Go on when the person agrees; else the command ends.
+
+    Args:
+        question: what is asked.
+        yes: it was agreed on the command line already.
+        why: said where no one can be asked.
+        declined: said when the person does not agree.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        usage_error(why)
+    if not typer.confirm(question, err=True):
+        fail(declined, ExitStatus.FAILED)
 
 
 def show(answer: ToolAnswer, *, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 import shlex
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,16 @@ import typer
 
 from ostler.faces.cli.importing import configured_names
 from ostler.faces.cli.recording import LiveTools, typed_args_of
-from ostler.faces.cli.session import ExitStatus, Session, fail, parse_object, parse_pairs, session_of, usage_error
+from ostler.faces.cli.session import (
+    ExitStatus,
+    Session,
+    confirm,
+    fail,
+    parse_object,
+    parse_pairs,
+    session_of,
+    usage_error,
+)
 from ostler.faces.output import complain, say, say_json
 
 if TYPE_CHECKING:
@@ -169,12 +177,8 @@ def _ask_first(entry: "ClassEntry", args: "JsonObject", *, yes: bool, as_json: b
     if not as_json:
         calls = dict.fromkeys(f"{step.partition('[')[0]} {call.tool}" for step, call in service_class.tools.calls())
         say(f"trying class {entry.name} on the live servers: {', '.join(calls)}")
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        usage_error("this starts and stops a service on the live servers. Next: --yes goes on without asking")
-    if not typer.confirm("Create a service of it, kill it, and remove it again?", err=True):
-        fail("nothing was tried", ExitStatus.FAILED)
+    why = "this starts and stops a service on the live servers. Next: --yes goes on without asking"
+    confirm("Create a service of it, kill it, and remove it again?", yes=yes, why=why, declined="nothing was tried")
 
 
 def _tried(
