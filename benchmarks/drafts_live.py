@@ -19,7 +19,7 @@ import anyio
 from tests.support.ports import free_port
 
 from benchmarks.figures import title
-from benchmarks.programs.install import run_in
+from benchmarks.programs.install import from_npm, from_pypi
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.testing.trial import TrialOptions, trial_name, try_class
 from ostler.engine.classes.catalogue import ClassEntry
@@ -164,7 +164,7 @@ def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
             continue
         folder = tools / "servers" / server.name
         if install_first:
-            _install(server, folder)
+            (from_npm if server.npm else from_pypi)(folder, server.package.split())
         if not _program(server, folder).exists():
             print(f"| {server.name} | not installed | | | |", flush=True)
             continue
@@ -211,16 +211,6 @@ def _program(server: LiveServer, folder: Path) -> Path:
     return folder / ("node_modules/.bin" if server.npm else "bin") / server.program
 
 
-def _install(server: LiveServer, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if server.npm:
-        (folder / "package.json").write_text('{"private": true}')
-        run_in(folder, ["npm", "install", "--no-fund", "--no-audit", *server.package.split()])
-        return
-    run_in(folder, [sys.executable, "-m", "venv", str(folder)])
-    run_in(folder, [str(folder / "bin/pip"), "install", "-q", *server.package.split()])
-
-
 async def _row(server: LiveServer, folder: Path) -> _Row:
     row = _Row(server)
     with tempfile.TemporaryDirectory(prefix="ostler-draft-", ignore_cleanup_errors=True) as name:
@@ -257,7 +247,7 @@ async def _row(server: LiveServer, folder: Path) -> _Row:
             if before is not None:
                 before.terminate()
                 before.wait()
-            if "TMUX_TMPDIR" in environment and "TMUX_TMPDIR" in server.environment:  # its own tmux, in its folder
+            if "TMUX_TMPDIR" in server.environment:  # its own tmux, in its folder
                 subprocess.run(["tmux", "kill-server"], env=environment, check=False, capture_output=True)
     return row
 

@@ -42,12 +42,22 @@ def install(tools: Path) -> None:
 
 def install_packages(tools: Path, python: Sequence[str], npm: Sequence[str]) -> None:
     """Install packages of PyPI into `tools`/py and of npm into `tools`/npm; `npm` may begin with options."""
-    tools.mkdir(parents=True, exist_ok=True)
-    run_in(tools, [sys.executable, "-m", "venv", "py"])
-    run_in(tools, ["py/bin/pip", "install", "-q", *python])
-    (tools / "npm").mkdir(exist_ok=True)
-    (tools / "npm" / "package.json").write_text('{"private": true}')
-    run_in(tools / "npm", ["npm", "install", "--no-fund", "--no-audit", *npm])
+    from_pypi(tools / "py", python)
+    from_npm(tools / "npm", npm)
+
+
+def from_pypi(folder: Path, packages: Sequence[str]) -> None:
+    """Install packages of PyPI into a virtual environment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run_in(folder, [sys.executable, "-m", "venv", "."])
+    run_in(folder, ["bin/pip", "install", "-q", *packages])
+
+
+def from_npm(folder: Path, packages: Sequence[str]) -> None:
+    """Install packages of npm; `packages` may begin with options."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true}')
+    run_in(folder, ["npm", "install", "--no-fund", "--no-audit", *packages])
 
 
 def run_in(folder: Path, words: list[str], **environment: str) -> None:

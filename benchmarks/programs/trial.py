@@ -2,7 +2,6 @@
 
 import shlex
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +15,7 @@ import psutil
 from tests.support.ports import free_port
 
 from benchmarks.programs.catalogue import Program
+from ostler.adapters.testing.outside import accepts
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
@@ -125,17 +125,8 @@ class Life:
             self._trial.faults.append(f"{when}: {view.state.value}")
         if self._program.listens and view.outputs.get("port") != self._port:
             self._trial.faults.append(f"{when}: port {view.outputs.get('port')}, not {self._port}")
-        if self._program.listens and not await anyio.to_thread.run_sync(self._accepts):
+        if self._program.listens and not await anyio.to_thread.run_sync(accepts, self._port):
             self._trial.faults.append(f"{when}: nothing accepts at its port")
-
-    def _accepts(self) -> bool:
-        for host in ("127.0.0.1", "::1"):
-            try:
-                socket.create_connection((host, self._port), timeout=3).close()
-            except OSError:
-                continue
-            return True
-        return False
 
     async def _refuse_a_second(self) -> None:
         """Another service on the same port is refused, and told who holds it."""
@@ -178,7 +169,7 @@ class Life:
         left = [" ".join(process.cmdline())[:60] for process in self._own()]
         if left:
             self._trial.faults.append(f"{when}, and left: {'; '.join(left)}")
-        if self._program.listens and self._accepts():
+        if self._program.listens and accepts(self._port):
             self._trial.faults.append(f"{when}, and its port is open")
 
 
