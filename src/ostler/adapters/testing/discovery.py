@@ -83,13 +83,16 @@ def run_test_file(path: Path, only: str = "", known: ToolNames | None = None) ->
     return TestedFile(path, tuple(run_class_tests(loaded, entries, only)))
 
 
-def find_class(wanted: str, user_classes: Path, known: ToolNames | None = None) -> tuple[ClassEntry, list[ClassEntry]]:
+def find_class(
+    wanted: str, user_classes: Path, known: ToolNames | None = None, *, packs: Path | None = None
+) -> tuple[ClassEntry, list[ClassEntry]]:
     """Return (the class that is meant, it and all others that it can depend on).
 
     Args:
-        wanted: the file of a class, or the name of one of the user's or of a shipped one.
+        wanted: the file of a class, or the name of one of the user's, of a pack or of a shipped one.
         user_classes: the folder of the user's classes.
         known: the downstream servers, by which classes of muster are read.
+        packs: the folder of packs of classes, which do not count for a file.
 
     Raises:
         NotFoundError: there is no such class.
@@ -98,8 +101,8 @@ def find_class(wanted: str, user_classes: Path, known: ToolNames | None = None) 
     path = Path(wanted).expanduser()
     is_file = path.suffix in _SUFFIXES
     folder = path.parent if is_file else user_classes
-    packs = None if is_file else user_classes.with_name("packs")
-    snapshot = ClassFiles(shipped_classes_dir(), folder, known or ToolNames(), packs=packs).reload()
+    files = ClassFiles(shipped_classes_dir(), folder, known or ToolNames(), packs=None if is_file else packs)
+    snapshot = files.reload()
     entries = [_entry(source) for source in snapshot.entries.values()]
     for entry in entries:
         if Path(entry.path) == path if is_file else entry.name == wanted:

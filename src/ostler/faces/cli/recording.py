@@ -37,7 +37,7 @@ def record(context: typer.Context, what: str, pairs: dict[str, str], output: Pat
     session = session_of(context)
     try:
         known = configured_names(session)
-        entry, entries = find_class(what, session.paths.serviceclasses_dir, known)
+        entry, entries = find_class(what, session.paths.serviceclasses_dir, known, packs=session.paths.packs_dir)
     except NotFoundError as error:
         fail(str(error), ExitStatus.NOT_FOUND)
     path = output or _beside(entry)

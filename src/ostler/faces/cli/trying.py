@@ -98,7 +98,9 @@ def _class_of(session: Session, what: str) -> "tuple[ClassEntry, list[ClassEntry
     from ostler.model.errors import NotFoundError
 
     try:
-        return find_class(what, session.paths.serviceclasses_dir, configured_names(session))
+        return find_class(
+            what, session.paths.serviceclasses_dir, configured_names(session), packs=session.paths.packs_dir
+        )
     except NotFoundError as error:
         fail(str(error), ExitStatus.NOT_FOUND)
 
