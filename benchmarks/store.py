@@ -147,13 +147,19 @@ def _postgresql(stack: ExitStack, folder: Path) -> Postgresql | None:
     return stack.enter_context(running(durable=True, parent=folder))
 
 
+def _stores(file: Path, database: Postgresql | None) -> dict[str, Opened]:
+    """Return how the stores that are measured are opened, each an empty one."""
+    stores: dict[str, Opened] = {"SqliteStore": partial(SqliteStore.open, file)}
+    if database is not None:
+        holder = Holder.of_this_process("benchmark")
+        stores["PostgresqlStore"] = partial(PostgresqlStore.open, database.new_database(), holder)
+    return stores
+
+
 async def _journaled_starts(folder: Path, database: Postgresql | None, rounds: int) -> None:
     """Print how long a start through Ostler takes with each store, over one stdio server."""
     print(f"\na service's start and stop, journaled\n{'':<34}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'starts/s':>11}")
-    places: dict[str, Opened] = {"SqliteStore": partial(SqliteStore.open, folder / "starts.db")}
-    if database is not None:
-        holder = Holder.of_this_process("benchmark")
-        places["PostgresqlStore"] = partial(PostgresqlStore.open, database.new_database(), holder)
+    places = _stores(folder / "starts.db", database)
     async with scripted_pool(folder) as pool:
         starts, _ = await through(MemoryStore(), pool, rounds)
         print(row("MemoryStore: start", starts, sum(starts)))
@@ -179,11 +185,7 @@ def main(count: int) -> None:
         with ExitStack() as stack:
             database = _postgresql(stack, folder)
             for committers in (1, 50):
-                places: dict[str, Opened] = {"SqliteStore": partial(SqliteStore.open, folder / f"store{committers}.db")}
-                if database is not None:
-                    holder = Holder.of_this_process("benchmark")
-                    places["PostgresqlStore"] = partial(PostgresqlStore.open, database.new_database(), holder)
-                for name, opened in places.items():
+                for name, opened in _stores(folder / f"store{committers}.db", database).items():
                     began = time.perf_counter()
                     times = anyio.run(store_commits, opened, count, committers)
                     label = f"{name}, {committers} committer{'s' if committers > 1 else ''}"

@@ -18,17 +18,15 @@ import anyio
 
 from benchmarks.bench_class import bench_class
 from benchmarks.figures import percentile, title
+from benchmarks.latency import scripted_pool
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.engine.clock import SystemClock
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.servers import ServerEntry
 from ostler.rules.reading import load_manifests
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = ROOT / "tests" / "support" / "scripted_server.py"
 OFF = "off"
 VARIANTS = {
     OFF: "nothing configured",
@@ -72,24 +70,23 @@ async def followed(variant: str, pool: DownstreamPool) -> AsyncGenerator[dict[st
 
 async def measure(variant: str, rounds: int, folder: Path) -> dict[str, Any]:
     """Return the seconds of each start with its stop, and this process's CPU seconds for one."""
-    args = ("-S", str(SCRIPT), "--ledger", str(folder / "ledger.json"))
-    entry = ServerEntry(name="s", transport="stdio", command=sys.executable, args=args)
-    pool = DownstreamPool({"s": entry}, log_dir=folder / "logs", environment={}, clock=SystemClock())
     times: list[float] = []
     cpu = 0.0
-    async with pool, followed(variant, pool) as parts:
-        await pool.wait_until_connected("s", 20)
-        async with ServiceManager(tools=pool, **parts) as manager:
-            manager.classes.add(ClassEntry.of(load_manifests(bench_class("s"), "bench.yaml")[0]))
-            await manager.create(CreateRequest("bench", "b", start=False))
-            for number in range(rounds + _WARM_UP):
-                if number == _WARM_UP:
-                    cpu = time.process_time()
-                began = time.perf_counter()
-                await manager.start_service("b")
-                await manager.stop_service("b")
-                times.append(time.perf_counter() - began)
-            cpu = time.process_time() - cpu
+    async with (
+        scripted_pool(folder) as pool,
+        followed(variant, pool) as parts,
+        ServiceManager(tools=pool, **parts) as manager,
+    ):
+        manager.classes.add(ClassEntry.of(load_manifests(bench_class("s"), "bench.yaml")[0]))
+        await manager.create(CreateRequest("bench", "b", start=False))
+        for number in range(rounds + _WARM_UP):
+            if number == _WARM_UP:
+                cpu = time.process_time()
+            began = time.perf_counter()
+            await manager.start_service("b")
+            await manager.stop_service("b")
+            times.append(time.perf_counter() - began)
+        cpu = time.process_time() - cpu
     return {"times": times[_WARM_UP:], "cpu": cpu / rounds}
 
 

@@ -6,14 +6,16 @@ import tempfile
 from pathlib import Path
 
 import anyio
+from tests.support.shipped import open_ostler
 
 from benchmarks.figures import title
 from benchmarks.programs import named
 from benchmarks.programs.catalogue import PROGRAMS, Program
 from benchmarks.programs.install import install
 from benchmarks.programs.trial import Life, Trial, is_here
-from ostler.adapters.config.paths import Paths
-from ostler.faces.assembly import open_application
+
+SECONDS = 900.0
+"""More than the limits of all steps of a life together."""
 
 STEPS = ("ready", "kill noticed", "again", "restart", "stop")
 
@@ -71,7 +73,5 @@ async def _trial(program: Program, tools: Path, environment: dict[str, str]) -> 
         root.chmod(0o755)
         work = root / "work"
         work.mkdir()
-        paths = Paths.resolve(root / "config", root / "state", environ={})
-        async with open_application(paths, stop_on_exit=True) as app:
-            await app.downstream.wait_until_connected("process", 60)
+        async with open_ostler(root, within=SECONDS) as app:
             return await Life(app.manager, program, work, tools, environment).run()

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+from tests.support.shipped import open_ostler
 
 from benchmarks.figures import title
 from benchmarks.programs.catalogue import ASGI, CELERY, FLASK, PAGE, WSGI
-from ostler.adapters.config.paths import Paths, shipped_classes_dir
+from ostler.adapters.config.paths import shipped_classes_dir
 from ostler.adapters.testing.discovery import find_class
 from ostler.adapters.testing.trial import TrialOptions, trial_name, try_class
 from ostler.adapters.testing.trial_report import TrialReport
 from ostler.faces.application import Application
-from ostler.faces.assembly import open_application
 
 SECONDS = 300.0
 
@@ -114,11 +114,8 @@ async def _tried(name: str, program: Named, tools: Path, environment: Mapping[st
         root = Path(folder)
         root.chmod(0o755)
         (root / "work").mkdir()
-        paths = Paths.resolve(root / "config", root / "state", environ={})
-        with anyio.fail_after(SECONDS):
-            async with open_application(paths, stop_on_exit=True) as app:
-                await app.downstream.wait_until_connected("process", 60)
-                return await live(app, name, program, root / "work", tools=tools, environment=environment)
+        async with open_ostler(root, within=SECONDS) as app:
+            return await live(app, name, program, root / "work", tools=tools, environment=environment)
 
 
 async def live(
