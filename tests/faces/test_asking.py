@@ -235,6 +235,18 @@ async def test_muster_tools_are_confirmed_too(mode: Any) -> None:
         assert "was not confirmed" in text_of(await client.call_tool("call_tool", status))
 
 
+@ERAS
+async def test_muster_tools_ask_for_missing_args_too(mode: Any) -> None:
+    entry = needing({"size": {"type": "integer", "required": True}})
+    async with (
+        ledger(World(), entry) as app,
+        Client(server_over(app, "muster"), mode=mode, elicitation_callback=Person({"size": 2})) as client,
+    ):
+        create = {"name": "core_service_create", "arguments": {"serviceClassName": "basic", "name": "web"}}
+        assert not (await client.call_tool("call_tool", create)).is_error
+        assert app.manager.view("web").args["size"] == 2
+
+
 @pytest.mark.virtual
 async def test_a_project_is_confirmed_for_the_tools_of_its_services(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()

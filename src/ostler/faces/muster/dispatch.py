@@ -54,6 +54,8 @@ async def _call_core(app: ApplicationLike, tool: CoreTool, args: JsonObject, cal
     except OstlerError as error:
         text = with_core_names(_phrase(error))
         return failed(f"{tool.failure}: {text}" if tool.failure else text)
+    except InputNeededError:
+        raise
     except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)
         return internal_error_result(f"{CORE}{tool.name}", error)
     if isinstance(answer, str):
