@@ -26,10 +26,11 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
-from tests.faces.test_access import Team, Trail
 from tests.support.http_session import Session
 from tests.support.jwt_server import SCOPE, JwtServer, jwt_server
 from tests.support.ledger_app import call, ledger, server_over
+from tests.support.ports import free_port
+from tests.support.team import Team, Trail
 from tests.support.world import World
 
 from ostler.adapters.access.access_tokens import AccessTokens
@@ -39,7 +40,6 @@ from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
 from ostler.model.access import OAuthSettings, Principal
 from ostler.model.settings import Settings
-from support.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

@@ -37,11 +37,19 @@ _WORK_BETWEEN_LOOKS: Final = 256
 _LITERAL: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`""", re.DOTALL)
 """A quoted part of a JMESPath expression."""
 
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A key that JMESPath takes without quotes."""
+
 _FUNCTIONS: Final = cast("Mapping[str, Mapping[str, Any]]", Functions.FUNCTION_TABLE)
 
 
 class _TooMuchWorkError(Exception):
     """A search made more than `MAX_WORK`."""
+
+
+def key_expression(key: str) -> str:
+    """Return the JMESPath expression of the value of `key`: quoted where JMESPath wants quotes."""
+    return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 
 @lru_cache(maxsize=2048)

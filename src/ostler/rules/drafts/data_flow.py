@@ -1,12 +1,12 @@
 """Where a value of one recorded call came from: an argument of an earlier one, or a place in its answer."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 from ostler.model.json import JsonMapping, JsonValue
+from ostler.rules.answers.queries import key_expression
 from ostler.rules.templates.template import is_template
 
 _SHORTEST = 3
@@ -31,7 +31,7 @@ class Source:
 
 def path_below(path: str, key: str) -> str:
     """Return the JMESPath of `key` in what is at `path`; "" is the whole."""
-    name = key if key.isascii() and _PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    name = key_expression(key)
     return f"{path}.{name}" if path else name
 
 

@@ -3,6 +3,7 @@
 import re
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.rules.answers.queries import key_expression
 from ostler.rules.muster.joined_names import ToolNameError, missing_tool, resolve_tool
 from ostler.rules.muster.sheet import Sheet, has_template, is_mapping
 from ostler.rules.text.yaml_source import Path
@@ -56,8 +57,7 @@ def jmespath_of(path: str) -> str:
     parts: list[str] = []
     for part in path.split("."):
         name, bracket, rest = part.partition("[")
-        is_plain = not name or re.fullmatch(r"[A-Za-z_]\w*", name)
-        parts.append((name if is_plain else f'"{name}"') + bracket + rest)
+        parts.append((key_expression(name) if name else "") + bracket + rest)
     return ".".join(parts)
 
 

@@ -10,7 +10,8 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
-from tests.support.ledger_app import LedgerApplication, call, ledger, quiet, refusal, server_over, text_of
+from tests.support.ledger_app import call, ledger, quiet, refusal, text_of
+from tests.support.team import Team, Trail
 from tests.support.world import BASIC, World, manifest
 
 from ostler.engine.classes.catalogue import ClassCatalogue
@@ -22,52 +23,15 @@ from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.access.guarded_manager import GuardedManager
 from ostler.faces.access.guarded_projects import GuardedProjects
-from ostler.faces.access.principals import Principals
 from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
 from ostler.faces.access.seen_services import SeenDeparted, SeenEvents, SeenRegistry
 from ostler.faces.mcp.addresses import GRAPH
 from ostler.faces.mcp.toolbox import NAMES, TOOLS
 from ostler.faces.projects import Projects
-from ostler.model.access import LOCAL_PRINCIPAL, USUAL_TOOLS, Principal
+from ostler.model.access import USUAL_TOOLS
 from ostler.model.errors import StoreError
-from ostler.model.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-
-class Trail:
-    """An audit log in memory."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    async def record(self, facts: Mapping[str, Any]) -> None:
-        self.lines.append(dict(facts))
-
-    def told(self) -> list[tuple[str, str, str, str]]:
-        return [(line["who"], line["action"], line["target"], line["outcome"]) for line in self.lines]
-
-
-class Team:
-    """Principals over one ledger application, with the policies of a settings file."""
-
-    def __init__(self, app: LedgerApplication, policies: dict[str, dict[str, Any]], trail: Trail) -> None:
-        self.app = app
-        self.trail = trail
-        self.policies = policies
-        self.principals = Principals(app, self._settings, trail)
-
-    def _settings(self) -> Settings:
-        return Settings.model_validate({"principals": self.policies})
-
-    def application(self, name: str) -> Any:
-        return self.principals.application(LOCAL_PRINCIPAL if name == "local" else Principal(name))
-
-    def application_of(self, principal: Principal) -> Any:
-        return self.principals.application(principal)
-
-    def client(self, name: str, toolset: Any = "full", **options: Any) -> Client:
-        return Client(server_over(self.application(name), toolset), **options)
 
 
 @asynccontextmanager
