@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME]`: print figures next to a baseline from the same run."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,8 @@ LONG = {
 """Commands that take minutes to hours; `all` leaves them out."""
 
 
-def main() -> None:
-    """Run what was asked for."""
+def main() -> int:
+    """Run what was asked for; return the exit status, 1 where a command that looks for faults found some."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     words = "; ".join(f"{name}: {meaning}" for name, meaning in {**SHORT, **LONG}.items())
     parser.add_argument("what", nargs="?", default="all", choices=["all", *SHORT, *LONG], help=words)
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
+    parser.add_argument("--jobs", type=int, default=1, help="chunks of 25 rounds that are played at once (crash)")
     parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
     parser.add_argument("--states", default="", help="NAME=STATE,…: the services that it begins with (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
@@ -94,11 +96,10 @@ def main() -> None:
         help="fill that folder first, from registries (programs, stacks, clients, agents)",
     )
     options = parser.parse_args()
-    for name in SHORT if options.what == "all" else [options.what]:
-        _run(name, options)
+    return max(_run(name, options) for name in (SHORT if options.what == "all" else [options.what]))
 
 
-def _run(name: str, options: argparse.Namespace) -> None:
+def _run(name: str, options: argparse.Namespace) -> int:
     rounds = options.rounds
     runs: dict[str, Callable[[], object]] = {
         "latency": lambda: latency.main(rounds or 300),
@@ -115,7 +116,7 @@ def _run(name: str, options: argparse.Namespace) -> None:
         "crash": lambda: (
             crash.play_again(options.again, options.states, rounds or 20, options.seed)
             if options.again
-            else crash.main(rounds or 2000, options.seed)
+            else crash.main(rounds or 2000, options.seed, options.jobs)
         ),
         "fuzz": lambda: fuzz.main(rounds or 2000, options.seed),
         "cycles": lambda: cycles.main(rounds or 10_000),
@@ -130,8 +131,8 @@ def _run(name: str, options: argparse.Namespace) -> None:
         ),
         "stacks": lambda: stacks.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
-    runs[name]()
+    return int(bool(runs[name]()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,6 +3,8 @@
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from tests.support.chaos import Chaos, Chronicle
@@ -32,21 +34,20 @@ def _chunk_seed(seed: int, chunk: int) -> int:
     return seed * 1_000_003 + chunk
 
 
-def main(rounds: int = 2000, seed: int = 1) -> int:
-    """Play `rounds` rounds, print what they met, and return the number of violations."""
+def main(rounds: int = 2000, seed: int = 1, jobs: int = 1) -> int:
+    """Play `rounds` rounds, `jobs` chunks at a time; print what they met, and return the number of violations."""
     title(f"{rounds} rounds of kills, signals, bad answers, full disks and clock steps, seed {seed}")
     began = time.perf_counter()
     chronicles: list[Chronicle] = []
-    for number, start in enumerate(range(0, rounds, _CHUNK)):
-        with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-chaos-") as folder:
-            chaos = Chaos(Path(folder), _chunk_seed(seed, number), forker)
-            with chaos.running():
-                chronicles.append(chaos.play_rounds(min(_CHUNK, rounds - start)))
-        for violation in chaos.chronicle.violations:
-            print(f"chunk {number}: {violation}\n      again with: --seed {seed} --again {number}.ROUND --states …")
-        played = sum(each.rounds for each in chronicles)
-        violations = sum(len(each.violations) for each in chronicles)
-        print(f"{played:>6} rounds, {violations} violations, {time.perf_counter() - began:.0f} s", flush=True)
+    chunks = [(seed, number, min(_CHUNK, rounds - start)) for number, start in enumerate(range(0, rounds, _CHUNK))]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for number, chronicle in enumerate(pool.map(_play_chunk, chunks)):
+            chronicles.append(chronicle)
+            for violation in chronicle.violations:
+                print(f"chunk {number}: {violation}\n      again with: --seed {seed} --again {number}.ROUND --states …")
+            played = sum(each.rounds for each in chronicles)
+            violations = sum(len(each.violations) for each in chronicles)
+            print(f"{played:>6} rounds, {violations} violations, {time.perf_counter() - began:.0f} s", flush=True)
     _table("asked for", [each.operations for each in chronicles])
     _table("through", [each.clients for each in chronicles])
     _table("answers", [each.answers for each in chronicles])
@@ -57,6 +58,14 @@ def main(rounds: int = 2000, seed: int = 1) -> int:
     p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
     print(f"quiet after {p50:.2f} s (p50), {p99:.2f} s (p99), {max(times):.2f} s (max)")
     return sum(len(each.violations) for each in chronicles)
+
+
+def _play_chunk(chunk: tuple[int, int, int]) -> Chronicle:
+    seed, number, rounds = chunk
+    with Forker() as forker, tempfile.TemporaryDirectory(prefix="ostler-chaos-") as folder:
+        chaos = Chaos(Path(folder), _chunk_seed(seed, number), forker)
+        with chaos.running():
+            return chaos.play_rounds(rounds)
 
 
 def _table(name: str, counters: list[Counter[str]]) -> None:
