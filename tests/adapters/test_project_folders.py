@@ -1,11 +1,13 @@
 """Which project a folder belongs to, with real checkouts and worktrees of git."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
+from ostler.adapters.projects.restart_watch import digest_of_files
 from ostler.model.errors import NotFoundError
 
 pytestmark = pytest.mark.realtime
@@ -54,6 +56,36 @@ def test_projects_of_one_name_in_two_places_keep_apart_and_each_keeps_its_own(sh
     assert ids(shop, known={"shop": "/home/ada/other/shop", first: str(shop)})[0] == first
     assert ids(shop, known={first: str(shop)})[0] == first, "it keeps its id when the other is gone"
     assert ids(shop, known={"shop": str(shop)})[0] == "shop"
+
+
+def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(shop: Path) -> None:
+    sql = shop / "sql" / "deep" / "1.sql"
+    sql.parent.mkdir(parents=True)
+    sql.write_text("create")
+    globs = ["sql/**/*.sql", "schema.prisma"]
+    seen = [digest_of_files(shop, globs)]
+
+    def differs() -> bool:
+        seen.append(digest_of_files(shop, globs))
+        return seen[-1] != seen[-2]
+
+    (sql.parent / "notes.md").write_text("not meant")
+    git(shop, "worktree", "add", "-q", "sql/tree")
+    (shop / "sql" / "tree" / "9.sql").write_text("of another branch")
+    (shop / "sql" / "node_modules").mkdir()
+    (shop / "sql" / "node_modules" / "9.sql").write_text("of a package")
+    assert not differs()
+    (shop / "schema.prisma").write_text("model A {}")
+    assert differs()
+    sql.write_text("alter")
+    assert differs()
+    sql.rename(sql.with_name("2.sql"))
+    assert differs()
+    os.mkfifo(sql)
+    assert differs(), "a named pipe is noticed and not waited for"
+    sql.unlink()
+    assert digest_of_files(shop, globs) == seen[-2]
+    assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
 
 
 def test_a_folder_outside_of_any_project_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -3,20 +3,26 @@
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from tests.support.crashes import DeadError, Ledger, MortalStore
-from tests.support.world import Hang, Slow, World, manifest, running
+from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, running, until
 
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.changes import changes_of
+from ostler.engine.projects.runner import ProjectRunner
+from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.services.views import ProjectRef
 from ostler.faces.projects import PRUNE_SECONDS, Projects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
+from ostler.rules.loading.projects import load_project
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
@@ -107,6 +113,23 @@ async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop:
     assert sorted(made["name"] for made in world.resources.values()) == ["api.fix.shop", "api.shop", "db.shop"]
 
 
+async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: Path, worktree: Path) -> None:
+    inside = shop / ".claude" / "worktrees" / "fix"
+    inside.parent.mkdir(parents=True)
+    worktree.rename(inside)
+    (inside / "src").mkdir()
+    async with life(World(), MemoryStore(), shop) as (_manager, projects):
+        await up(projects, shop)
+        seen = projects.directory
+        assert seen.project_of(str(shop / ".claude")) == "shop"
+        assert seen.full_name("api", str(inside / "src")) == "api", "not the api of the main checkout"
+        await up(projects, inside)
+        assert seen.full_name("api", str(inside / "src")) == "api.fix.shop"
+        assert seen.full_name("db", str(inside / "src")) == "db.shop", "shared"
+        shutil.rmtree(inside)
+        assert seen.project_of(str(inside)) == "fix.shop", "it is known when it is gone"
+
+
 async def test_the_main_checkout_decides_what_is_shared(shop: Path, worktree: Path) -> None:
     world = World()
     (worktree / "ostler.yaml").write_text(FILE.replace("shared: true", "shared: true, args: {size: 9}"))
@@ -154,6 +177,48 @@ async def test_a_file_that_breaks_changes_nothing_and_is_shown(shop: Path) -> No
         assert all(member.state.is_up for member in status.members)
         assert "no service 'nobody'" in str(status.findings[0])
         assert list((await projects.down(str(shop), (), timeout=None))[1].changes) == ["api", "db"]
+
+
+async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) -> None:
+    world = World()
+    world.always["w/status"] = Answer({"state": "done"})
+    entry = manifest(
+        BASIC.replace("name: basic", "name: once"),
+        lifecycleTools__healthCheck=None,
+        lifecycleTools__ready=None,
+        completed={"jsonPath": {"state": "done"}},
+    )
+    text = "services:\n  migrate: {class: once, watch: sql/*}\n  seed: {class: once, dependsOn: {migrate: completed}}\n"
+    ref = ProjectRef("shop", str(shop))
+    plain = ProjectScope(ref, ref, load_project(text))
+
+    async with running(world, entry) as manager:
+
+        async def kinds(inputs: dict[str, str]) -> dict[str, tuple[str, str]]:
+            scope = replace(plain, inputs=inputs)
+            plan = changes_of(scope, ["migrate", "seed"], manager)
+            assert (await ProjectRunner(manager).up(scope)).is_good
+            return {change.name: (change.kind.value, change.reason) for change in plan if change.kind != "keep"}
+
+        changed = {"migrate": ("replace", "changed: files of sql/*")}
+        assert len(await kinds({"migrate": "1"})) == 2
+        assert await kinds({"migrate": "1"}) == {}
+        assert await kinds({"migrate": "2"}) == changed
+        assert await kinds({"migrate": "2"}) == {}, "once for one change"
+        assert await kinds({}) == {}, "without watch, nothing says what it depends on"
+        async with anyio.create_task_group() as group:
+            group.start_soon(kinds, {"migrate": "3"})
+            await until(lambda: len(world.tools_called("w/start")) == 4)
+            world.always["w/status"] = Answer({"state": "running"})
+            group.start_soon(kinds, {"migrate": "4"})
+            await anyio.sleep(30)
+            assert len(world.tools_called("w/start")) == 4, "one that runs is not cut off in the middle"
+            world.always["w/status"] = Answer({"state": "done"})
+        assert [args["name"] for tool, args in world.calls if tool == "w/start"] == [
+            "migrate.shop",
+            "seed.shop",
+            *["migrate.shop"] * 3,
+        ]
 
 
 async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:

@@ -169,6 +169,9 @@ def test_a_changed_file_restarts_the_service_that_watches_it(
     assert "src/deep/main.py changed" in str(ostler.json("events", "app", "--json"))
     (shop / "jobs" / "1.sql").write_text("")
     eventually(lambda: "jobs/1.sql changed" in str(ostler.json("events", "job", "--json")), "the job is run again")
+    eventually(lambda: set(up(ostler).values()) == {"unchanged"}, "an up does not run it once more")
+    (shop / "jobs" / "1.sql").touch()
+    assert set(up(ostler).values()) == {"unchanged"}, "what it holds counts"
 
 
 def test_a_folder_without_a_project_says_what_to_do(

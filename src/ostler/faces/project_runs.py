@@ -32,10 +32,10 @@ class _Run:
     error: OstlerError | None = None
 
     def is_of(self, scope: ProjectScope, names: tuple[str, ...]) -> bool:
-        """Whether it brings up the same services of the same file."""
+        """Whether it brings up the same services of the same files."""
         mine, other = self.scope, scope
-        same_files = mine.loaded.document.text == other.loaded.document.text and mine.env_files == other.env_files
-        return self.names == names and same_files
+        same_file = mine.loaded.document.text == other.loaded.document.text
+        return self.names == names and same_file and (mine.env_files, mine.inputs) == (other.env_files, other.inputs)
 
     async def show_progress(self, done: float, total: float | None, message: str | None) -> None:
         for listener in list(self.listeners):

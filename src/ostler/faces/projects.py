@@ -11,10 +11,9 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
-from ostler.adapters.projects.folders import find_project, require_project
+from ostler.adapters.projects.folders import find_project, linked_root, require_project
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
-from ostler.adapters.projects.restart_watch import watch_files
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
@@ -24,10 +23,10 @@ from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.views import ProjectRef
 from ostler.faces.project_runs import ProjectRuns
+from ostler.faces.project_watches import ProjectWatches
 from ostler.model.errors import ArgumentError, Finding, ManifestError, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.projects import PROJECT_FILE
-from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
 
@@ -76,19 +75,18 @@ class Projects:
         self._manager = manager
         self._environment = environment
         self._runner = ProjectRunner(manager)
-        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watch)
+        self._watches = ProjectWatches(manager, self._bring_up)
+        self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.watch)
         self._processes = processes
         self._prunes = prunes
-        self._group: TaskGroup | None = None
-        self._watches: dict[str, anyio.CancelScope] = {}
-        self.directory = ProjectDirectory(manager.registry)
+        self.directory = ProjectDirectory(manager.registry, lambda folder: linked_root(Path(folder)))
 
     def __repr__(self) -> str:
         return f"Projects({self._runs!r})"
 
     def run_in(self, group: TaskGroup) -> None:
         """Let runs and watches be tasks of `group`, which outlives every client."""
-        self._group = group
+        self._watches.run_in(group)
         self._runs.run_in(group, self.scope_of)
         group.start_soon(self._watch_all, name="ostler-project-watches")
         group.start_soon(self._prune_gone, name="ostler-project-prune")
@@ -97,36 +95,13 @@ class Projects:
         """Watch again what an earlier run of the server watched; a file with findings is watched from its next `up`."""
         for folder in set(self.directory.folders().values()):
             with suppress(OstlerError):
-                self._watch(await self.scope_of(folder))
+                self._watches.watch(await self.scope_of(folder))
 
-    def _watch(self, scope: ProjectScope) -> None:
-        """Restart the services of `scope` when the files change that they name, instead of an earlier watch."""
-        assert self._group is not None, "run_in comes first"
-        if (earlier := self._watches.pop(scope.ref.id, None)) is not None:
-            earlier.cancel()
-        patterns = {scope.full_name(name): spec.watch for name, spec in scope.services.items() if spec.watch}
-        if patterns:
-            self._group.start_soon(self._watch_files, scope, patterns, name=f"ostler-watch-{scope.ref.id}")
-
-    async def _watch_files(self, scope: ProjectScope, patterns: Mapping[str, Sequence[str]]) -> None:
-        with anyio.CancelScope() as cancelling:
-            self._watches[scope.ref.id] = cancelling
-            try:
-                await watch_files(Path(scope.ref.directory), patterns, self._file_changed)
-            except OSError as error:  # the folder went away, or there are no watches left
-                logger.warning("the files of project %s are no longer watched: %s", scope.ref.id, error)
-
-    async def _file_changed(self, name: str, file: str) -> None:
-        """Restart a service that runs, or that failed (the change may be the fix), or a job that has completed."""
-        service = self._manager.registry.find(name)
-        has_completed = isinstance(service, ServiceInstance) and service.has_completed
-        if service is None or not (service.state.is_up or service.state is ServiceState.FAILED or has_completed):
-            return
-        self._manager.events.append(EventKind.WARNING, name, f"{file} changed: restarting")
-        try:
-            await self._manager.restart_service(name, wait=False)
-        except OstlerError as error:
-            logger.warning("%s", error)
+    async def _bring_up(self, scope: ProjectScope, name: str) -> None:
+        """Bring up one service of a project, unasked."""
+        _, report = await self._runs.up(scope, (name,), timeout=None, progress=_ignored)
+        for error in report.failures.values():
+            logger.warning("project %s is not up: %s", scope.ref.id, error)
 
     # -- looking -------------------------------------------------------------------------------------------
 
@@ -139,7 +114,7 @@ class Projects:
             ManifestError: the file has findings.
         """
         folder = require_project(_path(directory))
-        return await read_scope(folder, self.directory.folders(), self._environment())
+        return await self._watches.with_inputs(await read_scope(folder, self.directory.folders(), self._environment()))
 
     async def status(self, directory: str) -> ProjectStatus:
         """Return how the project of `directory` is; one whose file is gone is known by its services.
@@ -240,8 +215,8 @@ class Projects:
         if not names:
             await self._runs.cancel(project, folders[project])
         report = await self._runner.down(project, names, timeout=timeout)
-        if not self.directory.members(project) and (watch := self._watches.pop(project, None)) is not None:
-            watch.cancel()
+        if not self.directory.members(project):
+            self._watches.forget(project)
         return ProjectRef(project, folders[project]), report
 
     # -- leftovers -----------------------------------------------------------------------------------------
@@ -285,6 +260,10 @@ class Projects:
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """Stop and remove the services of projects whose folder is gone."""
         return [(ref, await self._runner.down(ref.id, timeout=timeout)) for ref in self.left_over()]
+
+
+async def _ignored(_done: float, _total: float | None, _message: str | None) -> None:
+    """Take progress that no one waits for."""
 
 
 def is_removed(folder: Path) -> bool:

@@ -117,6 +117,12 @@ def find_checkout(start: Path) -> Checkout | None:
     return None
 
 
+def linked_root(start: Path) -> Path | None:
+    """Return the worktree next to its main one that `start` lies in, or None."""
+    found = find_checkout(start)
+    return found.root if found is not None and found.is_linked else None
+
+
 def _main_of(root: Path, mark: Path) -> Path:
     """Return the main working tree of the worktree `root`; a submodule or a broken pointer is its own."""
     text = _read(mark)

@@ -7,7 +7,8 @@ from enum import StrEnum
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
-from ostler.engine.services.views import MANAGED_LABEL, PROJECT_LABEL
+from ostler.engine.services.service import Service
+from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, PROJECT_LABEL
 from ostler.model.errors import NotFoundError, TemplateError
 
 
@@ -17,7 +18,7 @@ class ChangeKind(StrEnum):
     CREATE = "create"
     START = "start"
     REPLACE = "replace"
-    """It is stopped and made again: its args, class or overrides changed."""
+    """It is stopped and made again: its args, class, overrides or, of a job, the files that it watches changed."""
     KEEP = "keep"
     REMOVE = "remove"
     """It left the file."""
@@ -47,10 +48,19 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
         return Change(name, full, ChangeKind.UNKNOWN, error.summary)
     if difference and scope.owner_of(name) == scope.ref:
         return Change(name, full, ChangeKind.REPLACE, f"changed: {difference}")
+    if has_other_inputs(scope, name, service):
+        return Change(name, full, ChangeKind.REPLACE, f"changed: files of {', '.join(scope.services[name].watch)}")
     reason = f"kept as {scope.main.id} has it, which decides; here it differs: {difference}" if difference else ""
     if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
         return Change(name, full, ChangeKind.KEEP, reason)
     return Change(name, full, ChangeKind.START, reason or f"it is {service.state.value}")
+
+
+def has_other_inputs(scope: ProjectScope, name: str, service: Service) -> bool:
+    """Whether `service`, called `name` in the project, is a job of its own whose watched files changed since."""
+    if name not in scope.inputs or scope.owner_of(name) != scope.ref or not isinstance(service, ServiceInstance):
+        return False
+    return service.record.labels.get(INPUTS_LABEL) != scope.inputs[name]
 
 
 def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:

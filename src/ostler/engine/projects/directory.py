@@ -1,5 +1,6 @@
 """Which projects have services, and the full name that a short one means to a client in a folder."""
 
+from collections.abc import Callable
 from pathlib import PurePath
 
 from ostler.engine.instances.instance import ServiceInstance
@@ -8,11 +9,21 @@ from ostler.engine.services.service import Service
 from ostler.engine.services.views import DIRECTORY_LABEL, PROJECT_LABEL
 
 
-class ProjectDirectory:
-    """Follows the registry: project id → folder, for as long as a project has services."""
+def _no_worktree(_folder: str) -> None:
+    """Know no worktrees."""
 
-    def __init__(self, registry: ServiceRegistry) -> None:
+
+class ProjectDirectory:
+    """Follows the registry: project id → folder, for as long as a project has services.
+
+    Args:
+        registry: has the services.
+        worktree_of: returns the git worktree next to the main one that a folder lies in, or None.
+    """
+
+    def __init__(self, registry: ServiceRegistry, worktree_of: Callable[[str], PurePath | None] = _no_worktree) -> None:
         self._registry = registry
+        self._worktree_of = worktree_of
         self._members: dict[str, set[str]] = {}
         self._folders: dict[str, str] = {}
         for service in registry.get_all():
@@ -56,12 +67,19 @@ class ProjectDirectory:
         return {one.name: one.name.removesuffix(f".{one.record.labels.get(PROJECT_LABEL)}") for one in services}
 
     def project_of(self, folder: str) -> str:
-        """Return the id of the innermost project that has services and that `folder` lies in, or an empty text."""
+        """Return the id of the innermost project that has services and that `folder` lies in, or an empty text.
+
+        A worktree that lies in the folder of another project, such as its main checkout, is not of that project.
+        """
         if not folder or not self._folders:
             return ""
         inside = PurePath(folder)
         found = [(len(place), project) for project, place in self._folders.items() if inside.is_relative_to(place)]
-        return max(found)[1] if found else ""
+        if not found:
+            return ""
+        _, project = max(found)
+        worktree = self._worktree_of(folder)
+        return project if worktree is None or PurePath(self._folders[project]).is_relative_to(worktree) else ""
 
     def seen_from(self, folder: str) -> frozenset[str]:
         """Return the projects whose services concern a client in `folder`; empty outside of projects, where all do.

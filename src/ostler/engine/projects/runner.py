@@ -7,7 +7,15 @@ import anyio
 
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
-from ostler.engine.projects.changes import Change, ChangeKind, change_of, members_of, named_services, removals_of
+from ostler.engine.projects.changes import (
+    Change,
+    ChangeKind,
+    change_of,
+    has_other_inputs,
+    members_of,
+    named_services,
+    removals_of,
+)
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
@@ -105,6 +113,7 @@ class ProjectRunner:
 
     async def _bring(self, scope: ProjectScope, name: str) -> Change:
         """Do what `change_of` says of one service whose needs are up."""
+        await self._await_outdated_run(scope, name)
         change = change_of(scope, name, self._manager)
         match change.kind:
             case ChangeKind.KEEP:
@@ -118,6 +127,12 @@ class ProjectRunner:
             case _:  # a template that still names what is not there raises here, with the name
                 await self._manager.create(scope.request(name, self._manager))
         return change
+
+    async def _await_outdated_run(self, scope: ProjectScope, name: str) -> None:
+        """Wait for the end of a job that runs with files as they were: a migration is not cut off in the middle."""
+        job = self._manager.registry.find(scope.full_name(name))
+        if isinstance(job, ServiceInstance) and has_other_inputs(scope, name, job):
+            await job.wait_until(lambda status: not status.state.is_up)
 
     async def _await_completion(self, full_name: str) -> None:
         """Wait until a job that others wait for has ended.

@@ -23,6 +23,7 @@ class ProjectScope:
         loaded: its file.
         env_files: by service, the variables of its `envFile`.
         environment: what templates see as `env`.
+        inputs: by job, the digest of the files that it watches.
     """
 
     ref: ProjectRef
@@ -30,6 +31,7 @@ class ProjectScope:
     loaded: LoadedProject
     env_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def services(self) -> Mapping[str, ProjectServiceSpec]:
@@ -108,6 +110,7 @@ class ProjectScope:
             overrides=overrides,
             project=owner,
             managed=True,
+            inputs=self.inputs.get(name, ""),
         )
 
     def _outputs(self, name: str, manager: ServiceManager) -> JsonObject:

@@ -11,7 +11,7 @@ from ostler.engine.dependencies.graph import CREATED_FOR
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import MANAGED_LABEL, NAMESPACE_LABEL, CreateRequest, in_namespace
+from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, NAMESPACE_LABEL, CreateRequest, in_namespace
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_service_name
@@ -245,7 +245,11 @@ def _own_labels(request: CreateRequest) -> JsonObject:
     own: JsonObject = {NAMESPACE_LABEL: request.namespace} if request.namespace else {}
     if request.project is None:
         return own
-    return {**own, **request.project.labels, **({MANAGED_LABEL: "ostler.yaml"} if request.managed else {})}
+    if request.managed:
+        own[MANAGED_LABEL] = "ostler.yaml"
+    if request.inputs:
+        own[INPUTS_LABEL] = request.inputs
+    return {**own, **request.project.labels}
 
 
 def request_digest(class_name: str, args: JsonObject, overrides: Overrides | None = None) -> str:

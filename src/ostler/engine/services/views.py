@@ -94,6 +94,9 @@ NAMESPACE_LABEL = "ostler/namespace"
 MANAGED_LABEL = "ostler/managed"
 """Label of a service that was made from its project's file, and goes when it leaves the file."""
 
+INPUTS_LABEL = "ostler/inputs"
+"""Label of a job of a project: the digest of the files that it watches, as they were when it was made."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectRef:
@@ -145,6 +148,8 @@ class CreateRequest(ServiceTraits):
     """The project that it belongs to."""
     managed: bool = False
     """Made from the project's file."""
+    inputs: str = ""
+    """The digest of the files that a job of a project watches."""
     namespace: str = ""
     """What the name ends with, after a dot, so that those who do not see each other's services share no names."""
 

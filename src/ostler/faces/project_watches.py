@@ -1,0 +1,117 @@
+"""Watching the files of projects: a service is restarted when its files change, and a job is run again."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.engine.projects.scope import ProjectScope
+from ostler.model.errors import OstlerError
+from ostler.model.events import EventKind
+from ostler.model.states import ServiceState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """The files of one project that are watched, and the project as it was brought up last."""
+
+    scope: ProjectScope
+    patterns: Mapping[str, Sequence[str]]
+    cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+
+class ProjectWatches:
+    """The watched files of every project.
+
+    Args:
+        manager: has the services.
+        bring_up: brings one service of a project up.
+    """
+
+    def __init__(self, manager: ServiceManager, bring_up: Callable[[ProjectScope, str], Awaitable[None]]) -> None:
+        self._manager = manager
+        self._bring_up = bring_up
+        self._group: TaskGroup | None = None
+        self._watches: dict[str, _Watch] = {}
+
+    def __repr__(self) -> str:
+        return f"ProjectWatches({len(self._watches)} projects)"
+
+    def run_in(self, group: TaskGroup) -> None:
+        """Let watches be tasks of `group`."""
+        self._group = group
+
+    def watch(self, scope: ProjectScope) -> None:
+        """Watch the files that the services of `scope` name, instead of those of an earlier file of the project."""
+        assert self._group is not None, "run_in comes first"
+        patterns = {name: spec.watch for name, spec in scope.services.items() if spec.watch}
+        if (earlier := self._watches.get(scope.ref.id)) is not None:
+            if earlier.patterns == patterns and earlier.scope.ref == scope.ref:  # no change is missed
+                earlier.scope = scope
+                return
+            self.forget(scope.ref.id)
+        if patterns:
+            watch = self._watches[scope.ref.id] = _Watch(scope, patterns)
+            self._group.start_soon(self._run, watch, name=f"ostler-watch-{scope.ref.id}")
+
+    def forget(self, project: str) -> None:
+        """Watch the files of a project no more."""
+        if (watch := self._watches.pop(project, None)) is not None:
+            watch.cancelling.cancel()
+
+    async def with_inputs(self, scope: ProjectScope) -> ProjectScope:
+        """Return `scope` with what the files that its jobs watch hold now."""
+        jobs = {entry.name for entry in self._manager.classes.get_all() if entry.service_class.config.completed}
+        inputs: dict[str, str] = {}
+        for name, spec in scope.services.items():
+            if spec.watch and spec.class_name in jobs:
+                folder = Path(scope.owner_of(name).directory)
+                inputs[name] = await anyio.to_thread.run_sync(digest_of_files, folder, spec.watch)
+        return replace(scope, inputs=inputs)
+
+    async def _run(self, watch: _Watch) -> None:
+        project = watch.scope.ref
+
+        async def changed(name: str, file: str) -> None:
+            await self._file_changed(watch.scope, name, file)
+
+        with watch.cancelling:
+            try:
+                await watch_files(Path(project.directory), watch.patterns, changed)
+            except OSError as error:  # the folder went away, or there are no watches left
+                logger.warning("the files of project %s are no longer watched: %s", project.id, error)
+                self._watches.pop(project.id, None)
+
+    async def _file_changed(self, scope: ProjectScope, short: str, file: str) -> None:
+        """Restart a service that runs, or that failed (the change may be the fix), or a job that has completed."""
+        name = scope.full_name(short)
+        service = self._manager.registry.find(name)
+        has_completed = isinstance(service, ServiceInstance) and service.has_completed
+        if service is None or not (service.state.is_up or service.state is ServiceState.FAILED or has_completed):
+            return
+        is_job = short in scope.inputs
+        self._manager.events.append(EventKind.WARNING, name, f"{file} changed: {'up' if is_job else 'restarting'}")
+        if is_job:
+            assert self._group is not None, "run_in comes first"
+            self._group.start_soon(self._run_again, scope, short, name=f"ostler-again-{name}")
+            return
+        try:
+            await self._manager.restart_service(name, wait=False)
+        except OstlerError as error:
+            logger.warning("%s", error)
+
+    async def _run_again(self, scope: ProjectScope, job: str) -> None:
+        """Bring a job up whose files changed, so that it keeps what they held."""
+        try:
+            await self._bring_up(await self.with_inputs(scope), job)
+        except OstlerError as error:
+            logger.warning("%s could not be run again: %s", scope.full_name(job), error)
