@@ -103,6 +103,7 @@ BROKEN = [
     ("shutdownTimeout = 0", "f:1:1: shutdownTimeout: Input should be greater than 0"),
     ('[http]\ntoken = "a"\ntokenEnv = "B"', "f:1:2: http: write 'token' or 'tokenEnv', not both"),
     ('[http]\ntoken = ""', "'token' is empty"),
+    ('[http]\nallowedHosts = ["a.example",\n"http://b"]', "'http://b' is not a host; write it like 'ostler.example'"),
     ('[http]\nallowedHosts = ["""\n[env]\n"""]\nzz = 1', "f:5:1: unknown key 'http.zz'"),
     ('["http"]\n"zz" = 1', "f:2:1: unknown key 'http.zz'"),
     ('[[webhooks]]\nurl = "https://example.com:https/x"', "'url' must be an http or https address"),

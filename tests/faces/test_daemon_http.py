@@ -27,6 +27,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address, serving_http
 from ostler.faces.daemon.local_socket import listening
+from ostler.model.access import OAuthSettings
 
 TOKEN = "a-secret-of-some-length"
 
@@ -198,9 +199,56 @@ def test_what_is_not_an_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+BEYOND: dict[str, Any] = {"host": "0.0.0.0", "token": TOKEN}
+OAUTH = OAuthSettings(issuer="https://id.example", resource="https://public.example:8443/mcp")
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted", "refused"),
+    [
+        ({"host": "127.0.0.2"}, ["127.0.0.2:80", "127.0.0.1", "[::1]:80", "LOCALHOST."], ["10.0.0.1", "evil.example"]),
+        ({"host": "127.0.0.1", "token": TOKEN}, ["localhost:1"], ["evil.example", "localhost.evil.example", ""]),
+        (BEYOND, ["10.0.0.1:80", "[2001:db8::1]", "localhost", socket.gethostname()], ["evil.example", "a@127.0.0.1"]),
+        ({**BEYOND, "host": "Build.example"}, ["build.example:80", "10.0.0.1"], ["x.build.example", "build.example:x"]),
+        ({**BEYOND, "allowed_hosts": ("a.example:443", "b.example:*")}, ["a.example", "b.example:9"], ["a.example:9"]),
+        ({**BEYOND, "allowed_hosts": ("*.example",)}, ["a.example:9", "a.b.example"], ["example", "a.example.evil"]),
+        ({**BEYOND, "allowed_hosts": ("*",)}, ["evil.example"], ["a b", "http://evil.example"]),
+        ({**BEYOND, "oauth": OAUTH}, ["public.example"], ["id.example"]),
+    ],
+)
+def test_which_hosts_are_accepted(settings: dict[str, Any], accepted: list[str], refused: list[str]) -> None:
+    hosts = HttpSettings(port=1, **settings).hosts
+    assert [host for host in [*accepted, *refused] if hosts.accepts(host)] == accepted
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_accepted"),
+    [
+        ("http://10.0.0.1:8765", "10.0.0.1:8765", True),
+        ("http://10.0.0.1:8766", "10.0.0.1:8765", False),
+        ("http://66.66.66.66", "10.0.0.1:8765", False),
+        ("https://proxy.example", "proxy.example", True),
+        ("https://proxy.example", "127.0.0.1:8765", True),
+        ("https://app.example:5173", "10.0.0.1", True),
+        ("https://app.example:5173.evil.example", "10.0.0.1", False),
+        ("http://localhost:3000", "10.0.0.1", True),
+        ("null", "10.0.0.1", False),
+        ("file://", "10.0.0.1", False),
+        ("http://[", "10.0.0.1", False),
+    ],
+)
+def test_which_pages_are_accepted(origin: str, host: str, *, is_accepted: bool) -> None:
+    settings = HttpSettings(
+        port=1, allowed_hosts=("proxy.example",), allowed_origins=("https://app.example:*",), **BEYOND
+    )
+    assert settings.hosts.accepts(host)
+    assert settings.hosts.accepts_origin(origin, host) is is_accepted
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        ({**BEYOND, "allowed_hosts": ("https://a.example",)}, "'https://a.example' is not a host; write it like"),
         ({"host": "127.0.0.1"}, None),
         ({"host": "::1"}, None),
         ({"host": "localhost"}, None),

@@ -90,6 +90,18 @@ async def test_a_host_on_the_own_port_of_http_is_sent_without_it(host: str) -> N
         assert (await web.post(url, json=INITIALIZE, headers={"host": f"{host}.evil", **HEADERS})).status_code == 421
 
 
+async def test_a_stranger_with_the_token_is_refused_and_the_answer_says_how_to_allow_the_name() -> None:
+    token = "a-secret-of-some-length"
+    headers = {**HEADERS, "authorization": f"Bearer {token}"}
+    async with served(token=token) as url, httpx2.AsyncClient() as web:
+        assert (await web.post(url, json=INITIALIZE, headers=headers)).status_code == 200
+        for name, value in (("host", "evil.example"), ("origin", "https://evil.example")):
+            refused = await web.post(url, json=INITIALIZE, headers={**headers, name: value})
+            assert refused.status_code == (421 if name == "host" else 403)
+            assert "evil.example" in refused.json()["error"]["message"]
+            assert "under [http] in ostler.toml" in refused.json()["error"]["message"]
+
+
 async def test_blanks_around_the_value_of_a_header_do_not_count() -> None:
     async with served() as url:
         parts = urlsplit(url)

@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
-from ostler.model.web_addresses import is_web_address
+from ostler.model.web_addresses import is_web_address, require_host
 
 NEVER = "never"
 SQLITE = "sqlite"
@@ -64,8 +64,8 @@ class LimitSettings(_Model):
 class HttpSettings(_Model):
     """The streamable HTTP transport of `ostler serve --http`."""
 
-    allowed_hosts: tuple[str, ...] = ()
-    """`Host` headers accepted besides the loopback names."""
+    allowed_hosts: tuple[Annotated[str, AfterValidator(require_host)], ...] = ()
+    """`Host` headers accepted besides the server's own names."""
     allowed_origins: tuple[str, ...] = ()
     """`Origin` headers accepted besides the loopback origins."""
     token: SecretStr | None = None

@@ -28,7 +28,10 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         str | None, typer.Option(metavar="ADDR", help="Be the server, with streamable HTTP at [HOST]:PORT as well.")
     ] = None,
     allowed_host: Annotated[
-        list[str] | None, typer.Option(metavar="HOST[:PORT]", help="A Host header to accept with --http; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="HOST[:PORT]", help="A further name of the server with --http, as that of a proxy; repeatable."
+        ),
     ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Serve https with this certificate chain (PEM).")

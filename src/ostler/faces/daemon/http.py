@@ -1,7 +1,7 @@
 """Streamable HTTP in addition to the local socket, for containers and remote clients.
 
-On loopback the SDK checks Host and Origin, so that a web page cannot reach the server through the user's browser.
-Any other address needs a bearer token; then a browser without it gets nothing, whatever its Host header says.
+Host and Origin are checked, so that a web page cannot reach the server through the user's browser. Any address but
+loopback needs a bearer token as well.
 """
 
 import ipaddress
@@ -15,21 +15,23 @@ from functools import partial
 from ssl import SSLContext, TLSVersion
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
-from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
+from ostler.faces.daemon.http_hosts import HostCheck, Hosts
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_paths import ServerMaker, for_browsers, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
 from ostler.faces.hanging_up import HangingUp
 from ostler.model.access import OAuthSettings, Principal, PrincipalSettings
+from ostler.model.web_addresses import parse_host, require_host
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -63,8 +65,8 @@ class HttpSettings:
         host: an address or host name to bind.
         port: 0 takes a free one.
         token: what clients send as `Authorization: Bearer …`; empty asks for none (loopback only).
-        allowed_hosts: Host headers to accept besides loopback names; `name:*` takes any port.
-        allowed_origins: Origin headers to accept besides the loopback ones and the allowed hosts.
+        allowed_hosts: Host headers to accept besides the server's own names, with a port only that one.
+        allowed_origins: Origin headers to accept besides those of all these hosts.
         session_key: what the ids of sessions are signed with; servers with the same key know each other's.
         tokens: the file of static tokens, if there is one.
         oauth: the authorization server whose access tokens are accepted, if there is one.
@@ -118,6 +120,20 @@ class HttpSettings:
         return metadata_routes(self.oauth)
 
     @property
+    def hosts(self) -> Hosts:
+        """The names under which the server may be asked."""
+        own = ["127.0.0.1", "localhost", "::1"]
+        if self.host not in ("0.0.0.0", "::"):  # noqa: S104 (these are not names)
+            own.append(self.host.lower())
+        if not self.is_loopback:
+            own.append(socket.gethostname().lower())
+        if self.oauth is not None:
+            own.append(urlsplit(self.oauth.resource).hostname or "")
+        certified = [] if self.tls is None else self.tls.names()
+        named = tuple(filter(None, map(parse_host, (*self.allowed_hosts, *certified))))
+        return Hosts(tuple(dict.fromkeys(own)), self.is_loopback, named, self.allowed_origins)
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
         if self.host == "localhost":
@@ -131,6 +147,11 @@ class HttpSettings:
         """Raise HttpSettingsError when strangers could use the server."""
         if self.token and len(self.token) < _MIN_TOKEN:
             raise HttpSettingsError(f"the HTTP token in {TOKEN_VARIABLE} is shorter than {_MIN_TOKEN} characters")
+        for host in self.allowed_hosts:
+            try:
+                require_host(host)
+            except ValueError as error:
+                raise HttpSettingsError(f"--allowed-host: {error}") from None
         if not self.is_loopback and not self.verifiers:
             raise HttpSettingsError(
                 f"{self.host} can be reached from other machines, so a bearer token is required: "
@@ -291,11 +312,8 @@ def _application(
     codes: OneTimeCodes | None,
     pages: Mapping[str, Page],
 ) -> ASGIApp:
-    security = _security(settings)
     documents = settings.documents
-    app: ASGIApp = web_application(
-        servers, settings.session_key, security, version, codes=codes, pages=pages, more=documents
-    )
+    app: ASGIApp = web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents)
     app = HangingUp(LoadShedding(PlainAnswers(app)))
     if verifiers := settings.verifiers:
         from ostler.adapters.access.proofs import AnyOf  # a server for one person has no gate
@@ -303,23 +321,5 @@ def _application(
 
         open_paths = PUBLIC_PATHS | {route.path for route in documents}
         app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
-    return for_browsers(app, security.allowed_origins or [*settings.allowed_origins])
-
-
-def _security(settings: HttpSettings) -> TransportSecuritySettings:
-    if not settings.is_loopback and not settings.allowed_hosts:
-        # The names under which other machines know this one are not known here; the token protects.
-        return TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    own = f"[{settings.host}]:*" if ":" in settings.host else f"{settings.host}:*"
-    bound = [own] if settings.is_loopback else []  # 0.0.0.0 is not a host
-    named = ("127.0.0.1:*", "localhost:*", "[::1]:*", *bound, *settings.allowed_hosts)
-    # Clients leave the scheme's own port out, which `:*` does not cover.
-    hosts = [each for name in dict.fromkeys(named) for each in dict.fromkeys((name, name.removesuffix(":*")))]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=hosts,
-        allowed_origins=[
-            *(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https")),
-            *settings.allowed_origins,
-        ],
-    )
+    hosts = settings.hosts
+    return for_browsers(HostCheck(app, hosts), hosts.for_browsers())

@@ -1,14 +1,12 @@
 """Pages for machines that watch the server: whether it is ready, and its metrics."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.choice import WatchedStore
@@ -57,16 +55,3 @@ class WatchPages:
     def by_path(self) -> dict[str, Page]:
         """Return the pages by their paths."""
         return {"/readyz": self.ready, "/metrics": self.metrics}
-
-
-def routes_to(pages: Mapping[str, Page], security: TransportSecuritySettings) -> Sequence[Route]:
-    """Return the routes to `pages`; all but the open ones check Host and Origin, as MCP's own do."""
-    checks = TransportSecurityMiddleware(security)
-
-    def checked(page: Page) -> Page:
-        async def answer(request: Request) -> Response:
-            return await checks.validate_request(request) or await page(request)
-
-        return answer
-
-    return [Route(path, page if path in OPEN_PATHS else checked(page)) for path, page in pages.items()]

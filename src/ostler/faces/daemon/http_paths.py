@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
-from ostler.faces.daemon.http_pages import Page, routes_to
+from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import dashboard_routes
@@ -39,6 +39,9 @@ MAX_SESSIONS: Final = 2_000
 """Sessions at once on one path; a client that would open one more is told to come back."""
 
 ROOT: Final = "/mcp"
+
+_CHECKED_BEFORE: Final = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""Host and Origin are checked in front of every path."""
 
 _EXPOSED: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
@@ -54,11 +57,10 @@ ServerMaker: TypeAlias = Callable[[Principal], Server[Any]]
 class Endpoint:
     """One path of the protocol: each principal has a server and sessions of its own, from its first request on."""
 
-    def __init__(self, make: ServerMaker, path: str, key: bytes, security: TransportSecuritySettings) -> None:
+    def __init__(self, make: ServerMaker, path: str, key: bytes) -> None:
         self._make = make
         self._path = path
         self._key = key
-        self._security = security
         self._served: OrderedDict[Principal, _Served] = OrderedDict()
         self._opening = anyio.Lock()
         self._tasks: anyio.abc.TaskGroup | None = None
@@ -99,7 +101,7 @@ class Endpoint:
         server = self._make(principal)
         web = server.streamable_http_app(
             streamable_http_path=self._path,
-            transport_security=self._security,
+            transport_security=_CHECKED_BEFORE,
             session_idle_timeout=SESSION_IDLE,
             max_sessions=MAX_SESSIONS,
         )
@@ -123,7 +125,6 @@ class _Served:
 def web_application(
     servers: Mapping[str, ServerMaker],
     key: bytes,
-    security: TransportSecuritySettings,
     version: str,
     *,
     codes: OneTimeCodes | None = None,
@@ -135,13 +136,12 @@ def web_application(
     Args:
         servers: what makes the server of each path below `/mcp`, such as `/core`; `""` is `/mcp` itself.
         key: signs session ids, so that they outlive this process.
-        security: the hosts and origins that are allowed.
         version: for `/healthz`.
         codes: what the dashboard gets its token for.
         pages: further pages by their paths.
         more: what is served besides.
     """
-    endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key, security) for path, make in servers.items()}
+    endpoints = {f"{ROOT}{path}": Endpoint(make, f"{ROOT}{path}", key) for path, make in servers.items()}
 
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": version})
@@ -155,7 +155,11 @@ def web_application(
             tasks.cancel_scope.cancel()
 
     routes = [Route(path, endpoint=endpoint) for path, endpoint in endpoints.items()]
-    around = [*routes_to({"/healthz": healthz, **pages}, security), *more, *dashboard_routes(security, codes)]
+    around = [
+        *(Route(path, page) for path, page in {"/healthz": healthz, **pages}.items()),
+        *more,
+        *dashboard_routes(codes),
+    ]
     return Starlette(routes=[*around, *routes], lifespan=running)
 
 

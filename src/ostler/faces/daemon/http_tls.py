@@ -53,6 +53,17 @@ class Certificate:
                 "key is the certificate's own and has no passphrase"
             ) from error
 
+    def names(self) -> list[str]:
+        """Return the names of hosts that it is for, of which the first label may be `*`; it was loaded before."""
+        from cryptography import x509  # only for https
+
+        leaf = x509.load_pem_x509_certificates(self.chain.read_bytes())[0]
+        try:
+            alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (x509.ExtensionNotFound, ValueError):
+            return []
+        return alternatives.get_values_for_type(x509.DNSName)
+
     async def follow(self, context: ssl.SSLContext) -> None:
         """Have `context` use the certificate again whenever its files change; forever."""
         seen = await anyio.to_thread.run_sync(self._stamps)
