@@ -12,7 +12,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, ElicitResult, InputRequiredResult
+from mcp_types import INVALID_PARAMS, ElicitResult, InputRequiredResult, ListRootsResult, Root
 from processes.bridge_client import clean_place
 from tests.support.ledger_app import LedgerApplication, call, ledger, refusal, server_over, text_of
 from tests.support.world import BASIC, World, manifest, until
@@ -22,6 +22,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.faces.assembly import open_application
 from ostler.faces.cli.asking import ask_at_terminal
+from ostler.faces.client_facts import client_of
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.mcp.server import build_server
 from ostler.model.states import ServiceState
@@ -129,6 +130,63 @@ async def test_a_client_that_cannot_ask_gets_the_error(mode: Any) -> None:
         text, _ = await refusal(client, "service_create", serviceClassName="basic", name="web")
     assert text.startswith("arg validation failed: missing required argument 'size'")
     assert "person" not in text
+
+
+# -- roots -------------------------------------------------------------------------------------------------
+
+
+def naming(*folders: Path | str) -> Any:
+    """Return what names these roots, as the SDK's client wants it."""
+
+    async def roots(context: Any) -> ListRootsResult:
+        del context
+        uris = [folder.as_uri() if isinstance(folder, Path) else folder for folder in folders]
+        return ListRootsResult(roots=[Root(uri=uri) for uri in uris])  # pyright: ignore[reportArgumentType]
+
+    return roots
+
+
+@ERAS
+async def test_the_clients_roots_name_its_project_when_nothing_else_does(mode: Any, tmp_path: Path) -> None:
+    shop, other = (tmp_path / name for name in ("my shop", "other"))
+    for folder in (shop, other):
+        folder.mkdir()
+    (shop / "ostler.yaml").write_text("services: {}\n")
+    entry = needing({"size": {"type": "integer", "required": True}})
+    roots = naming("file:///no/such", "file://elsewhere/a", other, shop)
+    async with (
+        ledger(World(), entry) as app,
+        Client(
+            server_over(app), mode=mode, list_roots_callback=roots, elicitation_callback=Person({"size": 3})
+        ) as client,
+        Client(server_over(app), mode=mode, list_roots_callback=naming(other)) as elsewhere,
+        Client(server_over(app), mode=mode) as without,
+    ):
+        assert (await call(client, "project_status"))["project"] == "my-shop"
+        created = await call(client, "service_create", serviceClassName="basic", name="web")
+        assert created["service"]["name"] == "web.my-shop", "both questions of one call are answered"
+        assert (await call(client, "service_status", name="web"))["name"] == "web.my-shop"
+        assert (await call(elsewhere, "project_status"))["project"] == ""
+        assert (await call(without, "project_status"))["project"] == ""
+
+
+@ERAS
+async def test_the_folder_of_a_clients_environment_comes_before_its_roots(mode: Any, tmp_path: Path) -> None:
+    for folder in ("shop", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "ostler.yaml").write_text("services: {}\n")
+    hello = {"directory": str(tmp_path / "shop")}
+    for facts, project in (
+        (hello, "shop"),
+        ({"directory": str(tmp_path)}, "other"),
+        ({**hello, "named": True}, "shop"),
+    ):
+        with client_of(facts):
+            async with (
+                ledger(World()) as app,
+                Client(server_over(app), mode=mode, list_roots_callback=naming(tmp_path / "other")) as client,
+            ):
+                assert (await call(client, "project_status"))["project"] == project
 
 
 # -- confirmations -----------------------------------------------------------------------------------------

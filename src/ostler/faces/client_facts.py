@@ -8,7 +8,7 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,12 +24,14 @@ class ClientFacts:
 
     Attributes:
         directory: the folder that its user works in, absolute; empty when it is not known.
+        is_named: its environment names that folder; else its process was started there, for whatever reason.
         environment: its environment, without what is Ostler's own; None when it is not known.
         toolset: which of Ostler's tools it wants to see; empty takes the server's own choice.
         channel: it wants notices pushed to it.
     """
 
     directory: str = ""
+    is_named: bool = False
     environment: Mapping[str, str] | None = field(default=None, repr=False)
     toolset: str = ""
     channel: bool = False
@@ -50,6 +52,7 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
     known = isinstance(directory, str) and Path(directory).is_absolute()
     facts = ClientFacts(
         str(directory) if known else "",
+        known and hello.get("named") is True,
         _environment_in(hello),
         str(hello.get("toolset", "")),
         hello.get("channel") is True,
@@ -62,6 +65,16 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
         _facts.reset(token)
 
 
+@contextmanager
+def working_in(directory: str) -> Generator[None]:
+    """Let calls that are made inside see `directory` as the folder of their client."""
+    token = _facts.set(replace(current_client(), directory=directory))
+    try:
+        yield
+    finally:
+        _facts.reset(token)
+
+
 def own_facts(toolset: str = "", *, channel: bool = False) -> dict[str, object]:
     """Return what this process says of itself in its hello; `toolset` and `channel` are what its client asked for."""
     facts: dict[str, object] = {"environment": sendable(without_own(os.environ))}
@@ -70,7 +83,8 @@ def own_facts(toolset: str = "", *, channel: bool = False) -> dict[str, object]:
     if channel:
         facts["channel"] = True
     with suppress(OSError):  # the folder was removed under it
-        facts["directory"] = os.environ.get(PROJECT_VARIABLE) or str(Path.cwd())
+        named = os.environ.get(PROJECT_VARIABLE)
+        facts |= {"directory": str(Path(named or "").resolve()), "named": bool(named)}
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Questions to the person behind a client (elicitation), in both eras of the protocol.
+"""Questions to a client during a call: to the person behind it (elicitation), and for its roots; in both eras.
 
 Up to 2025-11-25 a server asks in the middle of a call, by a request of its own. From 2026-07-28 on it answers the call
 with what it wants to know, and the client repeats the call with the replies and with the state that it was given. So a
@@ -12,12 +12,24 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final, Protocol, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import anyio
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolRequestParams, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import (
+    CallToolRequestParams,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    InputRequiredResult,
+    ListRootsRequest,
+    ListRootsResult,
+)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -27,6 +39,11 @@ logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 600.0
 """Seconds that a person has for a reply, in both eras."""
+
+ROOTS_SECONDS: Final = 5.0
+"""Seconds that a client has to name its roots, up to 2025-11-25."""
+
+_ROOTS: Final = "roots"
 
 MAX_REMEMBERED: Final = 10_000
 """Rounds of questions whose replies were used already; the oldest are forgotten first, long after their state is."""
@@ -90,10 +107,14 @@ class InputNeededError(Exception):
 
 
 class Person(Protocol):
-    """Whoever can be asked during a call."""
+    """Whoever can be asked during a call, with the client in between."""
 
     async def ask(self, question: Question) -> Reply:
         """Return the reply to `question`. Raises InputNeededError where it comes with a repeated call."""
+        ...
+
+    async def roots(self) -> tuple[str, ...]:
+        """Return the folders that the client works in. Raises InputNeededError where they come with a repeated call."""
         ...
 
 
@@ -104,6 +125,10 @@ class NoPerson:
         """Say that no one can be asked."""
         del question
         return Reply(Outcome.UNAVAILABLE)
+
+    async def roots(self) -> tuple[str, ...]:
+        """Know of no folders."""
+        return ()
 
 
 class UsedRounds:
@@ -143,7 +168,8 @@ class ClientsPerson:
         if not _takes_forms(self._context):
             return Reply(Outcome.UNAVAILABLE)
         if self._context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return self._replied(question)
+            reply = self._replied(question.key, question.digest, ElicitRequest(params=question.form()))
+            return _reply_of(reply["action"], reply["content"])
         reply = ElicitResult(action="cancel")
         try:
             with anyio.move_on_after(PATIENCE):
@@ -156,21 +182,41 @@ class ClientsPerson:
             return Reply(Outcome.UNAVAILABLE)
         return _reply_of(reply.action, reply.content)
 
-    def _replied(self, question: Question) -> Reply:
+    async def roots(self) -> tuple[str, ...]:
+        """Return the folders on this machine that the client names as its roots, none where it knows no roots.
+
+        Raises:
+            InputNeededError: they come with the repeated call.
+        """
+        session = self._context.session
+        capabilities = session.client_capabilities
+        if capabilities is None or capabilities.roots is None:
+            return ()
+        if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            uris: list[str] = self._replied(_ROOTS, _ROOTS, ListRootsRequest())["content"]
+        else:
+            metadata = ServerMessageMetadata(related_request_id=self._context.request_id)
+            try:
+                found = await session.send_request(ListRootsRequest(), ListRootsResult, ROOTS_SECONDS, metadata)
+            except (MCPError, ValidationError) as error:  # it said that it has some, and refuses
+                logger.info("a client did not name its roots: %s", error)
+                return ()
+            uris = _uris_of(found)
+        return tuple(folder for uri in uris if (folder := _folder_of(uri)))
+
+    def _replied(self, key: str, digest: str, asked: ElicitRequest | ListRootsRequest) -> JsonObject:
+        """Return what a round of this call replied to `asked`. Raises InputNeededError where none has asked it yet."""
         if self._replies is None:
             self._replies = self._received()
-        reply = self._replies.get(question.key)
-        if reply is not None and reply["digest"] == question.digest:
-            return _reply_of(reply["action"], reply["content"])
+        reply = self._replies.get(key)
+        if reply is not None and reply["digest"] == digest:
+            return reply
         state = {
             "nonce": secrets.token_hex(16),
-            "asked": {question.key: question.digest},
-            "replies": {key: kept for key, kept in self._replies.items() if key != question.key},
+            "asked": {key: digest},
+            "replies": {other: kept for other, kept in self._replies.items() if other != key},
         }
-        asked = ElicitRequest(params=question.form())
-        raise InputNeededError(
-            InputRequiredResult(input_requests={question.key: asked}, request_state=json.dumps(state))
-        )
+        raise InputNeededError(InputRequiredResult(input_requests={key: asked}, request_state=json.dumps(state)))
 
     def _received(self) -> dict[str, JsonObject]:
         """Return the replies of this call's rounds so far, by question."""
@@ -184,7 +230,20 @@ class ClientsPerson:
             response = (self._params.input_responses or {}).get(key)
             if isinstance(response, ElicitResult):
                 replies[key] = {"digest": digest, "action": response.action, "content": response.content}
+            elif isinstance(response, ListRootsResult):
+                replies[key] = {"digest": digest, "content": _uris_of(response)}
         return replies
+
+
+def _uris_of(found: ListRootsResult) -> list[str]:
+    return [str(root.uri) for root in found.roots]
+
+
+def _folder_of(uri: str) -> str:
+    """Return the folder on this machine that a root means; an empty text for any other root."""
+    parts = urlsplit(uri)
+    path = url2pathname(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else ""
+    return path if Path(path).is_absolute() else ""
 
 
 def _takes_forms(context: ServerRequestContext[Any]) -> bool:

@@ -15,7 +15,7 @@ from mcp_types import (
 )
 
 from ostler.adapters.serving.answers import error_result
-from ostler.adapters.serving.asking import ClientsPerson, UsedRounds
+from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, UsedRounds
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
 from ostler.faces.access.call_facts import CallFacts, call_of
@@ -24,6 +24,7 @@ from ostler.faces.hanging_up import is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
+from ostler.faces.mcp.client_folder import in_clients_folder
 from ostler.faces.mcp.confirmation import Confirmations
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.downstream_tools import DOWNSTREAM_TOOLS
@@ -151,10 +152,19 @@ class Toolbox:
             return error_result(denied(tool.name))
         try:
             async with self._desk.take(context, params) as call:
-                result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(params), call)
+                result = await self._answer(tool, params, call)
                 return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
         except BusyError as error:
             return error_result(error)
+
+    async def _answer(
+        self, tool: AnyTool, params: CallToolRequestParams, call: Call
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            async with in_clients_folder(self._app, call.person):
+                return await CONFIRMATIONS.run(self._app, tool, self._in_scope(params), call)
+        except InputNeededError as needed:
+            return needed.result
 
     def _in_scope(self, params: CallToolRequestParams) -> dict[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""

@@ -1,0 +1,29 @@
+"""Which folder the user of a client works in, where the client alone knows it: by the roots that it names."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from ostler.adapters.serving.asking import Person
+from ostler.faces.client_facts import current_client, working_in
+from ostler.faces.mcp.surface import ApplicationLike
+
+
+@asynccontextmanager
+async def in_clients_folder(app: ApplicationLike, person: Person) -> AsyncGenerator[None]:
+    """Let what is called inside see the folder that the client works in.
+
+    The folder that its environment names counts first, then the one that its process runs in, if that is in a
+    project: a client that starts its servers in the home folder says nothing by that. Then its roots do, the first
+    one that lies in a project before the others.
+
+    Raises:
+        InputNeededError: the roots come with the repeated call.
+    """
+    facts = current_client()
+    if facts.is_named or app.projects.is_project(facts.directory):
+        yield
+        return
+    roots = await person.roots()
+    best = next((root for root in roots if app.projects.is_project(root)), roots[0] if roots else facts.directory)
+    with working_in(best):
+        yield
