@@ -160,6 +160,76 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
             {"get", "get_all", "put*"},
         ),
         ({"amp.permissions": [{"tool": "mcp__a__drop", "action": "reject"}]}, {"get", "get_all", "put*"}),
+        ({"agent": {"tool_permissions": {"default": "deny"}}}, set()),
+        (
+            {"agent": {"tool_permissions": {"default": "deny", "tools": {"mcp:a:get": {"default": "allow"}}}}},
+            {"get"},
+        ),
+        (
+            {"agent": {"profiles": {"write": {"enable_all_context_servers": False}}}},
+            set(),
+        ),
+        (
+            {
+                "agent": {
+                    "default_profile": "mine",
+                    "profiles": {
+                        "mine": {
+                            "enable_all_context_servers": False,
+                            "context_servers": {"a": {"tools": {"get": True, "drop": False}}},
+                        }
+                    },
+                }
+            },
+            {"get"},
+        ),
+        (
+            {"agent": {"profiles": {"write": {"context_servers": {"a": {"tools": {"drop": False}}}}}}},
+            {"get", "get_all", "put*"},
+        ),
+        ({"amp.permissions": [{"tool": "*", "action": "reject"}]}, set()),
+        (
+            {
+                "amp.permissions": [
+                    {"tool": "mcp__a__get", "action": "allow"},
+                    {"tool": "mcp__*", "action": "ask"},
+                ]
+            },
+            {"get"},
+        ),
+        (
+            {
+                "amp.permissions": [
+                    {"tool": "mcp__a__get", "matches": {"q": "x*"}, "action": "allow"},
+                    {"tool": "mcp__a__get*", "action": "reject"},
+                ]
+            },
+            {"drop", "put*"},
+        ),
+        ({"amp.permissions": [{"tool": "Bash", "action": "ask"}]}, set(TOOLS)),
+        ({"amp.tools.disable": ["*"]}, set()),
+        ({"amp.tools.disable": ["drop", "builtin:get"]}, {"get", "get_all", "put*"}),
+        ({"amp.mcpPermissions": [{"matches": {"command": "x"}, "action": "allow"}, {"action": "reject"}]}, set(TOOLS)),
+        ({"amp.mcpPermissions": [{"matches": {"url": "*"}, "action": "allow"}]}, set(TOOLS)),
+        ({"permission": "deny"}, set()),
+        ({"permission": "allow"}, set(TOOLS)),
+        ({"permission": {"*": "ask", "a_get*": "allow"}}, {"get", "get_all"}),
+        ({"permission": {"a_get*": "allow", "*": "ask"}}, set()),
+        ({"permission": {"a_drop": {"*": "allow", "x": "deny"}}}, {"get", "get_all", "put*"}),
+        ({"permission": {"bash": {"*": "ask"}, "edit": "deny"}}, set(TOOLS)),
+        ({"tools": {"*": False, "a_get": True}}, {"get"}),
+        ({"permissions": {"deny": ["Mcp(a:drop)", "Shell(rm)"]}}, {"get", "get_all", "put*"}),
+        ({"permissions": {"ask": ["Mcp(a)"]}}, set()),
+        ({"permissions": {"deny": ["mcp__*"]}}, set()),
+        ({"permissions": {"deny": ["mcp__*__drop"]}}, {"get", "get_all", "put*"}),
+        ({"tools": []}, None),
+        ({"tools": ["fs_read"]}, None),
+        ({"tools": ["@a"]}, set(TOOLS)),
+        ({"tools": ["@a/get*", "@b"]}, {"get", "get_all"}),
+        ({"tools": ["a/get", "edit"]}, {"get"}),
+        ({"tools": ["Read", "mcp__a__get"]}, {"get"}),
+        ({"chat.mcp.access": "all", "chat.mcp.gallery.enabled": False}, set(TOOLS)),
+        ({"chat.mcp.discovery.enabled": {"cursor-global": False}}, set(TOOLS)),
         ({"tools": ["@b"]}, None),
         ({"tools": ["*"]}, set(TOOLS)),
         ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
@@ -176,11 +246,34 @@ def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any]
 @pytest.mark.parametrize(
     "beside",
     [
+        {"permissions": {"deny": ["mcp__My_Server__drop"]}},
+        {"amp.tools.disable": ["mcp__My_Server__drop"]},
+        {"tools": {"My_Server_drop": False}},
+        {"tools": {"exclude": ["mcp_My_Server_drop"]}},
+    ],
+)
+def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict[str, Any]) -> None:
+    loaded = load({"mcpServers": {"My Server": {"command": "x"}}, **beside})
+    assert not loaded.entries["My-Server"].options.permits("drop")
+    assert loaded.entries["My-Server"].options.permits("get")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
         {"blockedServers": ["a"]},
         {"amp.mcpPermissions": [{"action": "reject"}]},
         {"deniedMcpServers": [{"serverCommand": ["x"]}]},
         {"allowedMcpServers": [{"serverUrl": "https://*.example.com/*"}]},
-        {"agent": {"tool_permissions": {"default": "deny"}}},
+        {"amp.mcpPermissions": [{"matches": {"command": "x*"}, "action": "reject"}]},
+        {"amp.mcpPermissions": [{"matches": {"publisher": "acme"}, "action": "allow"}]},
+        {"chat.mcp.access": "registry"},
+        {"chat": {"mcp": {"access": "none"}}},
+        {"chat.mcp.enabled": False},
+        {"admin": {"mcp": {"enabled": False}}},
+        {"admin": {"mcp": {"requiredConfig": {"b": {"url": "https://b.example"}}}}},
+        {"mcpSettings": {"allowedDomains": ["example.com"]}},
+        {"interface": {"mcpServers": {"use": False}}},
     ],
 )
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:

@@ -249,3 +249,48 @@ def test_a_machine_without_problems_is_fine(home: Home) -> None:
     assert home.run("doctor") == ExitStatus.OK, home.out
     assert "has Ostler, in" in home.out
     assert "problem " not in home.out
+
+
+def test_a_server_is_taken_over_with_what_the_clients_other_files_limit(home: Home) -> None:
+    shop = home.folder / "shop"
+    servers = {name: {"command": "x"} for name in ("gh", "db", "web")}
+    state = {
+        "mcpServers": {"gh": {"command": "x"}},
+        "projects": {
+            str(home.folder / "work"): {"disabledMcpjsonServers": ["db"]},
+            str(shop): {
+                "mcpServers": {"shop": {"command": "x"}, "old": {"command": "x"}},
+                "disabledMcpServers": ["old"],
+            },
+        },
+    }
+    home.write(".claude.json", json.dumps(state))
+    home.write(".claude/settings.json", json.dumps({"permissions": {"deny": ["mcp__gh__drop"]}}))
+    home.write("work/.mcp.json", json.dumps({"mcpServers": servers}))
+    home.write("work/.claude/settings.local.json", json.dumps({"permissions": {"deny": ["mcp__web"]}}))
+    home.write("shop/.claude/settings.json", json.dumps({"permissions": {"deny": ["mcp__shop__*"]}}))
+    home.write(".gemini/settings.json", json.dumps({"mcpServers": {"Jam": {"command": "x"}}}))
+    home.write(".gemini/mcp-server-enablement.json", json.dumps({"jam": {"enabled": False}}))
+    home.write(".config/Code/User/mcp.json", json.dumps({"servers": {"code": {"command": "x"}}}))
+    home.write(".config/Code/User/settings.json", '{"chat.mcp.access": "none" /* mine */}')
+    home.run("servers", "import", "--json")
+    found = json.loads(home.out)["servers"]
+    limits = {(one["name"], one["client"]): (one["refused"], one["entry"]) for one in found}
+    by_name = {name: entry for (name, _), (_, entry) in limits.items()}
+    work = [one for one in found if one["file"].endswith("work/.mcp.json")]
+    assert {one["name"] for one in work if one["entry"].get("disabled")} == {"db"}
+    assert all(one["entry"]["ostler"]["denyTools"] == ["drop"] for one in found if one["name"] == "gh")
+    assert by_name["web"]["ostler"]["denyTools"] == ["*"]
+    assert by_name["shop"]["ostler"]["denyTools"] == ["*"]
+    assert by_name["old"]["disabled"]
+    assert by_name["Jam"]["disabled"]
+    assert limits["code", "VS Code"][0]
+
+
+def test_servers_stay_where_they_are_while_a_file_that_limits_them_cannot_be_read(home: Home) -> None:
+    home.write(".gemini/settings.json", json.dumps({"mcpServers": {"a": {"command": "x"}}}))
+    home.write(".gemini/mcp-server-enablement.json", '{"a": {"enabled": fal')
+    home.run("servers", "import", "--all")
+    assert "mcp-server-enablement.json" in home.err
+    assert "limits the servers in" in home.err
+    assert home.servers == {}

@@ -4,9 +4,10 @@ Text becomes these models in `ostler.adapters.config.mcp_json`, which expands va
 a finding with its line.
 """
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -82,8 +83,11 @@ class ServerOptions(_Model):
         return self.connect_timeout if self.connect_timeout is not None else CONNECT_SECONDS
 
     def permits(self, tool: str) -> bool:
-        """Whether the policy lets `tool` (without its server's name) be called."""
-        if _matches(tool, self.deny_tools):
+        """Whether the policy lets `tool` (without its server's name) be called.
+
+        A tool is denied as well by what clients call it where their names of tools cannot carry its characters.
+        """
+        if _matches(tool, self.deny_tools) or _matches(_ODD.sub("_", tool), self.deny_tools):
             return False
         return self.allow_tools is None or _matches(tool, self.allow_tools)
 
@@ -237,6 +241,9 @@ def _connection_facts(entry: ServerEntry) -> tuple[object, ...]:
         entry.transport, entry.command, entry.args, entry.env, entry.cwd, entry.url, entry.headers,
         entry.headers_helper, entry.options.inherit_env, entry.max_response_bytes, entry.options.protocol,
     )  # fmt: skip
+
+
+_ODD: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def _matches(tool: str, globs: Iterable[str]) -> bool:

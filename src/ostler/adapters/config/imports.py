@@ -1,13 +1,13 @@
 """Entries of other clients' files as they would be in Ostler's own `mcp.json`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import places_in
+from ostler.adapters.config.dialects.entry_places import mapping, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
 from ostler.adapters.config.jsonc_edit import set_member
 from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json
@@ -15,6 +15,7 @@ from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 
 _PATHS: Final = ("cwd", "envFile")
+_ENABLEMENT: Final = "mcp-server-enablement.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def candidates_in(
     label: str = "",
     workspace: Path | None = None,
     answer: Callable[[str], str | None] | None = None,
+    limiting: Callable[[Path | None], Iterable[Path]] | None = None,
 ) -> tuple[list[Candidate], list[Finding]]:
     """Return the entries of a client's file, and what is wrong with the file itself.
 
@@ -63,23 +65,42 @@ def candidates_in(
         label: the client's name for people.
         workspace: the project that the file belongs to.
         answer: returns what a person answered to a question of the file.
+        limiting: returns the client's other files that limit the servers of all or of one project; while one cannot be
+            read, no entry is returned.
     """
     clients = frozenset({client}) if client else ANY
-    found: list[Candidate] = []
-    loaded = load_mcp_json(path, environment, clients=clients, workspace=workspace, answer=answer)
-    around = Surroundings(environment, path.parent, workspace)
+    label = label or client or "a client"
     projects, has_others = _projects(path)
-    if has_others:
-        found += _candidates(loaded, path, label or client or "a client", "", around)
-    of_entries = {finding for candidate in found for finding in candidate.findings}
-    rest = [finding for finding in loaded.findings if finding not in of_entries and finding.rule != "projects"]
-    for project in projects:
-        inner = load_mcp_json(
-            path, environment, clients=clients, workspace=Path(project), project=project, answer=answer
+
+    def load(project: str, there: Path | None) -> McpJson:
+        beside = [] if limiting is None else [_limits_from(other, there) for other in limiting(there)]
+        return load_mcp_json(
+            path, environment, clients=clients, workspace=there, project=project, answer=answer, beside=beside
         )
-        there = replace(around, workspace=Path(project))
-        found += _candidates(inner, path, label or client or "a client", project, there)
+
+    found: list[Candidate] = []
+    try:
+        loaded = load("", workspace)
+        around = Surroundings(environment, path.parent, workspace)
+        if has_others:
+            found += _candidates(loaded, path, label, "", around)
+        of_entries = {finding for candidate in found for finding in candidate.findings}
+        rest = [finding for finding in loaded.findings if finding not in of_entries and finding.rule != "projects"]
+        for project in projects:
+            there = replace(around, workspace=Path(project))
+            found += _candidates(load(project, Path(project)), path, label, project, there)
+    except SourceError as error:
+        return [], [replace(error.finding, message=f"{error.finding.message}; it limits the servers in {path}")]
     return found, rest
+
+
+def _limits_from(path: Path, workspace: Path | None) -> JsonObject:
+    """Return what a file that limits another one's servers holds, with what it says of one project on top."""
+    root = mapping(parse_source(read_text(path, str(path)), str(path)).value)
+    if path.name == _ENABLEMENT:  # Gemini CLI: {"name": {"enabled": false}}
+        return {"disabledMcpServers": [name for name, state in root.items() if mapping(state).get("enabled") is False]}
+    project = mapping(mapping(root.get("projects")).get(str(workspace)))
+    return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
 
 
 def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:

@@ -5,7 +5,7 @@ checks the entries in Ostler's own keys. One broken entry is left out, with a fi
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,14 +18,15 @@ from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import (
     PLACES,
-    FileLimits,
     Found,
+    at,
     describes_one,
     entries_in,
     is_bare,
-    limits_in,
+    mapping,
     places_in,
 )
+from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.questions import questions_in
@@ -80,6 +81,7 @@ def load_mcp_json(
     workspace: Path | None = None,
     project: str = "",
     answer: Callable[[str], str | None] | None = None,
+    beside: Sequence[JsonObject] = (),
 ) -> McpJson:
     """Read an `mcp.json`, or any client's file.
 
@@ -92,6 +94,7 @@ def load_mcp_json(
         workspace: the project that the file belongs to.
         project: read only the servers that the file has for this project of its own.
         answer: returns what a person answered to the question of an id; None when no one has.
+        beside: what the client's other files hold that limit these servers.
     """
     folder = source.parent if isinstance(source, Path) else None
     try:
@@ -105,7 +108,8 @@ def load_mcp_json(
         parsed = parse_source(text, file)
     except SourceError as error:
         return McpJson(findings=(error.finding,))
-    return _Loader(parsed, Surroundings(env, folder, workspace, answer=answer), builtin_names, clients).load(project)
+    around = Surroundings(env, folder, workspace, answer=answer)
+    return _Loader(parsed, around, builtin_names, clients, beside).load(project)
 
 
 class _BrokenEntryError(Exception):
@@ -114,12 +118,18 @@ class _BrokenEntryError(Exception):
 
 class _Loader:
     def __init__(
-        self, source: Source, around: Surroundings, builtin_names: Collection[str], clients: frozenset[str]
+        self,
+        source: Source,
+        around: Surroundings,
+        builtin_names: Collection[str],
+        clients: frozenset[str],
+        beside: Sequence[JsonObject],
     ) -> None:
         self._source = source
         self._around = around
         self._builtin_names = builtin_names
         self._clients = clients
+        self._beside = beside
         self._findings: list[Finding] = []
 
     def load(self, project: str = "") -> McpJson:
@@ -136,7 +146,9 @@ class _Loader:
             self._find(("projects",), message, "projects", fix=fix, severity="warning")
             found = [one for one in found if not one.project]
         self._around = replace(self._around, questions=questions_in(root or {}))
-        limits = limits_in(root or {})
+        own = [root] if root is not None and not describes_one(root) else []
+        of_project = [mapping(at(one, ("projects", project))) for one in own if project]
+        limits = limits_of_all([*own, *of_project, *self._beside])
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}
         refused: dict[str, tuple[Finding, ...]] = {}
@@ -219,9 +231,13 @@ class _Loader:
             self._find(path, message, "limit", fix="remove it if the servers may be used without")
         if limits.switches_off(found.name):
             draft.disable()
-        draft.deny(limits.denied_tools(found.name))
-        if (only := limits.allowed_tools(found.name)) is not None:
-            draft.allow_only(only, found.path)
+        for allowed, denied in limits.of_tools(found.name):
+            draft.deny(denied)
+            if allowed is not None:
+                draft.allow_only(allowed, found.path)
+        if path := limits.rejected_by(draft.entry):
+            message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
+            self._find(path, message, "limit", fix="change the rule if the server may be used")
 
     def _transport(
         self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,15 +158,24 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
 
     found: list[Candidate] = []
     problems: list[str] = []
+    machine = Machine(os.environ)
     if source is not None and source not in CLIENTS:
         path = Path(source).absolute()
         if not path.exists():
             fail(
                 f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENTS)}", ExitStatus.NOT_FOUND
             )
-        some, findings = candidates_in(path, os.environ, workspace=workspace_of(path), answer=answer)
+        file = machine.file_at(path)
+        some, findings = candidates_in(
+            path,
+            os.environ,
+            client="" if file is None else file.location.client,
+            workspace=workspace_of(path),
+            answer=answer,
+            limiting=None if file is None else partial(machine.limiting, file),
+        )
         return some, [str(finding) for finding in findings]
-    for file in Machine(os.environ).files(Path.cwd()):
+    for file in machine.files(Path.cwd()):
         if source is not None and file.location.client != source:
             continue
         some, findings = candidates_in(
@@ -175,6 +185,7 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
             label=file.location.label,
             workspace=file.workspace,
             answer=answer,
+            limiting=partial(machine.limiting, file),
         )
         found += some
         problems += [str(finding) for finding in findings if finding.rule != "no-servers"]

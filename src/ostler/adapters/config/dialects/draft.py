@@ -103,9 +103,9 @@ class Draft:
         found: list[str] = []
         for first in one:
             for second in other:
-                if first == second or _covers(second, first):
+                if first == second or covers(second, first):
                     found.append(first)
-                elif _covers(first, second):
+                elif covers(first, second):
                     found.append(second)
                 elif not (_name_in(first) or _name_in(second)):
                     self.report(
@@ -140,6 +140,8 @@ def _name_in(glob: str) -> str | None:
     return None if re.search(r"(?<!\0)[*?[]", name) else name.replace("\0", "")
 
 
-def _covers(glob: str, other: str) -> bool:
-    name = _name_in(other)
-    return glob == "*" or (name is not None and fnmatchcase(name, glob))
+def covers(glob: str, other: str) -> bool:
+    """Whether `glob` matches all that `other` matches, as far as that is plain."""
+    name, begin = _name_in(other), glob.rstrip("*")
+    begins_alike = begin != glob and _name_in(begin) == begin and other.startswith(begin)
+    return begins_alike or (name is not None and fnmatchcase(name, glob))

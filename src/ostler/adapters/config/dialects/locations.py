@@ -29,6 +29,8 @@ class Location:
         is_list: its entries are a list, each with its name.
         head: what a file that is made begins with.
         markers: folders that show that the client is there though its file is not; default: the file's own.
+        limits: other files of the user that limit the servers, below the same folders as `paths`.
+        project_limits: the same below a project's folder.
     """
 
     client: str
@@ -39,6 +41,8 @@ class Location:
     is_list: bool = False
     head: str = ""
     markers: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    project_limits: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -78,16 +82,21 @@ _CODE: Final = "{config}/Code/User"
 
 LOCATIONS: Final[tuple[Location, ...]] = (
     Location("claude-desktop", ("{config}/Claude/claude_desktop_config.json",)),
-    Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",)),
-    Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json"),
-    Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio")),
+    Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",),
+             limits=(".claude/settings.json",),
+             project_limits=(".claude/settings.json", ".claude/settings.local.json")),
+    Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json", limits=(".cursor/cli-config.json",),
+             project_limits=(".cursor/cli.json",)),
+    Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio"),
+             limits=(f"{_CODE}/settings.json",), project_limits=(".vscode/settings.json",)),
     Location("windsurf", (".codeium/windsurf/mcp_config.json",)),
     Location("antigravity", (".gemini/antigravity/mcp_config.json",)),
     Location("zed", (".config/zed/settings.json",), ("context_servers",), ".zed/settings.json", _zed),
     Location("cline", (f"{_CODE}/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",)),
     Location("roo", (f"{_CODE}/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json",),
              project=".roo/mcp.json"),
-    Location("gemini", (".gemini/settings.json", ".qwen/settings.json"), project=".gemini/settings.json"),
+    Location("gemini", (".gemini/settings.json", ".qwen/settings.json"), project=".gemini/settings.json",
+             limits=(".gemini/mcp-server-enablement.json",)),
     Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
              "opencode.json", _opencode),
@@ -100,7 +109,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("lm-studio", (".lmstudio/mcp.json",)),
     Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",)),
     Location("warp", (".warp/.mcp.json",), project=".warp/.mcp.json"),
-    Location("copilot", (".copilot/mcp-config.json",), entry=_copilot),
+    Location("copilot", (".copilot/mcp-config.json",), entry=_copilot,
+             limits=(".copilot/config.json", ".copilot/settings.json")),
     Location("crush", (".config/crush/crush.json",), ("mcp",), "crush.json", _typed("stdio")),
     Location("amp", (".config/amp/settings.json",), ("amp.mcpServers",), ".amp/settings.json"),
 )  # fmt: skip
@@ -108,6 +118,14 @@ LOCATIONS: Final[tuple[Location, ...]] = (
 
 _FURTHER: Final[Mapping[str, tuple[str, ...]]] = {"vscode": (f"{_CODE}/settings.json",)}
 """Files that are read for entries, and never written."""
+
+
+_HOMES: Final[Mapping[str, tuple[str, str]]] = {
+    "codex": ("CODEX_HOME", ".codex/"),
+    "claude-code": ("CLAUDE_CONFIG_DIR", ".claude/"),
+    "gemini": ("GEMINI_CLI_HOME", ""),
+}
+"""Variables that move a client's files, and what of their paths the folder that they name replaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +184,22 @@ class Machine:
             if project is not None and location.project and (project / location.project).is_file():
                 yield ClientFile(location, project / location.project, project)
 
+    def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
+        """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
+        location, project = file.location, project or file.workspace
+        own = [self._resolve(path, location.client) for path in (*location.paths, *location.limits)]
+        projects = [] if project is None else [project / path for path in (location.project, *location.project_limits)]
+        yield from (path for path in (*own, *projects) if path != file.path and path.is_file())
+
+    def file_at(self, path: Path) -> ClientFile | None:
+        """Return the file of a client that `path` is, when it is one that is known."""
+        workspace = workspace_of(path)
+        return next((file for file in self.files(workspace) if file.path == path), None)
+
     def _resolve(self, path: str, client: str) -> Path:
-        if client == "codex" and (home := self._environment.get("CODEX_HOME")):
-            return Path(home) / Path(path).name
-        if client == "claude-code" and (home := self._environment.get("CLAUDE_CONFIG_DIR")):
-            return Path(home) / path
+        variable, below = _HOMES.get(client, ("", ""))
+        if home := self._environment.get(variable):
+            return Path(home) / path.removeprefix(below)
         if path.startswith(".config/") and self._platform != "win32":
             base = self._environment.get("XDG_CONFIG_HOME")
             if base and self._platform == "linux":
