@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from tests.support.postgresql import Postgresql
 
 gc.set_threshold(50_000, 20, 20)  # going through all that was imported again and again was a tenth of the suite's CPU
+
+# Bytecode is kept even if the environment forbids it: each worker would compile the tests again, and each server that a
+# test starts what it is made of.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 take_ignored_signals()  # tests may run in the background, and what they start must be stoppable by any signal
 

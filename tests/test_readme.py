@@ -15,9 +15,9 @@ from urllib.request import urlopen
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from tests.support.ports import free_port
 
 from ostler.model.json import JsonObject
-from support.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

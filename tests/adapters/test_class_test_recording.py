@@ -4,11 +4,11 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.support.world import BASIC, Answer, Fail, Hang, World
 
 from ostler.adapters.testing.discovery import find_class, run_test_file
 from ostler.adapters.testing.live_recording import record_class_test
 from ostler.model.errors import ManifestError, NotFoundError
-from support.world import BASIC, Answer, Fail, Hang, World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

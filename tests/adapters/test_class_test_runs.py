@@ -5,11 +5,11 @@ from textwrap import dedent
 
 import anyio
 import pytest
+from tests.support.world import BASIC
 
 from ostler.adapters.testing.discovery import TestedFile, find_test_files, run_test_file
 from ostler.adapters.testing.virtual_time import run_in_virtual_time
 from ostler.model.errors import NotFoundError
-from support.world import BASIC
 
 HEAD = "apiVersion: ostler/v1\nkind: ServiceClassTest\nserviceClass: basic\nservice: one\n"
 STARTED = """

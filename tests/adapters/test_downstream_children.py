@@ -10,9 +10,9 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from tests.support.downstream import PROGRAM, is_running, open_pool, stdio_entry
 
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
-from support.downstream import PROGRAM, is_running, open_pool, stdio_entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

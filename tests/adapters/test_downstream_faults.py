@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.pool import DownstreamPool
@@ -21,7 +22,6 @@ from ostler.model.errors import (
     ToolTimeoutError,
 )
 from ostler.model.servers import ServerEntry
-from support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.downstream import open_pool
 
 from ostler.model.servers import ServerEntry
-from support.downstream import open_pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
 

@@ -5,9 +5,8 @@ from typing import Any
 
 import anyio
 import pytest
-
-from support.canned_server import DISCOVERY
-from support.downstream import canned_entry, canned_http, http_entry, open_pool
+from tests.support.canned_server import DISCOVERY
+from tests.support.downstream import canned_entry, canned_http, http_entry, open_pool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

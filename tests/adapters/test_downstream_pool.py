@@ -9,6 +9,7 @@ import pytest
 from mcp.server import Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.shared.exceptions import MCPError
+from tests.support.downstream import http_entry, http_program, is_running, open_pool, stdio_entry
 
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.service import McpServerService
@@ -23,7 +24,6 @@ from ostler.model.errors import (
 )
 from ostler.model.servers import ServerEntry
 from ostler.model.states import HealthStatus
-from support.downstream import http_entry, http_program, is_running, open_pool, stdio_entry
 
 pytestmark = pytest.mark.anyio
 realtime = pytest.mark.realtime

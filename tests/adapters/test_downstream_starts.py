@@ -9,14 +9,14 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.canned_server import DISCOVERY
+from tests.support.downstream import canned_entry, canned_http, http_entry, open_pool, stdio_entry
 
 from ostler.adapters.downstream import starts
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot
 from ostler.model.servers import ServerEntry
-from support.canned_server import DISCOVERY
-from support.downstream import canned_entry, canned_http, http_entry, open_pool, stdio_entry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

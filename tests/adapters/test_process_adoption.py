@@ -10,14 +10,13 @@ from typing import Any
 
 import psutil
 import pytest
-
-from support.processes import (
+from tests.support.processes import (
     SLEEP,
     process_server,
     serve_arguments,
     start_arguments,
 )
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

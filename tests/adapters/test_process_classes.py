@@ -6,17 +6,17 @@ from typing import Any
 import anyio
 import pytest
 import yaml
+from tests.support.processes import (
+    SERVE,
+    ProcessClient,
+    process_server,
+)
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.model.manifest import ServiceClass, ToolCallSpec
 from ostler.rules.calls.arguments import validate_args
 from ostler.rules.reading import load_manifests
 from ostler.rules.templates.template import render
-from support.processes import (
-    SERVE,
-    ProcessClient,
-    process_server,
-)
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 FOLDER = Path(__file__).parents[2] / "serviceclasses"
 SHIPPED = ("command", "dev-server", "static-web-server")

@@ -7,6 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client
+from tests.support.processes import SLEEP, ProcessClient, process_server
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process import build_process_server
@@ -14,8 +16,6 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
 from ostler.model.states import HealthStatus, ServiceState
-from support.processes import SLEEP, ProcessClient, process_server
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

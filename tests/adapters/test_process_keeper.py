@@ -9,10 +9,10 @@ import anyio
 import psutil
 import pytest
 from tests.adapters.test_process_adoption import start_and_kill_the_server
+from tests.support.processes import MARK, process_server, start_arguments
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.process.trees import is_gone
-from support.processes import MARK, process_server, start_arguments
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 pytestmark = [
     pytest.mark.anyio,

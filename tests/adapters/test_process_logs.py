@@ -8,15 +8,15 @@ from typing import Any
 
 import anyio
 import pytest
-
-from ostler.adapters.process.logfile import rotate, unread
-from support.processes import (
+from tests.support.processes import (
     SLEEP,
     ProcessClient,
     process_server,
     start_arguments,
 )
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+from ostler.adapters.process.logfile import rotate, unread
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

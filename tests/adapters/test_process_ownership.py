@@ -9,9 +9,8 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
-
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
-from support.processes import process_server, start_arguments
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import process_server, start_arguments
 
 pytestmark = [
     pytest.mark.anyio,

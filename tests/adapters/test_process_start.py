@@ -10,16 +10,16 @@ import anyio
 import psutil
 import pytest
 from mcp.shared.exceptions import MCPError
-
-from ostler.adapters.process.ports import OWN_PORTS
-from support.processes import (
+from tests.support.processes import (
     PYTHON,
     SLEEP,
     process_server,
     serve_arguments,
     start_arguments,
 )
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+
+from ostler.adapters.process.ports import OWN_PORTS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

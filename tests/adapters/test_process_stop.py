@@ -7,15 +7,14 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
-
-from support.processes import (
+from tests.support.processes import (
     PYTHON,
     SLEEP,
     marked_processes,
     process_server,
     serve_arguments,
 )
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

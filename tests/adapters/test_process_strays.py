@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from tests.support.processes import SLEEP, process_server
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.process.marks import known_owner, marks_of_servers
 from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.model.marks import OWNER_VARIABLE
-from support.processes import SLEEP, process_server
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 

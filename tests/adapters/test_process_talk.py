@@ -9,10 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.processes import process_server, start_arguments
 
 from ostler.adapters.process.contract import bytes_of
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
-from support.processes import process_server, start_arguments
 
 TALK = """
 import socketserver, sys

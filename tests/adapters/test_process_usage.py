@@ -8,6 +8,8 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client
+from tests.support.processes import SLEEP, ProcessClient, process_server, serve_arguments
+from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.meter import FRESH_SECONDS, Meter
@@ -15,8 +17,6 @@ from ostler.adapters.process.process_table import Row, Usage, read_table, trees_
 from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.server import serve_processes
 from ostler.adapters.process.supervisor import Supervisor
-from support.processes import SLEEP, ProcessClient, process_server, serve_arguments
-from support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 MB = 1_000_000
 FAMILY = """

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.world import Answer, Fail, World, manifest
 
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.adapters.testing.trial import TrialOptions, try_class
@@ -13,7 +14,6 @@ from ostler.adapters.testing.trial_report import TrialReport
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.tool_traits import Tool
-from support.world import Answer, Fail, World, manifest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

@@ -13,11 +13,11 @@ import anyio
 import anyio.to_thread
 import psutil
 import pytest
+from tests.support.shipped import create, open_ostler, program, until_gone, until_health, until_restarted
 
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.application import Application
 from ostler.model.errors import OstlerError
-from support.shipped import create, open_ostler, program, until_gone, until_health, until_restarted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

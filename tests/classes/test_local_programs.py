@@ -12,10 +12,18 @@ import anyio
 import anyio.to_thread
 import psutil
 import pytest
+from tests.support.shipped import (
+    create,
+    jupyter_program,
+    open_ostler,
+    program,
+    until_gone,
+    until_health,
+    until_restarted,
+)
 
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
-from support.shipped import create, jupyter_program, open_ostler, program, until_gone, until_health, until_restarted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

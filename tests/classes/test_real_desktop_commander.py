@@ -7,11 +7,11 @@ from urllib.request import urlopen
 import anyio.to_thread
 import psutil
 import pytest
+from tests.support.ports import free_port
+from tests.support.shipped import create, npm_program, open_ostler, until_gone, until_health
 
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import OstlerError
-from support.ports import free_port
-from support.shipped import create, npm_program, open_ostler, until_gone, until_health
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from support.shipped import MCP_SERVERS, create, npm_program, open_ostler, program, until_health
+from tests.support.shipped import MCP_SERVERS, create, npm_program, open_ostler, program, until_health
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.npm]
 

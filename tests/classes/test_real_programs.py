@@ -7,8 +7,7 @@ from benchmarks.programs.catalogue import PROGRAMS, Program
 from benchmarks.programs.command import environment_of
 from benchmarks.programs.named import NAMED, live
 from benchmarks.programs.trial import Life, is_here
-
-from support.shipped import open_ostler
+from tests.support.shipped import open_ostler
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.plan_comparison import Watch, differences_from_plan
+from tests.support.shipped import FOLDER
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_test_files_in
@@ -19,8 +21,6 @@ from ostler.model.class_tests import TestStep
 from ostler.model.responses import ToolResponse
 from ostler.rules.loading.class_tests import LoadedTests, load_class_tests
 from ostler.rules.secrets.masking import mask
-from support.plan_comparison import Watch, differences_from_plan
-from support.shipped import FOLDER
 
 if TYPE_CHECKING:
     from ostler.model.plans import Plan

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from tests.support.shipped import FOLDER
 
 from ostler.adapters.config.class_files import ClassFiles
 from ostler.adapters.config.paths import class_files_in, class_test_files_in
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.rules.loading.class_tests import load_class_tests
-from support.shipped import FOLDER
 
 TESTS = class_test_files_in(FOLDER)
 

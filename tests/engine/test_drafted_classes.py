@@ -1,13 +1,13 @@
 """A class drafted from calls makes those calls: checked against the engine and the things themselves."""
 
 import pytest
+from tests.support.world import World, running
 
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ArgumentError
 from ostler.rules.drafts.recorded_calls import ClassDraft, MadeCall, draft_from_calls
 from ostler.rules.reading import load_manifests
-from support.world import World, running
 
 pytestmark = pytest.mark.anyio
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.plan_comparison import Recorder, Watch, differences_from_plan
+from tests.support.world import BASIC, Down, Fail, Lost, World, manifest, running, until
 
 from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import CreateRequest
@@ -13,8 +15,6 @@ from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.plans import Plan
 from ostler.model.states import ServiceState
 from ostler.rules.reading import load_manifests
-from support.plan_comparison import Recorder, Watch, differences_from_plan
-from support.world import BASIC, Down, Fail, Lost, World, manifest, running, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

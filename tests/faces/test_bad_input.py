@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from mcp.client import Client
+from tests.support.downstream import PROGRAM
 from tests.support.ledger_app import call, refusal
+from tests.support.shipped import open_ostler
 
 from ostler.faces.mcp.server import build_server
-from support.downstream import PROGRAM
-from support.shipped import open_ostler
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.support.world import BASIC
 
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
-from support.world import BASIC
 
 TESTS = """\
 apiVersion: ostler/v1

@@ -6,8 +6,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
-from support.fuzz import UNCHECKED, Hostile, calls, hostile
+from tests.support.fuzz import UNCHECKED, Hostile, calls, hostile
 
 pytestmark = pytest.mark.realtime
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.peak import MANY, Peak
 
 from ostler.model.errors import ArgumentError, ExtractionError, ManifestError, TemplateError
 from ostler.model.json import json_flaw
@@ -23,7 +24,6 @@ from ostler.rules.templates.template import render
 from ostler.rules.text.pattern_bounds import MAX_REPEAT, MAX_SIZE, compiled_size
 from ostler.rules.text.patterns import PatternError, compile_pattern
 from ostler.rules.text.yaml_source import load_documents
-from support.peak import MANY, Peak
 
 LARGE_PATTERNS = [
     "(?:a{1000}){1000}",

@@ -2,10 +2,7 @@
 
 import pytest
 from hypothesis import Phase, given, settings
-
-from ostler.model.errors import ManifestError
-from ostler.rules.loading.projects import load_project
-from support.fuzz import (
+from tests.support.fuzz import (
     CLASS_SEEDS,
     MUSTER_SEEDS,
     PROJECT_SEEDS,
@@ -14,6 +11,9 @@ from support.fuzz import (
     check_project_text,
     texts,
 )
+
+from ostler.model.errors import ManifestError
+from ostler.rules.loading.projects import load_project
 
 few = settings(
     max_examples=15,

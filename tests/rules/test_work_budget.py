@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.support.peak import MANY, Peak
 
 from ostler.model.errors import ArgumentError, ExtractionError, OstlerError, TemplateError
 from ostler.model.manifest import ArgSpec, Expectation, OutputSpec
@@ -18,7 +19,6 @@ from ostler.rules.templates.unknowns import render_partly
 from ostler.rules.text.log_pages import LogRange, page_of
 from ostler.rules.text.patterns import PatternError, search
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work, spend
-from support.peak import MANY, Peak
 
 MOST = 2.0
 """Processor time that none may take, in seconds: some of what a budget is, with room for a slow machine."""
