@@ -1,6 +1,7 @@
 """What other tools' files become in an `ostler.yaml`: every text made passes the check and says where it is from."""
 # ruff: noqa: E501 (one case a line)
 
+import json
 from typing import Any
 
 import pytest
@@ -88,12 +89,41 @@ processes:
     assert args(made["web"])["command"] == "echo {{ not a template }}"
 
 
+def test_what_a_file_means_elsewhere_is_filled_in_or_named() -> None:
+    found = read_process_compose(
+        """
+extends: base.yaml
+vars: {HOST: 127.0.0.1}
+processes:
+  api: {vars: {PORT: 8000}, command: "uvicorn app:app --host {{.HOST}} --port {{ .PORT }}", depends_on: {nginx: {}}}
+""",
+        "process-compose.yaml",
+    )
+    made = services(found)
+    assert args(made["api"])["command"] == "uvicorn app:app --host 127.0.0.1 --port 8000"
+    assert made["api"].depends_on == {}
+    assert found.services[0].notes == (
+        "only one worktree can have port 8000: write {port} for it and 'port: 0', and each gets its own",
+    )
+    assert found.notes == (
+        "process-compose.yaml: 'extends' is not followed: base.yaml", "'api' needs 'nginx', which is not in this file",
+    )  # fmt: skip
+    text = "services:\n  db: {image: postgres}\n  api: {build: ., environment: [DB_URL=postgres://a:b@db:5432/c, MODE=db]}\n"
+    assert read_compose(text, "compose.yaml").notes[1:] == (
+        "'api' reaches 'db' by a variable: DB_URL: \"{{ services.db.outputs.connectionString }}\" in its env",
+    )
+
+
 def test_a_procfile_s_release_runs_before_the_rest() -> None:
     made = services(read_procfile("# c\nweb: gunicorn -b :$PORT app\nworker: celery\nrelease: ./migrate\n", "Procfile"))
     assert [made[name].class_name for name in ("web", "worker", "release")] == ["dev-server", "command", "job"]
     assert all(made[name].depends_on["release"].condition == "completed" for name in ("web", "worker"))
     with pytest.raises(UnreadableSourceError, match="line 2"):
         read_procfile("web: x\nnonsense", "Procfile")
+    made = services(read_procfile("release: migrate\nweb: x -p 3000\nrelease: seed\n", "Procfile"))
+    assert list(made["web"].depends_on) == ["release", "release-2"]
+    assert list(made["release-2"].depends_on) == ["release"]
+    assert "port 3000" in read_procfile("web: x -p 3000", "Procfile").services[0].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +145,14 @@ def test_a_procfile_s_release_runs_before_the_rest() -> None:
 def test_scripts_that_run_while_one_works_are_services(text: str, beside: list[str], expected: dict[str, str]) -> None:
     made = services(read_package_json(text, "package.json", beside))
     assert {name: spec.args["command"] for name, spec in made.items()} == expected
+
+
+def test_scripts_that_change_a_database_are_jobs_that_run_when_they_are_named() -> None:
+    names = ("db:migrate", "migrate:dev", "seed", "db:push", "migrate:create", "seedling", "immigrate")
+    text = json.dumps({"scripts": dict.fromkeys(names, "x")})
+    made = services(read_package_json(text, "package.json"))
+    assert list(made) == ["db-migrate", "migrate-dev", "seed", "db-push"]
+    assert all(spec.class_name == "job" and not spec.enabled for spec in made.values())
 
 
 def test_launch_configurations_and_container_commands() -> None:
@@ -163,8 +201,6 @@ _KEYS = st.sampled_from(
 
 @given(st.dictionaries(_KEYS, _JSON, max_size=6), st.sampled_from(["processes", "services"]))
 def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, Any], parent: str) -> None:
-    import json
-
     text = json.dumps({parent: {"some service": entry}, **entry})
     for read in (read_compose, read_process_compose, read_package_json):
         try:

@@ -1,6 +1,7 @@
 """Compose files: services that can run as local programs; what cannot is named."""
 
 import re
+from collections.abc import Collection, Iterator
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.imports.found import (
@@ -21,6 +22,7 @@ _CONDITIONS = {
     "service_completed_successfully": "completed",
 }
 _VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-?]([^}]*))?\}|(\w+))")
+_HOST = re.compile(r"(?:@|//)([A-Za-z0-9_.-]+)(?=[:/]|$)")
 _POSTGRES = {"POSTGRES_USER": "user", "POSTGRES_PASSWORD": "password", "POSTGRES_DB": "database"}
 _IMAGES = {"postgres": "postgresql", "redis": "redis", "valkey": "redis"}
 
@@ -35,8 +37,9 @@ def read_compose(text: str, file: str) -> Found:
     lines = key_lines(text, "services")
     services: list[FoundService] = []
     notes: list[str] = []
-    taken: set[str] = set()
-    for name, service in objects(content.get("services")).items():
+    found = objects(content.get("services"))
+    taken = {label(name) for name, service in found.items() if _class_of(str(service.get("image") or ""))}
+    for name, service in found.items():
         class_name = _class_of(str(service.get("image") or ""))
         where = f"{file}, line {lines.get(name, 1)}"
         if not class_name:
@@ -45,8 +48,8 @@ def read_compose(text: str, file: str) -> Found:
                 f"{where}: {name!r} runs {what}, for which there is no class; give it one that runs the same program "
                 "(class command), or a container class"
             )
+            notes += _addresses(name, service, taken)
             continue
-        taken.add(label(name))
         services.append(_service(name, class_name, service, where))
     kept = [
         FoundService(
@@ -56,6 +59,15 @@ def read_compose(text: str, file: str) -> Found:
         for each in services
     ]  # fmt: skip
     return Found(tuple(kept), tuple(notes))
+
+
+def _addresses(name: str, service: JsonObject, taken: Collection[str]) -> Iterator[str]:
+    """Yield how a service that is not converted reaches those that are."""
+    for variable, value in variables(service.get("environment")).items():
+        host = next((host for host in _HOST.findall(value) if label(host) in taken), None)
+        if host is not None:
+            output = f"{{{{ services.{label(host)}.outputs.connectionString }}}}"
+            yield f'{name!r} reaches {host!r} by a variable: {variable}: "{output}" in its env'
 
 
 def _class_of(image: str) -> str:

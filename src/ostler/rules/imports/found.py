@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -79,6 +80,7 @@ def shell_service(
 ) -> FoundService:
     """Return a service that runs `line` by the shell; one with a port is a development server."""
     folder = folder_arg(directory)
+    more["notes"] = (*more.get("notes", ()), *port_notes(line, port))
     line = template_free(line.strip())
     if port is None:
         return FoundService(name, "command", {"command": line, "shell": True, "directory": folder}, origin, **more)
@@ -100,6 +102,20 @@ def port_of(line: str) -> int | None:
         return 0
     found = re.search(r"(?:--port[= ]|--http-port[= ]|-p[= ]|--bind[= ]\S*:|--listen[= ]\S*:|[\s=]:)(\d{2,5})\b", line)
     return int(found[1]) if found else None
+
+
+def port_notes(line: str, port: int | None) -> tuple[str, ...]:
+    """Return what to know of a service that runs `line` on a fixed port: only one worktree can have it."""
+    if not port or "{port}" in line or "PORT" in line:
+        return ()
+    if re.search(rf"\b{port}\b", line):
+        return (f"only one worktree can have port {port}: write {{port}} for it and 'port: 0', and each gets its own",)
+    return (f"only one worktree can have port {port}: with 'port: 0' each gets its own, as the variable PORT",)
+
+
+def missing_needs(name: str, needs: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return a note for each service that `name` needs and that the file does not have."""
+    return tuple(f"{name!r} needs {need!r}, which is not in this file" for need in needs if need not in known)
 
 
 def as_object(value: JsonValue) -> JsonObject:

@@ -11,6 +11,7 @@ from ostler.rules.imports.found import (
     FoundService,
     UnreadableSourceError,
     as_object,
+    job,
     label,
     port_of,
     shell_service,
@@ -20,6 +21,9 @@ _SERVERS = ("dev", "start", "serve", "develop", "storybook", "preview")
 """Scripts that serve; the first of the first three that there is stands for the app."""
 
 _BACKGROUND = re.compile(r"(^|:)(watch|worker|queue|jobs?)(:|$)")
+_JOB = re.compile(r"(?:.*[:_-])?(?:migrate|seed)(?:[:_-](?:dev|latest|up|run|deploy))?|db:push")
+"""Scripts that bring a database up to date."""
+
 _PREFIXED = re.compile(r"(dev|start|serve):([a-z0-9:_-]+)")
 _PORT_OPTIONS = {"vite": "--port {port} --strictPort", "astro": "--port {port}", "next": "-p {port}",
                  "storybook": "-p {port}", "ng serve": "--port {port}", "webpack serve": "--port {port}",
@@ -55,6 +59,10 @@ def _service(name: str, line: str, scripts: Mapping[str, Any], manager: str, fil
     origin = f"{file}, script {name}"
     if _BACKGROUND.search(name):
         return shell_service(label(name), f"{manager} run {name}", origin)
+    if _JOB.fullmatch(name):
+        wait = f"dependsOn: {{{label(name)}: completed}}"
+        note = f"enabled: false, as it changes a database: remove that, and let what needs it wait by {wait}"
+        return job(label(name), f"{manager} run {name}", origin, enabled=False, notes=(note,))
     prefixed = _PREFIXED.fullmatch(name)
     first = next((server for server in _SERVERS[:3] if server in scripts), None)
     if name not in (first, "storybook") and prefixed is None:

@@ -1,5 +1,7 @@
 """`process-compose.yaml`: processes with dependencies, probes and restart policies."""
 
+import re
+
 from ostler.model.json import JsonObject
 from ostler.rules.imports.found import (
     Found,
@@ -8,7 +10,10 @@ from ostler.rules.imports.found import (
     folder_arg,
     key_lines,
     label,
+    missing_needs,
     objects,
+    port_notes,
+    port_of,
     read_yaml,
     template_free,
     variables,
@@ -23,7 +28,9 @@ _CONDITIONS = {
 }
 _RESTARTS = {"always": "always", "on_failure": "on-failure", "no": "never", "exit_on_failure": "never"}
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 10: "SIGUSR1", 12: "SIGUSR2", 15: "SIGTERM"}
-_LEFT_OUT = ("namespace", "replicas", "is_tty", "is_elevated", "log_location", "schedule", "vars", "entrypoint")
+_LEFT_OUT = ("namespace", "replicas", "is_tty", "is_elevated", "log_location", "schedule", "entrypoint")
+_WHOLE_FILE = ("extends", "env_cmds")
+_VAR = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 
 
 def read_process_compose(text: str, file: str) -> Found:
@@ -45,17 +52,26 @@ def read_process_compose(text: str, file: str) -> Found:
     services: list[FoundService] = []
     for name, process in processes.items():
         origin = f"{file}, line {lines.get(name, 1)}"
-        services.append(_service(name, process, origin, shared, is_job=name in waited_for))
-    return Found(tuple(services))
+        values = as_object(content.get("vars")) | as_object(process.get("vars"))
+        services.append(_service(name, process, origin, shared, values, is_job=name in waited_for))
+    notes = [f"{file}: {key!r} is not followed: {content[key]}" for key in _WHOLE_FILE if content.get(key)]
+    known = {service.name for service in services}
+    for service in services:
+        notes += missing_needs(service.name, service.depends_on, known)
+    return Found(tuple(services), tuple(notes))
 
 
-def _service(name: str, process: JsonObject, origin: str, shared: dict[str, str], *, is_job: bool) -> FoundService:
+def _service(
+    name: str, process: JsonObject, origin: str, shared: dict[str, str], values: JsonObject, *, is_job: bool
+) -> FoundService:
+    line = _VAR.sub(lambda found: str(values.get(found[1], found[0])), str(process.get("command") or "")).strip()
     args: JsonObject = {
-        "command": template_free(str(process.get("command") or "")),
+        "command": template_free(line),
         "shell": True,
         "directory": folder_arg(str(process.get("working_dir") or "")),
     }
     notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
+    notes += port_notes(line, port_of(line))
     _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")), notes)
     if process.get("ready_log_line"):
         args["readyLog"] = str(process["ready_log_line"])

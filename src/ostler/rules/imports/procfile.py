@@ -1,6 +1,7 @@
 """`Procfile`: a process a line, `name: command`."""
 
 import re
+from dataclasses import replace
 
 from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, port_of, shell_service
 
@@ -8,7 +9,7 @@ _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 
 
 def read_procfile(text: str, file: str) -> Found:
-    """Return the processes of a Procfile; `release` is a job that the others wait for.
+    """Return the processes of a Procfile; `release` is a job that the others wait for; several run in turn.
 
     Raises:
         UnreadableSourceError: a line is not `name: command`.
@@ -23,17 +24,12 @@ def read_procfile(text: str, file: str) -> Found:
         name, command = label(match[1]), match[2]
         origin = f"{file}, line {number}"
         if name == "release":
-            services.append(job(name, command, origin))
+            earlier = [service.name for service in services if service.class_name == "job"]
+            called = f"{name}-{len(earlier) + 1}" if earlier else name
+            services.append(job(called, command, origin, depends_on=dict.fromkeys(earlier, "completed")))
             continue
         port = port_of(command)
         services.append(shell_service(name, command, origin, port=0 if name == "web" and port is None else port))
-    release = any(service.name == "release" for service in services)
-    waiting = [
-        service
-        if not release or service.name == "release"
-        else FoundService(
-            service.name, service.class_name, service.args, service.origin, depends_on={"release": "completed"}
-        )
-        for service in services
-    ]
+    jobs = {service.name: "completed" for service in services if service.class_name == "job"}
+    waiting = [service if service.name in jobs else replace(service, depends_on=jobs) for service in services]
     return Found(tuple(waiting))
