@@ -50,7 +50,7 @@ CELLS = [
 @pytest.mark.parametrize(("key", "client"), CELLS)
 def test_every_key_means_what_its_client_means(key: Key, client: str) -> None:
     is_remote = {"url", "headers", "headersHelper", "oauth"} & key.becomes.keys()
-    remote = {"url": "https://h.example/mcp"} if is_remote else {"command": "x"}
+    remote = {"type": "http", "url": "https://h.example/mcp"} if is_remote else {"command": "x"}
     base = {} if {"url", "command"} & key.becomes.keys() else remote
     loaded = as_written_by(client, {**base, key.name: key.example})
     at_key = [finding for finding in loaded.findings if f"a.{key.name}" in finding.path]
@@ -95,6 +95,10 @@ def test_the_table_has_every_client_and_says_something_of_each_key() -> None:
         ({"tools": ["get", "drop"], "ostler": {"allowTools": ["get*"]}}, {"get"}),
         ({"allowTools": ["get*"], "ostler": {"allowTools": ["*"]}}, {"get", "get_all"}),
         ({"disabledTools": ["get"], "ostler": {"denyTools": ["put*"]}}, {"get_all", "drop"}),
+        ({"toolPermissions": {"drop": "blocked", "get": "allow", "put*": "ask"}}, {"get", "get_all"}),
+        ({"tools": [{"name": "drop", "permission_policy": "always_ask"}, {"name": "get"}]}, {"get", "get_all", "put*"}),
+        ({"tools": {"drop": {"enabled": False}, "get": {"enabled": True}}}, {"get", "get_all", "put*"}),
+        ({"trust": True, "includeTools": ["*", "get(x)"]}, {"get"}),
     ],
 )
 def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, Any], tools: set[str]) -> None:
@@ -111,10 +115,15 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
         {"allowTools": ["get*"], "ostler": {"allowTools": ["*_all"]}},
         {"blockedOperations": ["drop"]},
         {"readOnly": True},
-        {"toolPermissions": {"drop": "deny"}},
+        {"toolPermissions": {"drop": "sometimes"}},
+        {"tools": [{"permission_policy": "always_deny"}]},
+        {"tools": {"drop": {"output_token_limit": 100}}},
+        {"environment_id": "devbox"},
+        {"omit_tools_from": ["everywhere"]},
         {"networkPolicy": "none"},
         {"default_tools_approval_mode": "prompt"},
         {"options": {"toolFilter": {"mode": "block", "list": ["drop"]}}},
+        {"dev": {"allowedHosts": ["a.example"]}},
         {"anythingllm": {"autoStart": True, "suppressedTools": ["drop"]}},
         {"toolConfig": {"drop": {"enabled": False}}},
         {"hiddenTools": ["drop"]},
@@ -375,6 +384,9 @@ def test_a_transport_that_nothing_else_can_reach_says_what_it_is(kind: str) -> N
         ({"timeout": "30"}, "zed", 30),
         ({"timeout": 0}, "", 60),
         ({"timeout": 30, "ostler": {"timeout": "5s"}}, "", 5),
+        ({"tool_timeout_ms": 5000}, "", 5),
+        ({"oauthRefreshWaitTimeout": 15000}, "librechat", 60),
+        ({"idleTimeoutMs": 15000}, "", 60),
     ],
 )
 def test_a_time_has_the_unit_of_its_client(body: dict[str, Any], client: str, timeout: float) -> None:
@@ -389,7 +401,8 @@ EXAMPLES = {
     "${env:VAR}": "${env:TOKEN}", "{env:VAR}": "{env:TOKEN}", "{file:path}": "{file:~/key}",
     "${workspaceFolder}": "${workspaceFolder}", "${CLAUDE_PROJECT_DIR}": "${CLAUDE_PROJECT_DIR:-.}",
     "${CLAUDE_PLUGIN_ROOT}": "${CLAUDE_PLUGIN_ROOT}", "${userHome}": "${userHome}", "${/}": "${/}",
-    "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.X }}", "{{VAR}}": "{{ KEY }}",
+    "${cwd}": "${cwd}", "${{ secrets.X }}": "${{ secrets.TOKEN }}", "${{ x.y }}": "${{ org.KEY }}",
+    "{{VAR}}": "{{ KEY }}",
     "${VAR:-default}": "${NONE:-d}", "${VAR}": "${TOKEN}", "${other:…}": "${vault:x}", "$VAR": "$TOKEN",
     "$(command)": "$(date)", "${__dirname}": "${__dirname}", "${HOME}": "${DOWNLOADS}",
     "${user_config.X}": "${user_config.key}", "${secret:kind:what}": "${secret:env:TOKEN}",
@@ -397,7 +410,8 @@ EXAMPLES = {
 VALUES = {
     "$${…}": "${X}", "${env:VAR}": "s3cret-token", "{env:VAR}": "s3cret-token", "${workspaceFolder}": "/srv/shop",
     "${CLAUDE_PROJECT_DIR}": "/srv/shop", "${userHome}": "/home/ada", "${/}": "/", "${VAR:-default}": "d",
-    "${VAR}": "s3cret-token", "$VAR": "s3cret-token", "${HOME}": "/home/ada/Downloads",
+    "${VAR}": "s3cret-token", "${{ secrets.X }}": "s3cret-token", "$VAR": "s3cret-token",
+    "${HOME}": "/home/ada/Downloads",
     "${secret:kind:what}": "${secret:env:TOKEN}",
 }  # fmt: skip
 
@@ -657,3 +671,9 @@ def test_a_time_that_no_client_is_known_to_write_is_read_by_its_name(
 ) -> None:
     loaded = entry({"command": "x", **body})
     assert getattr(loaded.entries["a"].options, option) == seconds
+
+
+def test_a_denied_tool_is_denied_by_the_name_that_clients_give_it_too() -> None:
+    options = entry({"command": "x", "disabledTools": ["files_drop"]}).entries["a"].options
+    assert not options.permits("files.drop")
+    assert options.permits("files.get")

@@ -25,7 +25,9 @@ _OFF: Final[tuple[KeyPath, ...]] = (
     ("mcp", "excluded"), ("excludeMCPServers",), ("disabledMcpServers",), ("deniedMcpServers",),
     ("disabledMcpjsonServers",), ("disabledServers",),
 )  # fmt: skip
-_LIMITING: Final = re.compile(r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|forbid|approv)", re.IGNORECASE)
+_LIMITING: Final = re.compile(
+    r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
+)
 _ABOUT_SERVERS: Final = re.compile(r"server|tool|mcp", re.IGNORECASE)
 _ABOUT_MCP: Final = re.compile(r"mcp", re.IGNORECASE)
 _LIMITING_MCP: Final = re.compile(
@@ -34,7 +36,7 @@ _LIMITING_MCP: Final = re.compile(
 _SWITCHES: Final = frozenset({"enabled", "enable", "use", "active"})
 _HARMLESS: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("mcp", "excluded"), ("amp", "mcpPermissions"), ("chat", "mcp", "serverSampling"),
-    ("amp", "tools", "disable"),
+    ("amp", "tools", "disable"), ("mcpSettings", "allowedAddresses"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
 _ALL: Final = frozenset({"all", "any", "*"})

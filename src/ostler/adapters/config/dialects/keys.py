@@ -6,25 +6,25 @@ Keys that no row has are refused when they speak of a limit (`unknown`), and oth
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
+from ostler.adapters.config.dialects.approvals import approvals, default_approval, surfaces
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft, Reading
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
-    approvals,
     arguments,
     auto_start,
     bearer_token,
     bearer_variable,
     command,
-    default_approval,
     denied,
     environment_names,
     header_variables,
     merged,
     milliseconds,
+    nested,
     noted,
     passed,
     refused,
@@ -35,7 +35,7 @@ from ostler.adapters.config.dialects.readings import (
     transport,
     unknown_unit,
 )
-from ostler.adapters.config.dialects.sign_in import sign_in, sign_in_part
+from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part
 from ostler.adapters.config.dialects.unknown import read_time, speaks_of_limit
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
@@ -124,13 +124,15 @@ _CLIENT_ONLY = noted("{key!r} has no effect in Ostler", severity="note", unless=
 _FOREIGN_SIGN_IN = noted(
     "{key!r} is a way to sign in that Ostler does not have; the server will refuse it",
     "put a token under 'headers'",
-    unless=("none", "dynamic_discovery", {}, False),
+    unless=("none", "dynamic_discovery", "oauth", {}, False),
 )
 
 KEYS: Final[tuple[Key, ...]] = (
     # What is started or connected to.
     _taken("type", "*", "stdio", "the transport", {"type": "stdio"}, transport),
-    _taken("transport", "*", "stdio", "the transport, in some clients' words", {"type": "stdio"}, transport),
+    _taken("transport", "*", "stdio", "the transport, in some clients' words", {"type": "stdio"}, nested),
+    _taken("transport", "cline", {"type": "stdio", "command": "npx"}, "the server itself, in newer entries",
+           {"type": "stdio", "command": "npx"}, nested),
     _taken("transportType", "cline", "stdio", "the transport, in old entries", {"type": "stdio"}, transport),
     _taken("command", "*", "npx", "the program", {"command": "npx"}, command),
     _taken("command", "opencode", ["npx", "-y", "x"], "the program and its arguments",
@@ -192,21 +194,29 @@ KEYS: Final[tuple[Key, ...]] = (
     _limit("exclude_tools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
     _limit("deniedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
     _limit("blockedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("tools", "copilot mcphub", ["get"], "the only tools that may be called; `*` means all", _ONLY_GET,
-           allowed()),
+    _limit("tools", "copilot", ["get"], "the only tools that may be called; `*` means all", _ONLY_GET, allowed()),
+    _limit("tools", "mcphub", {"drop": {"enabled": False, "description": "x"}}, "tools that are switched off", _NO_DROP,
+           approvals),
+    _limit("tools", "claude-code", [{"name": "drop", "permission_policy": "always_deny"}],
+           "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
+    _limit("toolPermissions", "claude-code", {"drop": "blocked"},
+           "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
     _limit("tools", "codex", {"drop": {"approval_mode": "prompt"}}, "tools that a person must approve: they are denied",
            _NO_DROP, approvals),
-    _limit("tools", "*", ["get"], "the only tools that may be called, or an object of modes by tool", _ONLY_GET,
-           lambda draft, key, value: (approvals if isinstance(value, dict) else allowed())(draft, key, value)),
+    _limit("tools", "*", ["get"], "the only tools that may be called, or modes by tool", _ONLY_GET, approvals),
     _limit("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
            default_approval),
-    _limit("includeTools", "gemini", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
+           "how the client's model does not get the tools; all ways switch the server off", _OFF, surfaces),
+    _limit("includeTools", "gemini", ["get(x)"], "the only tools that may be called", _ONLY_GET, allowed(exact=True)),
     _limit("includeTools", "amp", ["get*"], "globs of the only tools that may be called",
            {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
     _limit("includeTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     _limit("include_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     _limit("enabledTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    _limit("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET,
+           allowed(exact=True)),
+    _limit("enabled_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     _limit("allowedTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     _limit("allowed_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
     _limit("allowTools", "*", ["get*"], "globs of the only tools that may be called, as under `ostler`",
@@ -230,6 +240,12 @@ KEYS: Final[tuple[Key, ...]] = (
     _refused("experimental_environment", "codex", "remote", "the program runs in another environment",
              refused("{key!r} starts the program somewhere else, which Ostler cannot do",
                      "remove it if the program may run here", unless=("local",))),
+    _refused("environment_id", "codex", "devbox", "the program runs in another environment",
+             refused("{key!r} starts the program somewhere else, which Ostler cannot do",
+                     "remove it if the program may run here", unless=("local",))),
+    _refused("socket", "goose", "/run/x.sock", "the requests go through a Unix socket",
+             refused("{key!r} sends the requests through a Unix socket, which Ostler cannot do",
+                     "remove it if the server may be reached at its address", unless=("",))),
     _refused("client_header_forwarding", "mcpo", {"enabled": True}, "which of the caller's headers are passed on",
              refused("{key!r} decides which headers are passed on, which Ostler does not do", "remove it",
                      unless=(False, {}, {"enabled": False}))),
@@ -275,13 +291,21 @@ KEYS: Final[tuple[Key, ...]] = (
            sign_in_part("callbackPort")),
     _reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
     _reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
+    _taken("oauthClient", "cline", {"clientId": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in),
+    _taken("oauthScopes", "kiro", ["read"], "what the client asks for when it signs in",
+           {"oauth": {"scopes": ["read"]}}, sign_in_part("scopes")),
+    _reported("auth", "codex", "chatgpt", "how the client signs in", _FOREIGN_SIGN_IN),
+    _taken("http_headers_helper", "codex", "get-headers.sh", "a command line that prints headers for a connection",
+           {"headersHelper": "get-headers.sh"}, same("headersHelper")),
+    _taken("apiKey", "continue", "1", "the bearer token", {"headers": {"Authorization": "Bearer 1"}}, api_key),
+    _taken("apiKey", "librechat", {"source": "admin", "authorization_type": "custom", "custom_header": "X", "key": "1"},
+           "a key that is sent; one that each user gives is reported", _X, api_key),
     _taken("headersHelper", "claude-code", "get-headers.sh", "a command line that prints headers for a connection",
            {"headersHelper": "get-headers.sh"}, same("headersHelper")),
     _reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
               _FOREIGN_SIGN_IN),
     _reported("targetAudience", "gemini", "x.apps.example.com", "whom the client's token is for", _FOREIGN_SIGN_IN),
     _reported("targetServiceAccount", "gemini", "x@example.com", "as whom the client signs in", _FOREIGN_SIGN_IN),
-    _reported("apiKey", "librechat", {"source": "user"}, "a key that is sent", _FOREIGN_SIGN_IN),
     _reported("obo", "librechat", {"scopes": "x"}, "a token of the client's user that is exchanged",
               _FOREIGN_SIGN_IN),
     _reported("customUserVars", "librechat", {"KEY": {"title": "Key"}}, "values that each user of the client gives",
@@ -295,6 +319,14 @@ KEYS: Final[tuple[Key, ...]] = (
     _reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel",
               noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
                     severity="note", unless=(False,))),
+    _reported("chatMenu", "librechat", False, "the client's chats do not offer the server, its agents do",
+              noted("{key!r} has no effect in Ostler", severity="note", unless=(True,))),
+    *(
+        _reported(name, "librechat", value, "how replicas of the client share a sign-in", _CLIENT_ONLY)
+        for name, value in (("oauthRefreshWaitTimeout", 15000), ("oauthRefreshCoordination", True),
+                            ("oauthPersistenceWaitTimeout", 15000))
+    ),
+    _reported("startup_readiness", "codex", "ready", "when the client takes the server as started", _CLIENT_ONLY),
     _reported("sseReadTimeout", "librechat", 300000, "how long an SSE stream may be silent", _CLIENT_ONLY),
     _reported("required", "codex", True, "the client does not start without the server", _CLIENT_ONLY),
     _reported("channel_enabled", "crush", True, "the server may start turns of the client", _CLIENT_ONLY),
@@ -333,7 +365,8 @@ KEYS: Final[tuple[Key, ...]] = (
             ("isDefaultServer", "copilot", True, "it came with the client"),
             ("instructions", "*", "Use it well.", "what the client tells its model"),
             ("serverInstructions", "librechat", True, "what the client tells its model"),
-            ("chatMenu", "librechat", False, "whether a menu shows it"),
+            ("role", "claude-code", "comms", "what the client uses the server for"),
+            ("oauth", "cline", {"lastAuthenticatedAt": 1}, "what the client knows of its own sign-in"),
             ("stderr", "librechat", "inherit", "where the client puts stderr; Ostler keeps it in a log"),
             ("sessionless", "crush", True, "the server has no sessions, which Ostler finds out"),
             ("longRunning", "cherry", True, "its calls may take long, which Ostler allows with progress"),
@@ -376,14 +409,22 @@ def known_keys() -> tuple[str, ...]:
 
 def translate(draft: Draft) -> None:
     """Read every key of the entry into the draft."""
-    ordered = sorted(draft.raw, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    raw = draft.raw
+    if isinstance(server := raw.get("transport"), dict):  # Cline: what is around it says how it is used
+        raw = {**cast("JsonObject", server), **raw}
+    ordered = sorted(raw, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
     for name in ordered:
-        value = draft.raw[name]
+        value = raw[name]
         row = key_for(name, draft.clients)
-        if row is not None:
+        if row is not None and not (_is_another_clients(row, draft.clients) and speaks_of_limit("", value)):
             row.read(draft, name, value)
         else:
             _unknown(draft, name, value)
+
+
+def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
+    """Whether what the row passes over may mean something else here: the entry is not known to be of its clients."""
+    return row.outcome in ("passed over", "reported") and not clients <= row.clients
 
 
 def _unknown(draft: Draft, name: str, value: JsonValue) -> None:

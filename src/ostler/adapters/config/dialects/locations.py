@@ -116,7 +116,17 @@ LOCATIONS: Final[tuple[Location, ...]] = (
 )  # fmt: skip
 """Every client that has a file of its own."""
 
-_FURTHER: Final[Mapping[str, tuple[str, ...]]] = {"vscode": (f"{_CODE}/settings.json",)}
+_FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
+    "vscode": (
+        f"{_CODE}/settings.json",
+        "{config}/Code - Insiders/User/mcp.json",
+        "{config}/VSCodium/User/mcp.json",
+    ),
+    "roo": (
+        f"{_CODE}/globalStorage/kilocode.kilo-code/settings/mcp_settings.json",
+        ".kilocode/cli/global/settings/mcp_settings.json",
+    ),
+}
 """Files that are read for entries, and never written."""
 
 

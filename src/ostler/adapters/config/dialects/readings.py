@@ -44,6 +44,12 @@ def same(target: str) -> Reading:
     return read
 
 
+def nested(draft: Draft, key: str, value: JsonValue) -> None:
+    """What clients call the transport, or (Cline) an object with the server itself, which has been read by then."""
+    if not isinstance(value, dict):
+        transport(draft, key, value)
+
+
 def merged(target: str) -> Reading:
     """The mapping is added to Ostler's key `target`."""
 
@@ -93,14 +99,23 @@ def switch(*, off: bool) -> Reading:
     return read
 
 
-def allowed(*, globs: bool = False, empty_means_all: bool = False) -> Reading:
-    """The list names the only tools that may be called; `*` means all."""
+def allowed(*, globs: bool = False, empty_means_all: bool = False, exact: bool = False) -> Reading:
+    """The list names the only tools that may be called; `*` means all, unless the client takes names exactly."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         names = _names(draft, key, value)
-        if names is None or "*" in names or (empty_means_all and not names):
+        if names is None or ("*" in names and not exact) or (empty_means_all and not names):
             return
-        draft.allow_only([name if globs else exactly(name) for name in names], (key,))
+        if "*" in names:
+            draft.report(
+                (key,),
+                f"'*' in {key!r} is the name of a tool in this client, and not all tools",
+                "limit",
+                fix=f"remove {key!r} if all tools may be called",
+                severity="warning",
+            )
+            names = [name for name in names if name != "*"]
+        draft.allow_only([name if globs else exactly(_tool(name)) for name in names], (key,))
 
     return read
 
@@ -113,50 +128,6 @@ def denied(*, globs: bool = False) -> Reading:
         draft.deny([name if globs or name == "*" else exactly(_tool(name)) for name in names])
 
     return read
-
-
-def approvals(draft: Draft, key: str, value: JsonValue) -> None:
-    """Codex's `tools.NAME.approval_mode`: a tool that a person must approve is forbidden, since Ostler cannot ask."""
-    if not isinstance(value, dict):
-        if value is not None:
-            draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
-        return
-    for name, settings in cast("JsonObject", value).items():
-        if isinstance(settings, bool):
-            draft.deny([] if settings else [exactly(name)])
-            continue
-        fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
-        for field, setting in fields.items():
-            if field == "approval_mode" and setting in ("prompt", "writes"):
-                draft.deny([exactly(name)])
-                draft.report(
-                    (key, name, field),
-                    f"tool {name!r} is to be approved by a person each time, which Ostler cannot ask for; it is denied",
-                    "approval",
-                    fix=f'set {field} to "auto" if it may be called without',
-                    severity="warning",
-                )
-            elif (field == "enabled" and setting is False) or (field == "disabled" and setting is True):
-                draft.deny([exactly(name)])
-            elif field not in ("approval_mode", "enabled", "disabled") or setting not in (
-                "auto",
-                "approve",
-                True,
-                False,
-            ):
-                draft.report((key, name, field), f"what {field!r} limits is not known", "limit", fix="remove it")
-
-
-def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
-    """Codex's `default_tools_approval_mode`: `prompt` leaves only the tools with a mode of their own."""
-    if value in (None, "auto", "approve"):
-        return
-    draft.report(
-        (key,),
-        f"{key!r} wants a person to approve every call, which Ostler cannot ask for, so the entry is not used",
-        "limit",
-        fix='set it to "auto" if the tools may be called without, or name them in enabled_tools',
-    )
 
 
 def seconds(option: str) -> Reading:

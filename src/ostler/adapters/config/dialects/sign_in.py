@@ -24,6 +24,8 @@ _FIELDS: Final[Mapping[str, str]] = {
 }
 """What clients call the fields, in letters alone, and what Ostler calls them."""
 
+_SCHEMES: Final[Mapping[str, str]] = {"bearer": "Bearer ", "basic": "Basic ", "custom": ""}
+
 _HARMLESS: Final = frozenset({"enabled", "type", "issuer", "dynamicregistration", "autodetect"})
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -46,6 +48,24 @@ def sign_in_part(field: str) -> Reading:
         _take(draft, field, value, (key,))
 
     return read
+
+
+def api_key(draft: Draft, key: str, value: JsonValue) -> None:
+    """A key that is sent: a text as a bearer token (Continue), or an object that says in which header (LibreChat)."""
+    fields = cast("JsonObject", value) if isinstance(value, dict) else {"key": value}
+    secret, kind = fields.get("key"), fields.get("authorization_type", "bearer")
+    header = fields.get("custom_header") if kind == "custom" else "Authorization"
+    if isinstance(secret, str) and secret and kind in _SCHEMES and isinstance(header, str):
+        draft.merge("headers", {header: f"{_SCHEMES[str(kind)]}{secret}"}, (key,))
+        draft.origins["headers", header] = (key, "key") if isinstance(value, dict) else (key,)
+    elif value not in (None, "", {}):
+        draft.report(
+            (key,),
+            f"{key!r} is a key that each user gives, which Ostler does not ask for; the server may refuse it",
+            "no-effect",
+            fix="put a token under 'headers'",
+            severity="warning",
+        )
 
 
 def _take(draft: Draft, name: str, value: JsonValue, at: KeyPath) -> None:

@@ -19,7 +19,12 @@ LIMITING: Final = re.compile(
 """Words that speak of a limit."""
 
 _OFF: Final = frozenset({"disabled", "off", "inactive", "blocked", "denied", "paused", "deactivated", "suspended"})
-_TIME: Final = re.compile(r"time_?out", re.IGNORECASE)
+_TIME: Final = re.compile(
+    r"((default|mcp|server|request|call|tool|response|read|rpc|execution|connect(ion)?|start(up)?|init(ial(ization)?)?"
+    r"|launch|handshake)[_-]?)*time_?out([_-]?(in)?[_-]?(ms|millis(econds)?|s|secs?|seconds?))?",
+    re.IGNORECASE,
+)
+"""Keys that are called a timeout of calls or of the connection; those of sign-ins, idle servers or stops are not."""
 _CONNECTING: Final = re.compile(r"connect|start|init|launch", re.IGNORECASE)
 _MILLISECONDS: Final = re.compile(r"(ms|millis(econds)?)$", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(sec(ond)?s?|_s)$", re.IGNORECASE)
@@ -45,7 +50,7 @@ def _limit_in(name: str, value: JsonValue, depth: int) -> str:
 
 def read_time(draft: Draft, name: str, value: JsonValue) -> bool:
     """Read a key that is called a timeout by what its name says of the unit; return whether it was one."""
-    if not _TIME.search(name) or isinstance(value, bool) or not isinstance(value, int | float | str):
+    if not _TIME.fullmatch(name) or isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     option = "connectTimeout" if _CONNECTING.search(name) else "timeout"
     if _MILLISECONDS.search(name):

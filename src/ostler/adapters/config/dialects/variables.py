@@ -223,7 +223,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("{env:VAR}", rf"\{{env:(?P<name>{_VAR})\}}", "opencode", "a variable; nothing when it is not set",
          "as `${env:VAR}`", _optional),
     _row("{file:path}", r"\{file:[^}]*\}", "opencode", "what a file holds", "refuses the entry",
-         _not_here("opencode's form for what a file holds", _PROMPT)),
+         _not_here("opencode's form for what a file holds", "write ${secret:file:/whole/path}, or ${VAR}")),
     _row("${workspaceFolder}", r"\$\{workspace(Folder|Root)(Basename)?(:[^}]*)?\}", "vscode cursor zed",
          "the open folder, or its name", "the project that the file belongs to; elsewhere the entry is refused",
          _workspace),
@@ -242,8 +242,11 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${user_config.X}", r"\$\{user_config\.[^}]*\}", "mcpb", "what the person configured",
          "its default, else the entry is refused",
          _not_here("what a person gives when a bundle is installed", _PROMPT)),
-    _row("${{ secrets.X }}", r"\$\{\{[^}]*\}\}", "continue", "a secret that the client keeps", "refuses the entry",
-         _not_here("a secret that Continue keeps", _PROMPT)),
+    _row("${{ secrets.X }}", rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_VAR})\s*\}}\}}", "continue",
+         "a secret: a variable, or one that the client keeps", "the variable; the entry is refused when it is not set",
+         _required),
+    _row("${{ x.y }}", r"\$\{\{[^}]*\}\}", "continue", "what only the client knows", "refuses the entry",
+         _not_here("a form of Continue", _PROMPT)),
     _row("{{VAR}}", r"\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}", "librechat", "what a user of the client gave",
          "refuses the entry", _not_here("a value that each user of LibreChat gives", _PROMPT)),
     _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>[^}}]*)\}}", "*",
@@ -255,7 +258,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush", "a variable",
          "the variable in an entry that shows whose it is; elsewhere the text unchanged, with a finding", _shell),
     _row("$(command)", r"\$\([^)]*\)", "crush", "what a command prints", "refuses the entry of a file of Crush",
-         _not_here("what a command prints, in a file of Crush", _PROMPT)),
+         _not_here("what a command prints, in a file of Crush", "write ${secret:command:LINE}, or ${VAR}")),
 )  # fmt: skip
 """Every form, in the order in which they are looked for."""
 

@@ -1,0 +1,88 @@
+"""How keys are read that say tool by tool what a person must approve, or who may call it."""
+
+from typing import Final, cast
+
+from ostler.adapters.config.dialects.draft import Draft, exactly
+from ostler.adapters.config.dialects.readings import allowed
+from ostler.model.json import JsonObject, JsonValue
+
+_MODES: Final = frozenset({"approval_mode", "permission_policy", "permission", "policy"})
+_SWITCHES: Final = frozenset({"enabled", "disabled"})
+_DESCRIBING: Final = frozenset({"name", "title", "description"})
+_PERMITTED: Final = frozenset({"auto", "approve", "allow", "allowed", "always_allow"})
+_FORBIDDEN: Final = frozenset({"deny", "denied", "block", "blocked", "reject", "always_deny", "never"})
+_ASKED: Final = frozenset({"prompt", "writes", "ask", "always_ask", "confirm"})
+_SURFACES: Final = frozenset({"direct", "deferred", "code_mode"})
+
+
+def approvals(draft: Draft, key: str, value: JsonValue) -> None:
+    """Modes by tool: a tool that a person must approve is denied, since Ostler cannot ask.
+
+    They are an object by tool (Codex, MCPHub) or a list of objects with names (Claude Code); a list of names has the
+    only tools that may be called.
+    """
+    if isinstance(value, list):
+        items = cast("list[JsonValue]", value)
+        if not any(isinstance(item, dict) for item in items):
+            allowed()(draft, key, value)
+            return
+        for index, item in enumerate(items):
+            fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+            name = fields.get("name")
+            if isinstance(name, str):
+                _tool(draft, (key, index), name, fields)
+            else:
+                draft.report((key, index), f"{key!r} does not say which tool it limits", "limit", fix="remove it")
+    elif isinstance(value, dict):
+        for name, settings in cast("JsonObject", value).items():
+            _tool(draft, (key, name), name, settings)
+    elif value is not None:
+        draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
+
+
+def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValue) -> None:
+    if isinstance(settings, bool):
+        draft.deny([] if settings else [exactly(name)])
+        return
+    fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
+    for field, setting in fields.items():
+        mode = setting if field in _MODES and isinstance(setting, str) else ""
+        if field in _DESCRIBING or setting is None or mode in _PERMITTED:
+            continue
+        if mode in _ASKED:
+            draft.deny([exactly(name)])
+            draft.report(
+                (*at, field) if isinstance(settings, dict) else at,
+                f"tool {name!r} is to be approved by a person each time, which Ostler cannot ask for; it is denied",
+                "approval",
+                fix="remove it if it may be called without",
+                severity="warning",
+            )
+        elif mode in _FORBIDDEN or (field in _SWITCHES and setting is (field == "disabled")):
+            draft.deny([exactly(name)])
+        elif not (field in _SWITCHES and isinstance(setting, bool)):
+            draft.report((*at, field), f"what {field!r} limits is not known", "limit", fix="remove it")
+
+
+def default_approval(draft: Draft, key: str, value: JsonValue) -> None:
+    """Codex's `default_tools_approval_mode`: a person must approve every call, or those that write."""
+    if value in (None, "auto", "approve"):
+        return
+    draft.report(
+        (key,),
+        f"{key!r} wants a person to approve calls, which Ostler cannot ask for, so the entry is not used",
+        "limit",
+        fix='set it to "auto" if the tools may be called without, or name them in enabled_tools',
+    )
+
+
+def surfaces(draft: Draft, key: str, value: JsonValue) -> None:
+    """Codex's `omit_tools_from`: the ways in which its model does not get the tools; all of them switch them off."""
+    items = cast("list[JsonValue]", value) if isinstance(value, list) else []
+    names = [item for item in items if isinstance(item, str)]
+    if value is not None and (not isinstance(value, list) or not set(names) <= _SURFACES or names != items):
+        draft.report((key,), f"what {key!r} limits is not known", "limit", fix="remove it")
+    elif set(names) >= _SURFACES:
+        draft.disable()
+    elif names:
+        draft.report((key,), f"{key!r} has no effect in Ostler", "no-effect", severity="note")
