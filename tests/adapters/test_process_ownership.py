@@ -125,11 +125,16 @@ async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Pa
 
 
 async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_lives_on(state_dir: Path) -> None:
-    late = "import socket, sys, time; print('ready', flush=True); time.sleep(0.7)\n"
+    late = "import socket, sys, time; print('ready at port', sys.argv[1], flush=True); time.sleep(0.7)\n"
     late += "s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)"
     async with process_server(state_dir / "p") as server:
         words = ["-S", "-c", late, "{port}"]
         answer = await server.start("workers", command="{python}", args=words, port=0, ready={"log": "ready"})
+        with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
+            pass
+        await server.call("stop", key="workers")
+        words[-1] = str(answer["port"])  # now only the line itself says which port it is
+        await server.start("workers", command="{python}", args=words, ready={"log": "ready"})
         with socket.create_connection(("127.0.0.1", answer["port"]), timeout=5):
             pass
         await server.call("stop", key="workers")
@@ -140,7 +145,8 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
 
 async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
     script = "import socket, sys, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)\n"
-    script += "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); time.sleep(300)"
+    script += "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print('on :' + sys.argv[1], flush=True)\n"
+    script += "time.sleep(300)"
     with socket.socket() as mine:
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         mine.bind(("127.0.0.1", 0))
@@ -148,9 +154,11 @@ async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
         port = mine.getsockname()[1]
         async with process_server(state_dir / "p") as server:
             words = ["-S", "-c", script, port]
-            ready = {"tcp": port, "timeout": "1s"}
-            text = await server.fail("start", key="granian", cwd="/", command="{python}", args=words, ready=ready)
+            asked = {"key": "granian", "cwd": "/", "command": "{python}", "args": words}
+            text = await server.fail("start", **asked, ready={"tcp": port, "timeout": "1s"})
             assert f"port {port} is shared with" in text
+            text = await server.fail("start", **asked, ready={"log": "on :", "timeout": "2s"})
+            assert f"port {port}, where it says that it listens, is shared with" in text
 
 
 async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ _CONTAINER_PROXIES = (
 )
 """Programs that hold the ports of containers for those who run `docker run` and the like."""
 
+_OTHER_PLACES = _CONTAINER_TOOLS | {"ssh", "kubectl", "oc", "vagrant", "multipass", "lxc", "flyctl", "adb"}
+"""Programs whose output may be that of a program in another place, with ports of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -107,10 +110,16 @@ class Sockets:
 
     def _is_of_its_container(self, port: int) -> bool:
         """Whether the process runs a container, and a container's proxy holds the port for it."""
-        names = {_name(process) for process in _family(self.entry)}
-        return not names.isdisjoint(_CONTAINER_TOOLS) and any(
+        return not self._programs().isdisjoint(_CONTAINER_TOOLS) and any(
             holder.program.startswith(_CONTAINER_PROXIES) for holder in holders_of(port, ())
         )
+
+    async def runs_elsewhere(self) -> bool:
+        """Whether what it writes may be of a program in a container, or on another machine."""
+        return not (await anyio.to_thread.run_sync(self._programs)).isdisjoint(_OTHER_PLACES)
+
+    def _programs(self) -> set[str]:
+        return {_name(process) for process in _family(self.entry)}
 
 
 def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:

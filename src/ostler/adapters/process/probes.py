@@ -61,6 +61,7 @@ class LogScanner:
         matches: whether a line has it.
         position: where the next look begins in the file; a file that became shorter was rotated.
         found: it was there once.
+        line: the line that had it.
         matched: what its named groups found then.
     """
 
@@ -69,6 +70,7 @@ class LogScanner:
     matches: LineFilter
     position: int = 0
     found: bool = field(default=False)
+    line: str = ""
     matched: dict[str, str] = field(default_factory=dict[str, str])
 
     def look(self) -> bool:
@@ -96,6 +98,7 @@ class LogScanner:
         line = clean_line(raw)
         if not self.matches(line):
             return False
+        self.line = line
         if compile_pattern(self.pattern).groupindex:
             if not raw.endswith(b"\n"):
                 return False  # half a line would give half a value

@@ -16,6 +16,7 @@ from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, l
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
 from ostler.rules.text.last_words import last_words
+from ostler.rules.text.named_ports import named_ports
 
 READY_SECONDS = 30.0
 INTERVAL_SECONDS = 0.1
@@ -26,6 +27,9 @@ LOOK_SECONDS = 0.02
 
 SETTLE_SECONDS = 0.3
 """How long a process must live on after the log line that says that it is ready."""
+
+LINE_SECONDS = 10.0
+"""How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
 
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
@@ -80,13 +84,18 @@ async def await_ready(
     verdict = Verdict(ready=False, detail="it was not probed yet")
     began = anyio.current_time()
     reported = began - PROGRESS_SECONDS
+    said_at: float | None = None
     with anyio.move_on_after(timeout):
         while True:
             if not is_current() or entry.refresh() == "exited":
                 break
-            verdict = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
-            if verdict.ready and probe.log is not None and probe.tcp is None and probe.http is None:
-                verdict = await _confirmed(sockets, verdict)
+            seen = await look(probe, sockets, scanner=scanner, watch=watch, timeout=min(PROBE_SECONDS, timeout))
+            if seen.ready and probe.log is not None and probe.tcp is None and probe.http is None:
+                said_at = anyio.current_time() if said_at is None else said_at
+                may_wait = anyio.current_time() - said_at < min(LINE_SECONDS, timeout / 2)
+                line = scanner.line if scanner is not None and probe.owner == "own" else ""
+                seen = await _confirmed(sockets, seen, line, may_wait=may_wait)
+            verdict = seen
             if verdict.ready and is_current() and entry.refresh() == "running":
                 _take_place(entry, verdict)
                 if probe.log is not None:
@@ -108,10 +117,16 @@ async def await_ready(
     raise NotReadyError(what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",))
 
 
-async def _confirmed(sockets: Sockets, verdict: Verdict) -> Verdict:
+async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait: bool) -> Verdict:
     """Return whether a process that says it is ready is so: it listens on its port, and is there a moment later.
 
     Programs write such a line before they find their port taken, or seconds before their workers listen.
+
+    Args:
+        sockets: those of the process.
+        verdict: what says that it is ready.
+        line: the log line that says so; empty: not known, or it does not matter who listens where it says.
+        may_wait: the process may be about to listen where the line says.
     """
     port = sockets.entry.record.port
     own = await sockets.own() if port is not None else None
@@ -127,10 +142,30 @@ async def _confirmed(sockets: Sockets, verdict: Verdict) -> Verdict:
                 + (f" (it does on {places})" if places else ""),
             )
         verdict = Verdict(ready=True, detail=verdict.detail, at=here)
+    elif port is None and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
+        return Verdict(ready=False, detail=f"{verdict.detail}, but {doubt}")
     with anyio.move_on_after(SETTLE_SECONDS):
         while sockets.entry.refresh() == "running":  # noqa: ASYNC110 (only a look shows it everywhere)
             await anyio.sleep(LOOK_SECONDS)
     return verdict
+
+
+async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
+    """Return why the process does not (or not alone) listen where its log line says; empty where nothing shows that."""
+    named = named_ports(line)
+    own = await sockets.own() if named else None
+    if own is None or await sockets.runs_elsewhere():
+        return ""
+    here = {listener.port for listener in own} & named
+    for port in sorted(here or named):
+        holders = await sockets.holders(port)
+        if holders:
+            held = " and ".join(map(str, holders))
+            verb = "is shared with" if here else "is held by"
+            return f"port {port}, where it says that it listens, {verb} {held} (owner 'any' accepts that)"
+    if here or not may_wait:
+        return ""
+    return f"nothing listens on port {', '.join(map(str, sorted(named)))} yet"
 
 
 def _take_place(entry: Entry, verdict: Verdict) -> None:
