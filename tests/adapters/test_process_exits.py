@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import anyio
@@ -32,7 +33,7 @@ async def test_an_exit_is_told_without_being_asked_for(state_dir: Path, adopted:
         if not adopted:
             os.kill(pid, signal.SIGKILL)
             await server.until("job", lambda answer: answer.get("signal") == "SIGKILL")
-    async with Client(build_process_server(state_dir, on_exit=send.send_nowait)) as client, send, receive:
+    async with Client(build_process_server(state_dir, on_change=send.send_nowait)) as client, send, receive:
         server = ProcessClient(client)
         if adopted:
             os.kill(pid, signal.SIGKILL)
@@ -69,6 +70,34 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         with anyio.fail_after(10):
             await service.wait_until(lambda status: status.state is ServiceState.RUNNING)
         await manager.delete("site")
+
+
+SERVES = """
+import os, signal, socket, sys, time
+listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+signal.signal(signal.SIGUSR2, lambda *_: os.fork() and os._exit(0))
+while True: time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+async def test_a_server_that_replaces_itself_runs_on_and_one_that_is_frozen_is_said_to_be(state_dir: Path) -> None:
+    """As gunicorn and nginx do it; the new process has the sockets of the old one, which ends well."""
+    send, receive = anyio.create_memory_object_stream[str](10)
+    async with Client(build_process_server(state_dir, on_change=send.send_nowait)) as client, send, receive:
+        server = ProcessClient(client)
+        words = ["-S", "-c", SERVES, "{port}"]
+        started = await server.start("web", command="{python}", args=words, port=0, ready={"tcp": "{port}"})
+        first = started["pid"]
+        os.kill(first, signal.SIGUSR2)
+        answer = await server.until("web", lambda answer: answer["pid"] != first, ready={"tcp": "{port}"})
+        assert (answer["state"], answer["ready"], await receive.receive()) == ("running", True, "web")
+        os.kill(answer["pid"], signal.SIGSTOP)
+        answer = await server.until("web", lambda answer: not answer["ready"], ready={"tcp": "{port}"})
+        assert f"pid {answer['pid']} is stopped by a signal" in answer["detail"]
+        assert (answer["state"], await receive.receive()) == ("running", "web")
+        stopped = await server.call("stop", key="web", timeout=60)
+        assert (stopped["signal"], stopped["killed"]) == ("SIGTERM", False)
 
 
 async def test_how_a_process_ended_comes_with_what_it_said(state_dir: Path) -> None:

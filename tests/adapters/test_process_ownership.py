@@ -154,7 +154,7 @@ async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
         port = mine.getsockname()[1]
         async with process_server(state_dir / "p") as server:
             words = ["-S", "-c", script, port]
-            asked = {"key": "granian", "cwd": "/", "command": "{python}", "args": words}
+            asked: dict[str, object] = {"key": "granian", "cwd": "/", "command": "{python}", "args": words}
             text = await server.fail("start", **asked, ready={"tcp": port, "timeout": "1s"})
             assert f"port {port} is shared with" in text
             text = await server.fail("start", **asked, ready={"log": "on :", "timeout": "2s"})

@@ -255,6 +255,9 @@ async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
         await anyio.sleep(2)
         shown = await client.call_tool("service_status", {"name": "one"})
         assert "running for 6s, health healthy until 6s ago; 1 of 3 checks failed" in text_of(shown)
+        explained = text_of(await client.call_tool("service_explain", {"name": "one"}))
+        assert "health healthy until 6s ago; 1 of 3" in explained
+        assert "was healthy until its last check" in explained
         facts = shown.structured_content
         assert facts is not None
         assert (facts["health"], facts["healthCheckFailures"], facts["healthAge"]) == ("healthy", 1, "6s")

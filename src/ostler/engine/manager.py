@@ -15,6 +15,7 @@ from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_i
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
+from ostler.engine.instances.verification import renew_outputs
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper
 from ostler.engine.keepers.shutdown import depart
@@ -389,6 +390,8 @@ class ServiceManager:
         await instance.wait_idle()
         try:
             await instance.health_check.run()
+            if instance.state.is_up and not instance.vitals.failures:
+                await renew_outputs(instance)
         except Exception:  # boundary: a bug in one check must not end the manager
             logger.exception("check of %r failed unexpectedly", instance.name)
 

@@ -73,10 +73,10 @@ async def open_application(
         telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
         store, watched = await stack.enter_async_context(open_store(paths, settings, entries, wait=stand_by))
 
-        def process_exited(key: str) -> None:
+        def process_changed(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})
 
-        processes = Supervisor(paths.process_dir, process_exited, environments=environments)
+        processes = Supervisor(paths.process_dir, process_changed, environments=environments)
         builtin = {PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {}
         downstream = DownstreamPool(
             entries,

@@ -12,7 +12,7 @@ class ExitWatch(Protocol):
     """Reports which of the watched processes have ended. Belongs to one event loop."""
 
     def watch(self, pid: int) -> bool:
-        """Watch `pid` from now on; False when it is gone already, or cannot be watched."""
+        """Watch `pid` from now on, if it is not watched yet; False when it is gone already, or cannot be watched."""
         ...
 
     async def wait(self) -> set[int]:
@@ -45,6 +45,8 @@ if sys.platform == "linux":
             self._pids: dict[int, int] = {}
 
         def watch(self, pid: int) -> bool:
+            if pid in self._pids.values():
+                return True
             try:
                 descriptor = os.pidfd_open(pid)
             except OSError:

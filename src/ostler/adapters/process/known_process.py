@@ -16,7 +16,7 @@ from ostler.adapters.process.launch import Child
 from ostler.adapters.process.log_times import LogTimes
 from ostler.adapters.process.ports import address_of
 from ostler.adapters.process.records import ProcessRecord, WatchedLog
-from ostler.adapters.process.trees import Birth, Liveness, is_gone, keeper_of, liveness, signal_name, successor_of
+from ostler.adapters.process.trees import Birth, Liveness, keeper_of, liveness, signal_name, status_of, successor_of
 
 MAX_SEEN = 16
 
@@ -33,12 +33,14 @@ class Observation:
         code: as subprocess gives it (negative: a signal); None when unknown.
         at: when it ended; None: just now, as far as is known.
         successor: what it left in its place, when it ended well.
+        frozen: a signal has stopped it.
     """
 
     liveness: Liveness
     code: int | None = None
     at: datetime | None = None
     successor: psutil.Process | None = None
+    frozen: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -54,7 +56,9 @@ class Entry:
         starting: a start is under way: if the process ends well and leaves others, those take its place.
         listener: the process that was seen listening on its port last.
         missed: monotonic time since which the process is gone and its keeper has not said how.
-        ended: called once, in the event loop, when its end is noticed.
+        frozen: a signal has stopped it: it is there, and does nothing.
+        changed: called in the event loop when it is noticed that it has ended, that another process took its place, or
+            that it was frozen or goes on.
         is_ending: it was asked to end, and its end is waited for.
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
@@ -72,7 +76,8 @@ class Entry:
     starting: bool = False
     listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
-    ended: Callable[["Entry"], None] | None = field(default=None, repr=False)
+    frozen: bool = False
+    changed: Callable[["Entry"], None] | None = field(default=None, repr=False)
     is_ending: bool = False
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
@@ -105,8 +110,8 @@ class Entry:
             if seen is not Liveness.GONE:
                 return Observation(seen)
             self.process = process
-        elif not is_gone(self.process):
-            return Observation(Liveness.ALIVE)
+        elif (status := status_of(self.process)) is not None:
+            return Observation(Liveness.ALIVE, frozen=status == psutil.STATUS_STOPPED)
         return self._observe_end()
 
     def _observe_end(self) -> Observation:
@@ -123,14 +128,18 @@ class Entry:
             return Observation(Liveness.GONE)
         code, at = found
         successor = None
-        if self.starting and code == 0:
-            successor = successor_of(self.record)
+        if code == 0 and not self.is_ending and (self.starting or self._has_served()):
+            # Later on, a server replaces itself (nginx and gunicorn by SIGUSR2): the new one has its sockets.
+            successor = successor_of(self.record, serves=not self.starting)
             # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
-            if successor is None and self._may_be_early():
+            if successor is None and self.starting and self._may_be_early():
                 return Observation(Liveness.ALIVE)
         if successor is None and self.child is None:
             _reaped(self.record.keeper)
         return Observation(Liveness.GONE, code, at, successor)
+
+    def _has_served(self) -> bool:
+        return self.record.port is not None or self.listener is not None
 
     def _may_be_early(self) -> bool:
         """Whether its keeper is there and may have more to show, for `ENDING_SECONDS` from the first such look."""
@@ -140,7 +149,12 @@ class Entry:
 
     def apply(self, seen: Observation) -> None:
         """Take in what a look found."""
-        if seen.liveness is not Liveness.GONE or self.record.exited_at is not None:
+        if self.record.exited_at is not None:
+            return
+        if seen.liveness is not Liveness.GONE:
+            if seen.frozen != self.frozen:
+                self.frozen = seen.frozen
+                self._report()
             return
         self.missed = None
         if seen.successor is not None:
@@ -150,6 +164,7 @@ class Entry:
                 return  # it has ended as well: the next look finds another one, or none
             self.process = seen.successor
             self.update(pid=seen.successor.pid, **asdict(birth), forked=True)
+            self._report()
             return
         code = seen.code
         self.update(
@@ -158,8 +173,11 @@ class Entry:
             exit_code=code if code is not None and code >= 0 else None,
             exit_signal=signal_name(-code) if code is not None and code < 0 else None,
         )
-        if self.ended is not None:
-            self.ended(self)
+        self._report()
+
+    def _report(self) -> None:
+        if self.changed is not None:
+            self.changed(self)
 
     def refresh(self) -> ProcessState:
         """Look, take it in, and return the state."""

@@ -11,7 +11,7 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.trees import keeper_of
+from ostler.adapters.process.trees import is_frozen, keeper_of, listening_ports
 
 ELSEWHERE_SECONDS = 2.0
 """How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
@@ -93,6 +93,11 @@ class Sockets:
                 self.entry.listener = listener.pid
                 return True
         return await anyio.to_thread.run_sync(self._is_of_its_container, port)
+
+    async def frozen_listener(self) -> int | None:
+        """Return the pid of the process that was seen listening last, if a signal has stopped it."""
+        pid = self.entry.listener
+        return pid if pid is not None and await anyio.to_thread.run_sync(_is_frozen, pid) else None
 
     async def holders(self, port: int) -> list[Holder]:
         """Return who listens on `port`, this process and all below it left out."""
@@ -187,10 +192,16 @@ def _listeners_of(entry: Entry) -> list[Listener] | None:
 
 def _listens(pid: int, port: int) -> bool:
     try:
-        connections = psutil.Process(pid).net_connections(kind="tcp")
+        return port in listening_ports(psutil.Process(pid))
     except psutil.Error:
         return False
-    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+
+
+def _is_frozen(pid: int) -> bool:
+    try:
+        return is_frozen(psutil.Process(pid))
+    except psutil.Error:
+        return False
 
 
 def _name(process: psutil.Process) -> str:

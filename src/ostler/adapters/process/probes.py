@@ -168,6 +168,12 @@ async def look(
     return verdict
 
 
+def frozen_verdict(pid: int | None) -> Verdict:
+    """Return what a look finds at the process `pid`, which a signal has stopped."""
+    said = f"pid {pid} is stopped by a signal (SIGSTOP, SIGTSTP) and does nothing; 'kill -CONT {pid}' lets it go on"
+    return Verdict(ready=False, detail=said)
+
+
 async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     host: str, port: int, sockets: Sockets | None, ask: Callable[[str, int], Awaitable[tuple[bool, str]]]
 ) -> Verdict:
@@ -176,6 +182,8 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     if sockets is None or not is_this_machine(host):
         return Verdict(passed, detail)
     if passed and await sockets.holds(port):
+        if (frozen := await sockets.frozen_listener()) is not None:
+            return frozen_verdict(frozen)  # the system accepts connections for it
         sharing = await sockets.holders(port) if sockets.entry.starting else []
         if sharing:
             return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")

@@ -25,7 +25,7 @@ from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
 from ostler.adapters.process.meter import uptime
-from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, look
+from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdict, look
 from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
@@ -65,6 +65,8 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         ports = sorted({listener.port for listener in own if listener.is_tcp})
     if entry.refresh() != "running":
         verdict = Verdict(ready=False, detail=entry.ending())
+    elif entry.frozen:
+        verdict = frozen_verdict(entry.record.pid)
     facts = entry.facts(str(supervisor.folder.log_path(request.key)))
     return StatusResult(
         **dict(facts),

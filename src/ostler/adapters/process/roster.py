@@ -18,15 +18,18 @@ class Roster:
 
     Args:
         root: the folder.
-        on_exit: called with the key, in the event loop, when the end of a process is noticed.
+        on_change: called with the key, in the event loop, when it is noticed that a process has ended, was
+            frozen, goes on, or has another in its place.
 
     Attributes:
         folder: where they are written down.
         entries: by key.
+        followers: called with each process of which something was noticed.
     """
 
-    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None) -> None:
-        self._on_exit = on_exit
+    def __init__(self, root: Path, on_change: Callable[[str], None] | None = None) -> None:
+        self._on_change = on_change
+        self.followers: list[Callable[[Entry], None]] = []
         self.folder = RecordFolder(root)
         self.entries: dict[str, Entry] = {}
         self._locks: dict[str, anyio.Lock] = {}
@@ -47,12 +50,15 @@ class Roster:
                 self.entries = await anyio.to_thread.run_sync(load_entries, self.folder)
                 self._opened = True
                 for entry in self.entries.values():
-                    entry.ended = self.report_end
+                    entry.changed = self.report_change
 
-    def report_end(self, entry: Entry) -> None:
-        """Pass on that `entry` has ended."""
-        if self._on_exit is not None and self.is_current(entry):
-            self._on_exit(entry.record.key)
+    def report_change(self, entry: Entry) -> None:
+        """Pass on that something was noticed of `entry`."""
+        if self.is_current(entry):
+            for follower in self.followers:
+                follower(entry)
+            if self._on_change is not None:
+                self._on_change(entry.record.key)
 
     def is_current(self, entry: Entry) -> bool:
         """Whether `entry` is still the latest run of its key."""

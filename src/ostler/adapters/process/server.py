@@ -29,7 +29,7 @@ Context: TypeAlias = ServerRequestContext[None, Any]
 
 
 def build_process_server(
-    root: Path, *, on_exit: Callable[[str], None] | None = None, environments: Environments | None = None
+    root: Path, *, on_change: Callable[[str], None] | None = None, environments: Environments | None = None
 ) -> Server[None]:
     """Return the MCP server that runs local processes; connect it in-process with `mcp.Client(server)`.
 
@@ -38,11 +38,12 @@ def build_process_server(
 
     Args:
         root: the folder for records and logs, made with mode 0700.
-        on_exit: called with its key, in the event loop and at once, when a process has ended.
+        on_change: called with its key, in the event loop, when a process has ended (at once), was frozen, goes on, or
+            has another in its place.
         environments: what a process is started in when its caller sends no environment; default: this process's.
     """
     return serve_processes(
-        Supervisor(root, on_exit, environments=environments or Environments(without_own(os.environ)))
+        Supervisor(root, on_change, environments=environments or Environments(without_own(os.environ)))
     )
 
 

@@ -42,7 +42,8 @@ class Supervisor:
 
     Args:
         root: the folder.
-        on_exit: called with the key, in the event loop, when the end of a process is noticed.
+        on_change: called with the key, in the event loop, when it is noticed that a process has ended, was
+            frozen, goes on, or has another in its place.
         environments: what a process is started in that no one asks for.
 
     Attributes:
@@ -50,9 +51,11 @@ class Supervisor:
         ports: the ports that were given out.
     """
 
-    def __init__(self, root: Path, on_exit: Callable[[str], None] | None = None, *, environments: Environments) -> None:
+    def __init__(
+        self, root: Path, on_change: Callable[[str], None] | None = None, *, environments: Environments
+    ) -> None:
         self._environments = environments
-        self._roster = Roster(root, on_exit)
+        self._roster = Roster(root, on_change)
         self.meter = Meter(self._roster)
         self._upkeep = Upkeep(self._roster, self.meter)
         self.ports = PortBook()
@@ -234,7 +237,7 @@ class Supervisor:
                     child=child,
                     process=find_process(record.pid, record.created, record.since_boot),
                     starting=True,
-                    ended=self._roster.report_end,
+                    changed=self._roster.report_change,
                     port_note=note,
                 )
                 self._upkeep.watch(entry)

@@ -64,6 +64,9 @@ class Birth:
         return abs(self.since_boot - other.since_boot) <= BIRTH_TOLERANCE and apart <= CLOCK_STEP
 
 
+ANY_PORT = 0
+
+
 class Liveness(Enum):
     """Whether a recorded process is there."""
 
@@ -81,13 +84,37 @@ def token_of(process: psutil.Process) -> str | None:
         return None
 
 
-def is_gone(process: psutil.Process) -> bool:
-    """Return whether `process` has ended; a zombie, which only waits to be reaped, has."""
+def status_of(process: psutil.Process) -> str | None:
+    """Return the status of `process` as psutil names it, empty where it may not be looked at; None: it has ended.
+
+    A zombie, which only waits to be reaped, has ended, unless it is the first thread of a program that goes on without.
+    """
     try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return None
+        status = process.status()
+        return None if status == psutil.STATUS_ZOMBIE and not _has_threads(process.pid) else status
     except psutil.NoSuchProcess:
-        return True
+        return None
     except psutil.Error:
+        return ""
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Return whether `process` has ended."""
+    return status_of(process) is None
+
+
+def is_frozen(process: psutil.Process) -> bool:
+    """Return whether a signal such as SIGSTOP has stopped `process`, which does nothing until it gets SIGCONT."""
+    return status_of(process) == psutil.STATUS_STOPPED
+
+
+def _has_threads(pid: int) -> bool:
+    """Return whether more than one thread of `pid` is there; False where the system does not list them."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1  # noqa: PTH208 (of a process that may go any moment)
+    except OSError:
         return False
 
 
@@ -98,12 +125,11 @@ def liveness(record: ProcessRecord) -> tuple[Liveness, psutil.Process | None]:
     try:
         process = psutil.Process(record.pid)
         birth = Birth.of(process)
-        zombie = process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return Liveness.GONE, None
     except psutil.AccessDenied:
         return Liveness.UNKNOWN, None
-    if zombie:
+    if is_gone(process):
         return Liveness.GONE, process
     token = token_of(process)
     if token == record.token or (token is None and birth.is_same(Birth(record.created, record.since_boot))):
@@ -128,16 +154,33 @@ def keeper_of(record: ProcessRecord) -> psutil.Process | None:
     return find_process(record.keeper, record.keeper_created, record.keeper_since_boot)
 
 
-def successor_of(record: ProcessRecord) -> psutil.Process | None:
-    """Return the oldest process that the ended main process of `record` has left to its keeper; None: it left none."""
+def successor_of(record: ProcessRecord, *, serves: bool = False) -> psutil.Process | None:
+    """Return the oldest process that the ended main process of `record` has left to its keeper; None: it left none.
+
+    Args:
+        record: of the process.
+        serves: only one counts that accepts connections, at the port of `record` if that has one.
+    """
     keeper = keeper_of(record)
     if keeper is None:
         return None
     try:
         left = [child for child in keeper.children() if child.pid != record.pid and not is_gone(child)]
+        if serves:
+            left = [child for child in left if listening_ports(child) & {record.port or ANY_PORT}]
         return min(left, key=lambda child: child.create_time(), default=None)
     except psutil.Error:
         return None
+
+
+def listening_ports(process: psutil.Process) -> set[int]:
+    """Return the TCP ports at which `process` itself listens; `ANY_PORT` is among them if there is one."""
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    ports = {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN and one.laddr}
+    return ports | {ANY_PORT} if ports else ports
 
 
 def all_bearers() -> dict[str, list[psutil.Process]]:
@@ -237,7 +280,18 @@ class ProcessTree:
                 continue
             with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError, ValueError):
                 process.send_signal(number)
+        self._continue(alive, number)
         return [process.pid for process in alive]
+
+    @staticmethod
+    def _continue(processes: Iterable[psutil.Process], number: int) -> None:
+        """Let those go on that a signal has stopped: they take no other until then, except SIGKILL."""
+        if sys.platform == "win32" or number in (signal.SIGKILL, signal.SIGSTOP):
+            return
+        for process in processes:
+            if is_frozen(process):
+                with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+                    process.send_signal(signal.SIGCONT)
 
     def kill(self) -> list[int]:
         """End the members at once and return the pids that it was meant for."""

@@ -48,6 +48,7 @@ class Upkeep:
 
     def __init__(self, roster: Roster, meter: Meter) -> None:
         self._roster = roster
+        roster.followers.append(self.watch)
         self._meter = meter
         self._exits: ExitWatch | None = None
         self._keeping = anyio.Lock()

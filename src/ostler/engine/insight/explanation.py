@@ -119,7 +119,7 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
     yield f"{view.name} is {_state_words(view)}"
     if view.error and not view.state.is_up:
         yield f"{view.name}: {_own_error(service, view)}"
-    if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
+    if view.state.is_up and view.health_failures:
         yield f"{view.name}: {view.health_failures} health checks failed in a row: {view.evidence or view.error or '?'}"
     for name in view.dependencies if depth and not view.state.is_up else ():
         dependency = registry.find(name)
@@ -143,7 +143,8 @@ def _lost_servers(service: Service, tools: ToolDirectory | None) -> Iterator[tup
 def _state_words(view: ServiceView) -> str:
     words = view.state.value
     if view.state.is_up and view.health is not HealthStatus.UNKNOWN:
-        words += f" and {view.health.value}"
+        is_past = view.health_failures and view.health is HealthStatus.HEALTHY
+        words += " and was healthy until its last check" if is_past else f" and {view.health.value}"
     why = _REASONS.get(view.reason, "")
     if not why and view.state is ServiceState.STOPPED:
         why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"

@@ -30,7 +30,7 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
         checked_at=vitals.checked_at,
         passed_at=vitals.passed_at,
         failure_threshold=instance.service_class.config.health_rules.failure_threshold,
-        next_check_at=vitals.next_check_at,
+        next_check_at=vitals.next_check_at if instance.state.is_up else None,
         next_retry_at=vitals.next_retry_at,
         evidence=vitals.evidence,
         health_failures=vitals.failures,

@@ -99,6 +99,24 @@ async def _regain_outputs(service: InstanceState) -> None:
         render_adopted_outputs(service)
 
 
+async def renew_outputs(service: InstanceState) -> None:
+    """Look up the outputs of a service that may run on in another way, such as under another pid.
+
+    Raises:
+        StoreError: what was found could not be recorded.
+    """
+    before = service.record.step_outputs.get("start")
+    try:
+        if not await find(service) or service.record.step_outputs.get("start") == before:
+            return
+        outputs = render_outputs(service.service_class.config.outputs, service.template_names())
+    except OstlerError as error:
+        service.note(f"its outputs could not be looked up again: {error.summary}")
+        return
+    service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
+    await service.commit()
+
+
 def render_adopted_outputs(service: InstanceState) -> None:
     """Make the outputs of what is adopted from what is known; where that is not enough, note it and go on."""
     try:

@@ -53,7 +53,8 @@ def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:
         "causes": causes,
         **shapes.present({"question": clipped(found.question, limit), "lastCalls": past, "nextCalls": steps}),
     }
-    lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {view.health.value}"]
+    health = shapes.health_text(view, now)
+    lines = [f"{view.name}: {view.state.value} for {shapes.age(view.state_since, now)}, health {health}"]
     lines += [f"- {cause}" for cause in causes if not (found.question and found.question in cause)]
     lines += [_past_line(item) for item in past]
     if found.question:

@@ -379,7 +379,7 @@ def _health_known_at(view: ServiceView) -> datetime | None:
     return view.passed_at if failed_checks(view) else view.checked_at
 
 
-def _health_text(view: ServiceView, now: datetime) -> str:
+def health_text(view: ServiceView, now: datetime) -> str:
     """Return a service's health in words; what was not so at the last check is not said to be so now."""
     failed, at = failed_checks(view), _health_known_at(view)
     if failed:
@@ -410,7 +410,7 @@ def status_text(view: ServiceView, now: datetime, used: Measured | None = None) 
     lines = [
         f"{view.name} ({kind_of(view)}): {view.state.value} for {age(view.state_since, now)}"
         + (f" ({view.reason})" if view.reason else "")
-        + f", health {_health_text(view, now)}"
+        + f", health {health_text(view, now)}"
     ]
     if view.operation is not None:
         facts = operation(view.operation)
