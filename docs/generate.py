@@ -15,7 +15,8 @@ import yaml
 from ostler.adapters.config.class_files import class_files_in
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.entry_places import PLACES
-from ostler.adapters.config.dialects.keys import KEYS, Key
+from ostler.adapters.config.dialects.key_rows import Key
+from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
 from ostler.adapters.telemetry.instruments import METRICS

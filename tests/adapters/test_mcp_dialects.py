@@ -9,7 +9,8 @@ import pytest
 
 from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.entry_places import PLACES
-from ostler.adapters.config.dialects.keys import KEYS, Key
+from ostler.adapters.config.dialects.key_rows import Key
+from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
@@ -116,6 +117,8 @@ def test_a_tool_may_be_called_only_when_every_list_permits_it(limits: dict[str, 
         {"blockedOperations": ["drop"]},
         {"readOnly": True},
         {"toolPermissions": {"drop": "sometimes"}},
+        {"requestsPerMinute": 3},
+        {"status": "deleted"},
         {"tools": [{"permission_policy": "always_deny"}]},
         {"tools": {"drop": {"output_token_limit": 100}}},
         {"environment_id": "devbox"},
@@ -240,6 +243,16 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"chat.mcp.access": "all", "chat.mcp.gallery.enabled": False}, set(TOOLS)),
         ({"chat.mcp.discovery.enabled": {"cursor-global": False}}, set(TOOLS)),
         ({"tools": ["@b"]}, None),
+        ({"mcpDisabled": ["a"]}, None),
+        (
+            {"agent": {"build": {"tools": {"a_drop": False}}, "plan": {"tools": {"a*": False}}}},
+            {"get", "get_all", "put*"},
+        ),
+        (
+            {"amp": {"tools": {"disable": ["drop"]}, "permissions": [{"tool": "mcp__a__get", "action": "ask"}]}},
+            {"get_all", "put*"},
+        ),
+        ({"enable_language_server": True, "disable_ai": False}, set(TOOLS)),
         ({"tools": ["*"]}, set(TOOLS)),
         ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
     ],
@@ -277,6 +290,8 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"amp.mcpPermissions": [{"matches": {"command": "x*"}, "action": "reject"}]},
         {"amp.mcpPermissions": [{"matches": {"publisher": "acme"}, "action": "allow"}]},
         {"chat.mcp.access": "registry"},
+        {"disable_ai": True},
+        {"mcpRestrictions": {"a": ["get"]}},
         {"chat": {"mcp": {"access": "none"}}},
         {"chat.mcp.enabled": False},
         {"admin": {"mcp": {"enabled": False}}},
@@ -677,3 +692,73 @@ def test_a_denied_tool_is_denied_by_the_name_that_clients_give_it_too() -> None:
     options = entry({"command": "x", "disabledTools": ["files_drop"]}).entries["a"].options
     assert not options.permits("files.drop")
     assert options.permits("files.get")
+
+
+def test_a_variable_that_the_program_itself_gets_stays_in_its_arguments() -> None:
+    body = {"command": "npx", "args": ["mcp-remote", "--header", "A:${AUTH}"], "env": {"AUTH": "Bearer ${TOKEN}"}}
+    loaded = entry(body)
+    assert loaded.findings == ()
+    assert loaded.entries["a"].args[-1] == "A:${AUTH}"
+    assert loaded.entries["a"].env == {"AUTH": "Bearer s3cret-token"}
+
+
+@pytest.mark.parametrize(
+    ("body", "fix"),
+    [
+        ({"args": "-y 'a b'"}, 'write ["-y", "a b"]'),
+        ({"env": ["A=secret", "B="]}, 'write {"A": "…", "B": ""}'),
+        ({"env": [{"name": "A", "value": "secret"}]}, 'write {"A": "…"}'),
+    ],
+)
+def test_a_value_of_another_form_is_refused_with_how_to_write_it(body: dict[str, Any], fix: str) -> None:
+    (finding,) = entry({"command": "x", **body}).refused["a"]
+    assert finding.fix == fix
+
+
+def test_gemini_does_without_what_others_need() -> None:
+    loaded = entry({"command": "x", "env": {"A": "${NOPE}"}, "trust": False})
+    assert loaded.entries["a"].env == {}
+    both = entry({"url": "https://h/sse", "httpUrl": "https://h/mcp", "trust": False}).entries["a"]
+    assert (both.transport, both.url) == ("http", "https://h/mcp")
+
+
+def bundle(**server: Any) -> dict[str, Any]:
+    return {"manifest_version": "0.4", "name": "a", "version": "1.0.0", "server": server}
+
+
+def test_a_bundle_is_started_as_its_host_would(tmp_path: Path) -> None:
+    asks = {"command": "node", "args": ["${user_config.dirs}", "${user_config.n}"], "env": {"K": "${user_config.key}"}}
+    manifest = bundle(type="node", entry_point="s.js", mcp_config=asks) | {
+        "user_config": {
+            "dirs": {"type": "directory", "multiple": True, "default": ["${HOME}", "/srv"]},
+            "n": {"type": "number", "default": 3},
+            "key": {"type": "string", "sensitive": True},
+        }
+    }
+    loaded = load(manifest)
+    assert loaded.entries["a"].args == ("/home/ada", "/srv", "3")
+    assert loaded.entries["a"].env == {}
+    manifest["user_config"]["key"]["required"] = True
+    (finding,) = load(manifest).refused["a"]
+    assert "ostler servers answer key" in finding.fix
+    answered = load(manifest, answer={"key": "k1"}.get)
+    assert answered.entries["a"].env == {"K": "k1"}
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps(bundle(type="uv", entry_point="src/server.py")))
+    started = load_mcp_json(file, ENV).entries["a"]
+    assert (started.command, started.args) == ("uv", ("run", "--directory", str(tmp_path), "src/server.py"))
+    elsewhere = {"compatibility": {"platforms": ["vms"]}}
+    assert load(bundle(type="uv", entry_point="x", mcp_config={"command": "x"}) | elsewhere).entries == {}
+
+
+def test_a_server_of_the_registry_is_read_in_each_form() -> None:
+    package = {"registryType": "pypi", "identifier": "b", "version": "1", "transport": {"type": "stdio"}}
+    server = {"name": "b", "packages": [package]}
+    wrapped = {"server": server, "_meta": {"registry/official": {"status": "active"}}}
+    assert load(wrapped).entries["b"].args == ("b==1",)
+    wrapped["_meta"] = {"registry/official": {"status": "deleted"}}
+    assert load(wrapped).entries == {}
+    remote = {"type": "streamable-http", "url": "https://{t}.example/mcp", "variables": {"t": {"default": "x"}}}
+    assert load({"name": "b", "remotes": [remote]}).entries["b"].url == "https://x.example/mcp"
+    (finding,) = load({"name": "b", "packages": [package | {"registryType": "mcpb"}]}).refused["b"]
+    assert "no package that Ostler can start" in finding.message

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from ostler.adapters.config.dialects.client_texts import SourceError, read_text
 from ostler.adapters.config.dialects.draft import Report
+from ostler.adapters.config.dialects.entry_places import mapping
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name
@@ -36,6 +38,7 @@ class EntryValues:
         self._secret_parts: set[str] = set()
         self._references: set[str] = set()
         self._quiet = entry.get("disabled") is True
+        self._own_variables = frozenset(mapping(entry.get("env")))
         self._lacking: set[str | int] = set()
         """Keys whose variables are missing: what else seems wrong with them is only that."""
 
@@ -149,7 +152,8 @@ class EntryValues:
     def _texts(self, key: str) -> tuple[str, ...]:
         value: JsonValue = self._entry.get(key) or []
         if not isinstance(value, list):
-            self._report((key,), f"{key!r} must be a list of texts", "bad-value", fix=f"write [{json.dumps(value)}]")
+            fix = f"write {json.dumps(_words(value))}"
+            self._report((key,), f"{key!r} must be a list of texts", "bad-value", fix=fix)
             return ()
         items = cast("list[JsonValue]", value)
         return tuple(self._scalar(item, (key, index)) or "" for index, item in enumerate(items))
@@ -157,7 +161,7 @@ class EntryValues:
     def _mapping(self, key: str) -> dict[str, str]:
         value: JsonValue = self._entry.get(key) or {}
         if not isinstance(value, dict):
-            self._report((key,), f"{key!r} must be an object of texts by name", "bad-value")
+            self._report((key,), f"{key!r} must be an object of texts by name", "bad-value", fix=_as_object(value))
             return {}
         fields = cast("JsonObject", value)
         items = ((name, self._scalar(item, (key, name))) for name, item in fields.items() if item is not None)
@@ -186,7 +190,8 @@ class EntryValues:
     def _expanded(self, text: str, at: KeyPath) -> str | None:
         """Return `text` with its variables replaced; None where an optional one is missing, so that it is left out."""
         missing: list[Resolved] = []
-        expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one))
+        own = self._own_variables if at[0] == "args" else ()
+        expanded, found = expand(text, self._around, self._clients, lambda one, _: missing.append(one), own)
         optional = at[0] in ("env", "headers", "oauth")
         if missing:
             self._lacking.add(at[0])
@@ -201,10 +206,30 @@ class EntryValues:
             self._report(at, message, "bad-value", fix=f"refer to secrets in {', '.join(_MAY_REFER)}")
         self._references.update(references)
         self._secret_parts.update(one.text for one in found if one.text and (one.is_secret or is_secret_name(one.name)))
-        if optional and LONE_SHELL_VARIABLE.fullmatch(text) and expanded == text:
-            fix = f"write ${{{text[1:]}}} if the variable is meant"
+        if optional and (lone := LONE_SHELL_VARIABLE.fullmatch(text)) and expanded == text:
+            fix = f"write ${{{lone['shell'] or lone['copilot']}}} if the variable is meant"
             self._report(at, f"{text!r} is passed on unchanged", "shell-variable", fix=fix, severity="warning")
         return None if missing and optional and all(one.optional for one in missing) else expanded
+
+
+def _words(value: JsonValue) -> list[JsonValue]:
+    with suppress(ValueError):
+        return list(shlex.split(value)) if isinstance(value, str) else [value]
+    return [value]
+
+
+def _as_object(value: JsonValue) -> str:
+    """Return how a list of `NAME=value`, or of objects with a name and a value, is written; "" for anything else."""
+    found: JsonObject = {}
+    for item in cast("list[JsonValue]", value) if isinstance(value, list) else []:
+        fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+        name, content = fields.get("name") or fields.get("key"), fields.get("value")
+        if isinstance(item, str):
+            name, _, content = item.partition("=")
+        if not isinstance(name, str) or not name:
+            return ""
+        found[name] = "…" if content else ""  # it may be a secret
+    return f"write {json.dumps(found, ensure_ascii=False)}" if found else ""
 
 
 def read_env_file(text: str) -> dict[str, str]:

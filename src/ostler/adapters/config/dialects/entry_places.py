@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.manifests import bundle_entry, is_bundle, is_registry_entry, registry_entry
+from ostler.adapters.config.dialects.manifests import (
+    bundle_entry,
+    is_bundle,
+    is_registry_entry,
+    registry_entry,
+    registry_server,
+)
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue
 
@@ -25,6 +31,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcpServers",), _MCP_SERVERS),
     (("mcp",), frozenset({"opencode", "crush"})),
     (("servers",), frozenset({"vscode"})),
+    (("powers", "mcpServers"), frozenset({"kiro"})),
     (("mcp", "servers"), frozenset({"vscode", "opencode"})),
     (("mcp.servers",), frozenset({"vscode"})),
     (("context_servers",), frozenset({"zed"})),
@@ -65,8 +72,9 @@ def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Foun
         yield Found(str(root.get("name")), bundle_entry(root), ("server", "mcp_config"), frozenset({"mcpb"}))
         return
     if is_registry_entry(root):
-        path = ("packages",) if root.get("packages") else ("remotes",)
-        yield Found(str(root.get("name")), registry_entry(root), path, frozenset({"registry"}))
+        server = registry_server(root)
+        path = ("packages",) if server.get("packages") else ("remotes",)
+        yield Found(str(server.get("name")), registry_entry(root), path, frozenset({"registry"}))
         return
     for path, writers in PLACES:
         yield from _entries_at(root, path, (writers & clients) or writers)

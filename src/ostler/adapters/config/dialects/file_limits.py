@@ -14,7 +14,8 @@ from ostler.model.json import JsonObject, JsonValue
 _KNOWN: Final = frozenset({
     "allowMCPServers", "allowedMcpServers", "enabledMcpServers", "excludeMCPServers", "disabledMcpServers",
     "deniedMcpServers", "disabledMcpjsonServers", "disabledServers", "enabledMcpjsonServers",
-    "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings", "useLegacyMcpJson", "includeMcpJson",
+    "enableAllProjectMcpServers", "mcpDisabled", "allowedTools", "excludeTools", "toolsSettings",
+    "useLegacyMcpJson", "includeMcpJson",
 })  # fmt: skip
 """Keys next to the entries that are read here, or say what is called without asking."""
 
@@ -23,12 +24,12 @@ _ONLY: Final[tuple[KeyPath, ...]] = (
 )  # fmt: skip
 _OFF: Final[tuple[KeyPath, ...]] = (
     ("mcp", "excluded"), ("excludeMCPServers",), ("disabledMcpServers",), ("deniedMcpServers",),
-    ("disabledMcpjsonServers",), ("disabledServers",),
+    ("disabledMcpjsonServers",), ("disabledServers",), ("mcpDisabled",),
 )  # fmt: skip
 _LIMITING: Final = re.compile(
     r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
 )
-_ABOUT_SERVERS: Final = re.compile(r"server|tool|mcp", re.IGNORECASE)
+_ABOUT_SERVERS: Final = re.compile(r"(?<!language_)server|tool|mcp", re.IGNORECASE)
 _ABOUT_MCP: Final = re.compile(r"mcp", re.IGNORECASE)
 _LIMITING_MCP: Final = re.compile(
     r"allow|den[yi]|disabl|block|exclu|restrict|forbid|polic|access|permission|required", re.IGNORECASE
@@ -39,6 +40,7 @@ _HARMLESS: Final[tuple[KeyPath, ...]] = (
     ("amp", "tools", "disable"), ("mcpSettings", "allowedAddresses"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
+_AI_OFF: Final[tuple[KeyPath, ...]] = (("disable_ai",), ("chat.disableAIFeatures",))
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 _ZED: Final = ("agent", "tool_permissions")
@@ -100,6 +102,7 @@ class FileLimits:
 
 def limits_in(root: JsonObject) -> FileLimits:
     """Return what the keys next to the entries limit."""
+    root = _with_dots(root)
     only: frozenset[str] | None = None
     off: set[str] = set()
     for path in _ONLY:
@@ -116,6 +119,13 @@ def limits_in(root: JsonObject) -> FileLimits:
         addresses=tuple(_addresses_in(root)),
         refused=tuple(_refused_in(root)),
     )
+
+
+def _with_dots(root: JsonObject) -> JsonObject:
+    """Return the file with Amp's settings as it writes them: `amp.tools.disable`, not objects in objects."""
+    own = mapping(root.get("amp"))
+    tools = {f"amp.tools.{key}": value for key, value in mapping(own.get("tools")).items()}
+    return {**{f"amp.{key}": value for key, value in own.items() if key != "tools"}, **tools, **root}
 
 
 def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
@@ -141,7 +151,8 @@ def _rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in _objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
-    yield [*reversed(list(_opencode_rules(root)))]  # there, the last one counts
+    agent = mapping(at(root, ("agent", str(root.get("default_agent") or "build"))))  # the one that opencode starts with
+    yield [*reversed([*_opencode_rules(root), *_opencode_rules(agent)])]  # there, the last one counts
     yield [
         Rule(glob.removeprefix("mcp_"), "{}_", permits=False)
         for glob in _texts(at(root, ("options", "disabled_tools")))
@@ -257,6 +268,9 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
                 "its rules about commands and addresses decide which servers may run; Ostler does not read them",
                 (key,),
             )
+    for path in _AI_OFF:
+        if at(root, path) is True:
+            yield "it switches off all that has to do with AI", path
     for key, value in root.items():
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in _KNOWN and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
@@ -270,7 +284,7 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
         if any(here == place for place, _ in PLACES) or key == "projects" or parts in _HARMLESS:
             continue
         is_about_mcp = any(_ABOUT_MCP.search(name) for name in parts)
-        if is_about_mcp and len(parts) > 1 and _limits_mcp(parts, part):
+        if is_about_mcp and not (len(parts) == 1 and _LIMITING.search(key)) and _limits_mcp(parts, part):
             yield "it limits MCP servers in a way that Ostler does not know", here
         elif isinstance(part, dict) and len(here) < _DEPTH:
             yield from _limits_of_mcp(cast("JsonObject", part), here, parts)
@@ -278,7 +292,7 @@ def _limits_of_mcp(value: JsonObject, path: KeyPath, names: tuple[str, ...]) -> 
 
 def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
     if names[-1] in _SWITCHES:  # of MCP itself, not of a part such as its gallery
-        return value is False and bool(_ABOUT_MCP.search(names[-2]))
+        return value is False and bool(_ABOUT_MCP.search("".join(names[-2:-1])))
     is_open = value in (None, True, [], {}) or (isinstance(value, str) and value.lower() in _ALL)
     return bool(_LIMITING_MCP.search(names[-1])) and not is_open and names[-1] not in _KNOWN
 

@@ -4,13 +4,12 @@ Keys that no row has are refused when they speak of a limit (`unknown`), and oth
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from ostler.adapters.config.dialects.approvals import approvals, default_approval, surfaces
-from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.draft import Draft, Reading
+from ostler.adapters.config.dialects.draft import Draft
+from ostler.adapters.config.dialects.key_rows import Key, limiting, passing, refusing, reported, taken
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
@@ -39,62 +38,6 @@ from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_pa
 from ostler.adapters.config.dialects.unknown import read_time, speaks_of_limit
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
-
-Outcome = Literal["taken", "limit obeyed", "entry refused", "reported", "passed over"]
-"""What happens to a key: it is taken over, obeyed as a limit, refused with its entry, left out with a finding, or
-passed over because it changes nothing that Ostler does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key of an entry, in the meaning that some clients give it.
-
-    Attributes:
-        name: the key.
-        clients: the ids of the clients that mean this by it; `ANY` for what most of them share.
-        example: a value as people write it.
-        meaning: what it says there.
-        outcome: what happens to it here.
-        becomes: the entry in Ostler's keys that the example makes, with what the key alone decides.
-        read: reads it.
-    """
-
-    name: str
-    clients: frozenset[str]
-    example: JsonValue
-    meaning: str
-    outcome: Outcome
-    becomes: JsonObject
-    read: Reading
-
-
-def _ids(text: str) -> frozenset[str]:
-    return frozenset(text.split()) if text != "*" else ANY
-
-
-def _taken(  # noqa: PLR0917 (a row of the table)
-    name: str, clients: str, example: JsonValue, meaning: str, becomes: JsonObject, read: Reading
-) -> Key:
-    return Key(name, _ids(clients), example, meaning, "taken", becomes, read)
-
-
-def _limit(  # noqa: PLR0917 (a row of the table)
-    name: str, clients: str, example: JsonValue, meaning: str, becomes: JsonObject, read: Reading
-) -> Key:
-    return Key(name, _ids(clients), example, meaning, "limit obeyed", becomes, read)
-
-
-def _refused(name: str, clients: str, example: JsonValue, meaning: str, read: Reading) -> Key:
-    return Key(name, _ids(clients), example, meaning, "entry refused", {}, read)
-
-
-def _reported(name: str, clients: str, example: JsonValue, meaning: str, read: Reading) -> Key:
-    return Key(name, _ids(clients), example, meaning, "reported", {}, read)
-
-
-def _passed(name: str, clients: str, example: JsonValue, meaning: str) -> Key:
-    return Key(name, _ids(clients), example, meaning, "passed over", {}, passed)
-
 
 _OFF: Final[JsonObject] = {"disabled": True}
 _ONLY_GET: Final[JsonObject] = {"ostler": {"allowTools": ["get"]}}
@@ -129,215 +72,223 @@ _FOREIGN_SIGN_IN = noted(
 
 KEYS: Final[tuple[Key, ...]] = (
     # What is started or connected to.
-    _taken("type", "*", "stdio", "the transport", {"type": "stdio"}, transport),
-    _taken("transport", "*", "stdio", "the transport, in some clients' words", {"type": "stdio"}, nested),
-    _taken("transport", "cline", {"type": "stdio", "command": "npx"}, "the server itself, in newer entries",
-           {"type": "stdio", "command": "npx"}, nested),
-    _taken("transportType", "cline", "stdio", "the transport, in old entries", {"type": "stdio"}, transport),
-    _taken("command", "*", "npx", "the program", {"command": "npx"}, command),
-    _taken("command", "opencode", ["npx", "-y", "x"], "the program and its arguments",
-           {"command": "npx", "args": ["-y", "x"]}, command),
-    _taken("command", "zed", {"path": "npx", "args": ["x"], "env": {"A": "1"}}, "program, arguments, environment",
-           {"command": "npx", "args": ["x"], **_A}, command),
-    _taken("cmd", "goose", "npx", "the program", {"command": "npx"}, command),
-    _taken("args", "*", ["-y", "x"], "the arguments", {"args": ["-y", "x"]}, arguments),
-    _taken("arguments", "*", ["-y", "x"], "the arguments, in some clients' words", {"args": ["-y", "x"]}, arguments),
-    _taken("env", "*", {"A": "1"}, "variables set for the program", _A, merged("env")),
-    _taken("environment", "opencode", {"A": "1"}, "variables set for the program", _A, merged("env")),
-    _taken("envs", "goose", {"A": "1"}, "variables set for the program", _A, merged("env")),
-    _taken("envVars", "copilot", {"A": "1"}, "variables set for the program", _A, merged("env")),
-    _taken("envFile", "vscode cursor continue", ".env", "a file of variables", {"envFile": ".env"}, same("envFile")),
-    _taken("env_file", "*", ".env", "a file of variables, in some clients' words", {"envFile": ".env"},
-           same("envFile")),
-    _taken("env_vars", "codex", ["HOME", {"name": "TOKEN"}], "variables that the program inherits",
-           {"env": {"HOME": "${env:HOME}", "TOKEN": "${env:TOKEN}"}}, environment_names),
-    _taken("env_keys", "goose", ["TOKEN"], "variables that come from the keyring or the environment",
-           {"env": {"TOKEN": "${env:TOKEN}"}}, environment_names),
-    _taken("cwd", "*", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
-    _taken("workingDirectory", "junie", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
-    _taken("working_directory", "warp", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
-    _taken("url", "*", "https://example.com/mcp", "the address", _URL, address()),
-    _taken("url", "gemini", "https://example.com/mcp", "the address of an SSE server", {**_URL, "type": "sse"},
-           address("sse")),
-    _taken("url", "mcpo cline", "https://example.com/mcp", "without a type, the address of an SSE server",
-           {**_URL, "type": "sse"}, address("sse")),
-    _taken("httpUrl", "gemini", "https://example.com/mcp", "the address of a streamable HTTP server",
-           {**_URL, "type": "http"}, address("http")),
-    _taken("serverUrl", "windsurf antigravity", "https://example.com/mcp", "the address", _URL, address()),
-    _taken("server_url", "warp", "https://example.com/mcp", "the address", _URL, address()),
-    _taken("baseUrl", "cherry", "https://example.com/mcp", "the address", _URL, address()),
-    _taken("uri", "goose", "https://example.com/mcp", "the address", _URL, address()),
-    _taken("headers", "*", {"X": "1"}, "headers of every request", _X, merged("headers")),
-    _taken("http_headers", "codex", {"X": "1"}, "headers of every request", _X, merged("headers")),
-    _taken("env_http_headers", "codex", {"X": "TOKEN"}, "headers whose values are in variables",
-           {"headers": {"X": "${env:TOKEN}"}}, header_variables),
-    _taken("bearer_token_env_var", "codex", "TOKEN", "the variable that holds the bearer token",
-           {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
-    _taken("bearer_token", "codex", "secret", "the bearer token",
-           {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
-    _taken("requestOptions", "continue", {"headers": {"X": "1"}}, "headers, timeout and proxy of the requests", _X,
-           request_options),
-    _taken("requestInit", "*", {"headers": {"X": "1"}}, "headers, as the TypeScript SDK takes them", _X,
-           request_options),
-    _taken("ostler", "*", {"concurrency": 3}, "Ostler's own settings of the server", {"ostler": {"concurrency": 3}},
-           merged("ostler")),
+    taken("type", "*", "stdio", "the transport", {"type": "stdio"}, transport),
+    taken("transport", "*", "stdio", "the transport, in some clients' words", {"type": "stdio"}, nested),
+    taken("transport", "cline", {"type": "stdio", "command": "npx"}, "the server itself, in newer entries",
+          {"type": "stdio", "command": "npx"}, nested),
+    taken("transportType", "cline", "stdio", "the transport, in old entries", {"type": "stdio"}, transport),
+    taken("command", "*", "npx", "the program", {"command": "npx"}, command),
+    taken("command", "opencode", ["npx", "-y", "x"], "the program and its arguments",
+          {"command": "npx", "args": ["-y", "x"]}, command),
+    taken("command", "zed", {"path": "npx", "args": ["x"], "env": {"A": "1"}}, "program, arguments, environment",
+          {"command": "npx", "args": ["x"], **_A}, command),
+    taken("cmd", "goose", "npx", "the program", {"command": "npx"}, command),
+    taken("args", "*", ["-y", "x"], "the arguments", {"args": ["-y", "x"]}, arguments),
+    taken("arguments", "*", ["-y", "x"], "the arguments, in some clients' words", {"args": ["-y", "x"]}, arguments),
+    taken("env", "*", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    taken("environment", "opencode", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    taken("envs", "goose", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    taken("envVars", "copilot", {"A": "1"}, "variables set for the program", _A, merged("env")),
+    taken("envFile", "vscode cursor continue", ".env", "a file of variables", {"envFile": ".env"}, same("envFile")),
+    taken("env_file", "*", ".env", "a file of variables, in some clients' words", {"envFile": ".env"},
+          same("envFile")),
+    taken("env_vars", "codex", ["HOME", {"name": "TOKEN"}], "variables that the program inherits",
+          {"env": {"HOME": "${env:HOME}", "TOKEN": "${env:TOKEN}"}}, environment_names),
+    taken("env_keys", "goose", ["TOKEN"], "variables that come from the keyring or the environment",
+          {"env": {"TOKEN": "${env:TOKEN}"}}, environment_names),
+    taken("cwd", "*", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    taken("workingDirectory", "junie", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    taken("working_directory", "warp", "/srv", "the folder that the program runs in", {"cwd": "/srv"}, same("cwd")),
+    taken("url", "*", "https://example.com/mcp", "the address", _URL, address()),
+    taken("url", "gemini", "https://example.com/mcp", "the address of an SSE server", {**_URL, "type": "sse"},
+          address("sse")),
+    taken("url", "mcpo cline", "https://example.com/mcp", "without a type, the address of an SSE server",
+          {**_URL, "type": "sse"}, address("sse")),
+    taken("httpUrl", "gemini", "https://example.com/mcp", "the address of a streamable HTTP server",
+          {**_URL, "type": "http"}, address("http")),
+    taken("serverUrl", "windsurf antigravity", "https://example.com/mcp", "the address", _URL, address()),
+    taken("server_url", "warp", "https://example.com/mcp", "the address", _URL, address()),
+    taken("baseUrl", "cherry", "https://example.com/mcp", "the address", _URL, address()),
+    taken("uri", "goose", "https://example.com/mcp", "the address", _URL, address()),
+    taken("headers", "*", {"X": "1"}, "headers of every request", _X, merged("headers")),
+    taken("http_headers", "codex", {"X": "1"}, "headers of every request", _X, merged("headers")),
+    taken("env_http_headers", "codex", {"X": "TOKEN"}, "headers whose values are in variables",
+          {"headers": {"X": "${env:TOKEN}"}}, header_variables),
+    taken("bearer_token_env_var", "codex", "TOKEN", "the variable that holds the bearer token",
+          {"headers": {"Authorization": "Bearer ${TOKEN}"}}, bearer_variable),
+    taken("bearer_token", "codex", "secret", "the bearer token",
+          {"headers": {"Authorization": "Bearer secret"}}, bearer_token),
+    taken("requestOptions", "continue", {"headers": {"X": "1"}}, "headers, timeout and proxy of the requests", _X,
+          request_options),
+    taken("requestInit", "*", {"headers": {"X": "1"}}, "headers, as the TypeScript SDK takes them", _X,
+          request_options),
+    taken("ostler", "*", {"concurrency": 3}, "Ostler's own settings of the server", {"ostler": {"concurrency": 3}},
+          merged("ostler")),
     # Limits.
-    _limit("disabled", "*", True, "the server is switched off", _OFF, switch(off=True)),
-    _limit("enabled", "*", False, "the server is switched off", _OFF, switch(off=False)),
-    _limit("isActive", "cherry", False, "the server is switched off", _OFF, switch(off=False)),
-    _limit("active", "*", False, "the server is switched off, in some clients' words", _OFF, switch(off=False)),
-    _limit("disabledTools", "roo cline kiro amazon-q windsurf antigravity mcpo cherry", ["drop"],
-           "tools that may not be called", _NO_DROP, denied()),
-    _limit("disabled_tools", "codex crush mcpo", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("excludeTools", "gemini amp", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("excludedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("exclude_tools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("deniedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("blockedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
-    _limit("tools", "copilot", ["get"], "the only tools that may be called; `*` means all", _ONLY_GET, allowed()),
-    _limit("tools", "mcphub", {"drop": {"enabled": False, "description": "x"}}, "tools that are switched off", _NO_DROP,
-           approvals),
-    _limit("tools", "claude-code", [{"name": "drop", "permission_policy": "always_deny"}],
-           "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
-    _limit("toolPermissions", "claude-code", {"drop": "blocked"},
-           "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
-    _limit("tools", "codex", {"drop": {"approval_mode": "prompt"}}, "tools that a person must approve: they are denied",
-           _NO_DROP, approvals),
-    _limit("tools", "*", ["get"], "the only tools that may be called, or modes by tool", _ONLY_GET, approvals),
-    _limit("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
-           default_approval),
-    _limit("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
-           "how the client's model does not get the tools; all ways switch the server off", _OFF, surfaces),
-    _limit("includeTools", "gemini", ["get(x)"], "the only tools that may be called", _ONLY_GET, allowed(exact=True)),
-    _limit("includeTools", "amp", ["get*"], "globs of the only tools that may be called",
-           {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
-    _limit("includeTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("include_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("enabledTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET,
-           allowed(exact=True)),
-    _limit("enabled_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("allowedTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("allowed_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
-    _limit("allowTools", "*", ["get*"], "globs of the only tools that may be called, as under `ostler`",
-           {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
-    _limit("denyTools", "*", ["drop"], "globs of the tools that may not be called, as under `ostler`", _NO_DROP,
-           denied(globs=True)),
-    _limit("available_tools", "goose", ["get"], "the only tools that may be called; an empty list means all",
-           _ONLY_GET, allowed(empty_means_all=True)),
-    _limit("startup", "librechat", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
-    _limit("start_on_launch", "warp", False, "not connected at the start", {"ostler": {"autoStart": False}},
-           auto_start),
+    limiting("disabled", "*", True, "the server is switched off", _OFF, switch(off=True)),
+    limiting("enabled", "*", False, "the server is switched off", _OFF, switch(off=False)),
+    limiting("isActive", "cherry", False, "the server is switched off", _OFF, switch(off=False)),
+    limiting("active", "*", False, "the server is switched off, in some clients' words", _OFF, switch(off=False)),
+    limiting("disabledTools", "roo cline kiro amazon-q windsurf antigravity mcpo cherry", ["drop"],
+             "tools that may not be called", _NO_DROP, denied()),
+    limiting("disabled_tools", "codex crush mcpo", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("excludeTools", "gemini amp", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("excludedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("exclude_tools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("deniedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("blockedTools", "*", ["drop"], "tools that may not be called", _NO_DROP, denied()),
+    limiting("tools", "copilot", ["get"], "the only tools that may be called; `*` means all", _ONLY_GET, allowed()),
+    limiting("tools", "mcphub", {"drop": {"enabled": False, "description": "x"}}, "tools that are switched off",
+             _NO_DROP, approvals),
+    limiting("tools", "claude-code", [{"name": "drop", "permission_policy": "always_deny"}],
+             "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
+    limiting("toolPermissions", "claude-code", {"drop": "blocked"},
+             "how the calls of each tool are approved; one that asks is denied", _NO_DROP, approvals),
+    limiting("tools", "codex", {"drop": {"approval_mode": "prompt"}},
+             "tools that a person must approve: they are denied", _NO_DROP, approvals),
+    limiting("tools", "*", ["get"], "the only tools that may be called, or modes by tool", _ONLY_GET, approvals),
+    limiting("default_tools_approval_mode", "codex", "auto", "how calls are approved; `prompt` refuses the entry", {},
+             default_approval),
+    limiting("omit_tools_from", "codex", ["direct", "deferred", "code_mode"],
+             "how the client's model does not get the tools; all ways switch the server off", _OFF, surfaces),
+    limiting("includeTools", "gemini", ["get(x)"], "the only tools that may be called", _ONLY_GET, allowed(exact=True)),
+    limiting("includeTools", "amp", ["get*"], "globs of the only tools that may be called",
+             {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
+    limiting("includeTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("include_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("enabledTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("enabled_tools", "codex crush", ["get"], "the only tools that may be called", _ONLY_GET,
+             allowed(exact=True)),
+    limiting("enabled_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("allowedTools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("allowed_tools", "*", ["get"], "the only tools that may be called", _ONLY_GET, allowed()),
+    limiting("allowTools", "*", ["get*"], "globs of the only tools that may be called, as under `ostler`",
+             {"ostler": {"allowTools": ["get*"]}}, allowed(globs=True)),
+    limiting("denyTools", "*", ["drop"], "globs of the tools that may not be called, as under `ostler`", _NO_DROP,
+             denied(globs=True)),
+    limiting("available_tools", "goose", ["get"], "the only tools that may be called; an empty list means all",
+             _ONLY_GET, allowed(empty_means_all=True)),
+    limiting("startup", "librechat", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start),
+    limiting("start_on_launch", "warp", False, "not connected at the start", {"ostler": {"autoStart": False}},
+             auto_start),
     *(
-        _limit(name, "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start)
+        limiting(name, "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start)
         for name in ("autoStart", "autostart", "auto_start", "autoConnect", "auto_connect")
     ),
-    _refused("sandbox", "vscode", {"network": {}, "filesystem": {}}, "what the program may reach", _SANDBOX),
-    _refused("sandboxEnabled", "vscode", True, "the program is confined", _SANDBOX),
-    _refused("remote", "zed", True, "the program runs on the other machine of a remote session",
+    refusing("sandbox", "vscode", {"network": {}, "filesystem": {}}, "what the program may reach, unless it is off",
+             lambda draft, key, value: (passed if draft.raw.get("sandboxEnabled") is False else _SANDBOX)(
+                 draft, key, value)),
+    refusing("sandboxEnabled", "vscode", True, "the program is confined", _SANDBOX),
+    refusing("remote", "zed", True, "the program runs on the other machine of a remote session",
              refused("{key!r} starts the program on another machine, which Ostler cannot do",
                      "remove it if the program may run here", unless=(False,))),
-    _refused("experimental_environment", "codex", "remote", "the program runs in another environment",
+    refusing("experimental_environment", "codex", "remote", "the program runs in another environment",
              refused("{key!r} starts the program somewhere else, which Ostler cannot do",
                      "remove it if the program may run here", unless=("local",))),
-    _refused("environment_id", "codex", "devbox", "the program runs in another environment",
+    refusing("environment_id", "codex", "devbox", "the program runs in another environment",
              refused("{key!r} starts the program somewhere else, which Ostler cannot do",
                      "remove it if the program may run here", unless=("local",))),
-    _refused("socket", "goose", "/run/x.sock", "the requests go through a Unix socket",
+    refusing("socket", "goose", "/run/x.sock", "the requests go through a Unix socket",
              refused("{key!r} sends the requests through a Unix socket, which Ostler cannot do",
                      "remove it if the server may be reached at its address", unless=("",))),
-    _refused("client_header_forwarding", "mcpo", {"enabled": True}, "which of the caller's headers are passed on",
+    refusing("uses", "continue", "acme/files", "a block of the client's hub",
+             refused("{key!r} names a block of Continue's hub, which Ostler cannot load",
+                     "write the 'command' or 'url' that the block has")),
+    refusing("packages", "*", "mcpb over stdio", "packages of a registry, of which Ostler can run none",
+             refused("the server has no remote address, and no package that Ostler can start over stdio",
+                     "write the 'command' that starts it")),
+    refusing("client_header_forwarding", "mcpo", {"enabled": True}, "which of the caller's headers are passed on",
              refused("{key!r} decides which headers are passed on, which Ostler does not do", "remove it",
                      unless=(False, {}, {"enabled": False}))),
     # Times.
-    _taken("timeout", "claude-code gemini opencode librechat kiro amazon-q copilot lm-studio", 60000,
-           "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
-    _taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
-    _taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
-    _taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
-           unknown_unit),
-    _taken("tool_timeout_sec", "codex", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
-    _taken("startup_timeout_sec", "codex", 20, "seconds that connecting may take", _CONNECT,
-           seconds("connectTimeout")),
-    _taken("startup_timeout_ms", "codex", 20000, "milliseconds that connecting may take", _CONNECT,
-           milliseconds("connectTimeout")),
-    _taken("initTimeout", "librechat", 20000, "milliseconds that connecting may take", _CONNECT,
-           milliseconds("connectTimeout")),
-    _taken("connectionTimeout", "continue", 20000, "milliseconds that connecting may take", _CONNECT,
-           milliseconds("connectTimeout")),
-    _taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
-           milliseconds("timeout")),
+    taken("timeout", "claude-code gemini opencode librechat kiro amazon-q copilot lm-studio", 60000,
+          "milliseconds that a call may take", _MINUTE, milliseconds("timeout")),
+    taken("timeout", "cline roo zed goose cherry", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
+    taken("timeout", "crush", 20, "seconds that connecting may take", _CONNECT, seconds("connectTimeout")),
+    taken("timeout", "*", 60, "seconds, or milliseconds when the number is too large for seconds", _MINUTE,
+          unknown_unit),
+    taken("tool_timeout_sec", "codex", 60, "seconds that a call may take", _MINUTE, seconds("timeout")),
+    taken("startup_timeout_sec", "codex", 20, "seconds that connecting may take", _CONNECT,
+          seconds("connectTimeout")),
+    taken("startup_timeout_ms", "codex", 20000, "milliseconds that connecting may take", _CONNECT,
+          milliseconds("connectTimeout")),
+    taken("initTimeout", "librechat", 20000, "milliseconds that connecting may take", _CONNECT,
+          milliseconds("connectTimeout")),
+    taken("connectionTimeout", "continue", 20000, "milliseconds that connecting may take", _CONNECT,
+          milliseconds("connectTimeout")),
+    taken("request_timeout_ms", "claude-code", 60000, "milliseconds that a call may take", _MINUTE,
+          milliseconds("timeout")),
     # What lets a client call without asking, which does not concern Ostler.
-    _reported("autoApprove", "cline kiro amazon-q", ["get"], "tools that are called without asking", _APPROVAL),
-    _reported("alwaysAllow", "roo windsurf", ["get"], "tools that are called without asking", _APPROVAL),
-    _reported("trust", "gemini", True, "all tools are called without asking", _APPROVAL),
-    _reported("disabledAutoApproveTools", "cherry", ["get"], "tools that are not called without asking", _APPROVAL),
+    reported("autoApprove", "cline kiro amazon-q", ["get"], "tools that are called without asking", _APPROVAL),
+    reported("alwaysAllow", "roo windsurf", ["get"], "tools that are called without asking", _APPROVAL),
+    reported("trust", "gemini", True, "all tools are called without asking", _APPROVAL),
+    reported("disabledAutoApproveTools", "cherry", ["get"], "tools that are not called without asking", _APPROVAL),
     # Signing in.
-    _taken("oauth", "*", {"clientId": "x", "scopes": "read write"}, "how the client signs in",
-           {"oauth": {"clientId": "x", "scopes": ["read", "write"]}}, sign_in),
-    _taken("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}},
-           sign_in),
-    _taken("scopes", "codex", ["read"], "what the client asks for when it signs in", {"oauth": {"scopes": ["read"]}},
-           sign_in_part("scopes")),
-    _reported("oauth_resource", "codex", "https://example.com", "what the client signs in to", _OAUTH),
-    _taken("oauthClientId", "copilot", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
-           sign_in_part("clientId")),
-    _reported("oauthPublicClient", "copilot", True, "how the client signs in", _OAUTH),
-    _taken("oauth_client_id", "crush", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
-           sign_in_part("clientId")),
-    _taken("oauth_client_secret", "crush", "secret", "how the client signs in", {"oauth": {"clientSecret": "secret"}},
-           sign_in_part("clientSecret")),
-    _taken("oauth_callback_port", "crush", 1234, "how the client signs in", {"oauth": {"callbackPort": 1234}},
-           sign_in_part("callbackPort")),
-    _reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
-    _reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
-    _taken("oauthClient", "cline", {"clientId": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in),
-    _taken("oauthScopes", "kiro", ["read"], "what the client asks for when it signs in",
-           {"oauth": {"scopes": ["read"]}}, sign_in_part("scopes")),
-    _reported("auth", "codex", "chatgpt", "how the client signs in", _FOREIGN_SIGN_IN),
-    _taken("http_headers_helper", "codex", "get-headers.sh", "a command line that prints headers for a connection",
-           {"headersHelper": "get-headers.sh"}, same("headersHelper")),
-    _taken("apiKey", "continue", "1", "the bearer token", {"headers": {"Authorization": "Bearer 1"}}, api_key),
-    _taken("apiKey", "librechat", {"source": "admin", "authorization_type": "custom", "custom_header": "X", "key": "1"},
-           "a key that is sent; one that each user gives is reported", _X, api_key),
-    _taken("headersHelper", "claude-code", "get-headers.sh", "a command line that prints headers for a connection",
-           {"headersHelper": "get-headers.sh"}, same("headersHelper")),
-    _reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
-              _FOREIGN_SIGN_IN),
-    _reported("targetAudience", "gemini", "x.apps.example.com", "whom the client's token is for", _FOREIGN_SIGN_IN),
-    _reported("targetServiceAccount", "gemini", "x@example.com", "as whom the client signs in", _FOREIGN_SIGN_IN),
-    _reported("obo", "librechat", {"scopes": "x"}, "a token of the client's user that is exchanged",
-              _FOREIGN_SIGN_IN),
-    _reported("customUserVars", "librechat", {"KEY": {"title": "Key"}}, "values that each user of the client gives",
-              noted("{key!r} asks each user for values, which Ostler does not", "write ${VAR} in their place",
-                    unless=({},))),
+    taken("oauth", "*", {"clientId": "x", "scopes": "read write"}, "how the client signs in",
+          {"oauth": {"clientId": "x", "scopes": ["read", "write"]}}, sign_in),
+    taken("auth", "cursor continue", {"CLIENT_ID": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}},
+          sign_in),
+    taken("scopes", "codex", ["read"], "what the client asks for when it signs in", {"oauth": {"scopes": ["read"]}},
+          sign_in_part("scopes")),
+    reported("oauth_resource", "codex", "https://example.com", "what the client signs in to", _OAUTH),
+    taken("oauthClientId", "copilot", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
+          sign_in_part("clientId")),
+    reported("oauthPublicClient", "copilot", True, "how the client signs in", _OAUTH),
+    taken("oauth_client_id", "crush", "x", "how the client signs in", {"oauth": {"clientId": "x"}},
+          sign_in_part("clientId")),
+    taken("oauth_client_secret", "crush", "secret", "how the client signs in", {"oauth": {"clientSecret": "secret"}},
+          sign_in_part("clientSecret")),
+    taken("oauth_callback_port", "crush", 1234, "how the client signs in", {"oauth": {"callbackPort": 1234}},
+          sign_in_part("callbackPort")),
+    reported("requiresOAuth", "librechat", True, "the server wants its clients to sign in", _OAUTH),
+    reported("oauth_headers", "librechat", {"X": "1"}, "headers sent while signing in", _OAUTH),
+    taken("oauthClient", "cline", {"clientId": "x"}, "how the client signs in", {"oauth": {"clientId": "x"}}, sign_in),
+    taken("oauthScopes", "kiro", ["read"], "what the client asks for when it signs in",
+          {"oauth": {"scopes": ["read"]}}, sign_in_part("scopes")),
+    reported("auth", "codex", "chatgpt", "how the client signs in", _FOREIGN_SIGN_IN),
+    taken("http_headers_helper", "codex", "get-headers.sh", "a command line that prints headers for a connection",
+          {"headersHelper": "get-headers.sh"}, same("headersHelper")),
+    taken("apiKey", "continue", "1", "the bearer token", {"headers": {"Authorization": "Bearer 1"}}, api_key),
+    taken("apiKey", "librechat", {"source": "admin", "authorization_type": "custom", "custom_header": "X", "key": "1"},
+          "a key that is sent; one that each user gives is reported", _X, api_key),
+    taken("headersHelper", "claude-code", "get-headers.sh", "a command line that prints headers for a connection",
+          {"headersHelper": "get-headers.sh"}, same("headersHelper")),
+    reported("authProviderType", "gemini antigravity", "google_credentials", "how the client signs in",
+             _FOREIGN_SIGN_IN),
+    reported("targetAudience", "gemini", "x.apps.example.com", "whom the client's token is for", _FOREIGN_SIGN_IN),
+    reported("targetServiceAccount", "gemini", "x@example.com", "as whom the client signs in", _FOREIGN_SIGN_IN),
+    reported("obo", "librechat", {"scopes": "x"}, "a token of the client's user that is exchanged",
+             _FOREIGN_SIGN_IN),
+    reported("customUserVars", "librechat", {"KEY": {"title": "Key"}}, "values that each user of the client gives",
+             noted("{key!r} asks each user for values, which Ostler does not", "write ${VAR} in their place",
+                   unless=({},))),
     # What is an affair of the client alone, and would be missed.
-    _reported("dev", "vscode", {"watch": "src/**"}, "restart when files change, and debugging", _CLIENT_ONLY),
-    _reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
-    _reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
-              noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
-    _reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel",
-              noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
-                    severity="note", unless=(False,))),
-    _reported("chatMenu", "librechat", False, "the client's chats do not offer the server, its agents do",
-              noted("{key!r} has no effect in Ostler", severity="note", unless=(True,))),
+    reported("dev", "vscode", {"watch": "src/**"}, "restart when files change, and debugging", _CLIENT_ONLY),
+    reported("watchPaths", "roo", ["src"], "restart when files change", _CLIENT_ONLY),
+    reported("filterMapping", "copilot", "hidden_characters", "what is taken out of answers",
+             noted("{key!r} has no effect: Ostler passes answers on as they are", unless=("none",))),
+    reported("supports_parallel_tool_calls", "codex", True, "calls may run in parallel",
+             noted("{key!r} has no effect: Ostler's calls always may; 'concurrency' under 'ostler' limits them",
+                   severity="note", unless=(False,))),
+    reported("chatMenu", "librechat", False, "the client's chats do not offer the server, its agents do",
+             noted("{key!r} has no effect in Ostler", severity="note", unless=(True,))),
     *(
-        _reported(name, "librechat", value, "how replicas of the client share a sign-in", _CLIENT_ONLY)
+        reported(name, "librechat", value, "how replicas of the client share a sign-in", _CLIENT_ONLY)
         for name, value in (("oauthRefreshWaitTimeout", 15000), ("oauthRefreshCoordination", True),
                             ("oauthPersistenceWaitTimeout", 15000))
     ),
-    _reported("startup_readiness", "codex", "ready", "when the client takes the server as started", _CLIENT_ONLY),
-    _reported("sseReadTimeout", "librechat", 300000, "how long an SSE stream may be silent", _CLIENT_ONLY),
-    _reported("required", "codex", True, "the client does not start without the server", _CLIENT_ONLY),
-    _reported("channel_enabled", "crush", True, "the server may start turns of the client", _CLIENT_ONLY),
-    _reported("channel_reply", "crush", {"user": {}}, "how turns that the server started are answered",
-              noted("{key!r} has no effect in Ostler", severity="note")),
-    _reported("settings", "zed", {"key": "x"}, "settings of a Zed extension, which starts the server itself",
-              noted("{key!r} are settings of a Zed extension, which Ostler does not have",
-                    "write the 'command' that starts the server", unless=({},))),
+    reported("startup_readiness", "codex", "ready", "when the client takes the server as started", _CLIENT_ONLY),
+    reported("sseReadTimeout", "librechat", 300000, "how long an SSE stream may be silent", _CLIENT_ONLY),
+    reported("required", "codex", True, "the client does not start without the server", _CLIENT_ONLY),
+    reported("channel_enabled", "crush", True, "the server may start turns of the client", _CLIENT_ONLY),
+    reported("channel_reply", "crush", {"user": {}}, "how turns that the server started are answered",
+             noted("{key!r} has no effect in Ostler", severity="note")),
+    reported("settings", "zed", {"key": "x"}, "settings of a Zed extension, which starts the server itself",
+             noted("{key!r} are settings of a Zed extension, which Ostler does not have",
+                   "write the 'command' that starts the server", unless=({},))),
     # What describes the entry, or is what Ostler does anyway.
     *(
-        _passed(name, clients, example, meaning)
+        passing(name, clients, example, meaning)
         for name, clients, example, meaning in (
             ("name", "*", "Files", "a name for people"),
             ("title", "*", "Files", "a name for people"),

@@ -22,23 +22,63 @@ def is_bundle(root: JsonObject) -> bool:
 
 def bundle_entry(root: JsonObject) -> JsonObject:
     """Return the entry that an MCPB manifest describes, its variables as they are written."""
-    config = _mapping(_mapping(root.get("server")).get("mcp_config"))
-    entry = {key: value for key, value in config.items() if key != "platform_overrides"}
+    server = _mapping(root.get("server"))
+    config = _mapping(server.get("mcp_config"))
+    entry = {key: value for key, value in config.items() if key != "platform_overrides"} or _default_config(server)
     for key, value in _mapping(_mapping(config.get("platform_overrides")).get(sys.platform)).items():
         entry[key] = {**_mapping(entry.get(key)), **_mapping(value)} if isinstance(value, dict) else value
-    defaults = {
-        name: _mapping(described).get("default") for name, described in _mapping(root.get("user_config")).items()
-    }
-    return cast("JsonObject", _with_defaults(entry, defaults))
+    platforms = _mapping(root.get("compatibility")).get("platforms")
+    if isinstance(platforms, list) and platforms and sys.platform not in platforms:
+        entry["platforms"] = platforms  # which refuses it
+    lists: dict[str, list[JsonValue]] = {}
+    for name, described in _mapping(root.get("user_config")).items():
+        default = _mapping(described).get("default")
+        if isinstance(default, list):
+            lists[f"${{user_config.{name}}}"] = cast("list[JsonValue]", default)
+    if isinstance(args := entry.get("args"), list):  # a list of defaults becomes as many arguments
+        words = cast("list[JsonValue]", args)
+        entry["args"] = [part for word in words for part in lists.get(str(word), [word])]
+    return entry
+
+
+def _default_config(server: JsonObject) -> JsonObject:
+    """Return what starts a bundle that leaves it to its host."""
+    entry = f"${{__dirname}}/{server.get('entry_point')}"
+    match server.get("type"):
+        case "node":
+            return {"command": "node", "args": [entry]}
+        case "python":
+            return {"command": "python3", "args": [entry]}
+        case "uv":
+            return {"command": "uv", "args": ["run", "--directory", "${__dirname}", str(server.get("entry_point"))]}
+        case "binary":
+            return {"command": entry}
+        case _:
+            return {}
 
 
 def is_registry_entry(root: JsonObject) -> bool:
-    """Whether the file is a server.json of the MCP registry."""
+    """Whether the file is a server.json of the MCP registry, or what the registry answers about one."""
+    root = registry_server(root)
     return isinstance(root.get("packages"), list) or isinstance(root.get("remotes"), list)
+
+
+def registry_server(root: JsonObject) -> JsonObject:
+    """Return the server.json itself, with the state that the registry gives it."""
+    if "_meta" not in root or not isinstance(root.get("server"), dict):
+        return root
+    states = [_mapping(notes).get("status") for notes in _mapping(root.get("_meta")).values()]
+    return {"status": next((state for state in states if state), None), **_mapping(root.get("server"))}
 
 
 def registry_entry(root: JsonObject) -> JsonObject:
     """Return the entry that a server.json describes: its first package that runs over stdio, else a remote address."""
+    root = registry_server(root)
+    status = root.get("status")
+    return {**_described(root), **({} if status in (None, "active") else {"status": status})}
+
+
+def _described(root: JsonObject) -> JsonObject:
     for package in _objects(root.get("packages")):
         kind = package.get("registryType") or package.get("registry_type") or package.get("registry_name")
         transport = _mapping(package.get("transport")).get("type", "stdio")
@@ -47,8 +87,13 @@ def registry_entry(root: JsonObject) -> JsonObject:
     for remote in _objects(root.get("remotes")):
         kind = remote.get("type") or remote.get("transport_type")
         headers = {str(one.get("name")): _value(one) for one in _objects(remote.get("headers"))}
-        return {"type": kind, "url": remote.get("url"), **({"headers": headers} if headers else {})}
-    return {}
+        url = _value({"value": remote.get("url"), "variables": remote.get("variables")})
+        return {"type": kind, "url": url, **({"headers": headers} if headers else {})}
+    kinds = [
+        f"{one.get('registryType')} over {_mapping(one.get('transport')).get('type')}"
+        for one in _objects(root.get("packages"))
+    ]
+    return {"packages": ", ".join(kinds) or "none"}
 
 
 def _package_entry(package: JsonObject, kind: str) -> JsonObject:
@@ -88,29 +133,15 @@ def _value(described: JsonObject) -> JsonValue:
     """Return what is written for a described value: itself, its default, or a variable of its name."""
     value = described.get("value")
     if isinstance(value, str):
-        for name in _mapping(described.get("variables")):
-            value = value.replace(f"{{{name}}}", f"${{{name.upper()}}}")
+        for name, variable in _mapping(described.get("variables")).items():
+            inner: JsonObject = {"isRequired": True, **_mapping(variable), "name": name}
+            value = value.replace(f"{{{name}}}", str(_value(inner)))
         return value
     name = str(described.get("name") or described.get("valueHint") or "VALUE").lstrip("-").replace("-", "_").upper()
     default = described.get("default")
     if default is not None:
         return f"${{{name}:-{default}}}"
     return f"${{{name}}}" if described.get("isRequired") or described.get("is_required") else f"${{env:{name}}}"
-
-
-def _with_defaults(value: JsonValue, defaults: JsonObject) -> JsonValue:
-    match value:
-        case str():
-            for name, default in defaults.items():
-                if isinstance(default, str | int | float | bool):
-                    value = value.replace(f"${{user_config.{name}}}", str(default))
-            return value
-        case list():
-            return [_with_defaults(item, defaults) for item in cast("list[JsonValue]", value)]
-        case dict():
-            return {key: _with_defaults(item, defaults) for key, item in cast("JsonObject", value).items()}
-        case _:
-            return value
 
 
 def _mapping(value: JsonValue) -> JsonObject:

@@ -18,11 +18,13 @@ class Question:
         id: what entries call it.
         text: the question.
         default: the answer that is offered; None when there is none.
+        is_optional: whether what asks it can do without an answer.
     """
 
     id: str
     text: str = ""
     default: str | None = None
+    is_optional: bool = False
 
     @property
     def variable(self) -> str:
@@ -49,4 +51,18 @@ def questions_in(root: JsonObject) -> Mapping[str, Question]:
                 found[name] = Question(
                     name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
                 )
+    for name, described in cast("JsonObject", root.get("user_config") or {}).items():  # of an MCPB bundle
+        fields = cast("JsonObject", described) if isinstance(described, dict) else {}
+        text, default = fields.get("description") or fields.get("title"), fields.get("default")
+        is_optional = fields.get("required") is not True
+        found[name] = Question(
+            name,
+            text if isinstance(text, str) else "",
+            None if default is None or isinstance(default, list | dict) else _as_text(default),
+            is_optional,
+        )
     return found
+
+
+def _as_text(value: JsonValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -21,6 +21,9 @@ TYPES: Final[Mapping[str, str]] = {
 _FOREIGN_TYPES: Final[Mapping[str, str]] = {
     "ws": "a WebSocket, which MCP does not define; ask the server's authors for its HTTP address",
     "websocket": "a WebSocket, which MCP does not define; ask the server's authors for its HTTP address",
+    "sse-ide": "a part of the editor that the client runs in, which nothing else can reach",
+    "ws-ide": "a part of the editor that the client runs in, which nothing else can reach",
+    "claudeai-proxy": "a connector of the client's own account, which nothing else can reach",
     "sdk": "a server inside the client's own process, which nothing else can reach",
     "builtin": "a part of the client itself, which nothing else can reach",
     "platform": "a part of the client itself, which nothing else can reach",
@@ -183,7 +186,7 @@ def auto_start(draft: Draft, key: str, value: JsonValue) -> None:
 
 def transport(draft: Draft, key: str, value: JsonValue) -> None:
     """What the client calls the transport."""
-    if value is None:
+    if value in (None, ""):  # strict clients write every key
         return
     kind = TYPES.get(value.strip().lower()) if isinstance(value, str) else None
     if kind is not None:
@@ -204,6 +207,9 @@ def address(kind: str = "") -> Reading:
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         if value in (None, ""):  # strict clients write every key
+            return
+        if kind == "sse" and draft.raw.get("httpUrl"):  # Gemini CLI then uses that one
+            draft.report((key,), f"'httpUrl' counts, and {key!r} does not", "no-effect", severity="warning")
             return
         draft.take("url", value, (key,))
         if kind and "type" not in draft.raw:
@@ -367,7 +373,7 @@ def request_options(draft: Draft, key: str, value: JsonValue) -> None:
             draft.merge("headers", cast("JsonObject", part), (key, field))
         elif field == "timeout":
             _nested_milliseconds(draft, key, field, part)
-        elif part:
+        elif part not in (None, {}, True):
             draft.report(
                 (key, field), f"{key}.{field} has no effect in Ostler", "no-effect",
                 fix="Ostler takes proxies and certificates from the environment: HTTPS_PROXY, SSL_CERT_FILE",

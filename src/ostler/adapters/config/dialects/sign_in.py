@@ -32,7 +32,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 def sign_in(draft: Draft, key: str, value: JsonValue) -> None:
     """An object that says how to sign in; true and false say only whether to."""
-    if value is None or isinstance(value, bool):
+    if value is None or value == "oauth" or isinstance(value, bool):
         return
     if not isinstance(value, dict):
         draft.report((key,), f"{key!r} must be an object, such as {{'clientId': '…'}}", "bad-value", severity="warning")

@@ -13,12 +13,14 @@ LIMITING: Final = re.compile(
     r"|hid(e|den)|ignor|omit|skip|suppress|select|^only|only$|confirm|consent|quota|throttl|privileg|jail|chroot"
     r"|network|container|docker|^run_?as|^(user|uid|gid|os|when|platforms?)$|expir"
     r"|tool(?!_?(prefix|count|description|s?_?count))|max_?(calls|requests|concurren|response|output|tokens|memory)"
-    r"|always_?ask|^ask",
+    r"|always_?ask|^ask|per_?(second|minute|hour|day)",
     re.IGNORECASE,
 )
 """Words that speak of a limit."""
 
-_OFF: Final = frozenset({"disabled", "off", "inactive", "blocked", "denied", "paused", "deactivated", "suspended"})
+_OFF: Final = frozenset({
+    "disabled", "off", "inactive", "blocked", "denied", "paused", "deactivated", "suspended", "deleted",
+})  # fmt: skip
 _TIME: Final = re.compile(
     r"((default|mcp|server|request|call|tool|response|read|rpc|execution|connect(ion)?|start(up)?|init(ial(ization)?)?"
     r"|launch|handshake)[_-]?)*time_?out([_-]?(in)?[_-]?(ms|millis(econds)?|s|secs?|seconds?))?",

@@ -3,8 +3,8 @@
 import os
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -74,6 +74,7 @@ class Variable:
         meaning: what it stands for there.
         does: what Ostler does.
         resolve: returns what an occurrence comes to.
+        optional_in: the clients that use nothing where there is no value.
     """
 
     form: str
@@ -82,6 +83,7 @@ class Variable:
     meaning: str
     does: str
     resolve: Callable[[re.Match[str], Surroundings], Resolved] = field(repr=False)
+    optional_in: frozenset[str] = frozenset()
 
 
 def _escaped(match: re.Match[str], around: Surroundings) -> Resolved:
@@ -163,6 +165,7 @@ def _answered(match: re.Match[str], around: Surroundings) -> Resolved:
         problem=f"{match[0]} is a question to you that has no answer yet{asked}",
         name=question.variable,
         fix=f"ostler servers answer {shlex.quote(question.id)} takes it, or set {question.variable}",
+        optional=question.is_optional,
     )
 
 
@@ -195,10 +198,10 @@ def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Re
 
 def _row(  # noqa: PLR0917 (a row of the table)
     form: str, pattern: str, clients: str, meaning: str, does: str,
-    resolve: Callable[[re.Match[str], Surroundings], Resolved],
+    resolve: Callable[[re.Match[str], Surroundings], Resolved], optional_in: str = "",
 ) -> Variable:  # fmt: skip
     ids = ANY if clients == "*" else frozenset(clients.split())
-    return Variable(form, re.compile(pattern), ids, meaning, does, resolve)
+    return Variable(form, re.compile(pattern), ids, meaning, does, resolve, frozenset(optional_in.split()))
 
 
 _VAR: Final = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -239,9 +242,8 @@ VARIABLES: Final[tuple[Variable, ...]] = (
          _working_folder),
     _row("${HOME}", r"\$\{(HOME|DESKTOP|DOCUMENTS|DOWNLOADS)\}", "mcpb", "a folder of the user", "the same",
          _user_folder),
-    _row("${user_config.X}", r"\$\{user_config\.[^}]*\}", "mcpb", "what the person configured",
-         "its default, else the entry is refused",
-         _not_here("what a person gives when a bundle is installed", _PROMPT)),
+    _row("${user_config.X}", r"\$\{user_config\.(?P<id>[^}]*)\}", "mcpb", "what the person configured",
+         "as `${input:X}`; one that is not required and has no answer is left out", _answered),
     _row("${{ secrets.X }}", rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_VAR})\s*\}}\}}", "continue",
          "a secret: a variable, or one that the client keeps", "the variable; the entry is refused when it is not set",
          _required),
@@ -252,7 +254,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${VAR:-default}", rf"\$\{{(?P<name>{_VAR}):?-(?P<default>[^}}]*)\}}", "*",
          "a variable, or the default when it is not set or empty", "the same", _required),
     _row("${VAR}", r"\$\{(?P<name>[^}:]*)\}", "*", "a variable",
-         "the variable; the entry is refused when it is not set", _required),
+         "the variable; the entry is refused when it is not set, unless it is of Gemini CLI", _required, "gemini"),
     _row("${other:…}", r"\$\{[^}]*\}", "*", "what only the client knows", "refuses the entry",
          _not_here("a form of some client", "write ${VAR}, ${VAR:-default} or the value in its place")),
     _row("$VAR", rf"\$(?P<name>{_VAR})", "gemini crush", "a variable",
@@ -267,7 +269,11 @@ _ONLY_WHERE: Final = frozenset({"${HOME}", "$VAR", "$(command)", "{{VAR}}", "{fi
 
 
 def expand(
-    text: str, around: Surroundings, clients: frozenset[str], report: Callable[[Resolved, str], None]
+    text: str,
+    around: Surroundings,
+    clients: frozenset[str],
+    report: Callable[[Resolved, str], None],
+    own: Collection[str] = (),
 ) -> tuple[str, tuple[Resolved, ...]]:
     """Return `text` with every variable replaced, and what each one came to.
 
@@ -276,6 +282,7 @@ def expand(
         around: what the variables mean.
         clients: whose text it may be.
         report: takes each occurrence that came to nothing, with its text.
+        own: variables that the program itself gets and may look up; one that is not set elsewhere stays as written.
     """
     forms = [row for row in VARIABLES if row.form not in _ONLY_WHERE or clients <= row.clients]
     every = re.compile("|".join(f"(?:{_unnamed(row.pattern.pattern)})" for row in forms))
@@ -284,6 +291,10 @@ def expand(
     def replaced(match: re.Match[str]) -> str:
         row, inner = next((row, inner) for row in forms if (inner := row.pattern.fullmatch(match[0])))
         resolved = row.resolve(inner, around)
+        if resolved.problem and resolved.name in own:
+            return match[0]
+        if clients <= row.optional_in:
+            resolved = replace(resolved, optional=True)
         found.append(resolved)
         if resolved.problem:
             report(resolved, match[0])
@@ -313,5 +324,7 @@ def _unnamed(pattern: str) -> str:
     return re.sub(r"\(\?P<\w+>", "(?:", pattern)
 
 
-LONE_SHELL_VARIABLE: Final = re.compile(r"\$[A-Z_][A-Z0-9_]*")
-"""A value that is `$VAR` as a whole: a variable in Gemini CLI and Crush, plain text in the others."""
+LONE_SHELL_VARIABLE: Final = re.compile(r"\$(?P<shell>[A-Z_][A-Z0-9_]*)|(?P<copilot>COPILOT_MCP_[A-Z0-9_]+)")
+"""A value that is `$VAR` as a whole: a variable in Gemini CLI and Crush, plain text in the others.
+
+So is the name of a secret of Copilot's coding agent."""
