@@ -1,7 +1,9 @@
 """Shared fixtures: every async test runs on asyncio and on trio's virtual clock, unless it is marked realtime."""
 
+import asyncio  # noqa: TID251 (the loop of tests on asyncio)
 import gc
 import os
+import selectors
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +29,32 @@ take_ignored_signals()  # tests may run in the background, and what they start m
 
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # no test touches a person's keyring
 
+MOST_IDLE = 3.0
+"""Seconds that a test without a mark may wait in real time, for nothing but the clock."""
+
+
+class IdleSelector(selectors.DefaultSelector):
+    """What an event loop waits with; it counts the seconds in which the loop waited for the clock alone."""
+
+    idle = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(timeout)
+        if timeout and not ready:
+            self.idle += timeout
+        return ready
+
 
 @pytest.fixture
-def anyio_backend(request: pytest.FixtureRequest) -> Any:
+def anyio_backend(request: pytest.FixtureRequest) -> "Iterator[Any]":
     """The backend, parametrised by `pytest_generate_tests` below: asyncio, or trio with a fresh virtual clock."""
     if getattr(request, "param", "asyncio") == "trio":
-        return "trio", {"clock": MockClock(autojump_threshold=0)}
-    return "asyncio", {}
+        yield "trio", {"clock": MockClock(autojump_threshold=0)}
+        return
+    selector = IdleSelector()
+    yield "asyncio", {"loop_factory": lambda: asyncio.SelectorEventLoop(selector)}
+    if request.node.get_closest_marker("realtime") is None:
+        assert selector.idle < MOST_IDLE, f"{selector.idle:.0f} s of real time went by idly: mark the test virtual"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -244,6 +244,7 @@ async def test_a_service_from_create_to_delete(mode: Any) -> None:
         assert (await call(client, "service_list")) == {"services": [], "total": 0}
 
 
+@pytest.mark.virtual
 async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
     world = World()
     async with ledger(world, quiet()) as app, Client(server_over(app)) as client:
@@ -410,6 +411,7 @@ async def test_waiting_for_what_no_one_used_starts_it() -> None:
         assert (await call(client, "service_wait", name="db", state=["running"], timeout="30s"))["met"]
 
 
+@pytest.mark.virtual
 async def test_create_is_waited_for_below_the_limits_of_clients_and_service_wait_goes_on() -> None:
     world = World(ready_after=70)
     async with (
