@@ -86,8 +86,11 @@ STEP_LIMIT = 1500.0
 INTERVAL = 10.0
 """Virtual seconds from one health check of a service to the next."""
 
-SETTLING = 4000.0
-"""Virtual seconds after which nothing moves on its own any more."""
+LEASE = 900.0
+"""Virtual seconds for which `a` is wanted, unless that is renewed."""
+
+SETTLING = 1500.0
+"""Virtual seconds after which nothing moves on its own any more: leases have run out, too."""
 
 
 class WallClock(LoopClock):
@@ -313,7 +316,7 @@ class Model:
 
 async def create_all(manager: ServiceManager) -> None:
     for name, class_name in SERVICES.items():
-        await manager.create(CreateRequest(class_name, name, lease=3600.0 if name == "a" else None, start=False))
+        await manager.create(CreateRequest(class_name, name, lease=LEASE if name == "a" else None, start=False))
 
 
 async def request(manager: ServiceManager, kind: str, name: str) -> None:
@@ -333,7 +336,7 @@ async def request(manager: ServiceManager, kind: str, name: str) -> None:
         case "give_up":
             await manager.start_service(name, timeout=0.5)
         case "renew":
-            await manager.renew(name, 3600)
+            await manager.renew(name, LEASE)
         case "check":
             await manager.check_health(name)
         case "start_all":
