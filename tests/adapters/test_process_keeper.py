@@ -116,6 +116,28 @@ async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(s
         assert not daemon.is_running()
 
 
+HELPED = """
+import os, socket, sys, time
+if os.fork() == 0:
+    os.setsid()
+    for number in (0, 1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), number)
+    listener = socket.create_server(('127.0.0.1', 0))
+    time.sleep(300)
+time.sleep(0.3)
+print('BOOT FAILED: eaddrinuse', flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+@pytest.mark.parametrize("ready", [{"tcp": "{port}"}, {"log": "completed"}], ids=["tcp", "log"])
+async def test_a_helper_that_a_failed_start_left_is_not_the_program(state_dir: Path, ready: dict[str, str]) -> None:
+    """As RabbitMQ: its boot fails with status 0, and epmd, which it started, is left."""
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("mq", HELPED, port=0, ready={**ready, "timeout": "1m"}))
+        assert "process 'mq' exited with code 0 before it was ready" in text
+        assert "BOOT FAILED" in text
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 async def test_what_a_killed_program_left_is_ended_by_its_next_start(state_dir: Path) -> None:
     script = f"import subprocess, time\nsubprocess.Popen([{sys.executable!r}, '-S', '-c', {DAEMON!r}]).wait()\n"

@@ -131,6 +131,10 @@ NPM = """
         ("\n  \n\x1b[0m\n", ""),
         ("sh: 1: mcp-server-x: not found", "sh: 1: mcp-server-x: not found"),
         ("one\ntwo\nthree\nfour", "two | three | four"),
+        (
+            "✖ Another server is already running.\nPID: 7\nYou can read\nmore at\nx.org/y",
+            "✖ Another server is already running. | more at | x.org/y",
+        ),
         ("ValueError: old\nstarting again\nno port is free", "ValueError: old | starting again | no port is free"),
     ],
 )

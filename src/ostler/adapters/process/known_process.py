@@ -16,7 +16,17 @@ from ostler.adapters.process.launch import Child
 from ostler.adapters.process.log_times import LogTimes
 from ostler.adapters.process.ports import address_of
 from ostler.adapters.process.records import ProcessRecord, WatchedLog
-from ostler.adapters.process.trees import Birth, Liveness, keeper_of, liveness, signal_name, status_of, successor_of
+from ostler.adapters.process.trees import (
+    Birth,
+    Liveness,
+    family_ports,
+    holds_open,
+    keeper_of,
+    liveness,
+    signal_name,
+    status_of,
+    successor_of,
+)
 
 MAX_SEEN = 16
 
@@ -43,6 +53,21 @@ class Observation:
     frozen: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What a start waits for.
+
+    Attributes:
+        port: where something of this machine must listen.
+        log: the log in which a line must come.
+        is_logged: whether that has come. Blocks.
+    """
+
+    port: int | None
+    log: Path | None
+    is_logged: Callable[[], bool]
+
+
 @dataclass(eq=False, slots=True)
 class Entry:
     """The latest run of one key. Belongs to the event loop; only `observe` may be called from a thread.
@@ -54,6 +79,7 @@ class Entry:
         process: the process, while it is known to be there.
         dirty: `record` has facts that are not on disk yet.
         starting: a start is under way: if the process ends well and leaves others, those take its place.
+        awaited: what that start waits for, if it waits for something.
         listener: the process that was seen listening on its port last.
         missed: monotonic time since which the process is gone and its keeper has not said how.
         frozen: a signal has stopped it: it is there, and does nothing.
@@ -74,6 +100,7 @@ class Entry:
     process: psutil.Process | None = None
     dirty: bool = False
     starting: bool = False
+    awaited: "Awaited | None" = field(default=None, repr=False)
     listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
     frozen: bool = False
@@ -130,13 +157,24 @@ class Entry:
         successor = None
         if code == 0 and not self.is_ending and (self.starting or self._has_served()):
             # Later on, a server replaces itself (nginx and gunicorn by SIGUSR2): the new one has its sockets.
-            successor = successor_of(self.record, serves=not self.starting)
+            successor = successor_of(self.record, self._fits)
             # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
             if successor is None and self.starting and self._may_be_early():
                 return Observation(Liveness.ALIVE)
         if successor is None and self.child is None:
             _reaped(self.record.keeper)
         return Observation(Liveness.GONE, code, at, successor)
+
+    def _fits(self, left: psutil.Process) -> bool:
+        """Whether `left`, which the program left, is the program in the background, and not a helper such as epmd."""
+        ports = family_ports(left)
+        if not self.starting:
+            return bool(ports) and self.record.port in (None, *ports)
+        awaited = self.awaited
+        port = self.record.port if awaited is None or awaited.port is None else awaited.port
+        if port is not None and ports and port not in ports:
+            return False
+        return awaited is None or awaited.log is None or awaited.is_logged() or holds_open(left, awaited.log)
 
     def _has_served(self) -> bool:
         return self.record.port is not None or self.listener is not None

@@ -94,6 +94,13 @@ class Sockets:
                 return True
         return await anyio.to_thread.run_sync(self._is_of_its_container, port)
 
+    async def left(self) -> str:
+        """Return in words what an ended process has left that still listens: `node (pid 4711) on port 3000`."""
+        own = await self.own() or ()
+        ports = {listener.pid: listener.port for listener in reversed(own) if listener.is_tcp}
+        holders = [Holder(pid, _name_of(pid)) for pid in ports]
+        return " and ".join(f"{holder} on port {ports[holder.pid or 0]}" for holder in holders)
+
     async def frozen_listener(self) -> int | None:
         """Return the pid of the process that was seen listening last, if a signal has stopped it."""
         pid = self.entry.listener
@@ -202,6 +209,13 @@ def _is_frozen(pid: int) -> bool:
         return is_frozen(psutil.Process(pid))
     except psutil.Error:
         return False
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return _name(psutil.Process(pid))
+    except psutil.Error:
+        return "a process"
 
 
 def _name(process: psutil.Process) -> str:

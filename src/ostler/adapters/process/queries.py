@@ -25,17 +25,22 @@ from ostler.adapters.process.launch import probe_with_port
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import LogExcerpt, read_on, tail
 from ostler.adapters.process.meter import uptime
+from ostler.adapters.process.port_owners import Sockets
 from ostler.adapters.process.probes import PROBE_SECONDS, Verdict, frozen_verdict, look
 from ostler.adapters.process.readiness import SEARCHED_LINES, scanner_for
 from ostler.adapters.process.records import previous_part
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.model.errors import NotFoundError
-from ostler.rules.text.last_words import last_words
+from ostler.rules.text.last_words import last_words, reports_trouble
 from ostler.rules.text.patterns import line_filter
 from ostler.rules.text.work_budget import bounded_work
 
 GREP_SECONDS: Final = 5.0
 """Processor time that a search of a log may take; it runs in a thread of its own."""
+
+
+CRASH_SIGNALS: Final = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
+"""Signals by which a program ends because of what it did itself."""
 
 
 async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult:
@@ -52,7 +57,7 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
         log_path = supervisor.folder.log_path(request.key)
         detail = "the system does not let Ostler inspect it"
         if state == "exited":
-            detail = await _ending(entry, log_path)
+            detail = await _ending(supervisor.sockets(entry), log_path)
         facts = entry.facts(str(log_path))
         return StatusResult(**dict(facts), ready=False, detail=detail)
     verdict = Verdict(ready=True, detail="running")
@@ -80,13 +85,19 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     )
 
 
-async def _ending(entry: Entry, log_path: Path) -> str:
-    """Return in words how the process ended and, when its exit code says that something went wrong, what it said."""
-    if not entry.record.exit_code:
-        return entry.ending()
+async def _ending(sockets: Sockets, log_path: Path) -> str:
+    """Return in words how the process ended and, when something went wrong, what it said; also what it left behind."""
+    entry, record = sockets.entry, sockets.entry.record
+    ending = entry.ending()
+    if not record.swept and not entry.is_ending and (left := await sockets.left()):
+        ending += f"; it left {left} (the next start or stop ends what is left)"
+    if record.killed_for or (record.exit_signal is not None and record.exit_signal not in CRASH_SIGNALS):
+        return ending
     end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    if not record.exit_code and record.exit_signal is None and not reports_trouble(end.lines):
+        return ending
     said = last_words(end.lines)
-    return f"{entry.ending()}: {said}" if said else entry.ending()
+    return f"{ending}: {said}" if said else ending
 
 
 async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:

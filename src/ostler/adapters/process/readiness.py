@@ -7,12 +7,13 @@ import anyio
 import anyio.to_thread
 
 from ostler.adapters.process.contract import Probe
-from ostler.adapters.process.known_process import Entry
+from ostler.adapters.process.known_process import Awaited, Entry
 from ostler.adapters.process.log_watch import log_watch
 from ostler.adapters.process.logfile import bounded, tail
 from ostler.adapters.process.port_owners import Sockets
-from ostler.adapters.process.ports import reachable_host
+from ostler.adapters.process.ports import is_this_machine, reachable_host
 from ostler.adapters.process.probes import PROBE_SECONDS, LogScanner, Verdict, log_scanner, look
+from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
 from ostler.rules.text.last_words import last_words
@@ -26,7 +27,12 @@ START_SECONDS = 0.5
 LOOK_SECONDS = 0.02
 
 SETTLE_SECONDS = 0.3
-"""How long a process must live on after the log line that says that it is ready."""
+"""How long a process must live on at least after the log line that says that it is ready."""
+
+SETTLE_SHARE = 0.5
+"""How long that is in relation to the time until the line: what starts slowly (next, RabbitMQ) fails slowly, too."""
+
+LONGEST_SETTLE_SECONDS = 2.0
 
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
@@ -55,6 +61,22 @@ class NotReadyError(OperationError):
 def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None:
     """Return the scanner for the log pattern of `probe`; None when there is none, or it was found in this run."""
     return None if probe.log in entry.record.seen else log_scanner(probe, log_path)
+
+
+def awaited_by(probe: Probe, log_path: Path) -> Awaited:
+    """Return what a start that waits for `probe` waits for.
+
+    Args:
+        probe: placeholders already replaced.
+        log_path: the log of the process.
+    """
+    port = probe.tcp if isinstance(probe.tcp, int) else None
+    if port is None and probe.http is not None:
+        url = valid_url(probe.http)
+        port = url.port if is_this_machine(url.host) else None
+    scanner = log_scanner(probe, log_path)
+    is_ours = probe.owner == "own"
+    return Awaited(port if is_ours else None, log_path if scanner else None, lambda: scanner is None or scanner.look())
 
 
 async def await_ready(
@@ -94,7 +116,8 @@ async def await_ready(
                 said_at = anyio.current_time() if said_at is None else said_at
                 may_wait = anyio.current_time() - said_at < min(LINE_SECONDS, timeout / 2)
                 line = scanner.line if scanner is not None and probe.owner == "own" else ""
-                seen = await _confirmed(sockets, seen, line, may_wait=may_wait)
+                settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - began)), LONGEST_SETTLE_SECONDS)
+                seen = await _confirmed(sockets, seen, line, may_wait=may_wait, settle=settle)
             verdict = seen
             if verdict.ready and is_current() and entry.refresh() == "running":
                 _take_place(entry, verdict)
@@ -117,7 +140,7 @@ async def await_ready(
     raise NotReadyError(what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",))
 
 
-async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait: bool) -> Verdict:
+async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait: bool, settle: float) -> Verdict:
     """Return whether a process that says it is ready is so: it listens on its port, and is there a moment later.
 
     Programs write such a line before they find their port taken, or seconds before their workers listen.
@@ -127,6 +150,7 @@ async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait:
         verdict: what says that it is ready.
         line: the log line that says so; empty: not known, or it does not matter who listens where it says.
         may_wait: the process may be about to listen where the line says.
+        settle: how long the process must live on, in seconds.
     """
     port = sockets.entry.record.port
     own = await sockets.own() if port is not None else None
@@ -144,7 +168,7 @@ async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait:
         verdict = Verdict(ready=True, detail=verdict.detail, at=here)
     elif port is None and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
         return Verdict(ready=False, detail=f"{verdict.detail}, but {doubt}")
-    with anyio.move_on_after(SETTLE_SECONDS):
+    with anyio.move_on_after(settle):
         while sockets.entry.refresh() == "running":  # noqa: ASYNC110 (only a look shows it everywhere)
             await anyio.sleep(LOOK_SECONDS)
     return verdict

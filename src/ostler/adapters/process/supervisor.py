@@ -19,7 +19,7 @@ from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_owners import Sockets, holders_of
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
-from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started
+from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.termination import end_tree
@@ -119,6 +119,7 @@ class Supervisor:
         try:
             if request.ready is not None and not request.ready.is_empty:
                 probe = probe_with_port(request.ready, entry.record.port)
+                entry.awaited = awaited_by(probe, log_path)
                 await await_ready(
                     self.sockets(entry),
                     probe,
@@ -142,7 +143,7 @@ class Supervisor:
             raise
         finally:
             if not already:
-                entry.starting = False
+                entry.starting, entry.awaited = False, None
         self._upkeep.watch(entry)
         entry.refresh()
         facts = entry.facts(str(self.folder.log_path(request.key)))

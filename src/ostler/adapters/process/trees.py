@@ -9,9 +9,10 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 import psutil
 
@@ -62,9 +63,6 @@ class Birth:
         if self.since_boot is None or other.since_boot is None:
             return apart <= BIRTH_TOLERANCE
         return abs(self.since_boot - other.since_boot) <= BIRTH_TOLERANCE and apart <= CLOCK_STEP
-
-
-ANY_PORT = 0
 
 
 class Liveness(Enum):
@@ -154,33 +152,49 @@ def keeper_of(record: ProcessRecord) -> psutil.Process | None:
     return find_process(record.keeper, record.keeper_created, record.keeper_since_boot)
 
 
-def successor_of(record: ProcessRecord, *, serves: bool = False) -> psutil.Process | None:
+def successor_of(record: ProcessRecord, fits: Callable[[psutil.Process], bool]) -> psutil.Process | None:
     """Return the oldest process that the ended main process of `record` has left to its keeper; None: it left none.
 
     Args:
         record: of the process.
-        serves: only one counts that accepts connections, at the port of `record` if that has one.
+        fits: whether what is left may take the place of the main process.
     """
     keeper = keeper_of(record)
     if keeper is None:
         return None
     try:
-        left = [child for child in keeper.children() if child.pid != record.pid and not is_gone(child)]
-        if serves:
-            left = [child for child in left if listening_ports(child) & {record.port or ANY_PORT}]
+        left = [child for child in keeper.children() if child.pid != record.pid and not is_gone(child) and fits(child)]
         return min(left, key=lambda child: child.create_time(), default=None)
     except psutil.Error:
         return None
 
 
 def listening_ports(process: psutil.Process) -> set[int]:
-    """Return the TCP ports at which `process` itself listens; `ANY_PORT` is among them if there is one."""
+    """Return the TCP ports at which `process` itself listens."""
     try:
         found = process.net_connections(kind="tcp")
     except psutil.Error:
         return set()
-    ports = {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN and one.laddr}
-    return ports | {ANY_PORT} if ports else ports
+    return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN and one.laddr}
+
+
+def family_ports(process: psutil.Process) -> set[int]:
+    """Return the TCP ports at which `process` or one below it listens."""
+    try:
+        return set[int]().union(*map(listening_ports, [process, *process.children(recursive=True)]))
+    except psutil.Error:
+        return set()
+
+
+def holds_open(process: psutil.Process, path: Path) -> bool:
+    """Return whether `process` or one below it has the file `path` open; True when that cannot be seen."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        return any(opened.path == str(path) for one in family for opened in one.open_files())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
 
 
 def all_bearers() -> dict[str, list[psutil.Process]]:

@@ -28,6 +28,15 @@ _CAUSE: Final = re.compile(
     r"^Caused by: |^panic: |^thread '.*' panicked at|^Exception in thread |^Traceback \(most recent"
 )
 
+_TROUBLE: Final = re.compile(
+    r"\u2a2f|✖|✗|❌|\b(?:error|fatal|panic|fail(?:ed|ure)?|cannot|can't|could not|unable to|already (?:running|exists)|"
+    r"in use|refused|denied|not found|terminating|abort(?:ed|ing)?|crash(?:ed)?|exception|eaddrinuse|out of memory)\b",
+    re.IGNORECASE,
+)
+
+SEARCHED: Final = 20
+"""Lines from the end in which one that reports trouble is looked for."""
+
 SHOWN_LINES: Final = 3
 """Lines that are kept of what is not a stack of calls."""
 
@@ -45,6 +54,11 @@ def last_words(lines: Sequence[str]) -> str:
     chosen = _message_of_stack(plain) or _last(plain) or [line.strip() for line in plain[-SHOWN_LINES:]]
     text = " | ".join(chosen)
     return text if len(text) <= SHOWN_CHARS else f"…{text[1 - SHOWN_CHARS :]}"
+
+
+def reports_trouble(lines: Sequence[str]) -> bool:
+    """Return whether one of the last of `lines` says that something went wrong."""
+    return any(_TROUBLE.search(_plain(line)) for line in lines[-SEARCHED:])
 
 
 def _plain(line: str) -> str:
@@ -83,7 +97,13 @@ def _begins_message(lines: Sequence[str], number: int) -> bool:
 
 
 def _last(lines: Sequence[str]) -> list[str]:
-    return [line.strip() for line in lines if not _says_nothing(line)][-SHOWN_LINES:]
+    """Return the last lines; where none of them reports trouble, the last one before them that does comes first."""
+    said = [line.strip() for line in lines if not _says_nothing(line)][-SEARCHED:]
+    last = said[-SHOWN_LINES:]
+    if any(map(_TROUBLE.search, last)):
+        return last
+    trouble = next((line for line in reversed(said[:-SHOWN_LINES]) if _TROUBLE.search(line)), None)
+    return last if trouble is None else [trouble, *last[1:]]
 
 
 def _says_nothing(line: str) -> bool:
