@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
 from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
@@ -43,6 +44,50 @@ def test_the_bundle_and_the_plugin_start_the_bridge() -> None:
     assert (ROOT / read("packaging/mcpb/manifest.json")["server"]["entry_point"]).is_file()
 
 
+def text_of(least: int, most: int, pattern: str = "") -> dict[str, Any]:
+    return {"type": "string", "minLength": least, "maxLength": most, "pattern": pattern}
+
+
+SERVER_JSON: dict[str, Any] = {
+    "type": "object",
+    "required": ["$schema", "name", "description", "version", "packages"],
+    "additionalProperties": False,
+    "properties": {
+        "$schema": {"const": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"},
+        "name": text_of(3, 200, r"^[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+$"),
+        "title": text_of(1, 100),
+        "description": text_of(1, 100),
+        "version": text_of(1, 255, r"^\d+\.\d+\.\d+([.-]?[a-z0-9.]+)?$"),  # ranges are rejected
+        "packages": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["registryType", "identifier", "version", "transport"],
+                "additionalProperties": False,
+                "properties": {
+                    "registryType": {"enum": ["npm", "pypi", "oci", "nuget", "mcpb"]},
+                    "identifier": text_of(1, 255),
+                    "version": {"type": "string", "minLength": 1, "not": {"const": "latest"}},
+                    "runtimeHint": {"enum": ["npx", "uvx", "docker", "dnx"]},
+                    "transport": {"const": {"type": "stdio"}},
+                    "packageArguments": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["type"],
+                            "anyOf": [{"required": ["value"]}, {"required": ["valueHint"]}],
+                            "properties": {"type": {"const": "positional"}, "value": {"type": "string"}},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+"""What the registry's schema of 2025-12-11 says of the parts that ours has; nothing else may be in it."""
+
+
 def test_the_registry_is_told_what_starts_the_bridge() -> None:
     def printed(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-S", str(ROOT / "packaging/server_json.py"), *arguments]
@@ -51,7 +96,7 @@ def test_the_registry_is_told_what_starts_the_bridge() -> None:
     done = printed("io.github.someone/other")
     said = json.loads(done.stdout)
     assert (said["version"], said["packages"][0]["version"]) == (VERSION, VERSION)
-    assert len(said["description"]) <= 100
+    jsonschema.validate(said, SERVER_JSON)
     loaded = load_mcp_json(done.stdout, {}, file="server.json")
     assert loaded.findings[1:] == ()  # the name it goes by
     (entry,) = loaded.entries.values()
