@@ -35,13 +35,16 @@ async def test_a_process_keeps_the_environment_of_the_one_who_asked(state_dir: P
 async def test_a_program_that_only_a_login_shell_finds_is_found_there(tmp_path: Path, state_dir: Path) -> None:
     tool = tmp_path / "login" / "tool"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\nsleep 60\n")
+    tool.write_text("#!/bin/sh\necho here\nsleep 60\n")
     tool.chmod(0o755)
     environments = Environments({"PATH": f"{tool.parent}:/usr/bin:/bin"})
     asked: Any = {META_KEY: {"PATH": "/usr/bin:/bin"}}
     async with Client(build_process_server(state_dir / "p", environments=environments)) as client:
         started = await client.call_tool("start", {"key": "k", "command": "tool"}, meta=asked)
         assert not started.is_error
+        await client.call_tool("stop", {"key": "k"})
+        line = {"key": "k", "command": "cd / && A=1 exec tool", "shell": True}
+        assert not (await client.call_tool("start", line | {"ready": {"log": "here"}}, meta=asked)).is_error
         await client.call_tool("stop", {"key": "k"})
         fixed = {"key": "k", "command": "tool", "env": {"PATH": "/usr/bin:/bin"}}
         refused = await client.call_tool("start", fixed, meta=asked)

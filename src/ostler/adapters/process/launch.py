@@ -10,7 +10,7 @@ import select
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +33,28 @@ _SHELL_WORDS = frozenset(
     {".", ":", "alias", "case", "cd", "eval", "exec", "export", "for", "if", "pushd", "set", "source", "trap", "ulimit"}
     | {"umask", "unset", "until", "while", "{", "!"}
 )
+
+_PREFIXES = frozenset({"exec", "command", "nohup", "time", "then", "do", "else", "{", "!", "if", "while", "until"})
+_BUILTINS = _SHELL_WORDS | frozenset(
+    {
+        "bg",
+        "break",
+        "builtin",
+        "continue",
+        "declare",
+        "done",
+        "esac",
+        "exit",
+        "fg",
+        "fi",
+        "hash",
+        "jobs",
+        "let",
+        "local",
+    }
+    | {"popd", "read", "readonly", "return", "shift", "shopt", "times", "type", "wait"}
+)
+_PROGRAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _KEEPER_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -93,6 +115,8 @@ class Launch:
         Raises:
             ArgumentError: the command is empty or cannot be split, or cwd is not absolute.
             OperationError: the command or the folder is not there, or cannot be executed.
+            ProgramNotFoundError: a program is in no folder of PATH; in a line for a shell only without `fallback`,
+                since the line may define what it runs.
         """
         account = None if request.user is None else account_of(request.user)
         cwd = _working_folder(request, account)
@@ -110,6 +134,8 @@ class Launch:
             line = with_port(request.command, port)
             if line.startswith(PYTHON_PLACEHOLDER):
                 line = shlex.quote(sys.executable) + line.removeprefix(PYTHON_PLACEHOLDER)
+            if "PATH" not in (request.env or {}):
+                env = _with_programs(line, env, fallback)
             return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account, stdin=request.stdin)
         words = _words(request)
         if request.args is None and not {"&&", "||"}.isdisjoint(words):
@@ -335,6 +361,30 @@ def _program(
         f"command not found: {word!r} is in no folder of PATH; {searched(env)}",
         next_actions=("install it, give its whole path, or set PATH in env",),
     )
+
+
+def _with_programs(line: str, env: dict[str, str], fallback: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the environment in which a shell finds the programs of `line`, as far as they are anywhere."""
+    for word in _programs_in(line):
+        found, env = find_program(word, env, fallback)
+        if found is None and fallback is None:
+            raise ProgramNotFoundError(f"command not found: {word!r} is in no folder of PATH; {searched(env)}")
+    return env
+
+
+def _programs_in(line: str) -> Iterator[str]:
+    """Yield the programs that a line for a shell runs, as far as they are plain names."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    begins = True
+    with contextlib.suppress(ValueError):  # a quote that is not closed: the shell says so
+        for word in words:
+            if set(word) <= set("();<>|&"):
+                begins = set("<>").isdisjoint(word)
+            elif begins and word not in _PREFIXES and not _ASSIGNMENT.match(word):
+                begins = False
+                if word not in _BUILTINS and _PROGRAM_NAME.fullmatch(word):
+                    yield word
 
 
 def _needs_shell(what: str) -> OperationError:
