@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 from mcp import Client
-from tests.support.processes import SLEEP, ProcessClient, process_server
+from tests.support.processes import SERVE, SLEEP, ProcessClient, process_server
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
 from ostler.adapters.config.paths import Paths
-from ostler.adapters.process import build_process_server
+from ostler.adapters.process import build_process_server, upkeep
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
@@ -43,6 +44,28 @@ async def test_an_exit_is_told_without_being_asked_for(state_dir: Path, adopted:
         with anyio.fail_after(SOON):
             assert await receive.receive() == "job"
         await server.call("stop", key="other")
+
+
+async def test_the_end_of_a_server_below_a_reloader_is_told_and_explained(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.05)
+    send, receive = anyio.create_memory_object_stream[str](100)
+    script = '"$0" -S -u -c "$1" {port}; echo \'Error: the pool is gone\' >&2; exec sleep 300'
+    ready = {"http": "http://127.0.0.1:{port}/"}
+    async with Client(build_process_server(state_dir, on_change=send.send_nowait)) as client, send, receive:
+        server = ProcessClient(client)
+        words = ["-c", script, sys.executable, SERVE]
+        started = await server.call("start", key="api", command="/bin/sh", args=words, port=0, ready=ready)
+        [child] = psutil.Process(started["pid"]).children()
+        child.kill()
+        with anyio.fail_after(SOON):
+            assert [await receive.receive() for _ in range(3)] == ["api"] * 3
+        answer = await server.call("status", key="api", ready=ready)
+        assert (answer["state"], answer["ready"]) == ("running", False)
+        assert f"the process that served (pid {child.pid}) has ended: " in answer["detail"]
+        assert "the pool is gone" in answer["detail"]
+        await server.call("stop", key="api")
 
 
 async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next_check(

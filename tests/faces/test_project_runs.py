@@ -123,9 +123,15 @@ async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: 
         seen = projects.directory
         assert seen.project_of(str(shop / ".claude")) == "shop"
         assert seen.full_name("api", str(inside / "src")) == "api", "not the api of the main checkout"
+        assert not seen.seen_from(str(inside)).has("api.shop", "shop"), "it has no services yet, and lists none"
+        assert seen.seen_from(str(inside)).has("tool", "")
+        assert seen.seen_from(str(shop.parent)).has("api.shop", "shop"), "outside of projects, all are listed"
         await up(projects, inside)
         assert seen.full_name("api", str(inside / "src")) == "api.fix.shop"
         assert seen.full_name("db", str(inside / "src")) == "db.shop", "shared"
+        outlook = seen.seen_from(str(inside))
+        assert outlook.has("db.shop", "shop"), "it uses that of the main checkout"
+        assert not outlook.has("api.shop", "shop")
         shutil.rmtree(inside)
         assert seen.project_of(str(inside)) == "fix.shop", "it is known when it is gone"
 
@@ -206,6 +212,7 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
         assert await kinds({"migrate": "2"}) == changed
         assert await kinds({"migrate": "2"}) == {}, "once for one change"
         assert await kinds({}) == {}, "without watch, nothing says what it depends on"
+        world.seconds["migrate.shop"] = 5  # it is being started when it is found to be running
         async with anyio.create_task_group() as group:
             group.start_soon(kinds, {"migrate": "3"})
             await until(lambda: len(world.tools_called("w/start")) == 4)

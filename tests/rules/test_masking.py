@@ -46,6 +46,12 @@ def test_a_short_secret_is_only_masked_as_a_whole_value() -> None:
     }
 
 
+def test_a_secret_that_is_a_known_word_leaves_names_and_paths_readable() -> None:
+    text = "web.shop logs to /logs/web_shop+1.log; hunter2"
+    assert mask(text, ["shop", "hunter2"], known=["web", "shop"]) == text.replace("hunter2", "***")
+    assert mask({"password": "shop"}, ["shop"], known=["shop"]) == {"password": "***"}
+
+
 def test_a_secret_is_found_as_it_looks_in_json_text_urls_and_lines() -> None:
     secret = 'p"a s\\s/ü1'
     shown = mask([json.dumps({"k": secret}), "postgres://u:p%22a%20s%5Cs%2F%C3%BC1@h", repr(secret)], {secret})

@@ -79,7 +79,11 @@ class Projects:
         self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.watch)
         self._processes = processes
         self._prunes = prunes
-        self.directory = ProjectDirectory(manager.registry, lambda folder: linked_root(Path(folder)))
+        self.directory = ProjectDirectory(
+            manager.registry,
+            lambda folder: linked_root(Path(folder)),
+            lambda folder: find_project(Path(folder)) is not None,
+        )
 
     def __repr__(self) -> str:
         return f"Projects({self._runs!r})"

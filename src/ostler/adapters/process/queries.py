@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import anyio
 import anyio.to_thread
+import psutil
 
 from ostler.adapters.process.contract import (
     FreePortRequest,
@@ -63,6 +65,9 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     verdict = Verdict(ready=True, detail="running")
     if request.ready is not None and not request.ready.is_empty:
         verdict = await _probe(supervisor, entry, request.ready)
+        if not verdict.ready:
+            ended = await _end_of_server(entry, supervisor.folder.log_path(request.key))
+            verdict = replace(verdict, detail=verdict.detail + ended)
     measured, ports = None, None
     if request.details:
         measured = (await supervisor.meter.measure()).get(request.key)
@@ -93,11 +98,25 @@ async def _ending(sockets: Sockets, log_path: Path) -> str:
         ending += f"; it left {left} (the next start or stop ends what is left)"
     if record.killed_for or (record.exit_signal is not None and record.exit_signal not in CRASH_SIGNALS):
         return ending
-    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
-    if not record.exit_code and record.exit_signal is None and not reports_trouble(end.lines):
+    lines = await _last_lines(entry, log_path)
+    if not record.exit_code and record.exit_signal is None and not reports_trouble(lines):
         return ending
-    said = last_words(end.lines)
+    said = last_words(lines)
     return f"{ending}: {said}" if said else ending
+
+
+async def _last_lines(entry: Entry, log_path: Path) -> list[str]:
+    end = await anyio.to_thread.run_sync(lambda: tail(log_path, base=entry.record.log_base, lines=SEARCHED_LINES))
+    return end.lines
+
+
+async def _end_of_server(entry: Entry, log_path: Path) -> str:
+    """Return in words how what listened for a process that still runs has ended; an empty text if it has not."""
+    pid = entry.listener
+    if pid is None or pid == entry.record.pid or psutil.pid_exists(pid):
+        return ""
+    said = last_words(await _last_lines(entry, log_path))
+    return f"; the process that served (pid {pid}) has ended" + (f": {said}" if said else "")
 
 
 async def logs(supervisor: Supervisor, request: LogsRequest) -> LogsResult:

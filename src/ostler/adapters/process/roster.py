@@ -19,7 +19,7 @@ class Roster:
     Args:
         root: the folder.
         on_change: called with the key, in the event loop, when it is noticed that a process has ended, was
-            frozen, goes on, or has another in its place.
+            frozen, goes on, or has another in its place, and when what listens for it has ended.
 
     Attributes:
         folder: where they are written down.

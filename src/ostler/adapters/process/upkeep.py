@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.exits import ExitWatch, exit_watch
@@ -39,6 +40,10 @@ FAMILY_LOOKS = 5
 LOOKS_PER_ADOPTED = 5
 """An adopted process is checked this many times less often: it costs more, and every request checks again."""
 
+SERVER_LOOKS = 3
+"""How often, a second apart, health is asked for after the process below another that served for it has ended: as often
+as checks have to fail until it counts. A reloader that starts it again is faster, or heals at the next check."""
+
 HEAR_SECONDS = 0.005
 """Between looks whether the keeper of an ended process has written down how it ended."""
 
@@ -52,6 +57,8 @@ class Upkeep:
         self._meter = meter
         self._exits: ExitWatch | None = None
         self._keeping = anyio.Lock()
+        self._servers: dict[int, Entry] = {}
+        """Processes below others that listen for them, such as the server that a reloader runs."""
         self._loud: dict[Entry, int] = {}
         """Whose logs are looked at often, each with the looks that are left."""
 
@@ -80,7 +87,9 @@ class Upkeep:
                             await self.remember_families()
                         await self._enforce_limits()
                         await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
+                        self._watch_servers(group)
             finally:
+                self._servers.clear()
                 exits, self._exits = self._exits, None
                 if exits is not None:
                     exits.close()
@@ -98,6 +107,30 @@ class Upkeep:
                 for entry in list(self._roster.entries.values()):
                     if entry.record.pid in ended:
                         group.start_soon(self.hear_end, entry)
+                for pid in ended & self._servers.keys():
+                    group.start_soon(self._hear_server_end, self._servers[pid], pid)
+
+    def _watch_servers(self, group: TaskGroup) -> None:
+        """Hear of the end of what listens for a process and is another one: its parent may go on without it."""
+        for pid, entry in list(self._servers.items()):
+            if entry.listener != pid or entry.state != "running":
+                del self._servers[pid]
+        for entry in self._roster.entries.values():
+            pid = entry.listener
+            if self._exits is None or pid is None or pid in (entry.record.pid, *self._servers):
+                continue
+            if entry.state == "running":
+                self._servers[pid] = entry
+                if not self._exits.watch(pid):  # it has ended already
+                    group.start_soon(self._hear_server_end, entry, pid)
+
+    async def _hear_server_end(self, entry: Entry, pid: int) -> None:
+        """Have the process asked for its health until another one listens for it, or enough checks have failed."""
+        for _ in range(SERVER_LOOKS):
+            await anyio.sleep(LOOK_SECONDS)
+            if entry.state != "running" or entry.listener != pid:
+                return
+            self._roster.report_change(entry)
 
     async def hear_end(self, entry: Entry) -> None:
         """Take in the end of a process that has ended, as soon as its keeper has written down how."""

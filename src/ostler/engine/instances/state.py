@@ -193,11 +193,11 @@ class InstanceState(BaseService):
 
     def masked(self, value: JsonValue) -> JsonValue:
         """Return `value` with this instance's secrets replaced."""
-        return mask(value, self.secrets) if self.secrets else value
+        return mask(value, self.secrets, known=self.name.split(".")) if self.secrets else value
 
     def mask_text(self, text: str) -> str:
         """Return `text` with this instance's secrets replaced."""
-        return str(mask(text, self.secrets)) if self.secrets else text
+        return str(self.masked(text))
 
     def service_data(self) -> JsonObject:
         """Return the outputs of the lifecycle tools by step, masked."""

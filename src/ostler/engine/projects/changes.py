@@ -53,7 +53,7 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
     reason = f"kept as {scope.main.id} has it, which decides; here it differs: {difference}" if difference else ""
     if service.state.is_up or (isinstance(service, ServiceInstance) and service.has_completed):
         return Change(name, full, ChangeKind.KEEP, reason)
-    return Change(name, full, ChangeKind.START, reason or f"it is {service.state.value}")
+    return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
 
 
 def has_other_inputs(scope: ProjectScope, name: str, service: Service) -> bool:

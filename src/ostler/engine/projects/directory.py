@@ -1,6 +1,7 @@
 """Which projects have services, and the full name that a short one means to a client in a folder."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from ostler.engine.instances.instance import ServiceInstance
@@ -13,17 +14,46 @@ def _no_worktree(_folder: str) -> None:
     """Know no worktrees."""
 
 
+def _nowhere(_folder: str) -> bool:
+    """Know no folders of projects."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Which services concern the clients in one folder; all do outside of projects, where `projects` is empty.
+
+    Attributes:
+        projects: those of these projects do; an empty text stands for no project.
+        used: the services that they need, of whatever project.
+    """
+
+    projects: frozenset[str] = frozenset()
+    used: frozenset[str] = frozenset()
+
+    def has(self, name: str, project: str) -> bool:
+        """Whether the service `name` of `project` concerns them."""
+        return not self.projects or project in self.projects or name in self.used
+
+
 class ProjectDirectory:
     """Follows the registry: project id → folder, for as long as a project has services.
 
     Args:
         registry: has the services.
         worktree_of: returns the git worktree next to the main one that a folder lies in, or None.
+        is_project: whether a folder lies in a project, also in one without services.
     """
 
-    def __init__(self, registry: ServiceRegistry, worktree_of: Callable[[str], PurePath | None] = _no_worktree) -> None:
+    def __init__(
+        self,
+        registry: ServiceRegistry,
+        worktree_of: Callable[[str], PurePath | None] = _no_worktree,
+        is_project: Callable[[str], bool] = _nowhere,
+    ) -> None:
         self._registry = registry
         self._worktree_of = worktree_of
+        self._is_project = is_project
         self._members: dict[str, set[str]] = {}
         self._folders: dict[str, str] = {}
         for service in registry.get_all():
@@ -81,13 +111,19 @@ class ProjectDirectory:
         worktree = self._worktree_of(folder)
         return project if worktree is None or PurePath(self._folders[project]).is_relative_to(worktree) else ""
 
-    def seen_from(self, folder: str) -> frozenset[str]:
-        """Return the projects whose services concern a client in `folder`; empty outside of projects, where all do.
-
-        They are its own, the main checkout's, which a worktree shares, and none: an empty text.
-        """
+    def seen_from(self, folder: str) -> "Outlook":
+        """Return which services concern a client in `folder`: of its project, of none, and what its project uses."""
         own = self.project_of(folder)
-        return frozenset({own, own.partition(".")[2], ""}) if own else frozenset()
+        if not own and not (folder and self._is_project(folder)):
+            return Outlook()
+        used: set[str] = set()
+        rest = [name for member in self.members(own) for name in member.dependencies]
+        while rest:
+            name = rest.pop()
+            if name not in used and (found := self._registry.find(name)) is not None:
+                used.add(name)
+                rest += found.dependencies
+        return Outlook(frozenset({own, ""}), frozenset(used))
 
     def full_name(self, name: str, folder: str) -> str:
         """Return what `name` means to a client that works in `folder`: the service of its project, else `name`.

@@ -132,7 +132,7 @@ class ProjectRunner:
         """Wait for the end of a job that runs with files as they were: a migration is not cut off in the middle."""
         job = self._manager.registry.find(scope.full_name(name))
         if isinstance(job, ServiceInstance) and has_other_inputs(scope, name, job):
-            await job.wait_until(lambda status: not status.state.is_up)
+            await job.wait_until(lambda status: status.state.is_settled and not status.state.is_up)
 
     async def _await_completion(self, full_name: str) -> None:
         """Wait until a job that others wait for has ended.

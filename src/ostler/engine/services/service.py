@@ -161,6 +161,11 @@ class BaseService:
         return self._status.value.reachability
 
     @property
+    def reason(self) -> str:
+        """A short code for why the state is what it is; empty where there is nothing to say."""
+        return self._status.value.reason
+
+    @property
     def last_error(self) -> BaseException | None:
         """The last failure, kept until the next success."""
         return self._status.value.error

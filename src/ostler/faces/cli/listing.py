@@ -140,6 +140,7 @@ def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
     usage = cast("JsonObject", service.get("usage") or {})
     return {
         **service,
+        "state": f"{service['state']} ({reason})" if (reason := service.get("reason")) else service["state"],
         "kind": service.get("serviceClassName") or service.get("serviceType"),
         "health": _health(service),
         "age": _time(service.get("createdAt"), now, absolute=absolute),

@@ -80,8 +80,7 @@ class Channels:
     def _concerns(self, name: str, directory: str) -> bool:
         service = self._app.manager.registry.find(name)
         project = service.view().labels.get(PROJECT_LABEL, "") if service is not None else ""
-        seen = self._app.projects.directory.seen_from(directory)
-        return not seen or project in seen
+        return self._app.projects.directory.seen_from(directory).has(name, project)
 
 
 def _params(notice: Notice) -> dict[str, Any]:

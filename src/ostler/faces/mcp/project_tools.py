@@ -20,6 +20,8 @@ from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
+from ostler.model.servers import MASK
+from ostler.model.states import HealthStatus
 
 _DONE = {
     ChangeKind.CREATE: "created",
@@ -200,7 +202,11 @@ def _report_lines(
     lines += [f"failed: {names.get(name, name)}" for name in report.failures]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
     lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
-    counts = {"failed": report.failures, "skipped": report.skipped, "not done yet": report.unfinished}
+    found = [app.manager.registry.find(names.get(name, change.full_name)) for name, change in report.changes.items()]
+    ill = [service for service in found if service is not None and service.health is HealthStatus.UNHEALTHY]
+    counts = {
+        "failed": report.failures, "skipped": report.skipped, "not done yet": report.unfinished, "unhealthy": ill,
+    }  # fmt: skip
     troubles = ", ".join(f"{len(found)} {words}" for words, found in counts.items() if found)
     return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
 
@@ -211,10 +217,13 @@ def _service(service: ServiceInstance) -> JsonObject:
 
 
 def _service_line(view: ServiceView) -> str:
-    where = next((str(view.outputs[key]) for key in ("url", "connectionString", "port") if view.outputs.get(key)), "")
+    shown = (str(view.outputs[key]) for key in ("url", "connectionString", "port") if view.outputs.get(key))
+    where = next((text for text in shown if text != MASK), "")
     reason = f" ({view.reason})" if view.reason else ""
+    is_known = view.state.is_up or view.health is not HealthStatus.UNKNOWN
+    health = f", {view.health.value}" if is_known else ""
     return (
-        f"{view.name} [{view.class_name}] {view.state.value}{reason}, {view.health.value}"
+        f"{view.name} [{view.class_name}] {view.state.value}{reason}{health}"
         + (f", {where}" if where else "")
         + (f": {view.error}" if view.error else "")
     )

@@ -8,6 +8,7 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, JsonArgs, Labels, Name, States
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.projects.directory import Outlook
 from ostler.engine.protocols import Clock
 from ostler.engine.services.views import PROJECT_LABEL, Listed, ServiceFilter
 from ostler.faces.client_facts import current_client
@@ -76,10 +77,10 @@ async def service_list(app: ApplicationLike, args: ServiceListArgs, call: Call) 
 
 def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tuple[list[Listed], int]:
     """Return those of a project (and of none), and how many of other projects there are besides them."""
-    shown = {project} if project else app.projects.directory.seen_from(current_client().directory)
-    if not shown or project == "all":
+    if project == "all":
         return listed, 0
-    found = [one for one in listed if one.labels.get(PROJECT_LABEL, "") in shown]
+    seen = Outlook(frozenset({project})) if project else app.projects.directory.seen_from(current_client().directory)
+    found = [one for one in listed if seen.has(one.name, str(one.labels.get(PROJECT_LABEL, "")))]
     return found, len(listed) - len(found)
 
 

@@ -56,6 +56,8 @@ def brief(listed: Listed, used: Measured | None = None) -> JsonObject:
         "state": listed.state.value,
         "health": listed.health.value,
     }
+    if listed.reason and not listed.state.is_up:
+        facts["reason"] = listed.reason
     if failed_checks(listed):
         facts["healthCheckFailures"] = listed.health_failures
     if listed.error:
@@ -369,7 +371,9 @@ def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
 def list_line(listed: Listed, used: Measured | None = None) -> str:
     """Return a service on one line."""
     failed = f", but {text}" if (text := failed_checks(listed)) else ""
-    line = f"{listed.name} {listed.state.value}/{listed.health.value} ({kind_of(listed)}){failed}"
+    why = f" ({listed.reason})" if listed.reason and not listed.state.is_up else ""
+    health = "" if why and listed.health is HealthStatus.UNKNOWN else f"/{listed.health.value}"
+    line = f"{listed.name} {listed.state.value}{why}{health} ({kind_of(listed)}){failed}"
     line += f" {usage_text(used)}" if used is not None else ""
     return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
 

@@ -73,15 +73,16 @@ def strings_in(value: JsonValue) -> frozenset[str]:
     return frozenset({text}) if text else frozenset()
 
 
-def mask(value: JsonValue, secrets: Collection[str]) -> JsonValue:
+def mask(value: JsonValue, secrets: Collection[str], *, known: Collection[str] = ()) -> JsonValue:
     """Return `value` with every secret replaced by `***`, in texts, numbers and keys, at any depth.
 
     A secret is also recognised as it looks inside JSON text or a URL, and a long one of several lines by each line.
-    One shorter than `SHORT_SECRET` is replaced where it is a whole value.
+    One shorter than `SHORT_SECRET` is replaced where it is a whole value, and so is one of the texts `known`: words
+    that everyone sees anyway, such as a password that is the name of its project. Names and paths stay readable so.
     """
     if not secrets:
         return value
-    return _Masker(secrets).mask(value)
+    return _Masker(secrets, known).mask(value)
 
 
 def shorten(value: JsonValue, limit: int) -> JsonValue:
@@ -99,10 +100,11 @@ def shorten(value: JsonValue, limit: int) -> JsonValue:
 
 
 class _Masker:
-    def __init__(self, secrets: Collection[str]) -> None:
+    def __init__(self, secrets: Collection[str], known: Collection[str]) -> None:
         self._whole = frozenset(secret for secret in secrets if secret)
         spellings = {spelling for secret in self._whole for spelling in _spellings(secret)}
-        self._parts = sorted((part for part in spellings if len(part) >= SHORT_SECRET), key=len, reverse=True)
+        parts = (part for part in spellings if len(part) >= SHORT_SECRET and part not in known)
+        self._parts = sorted(parts, key=len, reverse=True)
 
     def mask(self, value: JsonValue) -> JsonValue:
         if isinstance(value, Mapping):
