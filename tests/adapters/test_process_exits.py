@@ -132,7 +132,14 @@ async def test_how_a_process_ended_comes_with_what_it_said(state_dir: Path) -> N
     assert "relation nowhere does not exist" in answer["detail"]
 
 
-@pytest.mark.parametrize(("end", "how"), [("exit 0", "exited with code 0"), ("kill -ABRT $$", "was ended by SIGABRT")])
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        ("exit 0", "exited with code 0"),
+        ("kill -ABRT $$", "was ended by SIGABRT"),
+        ("exit 137", "exited with code 137 (a shell's code after SIGKILL)"),
+    ],
+)
 async def test_what_a_program_said_counts_also_where_its_exit_code_is_0_or_missing(
     state_dir: Path, end: str, how: str
 ) -> None:

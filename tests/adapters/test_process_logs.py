@@ -16,7 +16,7 @@ from tests.support.processes import (
 )
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 
-from ostler.adapters.process.logfile import rotate, unread
+from ostler.adapters.process.logfile import MAX_TAIL_BYTES, rotate, tail, unread
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
@@ -146,6 +146,14 @@ def test_a_rotation_copies_no_more_than_there_was_and_cuts_where_there_is_no_roo
     (tmp_path / "job.log.tmp").mkdir()  # no copy can be made there, as on a full disk
     assert rotate(log, 300, lambda removed: None)
     assert log.read_bytes() == b""
+
+
+def test_a_line_that_is_longer_than_all_that_is_read_is_shown_by_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "job.log"
+    log.write_bytes(b"x" * (MAX_TAIL_BYTES + 1) + b" the last words\n")
+    [line] = tail(log, base=0, lines=10).lines
+    assert line.startswith("…x")
+    assert line.endswith("x the last words")
 
 
 def log_sizes(root: Path) -> list[int]:

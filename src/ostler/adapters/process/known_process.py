@@ -30,6 +30,11 @@ from ostler.adapters.process.trees import (
 
 MAX_SEEN = 16
 
+_SHELL_SIGNALS = 128
+"""Shells, and launchers such as uv, end with this and the number of the signal that ended their program."""
+
+_MOST_SIGNALS = 32
+
 ENDING_SECONDS = 1.0
 """How long after the end of a process its keeper may take to write down how it ended."""
 
@@ -262,7 +267,10 @@ class Entry:
         if self.record.exit_signal is not None:
             return f"was ended by {self.record.exit_signal}"
         if self.record.exit_code is not None:
-            return f"exited with code {self.record.exit_code}"
+            code = self.record.exit_code
+            above = code - _SHELL_SIGNALS
+            of_child = f" (a shell's code after {signal_name(above)})" if 0 < above < _MOST_SIGNALS else ""
+            return f"exited with code {code}{of_child}"
         return "exited (its exit code is unknown: its keeper was ended as well)"
 
 

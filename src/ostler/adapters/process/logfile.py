@@ -122,8 +122,10 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, b
         with suppress(FileNotFoundError):
             earlier, start = _end_of(previous_part(path), MAX_TAIL_BYTES - len(data))
             data = earlier + data
+    has_no_head = False
     if start:
-        data = data[data.find(b"\n") + 1 :]
+        whole = data[data.find(b"\n") + 1 :]
+        has_no_head, data = not whole, whole or data  # one line may be longer than all that is read
     if (older := begin - (end - len(data))) > 0:
         cut = False
         is_whole = data[older - 1 : older] == b"\n"
@@ -131,7 +133,7 @@ def tail(path: Path, *, base: int, lines: int, grep: LineFilter | None = None, b
     found: deque[str] = deque()
     budget = MAX_ANSWER_BYTES
     for number, raw in enumerate(reversed(split_lines(data))):
-        is_cut = number == 0 and not raw.endswith(b"\n") and len(raw) > MAX_LINE_CHARS
+        is_cut = (has_no_head or (number == 0 and not raw.endswith(b"\n"))) and len(raw) > MAX_LINE_CHARS
         text = f"…{clean_line(raw[-MAX_LINE_CHARS + 1 :])}" if is_cut else clean_line(raw)
         if grep is not None and not grep(text):
             continue

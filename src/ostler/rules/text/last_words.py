@@ -14,7 +14,7 @@ _NAMED: Final = re.compile(
 )
 _FRAME: Final = re.compile(
     r"^\s+at |^\s*File \"|^node:|^Node\.js v\d|^\s*\^+\s*$|^\s*\.\.\. \d+ (?:more|lines)|^goroutine \d|^\t"
-    r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\[process exited|^\s*[~^]+\s*$"
+    r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\d+: 0x|^\[process exited|^\s*[~^]+\s*$"
 )
 _NOISE: Final = re.compile(
     r"^npm (?:notice|warn|error|ERR!)\s*$|^npm notice|A complete log of this run can be found"
