@@ -69,6 +69,10 @@ async def test_a_failing_list_makes_no_one_gone() -> None:
         world.always["w/list"] = Fail("out of order")
         await until(lambda: manager.view("a").health is HealthStatus.UNHEALTHY)
         assert manager.view("a").state is ServiceState.RUNNING
+        world.always["w/list"] = Answer({"items": [], "nextCursor": "b"})
+        await anyio.sleep(60)
+        assert "proves nothing" in manager.view("a").evidence
+        assert manager.view("a").state is ServiceState.RUNNING
         world.always["w/list"] = Down()
         await until(lambda: manager.view("a").reachability.value == "unreachable")
         world.always["w/list"] = Answer({"items": []})

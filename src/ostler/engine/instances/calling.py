@@ -26,6 +26,7 @@ from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import is_leaving, is_out_of_reach, proves_absence
 from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
 from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.answers.pages import more_pages
 from ostler.rules.calls.rendering import expectation_of, outputs_of, pinned_expectation
 from ostler.rules.secrets.masking import mask, shorten
 
@@ -47,6 +48,9 @@ _OUTCOMES = {
     Delivery.REJECTED: CallOutcome.REJECTED,
     Delivery.AMBIGUOUS: CallOutcome.AMBIGUOUS,
 }
+
+_LOOKS = frozenset({"status", "healthCheck", "find"})
+"""Steps that look whether the service is there, in what may be one page of a list."""
 
 _ONCE_STEPS = ("start", "restart", "postStart")
 """Steps whose call must not be repeated when it may have acted."""
@@ -163,7 +167,7 @@ async def _look_once(service: InstanceState, call: PlannedCall, *, not_before: f
         call, lambda: _send(service, call, None), group, not_before=since, after=service.vitals.calls_before
     )
     service.driver_answered()
-    return shared.find(call.batch)
+    return shared.find(call.batch, lambda item: evaluate_health_check_expectation(item, *expectation_of(call)).passed)
 
 
 def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> Answer:
@@ -186,9 +190,14 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
             detail = f"{why}; it said: {said}"
         failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
         failure.is_error = response.is_error
+        failure.is_absence = proves_absence(response, expect)
+        more = "" if failure.is_absence or call.step not in _LOOKS else more_pages(response)
+        if more:  # what is missed may be on another page
+            failure.summary += f"; that proves nothing, as it is not the whole list ({more})"
+            failure.next_actions = (f"let the args of {call.step} ask for more on a page, or for this service alone",)
+            out_of_reach = True
         failure.is_out_of_reach = out_of_reach
         failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
-        failure.is_absence = proves_absence(response, expect)
         failure.is_leaving = is_leaving(response, expect)
         failure.is_final = is_final
         failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))

@@ -1,6 +1,6 @@
 """One answer for many services: the items of a list-style answer, found by what each service looks for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from ostler.model.errors import ExtractionError, ToolFailedError
@@ -8,6 +8,7 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import is_empty, is_out_of_reach
 from ostler.rules.answers.extraction import find_in_response
+from ostler.rules.answers.pages import more_pages
 from ostler.rules.answers.queries import search_value
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.equality import loosely_equal
@@ -23,13 +24,17 @@ class BatchAnswer:
         self._items: dict[str, list[JsonValue]] = {}
         self._indexes: dict[tuple[str, tuple[str, ...]], dict[tuple[str, ...], list[JsonValue]]] = {}
 
-    def find(self, batch: JsonMapping) -> ToolResponse:
+    def find(self, batch: JsonMapping, fits: Callable[[ToolResponse], bool] | None = None) -> ToolResponse:
         """Return the item that `batch` (`{"items", "match"}`, rendered) looks for, as an answer of its own.
 
         An answer that is a failure, or says that the tool could not ask, is returned as it is.
 
+        Args:
+            batch: where the list is, and what the item has.
+            fits: of several items, the first that fits is returned, else the first: some lists keep what has ended.
+
         Raises:
-            ExtractionError: there is no list at `items`; an answer without any content is none.
+            ExtractionError: there is no list at `items`, or only a page of it; an answer without any content is none.
             ToolFailedError: no item matches: the service is not there.
         """
         if self.response.is_error or is_out_of_reach(self.response):
@@ -37,10 +42,20 @@ class BatchAnswer:
         path = str(batch.get("items", "@"))
         match = cast("Mapping[str, JsonValue]", batch["match"])
         items = self._items_at(path)
-        for item in self._candidates(path, items, match):
-            if all(loosely_equal(_value(item, key), wanted) for key, wanted in match.items()):
-                return ToolResponse(item, duration=self.response.duration)
+        found = [
+            ToolResponse(item, duration=self.response.duration)
+            for item in self._candidates(path, items, match)
+            if all(loosely_equal(_value(item, key), wanted) for key, wanted in match.items())
+        ]
+        if found:
+            return next((item for item in found if len(found) > 1 and fits is not None and fits(item)), found[0])
         looked_for = ", ".join(f"{key}={wanted!r}" for key, wanted in match.items())
+        if more := more_pages(self.response):
+            raise ExtractionError(
+                f"none of the {len(items)} items of the answer has {looked_for}, but there are more ({more}), so that "
+                "proves nothing",
+                next_actions=("let the args of status or find ask for more on a page, or for this service alone",),
+            )
         failure = ToolFailedError(f"none of the {len(items)} items of the answer has {looked_for}")
         failure.is_absence = True
         raise failure

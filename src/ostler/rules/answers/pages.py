@@ -1,0 +1,71 @@
+"""Whether an answer is one page of a longer list: what is not on it may be on another, so it proves nothing."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.responses import ToolResponse
+
+_NEXT: Final = frozenset({"nextcursor", "nextpage", "nextpagetoken", "nexttoken", "continuationtoken"})
+_MORE: Final = frozenset({"hasmore", "hasnext", "hasnextpage", "more", "incomplete", "istruncated"})
+_TOTAL: Final = frozenset({"total", "totalcount", "totalitems", "totalresults", "totalrecords"})
+_SIZE: Final = frozenset({"limit", "pagesize", "perpage", "maxresults"})
+_PAGE: Final = frozenset({"page", "currentpage", "pagenumber"})
+_PAGES: Final = frozenset({"pages", "totalpages", "pagecount", "lastpage"})
+_HOLDERS: Final = frozenset({"pagination", "paging", "pageinfo", "meta", "metadata"})
+_IN_WORDS: Final = re.compile(
+    r"""
+    \b(?:showing|displaying|listing|shown|page)\W+(?:(?:first|last|\d+\s*[-\u2013])\W*)?(?P<shown>\d+)
+      \s*(?:of|out\ of|/)\s*(?P<all>\d+)\b(?!\s*(?:lines?|characters?|chars|bytes|[kM]i?B)\b)
+    | \b(?:and|\+)\s*\d+\ more\b(?!\s*(?:lines?|characters?|chars|bytes)\b)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SEARCHED: Final = 20_000
+
+
+def more_pages(response: ToolResponse) -> str:
+    """Return what in the answer says that there is more of its list: `nextCursor is "b2"`; empty: nothing does."""
+    value = response.value
+    if response.is_error:
+        return ""
+    if isinstance(value, Mapping):
+        return _in_object(cast("JsonMapping", value))
+    if isinstance(value, list):
+        return ""
+    for found in _IN_WORDS.finditer(response.text[:_SEARCHED]):
+        if found["all"] is None or int(found["shown"]) < int(found["all"]):
+            return f"it says {found[0]!r}"
+    return ""
+
+
+def _in_object(value: JsonMapping) -> str:
+    lists = [len(cast("list[JsonValue]", item)) for item in value.values() if isinstance(item, list)]
+    if not lists:
+        return ""
+    facts = list(_facts(value))
+    total, page, pages = (_number(facts, names) for names in (_TOTAL, _PAGE, _PAGES))
+    for key, word, item in facts:
+        if word in _NEXT and item not in (None, "", False, 0):
+            return f"{key} is {item!r}"
+        if word in _MORE and item is True:
+            return f"{key} is true"
+    if total is not None:
+        return f"it has {max(lists)} of {total}" if total > max(lists) else ""
+    if page is not None and pages is not None:
+        return f"it is page {page} of {pages}" if page < pages else ""
+    size = _number(facts, _SIZE)
+    return f"it has as many items as its limit, {size}" if size and size in lists else ""
+
+
+def _facts(value: JsonMapping) -> Iterator[tuple[str, str, JsonValue]]:
+    for key, item in value.items():
+        word = re.sub(r"[^a-z]", "", key.lower())
+        yield key, word, item
+        if word in _HOLDERS and isinstance(item, Mapping):
+            yield from _facts(cast("JsonMapping", item))
+
+
+def _number(facts: list[tuple[str, str, JsonValue]], names: frozenset[str]) -> int | None:
+    return next((item for _, word, item in facts if word in names and type(item) is int), None)
