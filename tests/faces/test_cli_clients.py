@@ -294,3 +294,17 @@ def test_servers_stay_where_they_are_while_a_file_that_limits_them_cannot_be_rea
     assert "mcp-server-enablement.json" in home.err
     assert "limits the servers in" in home.err
     assert home.servers == {}
+
+
+def test_what_the_system_does_not_let_be_looked_at_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = home.folder / ("x" * 300)  # a longer name than any file system takes
+    monkeypatch.setenv("PATH", f"{closed}:/usr/bin:/bin")
+    monkeypatch.setenv("OSTLER_CONFIG", str(closed))
+    assert home.run("doctor", "--json") == ExitStatus.FAILED
+    checks = json.loads(home.out)["checks"]
+    assert any(check["area"] == "mcp.json" and str(closed) in check["text"] for check in checks)
+    assert {"ostler", "server", "PATH", "clients"} <= {check["area"] for check in checks}
+    home.write(".cursor/mcp.json", CURSOR)
+    assert home.run("servers", "import", "gh") == ExitStatus.FAILED
+    assert str(closed) in home.err
+    assert "Next: " in home.err

@@ -75,6 +75,11 @@ def run_command(arguments: Sequence[str]) -> int:
         # The reader of our output has left (`ostler ps | head`): nothing more to say, not even at exit.
         sys.stdout = None
         return int(ExitStatus.OK)
+    except OSError as error:
+        # The system refuses a file that no verb expects it to: the user's matter, and no bug.
+        at = f"{error.filename!r} cannot be used" if error.filename else "the system refused something"
+        complain(f"{at}: {error.strerror or error}. Next: correct it, or use other folders (--config, --state)")
+        return int(ExitStatus.FAILED)
     return int(ExitStatus.OK)
 
 

@@ -67,8 +67,8 @@ def class_get(
 
 def class_draft(
     context: typer.Context,
-    name: Annotated[str | None, typer.Option("--name", help="The class's name.")] = None,
-    last: Annotated[int | None, typer.Option("--last", min=1, help="Only the last so many calls.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The class's name.")] = None,
+    last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last so many calls.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it."""

@@ -161,7 +161,7 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
     machine = Machine(os.environ)
     if source is not None and source not in CLIENTS:
         path = Path(source).absolute()
-        if not path.exists():
+        if not os.path.lexists(path):
             fail(
                 f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENTS)}", ExitStatus.NOT_FOUND
             )

@@ -72,17 +72,25 @@ def _checks(session: Session) -> Iterator[Check]:
     yield Check("ostler", "ok", f"version {VERSION} on Python {sys.version.split()[0]}, in {sys.prefix}")
     server = _server(session)
     yield from _server_check(session, server)
-    yield from _folder_checks(session.paths)
-    yield from _path_checks()
-    entries, checks = _server_entries(session.paths)
-    yield from _program_checks({Path(command).name for command in entries.values()})
-    yield from checks
-    yield from _client_checks()
-    yield from _strays(session.paths, is_served=server is not None)
+    yield from _guarded("folders", _folder_checks(session.paths))
+    yield from _guarded("PATH", _path_checks())
+    yield from _guarded("mcp.json", _server_checks(session.paths))
+    yield from _guarded("clients", _client_checks())
+    yield from _guarded("processes", _strays(session.paths, is_served=server is not None))
     if server is None:
-        yield from _leftovers(session.paths)
+        yield from _guarded("processes", _leftovers(session.paths))
     else:
         yield from _connections(session)
+
+
+def _guarded(area: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yield the checks of one area; where the system refuses one, that is what was found."""
+    try:
+        yield from checks
+    except OSError as error:
+        at = f": {error.filename}" if error.filename else ""
+        text = f"could not be checked: {error.strerror or error}{at}"
+        yield Check(area, "problem", text, "make it readable for you, or use other folders (--config, --state)")
 
 
 def _server(session: Session) -> JsonObject | None:
@@ -104,7 +112,11 @@ def _server_check(session: Session, server: JsonObject | None) -> Iterator[Check
 
 def _folder_checks(paths: Paths) -> Iterator[Check]:
     for name, folder in (("config", paths.config_dir), ("state", paths.state_dir)):
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        there = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))  # noqa: PTH110 (never fails)
+        if there == folder and (owner := _other_owner(folder)) is not None:
+            text = f"{folder} belongs to another user (uid {owner})"
+            yield Check(name, "problem", text, f"use a folder of your own: --{name} DIR or OSTLER_{name.upper()}")
+            continue
         if not os.access(there, os.W_OK | os.X_OK):
             yield Check(name, "problem", f"{folder} cannot be written", f"make {there} writable, or use --{name} DIR")
             continue
@@ -121,12 +133,20 @@ def _folder_checks(paths: Paths) -> Iterator[Check]:
         yield Check("state", "note", f"the socket's path is long: {paths.socket}", fix)
 
 
+def _other_owner(folder: Path) -> int | None:
+    """Return the user that a folder belongs to, if that is another one who alone may write there."""
+    if os.name != "posix" or os.access(folder, os.W_OK):
+        return None
+    owner = folder.stat().st_uid
+    return None if owner == os.geteuid() else owner
+
+
 def _path_checks() -> Iterator[Check]:
     from ostler.adapters.caller_environment import without_own
     from ostler.adapters.environments import login_environment
 
     here = without_own(os.environ).get("PATH", "")
-    missing = [part for part in here.split(os.pathsep) if part and not Path(part).is_dir()]
+    missing = [part for part in here.split(os.pathsep) if part and not os.path.isdir(part)]  # noqa: PTH112 (never fails)
     if missing:
         yield Check("PATH", "note", f"has folders that do not exist: {', '.join(missing)}", "remove them from PATH")
     login = login_environment(os.environ)
@@ -195,6 +215,12 @@ def _server_entries(paths: Paths) -> tuple[dict[str, str], list[Check]]:
     if not checks:
         checks.append(Check("mcp.json", "ok", f"{len(loaded.entries)} servers"))
     return {name: entry.command for name, entry in local.items()}, checks
+
+
+def _server_checks(paths: Paths) -> Iterator[Check]:
+    entries, checks = _server_entries(paths)
+    yield from _program_checks({Path(command).name for command in entries.values()})
+    yield from checks
 
 
 def _client_checks() -> Iterator[Check]:

@@ -38,8 +38,12 @@ _ADDRESS_OUTPUTS: Final = ("url", "address", "endpoint", "baseUrl", "uri")
 
 def list_services(
     context: typer.Context,
-    only: Annotated[list[str] | None, typer.Option("--only", help="Only services in this state; repeatable.")] = None,
-    class_name: Annotated[str | None, typer.Option("--class", help="Only services of this class.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="STATE", help="Only services in this state; repeatable.")
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="CLASS", help="Only services of this class.")
+    ] = None,
     *,
     everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not just this folder's.")] = False,
     wide: Annotated[

@@ -24,7 +24,7 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
     action: Annotated[
         Action, typer.Option("--action", help="What to plan; others than create are of a service.")
     ] = "create",
-    name: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The same as NAME.")] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
     abandon: Annotated[bool, typer.Option("--abandon", help="With --action delete: without stopping it.")] = False,

@@ -219,9 +219,11 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
         str,
         typer.Argument(metavar="[NAME]", help="A service, or a project's id.", autocompletion=service_names),
     ] = "",
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines, until interrupted.")] = False,
-    search: Annotated[str, typer.Option("--search", "-s", help="Only lines that match this regex.")] = "",
+    search: Annotated[
+        str, typer.Option("--search", "-s", metavar="REGEX", help="Only lines that match this regex.")
+    ] = "",
     best: Annotated[str, typer.Option(metavar="WORDS", help="The lines that fit these words best, best first.")] = "",
     errors: Annotated[bool, typer.Option("--errors", help="Only lines that report an error.")] = False,
     since: Annotated[

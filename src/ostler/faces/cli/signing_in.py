@@ -28,7 +28,8 @@ def login(
     context: typer.Context,
     name: ServerName,
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="What to ask for; repeatable. Default: what the server wants.")
+        list[str] | None,
+        typer.Option("--scope", metavar="SCOPE", help="What to ask for; repeatable. Default: what the server wants."),
     ] = None,
     *,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address to open.")] = False,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add(
     context: typer.Context,
     principal: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: letters, digits and '-'.")],
-    token_id: Annotated[str, typer.Option("--id", help="What to call the token; default: NAME.")] = "",
+    token_id: Annotated[str, typer.Option("--id", metavar="ID", help="What to call the token; default: NAME.")] = "",
     expires: Annotated[str, typer.Option(metavar="TIME", help="When it ends, e.g. 720h; default: never.")] = "",
 ) -> None:
     """Make a token and print it, this once: what is kept is its digest."""
@@ -86,7 +86,7 @@ def remove(
 
 def audit(
     context: typer.Context,
-    lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many of the newest.")] = 50,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="How many of the newest.")] = 50,
     who: Annotated[str, typer.Option(metavar="NAME", help="Only of this principal.")] = "",
 ) -> None:
     """Show what was changed, by whom and from where: one JSON object a line."""

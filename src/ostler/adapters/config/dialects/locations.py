@@ -174,24 +174,24 @@ class Machine:
         location = next(location for location in LOCATIONS if location.client == client)
         if not location.paths:
             own = None if project is None else project / location.project
-            return ClientFile(location, own, project) if own is not None and own.is_file() else None
+            return ClientFile(location, own, project) if own is not None and _is_file(own) else None
         paths = [self._resolve(path, client) for path in location.paths]
-        return ClientFile(location, next(filter(Path.exists, paths), paths[0]))
+        return ClientFile(location, next(filter(_exists, paths), paths[0]))
 
     def is_there(self, file: ClientFile) -> bool:
         """Whether the client is on this machine: its file is there, or its folder."""
         folder = file.path.parent
-        has_folder = folder != self._home and folder.is_dir()
-        return has_folder or file.path.exists() or any((self._home / mark).exists() for mark in file.location.markers)
+        has_folder = folder != self._home and _exists(folder)
+        return has_folder or _exists(file.path) or any(_exists(self._home / mark) for mark in file.location.markers)
 
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
         """Yield every file that is there: those of the user, and those of `project`."""
         for location in LOCATIONS:
             for path in (*location.paths, *_FURTHER.get(location.client, ())):
                 found = self._resolve(path, location.client)
-                if found.is_file():
+                if _is_file(found):
                     yield ClientFile(location, found)
-            if project is not None and location.project and (project / location.project).is_file():
+            if project is not None and location.project and _is_file(project / location.project):
                 yield ClientFile(location, project / location.project, project)
 
     def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
@@ -199,7 +199,7 @@ class Machine:
         location, project = file.location, project or file.workspace
         own = [self._resolve(path, location.client) for path in (*location.paths, *location.limits)]
         projects = [] if project is None else [project / path for path in (location.project, *location.project_limits)]
-        yield from (path for path in (*own, *projects) if path != file.path and path.is_file())
+        yield from (path for path in (*own, *projects) if path != file.path and _is_file(path))
 
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""
@@ -226,6 +226,14 @@ class Machine:
         if self._platform == "win32":
             return Path(self._environment.get("APPDATA") or self._home / "AppData" / "Roaming")
         return Path(self._environment.get("XDG_CONFIG_HOME") or self._home / ".config")
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (what may not be entered is not there; Path's own fails)
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def workspace_of(path: Path) -> Path | None:
