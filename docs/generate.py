@@ -270,6 +270,7 @@ RUNS: dict[str, str] = {
     "podman-container": "scripted, recorded from the server",
     "postgresql": "for real: PostgreSQL 15",
     "postgresql-database": "for real: PostgreSQL 15",
+    "redis-database": "for real: Redis 7",
     "program": "for real: uvicorn; others [by hand](programs.md#by-name-alone)",
     "redis": "for real: Redis 7",
     "sqlite-demo": "for real",

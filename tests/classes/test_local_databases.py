@@ -174,6 +174,19 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         assert manager.view("open").outputs["url"] == open_one["url"], "hiding the one hides the other"
         assert manager.view("open").outputs["connectionString"] == "***"
         assert await redis(open_one["port"], "CONFIG", "GET", "appendonly") == "appendonly\nno"
+        server = {"server": open_one["connectionString"]}
+        await redis(open_one["port"], "-n", "1", "SET", "x", "of someone else")
+        first = await create(manager, "redis-database", "data.shop", whenStopped="drop", **server)
+        other = await create(manager, "redis-database", "data.fix.shop", **server)
+        assert (first["number"], other["number"]) == (2, 3), "an empty one each"
+        assert first["connectionString"] == f"{open_one['url']}/2"
+        await redis(open_one["port"], "-n", "2", "SET", "x", "mine")
+        await manager.restart_service("data.shop")
+        assert await redis(open_one["port"], "-n", "2", "GET", "x") == "mine"
+        for name in ("data.shop", "data.fix.shop"):
+            await manager.delete(name)
+        assert await redis(open_one["port"], "-n", "2", "DBSIZE") == "0"
+        assert (await create(manager, "redis-database", "data.fix.shop", **server))["number"] == 3, "it is kept"
         with pytest.raises(OstlerError, match=r"a server that listens on 0\.0\.0\.0 needs the arg password"):
             await manager.create(CreateRequest("redis", "public", {"host": "0.0.0.0", "dataDirectory": data}))
 
