@@ -28,6 +28,20 @@ from ostler.rules.answers.responses import without_reason
         ({"is_alive": False}, {"jsonPath": {"is_alive": True}}, True),
         ({"ready": False}, {"jsonPath": {"ready": True}}, False),
         ({"state": "exited"}, None, False),
+        ({"state": "exited (code 1)"}, {"jsonPath": {"state": "running"}}, True),
+        ({"state": "terminated by SIGKILL"}, {"jsonPath": {"state": "running"}}, True),
+        ({"status": "errored"}, {"jsonPath": {"status": "online"}}, True),
+        ({"statename": "FATAL"}, {"jsonPath": {"statename": "RUNNING"}}, True),
+        ({"status": "failed"}, {"jsonPath": {"status": "healthy"}}, False),
+        ({"status": "error"}, {"jsonPath": {"status": "running"}}, False),
+        ({"phase": "Failed"}, {"jsonPath": {"phase": "Running"}}, True),
+        ({"status": "failed", "message": "rpc timeout"}, {"jsonPath": {"status": "running"}}, False),
+        ({"exitCode": 0}, {"jsonPath": {"exitCode": None}}, True),
+        ({"job": {"exit_code": 137}}, {"jsonPath": {"job.exit_code": None}}, True),
+        ({"lastError": "x"}, {"jsonPath": {"lastError": None}}, False),
+        ({"job": {"state": "exited"}}, {"jmespath": "job.state == 'running'"}, True),
+        ({"state": "restarting"}, {"jmespath": "state == 'running'"}, False),
+        ({"state": "exited"}, {"jmespath": "state == 'running' || state == 'exited'"}, False),
     ],
 )
 def test_values_at_the_paths_that_are_missed(value: Any, expect: dict[str, Any] | None, proves: bool) -> None:
@@ -36,7 +50,16 @@ def test_values_at_the_paths_that_are_missed(value: Any, expect: dict[str, Any] 
 
 
 @pytest.mark.parametrize(
-    ("text", "proves"), [("Not found.", True), ("stopped", True), ("the cache was stopped; all is well", False)]
+    ("text", "proves"),
+    [
+        ("Not found.", True),
+        ("stopped", True),
+        ("the cache was stopped; all is well", False),
+        ("Job: web\n**Status:** exited (code 1)\nUptime: 3 s", True),
+        ("Status: starting\nlog: Status: exited", False),
+        ("Status: stopped\nStatus: running", False),
+        ("Status: unknown", False),
+    ],
 )
 def test_texts_that_are_nothing_else(text: str, proves: bool) -> None:
     assert proves_absence(ToolResponse(None, text=text), Expectation(contains="running")) is proves

@@ -20,6 +20,21 @@ _GONE = frozenset(
 """States, in many servers' words, of what does not run any more. What may come back without a start (`restarting`,
 `paused`, `unhealthy`) is not among them."""
 
+_GONE_FROM_RUNNING = frozenset(
+    {
+        "aborted", "canceled", "cancelled", "complete", "done", "down", "errored", "exit", "failed", "fatal",
+        "no longer running", "not started", "off", "offline", "succeeded", "unloaded",
+    }
+)  # fmt: skip
+"""States that mean an end where something was expected to run; of a health they would mean something else."""
+
+_RUNS = frozenset(
+    {
+        "active", "alive", "executing", "in progress", "live", "on", "online", "open", "processing", "run", "running",
+        "started", "up",
+    }
+)  # fmt: skip
+
 _LEAVING = frozenset(
     {
         "closing", "deleting", "draining", "ending", "exiting", "halting", "in progress", "killing", "pending deletion",
@@ -31,6 +46,24 @@ _LEAVING = frozenset(
 
 _PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
+
+_ENDED_WHERE = re.compile(
+    r"(?:^|[._])(?:exit_?(?:code|status)|return_?code|(?:ended|exited|finished|stopped|terminated)_?at|term_?signal)$",
+    re.IGNORECASE,
+)
+"""Paths that have a value only once something has ended."""
+
+_EQUALITY = re.compile(r"\s*(?P<path>[\w.]+)\s*==\s*(?:'(?P<raw>[^']*)'|`\"?(?P<literal>[^`\"]*)\"?`)\s*")
+"""`state == 'running'`: what a JMESPath says that could as well be a `jsonPath`."""
+
+_STATUS_LINE = re.compile(
+    r"^\W*(?:(?:current|process|job)\s)?(?:status|state)\W*[:=]\W*(?P<word>[^\n]{1,80})$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""`Status: exited` in a text."""
+
+_MORE_OF_IT = re.compile(r"\s*(?:[(\[,;:]|\b(?:with|by|at|after|on|since)\b|\s-\s).*", re.DOTALL)
+"""What follows a word for an end: `exited (code 1)`, `terminated by SIGKILL`."""
 
 _OUT_OF_REACH = re.compile(
     r"""
@@ -54,6 +87,9 @@ _OUT_OF_REACH = re.compile(
 _LONGEST_COMPLAINT = 600
 """Characters of a text that is nothing but a complaint; logs, which may have such words, are longer."""
 
+_SEARCHED = 20_000
+"""Characters of a text in which a status is looked for."""
+
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -63,9 +99,11 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
     - A tool that failed proves it only where the class says what its success means (`expect: {success: …}`), and
       gave a reason: a proxy whose server is gone fails without one.
     - Whoever could not ask proves nothing: `Failed to connect to …`.
-    - A value at a missed `jsonPath` proves it when it is a word for an end, such as `exited` or `not_found`, or the
-      `false` of a path such as `running` or `exists`.
-    - A text that misses `contains` or `matches` proves it when all of it is such a word.
+    - A value at a missed `jsonPath` (or at `path == 'value'` of a `jmespath`) proves it when it is a word for an end,
+      such as `exited` or `not_found`, also with more behind it: `exited (code 1)`; words such as `failed`, without a
+      complaint, where `running` or the like was expected; the `false` of a path such as `running` or `exists`; a value
+      where none was expected at one such as `exitCode`.
+    - A text that misses `contains` or `matches` proves it when all of it is such a word, or its one line `Status: …`.
 
     Everything else may be a passing trouble, which thresholds are for.
     """
@@ -75,9 +113,39 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
         return expect is not None and expect.success is not None and not response.is_silent
     if expect is None:
         return False
-    if any(_is_end(found) or (found is False and _PRESENCE.search(path)) for path, found in _missed(response, expect)):
-        return True
-    return bool(expect.contains or expect.matches) and _is_end(response.text)
+    may_be_failure = _complains(response.value)
+    for path, wanted, found in _missed(response, expect):
+        if _shows_end(path, wanted, found) and not (may_be_failure and str(found).lower() == "failed"):
+            return True
+    if not (expect.contains or expect.matches):
+        return False
+    return _is_among(_GONE, response.text) or _is_among(_GONE, _status_in(response.text))
+
+
+def _shows_end(path: str, wanted: JsonValue, found: JsonValue) -> bool:
+    if found is False:
+        return _PRESENCE.search(path) is not None
+    if wanted is None:
+        return found is not None and _ENDED_WHERE.search(path) is not None
+    if not isinstance(found, str):
+        return False
+    word = _MORE_OF_IT.sub("", found) or found
+    return _is_among(_GONE, word) or (_is_among(_RUNS, wanted) and _is_among(_GONE_FROM_RUNNING, word))
+
+
+def _complains(value: JsonValue) -> bool:
+    """Return whether an answer has a message, so that its `failed` may be about the question."""
+    match value:
+        case {"error": str(said)} | {"message": str(said)}:
+            return bool(said)
+        case _:
+            return False
+
+
+def _status_in(text: str) -> str:
+    """Return the status that a text has a line of; empty where it has none, or several."""
+    found = [match["word"] for match in _STATUS_LINE.finditer(text[:_SEARCHED])]
+    return _MORE_OF_IT.sub("", found[0].strip("*_` ")) if len(found) == 1 else ""
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:
@@ -102,24 +170,28 @@ def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
     """Return whether an answer that misses `expect` says that what was asked about is on its way out."""
     if response.is_error or expect is None:
         return False
-    if any(_is_among(_LEAVING, found) for _, found in _missed(response, expect)):
+    if any(_is_among(_LEAVING, found) for _, _, found in _missed(response, expect)):
         return True
-    return bool(expect.contains or expect.matches) and _is_among(_LEAVING, response.text)
+    if not (expect.contains or expect.matches):
+        return False
+    return _is_among(_LEAVING, response.text) or _is_among(_LEAVING, _status_in(response.text))
 
 
-def _missed(response: ToolResponse, expect: Expectation) -> Iterator[tuple[str, JsonValue]]:
-    """Yield the paths at which an answer has another value than the one expected, with that value."""
-    for path, wanted in (expect.json_path or {}).items():
+def _missed(response: ToolResponse, expect: Expectation) -> Iterator[tuple[str, JsonValue, JsonValue]]:
+    """Yield the paths at which an answer has another value than the one expected, with both values."""
+    for path, wanted in ((expect.json_path or {}) | _equalities(expect)).items():
         try:
             found = find_in_response(response, path)
         except ExtractionError:
             continue
         if not loosely_equal(found, wanted):
-            yield path, found
+            yield path, wanted, found
 
 
-def _is_end(value: JsonValue) -> bool:
-    return _is_among(_GONE, value)
+def _equalities(expect: Expectation) -> dict[str, JsonValue]:
+    expressions = [expect.jmespath] if isinstance(expect.jmespath, str) else expect.jmespath or ()
+    found = filter(None, map(_EQUALITY.fullmatch, expressions))
+    return {match["path"]: match["raw"] if match["raw"] is not None else match["literal"] for match in found}
 
 
 def _is_among(words: frozenset[str], value: JsonValue) -> bool:
