@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import anyio
 import yaml
 
 from ostler.adapters.config.class_files import class_files_in
@@ -22,6 +23,7 @@ from ostler.adapters.process.server import listed_tools
 from ostler.adapters.telemetry.instruments import METRICS
 from ostler.adapters.telemetry.span_table import SPANS
 from ostler.faces.mcp.definitions import AnyTool
+from ostler.faces.mcp.fixed_answers import fixed_answers
 from ostler.faces.mcp.resources import TEMPLATES
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import errors
@@ -371,7 +373,13 @@ def manifest_schema() -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
+def bridge_answers() -> str:
+    """What the server says at every start, from the server itself: over nothing, since no service changes it."""
+    return json.dumps(anyio.run(fixed_answers), indent=1, ensure_ascii=False) + "\n"
+
+
 FILES: dict[Path, Callable[[], str]] = {
+    DOCS.parent / "src" / "ostler" / "faces" / "bridge" / "answers.json": bridge_answers,
     DOCS.parent / "serviceclasses" / "tools" / "process.json": process_tools,
     DOCS.parent / "serviceclasses" / "tools" / "ostler.json": own_tools,
     DOCS.parent / "serviceclasses" / "schema" / "serviceclass.json": manifest_schema,

@@ -60,7 +60,6 @@ def _codex(server: list[str], url: str) -> dict[str, str]:
     lines = ['model = "m"', 'model_provider = "here"', "[model_providers.here]", 'name = "here"']
     lines += [f'base_url = "{url}/v1"', 'wire_api = "responses"', "[mcp_servers.ostler]"]
     lines += [f"command = {json.dumps(server[0])}", f"args = {json.dumps(server[1:])}", "startup_timeout_sec = 60"]
-    lines += ["required = true"]  # else its first turn does not wait for a server that is just starting
     return {".codex/config.toml": "\n".join(lines)}
 
 

@@ -20,11 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_command(arguments)
     from ostler.adapters.config.paths import Paths
+    from ostler.faces.bridge.known_answers import KnownAnswers
     from ostler.faces.bridge.place import ServerPlace
     from ostler.faces.bridge.program import run_bridge
 
     place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
-    return run_bridge(place, toolset=options.get("toolset", ""), channel="channel" in options)
+    toolset, channel = options.get("toolset", ""), "channel" in options
+    # Clients of the channel are told more than the others, and wait for their servers.
+    answers = None if channel else KnownAnswers(toolset or "full")
+    return run_bridge(place, toolset=toolset, channel=channel, answers=answers)
 
 
 def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:

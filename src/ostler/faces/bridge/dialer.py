@@ -117,11 +117,12 @@ class Dialer:
     def __repr__(self) -> str:
         return f"<Dialer of {self._place.state_dir}, {len(self._failures)} failures>"
 
-    def connect(self, *, patience: float = 0.0) -> Link:
+    def connect(self, *, patience: float = 0.0, launched: Callable[[], None] | None = None) -> Link:
         """Return a link to the server, starting it when there is none.
 
         Args:
             patience: seconds to leave to someone else to start it.
+            launched: called when there was none and one of this version was started.
 
         Raises:
             ServerUnavailableError: there is none, or it could not be started.
@@ -144,6 +145,8 @@ class Dialer:
             if now > deadline:
                 raise ServerUnavailableError(self._late(trouble))
             may_launch_at = self._keep_launching(now, may_launch_at)
+            if self._launched_now and launched is not None:
+                launched()
             self._pause.wait(_RETRY_PAUSE)
 
     def record_failure(self) -> None:

@@ -16,6 +16,8 @@ OWN_ID: Final = "ostler-bridge-"
 """How the ids of the bridge's own requests begin; their answers are not the client's."""
 
 _LIST_CHANGES: Final = ("tools", "resources", "prompts")
+_SUBJECTS: Final = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resources"}
+"""The lists that are answered early, and what their change is notified as."""
 
 
 class Orphans(NamedTuple):
@@ -63,6 +65,8 @@ class Ledger:
         self._capabilities: Message = {}
         self._subscriptions: dict[str, None] = {}
         self._replays = 0
+        self._early: dict[str, tuple[Message, Message]] = {}
+        self._other: list[str] = []
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._of_client)} of the client, {len(self._of_server)} of the server under way>"
@@ -71,6 +75,37 @@ class Ledger:
     def is_idle(self) -> bool:
         """Whether the client waits for nothing."""
         return not self._of_client
+
+    @property
+    def is_handshaken(self) -> bool:
+        """Whether the client's `initialize` was answered."""
+        return self._handshaken
+
+    def answered_early(self, line: bytes, request: Message, result: Message) -> bytes:
+        """Note a request that no server has seen yet, and return the line that answers it with `result`.
+
+        The next server is asked the same.
+        """
+        answer: Message = {"jsonrpc": "2.0", "id": request["id"], "result": result}
+        self.sent(line, [request])
+        self.received([answer])
+        self._early[request["method"]] = (request, result)
+        return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+    def repeats(self, message: Message) -> bool:
+        """Whether a fresh server gets `message` by `begin_replay`."""
+        method = message.get("method")
+        return method == "initialize" or (method == "notifications/initialized" and self._handshaken)
+
+    def take_other_answers(self) -> list[str]:
+        """Return the methods that the server has answered differently from what the client was told early."""
+        found, self._other = self._other, []
+        return found
+
+    def changed_lists(self, methods: list[str]) -> list[bytes]:
+        """Return what notifies a client of the handshake era that the lists it got by `methods` are others."""
+        subjects = [_SUBJECTS[method] for method in methods if method in _SUBJECTS]
+        return [notification_line(f"notifications/{subject}/list_changed") for subject in subjects if self._initialized]
 
     def sent(self, line: bytes, messages: list[Message]) -> bool:
         """Note what the client sends; return whether the server should get it.
@@ -85,18 +120,18 @@ class Ledger:
                 wanted = True  # neither a request nor an answer: the server says so to the client
                 continue
             if method is None:
-                if _is_key(key) and key in self._of_server:
+                if is_key(key) and key in self._of_server:
                     self._of_server.discard(key)
                     wanted = True
                 continue
             wanted = True
-            if _is_key(key):
+            if is_key(key):
                 self._of_client[key] = message
                 if method == "initialize":
                     self._initialize, self._initialize_key, self._handshaken = line, key, False
             elif method == "notifications/initialized":
                 self._initialized = line
-            elif method == "notifications/cancelled" and _is_key(cancelled := _params(message).get("requestId")):
+            elif method == "notifications/cancelled" and is_key(cancelled := _params(message).get("requestId")):
                 self._of_client.pop(cancelled, None)
         return wanted
 
@@ -106,19 +141,20 @@ class Ledger:
         for message in messages:
             key = message.get("id")
             if "method" in message:
-                if _is_key(key):
+                if is_key(key):
                     self._of_server.add(key)
-                elif message["method"] == "notifications/cancelled" and _is_key(
+                elif message["method"] == "notifications/cancelled" and is_key(
                     cancelled := _params(message).get("requestId")
                 ):
                     self._of_server.discard(cancelled)
                 wanted = True
-            elif _is_key(key) and key in self._own:
+            elif is_key(key) and key in self._own:
                 self._own.discard(key)
                 self._handshake_answered(key, message)
+                self._compare(key, message)
             else:
                 wanted = True
-                if _is_key(key):
+                if is_key(key):
                     self._answered(key, message)
         return wanted
 
@@ -142,6 +178,15 @@ class Ledger:
 
         The answer to a repeated `initialize` is the bridge's own, unless the client still waits for it.
         """
+        lines = self._repeat_handshake()
+        for method, (request, _) in self._early.items():
+            if method != "initialize":
+                key = f"{OWN_ID}{method}"
+                self._own.add(key)
+                lines.append(json.dumps({**request, "id": key}, separators=(",", ":")).encode() + b"\n")
+        return lines
+
+    def _repeat_handshake(self) -> list[bytes]:
         if not self._initialize:
             return []
         if not self._handshaken:
@@ -186,6 +231,12 @@ class Ledger:
             case _:
                 pass
 
+    def _compare(self, key: RequestKey, answer: Message) -> None:
+        method = "initialize" if key == self._initialize_key else str(key).removeprefix(OWN_ID)
+        _, told = self._early.pop(method, (None, None))
+        if told is not None and answer.get("result") != told:
+            self._other.append(method)
+
     def _handshake_answered(self, key: RequestKey, answer: Message) -> None:
         result = answer.get("result")
         if key == self._initialize_key and isinstance(result, dict):
@@ -193,7 +244,8 @@ class Ledger:
             self._capabilities = _object(cast("Message", result).get("capabilities"))
 
 
-def _is_key(value: object) -> TypeGuard[RequestKey]:
+def is_key(value: object) -> TypeGuard[RequestKey]:
+    """Whether `value` is the id of a request."""
     return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 

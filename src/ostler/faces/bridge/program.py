@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import FrameType
 
 from ostler.faces.bridge.dialer import Dialer
+from ostler.faces.bridge.known_answers import KnownAnswers
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.relay import Relay
 from ostler.faces.bridge.version import VERSION
@@ -21,6 +22,7 @@ def run_bridge(
     command: Sequence[str] | None = None,
     toolset: str = "",
     channel: bool = False,
+    answers: KnownAnswers | None = None,
 ) -> int:
     """Join this process's stdio to the server of `place` until the client ends; return the exit status.
 
@@ -30,6 +32,7 @@ def run_bridge(
         command: how to start the server when there is none.
         toolset: which of Ostler's tools the client should see; empty leaves it to the server.
         channel: push notices to the client.
+        answers: what a server that this bridge starts is known to say; without it the client waits for the server.
     """
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -43,7 +46,7 @@ def run_bridge(
         place, kind="bridge", note=_note, version=version, command=command, toolset=toolset, channel=channel
     )
     with suppress(_Leave):  # the services and the server go on; there is nothing here to put in order
-        Relay(dialer, read=_read_stdin, write=_write_stdout, note=_note).run()
+        Relay(dialer, read=_read_stdin, write=_write_stdout, note=_note, answers=answers).run()
     return 0
 
 

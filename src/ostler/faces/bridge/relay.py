@@ -4,6 +4,9 @@ Two threads block in reads, one on each side, so that a side that does not take 
 nothing piles up here. Messages pass as they are; the ledger only reads them. Whoever finds the link down brings it
 up again: the thread of the ended server at once (health checks and restarts depend on a living server), the
 client's thread at its next message when the server was stopped on purpose.
+
+While the first server starts, the client's thread goes on: it answers what that server is known to say and keeps the
+rest for it.
 """
 
 import threading
@@ -13,7 +16,8 @@ from typing import Final
 
 from ostler.faces.bridge.dialer import Dialer, Link, Note, ServerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX, decode_line
-from ostler.faces.bridge.ledger import Ledger, error_line, notification_line, read_messages
+from ostler.faces.bridge.known_answers import KnownAnswers
+from ostler.faces.bridge.ledger import Ledger, Message, error_line, notification_line, read_messages
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 
 EOF_GRACE: Final = 1.0
@@ -21,6 +25,9 @@ EOF_GRACE: Final = 1.0
 
 HANDOVER_PATIENCE: Final = 3.0
 """Seconds that a newer bridge has to start its server before an older one starts its own."""
+
+WAITING_LIMIT: Final = 1024 * 1024
+"""Bytes kept for a server that starts, beyond which the client is no longer read until it is there."""
 
 _CLIENT_GONE = "the client is gone"
 _ENDINGS = {
@@ -38,14 +45,25 @@ class _Phase(Enum):
     """No server is there and no one looks for one."""
     CONNECTING = "connecting"
     """One thread looks for one; the others wait for it."""
+    STARTING = "starting"
+    """As CONNECTING, and there is none yet: one of this version is being started."""
     UP = "up"
+
+
+_SEARCHING = (_Phase.CONNECTING, _Phase.STARTING)
 
 
 class Relay:
     """Joins one client to the server that a dialer finds, until the client ends."""
 
     def __init__(
-        self, dialer: Dialer, *, read: Callable[[int], bytes], write: Callable[[bytes], None], note: Note
+        self,
+        dialer: Dialer,
+        *,
+        read: Callable[[int], bytes],
+        write: Callable[[bytes], None],
+        note: Note,
+        answers: KnownAnswers | None = None,
     ) -> None:
         """Prepare to relay.
 
@@ -54,6 +72,7 @@ class Relay:
             read: blocks for bytes of the client; empty at its end.
             write: blocks until the client has taken all the bytes; OSError when it is gone.
             note: called with what happens to the server, for people.
+            answers: what a server that the dialer starts is known to say; without it every request waits for one.
         """
         self._dialer = dialer
         self._read = read
@@ -62,8 +81,11 @@ class Relay:
         self._ledger = Ledger()
         self._changed = threading.Condition()
         self._writing = threading.Lock()
-        self._phase = _Phase.DOWN
+        self._answers = answers
+        self._phase = _Phase.CONNECTING
         self._link: Link | None = None
+        self._was_up = False
+        self._waiting: list[bytes] = []
         self._client_ended = False
         self._done = threading.Event()
         self._bug: BaseException | None = None
@@ -95,10 +117,6 @@ class Relay:
 
     def _open(self) -> None:
         """Look for the server before the first message needs it."""
-        with self._changed:
-            if self._phase is not _Phase.DOWN:
-                return
-            self._phase = _Phase.CONNECTING
         try:
             self._establish()
         except ServerUnavailableError as error:
@@ -118,11 +136,14 @@ class Relay:
             self._note(f"the client can no longer be read:  {error}")
         with self._changed:
             self._client_ended = True
+            self._changed.wait_for(lambda: self._ledger.is_idle or self._phase not in _SEARCHING)
             self._changed.wait_for(lambda: self._ledger.is_idle or self._phase is _Phase.DOWN, timeout=EOF_GRACE)
         self._done.set()
 
     def _forward(self, line: bytes) -> None:
         messages = read_messages(line)
+        if self._taken_early(line, messages):
+            return
         while True:
             try:
                 link = self._bring_up()
@@ -141,6 +162,25 @@ class Relay:
                     link.close()
             return
 
+    def _taken_early(self, line: bytes, messages: list[Message]) -> bool:
+        """While the first server starts, answer what it is known to say, and keep the rest for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._phase is not _Phase.CONNECTING)
+            if self._phase is not _Phase.STARTING or self._answers is None:
+                return False
+            request = messages[0] if len(messages) == 1 else {}
+            result = self._answers.result(request, in_session=self._ledger.is_handshaken)
+            if result is None:
+                if sum(map(len, self._waiting)) > WAITING_LIMIT:
+                    return False
+                wanted = self._ledger.sent(line, messages)
+                if wanted and not self._ledger.repeats(request):
+                    self._waiting.append(line)
+                return True
+            answer = self._ledger.answered_early(line, request, result)
+        self._write(answer)
+        return True
+
     def _refuse(self, messages: list[dict[str, object]], why: str) -> None:
         self._note(why)
         for message in messages:
@@ -157,8 +197,7 @@ class Relay:
             ServerUnavailableError: none is available now.
         """
         with self._changed:
-            while self._phase is _Phase.CONNECTING:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._phase not in _SEARCHING)
             if self._link is not None:
                 return self._link
             self._phase = _Phase.CONNECTING
@@ -168,9 +207,10 @@ class Relay:
         """Find or start a server and put it where the last one was; the caller has set the phase to CONNECTING."""
         try:
             while True:
-                link = self._dialer.connect(patience=patience)
+                link = self._dialer.connect(patience=patience, launched=self._server_launched)
                 with self._changed:
-                    replay = self._ledger.begin_replay()
+                    self._phase = _Phase.CONNECTING  # from here on, what the client sends comes after this
+                    replay = [*self._ledger.begin_replay(), *self._waiting]
                 try:
                     for line in replay:
                         link.send(line)
@@ -182,6 +222,7 @@ class Relay:
         except ServerUnavailableError as error:
             with self._changed:
                 self._phase = _Phase.DOWN
+                self._waiting.clear()
                 orphans = self._ledger.take_orphans(keep_initialize=False)
                 self._changed.notify_all()
             for key in orphans.of_client:
@@ -190,12 +231,20 @@ class Relay:
         with self._changed:
             self._link = link
             self._phase = _Phase.UP
-            news = list(self._ledger.news_for_client()) if replay else []
+            self._waiting.clear()
+            news = list(self._ledger.news_for_client()) if self._was_up else []
+            self._was_up = True
             self._changed.notify_all()
         self._start(self._pump_server, f"server-{link.pid}", link)
         for line in news:
             self._write(line)
         return link
+
+    def _server_launched(self) -> None:
+        with self._changed:
+            if self._answers is not None and not self._was_up:
+                self._phase = _Phase.STARTING
+                self._changed.notify_all()
 
     # -- server to client
 
@@ -211,8 +260,11 @@ class Relay:
                 messages = read_messages(line)
                 with self._changed:
                     wanted = self._ledger.received(messages)
+                    other = self._ledger.take_other_answers()
                 if wanted:
                     self._write(line)
+                if other:
+                    self._correct(link, other)
                 if self._client_ended:
                     with self._changed:
                         self._changed.notify_all()
@@ -223,6 +275,14 @@ class Relay:
         link.close()
         if not self._done.is_set():
             self._server_ended(link, reason)
+
+    def _correct(self, link: Link, methods: list[str]) -> None:
+        """Notify the client of what it was told early and this server, of another version, says differently."""
+        with self._changed:
+            news = self._ledger.changed_lists(methods)
+        self._note(f"server {link.version} answers {', '.join(methods)} differently from what the client was told")
+        for line in news:
+            self._write(line)
 
     def _server_ended(self, link: Link, reason: str) -> None:
         how = f"pid {link.pid} {_ENDINGS[reason]}" if reason in _ENDINGS else self._dialer.describe_end(link)
