@@ -227,6 +227,28 @@ def test_a_broken_file_of_one_client_hides_no_other(home: Home, data: bytes) -> 
     assert "a  (Codex" in home.out
 
 
+def test_files_of_every_form_keep_it(home: Home) -> None:
+    bare = home.write(".warp/.mcp.json", '{"My Server": {"command": "x"}}\n')
+    marked = home.write(".lmstudio/mcp.json", '\ufeff{"mcpServers": {"a": {"command": "x"}}}\n')
+    nothing = home.write(".gemini/settings.json", '{"mcpServers": null, "ui": {}}\n')
+    before = {path: path.read_bytes() for path in (bare, marked, nothing)}
+    shut = home.write(".config/amp/settings.json", "{}\n")
+    shut.chmod(0o444)
+    wide = home.write(".cursor/mcp.json", "")
+    wide.write_bytes('{"mcpServers": {}}'.encode("utf-16"))
+    assert home.run("install", "--yes") == ExitStatus.FAILED
+    assert json.loads(bare.read_text()).keys() == {"My Server", "ostler"}
+    assert marked.read_bytes().startswith(b"\xef\xbb\xbf{")
+    assert "ostler" in json.loads(nothing.read_text())["mcpServers"]
+    assert (shut.read_text(), wide.read_bytes()[:2]) == ("{}\n", b"\xff\xfe")
+    assert "is read-only, so it stays as it is" in home.err
+    assert "save it as UTF-8" in home.err
+    assert home.run("servers", "import") == ExitStatus.OK
+    assert "ostler" not in home.err  # what has just been added is no finding
+    assert home.run("uninstall", "--yes", "warp", "lm-studio") == ExitStatus.OK
+    assert (bare.read_bytes(), marked.read_bytes()) == (before[bare], before[marked])
+
+
 def test_the_doctor_says_what_to_do_and_changes_nothing(home: Home) -> None:
     home.write(".cursor/mcp.json", CURSOR)
     home.write(".codex/config.toml", "[mcp_servers.a\n")

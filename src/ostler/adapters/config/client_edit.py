@@ -1,5 +1,6 @@
 """Ostler's entry in a client's file: added or removed; all else in the file is kept, with a backup next to it."""
 
+import codecs
 import difflib
 import json
 import re
@@ -15,8 +16,9 @@ from typing import cast
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.entry_places import is_bare, mapping
 from ostler.adapters.config.dialects.locations import ClientFile
-from ostler.adapters.config.jsonc import JsoncError
+from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError
@@ -59,7 +61,7 @@ class Edit:
         """Make the change; return the backup of what was there, if anything was.
 
         Raises:
-            ConflictError: the file has has just changed; nothing was written.
+            ConflictError: the file has just changed, or is not one to write; nothing was written.
             StoreError: it cannot be written.
         """
         path = self.file.path.resolve()
@@ -71,9 +73,10 @@ class Edit:
             return None
         if _text_of(path) != self.before:
             raise _changed(self.file.path)
+        mark = _mark_of(path)
         backup = _backup_name(path)
         shutil.copy2(path, backup)
-        replace(path, self.after)
+        replace(path, mark + self.after)
         return backup
 
 
@@ -85,7 +88,7 @@ def addition(file: ClientFile, command: Sequence[str]) -> Edit:
     """
     before = _text_of(file.path) if file.path.exists() else ""
     entry = file.location.entry(command)
-    path = (*file.location.place, OSTLER)
+    path = _place_in(before, file)
     match file.path.suffix:
         case ".toml":
             after = _toml_with(before, file, cast("JsonObject", entry))
@@ -127,10 +130,37 @@ def removal(file: ClientFile) -> Edit:
                 raise _by_hand(file, None, str(error)) from None
         case _:
             try:
-                after = remove_member(before, (*file.location.place, OSTLER))
+                after = remove_member(before, _place_in(before, file))
             except JsoncError as error:
                 raise _broken(file, error) from None
     return Edit(file, before, _with_ends_of(before, after))
+
+
+def _place_in(text: str, file: ClientFile) -> KeyPath:
+    """Return where Ostler's entry is in a JSON file: at its top if entries are there (Warp), else where they belong."""
+    try:
+        root = parse_source(text, file.path.name).value if text.strip() else None
+    except SourceError:
+        root = None  # the edit says what is wrong
+    return (OSTLER,) if is_bare(mapping(root)) else (*file.location.place, OSTLER)
+
+
+def _mark_of(path: Path) -> str:
+    """Return the byte order mark of a file, which is kept.
+
+    Raises:
+        ConflictError: the file is read-only, or no UTF-8 text.
+    """
+    if not path.stat().st_mode & 0o222:  # root may write it all the same, and a rename asks only the folder
+        raise ConflictError(
+            f"{path} is read-only, so it stays as it is",
+            next_actions=("make it writable, or change what writes it (such as Nix or a dotfile manager)",),
+        )
+    with path.open("rb") as opened:
+        start = opened.read(4)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConflictError(f"{path} is UTF-16 text, which is not written", next_actions=("save it as UTF-8",))
+    return "\ufeff" if start.startswith(codecs.BOM_UTF8) else ""
 
 
 def own_command(environment: Mapping[str, str], folders: Sequence[str] = ()) -> list[str]:

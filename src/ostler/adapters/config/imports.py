@@ -85,7 +85,9 @@ def candidates_in(
         if has_others:
             found += _candidates(loaded, path, label, "", around)
         of_entries = {finding for candidate in found for finding in candidate.findings}
-        rest = [finding for finding in loaded.findings if finding not in of_entries and finding.rule != "projects"]
+        rest = [
+            one for one in loaded.findings if one not in of_entries and one.rule not in ("projects", "reserved-name")
+        ]
         for project in projects:
             there = replace(around, workspace=Path(project))
             found += _candidates(load(project, Path(project)), path, label, project, there)

@@ -71,6 +71,8 @@ def _value_at(value: JsonValue, path: KeyPath) -> JsonValue:
 def _insert(document: JsoncDocument, container: KeyPath, key: str, value: JsonValue) -> str:
     text = document.text
     start, end = document.spans[container]
+    if text[start:end] == "null":
+        return text[:start] + _written({key: value}, _indent_at(text, start), _unit(text)) + text[end:]
     if text[start] != "{":
         raise ValueError(f"{'.'.join(map(str, container)) or 'the file'} is not an object")
     unit = _unit(text)

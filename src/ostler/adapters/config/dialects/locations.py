@@ -187,12 +187,12 @@ class Machine:
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
         """Yield every file that is there: those of the user, and those of `project`."""
         for location in LOCATIONS:
-            for path in (*location.paths, *_FURTHER.get(location.client, ())):
-                found = self._resolve(path, location.client)
-                if _is_file(found):
-                    yield ClientFile(location, found)
-            if project is not None and location.project and _is_file(project / location.project):
-                yield ClientFile(location, project / location.project, project)
+            own = [self._resolve(path, location.client) for path in (*location.paths, *_further(location))]
+            yield from (ClientFile(location, found) for found in own if _is_file(found))
+            if project is not None and location.project:
+                found = project / location.project
+                if found not in own and _is_file(found):
+                    yield ClientFile(location, found, project)
 
     def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
         """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
@@ -234,6 +234,10 @@ def _exists(path: Path) -> bool:
 
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def _further(location: Location) -> tuple[str, ...]:
+    return _FURTHER.get(location.client, ())
 
 
 def workspace_of(path: Path) -> Path | None:
