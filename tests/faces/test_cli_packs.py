@@ -90,7 +90,7 @@ def test_a_folder_is_checked_tested_and_pinned(ostler: Command, tmp_path: Path) 
     assert ostler.out.splitlines()[1].split()[:3] == ["acme", "dozer,", "sleeper"]
 
     # a file that has changed since is not loaded, and the list says so
-    pinned = ostler.paths.packs_dir / "acme" / "dozer.yaml"
+    [pinned] = ostler.paths.packs_dir.glob("acme/*/dozer.yaml")
     pinned.write_text(pinned.read_text().replace("sleep 60", "sleep 61"))
     assert ostler.classes() == {"sleeper"}
     assert ostler.run("list") == ExitStatus.OK
@@ -99,6 +99,49 @@ def test_a_folder_is_checked_tested_and_pinned(ostler: Command, tmp_path: Path) 
     assert ostler.run("remove", "acme") == ExitStatus.OK
     assert ostler.classes() == set()
     assert ostler.run("remove", "acme") == ExitStatus.NOT_FOUND
+
+
+def test_a_pack_is_replaced_completely_or_not_at_all(
+    ostler: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, "sleeper", "dozer")
+    assert ostler.run("add", str(folder), "--yes") == ExitStatus.OK, ostler.err
+    for name in ("sleeper", "dozer"):
+        (folder / f"{name}.yaml").write_text(CLASS.replace("NAME", name).replace("sleep 60", "sleep 61"))
+    left, rename = [1], Path.replace
+
+    def full_disk(self: Path, target: Path) -> Path:
+        if not left:
+            raise OSError(28, "No space left on device")
+        left.pop()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", full_disk)
+    assert ostler.run("add", str(folder), "--yes") == ExitStatus.FAILED
+    assert "No space left on device" in ostler.err
+    monkeypatch.undo()
+    assert ostler.classes() == {"dozer", "sleeper"}
+    assert ostler.run("add", str(folder), "--yes") == ExitStatus.OK
+    assert ostler.classes() == {"dozer", "sleeper"}
+    assert len(list(ostler.paths.packs_dir.glob("acme/*"))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"packs": {"acme": {"version": "", "source": "", "files": {"a": ""}}}}'])
+def test_a_broken_list_of_packs_is_a_finding_and_the_classes_stay(ostler: Command, tmp_path: Path, text: str) -> None:
+    assert ostler.run("add", str(folder_of(tmp_path, "sleeper")), "--yes") == ExitStatus.OK, ostler.err
+    files = ClassFiles(None, ostler.paths.serviceclasses_dir, packs=ostler.paths.packs_dir)
+    assert not files.reload().findings
+    lock = ostler.paths.packs_dir / "packs.json"
+    good = lock.read_text()
+    lock.write_text(text)
+    broken = files.reload()
+    assert list(broken.entries) == ["sleeper"]
+    [finding] = broken.findings
+    assert (Path(finding.file), finding.severity) == (lock, "error")
+    assert "cannot be read" in finding.message
+    assert not ClassFiles(None, ostler.paths.serviceclasses_dir, packs=ostler.paths.packs_dir).reload().entries
+    lock.write_text(good)
+    assert not files.reload().findings
 
 
 def test_nothing_of_a_wheel_is_run_and_a_version_has_one_digest(ostler: Command, tmp_path: Path) -> None:

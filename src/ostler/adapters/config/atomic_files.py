@@ -15,7 +15,7 @@ def write_new(path: Path, text: str) -> None:
         FileExistsError: it is there already.
         StoreError: it cannot be written.
     """
-    temporary = _write_temporary(path, text)
+    temporary = _write_temporary(path, _lines(text))
     try:
         # A link, unlike a rename, never takes the place of an existing file.
         os.link(temporary, path)
@@ -38,7 +38,7 @@ def replace(path: Path, text: str) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    temporary = _write_temporary(path, text)
+    temporary = _write_temporary(path, _lines(text))
     try:
         temporary.chmod(path.stat().st_mode & 0o777)
         _rename(temporary, path)
@@ -54,7 +54,16 @@ def replace_private(path: Path, text: str) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    temporary = _write_temporary(path, text)  # which is readable to its owner alone
+    write_private(path, _lines(text))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write `path` with exactly this content, completely or not at all, so that no one but the user can read it.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = _write_temporary(path, content)  # which is readable to its owner alone
     try:
         _rename(temporary, path)
     finally:
@@ -69,8 +78,11 @@ def _rename(temporary: Path, path: Path) -> None:
     _sync_folder(path.parent)
 
 
-def _write_temporary(path: Path, text: str) -> Path:
-    content = (text if text.endswith("\n") else text + "\n").encode()
+def _lines(text: str) -> bytes:
+    return (text if text.endswith("\n") else text + "\n").encode()
+
+
+def _write_temporary(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)

@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -84,6 +85,7 @@ class ClassFiles:
     _files: dict[Path, ManifestFile[LoadedClass]] = field(
         default_factory=dict[Path, ManifestFile[LoadedClass]], init=False, repr=False
     )
+    _pinned: dict[Path, str] = field(default_factory=dict[Path, str], init=False, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, init=False, repr=False)
 
     @classmethod
@@ -96,15 +98,16 @@ class ClassFiles:
         """Read what changed on the disk and return all classes in force. Problems are findings, never errors."""
         with self._lock:
             files = [_Place("user", path) for path in class_files_in(self.user_dir)]
-            if self.packs is not None and self.packs.is_dir():
-                files[:0] = _pinned(self.packs)
+            found = self._read_pins()
+            files[:0] = [_Place("pack", path, digest) for path, digest in self._pinned.items()]
             if self.shipped is not None:
                 files[:0] = [_Place("shipped", path) for path in class_files_in(self.shipped)]
             known = self.known
             self._files = {file.path: self._read(file, self._files.get(file.path), known) for file in files}
             if self.checked is not None:
                 self.checked.save()
-            return _assemble((file, self._files[file.path]) for file in files)
+            snapshot = _assemble((file, self._files[file.path]) for file in files)
+            return replace_fields(snapshot, findings=(*found, *snapshot.findings))
 
     @property
     def depend_on_tools(self) -> bool:
@@ -178,6 +181,20 @@ class ClassFiles:
                 raise not_written(path, exc) from exc
             self.reload()
             return removed
+
+    def _read_pins(self) -> list[Finding]:
+        """Take note of the files of packs; where that cannot be read, those of before stay, and a finding says why."""
+        if self.packs is None or not self.packs.is_dir():
+            self._pinned = {}
+            return []
+        from ostler.adapters.config.class_packs import LOCK, pinned_manifests  # noqa: PLC0415 (most have no packs)
+
+        try:
+            self._pinned = pinned_manifests(self.packs)
+        except DefinitionError as error:
+            text = f"{error.summary}; no pack of classes is loaded but those that were before it broke"
+            return [Finding(text, str(self.packs / LOCK), 1, rule="unreadable", fix="; ".join(error.next_actions))]
+        return []
 
     def _read(
         self, place: _Place, before: ManifestFile[LoadedClass] | None, known: ToolNames
@@ -285,12 +302,6 @@ def _assemble(files: Iterable[tuple[_Place, ManifestFile[LoadedClass]]]) -> Clas
 _WHOSE = {"shipped": "shipped one", "pack": "one of a pack", "user": "user's"}
 
 
-def _pinned(folder: Path) -> list[_Place]:
-    from ostler.adapters.config.class_packs import pinned_manifests  # noqa: PLC0415 (most have no packs)
-
-    return [_Place("pack", path, digest) for path, digest in pinned_manifests(folder).items()]
-
-
 def _pin_of(place: _Place) -> Callable[[bytes], None] | None:
     """Return what refuses content of a pack's file that is not the one that was added; None for other files."""
     if not place.digest:
@@ -298,7 +309,7 @@ def _pin_of(place: _Place) -> Callable[[bytes], None] | None:
 
     def pin(content: bytes) -> None:
         if hashlib.sha256(content).hexdigest() != place.digest:
-            name = place.path.parent.name
+            name = place.path.parent.parent.name
             found = f"has another digest than when pack {name!r} was added, so it is not loaded"
             fix = f"add the pack again (ostler class add), or 'ostler class remove {name}'"
             raise ManifestError([Finding(found, str(place.path), rule="unreadable", fix=fix)])

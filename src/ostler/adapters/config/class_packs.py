@@ -1,4 +1,8 @@
-"""Packs of classes in the config folder, pinned: `packs.json` has the SHA-256 of each file, and no other is loaded."""
+"""Packs of classes in the config folder, pinned: `packs.json` has the SHA-256 of each file, and no other is loaded.
+
+The files of each state of a pack are in a folder of their own, so that `packs.json` alone decides which are in force: a
+pack that was written halfway changes nothing.
+"""
 
 import hashlib
 import json
@@ -9,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ostler.adapters.config.atomic_files import not_written, replace, write_new
+from ostler.adapters.config.atomic_files import replace, write_new, write_private
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ConflictError, DefinitionError, NotFoundError
 
@@ -20,6 +24,7 @@ LOCK = "packs.json"
 
 PACK_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 MAX_BYTES = 1024 * 1024
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,16 @@ class PinnedPack:
     source: str
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def folder(self, packs: Path) -> Path:
+        """Return where the files are, in the folder of all packs."""
+        state = hashlib.sha256(json.dumps(self.digests, sort_keys=True).encode()).hexdigest()[:12]
+        return packs / self.name / state
+
+
+def pack_name_of(file: Path) -> str:
+    """Return the name of the pack that an installed file is of."""
+    return file.parent.parent.name
+
 
 def pinned_packs(folder: Path) -> dict[str, PinnedPack]:
     """Return the packs that were added, by name. Blocks on the disk.
@@ -68,33 +83,34 @@ def pinned_packs(folder: Path) -> dict[str, PinnedPack]:
         value: JsonValue = json.loads(read_regular(path, MAX_BYTES))
         listed = cast("dict[str, JsonObject]", cast("JsonObject", value)["packs"])
         return {
-            name: PinnedPack(name, str(facts["version"]), str(facts["source"]), dict(facts["files"]))
+            name: PinnedPack(name, str(facts["version"]), str(facts["source"]), _digests(facts["files"]))
             for name, facts in listed.items()
         }
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DefinitionError(
-            f"{str(path)!r} cannot be read: {error}", next_actions=("remove it, and add the packs again",)
+            f"{str(path)!r} cannot be read: {error}",
+            next_actions=("restore it, or remove it and add the packs again (ostler class add)",),
         ) from error
 
 
 def pinned_manifests(folder: Path) -> dict[Path, str]:
-    """Return the manifests of all packs with their digests; none when `packs.json` is broken."""
-    try:
-        packs = pinned_packs(folder)
-    except DefinitionError:
-        return {}
+    """Return the manifests of all packs with their digests.
+
+    Raises:
+        DefinitionError: `packs.json` is broken.
+    """
     return {
-        folder / pack.name / name: digest
-        for pack in packs.values()
+        pack.folder(folder) / name: digest
+        for pack in pinned_packs(folder).values()
         for name, digest in sorted(pack.digests.items())
         if PACK_NAME.fullmatch(pack.name) and Path(name).name == name and not Path(name).stem.endswith(".test")
     }
 
 
 def install_pack(folder: Path, pack: ClassPack) -> None:
-    """Put a pack into the config folder and pin it; an earlier version of it is replaced.
+    """Put a pack into the config folder and pin it, completely or not at all; an earlier version of it is replaced.
 
     Raises:
         ConflictError: the same version was added with other files.
@@ -107,15 +123,14 @@ def install_pack(folder: Path, pack: ClassPack) -> None:
             f"pack {pack.name!r} {pack.version} was added before with other files: its digest has changed",
             next_actions=(f"find out why; 'ostler class remove {pack.name}' forgets the earlier one",),
         )
-    place = folder / pack.name
-    try:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        for name, content in pack.files.items():
-            (place / name).write_bytes(content)
-    except OSError as error:
-        raise not_written(place, error) from error
-    _write(folder, {**packs, pack.name: PinnedPack(pack.name, pack.version, pack.source, pack.digests)})
+    pinned = PinnedPack(pack.name, pack.version, pack.source, pack.digests)
+    place = pinned.folder(folder)
+    for name, content in pack.files.items():
+        write_private(place / name, content)
+    _write(folder, {**packs, pack.name: pinned})
+    for other in place.parent.iterdir():
+        if other != place:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def remove_pack(folder: Path, name: str) -> PinnedPack:
@@ -132,6 +147,14 @@ def remove_pack(folder: Path, name: str) -> PinnedPack:
     _write(folder, packs)
     shutil.rmtree(folder / name, ignore_errors=True)
     return pack
+
+
+def _digests(value: object) -> dict[str, str]:
+    """Return the digests of files by name; ValueError where one is none: a file without one would not be pinned."""
+    found = dict(cast("Mapping[str, str]", value))
+    if wrong := [name for name, digest in found.items() if not _DIGEST.fullmatch(digest)]:
+        raise ValueError(f"{wrong[0]!r} has no SHA-256")
+    return found
 
 
 def _write(folder: Path, packs: Mapping[str, PinnedPack]) -> None:

@@ -120,7 +120,7 @@ def _look(paths: Paths) -> _Marks:
     marks: dict[Path, _Mark] = {}
     manifests = (*class_files_in(paths.serviceclasses_dir), *class_files_in(paths.services_dir))
     answers = paths.answers_dir.glob("*.json")
-    packs = (paths.packs_dir / "packs.json", *paths.packs_dir.glob("*/*"))
+    packs = (paths.packs_dir / "packs.json", *paths.packs_dir.glob("*/*/*"))
     for path in (paths.mcp_json, paths.own_servers, paths.settings_file, *answers, *manifests, *packs):
         try:
             facts = path.stat()

@@ -64,7 +64,7 @@ def add_pack(session: Session, what: str, *, yes: bool, as_json: bool) -> None:
 
 def class_list(context: typer.Context, as_json: AsJson = False) -> None:
     """List the packs of classes that were added."""
-    from ostler.adapters.config.class_packs import pinned_packs
+    from ostler.adapters.config.class_packs import pack_name_of, pinned_packs
 
     session = session_of(context)
     packs = pinned_packs(session.paths.packs_dir)
@@ -77,7 +77,7 @@ def class_list(context: typer.Context, as_json: AsJson = False) -> None:
             "classes": [
                 name
                 for name, source in snapshot.entries.items()
-                if source.origin == "pack" and source.path.parent.name == pack.name
+                if source.origin == "pack" and pack_name_of(source.path) == pack.name
             ],
         }
         for pack in packs.values()
@@ -167,13 +167,15 @@ def _checked(session: Session, pack: "ClassPack", folder: Path) -> "list[LoadedC
 
 def _taken(entries: "Mapping[str, ClassSource]", pack: "ClassPack", loaded: "list[LoadedClass]") -> Iterator[str]:
     """Yield the classes whose names others have: a pack takes the place of none."""
+    from ostler.adapters.config.class_packs import pack_name_of
+
     seen: set[str] = set()
     for item in loaded:
         name = item.service_class.name
         other = entries.get(name)
         if name in seen:
             yield f"ServiceClass {name!r} is in the pack twice"
-        elif other is not None and not (other.origin == "pack" and other.path.parent.name == pack.name):
+        elif other is not None and not (other.origin == "pack" and pack_name_of(other.path) == pack.name):
             yield f"ServiceClass {name!r} exists already ({other.origin}, {other.path}), and a pack replaces none"
         seen.add(name)
 
