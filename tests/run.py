@@ -12,8 +12,8 @@ git ignores:
 - `.npm-tools`: the npm packages of tests/npm, for the tests marked `npm`. Without npm these tests are skipped,
   except where CI is set: there the run fails. `--no-npm` leaves them out.
 
-A second run with the same lock goes straight to the tests, three at a time: many wait for processes and clocks,
-so three workers keep two processors busy. `-n 0` runs them one after another, as `--pdb` and `--inline-snapshot` need
+A second run with the same lock goes straight to the tests, four at a time: many wait for processes and clocks,
+so four workers keep two processors busy. `-n 0` runs them one after another, as `--pdb` and `--inline-snapshot` need
 it; then nothing is added. The exit code is pytest's.
 """
 
@@ -43,7 +43,7 @@ JUPYTER_TOOLS = ROOT / ".jupyter-tools"
 STAMP = ".ostler-stamp"
 OLDEST_PYTHON = (3, 11)
 SETUP_FAILED = 2
-THREE_AT_A_TIME = ("-n", "3", "--dist", "worksteal", "--inline-snapshot=disable")
+FOUR_AT_A_TIME = ("-n", "4", "--dist", "worksteal", "--inline-snapshot=disable")
 ONE_PROCESS = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "--inline-snapshot", "-s", "--capture=no")
 """Options of pytest's that decide how many workers there are, or that work in one process only."""
 
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     if not with_npm:
         arguments = ["-m", "not npm", *arguments]
     if not any(argument.startswith(ONE_PROCESS) for argument in arguments):
-        arguments = [*THREE_AT_A_TIME, *arguments]
+        arguments = [*FOUR_AT_A_TIME, *arguments]
     command = [str(PYTHON), "-m", "pytest", *arguments]
     os.chdir(ROOT)
     if os.name != "nt":

@@ -36,6 +36,7 @@ from tests.support.world import World
 from ostler.adapters.access.access_tokens import AccessTokens
 from ostler.adapters.access.signing_keys import SigningKeys
 from ostler.adapters.access.token_file import TokenFile
+from ostler.faces.daemon import http_gate
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
 from ostler.model.access import OAuthSettings, Principal
@@ -94,7 +95,10 @@ async def test_a_token_says_whose_services_these_are(tmp_path: Path) -> None:
         assert line["from"].startswith("127.0.0.1:")
 
 
-async def test_a_token_that_is_removed_ends_at_once_and_so_do_its_streams(tmp_path: Path) -> None:
+async def test_a_token_that_is_removed_ends_at_once_and_so_do_its_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_gate, "RECHECK", 0.1)
     async with served(tmp_path) as (url, _, tokens), httpx2.AsyncClient(timeout=20) as http:
         token, made = tokens.add("alice")
         ended, _ = tokens.add("alice", lasts=-1)

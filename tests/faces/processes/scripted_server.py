@@ -4,6 +4,7 @@ Started as `scripted_server.py bridge …` it is a bridge that starts such serve
 """
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def server_main(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return EXIT_LOCK_HELD
     set_up_logging("info")
+    gc.disable()  # as `ostler.faces.daemon` does
     from ostler.faces.daemon.http import HttpSettings, parse_address
     from ostler.faces.daemon.process import run_server
 
