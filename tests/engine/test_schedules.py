@@ -283,7 +283,7 @@ class Model:
             case "create" | "start" | "restart":  # the same again is a start
                 missing = not self._has_needs(name)
                 if missing and (kind == "restart" or self.states[name] != "running"):
-                    self.states[name] = "waiting"
+                    self._wait(name)
                     return False
                 if kind == "restart":  # a stop and a start, which brings what it needs
                     self.states[name] = "stopped"
@@ -298,6 +298,13 @@ class Model:
             for need in NEEDS[name]
             if name != "e"
         )
+
+    def _wait(self, name: str) -> None:
+        """Let `name` wait for what is missing, and so what it needs."""
+        for need in NEEDS[name]:
+            if self.states.get(need, "running") != "running":
+                self._wait(need)
+        self.states[name] = "waiting"
 
     def _start(self, name: str) -> None:
         if self.states.get(name) == "running":
@@ -392,6 +399,7 @@ def check_events(events: list[Event]) -> None:
     ],
     [],
 )
+@example([(0.0, ("create", "a"), False)], [("delete", "a"), ("create", "c")])  # what it needs waits, too
 def test_any_schedule_ends_with_nothing_lost_doubled_or_left(schedule: list[Any], script: list[Any]) -> None:
     run = Run()
 
