@@ -1,7 +1,9 @@
 """A lifecycle tool call: journaled before and after, judged, its outputs taken."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -32,6 +34,7 @@ from ostler.rules.secrets.masking import mask, shorten
 
 logger = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 
 _ANSWER_LIMIT = 2000
 
@@ -85,30 +88,25 @@ async def run_call(
         OstlerError: the call was not answered, answered with a failure, or missed an expectation; or the
             intent could not be made durable (then nothing was sent).
     """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return await _once(service, operation, call, critical=critical, must_journal=must_journal)
-        except OstlerError as error:
-            if attempt >= call.retry_attempts or not _may_repeat(call, error):
-                raise
-            service.note(f"{call.step}: attempt {attempt} failed, trying again: {error.summary}")
-        await anyio.sleep(call.retry_delay)
+
+    def once() -> Awaitable[Answer]:
+        return _once(service, operation, call, critical=critical, must_journal=must_journal)
+
+    return await _repeated(call, once, note=service.note)
 
 
 async def probe(service: InstanceState, call: PlannedCall, *, not_before: float | None = None) -> Answer:
     """Make a call that only looks (ready, status, healthCheck, find, logs) and judge it: not journaled."""
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return judge(service, call, await _look_once(service, call, not_before=not_before))
-        except OstlerError as error:
-            if attempt >= call.retry_attempts or call.step == "ready" or not _may_repeat(call, error):
-                raise located(service, error, call) from error.__cause__
-        await anyio.sleep(call.retry_delay)
-        not_before = None
+
+    async def once() -> Answer:
+        nonlocal not_before
+        since, not_before = not_before, None  # what was judged to be a miss is not looked at again
+        return judge(service, call, await _look_once(service, call, not_before=since))
+
+    try:
+        return await _repeated(call, once)
+    except OstlerError as error:
+        raise located(service, error, call) from error.__cause__
 
 
 async def passed(service: InstanceState, operation: Operation, call: PlannedCall) -> Answer | None:
@@ -144,17 +142,10 @@ async def look(service: InstanceState, call: PlannedCall, *, not_before: float |
         DownstreamError: there was no answer.
         ToolFailedError: a batch's answer has no item of this service.
     """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return await _look_once(service, call, not_before=not_before)
-        except DownstreamError as error:
-            if attempt >= call.retry_attempts or not _may_repeat(call, error):
-                raise located(service, error, call) from error.__cause__
-        except OstlerError as error:
-            raise located(service, error, call) from error.__cause__
-        await anyio.sleep(call.retry_delay)
+    try:
+        return await _repeated(call, lambda: _look_once(service, call, not_before=not_before), after=DownstreamError)
+    except OstlerError as error:
+        raise located(service, error, call) from error.__cause__
 
 
 async def _look_once(service: InstanceState, call: PlannedCall, *, not_before: float | None) -> ToolResponse:
@@ -312,7 +303,30 @@ def _log_call(service: InstanceState, call: PlannedCall, response: ToolResponse)
     )
 
 
+async def _repeated(
+    call: PlannedCall,
+    once: Callable[[], Awaitable[_T]],
+    *,
+    after: type[OstlerError] = OstlerError,
+    note: Callable[[str], None] | None = None,
+) -> _T:
+    """Await `once()`, and again after a failure of the class `after`, as often as the call's `retry` allows."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await once()
+        except after as error:
+            if attempt >= call.retry_attempts or not _may_repeat(call, error):
+                raise
+            if note is not None:
+                note(f"{call.step}: attempt {attempt} failed, trying again: {error.summary}")
+        await anyio.sleep(call.retry_delay)
+
+
 def _may_repeat(call: PlannedCall, error: OstlerError) -> bool:
+    if call.step == "ready":  # it is repeated until it passes
+        return False
     is_harmless = not call.step.startswith(_ONCE_STEPS)
     if isinstance(error, DownstreamError):
         return is_harmless if error.delivery is Delivery.AMBIGUOUS else error.retryable
