@@ -8,8 +8,8 @@ from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.views import Availability
 from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
+from ostler.rules.checking.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
 from ostler.rules.checking.loaded_class import LoadedClass
-from ostler.rules.loading.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
 
 
 @dataclass(frozen=True, slots=True)

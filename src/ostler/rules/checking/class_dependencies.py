@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from ostler.model.manifest import DependencySpec, ServiceClass
 from ostler.rules.calls.arguments import args_json_schema
 from ostler.rules.checking.call_check import mismatch_violations, problem_violations
+from ostler.rules.checking.class_graph import ClassEdge, class_edges, way_back
 from ostler.rules.checking.expressions import shape_of_value
 from ostler.rules.checking.fitting import near, object_mismatches
 from ostler.rules.checking.names import CONFIG
@@ -27,11 +28,7 @@ def dependency_violations(
             yield from problem_violations((*path, key), shape_of_value(value, names).problems)
         if dependency.service_class_name is not None:
             yield from _class_violations(path, dependency, scopes, classes)
-    cycle = _cycle(service_class, classes)
-    if cycle:
-        message = f"the classes depend on each other in a circle: {' -> '.join(cycle)}"
-        place = (*CONFIG, "dependencies", _edge(service_class, cycle[1]))
-        yield Violation(place, "dependency-cycle", message, "remove one dependency from it")
+    yield from _circle_violations(service_class, classes)
 
 
 def _class_violations(
@@ -61,39 +58,22 @@ def _class_violations(
         yield from mismatch_violations(place, found)
 
 
+def _circle_violations(service_class: ServiceClass, classes: Mapping[str, ServiceClass]) -> Iterator[Violation]:
+    known = {**classes, service_class.name: service_class}
+
+    def edges(name: str) -> Iterator[ClassEdge]:
+        if name in known:
+            yield from (edge for edge in class_edges(known[name]) if edge.need.when is None)
+
+    way = way_back(service_class.name, edges)
+    if way:
+        circle = " -> ".join((service_class.name, *(edge.target for edge in way)))
+        message = f"the classes depend on each other in a circle: {circle}"
+        place = (*CONFIG, "dependencies", way[0].index)
+        yield Violation(place, "dependency-cycle", message, "remove one dependency from it")
+
+
 def has_checks(service_class: ServiceClass) -> bool:
     """Whether the health of its services is ever checked."""
     tools = service_class.tools
     return service_class.config.health.enabled and (tools.health_check is not None or tools.status is not None)
-
-
-def _targets(service_class: ServiceClass) -> list[str]:
-    return [
-        dependency.service_class_name
-        for dependency in service_class.config.dependencies
-        if isinstance(dependency, DependencySpec) and dependency.service_class_name and dependency.when is None
-    ]
-
-
-def _cycle(service_class: ServiceClass, classes: Mapping[str, ServiceClass]) -> list[str]:
-    """Return the classes on a way from `service_class` back to itself, or nothing."""
-    start = service_class.name
-    pending: list[list[str]] = [[start, target] for target in _targets(service_class)]
-    seen: set[str] = set()
-    while pending:
-        way = pending.pop()
-        last = way[-1]
-        if last == start:
-            return way
-        if last in seen or last not in classes:
-            continue
-        seen.add(last)
-        pending += [[*way, target] for target in _targets(classes[last])]
-    return []
-
-
-def _edge(service_class: ServiceClass, target: str) -> int:
-    for index, dependency in enumerate(service_class.config.dependencies):
-        if isinstance(dependency, DependencySpec) and dependency.service_class_name == target:
-            return index
-    return 0

@@ -13,8 +13,8 @@ from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION, OWN_NAMES, ServiceClass
 from ostler.model.statics import STATIC_KINDS
 from ostler.model.tool_names import ToolNames
+from ostler.rules.checking.class_graph import cycle_findings
 from ostler.rules.checking.loaded_class import LoadedClass
-from ostler.rules.loading.class_graph import cycle_findings
 from ostler.rules.loading.documents import read_model
 from ostler.rules.loading.manifest_formats import Formats
 from ostler.rules.loading.manifest_schema import manifest_json_schema, manifest_shape
