@@ -105,6 +105,15 @@ BROKEN = [
     ('[http]\ntoken = ""', "'token' is empty"),
     ('[http]\nallowedHosts = ["a.example",\n"http://b"]', "'http://b' is not a host; write it like 'ostler.example'"),
     ('[http]\nallowedHosts = ["""\n[env]\n"""]\nzz = 1', "f:5:1: unknown key 'http.zz'"),
+    (
+        '[[webhooks]]\nurl = "http://a"\n[[webhooks]]\nurl = "http://b"\nevents = [\n"x"]',
+        "f:5:1: webhooks.1.events.0: ",
+    ),
+    (
+        'idleExit = "5m"\n[princpals."*"]\na = 1',
+        "f:2:2: unknown key 'princpals' [unknown-key]; did you mean 'principals'",
+    ),
+    ('[principals."a\\u0062"]\nadmin = 3', "f:2:1: principals.ab.admin: "),
     ('["http"]\n"zz" = 1', "f:2:1: unknown key 'http.zz'"),
     ('[[webhooks]]\nurl = "https://example.com:https/x"', "'url' must be an http or https address"),
     ('[[webhooks]]\nurl = "https://example.com:99999/x"', "'url' must be an http or https address"),

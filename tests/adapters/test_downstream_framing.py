@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,13 @@ def test_an_oversized_line_is_dropped_but_tells_whose_answer_it_was(size: int, i
     assert len(oversized) == len(found) - 1
     assert 77 in [item.fields.get("id") for item in oversized]
     assert not {1, 2} & {item.fields.get("id") for item in oversized}
+
+
+@pytest.mark.parametrize("key", [b'"\\q"', b'"\xff"', b'"\\ud8"'])
+def test_an_id_that_cannot_be_read_is_none(key: bytes) -> None:
+    line = b'{"x": "' + b"y" * 600 + b'", "id": ' + key + b"}\n"
+    fields = [found.fields for found in LineSplitter(limit=500).feed(line) if isinstance(found, OversizedLine)]
+    assert [each.get("id") for each in fields] == [None, None]
 
 
 def test_only_top_level_scalars_count() -> None:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,9 +15,9 @@ from ostler.model.errors import Finding, ManifestError, StoreError
 from ostler.model.settings import Settings
 
 _TOML_PLACE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
-_KEY = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_KEY = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
 _DOTTED = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_HEADER = re.compile(rf"^\s*\[\[?\s*(?P<keys>{_DOTTED})\s*\]")
+_HEADER = re.compile(rf"^\s*(?P<open>\[\[?)\s*(?P<keys>{_DOTTED})\s*\]")
 _ASSIGNMENT = re.compile(rf"^(?P<indent>\s*)(?P<keys>{_DOTTED})\s*=")
 _IN_WORDS = {
     "tuple_type": "must be a list of texts",
@@ -120,6 +120,7 @@ def _places(text: str) -> dict[tuple[str, ...], _Place]:
     """Return where each key (as its path from the top) is written. Keys of inline tables are not looked into."""
     places: dict[tuple[str, ...], _Place] = {}
     table: tuple[str, ...] = ()
+    last: dict[tuple[str, ...], int] = {}  # of arrays of tables: the index of the table that was begun last
     open_quote = ""
     for number, line in enumerate(text.splitlines(), start=1):
         starts_inside = bool(open_quote)
@@ -131,8 +132,9 @@ def _places(text: str) -> dict[tuple[str, ...], _Place]:
         if starts_inside:
             continue
         if header := _HEADER.match(line):
-            table = tuple(_split(header["keys"]))
-            places.setdefault(table, _Place(number, header.start("keys") + 1))
+            table = _table(tuple(_split(header["keys"])), last, begins=header["open"] == "[[")
+            for length in range(1, len(table) + 1):
+                places.setdefault(table[:length], _Place(number, header.start("keys") + 1))
         elif assignment := _ASSIGNMENT.match(line):
             path = table + tuple(_split(assignment["keys"]))
             for length in range(len(table) + 1, len(path) + 1):
@@ -140,9 +142,26 @@ def _places(text: str) -> dict[tuple[str, ...], _Place]:
     return places
 
 
+def _table(keys: Sequence[str], last: dict[tuple[str, ...], int], *, begins: bool) -> tuple[str, ...]:
+    """Return the path of the table of a header; an array of tables (`[[a]]`) begins another one."""
+    path: tuple[str, ...] = ()
+    for position, key in enumerate(keys, start=1):
+        path = (*path, key)
+        if begins and position == len(keys):
+            last[path] = last.get(path, -1) + 1
+        if path in last:
+            path = (*path, str(last[path]))
+    return path
+
+
 def _split(dotted: str) -> Iterator[str]:
-    for key in re.findall(_KEY, dotted):
-        yield key.strip("\"'")
+    try:
+        part: Any = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:
+        return  # it only looks like a key, as a line inside a list of texts
+    while isinstance(part, dict):
+        [(key, part)] = cast("dict[str, Any]", part).items()
+        yield key
 
 
 def _finding(problem: Any, places: dict[tuple[str, ...], _Place], file: str) -> Finding:

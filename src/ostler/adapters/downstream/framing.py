@@ -64,15 +64,22 @@ class LineSplitter:
 
     def _end_line(self, found: list[bytes | OversizedLine]) -> None:
         if self._dropping:
-            match = _ID_AT_END.search(self._tail)
-            fields: dict[str, JsonValue] = {"id": json.loads(match[1])} if match else {}
-            found.append(OversizedLine(fields, self._size, complete=True))
+            found.append(OversizedLine(_id_at_end(self._tail), self._size, complete=True))
         elif self._parts:
             found.append(b"".join(self._parts))
         self._parts.clear()
         self._size = 0
         self._dropping = False
         self._tail = b""
+
+
+def _id_at_end(tail: bytes) -> dict[str, JsonValue]:
+    """Return the `id` at the end of a JSON object; nothing where there is none that can be read."""
+    match = _ID_AT_END.search(tail)
+    try:
+        return {"id": json.loads(match[1])} if match else {}
+    except ValueError:
+        return {}
 
 
 def top_level_scalars(head: bytes) -> dict[str, JsonValue]:
