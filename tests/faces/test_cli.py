@@ -65,6 +65,7 @@ def test_the_version_is_one() -> None:
 def test_completing_starts_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ostler = CommandLine(ServerPlace(Paths(tmp_path / "c", tmp_path / "s")), capsys)
     assert completions(ostler, "ostler stop ") == []
+    assert completions(ostler, "ostler install curs") == ["cursor"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ import typer
 
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, fail, session_of, usage_error
+from ostler.faces.cli.shell_completion import client_names
 from ostler.faces.output import complain, say, say_json
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from ostler.adapters.config.imports import Candidate
 
 Clients = Annotated[
-    list[str] | None, typer.Argument(metavar="[CLIENT...]", help="Which clients; else all that are found here.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[CLIENT...]", help="Which clients; else all that are found here.", autocompletion=client_names
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
@@ -48,7 +52,10 @@ def import_servers(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="The servers to import.")] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="CLIENT|FILE", help="Only of this client, or of this file.")
+        str | None,
+        typer.Option(
+            "--from", metavar="CLIENT|FILE", help="Only of this client, or of this file.", autocompletion=client_names
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Import all that can be imported.")] = False,
     as_json: AsJson = False,

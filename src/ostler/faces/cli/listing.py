@@ -10,12 +10,13 @@ import typer
 from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.services import AsJson
-from ostler.faces.cli.session import ExitStatus, complain, fail, present, require, session_of
-from ostler.faces.cli.shell_completion import service_names
+from ostler.faces.cli.session import ExitStatus, complain, fail, present, require, session_of, usage_error
+from ostler.faces.cli.shell_completion import class_names, service_names, state_names
 from ostler.faces.cli.tables import print_table
 from ostler.faces.output import clear_screen, say, say_json
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.sizes import size_text
+from ostler.model.states import ServiceState
 
 _COLUMNS: Final = {
     "NAME": "name",
@@ -39,10 +40,14 @@ _ADDRESS_OUTPUTS: Final = ("url", "address", "endpoint", "baseUrl", "uri")
 def list_services(
     context: typer.Context,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="STATE", help="Only services in this state; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="STATE", help="Only services in this state; repeatable.", autocompletion=state_names
+        ),
     ] = None,
     class_name: Annotated[
-        str | None, typer.Option("--class", metavar="CLASS", help="Only services of this class.")
+        str | None,
+        typer.Option("--class", metavar="CLASS", help="Only services of this class.", autocompletion=class_names),
     ] = None,
     *,
     everywhere: Annotated[bool, typer.Option("--all", "-a", help="Of all projects, not just this folder's.")] = False,
@@ -54,6 +59,9 @@ def list_services(
     as_json: AsJson = False,
 ) -> None:
     """List services with their state, health, age and address."""
+    unknown = [state for state in only or [] if state not in set(ServiceState)]
+    if unknown:
+        usage_error(f"--only {unknown[0]!r}: no such state. Next: use one of {', '.join(ServiceState)}")
     args = present({"state": only, "serviceClassName": class_name, "project": "all" if everywhere else None})
     while True:
         rows, elsewhere = _services(context, args, with_details=not as_json)

@@ -13,6 +13,7 @@ from ostler.faces.cli.rpc import RequestFailedError, ServerClient
 from ostler.faces.cli.session import Session
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.states import ServiceState
 
 
 def service_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -28,6 +29,18 @@ def class_names(context: typer.Context, incomplete: str) -> list[str]:
 def server_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the downstream servers that begin with `incomplete`."""
     return _names(context, "mcpserver_list", {}, "mcpServers", incomplete)
+
+
+def state_names(incomplete: str) -> list[str]:
+    """Return the states of services that begin with `incomplete`."""
+    return [state for state in ServiceState if state.startswith(incomplete)]
+
+
+def client_names(incomplete: str) -> list[str]:
+    """Return the ids of the MCP clients that begin with `incomplete`."""
+    from ostler.adapters.config.dialects.clients import CLIENTS
+
+    return [client for client in CLIENTS if client.startswith(incomplete)]
 
 
 def _names(context: typer.Context, tool: str, args: JsonObject, key: str, incomplete: str) -> list[str]:

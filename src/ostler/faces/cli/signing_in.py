@@ -162,7 +162,10 @@ def _entry(session: Session, name: str) -> "ServerEntry":
     entries = _configured(session)
     if name not in entries:
         known = ", ".join(sorted(entries)) or "none"
-        fail(f"mcp.json has no server {name!r} that can be used; it has: {known}", ExitStatus.NOT_FOUND)
+        fail(
+            f"mcp.json has no server {name!r} that can be used; it has: {known}. Next: ostler servers shows them all",
+            ExitStatus.NOT_FOUND,
+        )
     entry = entries[name]
     if entry.transport not in ("http", "sse"):
         fail(f"server {name!r} is a program on this machine; there is nothing to sign in to", ExitStatus.FAILED)

@@ -54,6 +54,9 @@ def _forms(server: str) -> list[str]:
 
 def _remainders(glob: str, prefix: str) -> list[str]:
     """Return the globs that the rest of a text must match for `prefix` + rest to match `glob`."""
+    begin = re.split(r"[*?]", glob, maxsplit=1)[0]
+    if not (begin.startswith(prefix) or prefix.startswith(begin)):
+        return []
     places = {0}
     for char in prefix:
         following: set[int] = set()
