@@ -57,6 +57,19 @@ async def test_without_a_policy_a_gone_service_is_failed_and_stays() -> None:
         assert manager.view("db").state is ServiceState.RUNNING
 
 
+async def test_what_goes_after_its_stop_failed_is_shown_as_stopped() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/stop"] = Fail("timed out waiting for it to end")
+        with pytest.raises(OstlerError, match="timed out waiting"):
+            await manager.stop_service("db")
+        await anyio.sleep(10)
+        assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "stop-failed")
+        world.resources.clear()
+        await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+
+
 async def test_a_crash_loop_ends() -> None:
     world = World()
     entry = manifest(

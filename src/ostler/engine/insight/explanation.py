@@ -9,6 +9,8 @@ from ostler.engine.instances.reasons import (
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
+    STOP_FAILED,
+    STOP_INTERRUPTED,
     STOP_NOT_SENT,
     UNKNOWN_OUTCOME,
     UNREADABLE_CLASS,
@@ -32,9 +34,9 @@ _REASONS = {
     UNKNOWN_OUTCOME: "it is held: the outcome of its start is unknown, and nothing is done until you decide",
     NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
     NOT_VERIFIABLE: "its class has no tool that could show whether it runs",
-    "stop-failed": "its stop tool failed, so it may still be there",
+    STOP_FAILED: "its stop tool failed, so it may still be there",
     STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
-    "stop-interrupted": "its stop was interrupted, so it may still be there",
+    STOP_INTERRUPTED: "its stop was interrupted, so it may still be there",
     "start-failed": "its start failed, and was cleaned up",
     "gone": "it was running, and is gone",
     DRIVER_UNREACHABLE: "the server that drives it cannot be asked",
@@ -94,7 +96,7 @@ def explain(
     view = service.view()
     causes = list(dict.fromkeys(_causes(service, registry, tools, _DEPTH)))
     question = ""
-    if view.reason in (UNKNOWN_OUTCOME, NO_STOP_PLAN, NOT_VERIFIABLE, "stop-failed"):
+    if view.reason in (UNKNOWN_OUTCOME, NO_STOP_PLAN, NOT_VERIFIABLE, STOP_FAILED):
         question = _question(service, view)
     calls = tuple(PastCall(operation.kind.value, call) for operation in history for call in reversed(operation.calls))
     return Explanation(view, question, tuple(causes), calls, tuple(_next_calls(service, view, registry, tools)))
@@ -197,7 +199,7 @@ def _next_calls(
     elif view.reason == STOP_NOT_SENT:
         yield NextCall("service_stop", name, "to try again")
         yield NextCall("service_start", name, "to keep it running after all")
-    elif view.reason in ("stop-failed", "stop-interrupted"):
+    elif view.reason in (STOP_FAILED, STOP_INTERRUPTED):
         yield NextCall("service_stop", name, "to try again")
         yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")
     yield from _after_the_cause(service, view, registry, tools)

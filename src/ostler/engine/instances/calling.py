@@ -177,7 +177,8 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         said = _both_ends(service.mask_text(response.text).strip())
         why = service.mask_text(verdict.reason)
         detail = said if (response.is_error or is_final or verdict.passed) and said else why
-        if not response.is_error and not verdict.passed and said and said not in why:
+        is_quoted = said in why or said.replace("\n", "\\n") in why
+        if not response.is_error and not verdict.passed and said and not is_quoted:
             detail = f"{why}; it said: {said}"
         failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
         failure.is_error = response.is_error

@@ -9,6 +9,12 @@ IDLE = "idle"
 UNREADABLE_CLASS = "unreadable-class"
 """This version of Ostler cannot read its stored class."""
 
+STOP_FAILED = "stop-failed"
+"""Its stop tool failed, so it may still be there; where a tool can show it, it is looked for again."""
+
+STOP_INTERRUPTED = "stop-interrupted"
+"""Its stop was cancelled, so it may still be there; where a tool can show it, it is looked for again."""
+
 STOP_NOT_SENT = "stop-not-sent"
 """Its stop never left, as the server that drives it is away."""
 

@@ -8,7 +8,7 @@ import anyio
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, lost_to_rival
-from ostler.engine.instances.reasons import STOP_NOT_SENT
+from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
@@ -117,7 +117,7 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
             raise
     except anyio.get_cancelled_exc_class():
         if service.state is ServiceState.STOPPING and not operation.is_interrupted:
-            service.report(Transition.STOP_FAILED, reason="stop-interrupted")
+            service.report(Transition.STOP_FAILED, reason=STOP_INTERRUPTED)
         raise
     service.forget_start()
     service.forget_health()
@@ -151,7 +151,7 @@ def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreEr
             service.report(Transition.STOP_NOT_BEGUN)
             service.set_health(before.health, error=error)
         case _:
-            service.report(Transition.STOP_FAILED, reason=before.reason or "stop-failed", error=error)
+            service.report(Transition.STOP_FAILED, reason=before.reason or STOP_FAILED, error=error)
 
 
 async def _is_gone_all_the_same(service: InstanceState, error: OstlerError, *, was_gone: bool) -> bool:
@@ -191,7 +191,7 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
             *advice_for(service, error),
         )
     if service.state is ServiceState.STOPPING:
-        service.report(Transition.STOP_FAILED, reason="stop-failed", error=error)
+        service.report(Transition.STOP_FAILED, reason=STOP_FAILED, error=error)
 
 
 async def _run_stop_plan(

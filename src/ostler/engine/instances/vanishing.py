@@ -11,7 +11,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.model.errors import DownstreamError, OstlerError, ToolFailedError
-from ostler.model.manifest import ToolCallSpec
+from ostler.model.manifest import ServiceClass, ToolCallSpec
 
 _LOOK_TIME = 10.0
 """Seconds that one look may take at most."""
@@ -135,6 +135,13 @@ async def is_gone(service: InstanceState) -> bool:
 def can_miss(spec: ToolCallSpec) -> bool:
     """Whether an answer of `spec` can show that the service is gone: it has an expectation to check against."""
     return spec.expect is not None or spec.expect_not is not None or spec.batch is not None
+
+
+def can_be_missed(service_class: ServiceClass) -> bool:
+    """Whether one of the tools that look for a service of the class can show that it is gone."""
+    tools = service_class.tools
+    looks = (tools.status, tools.find, tools.health_check)
+    return any(spec is not None and can_miss(spec) for spec in looks) or tools.find is not None
 
 
 def proves_loss(service: InstanceState, spec: ToolCallSpec) -> bool:

@@ -7,11 +7,14 @@ from ostler.engine.instances.reasons import (
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
+    STOP_FAILED,
+    STOP_INTERRUPTED,
     UNKNOWN_OUTCOME,
     UNREADABLE_CLASS,
 )
 from ostler.engine.instances.state import InstanceState
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError, TemplateError
+from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs
 
@@ -34,6 +37,9 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
             service.report(Transition.VERIFICATION_LOST, reason=NOT_VERIFIED, error=error)
         raise
+    if alive and operation.kind is OperationKind.VERIFY and service.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
+        operation.message = f"service {service.name} is still there after its stop failed"
+        return
     operation.message = await _conclude(service, alive)
 
 

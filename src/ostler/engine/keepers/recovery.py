@@ -11,7 +11,8 @@ import anyio
 from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import NOT_VERIFIABLE
+from ostler.engine.instances.reasons import NOT_VERIFIABLE, STOP_FAILED, STOP_INTERRUPTED
+from ostler.engine.instances.vanishing import can_be_missed
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
 from ostler.engine.services.views import OperationRequest
@@ -31,6 +32,9 @@ _LOOK_FIRST = 2.0
 """Seconds until a connected server that did not show the state of a service is asked again; then doubled."""
 
 _LOOK_MAX = 60.0
+
+_STOP_LOOKS = 10
+"""How often a service is looked for whose stop has failed: for some 6 minutes."""
 
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 """States in which a start was due automatically."""
@@ -153,6 +157,9 @@ class Recovery:
         """Whether another look could still show the state of the service."""
         if instance.vitals.removed or instance.vitals.unreadable is not None or instance.operation is not None:
             return False
+        if instance.state is ServiceState.FAILED and instance.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
+            # what a stop tool gave up on often goes a moment later
+            return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
         return instance.state is ServiceState.UNREACHABLE
 
     async def _look_later(self, instance: ServiceInstance, scope: anyio.CancelScope, pause: float) -> None:
