@@ -65,15 +65,16 @@ class TestServer:
 
     async def test_a_hung_server_is_not_ready_although_it_accepts(self, state_dir: Path) -> None:
         async with process_server(state_dir / "p") as server:
-            started = await server.call("start", **talker("t", ready={"tcp": "{port}"}))
-            psutil.Process(started["pid"]).suspend()
+            hung = TALK.replace("server.serve_forever()", "__import__('time').sleep(300)")
+            started = talker("t", ready={"tcp": "{port}"})
+            await server.call("start", **{**started, "args": ["-S", "-u", "-c", hung, "{port}"]})
             plain = await server.call("status", key="t", ready={"tcp": "{port}"})
             asked = await server.call(
                 "status", key="t", ready={"tcp": "{port}", "send": r"PING\r\n", "answer": "PONG", "timeout": "300ms"}
             )
             assert (plain["ready"], asked["ready"]) == (True, False)
             assert "did not answer as expected in 0.3 s" in asked["detail"]
-            await server.call("stop", key="t", timeout="100ms")
+            await server.call("stop", key="t")
 
     async def test_a_talk_without_a_connection_or_without_a_wish_is_refused(self, state_dir: Path) -> None:
         async with process_server(state_dir / "p") as server:
