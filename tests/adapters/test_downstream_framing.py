@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostler.adapters.downstream.backoff import Backoff
+from ostler.adapters.backoff import Backoff
 from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise, top_level_scalars
 from ostler.adapters.downstream.stderr_log import StderrLog
 

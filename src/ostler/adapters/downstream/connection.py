@@ -16,13 +16,13 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from ostler.adapters.backoff import QUICK_CAP, SLOW_CAP, Backoff, Nudge
 from ostler.adapters.downstream.authorization import Challenge, token_source
-from ostler.adapters.downstream.backoff import QUICK_CAP, SLOW_CAP, Backoff
 from ostler.adapters.downstream.dialling import Dial
 from ostler.adapters.downstream.failure_texts import ConnectFailure, failure_of
 from ostler.adapters.downstream.links import Link, Surroundings, tool_info
 from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_doubts, watch_liveness
-from ostler.adapters.downstream.loss import ConnectFailedError, Nudge
+from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.downstream.secret_references import with_secrets
 from ostler.adapters.downstream.slots import CallSlots
 from ostler.adapters.downstream.snapshots import ConnectionSnapshot

@@ -16,12 +16,13 @@ from mcp.server import Server
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from ostler.adapters.backoff import Nudge
 from ostler.adapters.downstream.authorization import granted
 from ostler.adapters.downstream.children import ChildRecords
 from ostler.adapters.downstream.fault_codes import Fault, fault_of
 from ostler.adapters.downstream.framing import StdoutNoise
 from ostler.adapters.downstream.http import HttpWatch, http_transport, sse_transport
-from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal, Nudge
+from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.starts import StartTurns
 from ostler.adapters.downstream.stdio import ChildFacts, stdio_transport
 from ostler.adapters.downstream.tool_lists import ToolListRepair

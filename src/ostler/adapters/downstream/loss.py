@@ -40,25 +40,3 @@ class LossSignal:
     async def wait(self) -> None:
         """Return when the connection is over."""
         await self._event.wait()
-
-
-class Nudge:
-    """Wakes one waiting task to check something; several nudges before it checks count as one."""
-
-    def __init__(self) -> None:
-        self._given = False
-        self._event: anyio.Event | None = None
-
-    def give(self) -> None:
-        """Wake the waiter, now or when it next waits."""
-        self._given = True
-        if self._event is not None:
-            self._event.set()
-
-    async def wait(self) -> None:
-        """Return at once if a nudge was given since the last return, else with the next. For one task only."""
-        while not self._given:
-            self._event = anyio.Event()
-            await self._event.wait()
-        self._event = None
-        self._given = False

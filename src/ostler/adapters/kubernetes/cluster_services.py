@@ -8,12 +8,10 @@ from typing import Final, Self
 import anyio
 import anyio.abc
 
-from ostler.adapters.kubernetes.kube_connection import KubeConnectionService
-from ostler.adapters.kubernetes.port_forward import PortForwardService
 from ostler.adapters.kubernetes.reconnecting import SupervisedService, World
 from ostler.engine.protocols import Clock
 from ostler.model.states import ServiceState
-from ostler.model.statics import KubeConnection, StaticService
+from ostler.model.statics import KubeConnection, PortForward, StaticService
 
 CLOSE_TIMEOUT: Final = 8.0
 """Seconds for all services to end in order at shutdown."""
@@ -67,7 +65,7 @@ class StaticPool(anyio.AsyncContextManagerMixin):
     def has_work(self) -> bool:
         """Whether a tunnel is held open, or sought, so that the process must stay; a hopeless one does not count."""
         return any(
-            isinstance(one, PortForwardService) and one.is_wanted and one.state is not ServiceState.FAILED
+            isinstance(one.definition, PortForward) and one.is_wanted and one.state is not ServiceState.FAILED
             for one in self._services.values()
         )
 
@@ -99,8 +97,12 @@ class StaticPool(anyio.AsyncContextManagerMixin):
         assert self._tasks is not None
         service: SupervisedService
         if isinstance(definition, KubeConnection):
+            from ostler.adapters.kubernetes.kube_connection import KubeConnectionService  # noqa: PLC0415 (few have one)
+
             service = KubeConnectionService(definition, self._world, wanted=wanted)
         else:
+            from ostler.adapters.kubernetes.port_forward import PortForwardService  # noqa: PLC0415 (few have one)
+
             service = PortForwardService(definition, self._world, wanted=wanted)
         if not self._added(service):
             return False

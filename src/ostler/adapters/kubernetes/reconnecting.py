@@ -9,9 +9,8 @@ from typing import Any, Final
 
 import anyio
 
+from ostler.adapters.backoff import Backoff, Nudge
 from ostler.adapters.connection_facts import ARRIVALS, way_to
-from ostler.adapters.downstream.backoff import Backoff
-from ostler.adapters.downstream.loss import Nudge
 from ostler.adapters.kubernetes.trouble import KubeTroubleError
 from ostler.engine.protocols import Clock
 from ostler.engine.services.service import BaseService, ServiceStatus

@@ -1,7 +1,9 @@
-"""How long to wait between connection attempts."""
+"""When one who keeps a connection tries again: after a delay that grows, or when it is nudged."""
 
 import random
 from typing import Final
+
+import anyio
 
 QUICK_CAP: Final = 4.0
 """Seconds between attempts at most, where one costs little: a server that is fixed is back within five seconds."""
@@ -38,3 +40,25 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the shortest delay."""
         self._next = self._initial
+
+
+class Nudge:
+    """Wakes one waiting task to check something; several nudges before it checks count as one."""
+
+    def __init__(self) -> None:
+        self._given = False
+        self._event: anyio.Event | None = None
+
+    def give(self) -> None:
+        """Wake the waiter, now or when it next waits."""
+        self._given = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Return at once if a nudge was given since the last return, else with the next. For one task only."""
+        while not self._given:
+            self._event = anyio.Event()
+            await self._event.wait()
+        self._event = None
+        self._given = False
