@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
-from ostler.adapters.access.audit_log import AuditLog, audit_files
+from ostler.adapters.access.audit_log import AuditLog, audit_files, recent_starts
 from ostler.adapters.access.token_file import PREFIX, TokenFile, read_tokens
 from ostler.model.access import AuditSettings, principal_of_claim
 from ostler.model.errors import ManifestError, StoreError
@@ -30,6 +30,24 @@ async def test_the_audit_log_keeps_the_newest_lines_in_a_bounded_number_of_files
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="could not be written"):
         await AuditLog(tmp_path / "file", AuditSettings()).record({})
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_starts_of_the_last_hour_are_counted_by_the_audit_log_of_earlier_runs(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit", AuditSettings.model_validate({"maxBytes": 500, "files": 9}))
+    assert recent_starts(tmp_path / "audit", 3600) == {}
+    for number, (who, outcome) in enumerate((("alice", "done"), ("alice", "refused"), ("bob", "failed"))):
+        facts = {"id": str(number), "who": who, "starts": True}
+        await log.record({**facts, "outcome": "begun"})
+        await log.record({**facts, "outcome": outcome})
+    await log.record({"id": "7", "who": "alice", "action": "stop", "outcome": "begun"})
+    with (tmp_path / "audit" / "audit.jsonl").open("a") as file:
+        old = {"at": "2020-01-01T00:00:00.000Z", "id": "8", "who": "carol", "starts": True, "outcome": "begun"}
+        file.write(f'{json.dumps(old)}\n{{"who": "alice", "starts": true\n')
+    counted = recent_starts(tmp_path / "audit", 3600)
+    assert {who: len(ages) for who, ages in counted.items()} == {"alice": 1, "bob": 1, "carol": 0}
+    assert 0 <= counted["bob"][0] < 3600
 
 
 def test_a_token_is_kept_as_its_digest_and_read_again_when_the_file_changes(tmp_path: Path) -> None:

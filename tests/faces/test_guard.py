@@ -391,6 +391,36 @@ async def test_quotas() -> None:
         await call(alice, "service_stop", name="one")
 
 
+@pytest.mark.virtual
+async def test_starts_before_a_restart_of_the_server_count() -> None:
+    async with team(alice={"startsPerHour": 3}) as before:
+        made = Team(before.app, before.policies, before.trail, {"alice": [3590.0, 1800.0], "bob": [1.0] * 9})
+        async with made.client("alice") as alice:
+            await call(alice, "service_create", serviceClassName="basic", name="web")
+            told, _ = await refusal(alice, "service_restart", name="web")
+            assert "try again in 10s" in told
+            await anyio.sleep(11)
+            await call(alice, "service_restart", name="web")
+        assert [line["outcome"] for line in before.trail.lines if line.get("starts")] == [
+            "begun", "done", "begun", "refused", "begun", "done",
+        ]  # fmt: skip
+
+
+async def test_whose_a_removed_service_was_is_known_after_a_restart_of_the_server() -> None:
+    policies = {"alice": {}, "bob": {"sees": ["alice"]}}
+    async with team(**policies) as before:
+        async with before.client("alice") as alice, before.client("local") as local:
+            await call(alice, "service_create", serviceClassName="basic", name="web")
+            await call(local, "service_create", serviceClassName="basic", name="zebra.alice")  # as in a project alice
+            for client, name in ((alice, "web"), (local, "zebra.alice")):
+                await call(client, "service_delete", name=name)
+        after = Team(before.app, policies, Trail())
+        for name in policies:
+            async with after.client(name) as client:
+                heard = (await call(client, "service_events"))["events"]
+                assert {event["service"] for event in heard} == {"web.alice"}
+
+
 async def test_a_quota_is_that_of_the_owner_and_a_repeated_create_needs_no_room() -> None:
     policies = {"alice": {"manages": ["bob"], "maxServices": 1}, "bob": {"maxServices": 2}}
     async with team(quiet(), **policies) as made, made.client("alice") as alice:

@@ -1,6 +1,6 @@
 """Principals with policies over one ledger application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcp.client import Client
@@ -27,11 +27,17 @@ class Trail:
 class Team:
     """Principals over one ledger application, with the policies of a settings file."""
 
-    def __init__(self, app: LedgerApplication, policies: dict[str, dict[str, Any]], trail: Trail) -> None:
+    def __init__(
+        self,
+        app: LedgerApplication,
+        policies: dict[str, dict[str, Any]],
+        trail: Trail,
+        starts: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
         self.app = app
         self.trail = trail
         self.policies = policies
-        self.principals = Principals(app, self._settings, trail)
+        self.principals = Principals(app, self._settings, trail, starts=starts or {})
 
     def _settings(self) -> Settings:
         return Settings.model_validate({"principals": self.policies})

@@ -189,7 +189,8 @@ class Assembly:
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
         self.departed.add(instance)
-        self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted")
+        owner = instance.owner
+        self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted", {"owner": owner} if owner else None)
         for orphan in self.graph.forget(instance):
             if not self.is_leaving:
                 orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")

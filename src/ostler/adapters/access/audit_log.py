@@ -3,7 +3,9 @@
 import json
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,6 +18,9 @@ from ostler.model.json import JsonMapping
 
 FILE: Final = "audit.jsonl"
 """The current file, in the folder `audit` of the state folder; `audit.1.jsonl` is the one before it."""
+
+STARTS: Final = "starts"
+"""The key in lines of changes that start something."""
 
 MAX_TEXT: Final = 2_000
 """Characters of one text in a line; what is beyond is cut."""
@@ -102,3 +107,30 @@ def audit_files(folder: Path) -> Iterator[Path]:
     yield from numbered
     if (current := folder / FILE).exists():
         yield current
+
+
+def recent_starts(folder: Path, seconds: float) -> dict[str, list[float]]:
+    """Return how many seconds ago each principal started something, of the last `seconds`; blocks on the disk.
+
+    What cannot be read counts as nothing: a log that cannot be written either stops the change itself.
+    """
+    now, found = datetime.now(UTC), defaultdict[str, dict[str, float]](dict)
+    for file in audit_files(folder):
+        with suppress(OSError):
+            if now.timestamp() - file.stat().st_mtime < seconds:
+                for line in file.read_bytes().splitlines():
+                    _count(line, now, found)
+    return {who: [age for age in ages.values() if 0 <= age < seconds] for who, ages in found.items()}
+
+
+def _count(line: bytes, now: datetime, found: "defaultdict[str, dict[str, float]]") -> None:
+    """Count a change that starts something by its id, and one that was refused not any more."""
+    if f'"{STARTS}": true'.encode() not in line:
+        return
+    with suppress(ValueError, KeyError, TypeError):  # a line that was cut off
+        facts = json.loads(line)
+        ages = found[facts["who"]]
+        if facts["outcome"] == "begun":
+            ages[facts["id"]] = (now - datetime.fromisoformat(facts["at"])).total_seconds()
+        elif facts["outcome"] == "refused":
+            ages.pop(facts["id"], None)

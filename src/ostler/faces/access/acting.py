@@ -1,13 +1,13 @@
 """What every change by a principal goes through: quotas, and the audit log."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
 
-from ostler.adapters.access.audit_log import AuditTrail
+from ostler.adapters.access.audit_log import STARTS, AuditTrail
 from ostler.faces.access.call_facts import current_call
 from ostler.faces.access.rate import Rate
 from ostler.faces.access.rights import Rights
@@ -28,9 +28,15 @@ class Account:
         creating: services that are being created, and are not among its services yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Iterable[float] = ()) -> None:
+        """Begin to count.
+
+        Args:
+            earlier: how many seconds ago it started something, before this server did.
+        """
         self.creating = 0
         self._starts = Rate(HOUR)
+        self._starts.restore(earlier)
 
     def __repr__(self) -> str:
         return f"Account({len(self._starts)} starts)"
@@ -64,12 +70,15 @@ class Acting:
         return f"Acting({self._rights!r})"
 
     @asynccontextmanager
-    async def act(self, action: str, target: str, *, refusal: OstlerError | None = None) -> AsyncGenerator[None]:
+    async def act(
+        self, action: str, target: str, *, starts: bool = False, refusal: OstlerError | None = None
+    ) -> AsyncGenerator[None]:
         """Have the change that is made inside recorded: before it is begun, and how it ended.
 
         Args:
             action: what is done, in a word, such as `create`.
             target: the service, class, server or tool that is concerned.
+            starts: it starts something, which counts for the principal also after a restart of the server.
             refusal: why it is not allowed, if it is not.
 
         Raises:
@@ -77,6 +86,8 @@ class Acting:
             StoreError: it cannot be recorded; nothing was done.
         """
         facts = self._facts(action, target)
+        if starts:
+            facts[STARTS] = True
         if refusal is not None:
             await self._record(facts, "refused", refusal)
             raise refusal

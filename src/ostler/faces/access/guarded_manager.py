@@ -170,7 +170,7 @@ class GuardedManager(ServiceManager):
         except OstlerError as error:
             asked, refusal = request, error
         name = asked.name and in_namespace(asked.name, asked.namespace)
-        act = self._acting.act("create", f"{request.class_name} {name}".strip(), refusal=refusal)
+        act = self._acting.act("create", f"{request.class_name} {name}".strip(), starts=request.start, refusal=refusal)
         is_there = bool(name) and self._seen.find(name) is not None
         async with act, self._room(asked.owner, start=request.start, is_there=is_there):
             with self._without_hidden(name):
@@ -322,7 +322,7 @@ class GuardedManager(ServiceManager):
             )
         if asked.idempotency_key and not policy.admin:
             asked = replace(asked, idempotency_key=f"{asked.idempotency_key}@{self._rights.name}")
-        async with self._acting.act(asked.kind.value, full, refusal=refusal):
+        async with self._acting.act(asked.kind.value, full, starts=asked.kind in _STARTING, refusal=refusal):
             if asked.kind in _STARTING and not policy.admin:
                 self._acting.account.take_start(policy.starts_per_hour, self._rights.name)
             with self._without_hidden(full):

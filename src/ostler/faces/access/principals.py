@@ -1,6 +1,7 @@
 """The application that each principal gets, over the one that there is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ostler.adapters.access.audit_log import AuditTrail
@@ -19,18 +20,27 @@ MAX_ACCOUNTS: Final = 10_000
 class Principals:
     """Makes the guarded applications. What a principal has used up counts over all its connections."""
 
-    def __init__(self, app: ApplicationLike, settings: Callable[[], Settings], trail: AuditTrail | None = None) -> None:
+    def __init__(
+        self,
+        app: ApplicationLike,
+        settings: Callable[[], Settings],
+        trail: AuditTrail | None = None,
+        *,
+        starts: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    ) -> None:
         """Prepare.
 
         Args:
             app: the application itself.
             settings: returns the settings in force.
             trail: where changes are recorded; None records none.
+            starts: how many seconds ago principals started something, by name, as the audit log has it.
         """
         self._app = app
         self._settings = settings
         self._trail = trail
         self._owners: Owners | None = None
+        self._starts = starts
         self._accounts: dict[str, Account] = {}
 
     def __repr__(self) -> str:
@@ -45,11 +55,11 @@ class Principals:
         if principal.unrestricted and self._trail is None:
             return self._app
         if self._owners is None:
-            self._owners = Owners(self._app.manager.registry)
+            self._owners = Owners(self._app.manager.registry, self._app.manager.events)
         rights = Rights(principal, self.policy)
         return GuardedApplication(self._app, rights, self._account(principal.name), self._owners, self._trail)
 
     def _account(self, name: str) -> Account:
         if name not in self._accounts and len(self._accounts) >= MAX_ACCOUNTS:
             del self._accounts[next(iter(self._accounts))]
-        return self._accounts.setdefault(name, Account())
+        return self._accounts.setdefault(name, Account(self._starts.get(name, ())))

@@ -1,6 +1,7 @@
 """How often something may happen: so many times within the last seconds."""
 
 from collections import deque
+from collections.abc import Iterable
 
 import anyio
 
@@ -18,6 +19,11 @@ class Rate:
 
     def __repr__(self) -> str:
         return f"Rate({len(self)} within {self._window} s)"
+
+    def restore(self, ages: Iterable[float]) -> None:
+        """Count what happened so many seconds ago, in an earlier run."""
+        now = anyio.current_time()
+        self._times = deque(sorted((*self._times, *(now - age for age in ages if age < self._window))))
 
     def take(self, limit: int) -> int:
         """Count one more; return the seconds to wait where there were `limit`, else 0."""

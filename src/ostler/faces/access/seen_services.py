@@ -22,15 +22,18 @@ from ostler.model.json import JsonObject
 from ostler.model.states import HealthStatus, ServiceState
 
 MAX_REMEMBERED: Final = 20_000
-"""Removed services whose owner is remembered, so that their last events are still seen; the oldest go first."""
+"""Removed services whose owner is remembered, so that their last events and logs are seen; the oldest go first."""
 
 
 class Owners:
-    """Whose each service is, also of those removed since the server started. One for all principals."""
+    """Whose each service is, also of removed ones, for as long as there are events of them. One for all principals."""
 
-    def __init__(self, registry: ServiceRegistry) -> None:
+    def __init__(self, registry: ServiceRegistry, events: EventLog) -> None:
         self._registry = registry
         self._removed: dict[str, str] = {}
+        gone = events.read(kinds=(EventKind.SERVICE_DELETED,), limit=MAX_REMEMBERED).events
+        for event in gone:  # of earlier runs, too; one without an owner does not say so
+            self._removed[event.service] = str(event.data.get("owner", ""))
         registry.subscribe(self._changed)
 
     def __repr__(self) -> str:

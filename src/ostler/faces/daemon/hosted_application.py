@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from mcp.server.lowlevel import Server
 
 from ostler.adapters.config.paths import Paths
@@ -48,12 +49,13 @@ def application_source(
         login = LoginShell(os.environ) if background else None
         async with open_application(paths, stop_on_exit=stop_on_exit, programs=login, stand_by=stand_by) as app:
             trail = audit_trail(paths, app.settings)
+            starts = {} if trail is None else await _recent_starts(paths)
 
             @cache
             def principals() -> "Principals":
                 from ostler.faces.access.principals import Principals  # a server for one person needs no guard
 
-                return Principals(app, lambda: app.settings, trail)
+                return Principals(app, lambda: app.settings, trail, starts=starts)
 
             local = app if trail is None else principals().application(LOCAL_PRINCIPAL)
 
@@ -88,3 +90,10 @@ def application_source(
             )
 
     return open_hosted
+
+
+async def _recent_starts(paths: Paths) -> dict[str, list[float]]:
+    from ostler.adapters.access.audit_log import recent_starts  # most servers keep no such log
+    from ostler.faces.access.acting import HOUR
+
+    return await anyio.to_thread.run_sync(recent_starts, paths.audit_dir, HOUR)
