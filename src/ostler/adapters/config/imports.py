@@ -9,7 +9,6 @@ from ostler.adapters.config.dialects.client_texts import SourceError, parse_sour
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import mapping, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
-from ostler.adapters.config.jsonc_edit import set_member
 from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
@@ -103,18 +102,6 @@ def _limits_from(path: Path, workspace: Path | None) -> JsonObject:
         return {"disabledMcpServers": [name for name, state in root.items() if mapping(state).get("enabled") is False]}
     project = mapping(mapping(root.get("projects")).get(str(workspace)))
     return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
-
-
-def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
-    """Return the text of an `mcp.json` with `entries` added; what is there stays as it is written.
-
-    Raises:
-        JsoncError: the text is not JSON.
-        ValueError: its `mcpServers` is not an object.
-    """
-    for name, entry in entries.items():
-        text = set_member(text, ("mcpServers", name), entry)
-    return text
 
 
 def _candidates(loaded: McpJson, path: Path, label: str, project: str, around: Surroundings) -> Iterator[Candidate]:

@@ -29,8 +29,7 @@ from ostler.adapters.config.dialects.entry_places import (
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
-from ostler.adapters.config.dialects.questions import questions_in
-from ostler.adapters.config.dialects.variables import Surroundings
+from ostler.adapters.config.dialects.variables import Surroundings, questions_in
 from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.errors import Finding

@@ -14,15 +14,14 @@ from typing import TypeVar
 from ostler.adapters.config.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import MAX_BYTES
 from ostler.adapters.config.dialects.names import server_names
-from ostler.adapters.config.imports import with_entries
 from ostler.adapters.config.jsonc import JsoncError
-from ostler.adapters.config.jsonc_edit import remove_member
+from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.mcp_json import BUILTIN_NAMES, McpJson, load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import answers_of
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerEntry
 
 ValueT = TypeVar("ValueT")
@@ -156,3 +155,15 @@ def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
     kept = {key: value for key, value in before.items() if key not in dropped}
     options = {**kept.get("ostler", {}), **changes.get("ostler", {})}
     return {**kept, **changes, **({"ostler": options} if options else {})}
+
+
+def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
+    """Return the text of an `mcp.json` with `entries` added; what is there stays as it is written.
+
+    Raises:
+        JsoncError: the text is not JSON.
+        ValueError: its `mcpServers` is not an object.
+    """
+    for name, entry in entries.items():
+        text = set_member(text, ("mcpServers", name), entry)
+    return text

@@ -247,8 +247,8 @@ def _show(found: "Sequence[Candidate]", configured: set[str]) -> None:
 def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
     from ostler.adapters.config.atomic_files import replace, write_new
     from ostler.adapters.config.dialects.client_texts import SourceError, read_text
-    from ostler.adapters.config.imports import with_entries
     from ostler.adapters.config.jsonc import JsoncError
+    from ostler.adapters.config.server_files import with_entries
 
     path = session.paths.mcp_json
     there = _configured(session)

@@ -6,7 +6,6 @@ import anyio.to_thread
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from ostler.adapters.config.known_servers import entries_for, how_to_add
 from ostler.adapters.serving.answers import Answer, finding_json, finding_lines
 from ostler.adapters.serving.arguments import Args, JsonArgs, Manifest
 from ostler.adapters.serving.schemas import answer
@@ -110,6 +109,8 @@ async def serviceclass_get(app: ApplicationLike, args: ClassNameArgs, call: Call
 
 async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call: Call) -> Answer:
     """Say whether the tools of a class are there."""
+    from ostler.adapters.config.known_servers import entries_for, how_to_add
+
     del call
     found = app.classes.availability(args.name)
     structured: JsonObject = {

@@ -1,15 +1,15 @@
 """The table of keys: what each key of an entry means in each client, and what Ostler does with it.
 
-Keys that no row has are refused when they speak of a limit (`unknown`), and otherwise reported and left out.
+Keys that no row has are refused when they speak of a limit (`limits`), and otherwise reported and left out.
 """
 
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.approvals import approvals, default_approval, surfaces
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.key_rows import Key, limiting, passing, refusing, reported, taken
+from ostler.adapters.config.dialects.limits import approvals, default_approval, read_time, speaks_of_limit, surfaces
 from ostler.adapters.config.dialects.readings import (
     address,
     allowed,
@@ -35,7 +35,6 @@ from ostler.adapters.config.dialects.readings import (
     unknown_unit,
 )
 from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part
-from ostler.adapters.config.dialects.unknown import read_time, speaks_of_limit
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerOptions
 

@@ -1,4 +1,7 @@
-"""The table of variables: what `${…}` and its relatives mean in each client, and what Ostler does with them."""
+"""The table of variables: what `${…}` and its relatives mean in each client, and what Ostler does with them.
+
+VS Code's `inputs` and what a bundle asks are questions to the person: `${input:id}` stands for the answer.
+"""
 
 import os
 import re
@@ -6,14 +9,75 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.questions import Question
+from ostler.model.json import JsonObject, JsonValue
 
 Outcome = Literal["value", "literal", "optional", "required", "not here"]
 """What an occurrence comes to: a value; the text as it is; a value that may be missing; one that must not be missing;
 or something that Ostler does not have."""
+
+
+_ASKED_AT: Final = (("inputs",), ("mcp", "inputs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to the person.
+
+    Attributes:
+        id: what entries call it.
+        text: the question.
+        default: the answer that is offered; None when there is none.
+        is_optional: whether what asks it can do without an answer.
+    """
+
+    id: str
+    text: str = ""
+    default: str | None = None
+    is_optional: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that answers it."""
+        return variable_of(self.id)
+
+
+def variable_of(question: str) -> str:
+    """Return the variable that answers the question of that id: `INPUT_API_KEY` for `api-key`."""
+    return f"INPUT_{re.sub(r'[^A-Za-z0-9]+', '_', question).strip('_').upper()}"
+
+
+def questions_in(root: JsonObject) -> Mapping[str, Question]:
+    """Return the questions of a file by id."""
+    found: dict[str, Question] = {}
+    for path in _ASKED_AT:
+        value: JsonValue = root
+        for key in path:
+            value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
+        for item in cast("list[JsonValue]", value) if isinstance(value, list) else []:
+            fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+            name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
+            if isinstance(name, str) and name not in found:
+                found[name] = Question(
+                    name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
+                )
+    for name, described in cast("JsonObject", root.get("user_config") or {}).items():  # of an MCPB bundle
+        fields = cast("JsonObject", described) if isinstance(described, dict) else {}
+        text, default = fields.get("description") or fields.get("title"), fields.get("default")
+        is_optional = fields.get("required") is not True
+        found[name] = Question(
+            name,
+            text if isinstance(text, str) else "",
+            None if default is None or isinstance(default, list | dict) else _as_text(default),
+            is_optional,
+        )
+    return found
+
+
+def _as_text(value: JsonValue) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
