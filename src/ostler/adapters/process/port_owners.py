@@ -16,6 +16,9 @@ from ostler.adapters.process.trees import is_frozen, keeper_of, listening_ports
 ELSEWHERE_SECONDS = 2.0
 """How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
 
+STARTING_SECONDS = 0.5
+"""Between looks at all that a process listens on while it starts, and nothing answers at its port."""
+
 _CONTAINER_TOOLS = frozenset({"docker", "podman", "nerdctl", "docker-compose", "podman-compose", "finch", "colima"})
 _CONTAINER_PROXIES = (
     "docker-proxy",
@@ -70,11 +73,13 @@ class Sockets:
         entry: the process.
         others: all processes that were started here, to name the holder of a port.
         elsewhere_since: since when (anyio's clock) it has listened, and not where it should.
+        due_at: when (anyio's clock) all that it listens on is to be looked at again while it starts.
     """
 
     entry: Entry
     others: Callable[[], Iterable[Entry]]
     elsewhere_since: float | None = field(default=None)
+    due_at: float | None = field(default=None)
 
     async def own(self) -> list[Listener] | None:
         """Return where the process and all below it listen, oldest process first; None: it may not be looked at."""
@@ -110,6 +115,14 @@ class Sockets:
         """Return who listens on `port`, this process and all below it left out."""
         own = {listener.pid for listener in await self.own() or ()}
         return await anyio.to_thread.run_sync(lambda: [h for h in holders_of(port, self.others()) if h.pid not in own])
+
+    def is_due(self) -> bool:
+        """Return whether it is time to look at all that a starting process listens on, which costs much."""
+        now = anyio.current_time()
+        is_due = self.due_at is not None and now >= self.due_at
+        if self.due_at is None or is_due:
+            self.due_at = now + STARTING_SECONDS
+        return is_due
 
     def is_elsewhere(self, own: list[Listener], port: int) -> bool:
         """Return whether it has listened for long enough, and not on `port`."""

@@ -188,6 +188,8 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         if sharing:
             return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")
         return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
+    if not passed and sockets.entry.starting and not sockets.is_due() and await _refuses(host, port):
+        return Verdict(ready=False, detail=detail)  # no one listens there yet, so there is no one to look for
     own = await sockets.own()
     if own is None:
         return Verdict(passed, detail)
@@ -208,6 +210,16 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
             ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
         )
     return Verdict(ready=False, detail=detail + elsewhere)
+
+
+async def _refuses(host: str, port: int) -> bool:
+    """Whether no one listens at `host` and `port`, as the system says at once."""
+    try:
+        with anyio.fail_after(PROBE_SECONDS):
+            await anyio.aclose_forcefully(await anyio.connect_tcp(reachable_host(host), port))
+    except OSError as error:
+        return isinstance(error.__cause__ or error, ConnectionRefusedError)
+    return False
 
 
 async def _only_over_6(sockets: Sockets, port: int) -> Listener | None:

@@ -20,7 +20,7 @@ from ostler.rules.text.last_words import last_words
 from ostler.rules.text.named_ports import named_ports
 
 READY_SECONDS = 30.0
-INTERVAL_SECONDS = 0.1
+INTERVAL_SECONDS = 0.05
 START_SECONDS = 0.5
 """How long a process is watched that nothing else says is ready."""
 
