@@ -16,19 +16,22 @@ from ostler.rules.reading import check_text
 if TYPE_CHECKING:
     from ostler.model.json import JsonObject
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "rules" / "data" / "drafts"
+TESTED = Path(__file__).resolve().parent.parent / "tests" / "rules" / "data" / "drafts"
 """A tools list for each server, and the pairs that a person chose from it before any draft was made."""
 
+FURTHER = Path(__file__).resolve().parent / "data" / "drafts"
+"""More of them, too many for the tests."""
 
-def expected_pairs() -> dict[str, list[list[str]]]:
+
+def expected_pairs(folder: Path = TESTED) -> dict[str, list[list[str]]]:
     """Return server → the pairs of tools that are each right; none: a draft must be refused."""
-    found: dict[str, list[list[str]]] = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+    found: dict[str, list[list[str]]] = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     return found
 
 
-def drafted(server: str) -> Draft | None:
+def drafted(server: str, folder: Path = TESTED) -> Draft | None:
     """Return the draft from the list of `server`, None when it was refused."""
-    listed: list[JsonObject] = json.loads((FOLDER / f"{server}.json").read_text(encoding="utf-8"))["tools"]
+    listed: list[JsonObject] = json.loads((folder / f"{server}.json").read_text(encoding="utf-8"))["tools"]
     try:
         return draft_class(server, [Tool.of(tool) for tool in listed])
     except DefinitionError:
@@ -45,14 +48,20 @@ def is_right(draft: Draft | None, pairs: list[list[str]]) -> bool:
 def main() -> None:
     """Run and print."""
     title("Drafts from the tools lists of real servers")
+    for folder, what in ((TESTED, "lists that the tests have, too"), (FURTHER, "further lists")):
+        print(f"\n{what}:")
+        _score(folder)
+
+
+def _score(folder: Path) -> None:
     times: list[float] = []
     right: list[str] = []
     silent: list[str] = []
     wrong: list[str] = []
-    expected = expected_pairs()
+    expected = expected_pairs(folder)
     for server, pairs in expected.items():
         began = time.perf_counter()
-        draft = drafted(server)
+        draft = drafted(server, folder)
         times.append(time.perf_counter() - began)
         if not is_right(draft, pairs):
             got = "a refusal" if draft is None else f"{draft.start} / {draft.stop}"
@@ -68,8 +77,8 @@ def main() -> None:
     print(row("one draft", times))
 
 
-def findings(server: str, draft: Draft) -> list[str]:
+def findings(server: str, draft: Draft, folder: Path = TESTED) -> list[str]:
     """Return what the check finds in a draft, against the list that it was made from."""
-    text = (FOLDER / f"{server}.json").read_text(encoding="utf-8")
+    text = (folder / f"{server}.json").read_text(encoding="utf-8")
     known = KnownTools({server: tool_list_from_json(text, server)})
     return [str(found) for found in check_text(draft.manifest, server, known).findings]

@@ -538,3 +538,16 @@ def test_a_list_below_a_key_that_is_not_ascii_is_found() -> None:
     found = list_of_items(Tool("list", {}, schema))
     assert found is not None
     assert search_value(found[0], {"größen": [{"id": 1}]}) == [{"id": 1}]
+
+
+def test_a_tool_that_is_named_after_what_all_are_about_and_nothing_else_stops_no_draft() -> None:
+    pairs = find_pairs(
+        [
+            tool("bash", required=("command",), command=TEXT),
+            tool("bash_session_open"),
+            tool("bash_shell_close", required=("session_id",), session_id=TEXT),
+            tool("bash_session_close", required=("session_id",), session_id=TEXT),
+            tool("bash_session_read", required=("session_id",), session_id=TEXT),
+        ]
+    )
+    assert str(pairs[0]) == "bash_session_open / bash_session_close"

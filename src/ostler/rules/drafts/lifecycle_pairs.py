@@ -5,6 +5,7 @@ name flows from the one to the other, annotations, descriptions, output schemas 
 written down and deleted again, such as a note or a user, is not a lifecycle.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from ostler.rules.drafts.lifecycle_words import (
     ACCESSORIES,
     BLOCKING,
     BULK,
+    DEFINED,
     EDITS,
     ENDS,
     FAINT,
@@ -202,7 +204,7 @@ class _Server:
             score -= _EXISTING
         if handle and "array" in str(stop.tool.parameter(handle).get("type")):
             score -= _UNKNOWN_HANDLE
-        if set(thing) & ACCESSORIES or min(begins, ends) < WEAK:
+        if {*thing, *words_of(handle)} & ACCESSORIES or min(begins, ends) < WEAK:
             score -= _ACCESSORY
         return LifecyclePair(start, stop, " ".join(thing), score, handle, is_record=life < _SURE)
 
@@ -225,9 +227,9 @@ class _Server:
         if not things or things & set(first.things) or last.step.fixed:
             return False
         for step in self._uses:
-            words = self._words.content(step)
-            is_opposite = last.verb in OPPOSITES.get(words[0], PARTNERS.get(words[0], ()))
-            if is_opposite and set(words[1:]) == things:
+            # a tool may be called what all tools are about, and no more: bash, of bash_…
+            verb, *about = self._words.content(step) or ("",)
+            if set(about) == things and last.verb in OPPOSITES.get(verb, PARTNERS.get(verb, ())):
                 return True
         return False
 
@@ -239,7 +241,9 @@ class _Server:
         nouns = {*thing, *records, *(() if start.things else self._words.prefix)}
         is_living = bool(nouns & LIVING - FAINT)
         life = 3 if is_living else 1 if nouns & FAINT else 0
-        if nouns & RECORDS and (is_chosen or not is_living or thing[-1] in RECORDS):
+        # what is run and stopped is no mere record, whatever it is called: run_scene, stop_scene
+        is_run = start.verb in _STRONG_STARTS - {"up"} | {"run"} and stop.verb in _STRONG_ENDS and not is_chosen
+        if nouns & RECORDS and not is_run and (is_chosen or not is_living or thing[-1] in RECORDS):
             life = min(life, 0) - 5
         life += 3 if start.verb in _STRONG_STARTS else 1 if start.verb in ("run", "open", "reserve", "deploy") else 0
         gentle = stop.verb in ("close", "end", "cancel", "abort", "release", "destroy") and bool(life or not thing)
@@ -247,6 +251,9 @@ class _Server:
         if not is_chosen:
             descriptions = f"{start.step.tool.description[:400]} {stop.step.tool.description[:400]}"
             life += min(2, len({word.lower() for word in LIFE.findall(descriptions)}) // 2)
+            is_written = start.verb in ("create", "new", "add") and stop.verb in ("delete", "remove")
+            if is_written and nouns & DEFINED and re.search(r"\bfiles?\b|\(\.\w+\)", descriptions):
+                life -= 5
         return life + self._use_of(nouns, is_living=is_living)
 
     def _use_of(self, nouns: set[str], *, is_living: bool) -> int:

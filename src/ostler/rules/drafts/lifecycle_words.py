@@ -53,6 +53,16 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "mount": ("unmount", "umount"),
     "load": ("unload",),
     "play": ("stop",),
+    "replay": ("stop", "cancel"),
+    "simulate": ("stop", "cancel"),
+    "stream": ("stop",),
+    "broadcast": ("stop",),
+    "sniff": ("stop",),
+    "dispatch": ("cancel", "abort", "stop"),
+    "rent": ("return", "release", "destroy", "cancel"),
+    "claim": ("release",),
+    "dial": ("hangup",),
+    "arm": ("disarm",),
     "record": ("stop",),
     "capture": ("stop",),
     "monitor": ("unmonitor", "stop"),
@@ -80,7 +90,8 @@ STARTS: dict[str, int] = {
     "execute": 16, "exec": 16, "initialize": 20, "init": 18, "setup": 14, "up": 24, "connect": 18, "attach": 14,
     "join": 10, "login": 6, "mount": 14, "load": 14, "play": 14, "record": 12, "capture": 10, "monitor": 10,
     "watch": 12, "add": 12, "register": 8, "subscribe": 6, "activate": 8, "expose": 4, "restore": 4, "resume": 4,
-    "unpause": 2, "enable": 2, "install": 2,
+    "unpause": 2, "enable": 2, "install": 2, "replay": 16, "simulate": 14, "stream": 10, "broadcast": 10, "sniff": 14,
+    "dispatch": 14, "rent": 22, "claim": 10, "dial": 14, "arm": 10,
 }  # fmt: skip
 """What starts a thing, and how strongly the word says that the thing then runs."""
 
@@ -92,6 +103,7 @@ ENDS: dict[str, int] = {
     "logout": 4, "unmount": 12, "umount": 12, "unload": 12, "unregister": 6, "deregister": 6, "unsubscribe": 4,
     "deactivate": 6, "unexpose": 4, "unwatch": 8, "unlisten": 8, "unhost": 8, "unmonitor": 8, "unschedule": 8,
     "dequeue": 8, "interrupt": 8, "return": 6, "pause": 2, "suspend": 2, "disable": 2, "uninstall": 2,
+    "hangup": 14, "disarm": 10,
 }  # fmt: skip
 """What ends a thing, and how strongly the word says that it is gone then."""
 
@@ -101,7 +113,8 @@ WEAK = 10
 ALSO_NOUNS = frozenset(
     ("up", "down", "end", "new", "load", "play", "join", "watch", "host", "listen", "exit", "run", "record", "capture",
      "monitor", "release", "tunnel", "debug", "exec", "forward", "schedule", "trigger", "lease", "return", "deploy",
-     "open", "init", "setup", "drop", "free", "connect", "begin", "boot", "launch", "cleanup", "interrupt")
+     "open", "init", "setup", "drop", "free", "connect", "begin", "boot", "launch", "cleanup", "interrupt",
+     "replay", "stream", "broadcast", "dispatch", "rent", "claim", "dial", "arm")
 )  # fmt: skip
 """Verbs that are nouns or adjectives inside of a name (`test_run_list`, `get_open_page`)."""
 
@@ -169,7 +182,7 @@ FAINT = frozenset("task project database run page tab connection node port searc
 """Those of them that are as often records: a word or a tool besides must say that they run."""
 
 ACCESSORIES = frozenset(
-    "recording record log logging trace tracing screencast profile profiling monitoring monitor video audio".split()  # noqa: SIM905
+    "recording record log logging trace tracing screencast profile profiling monitoring monitor video audio tab pane window".split()  # noqa: SIM905
 )
 """Things that run for the sake of another one, which is more likely meant."""
 
@@ -199,7 +212,7 @@ LIFE = re.compile(
 BLOCKING = re.compile(
     r"\b(until (?:it )?(?:completes?|finish\w*|ends?|exits?|done)|waits? for (?:it|the command|completion)|exit code|"
     r"polls? until|returns? (?:just )?(?:its|the) (?:output|result|stdout)|(?:and|then) returns? (?:the )?output|"
-    r"synchronous\w*|blocks? until)\b",
+    r"synchronous\w*|blocks? until(?: \w+){0,6} (?:completes?|finish\w*|ends?|exits?|done|returns?|over|terminates?))\b",
     re.IGNORECASE,
 )
 """What descriptions say of tools that give back what is over when they answer."""
@@ -209,7 +222,7 @@ _SPOKEN = {
     ("turn", "off"): "stop", ("switch", "on"): "start", ("switch", "off"): "stop", ("bring", "up"): "up",
     ("bring", "down"): "down", ("tear", "down"): "teardown", ("spin", "up"): "up", ("spin", "down"): "down",
     ("set", "up"): "setup", ("log", "in"): "login", ("log", "out"): "logout", ("boot", "up"): "boot",
-    ("start", "up"): "start", ("clean", "up"): "cleanup",
+    ("start", "up"): "start", ("clean", "up"): "cleanup", ("hang", "up"): "hangup",
 }  # fmt: skip
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _UNCHANGED = frozenset(

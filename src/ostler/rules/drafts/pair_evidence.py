@@ -27,7 +27,7 @@ _PLACES = frozenset(
     "namespace context project organization org region zone cluster team account host target profile cwd broker".split()  # noqa: SIM905
 )
 _RUNS = frozenset(("run", "execute", "exec"))
-_SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open")
+_SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open", "boot", "enqueue", "submit")
 
 
 @dataclass(frozen=True, slots=True)

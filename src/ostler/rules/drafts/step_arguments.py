@@ -10,7 +10,7 @@ from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_
 from ostler.rules.drafts.handles import answer_source, named_parameter
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
-from ostler.rules.drafts.tool_traits import Step, kind_value
+from ostler.rules.drafts.tool_traits import Step, kind_value, values_of
 from ostler.rules.text.manifest_text import reference
 
 _SCOPES = frozenset(
@@ -163,8 +163,15 @@ class StepArguments:
         return name.lower() in ("command", "cmd", "script", "image", "url") and not self.pair.start.needed()
 
     def _is_shared(self, name: str) -> bool:
-        """Whether the stop takes a parameter of the start too, so that it says which one is meant."""
-        taken = name in self.pair.stop.tool.parameters() and name not in dict(self.pair.stop.fixed)
+        """Whether the stop takes a parameter of the start too, so that it says which one is meant.
+
+        Where they allow other values, they mean other things: `mode: headless | gui` and `mode: acpi | poweroff`.
+        """
+        stop = self.pair.stop
+        allowed = values_of(stop.tool.parameter(name))
+        given = values_of(self.pair.start.tool.parameter(name))
+        same = not allowed or bool(given) and all(value in allowed for value in given)
+        taken = same and name in stop.tool.parameters() and name not in dict(stop.fixed)
         return taken and not set(words_of(name)) & _TRIVIA and self.pair.start.tool is not self.pair.stop.tool
 
     def handle_template(self) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.checking.identity import is_identifier
-from ostler.rules.drafts.lifecycle_words import ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
+from ostler.rules.drafts.lifecycle_words import ALSO_NOUNS, ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
 
 ACTION_PARAMETERS = (
     "action",
@@ -176,7 +176,10 @@ def steps_of(tool: Tool) -> Iterator[Step]:
     """Yield the uses of a tool: itself, and one for each value of a parameter that says what to do."""
     words = words_of(tool.name)
     yield Step(tool, words)
+    says_itself = bool(set(words) & (STARTS.keys() | ENDS.keys()) - ALSO_NOUNS)
     for name in ACTION_PARAMETERS:
+        if says_itself and name not in ACTION_PARAMETERS[:2]:
+            continue  # how, and not what: stop(mode=poweroff)
         for value in _actions(tool, name):
             yield Step(tool, (*words, *words_of(value)), ((name, value),))
     flags = [
