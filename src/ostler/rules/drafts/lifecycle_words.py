@@ -182,9 +182,12 @@ FAINT = frozenset("task project database run page tab connection node port searc
 """Those of them that are as often records: a word or a tool besides must say that they run."""
 
 ACCESSORIES = frozenset(
-    "recording record log logging trace tracing screencast profile profiling monitoring monitor video audio tab pane window".split()  # noqa: SIM905
+    """
+    recording record log logging trace tracing screencast profile profiling monitoring monitor video audio tab pane
+    window
+    """.split()  # noqa: SIM905
 )
-"""Things that run for the sake of another one, which is more likely meant."""
+"""Things that run for the sake of another one, or are a part of it, which is more likely meant."""
 
 RECORDS = frozenset(
     """
@@ -212,7 +215,8 @@ LIFE = re.compile(
 BLOCKING = re.compile(
     r"\b(until (?:it )?(?:completes?|finish\w*|ends?|exits?|done)|waits? for (?:it|the command|completion)|exit code|"
     r"polls? until|returns? (?:just )?(?:its|the) (?:output|result|stdout)|(?:and|then) returns? (?:the )?output|"
-    r"synchronous\w*|blocks? until(?: \w+){0,6} (?:completes?|finish\w*|ends?|exits?|done|returns?|over|terminates?))\b",
+    r"synchronous\w*|"
+    r"blocks? until(?: \w+){0,6} (?:completes?|finish\w*|ends?|exits?|done|returns?|over|terminates?))\b",
     re.IGNORECASE,
 )
 """What descriptions say of tools that give back what is over when they answer."""

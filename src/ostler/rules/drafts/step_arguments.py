@@ -170,7 +170,7 @@ class StepArguments:
         stop = self.pair.stop
         allowed = values_of(stop.tool.parameter(name))
         given = values_of(self.pair.start.tool.parameter(name))
-        same = not allowed or bool(given) and all(value in allowed for value in given)
+        same = not allowed or (bool(given) and all(value in allowed for value in given))
         taken = same and name in stop.tool.parameters() and name not in dict(stop.fixed)
         return taken and not set(words_of(name)) & _TRIVIA and self.pair.start.tool is not self.pair.stop.tool
 
