@@ -87,6 +87,9 @@ def test_the_table_has_every_client_and_says_something_of_each_key() -> None:
     [
         ({"disabledTools": ["drop"]}, {"get", "get_all", "put*"}),
         ({"excludeTools": ["put*"]}, {"get", "get_all", "drop"}),
+        ({"disabledTools": ["get*"]}, {"drop", "put*"}),
+        ({"disabledTools": ["*"]}, set()),
+        ({"includeTools": ["get*", "drop"]}, {"drop"}),
         ({"excludeTools": ["drop(now)"]}, {"get", "get_all", "put*"}),
         ({"tools": []}, set()),
         ({"available_tools": []}, set(TOOLS)),

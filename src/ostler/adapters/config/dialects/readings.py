@@ -109,12 +109,13 @@ def allowed(*, globs: bool = False, empty_means_all: bool = False, exact: bool =
         names = _names(draft, key, value)
         if names is None or ("*" in names and not exact) or (empty_means_all and not names):
             return
-        if "*" in names:
+        patterns = [name for name in names if "*" in name and not globs]
+        if patterns:
             draft.report(
                 (key,),
-                f"'*' in {key!r} is the name of a tool in this client, and not all tools",
+                f"{patterns[0]!r} in {key!r} is read as the name of one tool, and not as a pattern",
                 "limit",
-                fix=f"remove {key!r} if all tools may be called",
+                fix="write patterns in 'allowTools' under 'ostler', or name the tools",
                 severity="warning",
             )
             names = [name for name in names if name != "*"]
@@ -124,11 +125,11 @@ def allowed(*, globs: bool = False, empty_means_all: bool = False, exact: bool =
 
 
 def denied(*, globs: bool = False) -> Reading:
-    """The list names tools that may not be called."""
+    """The list names tools that may not be called; a star in a name is a pattern, even if its client reads none."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
         names = _names(draft, key, value) or ()
-        draft.deny([name if globs or name == "*" else exactly(_tool(name)) for name in names])
+        draft.deny([name if globs else exactly(_tool(name)).replace("[*]", "*") for name in names])
 
     return read
 
