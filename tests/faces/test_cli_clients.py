@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,14 @@ def test_unusual_folders_are_named_in_the_entry(home: Home) -> None:
     entry = json.loads((home.folder / ".cursor" / "mcp.json").read_text())["mcpServers"]["ostler"]
     assert entry["args"] == ["--config", str(home.folder / "c"), "serve"]
     assert own_command({"PATH": ""})[-1] == "serve"
+
+
+def test_a_client_is_given_the_whole_path_of_uvx(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(home.folder / "archive-v0" / "x"))  # as uvx makes it
+    uvx = home.write("bin/uvx", "#!/bin/sh\n")
+    uvx.chmod(0o755)
+    assert own_command({"PATH": f"/nowhere:{uvx.parent}"})[0] == str(uvx)
+    assert own_command({"PATH": "/nowhere"})[0] == "uvx"
 
 
 def test_servers_of_clients_are_shown_and_taken_over(home: Home) -> None:

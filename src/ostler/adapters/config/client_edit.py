@@ -170,10 +170,12 @@ def own_command(environment: Mapping[str, str], folders: Sequence[str] = ()) -> 
         environment: where programs are found.
         folders: options for the folders, when they are not the usual ones.
     """
+    path = without_own(environment).get("PATH", "")
     if _is_passing(Path(sys.prefix)):
         source = _source()
-        return ["uvx", *(["--from", source] if source else []), OSTLER, *folders, "serve"]
-    found = shutil.which(OSTLER, path=without_own(environment).get("PATH", ""))
+        runner = shutil.which("uvx", path=path) or "uvx"  # in full: a desktop client's PATH may lack its folder
+        return [runner, *(["--from", source] if source else []), OSTLER, *folders, "serve"]
+    found = shutil.which(OSTLER, path=path)
     own = Path(sys.prefix) / ("Scripts" if sys.platform == "win32" else "bin") / OSTLER
     return [found or (str(own) if own.exists() else OSTLER), *folders, "serve"]
 
