@@ -234,6 +234,10 @@ async def test_messages_pass_in_order_and_bad_lines_are_answered() -> None:
         b"[" * 100_000,
         b'{"jsonrpc":"2.0","id":7}',
         b'{"jsonrpc":"2.0","id":8,"method":"a","params":"x"}',
+        b'{"jsonrpc":"2.0","id":9,"method":"a","params":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"jsonrpc":"2.0","method":"a","params":{"a":"\xff"},"id":"ten"}',
+        b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
+        b'{"jsonrpc":"2.0","id":null,"method":"ping"}',
     ]
     whole = b"".join(lines) + b"\n\n".join((*bad, lines[0].rstrip()))
     sink = Sink()
@@ -244,10 +248,13 @@ async def test_messages_pass_in_order_and_bad_lines_are_answered() -> None:
         await outgoing.aclose()
         await outgoing.drained.wait()
     assert [getattr(item.message, "id", None) for item in got if isinstance(item, SessionMessage)] == [0, 1, 2, 0]
-    assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == ["ValidationError"] * 4
+    assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == [
+        *["ValidationError"] * 6, "ValueError", "ValueError",
+    ]  # fmt: skip
     answers = [json.loads(line) for line in sink.received.splitlines()]
     assert [(each["id"], each["error"]["code"]) for each in answers if "error" in each] == [
-        (None, -32700), (None, -32700), (7, -32600), (8, -32602),
+        (None, -32700), (None, -32700), (7, -32600), (8, -32602), (9, -32700), ("ten", -32700), (None, -32602),
+        (None, -32602),
     ]  # fmt: skip
     assert [each["params"]["text"] for each in answers if "params" in each] == ["one", "two"]
 

@@ -64,7 +64,7 @@ class LineSplitter:
 
     def _end_line(self, found: list[bytes | OversizedLine]) -> None:
         if self._dropping:
-            found.append(OversizedLine(_id_at_end(self._tail), self._size, complete=True))
+            found.append(OversizedLine(id_at_end(self._tail), self._size, complete=True))
         elif self._parts:
             found.append(b"".join(self._parts))
         self._parts.clear()
@@ -73,7 +73,13 @@ class LineSplitter:
         self._tail = b""
 
 
-def _id_at_end(tail: bytes) -> dict[str, JsonValue]:
+def message_id(line: bytes) -> int | str | None:
+    """Return the id of a message that cannot be read as a whole; None where none is found at its beginning or end."""
+    found = top_level_scalars(line[:_HEAD_BYTES]).get("id", id_at_end(line[-_TAIL_BYTES:]).get("id"))
+    return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def id_at_end(tail: bytes) -> dict[str, JsonValue]:
     """Return the `id` at the end of a JSON object; nothing where there is none that can be read."""
     match = _ID_AT_END.search(tail)
     try:

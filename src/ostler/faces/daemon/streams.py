@@ -16,8 +16,9 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ByteReceiveStream, ByteSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from mcp_types import JSONRPCMessage, JSONRPCNotification, jsonrpc_message_adapter
 
+from ostler.adapters.downstream.framing import message_id
 from ostler.faces.bridge.lines import LINE_LIMIT, READ_SIZE, LineTooLongError
 from ostler.faces.daemon.eras import EraRouter, Incoming, ServeSession, second_session
 
@@ -180,7 +181,7 @@ async def _read_messages(
                 if not line.strip():
                     continue
                 try:
-                    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+                    message = _message(line)
                 except ValueError as error:
                     outgoing.refuse(line)
                     await messages.send(error)
@@ -190,13 +191,28 @@ async def _read_messages(
         logger.debug("the connection ended while a message was read")
 
 
+def _message(line: bytes) -> JSONRPCMessage:
+    """Return the message in `line`.
+
+    Raises:
+        ValueError: it is none, or a request whose id is neither a text nor a whole number, for the SDK a notification.
+    """
+    message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+    if isinstance(message, JSONRPCNotification) and b'"id"' in line:
+        sent: dict[str, object] = json.loads(line)
+        is_meant = sent.get("id") is None and message.method.startswith("notifications/")
+        if "id" in sent and not is_meant:
+            raise ValueError("the id of a request is neither a text nor a whole number")
+    return message
+
+
 def _refusal(line: bytes) -> bytes:
     """Return the JSON-RPC error for a line that is not a message."""
-    key: object = None
+    key: int | str | None = None
     try:
         content: object = json.loads(line)
     except (ValueError, RecursionError):
-        code, text = -32700, "Parse error: the line is not JSON, or is too deeply nested"
+        key, code, text = message_id(line), -32700, "Parse error: the line is not JSON, or is too deeply nested"
     else:
         code, text = -32600, "Invalid request: this is not a JSON-RPC message"
         if isinstance(content, dict):
