@@ -319,7 +319,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_delete",
         "Delete a ServiceClass",
-        "Remove a saved class. Refused while it has services, unless force.",
+        "Remove a saved class. Refused while it has services.",
         ClassDeleteArgs,
         answer("message name"),
         Effect.REMOVES,

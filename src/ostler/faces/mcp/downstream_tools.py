@@ -320,7 +320,7 @@ DOWNSTREAM_TOOLS = (
     ToolDefinition(
         "tool_call",
         "Call a tool",
-        "Call one directly, if policy allows. Prefer service_*.",
+        "Call an MCP server's tool. Prefer service_*.",
         ToolCallArgs,
         answer("tool isError result truncated"),
         Effect.ANYTHING,

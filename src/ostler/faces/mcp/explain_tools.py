@@ -87,7 +87,7 @@ EXPLAIN_TOOLS = (
     ToolDefinition(
         "service_explain",
         "Explain a service",
-        "Why a service is failed, waiting, unknown or held, and the calls to send next.",
+        "Why a service is failed, waiting, unknown or held, and what to call next.",
         ServiceNameArgs,
         answer("name state health question causes lastCalls nextCalls"),
         Effect.READS,

@@ -77,9 +77,9 @@ class ServiceLogsArgs(Args):
     lines: int = Field(default=100, ge=1, le=1000, description="at most")
     cursor: str = Field(default="", description="to read on")
     search: str = Field(default="", description="regex")
-    ranked: bool = Field(default=False, description="by words")
+    ranked: bool = Field(default=False, description="rank by words")
     errors_only: bool = Field(default=False, description="only errors")
-    since: SomeSeconds | None = Field(default=None, description="10m")
+    since: SomeSeconds | None = Field(default=None, description="e.g. 10m")
 
     @model_validator(mode="after")
     def _ranked_needs_words(self) -> "ServiceLogsArgs":
@@ -149,7 +149,7 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened.",
+        "What happened to services.",
         ServiceEventsArgs,
         answer("events cursor truncated dropped"),
         Effect.READS,

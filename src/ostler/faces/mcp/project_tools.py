@@ -50,7 +50,7 @@ class ProjectDownArgs(ProjectArgs):
     """Arguments of project_down."""
 
     services: Texts = Field(default_factory=list, description="only these")
-    left_over: bool = Field(default=False, description="of gone folders")
+    left_over: bool = Field(default=False, description="of removed folders")
 
 
 async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
@@ -258,7 +258,7 @@ PROJECT_TOOLS = (
     ToolDefinition(
         "project_down",
         "Project down",
-        "Stop and remove its services.",
+        "Stop and remove a project's services.",
         ProjectDownArgs,
         answer("project services unfinished"),
         Effect.STOPS,
@@ -267,7 +267,7 @@ PROJECT_TOOLS = (
     ToolDefinition(
         "project_status",
         "Project status",
-        "Its services, and what project_up would change.",
+        "A project's services, and what project_up would change.",
         ProjectArgs,
         answer("project directory services changes leftOver findings"),
         Effect.READS,

@@ -127,7 +127,7 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_create",
         "Add an MCP server",
-        "Add an MCP server, now and later.",
+        "Add an MCP server for good.",
         EntryArgs,
         answer("message mcpServer"),
         Effect.ADDS,
@@ -136,7 +136,7 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_update",
         "Change an MCP server",
-        "Replace keys of such an entry.",
+        "Change an MCP server's entry.",
         EntryObjectArgs,
         answer("message mcpServer"),
         Effect.REMOVES,
@@ -145,7 +145,7 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_delete",
         "Remove an MCP server",
-        "Remove such a server.",
+        "Remove an MCP server.",
         ServerDeleteArgs,
         answer("message"),
         Effect.REMOVES,
@@ -154,7 +154,7 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_validate",
         "Check an entry",
-        "Say whether mcpserver_create takes it.",
+        "Whether mcpserver_create takes an entry.",
         EntryObjectArgs,
         answer("valid findings"),
         Effect.READS,

@@ -193,7 +193,7 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_secrets",
         "Service secrets",
-        "One service's args and outputs with secrets. Only when really needed.",
+        "One service's args and outputs with secrets. Only when needed.",
         ServiceNameArgs,
         answer("name args outputs"),
         Effect.SHOWS_SECRETS,

@@ -27,6 +27,9 @@ MAX_LIST_ERROR = 100
 MAX_VALUE_TEXT = 4_000
 """Characters of one value in a text; the structured content has all of it."""
 
+MAX_CHOICES = 5
+"""Choices of an argument that a list of classes names beside its default; serviceclass_get has all."""
+
 _PLAIN_CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 """Texts that need no quotes to be told from numbers."""
 
@@ -236,10 +239,12 @@ def event_line(item: Event) -> str:
 def arg_summary(spec: ArgSpec) -> str:
     """Return an argument in a few words, such as `integer, default 8080` or `lab|server, default "lab"`.
 
-    A default that says nothing is left out: false, and what is empty.
+    A default that says nothing is left out: false, zero, and what is empty. So are many choices, where there is a
+    default.
     """
-    words = ["|".join(map(_choice, spec.enum)) if spec.enum else spec.type]
-    if spec.has_default and spec.default is not False and spec.default not in (None, "", [], {}):
+    is_long = spec.has_default and len(spec.enum or ()) > MAX_CHOICES
+    words = ["|".join(map(_choice, spec.enum)) if spec.enum and not is_long else spec.type]
+    if spec.has_default and spec.default:
         words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
     elif spec.required and not spec.has_default:
         words.append("required")

@@ -60,7 +60,7 @@ class ServiceWaitArgs(Args):
     name: ServiceNames = Field(default_factory=list, description="one or several; default: any")
     project: str = Field(default="", description="an id")
     state: WaitStates = Field(default_factory=list, description="any of these")
-    health: Healths = Field(default_factory=list, description="too")
+    health: Healths = Field(default_factory=list, description="any of these")
     kinds: PlainKinds = Field(default_factory=list, description="or such an event")
     cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="events after this; default: now")
     timeout: Seconds = Field(
