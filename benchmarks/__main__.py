@@ -95,6 +95,7 @@ def main() -> int:
         action="store_true",
         help="fill that folder first, from registries (programs, stacks, clients, agents)",
     )
+    parser.add_argument("--verify", action="store_true", help="run the libraries alone and write no tables (clients)")
     options = parser.parse_args()
     return max(_run(name, options) for name in (SHORT if options.what == "all" else [options.what]))
 
@@ -124,7 +125,9 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
         "agents": lambda: agents.main(options.tools, only=options.only, install_first=options.install),
-        "clients": lambda: clients.main(options.tools, only=options.only, install_first=options.install),
+        "clients": lambda: clients.main(
+            options.tools, only=options.only, install_first=options.install, verify=options.verify
+        ),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
         "drafts-live": lambda: drafts_live.main(
             options.tools.absolute(), only=options.only, install_first=options.install

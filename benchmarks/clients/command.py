@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.clients import conformance
 from benchmarks.figures import title, write_measured
@@ -21,6 +22,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "clients.md"
 STEPS = ("list", "create", "status", "wait", "stop", "delete", "failure")
 SECONDS = 120
+AT_ONCE = 2
+"""Libraries that are installed, and transports that are tried, at the same time."""
 CORE = ("service_create", "service_status")
 
 
@@ -52,44 +55,90 @@ GO = (Library("Go SDK", "github.com/modelcontextprotocol/go-sdk", "go"),)
 GO_DRIVER = HERE / "drivers" / "go"
 
 
-def main(tools: Path, *, only: str = "", install_first: bool = False) -> None:
-    """Run all libraries whose name contains `only`, then the conformance suite, and print and write the tables."""
+class Row(NamedTuple):
+    """How a library did over one transport."""
+
+    client: str
+    version: str
+    transport: str
+    works: str
+    note: str
+
+    def __str__(self) -> str:
+        return f"| {' | '.join(self)} |"
+
+
+def main(tools: Path, *, only: str = "", install_first: bool = False, verify: bool = False) -> int:
+    """Run all libraries whose name contains `only`, then the conformance suite; print and write the tables.
+
+    Args:
+        tools: the folder that the libraries are in.
+        only: part of a library's name; others are left out, and nothing is written.
+        install_first: fill `tools` from the registries.
+        verify: run the libraries alone and write nothing.
+
+    Returns:
+        1 if a library does not work, else 0.
+    """
     tools = tools.resolve()
+    chosen = [library for library in (*PYTHON, *JAVASCRIPT, *GO) if only in library.name]
     if install_first:
-        _install(tools, only)
+        began = time.monotonic()
+        _install(tools, chosen)
+        print(f"installed in {time.monotonic() - began:.0f} s")
     title("Client libraries over a real server, and the conformance suite")
     with tempfile.TemporaryDirectory() as place, _serving(Path(place)) as (url, stdio):
-        rows = [
-            row
-            for library in (*PYTHON, *JAVASCRIPT, *GO)
-            if only in library.name
-            for row in _rows(tools, library, url, stdio)
-        ]
-        print(rows_text := "\n".join(["| client | version | transport | works | note |", "| --- " * 5 + "|", *rows]))
-        if only:
-            return
-        write_measured(PAGE, "client-libraries", rows_text)
+        rows = [row for library in chosen for row in _rows(tools, library, url, stdio)]
+        table = "\n".join(["| client | version | transport | works | note |", "| --- " * 5 + "|", *map(str, rows)])
+        print(table)
+        excused = () if shutil.which("go") else [library.name for library in GO]
+        failed = [row for row in rows if row.works != "yes" and row.client not in excused]
+        for row in failed:
+            print(f"FAILED: {row.client} {row.version} over {row.transport}: {row.note}", file=sys.stderr)
+        if only or verify:
+            return int(bool(failed))
+        write_measured(PAGE, "client-libraries", table)
         costs = _costs(tools, url)
         print(costs)
         write_measured(PAGE, "tokens", costs)
         report = conformance.run(_node(tools), tools / "npm", url)
         print(report)
         write_measured(PAGE, "conformance", report)
+    return int(bool(failed))
 
 
-def _install(tools: Path, only: str) -> None:
+def _install(tools: Path, chosen: Sequence[Library]) -> None:
     tools.mkdir(parents=True, exist_ok=True)
-    for library in PYTHON:
-        if only in library.name:
-            environment = tools / library.driver
-            subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-            subprocess.run([str(environment / "bin/pip"), "install", "-q", library.package, *library.more], check=True)
-    if only in GO[0].name and shutil.which("go"):
-        subprocess.run(["go", "build", "-o", str(tools / "go" / "client"), "."], cwd=GO_DRIVER, check=True)
-    npm = tools / "npm"
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = [pool.submit(_install_python, tools, library) for library in PYTHON if library in chosen]
+        if set(GO) & set(chosen) and shutil.which("go"):
+            done.append(
+                pool.submit(_run_installer, ["go", "build", "-o", str(tools / "go" / "client"), "."], GO_DRIVER)
+            )
+        done.append(pool.submit(_install_npm, tools / "npm"))  # also brings the Node.js that the others run in
+    for each in done:
+        each.result()
+
+
+def _install_python(tools: Path, library: Library) -> None:
+    environment = tools / library.driver
+    packages = [library.package, *library.more]
+    if uv := shutil.which("uv"):
+        _run_installer([uv, "venv", "-q", "--clear", "--python", sys.executable, str(environment)], tools)
+        _run_installer([uv, "pip", "install", "-q", "--python", str(environment), *packages], tools)
+    else:
+        _run_installer([sys.executable, "-m", "venv", str(environment)], tools)
+        _run_installer([str(environment / "bin/pip"), "install", "-q", *packages], tools)
+
+
+def _install_npm(npm: Path) -> None:
     npm.mkdir(exist_ok=True)
-    (npm / "package.json").write_text((HERE / "npm" / "package.json").read_text())
-    subprocess.run(["npm", "install", "--no-fund", "--no-audit"], cwd=npm, check=True)
+    shutil.copy(HERE / "npm" / "package.json", npm)
+    _run_installer(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], npm)
+
+
+def _run_installer(command: list[str], folder: Path) -> None:
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def _node(tools: Path) -> Path:
@@ -123,18 +172,21 @@ def _serving(place: Path) -> Generator[tuple[str, list[str]]]:
             subprocess.run([*folders("stdio"), "stop-server"], check=False, capture_output=True)
 
 
-def _rows(tools: Path, library: Library, url: str, stdio: list[str]) -> Generator[str]:
+def _rows(tools: Path, library: Library, url: str, stdio: list[str]) -> list[Row]:
     version = _version(tools, library)
-    for transport, target in (("stdio", json.dumps(stdio)), ("HTTP", json.dumps(url))):
+
+    def row(transport: str, target: str) -> Row:
         if not version:
-            yield f"| {library.name} |  | {transport} | not tried | it is not installed |"
-            continue
+            return Row(library.name, "", transport, "not tried", "it is not installed")
         done = _inspect(tools, target) if library.driver == "inspector" else _drive(tools, library, target)
         works = "yes" if tuple(done["steps"]) == STEPS and not done.get("fault") else "no"
         note = (done.get("fault") or done.get("note") or "").replace("|", "/").replace("\n", " ")
         if works == "yes" and not _is_free(done.get("args")):
             works, note = "no", f"args of service_create is handed to models as {json.dumps(done.get('args'))}"
-        yield f"| {library.name} | {version} | {transport} | {works} | {note} |"
+        return Row(library.name, version, transport, works, note)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # each transport has a server of its own
+        return list(pool.map(row, ("stdio", "HTTP"), (json.dumps(stdio), json.dumps(url))))
 
 
 def _is_free(args: Any) -> bool:

@@ -170,6 +170,15 @@ async def test_the_clients_roots_name_its_project_when_nothing_else_does(mode: A
         assert (await call(without, "project_status"))["project"] == ""
 
 
+async def test_each_question_has_parameters() -> None:
+    """The Go SDK 1.8 fails the whole call where one has none: `unexpected end of JSON input`."""
+    async with ledger(World()) as app, Client(server_over(app), list_roots_callback=naming()) as client:
+        asked = await client.session.call_tool("project_status", {}, allow_input_required=True)
+    assert isinstance(asked, InputRequiredResult)
+    questions = asked.model_dump(mode="json", by_alias=True, exclude_none=True)["inputRequests"]
+    assert questions == {"roots": {"method": "roots/list", "params": {}}}
+
+
 @ERAS
 async def test_the_folder_of_a_clients_environment_comes_before_its_roots(mode: Any, tmp_path: Path) -> None:
     for folder in ("shop", "other"):

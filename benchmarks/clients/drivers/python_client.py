@@ -93,7 +93,8 @@ async def openai_agents(stack, target):
 
     async def call(name, args):
         result = await server.call_tool(name, args)
-        return bool(result.isError), "".join(block.text for block in result.content)
+        failed = result.isError if hasattr(result, "isError") else result.is_error  # of MCP SDK 1, and of 2
+        return bool(failed), "".join(block.text for block in result.content)
 
     strict = sum(function.strict_json_schema for function in functions)
     schemas = {function.name: function.params_json_schema for function in functions}
@@ -101,9 +102,8 @@ async def openai_agents(stack, target):
 
 
 async def pydantic_ai(stack, target):
-    import httpx
+    import openai
     from fastmcp import Client
-    from openai import AsyncOpenAI
     from pydantic_ai import Agent
     from pydantic_ai.mcp import MCPToolset
     from pydantic_ai.models.openai import OpenAIChatModel
@@ -118,12 +118,14 @@ async def pydantic_ai(stack, target):
         bodies.append(json.loads(request.content))
         message = {"role": "assistant", "content": "done"}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        return httpx.Response(
+        return http.Response(
             200, json={"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices}
         )
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    provider = OpenAIProvider(openai_client=AsyncOpenAI(api_key="none", http_client=http))
+    # The HTTP library that the installed openai is built on: httpx, or httpx2 since 3.0.
+    http = sys.modules[openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0]]
+    web = http.AsyncClient(transport=http.MockTransport(answer))
+    provider = OpenAIProvider(openai_client=openai.AsyncOpenAI(api_key="none", http_client=web))
     await Agent(OpenAIChatModel("gpt-4o", provider=provider), toolsets=[server]).run("hello")
 
     async def call(name, args):
@@ -138,8 +140,12 @@ async def pydantic_ai(stack, target):
 
 
 async def google_adk(stack, target):
+    from google.adk.agents import LlmAgent
+    from google.adk.agents.invocation_context import InvocationContext
+    from google.adk.sessions import InMemorySessionService
     from google.adk.tools.mcp_tool.mcp_session_manager import StdioConnectionParams, StreamableHTTPConnectionParams
     from google.adk.tools.mcp_tool.mcp_toolset import McpToolset
+    from google.adk.tools.tool_context import ToolContext
     from mcp import StdioServerParameters
 
     params = (
@@ -150,9 +156,14 @@ async def google_adk(stack, target):
     toolset = McpToolset(connection_params=params)
     stack.push_async_callback(toolset.close)
     tools = {tool.name: tool for tool in await toolset.get_tools()}
+    sessions = InMemorySessionService()
+    session = await sessions.create_session(app_name="ostler", user_id="user")
+    agent = LlmAgent(name="agent")
+    turn = InvocationContext(invocation_id="1", agent=agent, session=session, session_service=sessions)
 
     async def call(name, args):
-        result = await tools[name].run_async(args=args, tool_context=None)
+        # tools with a page show it through their context
+        result = await tools[name].run_async(args=args, tool_context=ToolContext(turn, function_call_id=name))
         return bool(result.get("isError") or result.get("error")), json.dumps(result, default=str)
 
     schemas = {}

@@ -29,6 +29,7 @@ from mcp_types import (
     InputRequiredResult,
     ListRootsRequest,
     ListRootsResult,
+    RequestParams,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -193,7 +194,9 @@ class ClientsPerson:
         if capabilities is None or capabilities.roots is None:
             return ()
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            uris: list[str] = self._replied(_ROOTS, _ROOTS, ListRootsRequest())["content"]
+            # The Go SDK 1.8 cannot read a question without parameters.
+            asked = ListRootsRequest(params=RequestParams())
+            uris: list[str] = self._replied(_ROOTS, _ROOTS, asked)["content"]
         else:
             metadata = ServerMessageMetadata(related_request_id=self._context.request_id)
             try:

@@ -28,7 +28,7 @@ MAX_VALUE_TEXT = 4_000
 """Characters of one value in a text; the structured content has all of it."""
 
 MAX_CHOICES = 5
-"""Choices of an argument that a list of classes names beside its default; serviceclass_get has all."""
+"""Choices of an argument that a list of classes names next to a default; serviceclass_get has all."""
 
 _PLAIN_CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 """Texts that need no quotes to be told from numbers."""
