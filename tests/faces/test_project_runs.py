@@ -257,11 +257,20 @@ async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree:
         group.cancel_scope.cancel()
 
 
+def removed(folder: Path, project: str = "shop") -> bool:
+    return is_removed(ProjectRef(project, str(folder)))
+
+
 def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
-    assert not is_removed(disk / "shop"), "the folder around it is gone"
+    assert not removed(disk / "shop"), "the folder around it is gone"
     disk.mkdir()
-    assert not is_removed(disk / "shop"), "the folder around it is empty, as where nothing is mounted"
+    assert not removed(disk / "shop"), "the folder around it is empty, as where nothing is mounted"
     (disk / "other").touch()
-    assert is_removed(disk / "shop")
-    assert not is_removed(disk)
+    assert removed(disk / "shop")
+    assert not removed(disk)
+    (disk / "fix").mkdir()
+    assert not removed(disk / "fix", "fix.shop"), "it is empty"
+    (disk / "fix" / "cache").mkdir()
+    assert removed(disk / "fix", "fix.shop"), "a server wrote that while git removed the worktree"
+    assert not removed(disk / "fix", "shop"), "no worktree: its file alone is gone"

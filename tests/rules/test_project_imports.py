@@ -96,12 +96,14 @@ extends: base.yaml
 vars: {HOST: 127.0.0.1}
 processes:
   api: {vars: {PORT: 8000}, command: "uvicorn app:app --host {{.HOST}} --port {{ .PORT }}", depends_on: {nginx: {}}}
+  db: {command: serve, readiness_probe: {exec: {command: "pg_isready -q"}}}
 """,
         "process-compose.yaml",
     )
     made = services(found)
     assert args(made["api"])["command"] == "uvicorn app:app --host 127.0.0.1 --port 8000"
     assert made["api"].depends_on == {}
+    assert args(made["db"])["readyCommand"] == ["/bin/sh", "-c", "pg_isready -q"]
     assert found.services[0].notes == (
         "only one worktree can have port 8000: write {port} for it and 'port: 0', and each gets its own",
     )

@@ -238,7 +238,7 @@ class Projects:
         seen: set[str] = set()
         while True:
             await anyio.sleep(PRUNE_SECONDS)
-            gone = [ref for ref in self.left_over() if is_removed(Path(ref.directory))] if self._prunes() else []
+            gone = [ref for ref in self.left_over() if is_removed(ref)] if self._prunes() else []
             for ref in gone:
                 if ref.id not in seen:
                     continue
@@ -270,13 +270,18 @@ async def _ignored(_done: float, _total: float | None, _message: str | None) -> 
     """Take progress that no one waits for."""
 
 
-def is_removed(folder: Path) -> bool:
-    """Whether `folder` was removed or moved, and is not just out of reach, as on a disk that is not mounted.
+def is_removed(left: ProjectRef) -> bool:
+    """Whether the folder of a project that is left over was removed or moved, and is not just out of reach.
 
-    The folder that it was in must be there, and hold something: where a disk is mounted there is an empty folder else.
+    As on a disk that is not mounted: the folder that it was in must be there, and hold something, as there is an empty
+    folder else where a disk is mounted. What a running server writes while git removes its worktree stays: a folder
+    that is in no worktree any more, and holds something, is a removed one, too.
     """
+    folder = Path(left.directory)
     try:
-        return not folder.exists() and any(folder.parent.iterdir())
+        if not folder.exists():
+            return any(folder.parent.iterdir())
+        return left.is_worktree and linked_root(folder) is None and any(folder.iterdir())
     except OSError:
         return False
 

@@ -111,6 +111,11 @@ class ProjectRef:
     directory: str
 
     @property
+    def is_worktree(self) -> bool:
+        """Whether it is that of a worktree, and not of a main checkout."""
+        return "." in self.id
+
+    @property
     def labels(self) -> JsonObject:
         """The labels that its services carry."""
         return {PROJECT_LABEL: self.id, DIRECTORY_LABEL: self.directory}

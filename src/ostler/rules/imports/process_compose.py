@@ -72,7 +72,7 @@ def _service(
     }
     notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
     notes += port_notes(line, port_of(line))
-    _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")), notes)
+    _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
     if process.get("ready_log_line"):
         args["readyLog"] = str(process["ready_log_line"])
     shutdown = as_object(process.get("shutdown"))
@@ -103,12 +103,12 @@ def _service(
     )
 
 
-def _take_probe(args: JsonObject, probe: JsonObject, notes: list[str]) -> None:
+def _take_probe(args: JsonObject, probe: JsonObject) -> None:
     web = as_object(probe.get("http_get"))
     if web:
         host = web.get("host") or "127.0.0.1"
         scheme = str(web.get("scheme") or "http").lower()
         path = str(web.get("path") or "/")
         args["readyHttp"] = f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}"
-    elif probe.get("exec"):
-        notes.append("its probe by a command is not converted: give it a readyLog, readyTcp or readyHttp")
+    elif command := as_object(probe.get("exec")).get("command"):
+        args["readyCommand"] = ["/bin/sh", "-c", template_free(str(command))]
