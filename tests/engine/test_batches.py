@@ -61,6 +61,17 @@ async def test_each_instance_is_judged_by_its_own_item() -> None:
         assert manager.view("c").health is HealthStatus.HEALTHY
 
 
+async def test_a_list_in_words_without_the_service_is_a_fact() -> None:
+    world = World()
+    look = {"tool": "w/list", "expect": {"contains": "PID {{ start.id }}:"}}
+    entry = batched(lifecycleTools__healthCheck=look, lifecycleTools__status=None, lifecycleTools__find=None)
+    async with running(world, entry) as manager:
+        world.always["w/list"] = Answer("PID id-0: other")
+        await manager.create(CreateRequest("basic", "a"))
+        await until(lambda: manager.view("a").state is ServiceState.FAILED)
+        assert (manager.view("a").reason, manager.view("a").health_failures) == ("gone", 1)
+
+
 async def test_a_failing_list_makes_no_one_gone() -> None:
     world = World()
     entry = batched(lifecycleTools__healthCheck=None, lifecycleTools__status=LIST)

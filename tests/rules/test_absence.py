@@ -6,7 +6,7 @@ import pytest
 
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import is_out_of_reach, proves_absence
+from ostler.rules.answers.absence import is_list_without, is_out_of_reach, proves_absence
 from ostler.rules.answers.responses import without_reason
 
 
@@ -63,6 +63,24 @@ def test_values_at_the_paths_that_are_missed(value: Any, expect: dict[str, Any] 
 )
 def test_texts_that_are_nothing_else(text: str, proves: bool) -> None:
     assert proves_absence(ToolResponse(None, text=text), Expectation(contains="running")) is proves
+
+
+@pytest.mark.parametrize(
+    ("text", "proves"),
+    [
+        ("PID: 12, Blocked: true\nPID: 13, Blocked: false", True),
+        ("No active sessions", True),
+        ("PID: 4711, crashed", False),
+        ("Error: the session store is locked", False),
+        ("Failed to connect to the daemon", False),
+        ("", False),
+    ],
+)
+def test_a_list_in_words_that_has_everything_but_the_service(text: str, proves: bool) -> None:
+    expect, answer = Expectation(matches="(?m)^PID: 4711,.*true"), ToolResponse(text, text=text)
+    assert is_list_without(answer, expect, {}, ["web", "4711"]) is proves
+    assert not is_list_without(answer, expect, {"pid": 4711}, ["web", "4711"]), "it was asked for alone"
+    assert not is_list_without(answer, Expectation(contains="running"), {}, ["web", "4711"])
 
 
 def test_a_failure_proves_it_only_where_the_class_says_what_success_means() -> None:

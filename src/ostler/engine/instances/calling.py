@@ -25,7 +25,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import is_leaving, is_out_of_reach, proves_absence
+from ostler.rules.answers.absence import is_leaving, is_list_without, is_out_of_reach, proves_absence
 from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.pages import more_pages
@@ -184,6 +184,8 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         failure.is_error = response.is_error
         failure.is_absence = proves_absence(response, expect)
         more = "" if failure.is_absence or call.step not in _LOOKS else more_pages(response)
+        if call.step in _LOOKS and not more:
+            failure.is_absence |= is_list_without(response, expect, call.args, service.identifiers())
         if more:  # what is missed may be on another page
             failure.summary += f"; that proves nothing, as it is not the whole list ({more})"
             failure.next_actions = (f"let the args of {call.step} ask for more on a page, or for this service alone",)

@@ -215,6 +215,11 @@ class InstanceState(BaseService):
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
             self.secrets = self._known_secrets()
 
+    def identifiers(self) -> list[str]:
+        """Return what names the service to its server: its name, and what its start tool returned."""
+        given = self.record.step_outputs.get("start", {}).values()
+        return [self.name, *(str(value) for value in given if isinstance(value, str | int))]
+
     def set_vitals(self, **changes: object) -> None:
         """Replace fields of the vitals."""
         self.vitals = replace(self.vitals, **changes)  # pyright: ignore[reportArgumentType]

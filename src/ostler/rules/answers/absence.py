@@ -1,10 +1,10 @@
 """Whether an answer that misses its expectation proves that the thing is gone: a fact, not a failed probe."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ostler.model.errors import ExtractionError
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.extraction import find_in_response
@@ -84,6 +84,12 @@ _OUT_OF_REACH = re.compile(
 )
 """How servers say, often with `isError: false`, that they could not ask what they stand in front of."""
 
+_COMPLAINT = re.compile(
+    r"\W*(?:\w*(?:error|exception)\b|fail|time(?:d\ )?out|unable|cannot|can.t|could\ ?n[o']t|warning|busy|try\ again)",
+    re.IGNORECASE,
+)
+"""How a text begins that is not a list."""
+
 _LONGEST_COMPLAINT = 600
 """Characters of a text that is nothing but a complaint; logs, which may have such words, are longer."""
 
@@ -146,6 +152,31 @@ def _status_in(text: str) -> str:
     """Return the status that a text has a line of; empty where it has none, or several."""
     found = [match["word"] for match in _STATUS_LINE.finditer(text[:_SEARCHED])]
     return _MORE_OF_IT.sub("", found[0].strip("*_` ")) if len(found) == 1 else ""
+
+
+def is_list_without(
+    response: ToolResponse, expect: Expectation | None, args: JsonMapping, identifiers: Iterable[str]
+) -> bool:
+    """Return whether an answer that misses `expect` is a list, in words, that has everything but the service.
+
+    It is where the expectation names the service, and the call does not: so all services were asked for.
+
+    Args:
+        response: the answer.
+        expect: as rendered, `PID: 4711` say.
+        args: of the call.
+        identifiers: what names the service: its name, and what its start tool returned.
+    """
+    if response.is_error or expect is None or is_out_of_reach(response) or _COMPLAINT.match(response.text):
+        return False
+    wanted = " ".join([*_texts(expect.contains), *_texts(expect.matches)])
+    asked, text = " ".join(map(str, args.values())), response.text
+    naming = [one for one in identifiers if len(one) > 1 and one in wanted]
+    return bool(text.strip() and naming) and not any(one in asked or one in text for one in naming)
+
+
+def _texts(value: str | list[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else value or []
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:
