@@ -551,3 +551,28 @@ def test_a_tool_that_is_named_after_what_all_are_about_and_nothing_else_stops_no
         ]
     )
     assert str(pairs[0]) == "bash_session_open / bash_session_close"
+
+
+def test_a_run_that_may_be_in_the_background_is_there() -> None:
+    loaded = drafted(
+        [
+            tool("run_python", required=("code",), code=TEXT, async_mode={"type": "boolean", "default": False}),
+            tool("cancel_run", required=("run_id",), run_id=TEXT),
+            tool("get_run", required=("run_id",), run_id=TEXT),
+        ]
+    )
+    assert loaded.tools.start.args == {"code": "{{ code }}", "async_mode": True}
+    assert loaded.tools.stop.tool == "s/cancel_run"
+
+
+def test_an_end_that_names_the_thing_is_meant_and_not_one_that_names_none() -> None:
+    pairs = find_pairs(
+        [
+            tool("cloud_new", session=TEXT),
+            tool("cloud_stop", session=TEXT),
+            tool("cloud_job_start", required=("command",), command=TEXT, session=TEXT),
+            tool("cloud_job_cancel", required=("job_id",), job_id=TEXT, session=TEXT),
+            tool("cloud_job_list", session=TEXT),
+        ]
+    )
+    assert "cloud_job_start / cloud_job_cancel" in [str(pair) for pair in pairs]

@@ -33,6 +33,7 @@ from ostler.rules.drafts.lifecycle_words import (
 from ostler.rules.drafts.pair_evidence import (
     LINKED,
     belong,
+    described_thing,
     flow_of,
     handle_of,
     is_of_another,
@@ -119,7 +120,7 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False) -> list[Lifecycl
     server = _Server(tools)
     found: list[LifecyclePair] = []
     for start in server.starts:
-        ends = [pair for stop in server.ends if (pair := server.pair(start, stop)) is not None]
+        ends = server.nearest([pair for stop in server.ends if (pair := server.pair(start, stop)) is not None])
         if ends:
             best, *rest = sorted(ends, key=lambda pair: (-pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
@@ -185,6 +186,14 @@ class _Server:
             return None
         return self.weighed(start, stop)
 
+    def nearest(self, ends: list[LifecyclePair]) -> list[LifecyclePair]:
+        """Return those of one start's ends that may be meant: none that names no thing where one names the start's."""
+        about = set(self._words.use(ends[0].start, STARTS).things) if ends else set[str]()
+        named = {str(pair.stop): set(self._words.use(pair.stop, ENDS).things) for pair in ends}
+        if not about or about not in named.values():
+            return ends
+        return [pair for pair in ends if named[str(pair.stop)]]
+
     def weighed(self, start: Step, stop: Step) -> LifecyclePair:
         """Return the two as a pair, whatever says against it."""
         first, last = self._words.use(start, STARTS), self._words.use(stop, ENDS)
@@ -192,7 +201,7 @@ class _Server:
         flow = flow_of(start, stop, handle)
         names = name_score(first, last)
         by_handle = tuple(word for word in words_of(handle) if word in LIVING) if is_identifier(handle) else ()
-        thing = thing_of(first, last, by_handle or self._words.prefix)
+        thing = thing_of(first, last, by_handle or self._words.prefix or described_thing(start, stop))
         life = self._life(first, last, thing)
         begins, ends = STARTS.get(first.verb, 0), ENDS.get(last.verb, 0)
         score = begins + ends + partner_score(first.verb, last.verb) + (-6 if names is None else names)
@@ -252,7 +261,7 @@ class _Server:
             descriptions = f"{start.step.tool.description[:400]} {stop.step.tool.description[:400]}"
             life += min(2, len({word.lower() for word in LIFE.findall(descriptions)}) // 2)
             is_written = start.verb in ("create", "new", "add") and stop.verb in ("delete", "remove")
-            if is_written and nouns & DEFINED and re.search(r"\bfiles?\b|\(\.\w+\)", descriptions):
+            if is_written and nouns & DEFINED and re.search(r"\bfiles?\b|(?<![\w.])\.[a-z]{2,5}\b", descriptions):
                 life -= 5
         return life + self._use_of(nouns, is_living=is_living)
 

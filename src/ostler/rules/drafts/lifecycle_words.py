@@ -22,7 +22,7 @@ PARTNERS: dict[str, tuple[str, ...]] = {
         "dispose",
     ),
     "open": ("close", "quit", "kill"),
-    "new": ("close", "kill", "delete", "remove", "end", "destroy"),
+    "new": ("close", "kill", "delete", "remove", "end", "destroy", "stop"),
     "begin": ("end", "finish", "stop"),
     "provision": ("deprovision", "destroy", "delete", "release", "terminate"),
     "allocate": ("release", "deallocate", "free"),
@@ -121,6 +121,15 @@ ALSO_NOUNS = frozenset(
 CANCELS = ("stop", "cancel", "end", "close", "kill", "delete", "remove", "terminate", "abort")
 """Words that end, put before or behind its whole name, what a tool began (`port_forward`, `stop_port_forward`)."""
 
+NOMINALS = {
+    "run": "run", "execute": "execution", "exec": "execution", "deploy": "deployment", "record": "recording",
+    "simulate": "simulation", "connect": "connection", "submit": "submission",
+}  # fmt: skip
+"""What that which a verb starts is called."""
+
+BACKGROUND = frozenset(("background", "async", "detach", "detached", "daemon"))
+"""Words of switches that let a tool answer while what it started runs."""
+
 STATUS = ("status", "state", "get", "describe", "info", "inspect", "show", "check", "has", "exists", "poll", "health",
           "is", "read", "query", "view", "detail", "details")  # fmt: skip
 LISTS = ("list", "ls", "ps", "running", "active", "enumerate", "get", "show", "search")
@@ -139,7 +148,7 @@ EDITS = ("update", "edit", "rename", "modify", "move", "patch", "import", "expor
 
 LOOKS = frozenset(
     (*STATUS, *LISTS, "count", "fetch", "analyze", "analyse", "explain", "validate", "compare", "tail", "take", "dump",
-     "help", "discover", "scan", "screenshot", "lookup", "verify", "diagnose", "summarize")
+     "help", "diff", "discover", "scan", "screenshot", "lookup", "verify", "diagnose", "summarize")
 )  # fmt: skip
 """First words of tools that only look."""
 

@@ -8,11 +8,14 @@ from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.lifecycle_words import (
     ACCESSORIES,
+    BACKGROUND,
     CANCELS,
     FAINT,
     LIVING,
+    NOMINALS,
     PARTNERS,
     RECORDS,
+    STARTS,
     UNNAMED,
     words_of,
 )
@@ -112,11 +115,25 @@ def flow_of(start: Step, stop: Step, handle: str) -> Flow:
     text = " ".join(re.findall(r"\w+", re.sub(r"[_-]", " ", start.tool.description.lower())))
     if spoken not in ("", "id") and re.search(rf"\b{re.escape(spoken)}\b", text):
         answered += 15
+    if is_identifier(handle) and background_switch(start):
+        answered += 15
     if handle not in start.tool.parameters() or is_place(handle):
         return Flow(answered)
     # what the start is called with is not what it gives
     answered = min(answered, 5) if handle in start.needed() else answered
     return Flow(answered, 12 if _says_which(stop, handle, frozenset()) else 4)
+
+
+def background_switch(start: Step) -> str:
+    """Return the parameter that lets a start answer while what it started runs; '' when it has none."""
+    return next(
+        (
+            name
+            for name, schema in start.tool.parameters().items()
+            if "'boolean'" in str(schema) and set(words_of(name)) & BACKGROUND
+        ),
+        "",
+    )
 
 
 def name_score(start: Use, stop: Use) -> int | None:
@@ -126,6 +143,8 @@ def name_score(start: Use, stop: Use) -> int | None:
         return _SAME
     if not theirs:
         return 8 if mine & LIVING or stop.verb in PARTNERS.get(start.verb, ()) else 0
+    if theirs == {NOMINALS.get(start.verb, "")}:
+        return 12  # run_python, cancel_run
     if not mine:
         return 10 if theirs & LIVING and start.verb in _SIMPLE_STARTS else None
     if theirs < mine or mine < theirs:
@@ -191,6 +210,17 @@ def thing_of(start: Use, stop: Use, otherwise: tuple[str, ...]) -> tuple[str, ..
     if shared:
         return shared if len(shared) < len(things) and set(shared) & LIVING else things
     return ended if set(ended) & LIVING and not set(things) & LIVING - FAINT - UNNAMED else things
+
+
+def described_thing(start: Step, stop: Step) -> tuple[str, ...]:
+    """Return what lives and both descriptions begin with, where names say none (`connect`: Open a session)."""
+    first, last = (
+        words_of(re.sub(r"[^A-Za-z]+", " ", re.split(r"[.\n]\s", step.tool.description.strip())[0]))
+        for step in (start, stop)
+    )
+    if not first or first[0] not in STARTS or first[0] == start.words[-1]:
+        return ()  # to connect to a server does not start it
+    return tuple(dict.fromkeys(word for word in first if word in last and word in LIVING - FAINT - UNNAMED))[:1]
 
 
 def squeezed(name: str) -> str:

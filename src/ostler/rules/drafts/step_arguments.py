@@ -10,6 +10,7 @@ from ostler.rules.drafts.argument_drafts import arg_name, arg_schema, is_secret_
 from ostler.rules.drafts.handles import answer_source, named_parameter
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
+from ostler.rules.drafts.pair_evidence import background_switch
 from ostler.rules.drafts.tool_traits import Step, kind_value, values_of
 from ostler.rules.text.manifest_text import reference
 
@@ -98,6 +99,9 @@ class StepArguments:
             kind = kind_value(step, name, set(self.pair.thing.split())) if name in step.needed() else ""
             if name == self.named or kind:
                 values[name] = kind or "{{ name }}"
+                continue
+            if name == background_switch(step):
+                values[name] = True
                 continue
             arg = self._arg_for(step, name, schema)
             if arg is None:
