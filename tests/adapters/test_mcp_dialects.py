@@ -765,3 +765,8 @@ def test_a_server_of_the_registry_is_read_in_each_form() -> None:
     assert load({"name": "b", "remotes": [remote]}).entries["b"].url == "https://x.example/mcp"
     (finding,) = load({"name": "b", "packages": [package | {"registryType": "mcpb"}]}).refused["b"]
     assert "no package that Ostler can start" in finding.message
+
+
+def test_a_key_that_is_misspelled_is_named_where_its_entry_is_refused() -> None:
+    (finding,) = entry({"comand": "x"}).refused["a"]
+    assert (finding.rule, finding.fix) == ("no-command", "'comand': did you mean 'command'?")

@@ -263,12 +263,16 @@ def test_the_doctor_says_what_to_do_and_changes_nothing(home: Home) -> None:
     home.write(".codex/config.toml", "[mcp_servers.a\n")
     servers = {"lost": {"command": "surely-not-installed"}, "shut": {"command": "x", "sandboxEnabled": True}}
     home.write(".config/ostler/mcp.json", json.dumps({"mcpServers": servers}))
+    home.write(".config/ostler/ostler.toml", "a = [\n")
+    home.write(".config/ostler/serviceclasses/mine.yaml", "kind: ServiceClass\nname: [\n")
     before = {path: path.read_bytes() for path in home.folder.rglob("*") if path.is_file()}
     assert home.run("doctor", "--json") == ExitStatus.FAILED
     checks = {(check["area"], check["verdict"]): check for check in json.loads(home.out)["checks"]}
     assert checks["Cursor", "note"]["fix"] == "ostler install cursor"
     assert "config.toml:1" in checks["Codex", "problem"]["text"]
     assert ("server", "ok") in checks
+    assert "ostler.toml:2" in checks["settings", "problem"]["text"]
+    assert "mine.yaml:" in checks["classes", "problem"]["text"]
     assert home.run("doctor") == ExitStatus.FAILED
     assert "'surely-not-installed' was not found → install it" in home.out
     assert "confines the server's program" in home.out

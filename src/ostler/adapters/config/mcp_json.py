@@ -210,7 +210,7 @@ class _Loader:
         report = _below(self._find, found.path, draft.origins)
         values = EntryValues(entry, self._around, owners, report)
         disabled = entry.get("disabled") is True
-        transport = self._transport(name, entry, found.path, disabled=disabled, refused=refused)
+        transport = self._transport(name, entry, found.path, disabled=disabled, refused=refused, since=before)
         return values.server(name, transport, disabled=disabled, options=self._options(entry, report))
 
     def _check_name(self, name: str, found: Found) -> None:
@@ -239,7 +239,7 @@ class _Loader:
             self._find(path, message, "limit", fix="change the rule if the server may be used")
 
     def _transport(
-        self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool
+        self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool, since: int
     ) -> ServerTransport:
         given = cast("ServerTransport | None", entry.get("type"))
         has_command, has_url = entry.get("command") is not None, entry.get("url") is not None
@@ -252,7 +252,9 @@ class _Loader:
             if disabled:
                 return given or "stdio"
             if not refused:
-                self._find(path, f"server {name!r} needs a 'command' or a 'url'", "no-command")
+                unknown = [one for one in self._findings[since:] if one.rule == "unknown-key" and one.fix]
+                hint = f"{unknown[0].path.rpartition('.')[2]!r}: {unknown[0].fix}" if unknown else ""
+                self._find(path, f"server {name!r} needs a 'command' or a 'url'", "no-command", fix=hint)
             raise _BrokenEntryError
         kind = given or ("stdio" if has_command else _kind_of(entry["url"]))
         needed, other = ("command", "url") if kind == "stdio" else ("url", "command")

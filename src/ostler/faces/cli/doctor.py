@@ -73,6 +73,8 @@ def _checks(session: Session) -> Iterator[Check]:
     server = _server(session)
     yield from _server_check(session, server)
     yield from _guarded("folders", _folder_checks(session.paths))
+    yield from _guarded("settings", _settings_checks(session.paths))
+    yield from _guarded("classes", _class_checks(session.paths))
     yield from _guarded("PATH", _path_checks())
     yield from _guarded("mcp.json", _server_checks(session.paths))
     yield from _guarded("clients", _client_checks())
@@ -131,6 +133,25 @@ def _folder_checks(paths: Paths) -> Iterator[Check]:
     if sys.platform != "win32" and len(str(paths.socket)) > _LONGEST_SOCKET:
         fix = "use a state folder with a shorter path"
         yield Check("state", "note", f"the socket's path is long: {paths.socket}", fix)
+
+
+def _settings_checks(paths: Paths) -> Iterator[Check]:
+    """Yield what keeps the server from starting: ostler.toml is read only then and when it changes."""
+    from ostler.adapters.config.settings_file import load_settings
+    from ostler.model.errors import ManifestError
+
+    try:
+        load_settings(paths.settings_file)
+    except ManifestError as error:
+        for finding in error.findings:
+            yield Check("settings", "problem", str(finding), "correct it: no server starts until then")
+
+
+def _class_checks(paths: Paths) -> Iterator[Check]:
+    from ostler.adapters.config.class_files import ClassFiles
+
+    for finding in ClassFiles(None, paths.serviceclasses_dir, packs=paths.packs_dir).reload().findings:
+        yield Check("classes", "problem" if finding.severity == "error" else "note", str(finding))
 
 
 def _other_owner(folder: Path) -> int | None:
