@@ -196,10 +196,15 @@ def clean_place(state_dir: Path) -> Generator[ServerPlace]:
     place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
     notes: list[str] = []
     yield place
-    with contextlib.suppress(ServerUnavailableError, RefusedError):
-        Dialer(place, kind="cli", note=notes.append).request("stop")
+
+    def is_ended() -> bool:
+        """Ask what serves to stop, also a server that a bridge had begun to start and that found the folder free."""
+        with contextlib.suppress(ServerUnavailableError, RefusedError):
+            Dialer(place, kind="cli", note=notes.append).request("stop")
+        return not processes_of(place)
+
     try:
-        eventually(lambda: not processes_of(place), "no process is left", timeout=40)
+        eventually(is_ended, "no process is left", timeout=40)
     except AssertionError as error:
         raise AssertionError(f"{error}: {[(p.pid, p.cmdline()) for p in processes_of(place)]} {notes}") from None
     finally:
