@@ -22,7 +22,7 @@ from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.http import HttpSettings
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import set_up_logging
-from ostler.faces.daemon.process import run_server
+from ostler.faces.daemon.process import ServerSettings, run_server
 from ostler.model.errors import StateLockedError
 
 
@@ -57,7 +57,7 @@ def serve(place: ServerPlace, port: int) -> int:
     except StateLockedError:
         return EXIT_LOCK_HELD
     http = HttpSettings("127.0.0.1", port) if port else None
-    return run_server(place, lock, application_source(place.paths), background=True, http=http)
+    return run_server(ServerSettings(place, lock, application_source(place.paths), background=True, http=http))
 
 
 def main() -> None:

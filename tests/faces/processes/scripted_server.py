@@ -47,13 +47,13 @@ def server_main(options: argparse.Namespace) -> int:
     set_up_logging("info")
     gc.disable()  # as `ostler.faces.daemon` does
     from ostler.faces.daemon.http import HttpSettings, parse_address
-    from ostler.faces.daemon.process import run_server
+    from ostler.faces.daemon.process import ServerSettings, run_server
 
     http = None
     if options.http:
         host, port = parse_address(options.http)
         http = HttpSettings(host, port, token=options.token)
-    return run_server(
+    settings = ServerSettings(
         place,
         lock,
         scripted_source(options),
@@ -64,6 +64,7 @@ def server_main(options: argparse.Namespace) -> int:
         stdio=options.foreground,
         announce=lambda text: print(text, file=sys.stderr, flush=True),
     )
+    return run_server(settings)
 
 
 def scripted_source(options: argparse.Namespace) -> Any:

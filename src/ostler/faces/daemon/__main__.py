@@ -55,12 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     gc.disable()  # what is imported stays: looking through it again and again is a quarter of a start's CPU
     from ostler.faces.daemon.hosted_application import application_source
-    from ostler.faces.daemon.process import run_server
+    from ostler.faces.daemon.process import ServerSettings, run_server
     from ostler.model.durations import parse_duration
 
     idle_exit = None if options.idle_exit is None else parse_duration(options.idle_exit)
     source = application_source(place.paths, toolset=options.toolset, background=True)
-    return run_server(place, lock, source, background=True, idle_exit=idle_exit, ready=ready)
+    return run_server(ServerSettings(place, lock, source, background=True, idle_exit=idle_exit, ready=ready))
 
 
 if __name__ == "__main__":

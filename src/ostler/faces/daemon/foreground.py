@@ -58,7 +58,7 @@ def run_foreground(
     gc.disable()  # as the server in the background: what is imported stays, and need not be looked through
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
-    from ostler.faces.daemon.process import run_server
+    from ostler.faces.daemon.process import ServerSettings, run_server
 
     try:
         settings = None if http is None else _http_settings(paths, http, allowed_hosts, tls)
@@ -67,7 +67,9 @@ def run_foreground(
         complain(str(error))
         return 2
     source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit, stand_by=stand_by)
-    return run_server(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
+    return run_server(
+        ServerSettings(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
+    )
 
 
 def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":

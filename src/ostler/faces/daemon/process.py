@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Final, cast
 
@@ -36,54 +36,49 @@ _FOLDER_POLL: Final = 2.0
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What a server process serves, and how it ends.
+
+    Attributes:
+        place: where it lives.
+        lock: held by the caller; released when the application is closed.
+        source: opens what is served.
+        background: ends when idle, and hands over to newer versions.
+        version: shown to clients.
+        idle_exit: seconds, instead of what the application says.
+        http: serve streamable HTTP there as well.
+        stdio: serve a client on this process's stdio as well, and end with it.
+        announce: called when the server is ready, for people.
+        ready: called when it serves, for the process that started it.
+    """
+
+    place: ServerPlace
+    lock: StateLock
+    source: HostedSource
+    _: KW_ONLY
+    background: bool
+    version: str = VERSION
+    idle_exit: float | None = None
+    http: HttpSettings | None = None
+    stdio: bool = False
+    announce: Callable[[str], None] = logger.info
+    ready: Callable[[], None] | None = None
+
+
 class ServerProcess:
     """One server, from the taken lock to its release."""
 
-    def __init__(
-        self,
-        place: ServerPlace,
-        lock: StateLock,
-        source: HostedSource,
-        *,
-        background: bool,
-        version: str = VERSION,
-        idle_exit: float | None = None,
-        http: HttpSettings | None = None,
-        stdio: bool = False,
-        announce: Callable[[str], None] = logger.info,
-        ready: Callable[[], None] | None = None,
-    ) -> None:
-        """Prepare a server.
-
-        Args:
-            place: where it lives.
-            lock: held by the caller; released when the application is closed.
-            source: opens what is served.
-            background: ends when idle, and hands over to newer versions.
-            version: shown to clients.
-            idle_exit: seconds, instead of what the application says.
-            http: serve streamable HTTP there as well.
-            stdio: serve a client on this process's stdio as well, and end with it.
-            announce: called when the server is ready, for people.
-            ready: called when it serves, for the process that started it.
-        """
-        self._place = place
-        self._lock = lock
-        self._source = source
-        self._background = background
-        self._version = version
-        self._idle_exit = idle_exit
-        self._http = http
-        self._stdio = stdio
-        self._announce = announce
-        self._ready = ready
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
         self._ending = anyio.Event()
         self._reason = ""
         self._serving = False
         self._whole = anyio.CancelScope()
+        self._watchdog: threading.Timer | None = None
 
     def __repr__(self) -> str:
-        return f"<ServerProcess of {self._place.state_dir}, {self._reason or 'serving'}>"
+        return f"<ServerProcess of {self._settings.place.state_dir}, {self._reason or 'serving'}>"
 
     async def run(self) -> str:
         """Serve until something ends the server; return the reason.
@@ -92,44 +87,48 @@ class ServerProcess:
 
         The process is expected to end then: whoever asked for the end waits for that.
         """
-        watchdog: threading.Timer | None = None
         try:
             async with anyio.create_task_group() as guard:
                 await guard.start(self._watch_signals)
                 with self._whole:
                     async with AsyncExitStack() as stack:
-                        hosted = await stack.enter_async_context(self._source())
-                        listener, secret = await stack.enter_async_context(listening(self._place))
-                        if self._http is not None:
-                            await self._open_http(stack, self._http, hosted)
-                        async with anyio.create_task_group() as tasks:
-                            dashboard = DashboardLink(hosted, self._version, tasks)
-                            reception = Reception(
-                                hosted,
-                                version=self._version,
-                                secret=secret,
-                                may_hand_over=self._background,
-                                end=self.end,
-                                dashboard=dashboard.make,
-                            )
-                            self._start_companions(tasks, hosted, reception, dashboard)
-                            tasks.start_soon(listener.serve, reception.receive, tasks)
-                            self._serving = True
-                            logger.info("server %s, pid %d, serves %s", self._version, os.getpid(), self._place)
-                            if self._ready is not None:
-                                self._ready()
-                            await self._ending.wait()
-                            watchdog = _watchdog(hosted.ends_within)
-                            logger.info("the server ends (%s)", self._reason)
-                            reception.close(self._reason)
-                            await reception.dismiss()
-                            tasks.cancel_scope.cancel()
+                        await self._serve(stack)
                 guard.cancel_scope.cancel()
         finally:
-            if watchdog is not None:
-                watchdog.cancel()
-            self._lock.release()
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+            self._settings.lock.release()
         return self._reason
+
+    async def _serve(self, stack: AsyncExitStack) -> None:
+        """Open everything in `stack`, and serve until the end is asked for."""
+        settings = self._settings
+        hosted = await stack.enter_async_context(settings.source())
+        listener, secret = await stack.enter_async_context(listening(settings.place))
+        if settings.http is not None:
+            await self._open_http(stack, settings.http, hosted)
+        async with anyio.create_task_group() as tasks:
+            dashboard = DashboardLink(hosted, settings.version, tasks)
+            reception = Reception(
+                hosted,
+                version=settings.version,
+                secret=secret,
+                may_hand_over=settings.background,
+                end=self.end,
+                dashboard=dashboard.make,
+            )
+            self._start_companions(tasks, hosted, reception, dashboard)
+            tasks.start_soon(listener.serve, reception.receive, tasks)
+            self._serving = True
+            logger.info("server %s, pid %d, serves %s", settings.version, os.getpid(), settings.place)
+            if settings.ready is not None:
+                settings.ready()
+            await self._ending.wait()
+            self._watchdog = _watchdog(hosted.ends_within)
+            logger.info("the server ends (%s)", self._reason)
+            reception.close(self._reason)
+            await reception.dismiss()
+            tasks.cancel_scope.cancel()
 
     def end(self, reason: str) -> None:
         """Begin to end the server; only the first reason counts."""
@@ -140,29 +139,30 @@ class ServerProcess:
         if not self._serving:
             self._whole.cancel()
 
-    async def _open_http(self, stack: AsyncExitStack, settings: HttpSettings, hosted: Hosted) -> None:
-        settings = replace(settings, session_key=session_key(self._place.paths.state_dir))
+    async def _open_http(self, stack: AsyncExitStack, http: HttpSettings, hosted: Hosted) -> None:
+        http = replace(http, session_key=session_key(self._settings.place.paths.state_dir))
         url = await stack.enter_async_context(
             serving_http(
                 hosted.server,
-                settings,
-                version=self._version,
+                http,
+                version=self._settings.version,
                 toolsets=hosted.toolsets(),
                 pages=hosted.pages,
                 by_principal=hosted.server_of,
                 policy=hosted.policy,
             )
         )
-        self._announce(f"Ostler {self._version} serves MCP at {url}")
+        self._settings.announce(f"Ostler {self._settings.version} serves MCP at {url}")
 
     def _start_companions(
         self, tasks: TaskGroup, hosted: Hosted, reception: Reception, dashboard: DashboardLink
     ) -> None:
-        if self._stdio:
+        if self._settings.stdio:
             tasks.start_soon(self._serve_stdio, hosted)
         tasks.start_soon(self._watch_folder)
-        if self._background:
-            limit = self._idle_exit if self._idle_exit is not None else hosted.idle_exit
+        if self._settings.background:
+            given = self._settings.idle_exit
+            limit = given if given is not None else hosted.idle_exit
             if limit is not None:
                 tasks.start_soon(self._watch_idle, hosted, reception, dashboard, limit)
 
@@ -177,12 +177,12 @@ class ServerProcess:
 
     async def _watch_folder(self) -> None:
         """End when the state folder is deleted: no one finds this server any more, and nothing can be recorded."""
-        while self._lock.is_of_folder:  # noqa: ASYNC110 (nothing announces it)
+        while self._settings.lock.is_of_folder:  # noqa: ASYNC110 (nothing announces it)
             await anyio.sleep(_FOLDER_POLL)
         logger.critical(
             "the state folder %s was deleted or replaced under the running server, which ends: its services go on, "
             "and the next server knows only what is in the folder then",
-            self._place.state_dir,
+            self._settings.place.state_dir,
         )
         self.end("folder")
 
@@ -212,38 +212,14 @@ class ServerProcess:
                 self.end("signal")
 
 
-def run_server(
-    place: ServerPlace,
-    lock: StateLock,
-    source: HostedSource,
-    *,
-    background: bool,
-    version: str = VERSION,
-    idle_exit: float | None = None,
-    http: HttpSettings | None = None,
-    stdio: bool = False,
-    announce: Callable[[str], None] = logger.info,
-    ready: Callable[[], None] | None = None,
-) -> int:
-    """Run a `ServerProcess` (see there for the arguments) in an event loop of its own; return the exit status.
+def run_server(settings: ServerSettings) -> int:
+    """Run a server in an event loop of its own; return the exit status.
 
     What keeps the server from running is logged as one message; a bug is logged with its traceback.
     """
 
     async def serve() -> str:
-        process = ServerProcess(
-            place,
-            lock,
-            source,
-            background=background,
-            version=version,
-            idle_exit=idle_exit,
-            http=http,
-            stdio=stdio,
-            announce=announce,
-            ready=ready,
-        )
-        return await process.run()
+        return await ServerProcess(settings).run()
 
     take_ignored_signals()
     status = 1
@@ -257,7 +233,7 @@ def run_server(
     except* Exception:  # the process ends here, and only its log says why
         logger.critical("the server failed", exc_info=True)
     finally:
-        lock.release()
+        settings.lock.release()
     return status
 
 
