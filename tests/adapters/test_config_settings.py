@@ -110,6 +110,16 @@ BROKEN = [
         "f:5:1: webhooks.1.events.0: ",
     ),
     (
+        '[[webhooks]]\nurl = "http://a"\nevent = ["x"]',
+        "f:3:1: unknown key 'webhooks.0.event' [unknown-key]; did you mean 'events'?",
+    ),
+    (
+        '[principals."*"]\nclass = ["x"]',
+        "f:2:1: unknown key 'principals.*.class' [unknown-key]; did you mean 'classes'?",
+    ),
+    ('[[webhooks]]\nurl = "http://a\'\'\'b" # [[\nevents = [\n["a"],\n]\nzz = 1', "f:6:1: unknown key 'webhooks.0.zz'"),
+    ('[env]\nallow = ["\u2028", """]\n\\"\\"""a[""", \'x\']\nzz = 1', "f:4:1: unknown key 'env.zz'"),
+    (
         'idleExit = "5m"\n[princpals."*"]\na = 1',
         "f:2:2: unknown key 'princpals' [unknown-key]; did you mean 'principals'",
     ),

@@ -25,6 +25,10 @@ def test_names_of_secrets(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
 
 
+DASHES = "-" * 5
+PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
+
+
 @pytest.mark.parametrize(
     ("args", "shown"),
     [
@@ -39,6 +43,17 @@ def test_names_of_secrets(name: str, secret: bool) -> None:
         (["postgres://app:p%40ss@db/app"], [f"postgres://app:{MASK}@db/app"]),
         (["https://h/mcp?token=abcdef&page=2"], [f"https://h/mcp?token={MASK}&page=2"]),
         (["-e", "GITHUB_TOKEN=abcdef", "-e", "MODE=fast"], ["-e", f"GITHUB_TOKEN={MASK}", "-e", "MODE=fast"]),
+        (["--env=GITHUB_TOKEN=abcdef"], [f"--env=GITHUB_TOKEN={MASK}"]),
+        (["--client-secret:abcdef"], [f"--client-secret:{MASK}"]),
+        (["Server=h;Password=abcdef;Port=1"], [f"Server=h;Password={MASK};Port=1"]),
+        (["host=h password='ab cdef' user=x"], [f"host=h password='{MASK}' user=x"]),
+        (["https://h/sse#access_token=abcdef"], [f"https://h/sse#access_token={MASK}"]),
+        (['{"user": "me", "apiToken": "abcdef"}'], [f'{{"user": "me", "apiToken": "{MASK}"}}']),
+        (["-c", "exec x --password abcdef --dir /srv"], ["-c", f"exec x --password {MASK} --dir /srv"]),
+        (["-u", "me:abcdef"], ["-u", f"me:{MASK}"]),
+        (["run", "-u", "1000:1000", "-u", "node:node", "node"], ["run", "-u", "1000:1000", "-u", "node:node", "node"]),
+        (["-c", "x --token $TOKEN --key-file k"], ["-c", "x --token $TOKEN --key-file k"]),
+        ([f"{PEM}\nabcdefgh\n{DASHES}END"], [f"{PEM}{MASK}{DASHES}END"]),
         (["-y", "mcp-remote", "ghp_0123456789abcdefghijABCDEFGHIJ"], ["-y", "mcp-remote", MASK]),
     ],
 )  # fmt: skip

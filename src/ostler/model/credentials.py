@@ -31,11 +31,25 @@ _RANDOM: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9])[A-Za-z0-9+/
 _UUID_OR_HASH: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
 _PAIR: Final = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
-_HEADER: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<value>\S.*)", re.DOTALL)
-_SCHEME: Final = re.compile(r"(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>\S+)", re.IGNORECASE)
+_HEADER: Final = re.compile(r"(?P<name>(?:--?)?[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<value>\S.*)", re.DOTALL)
+_SCHEME: Final = re.compile(r"(?<![\w$-])(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>(?!\$)\S+)", re.IGNORECASE)
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
+_VALUE: Final = r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s;,&\"'$][^\s;,&\"']*)"
+_WITHIN: Final = (
+    re.compile(r"(?<![\w.-])(?P<name>(?:--?)?[A-Za-z_][\w.-]*)\s*=\s*" + _VALUE),
+    re.compile(r"(?<![\w.-])(?P<name>--?[A-Za-z][\w.-]*)\s+(?!-)" + _VALUE),
+    re.compile(r'"(?P<name>[^"\\]{1,80})"\s*:\s*"(?P<value>(?:[^"\\]|\\.)*)"'),
+)
+"""Pairs in connection strings and queries, options of command lines, and pairs in JSON."""
+
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<body>.*?)(?:-----END|$)", re.DOTALL)
+_LOGINS: Final = frozenset({"-u", "--user", "--proxy-user", "--login"})
+"""Options whose value may be `user:password`."""
+
 _PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null", ""})
 _MOST_ARGS: Final = 1000
+_SHORTEST_LINE: Final = 16
+"""Characters of a line of a private key that is masked alone, too."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -63,12 +77,14 @@ def secrets_in_arguments(args: Sequence[str]) -> Iterator[str]:
     """Yield the credentials in a program's arguments.
 
     `--token X`, `--api-key=X`, `NAME=X` (as after `docker run -e`), `Authorization: Bearer X` and other headers of
-    secret names, passwords and secret queries of URLs, and what looks like a key wherever it stands.
+    secret names, `-u user:X`, and what `_in_text` finds.
     """
     previous = ""
     for arg in args[:_MOST_ARGS]:
         if previous.startswith("-") and "=" not in previous and not arg.startswith("-") and is_secret_name(previous):
             yield from _of_pair(previous, arg)
+        if previous in _LOGINS:
+            yield from _of_login(arg)
         previous = arg
         if pair := _PAIR.fullmatch(arg):
             yield from _of_pair(pair["name"], pair["value"])
@@ -130,7 +146,27 @@ def _of_header(name: str, value: str) -> Iterator[str]:
             yield scheme["rest"]
 
 
+def _of_login(value: str) -> Iterator[str]:
+    user, _, password = value.partition(":")
+    if password and password != user and not password.isdecimal():  # else ids, as after `docker run -u`
+        yield password
+
+
 def _in_text(text: str) -> Iterable[str]:
+    """Yield the credentials in any text.
+
+    Passwords and secret queries of URLs, values of secret names in JSON, connection strings and command lines, private
+    keys, and what looks like a key wherever it stands.
+    """
+    for pair in (found for form in _WITHIN for found in form.finditer(text)):
+        value = pair["value"].strip("\"'")
+        if is_secret_name(pair["name"]) and value.lower() not in _PLAIN:
+            yield value
+            if scheme := _SCHEME.fullmatch(value):
+                yield scheme["rest"]
+    for key in _PRIVATE_KEY.finditer(text):
+        yield key["body"]
+        yield from (line for line in key["body"].splitlines() if len(line) >= _SHORTEST_LINE)
     for url in _URL.findall(text):
         yield from secrets_in_url(url, every_query=False)
     if looks_secret(text):

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,7 +32,8 @@ _IN_WORDS = {
 _MAX_BYTES = 1024 * 1024
 STORE_VARIABLE = "OSTLER_STORE"
 """The environment variable that overrides the setting `store`."""
-_LONG_TEXT = re.compile(r'"""|' + "'''")
+_TOKEN = re.compile(r"""\"{3}|'{3}|"(?:[^"\\]|\\.)*"|'[^']*'|#.*|[\[\]{}]""")
+_END_OF_TEXT = {'"""': re.compile(r'(?:[^"\\]|\\.|"(?!""))*"""'), "'''": re.compile(r".*?'''")}
 
 
 def load_settings(path: Path) -> Settings:
@@ -121,16 +122,7 @@ def _places(text: str) -> dict[tuple[str, ...], _Place]:
     places: dict[tuple[str, ...], _Place] = {}
     table: tuple[str, ...] = ()
     last: dict[tuple[str, ...], int] = {}  # of arrays of tables: the index of the table that was begun last
-    open_quote = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        starts_inside = bool(open_quote)
-        for quote in _LONG_TEXT.findall(line):
-            if not open_quote:
-                open_quote = quote
-            elif quote == open_quote:
-                open_quote = ""
-        if starts_inside:
-            continue
+    for number, line in _beginnings(text):
         if header := _HEADER.match(line):
             table = _table(tuple(_split(header["keys"])), last, begins=header["open"] == "[[")
             for length in range(1, len(table) + 1):
@@ -140,6 +132,25 @@ def _places(text: str) -> dict[tuple[str, ...], _Place]:
             for length in range(len(table) + 1, len(path) + 1):
                 places.setdefault(path[:length], _Place(number, assignment.start("keys") + 1))
     return places
+
+
+def _beginnings(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines, with their numbers, that do not begin inside a list or a text of several lines."""
+    quote, depth = "", 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not quote and not depth:
+            yield number, line
+        at = 0
+        while at < len(line):
+            if quote:
+                end = _END_OF_TEXT[quote].match(line, at)
+                quote, at = ("", end.end()) if end else (quote, len(line))
+            elif token := _TOKEN.search(line, at):
+                at = token.end()
+                quote = token[0] if token[0] in _END_OF_TEXT else ""
+                depth += (token[0] in ("[", "{")) - (token[0] in ("]", "}"))
+            else:
+                break
 
 
 def _table(keys: Sequence[str], last: dict[tuple[str, ...], int], *, begins: bool) -> tuple[str, ...]:
@@ -188,7 +199,11 @@ def _finding(problem: Any, places: dict[tuple[str, ...], _Place], file: str) -> 
 
 def _keys_at(location: Sequence[str]) -> list[str]:
     model: type[BaseModel] = Settings
+    is_of_many = False
     for key in location:
+        if is_of_many:
+            is_of_many = False
+            continue
         field = next((field for field in model.model_fields.values() if field.alias == key), None)
         inner = field and next(
             (
@@ -198,7 +213,9 @@ def _keys_at(location: Sequence[str]) -> list[str]:
             ),
             None,
         )
-        if inner is None:
+        if field is None or inner is None:
             return []
-        model = inner
+        model, is_of_many = inner, get_origin(field.annotation) in (tuple, dict)
+    if is_of_many:
+        return []
     return sorted(field.alias or name for name, field in model.model_fields.items())
