@@ -40,7 +40,10 @@ _HARMLESS: Final[tuple[KeyPath, ...]] = (
     ("amp", "tools", "disable"), ("mcpSettings", "allowedAddresses"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
-_AI_OFF: Final[tuple[KeyPath, ...]] = (("disable_ai",), ("chat.disableAIFeatures",))
+_AI_OFF: Final[tuple[tuple[KeyPath, bool], ...]] = (
+    (("disable_ai",), True), (("chat.disableAIFeatures",), True), (("agent", "enabled"), False),
+    (("chat.agent.enabled",), False),
+)  # fmt: skip
 _ALL: Final = frozenset({"all", "any", "*"})
 _DEPTH: Final = 4
 _ZED: Final = ("agent", "tool_permissions")
@@ -168,6 +171,9 @@ def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
 def _rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     """Yield lists of rules about tools: each must permit a tool, and in each the first rule that matches counts."""
     yield list(_claude_rules(root))
+    if at(root, ("permissions", "defaultMode")) == "dontAsk":  # Claude Code then denies what is not allowed
+        allowed = [_claude_glob(text) for text in _texts(at(root, ("permissions", "allow")))]
+        yield [*(Rule(glob, "mcp__{}__", permits=True) for glob in allowed), Rule("*", "mcp__{}__", permits=False)]
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in _objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
@@ -188,10 +194,15 @@ def _claude_rules(root: JsonObject) -> Iterator[Rule]:
             if match := re.fullmatch(r"Mcp\((?P<glob>[^)]*)\)", text):
                 yield Rule(match["glob"] if ":" in match["glob"] else f"{match['glob']}:*", "{}:", permits=False)
                 continue
-            glob = text.partition("(")[0]
-            rest = glob.removeprefix("mcp__")
-            if rest != glob or "*" in glob:
-                yield Rule(glob if rest == glob or "__" in rest else f"{glob}__*", "mcp__{}__", permits=False)
+            glob = _claude_glob(text.partition("(")[0])
+            if glob.startswith("mcp__") or "*" in glob:
+                yield Rule(glob, "mcp__{}__", permits=False)
+
+
+def _claude_glob(text: str) -> str:
+    """Return a rule that names a server alone as one about all of its tools."""
+    rest = text.removeprefix("mcp__")
+    return text if rest == text or "__" in rest else f"{text}__*"
 
 
 def _disabled_by_amp(root: JsonObject) -> Iterator[str]:
@@ -264,7 +275,7 @@ def _granted_in(root: JsonObject) -> tuple[Rule, ...] | None:
     rules: list[Rule] = []
     for text in names:
         if text.startswith("mcp__"):
-            rules.append(Rule(text if "__" in text[5:] else f"{text}__*", "mcp__{}__", permits=True))
+            rules.append(Rule(_claude_glob(text), "mcp__{}__", permits=True))
         elif text.startswith("@") or "/" in text:
             plain = text.removeprefix("@")
             rules.append(Rule(plain if "/" in plain else f"{plain}/*", "{}/", permits=True))
@@ -288,9 +299,9 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
                 "its rules about commands and addresses decide which servers may run; Ostler does not read them",
                 (key,),
             )
-    for path in _AI_OFF:
-        if at(root, path) is True:
-            yield "it switches off all that has to do with AI", path
+    for path, off in _AI_OFF:
+        if at(root, path) is off:
+            yield "it switches off the client's agent", path
     for key, value in root.items():
         if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in _KNOWN and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)

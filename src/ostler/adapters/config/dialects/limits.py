@@ -4,10 +4,11 @@ An unknown key that speaks of a limit refuses its entry; any other is reported.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.draft import Draft, exactly
-from ostler.adapters.config.dialects.readings import allowed, milliseconds, seconds, unknown_unit
+from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
+from ostler.adapters.config.dialects.readings import allowed, denied, milliseconds, seconds, unknown_unit
 from ostler.model.json import JsonObject, JsonValue
 
 LIMITING: Final = re.compile(
@@ -16,7 +17,7 @@ LIMITING: Final = re.compile(
     r"|hid(e|den)|ignor|omit|skip|suppress|select|^only|only$|confirm|consent|quota|throttl|privileg|jail|chroot"
     r"|network|container|docker|^run_?as|^(user|uid|gid|os|when|platforms?)$|expir"
     r"|tool(?!_?(prefix|count|description|s?_?count))|max_?(calls|requests|concurren|response|output|tokens|memory)"
-    r"|always_?ask|^ask|per_?(second|minute|hour|day)",
+    r"|always_?ask|^ask|^roots?$|per_?(second|minute|hour|day)",
     re.IGNORECASE,
 )
 """Words that speak of a limit."""
@@ -41,6 +42,10 @@ _DESCRIBING: Final = frozenset({"name", "title", "description"})
 _PERMITTED: Final = frozenset({"auto", "approve", "allow", "allowed", "always_allow"})
 _FORBIDDEN: Final = frozenset({"deny", "denied", "block", "blocked", "reject", "always_deny", "never"})
 _ASKED: Final = frozenset({"prompt", "writes", "ask", "always_ask", "confirm"})
+_LISTS: Final[Mapping[str, Reading]] = {
+    **dict.fromkeys(("include", "included", "allow", "allowed", "only", "enabled"), allowed()),
+    **dict.fromkeys(("exclude", "excluded", "deny", "denied", "block", "blocked", "disabled"), denied()),
+}
 _SURFACES: Final = frozenset({"direct", "deferred", "code_mode"})
 
 
@@ -64,7 +69,10 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
                 draft.report((key, index), f"{key!r} does not say which tool it limits", "limit", fix="remove it")
     elif isinstance(value, dict):
         for name, settings in cast("JsonObject", value).items():
-            _tool(draft, (key, name), name, settings)
+            if isinstance(settings, list) and name.lower() in _LISTS:  # of names, and no tool
+                _LISTS[name.lower()](draft, key, cast("JsonValue", settings))
+            else:
+                _tool(draft, (key, name), name, settings)
     elif value is not None:
         draft.report((key,), f"{key!r} must be an object of modes by tool", "limit")
 
@@ -72,6 +80,9 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
 def _tool(draft: Draft, at: tuple[str | int, ...], name: str, settings: JsonValue) -> None:
     if isinstance(settings, bool):
         draft.deny([] if settings else [exactly(name)])
+        return
+    if not isinstance(settings, str | dict):
+        draft.report(at, f"what {name!r} limits is not known", "limit", fix="remove it, or write true or false")
         return
     fields = cast("JsonObject", settings) if isinstance(settings, dict) else {"approval_mode": settings}
     for field, setting in fields.items():
