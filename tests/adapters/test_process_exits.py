@@ -132,18 +132,16 @@ async def test_how_a_process_ended_comes_with_what_it_said(state_dir: Path) -> N
     assert "relation nowhere does not exist" in answer["detail"]
 
 
-@pytest.mark.parametrize(
-    ("end", "how"),
-    [
-        ("exit 0", "exited with code 0"),
-        ("kill -ABRT $$", "was ended by SIGABRT"),
-        ("exit 137", "exited with code 137 (a shell's code after SIGKILL)"),
-    ],
-)
-async def test_what_a_program_said_counts_also_where_its_exit_code_is_0_or_missing(
-    state_dir: Path, end: str, how: str
-) -> None:
+async def test_what_a_program_said_counts_also_where_its_exit_code_is_0_or_missing(state_dir: Path) -> None:
+    ends = {
+        "exit 0": "exited with code 0",
+        "kill -ABRT $$": "was ended by SIGABRT",
+        "exit 137": "exited with code 137 (a shell's code after SIGKILL)",
+    }
     async with process_server(state_dir) as server:
-        await server.call("start", key="mq", command=f"sleep 0.6; echo FATAL: no heap; {end}", shell=True)
-        answer = await server.until("mq", lambda answer: answer["state"] == "exited")
-    assert answer["detail"] == f"{how}: FATAL: no heap"
+        for key, end in enumerate(ends):
+            command = f"echo FATAL: no heap; {end}"
+            await server.call("start", key=f"mq{key}", command=command, shell=True, startSeconds=0)
+        for key, how in enumerate(ends.values()):
+            answer = await server.until(f"mq{key}", lambda answer: answer["state"] == "exited")
+            assert answer["detail"] == f"{how}: FATAL: no heap"

@@ -118,12 +118,14 @@ async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(s
 
 HELPED = """
 import os, socket, sys, time
+listener = socket.create_server(('127.0.0.1', 0))
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
     for number in (0, 1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), number)
-    listener = socket.create_server(('127.0.0.1', 0))
+    os.write(writing, b'1')
     time.sleep(300)
-time.sleep(0.3)
+os.read(reading, 1)
 print('BOOT FAILED: eaddrinuse', flush=True)
 """
 
