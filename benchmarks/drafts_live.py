@@ -70,6 +70,7 @@ _COMMAND = {
     "workingDirectory": "{here}",
 }  # fmt: skip
 _TMUX = {"TMUX_TMPDIR": "{here}"}
+_PTY = (sys.executable, "pty.py")
 _SLEEPER = "import time\n\nfor _ in range(600):\n    time.sleep(1)\n"
 
 SERVERS = (
@@ -118,6 +119,44 @@ SERVERS = (
         (("open_serial_port", "close_serial_port"),),
     ),
     LiveServer("mcp-shell-server", "mcp-shell-server", "mcp-shell-server", (), _COMMAND),
+    LiveServer(
+        "backburner-mcp", "backburner-mcp mcp<2", "backburner", ("mcp",), _COMMAND, (), (("start_task", "cancel_task"),)
+    ),
+    LiveServer("kyoo", "kyoo mcp<2", "kyoo", ("mcp",), _COMMAND, (), (("enqueue", "cancel_job"),)),
+    LiveServer(
+        "lmstudio-terminal-mcp", "lmstudio-terminal-mcp mcp<2", "lmstudio-terminal-mcp", (), _COMMAND, (),
+        (("start_background_process", "stop_process"),),
+    ),
+    LiveServer(
+        "terminal-mcp", "terminal-mcp mcp<2", "terminal-mcp", (), _COMMAND, (), (("session_create", "session_close"),)
+    ),
+    LiveServer(
+        "vitjas-interactive-terminal", "vitjas-interactive-terminal mcp<2", "vitjas-interactive-terminal", (), _COMMAND,
+        (), (("create_terminal", "delete_terminal"),),
+    ),
+    LiveServer(
+        "tmux-agents", "tmux-agents mcp<2", "tmux-agents", ("mcp",),
+        {"cwd": "{here}", "session": "trial", "agents": [{"title": "web", "command": HTTP}]}, (),
+        (("agents_launch", "session_kill"),),
+        environment=_TMUX,
+    ),
+    LiveServer(
+        "mcp-rs232", "mcp-rs232 mcp<2", "mcp-rs232", (), {"port": "{here}/tty"}, _PTY, (("open_port", "close_port"),)
+    ),
+    LiveServer(
+        "serial-mcp-server", "serial-mcp-server mcp<2", "serial_mcp", (), {"port": "{here}/tty"}, _PTY,
+        (("serial.open", "serial.close"),),
+    ),
+    LiveServer(
+        "modbus-connector-mcp", "modbus-connector-mcp mcp<2", "modbus-connector-mcp", (),
+        {"kind": "simulate", "params": {"listen": "tcp:127.0.0.1:{port}", "unit": 1, "map": {"registers": []}}}, (),
+        (("job_start", "job_stop"),),
+    ),
+    LiveServer(
+        "pomodoro-ai-mcp", "pomodoro-ai-mcp mcp<2", "pomodoro_ai_mcp", (), {}, (), (("start_session", "stop_session"),)
+    ),
+    LiveServer("mcp-timer", "mcp-timer mcp<2", "mcp-timer"),
+    LiveServer("universal-notebook-mcp", "universal-notebook-mcp mcp<2", "nb-mcp"),
     LiveServer(
         "npm-terminalcp", "@mariozechner/terminalcp", "terminalcp", ("--mcp",), _COMMAND, (),
         (("terminalcp", "terminalcp"),), npm=True,
@@ -269,6 +308,10 @@ def _start_before(server: LiveServer, root: Path, environment: Mapping[str, str]
 
 FILES: Mapping[str, str] = {
     "sleeper.py": _SLEEPER,
+    "pty.py": (
+        "import os, time\n\n_, device = os.openpty()\nos.symlink(os.ttyname(device), 'tty')\n"
+        "for _ in range(600):\n    time.sleep(1)\n"
+    ),
     "circus.ini": "[circus]\nendpoint = tcp://127.0.0.1:5555\npubsub_endpoint = tcp://127.0.0.1:5556\n",
     "supervisord.conf": (
         "[supervisord]\nnodaemon=true\nlogfile={here}/s.log\npidfile={here}/s.pid\n"
@@ -308,6 +351,8 @@ async def _try(app: Application, row: _Row, folder: Path, tools_folder: Path) ->
 def _filled(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_filled(each, words) for each in value]
+    if isinstance(value, dict):
+        return {key: _filled(each, words) for key, each in value.items()}
     if isinstance(value, str):
         for word, meaning in words.items():
             value = value.replace(word, meaning)

@@ -15,7 +15,7 @@ from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.queries import search_value
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.answer_fields import answer_fields
-from ostler.rules.drafts.answer_states import list_of_items
+from ostler.rules.drafts.answer_states import PROSE_GONE, ended_entries, list_of_items
 from ostler.rules.drafts.data_flow import scalars_in
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.handles import handle_pattern
@@ -576,3 +576,13 @@ def test_an_end_that_names_the_thing_is_meant_and_not_one_that_names_none() -> N
         ]
     )
     assert "cloud_job_start / cloud_job_cancel" in [str(pair) for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    ("flag", "ended"), [('"is_alive": false', True), ('"running": false', True), ('"running": true', False),
+                        ('"tui_active": false', False)],
+)  # fmt: skip
+def test_a_flag_says_that_an_entry_has_ended(flag: str, *, ended: bool) -> None:
+    text = f'{{"sessions": [{{"session_id": "6a", "pid": 1, {flag}, "idle": 1.0}}]}}'
+    assert any(search(pattern, text) for pattern in ended_entries("6a")) is ended
+    assert bool(search(PROSE_GONE, f'{{"session_id": "6a", {flag}}}')) is ended

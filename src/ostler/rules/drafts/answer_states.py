@@ -43,6 +43,8 @@ _ENDED_WORDS = (
     "|aborted|offline|disconnected|not[_ -]?found|destroyed|deleted|removed|gone|shut ?down|fatal"
 )
 
+_FALSE_LIFE = r"""["'](?:is_?)?(?:running|alive)["']\s*:\s*false\b"""
+
 NOTHING_THERE = (
     r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|not open|no active|not active)\b"""
     r"|\balready (?:stopped|closed|ended)\b"
@@ -53,6 +55,7 @@ PROSE_GONE = (
     rf"""{NOTHING_THERE}"""
     r"""|\bhas (?:exited|ended|stopped)\b"""
     rf"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:{_ENDED_WORDS})\b"""
+    rf"""|{_FALSE_LIFE}"""
 )
 """Finds an answer that says in words that the thing is not there."""
 
@@ -61,8 +64,8 @@ _SAYS_BOOL = re.compile(r"""["'`](\w+)["'`]\s*:\s*(?:bool(?:ean)?|true\s*[|/]\s*
 
 
 def ended_entries(key: str) -> list[str]:
-    """Return patterns that find a list's entry of `key` (a template) whose state is a word for an end."""
-    state = rf"""["'](?:state|status)["']\s*:\s*["'](?:{_ENDED_WORDS})["']"""
+    """Return patterns that find a list's entry of `key` (a template) that has ended, by its state or by a flag."""
+    state = rf"""(?:["'](?:state|status)["']\s*:\s*["'](?:{_ENDED_WORDS})["']|{_FALSE_LIFE})"""
     return [rf"""(?i)["']{key}["'][^{{}}]*{state}""", rf"""(?i){state}[^{{}}]*["']{key}["']"""]
 
 
