@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp_types import METHOD_NOT_FOUND
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from processes.bridge_client import MODERN_META
 
@@ -51,7 +52,7 @@ class StartingDialer(Dialer):
 class Stage:
     """A client, a relay that is looking for its server, and what the server gets once it is there."""
 
-    def __init__(self, folder: Path, toolset: str = "full") -> None:
+    def __init__(self, folder: Path, toolset: str = "full", *, handshake_only: bool = False) -> None:
         self.known = KnownAnswers(toolset)
         self._dialer = StartingDialer(folder)
         self._from_client: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -64,6 +65,7 @@ class Stage:
             write=lambda data: self._to_client.put(json.loads(data)),
             note=self.notes.append,
             answers=self.known,
+            handshake_only=handshake_only,
         )
         self._relay = threading.Thread(target=relay.run, daemon=True)
         self._relay.start()
@@ -145,6 +147,15 @@ def test_what_only_a_server_knows_waits_for_it_in_order_and_the_lists_do_not_wai
         assert stage.hear() == {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}
         stage.say(request(4, "tools/list"))
         assert server.hears()["id"] == 4
+
+
+def test_a_client_that_needs_the_handshake_falls_back_to_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, handshake_only=True)
+    stage.say(request(1, "server/discover", {"_meta": MODERN_META}))
+    assert stage.hear()["error"]["code"] == METHOD_NOT_FOUND
+    assert stage.shake_hands()["protocolVersion"] == "2025-11-25"
+    with stage.server() as server:
+        assert server.hears()["method"] == "initialize"
 
 
 @pytest.mark.parametrize("same", [True, False])

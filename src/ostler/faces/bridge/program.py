@@ -46,7 +46,11 @@ def run_bridge(
         place, kind="bridge", note=_note, version=version, command=command, toolset=toolset, channel=channel
     )
     with suppress(_Leave):  # the services and the server go on; there is nothing here to put in order
-        Relay(dialer, read=_read_stdin, write=_write_stdout, note=_note, answers=answers).run()
+        # Claude Code 2.1 takes notices over protocol 2025-11-25 alone, and prefers the later one.
+        relay = Relay(
+            dialer, read=_read_stdin, write=_write_stdout, note=_note, answers=answers, handshake_only=channel
+        )
+        relay.run()
     return 0
 
 

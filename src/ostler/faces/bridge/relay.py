@@ -29,6 +29,7 @@ HANDOVER_PATIENCE: Final = 3.0
 WAITING_LIMIT: Final = 1024 * 1024
 """Bytes kept for a server that starts, beyond which the client is no longer read until it is there."""
 
+_METHOD_NOT_FOUND: Final = -32601
 _CLIENT_GONE = "the client is gone"
 _ENDINGS = {
     "stop": "was stopped",
@@ -64,6 +65,7 @@ class Relay:
         write: Callable[[bytes], None],
         note: Note,
         answers: KnownAnswers | None = None,
+        handshake_only: bool = False,
     ) -> None:
         """Prepare to relay.
 
@@ -73,6 +75,7 @@ class Relay:
             write: blocks until the client has taken all the bytes; OSError when it is gone.
             note: called with what happens to the server, for people.
             answers: what a server that the dialer starts is known to say; without it every request waits for one.
+            handshake_only: refuse `server/discover`, so that the client falls back to protocol 2025-11-25.
         """
         self._dialer = dialer
         self._read = read
@@ -82,6 +85,7 @@ class Relay:
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._answers = answers
+        self._handshake_only = handshake_only
         self._phase = _Phase.CONNECTING
         self._link: Link | None = None
         self._was_up = False
@@ -142,6 +146,9 @@ class Relay:
 
     def _forward(self, line: bytes) -> None:
         messages = read_messages(line)
+        if self._handshake_only and [message.get("method") for message in messages] == ["server/discover"]:
+            self._write(error_line(messages[0].get("id"), "Method not found", code=_METHOD_NOT_FOUND))
+            return
         if self._taken_early(line, messages):
             return
         while True:
