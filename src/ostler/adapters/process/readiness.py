@@ -32,7 +32,7 @@ SETTLE_SECONDS = 0.3
 SETTLE_SHARE = 0.5
 """How long that is in relation to the time until the line: what starts slowly (next, RabbitMQ) fails slowly, too."""
 
-LONGEST_SETTLE_SECONDS = 2.0
+LONGEST_SETTLE_SECONDS = 3.0
 
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""

@@ -59,7 +59,7 @@ async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | No
                 continue
             if not proves_loss(service, spec):
                 continue
-            service.set_vitals(evidence=service.mask_text(miss.summary))
+            service.set_vitals(evidence=service.mask_text(miss.summary), checked_at=service.runtime.clock.now())
             return False
         return True
     found = await find(service, max_age=max_age)
