@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.support.dashboard_stage import TOKEN, Stage, Thing, open_stage
 
+from ostler.model.errors import OperationError
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
@@ -98,6 +99,25 @@ def test_hostile_names_outputs_log_lines_and_answers_are_text(stage: Stage) -> N
             assert page.locator("img, #app script").count() == 0
     finally:
         stage.unregister(hostile.name)
+
+
+def test_a_service_that_waits_for_a_person_is_a_problem_and_shows_why(stage: Stage) -> None:
+    held = Thing("held", "Thing", state=ServiceState.UNKNOWN)
+    stage.register(held, Thing("unseen", "Thing", state=ServiceState.UNKNOWN))
+
+    async def ask() -> None:
+        held.set_error(OperationError("no tool can show whether it was started"))
+
+    stage.run(ask)
+    try:
+        with stage.page() as page:
+            page.get_by_role("button", name="Problems").click()
+            expect(row(page, "held")).to_contain_text("no tool can show whether it was started")
+            page.get_by_role("button", name="Not running").click()
+            expect(row(page, "unseen")).to_be_visible()
+            expect(row(page, "held")).to_have_count(0)
+    finally:
+        stage.unregister("held", "unseen")
 
 
 def test_the_keyboard_alone_moves_opens_explains_and_closes(stage: Stage) -> None:

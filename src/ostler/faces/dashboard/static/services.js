@@ -40,7 +40,7 @@ function healthText(service) {
 }
 
 // The error of a service that does not run because of it.
-const troubleOf = (service) => (["bad", "warn"].includes(STATES[service.state]?.[0]) ? (service.error ?? "") : "");
+const troubleOf = (service) => (!isRunning(service) && ["bad", "warn"].includes(toneOf(service)[0]) ? (service.error ?? "") : "");
 
 function dueText(service) {
   if (service.operation) return `${service.operation.kind}${service.operation.step ? `: ${service.operation.step}` : ""}`;

@@ -15,8 +15,8 @@ function EventLine({ event, brief = false }) {
     <time class="time" datetime=${event.at} title=${event.at}>${clock(event.at)}</time>
     <span class="kind">${stateWord(event.kind)}</span>
     <span class="what">${!brief && event.service && html`${known
-      ? html`<button type="button" class="plain linked" onClick=${() => choose(event.service, "events")}>${event.service}</button>`
-      : html`<b>${event.service}</b>`} `}${event.message.replaceAll(" -> ", " → ")}</span>
+      ? html`<button type="button" class="plain linked" title=${event.service} onClick=${() => choose(event.service, "events")}>${event.service}</button>`
+      : html`<b title=${event.service}>${event.service}</b>`} `}${event.message.replaceAll(" -> ", " → ")}</span>
   </li>`;
 }
 

@@ -25,17 +25,20 @@ function toneOf(service) {
   if (tone === "good" && (service.health === "unhealthy" || service.failedChecks || service.problems)) {
     return ["warn", "◑"];
   }
+  if (service.state === "unknown" && service.error) return ["warn", sign]; // a person is asked
   return [tone, sign];
 }
 
 const stateWord = (state) => state.replaceAll("_", " ");
 
+const isRunning = (service) => ["running", "connected"].includes(service.state);
+
 const GROUPS = {
   all: ["All", () => true],
   problems: ["Problems", (service) => ["bad", "warn"].includes(toneOf(service)[0])],
   changing: ["Changing", (service) => toneOf(service)[0] === "busy" || Boolean(service.operation)],
-  running: ["Running", (service) => ["running", "connected"].includes(service.state)],
-  stopped: ["Not running", (service) => STATES[service.state]?.[0] === "idle"],
+  running: ["Running", isRunning],
+  stopped: ["Not running", (service) => toneOf(service)[0] === "idle"],
 };
 
 function duration(seconds) {
