@@ -41,7 +41,9 @@ _Size = Annotated[ByteSize, Field(ge=1)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False)
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False
+    )
 
 
 class PrincipalSettings(_Model):

@@ -25,7 +25,12 @@ TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
 
 class _Model(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
+        defer_build=True,
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=False,
+        validate_default=False,
     )
 
 

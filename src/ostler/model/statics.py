@@ -36,7 +36,12 @@ _ONLY_WHEN_CHECKED: Final = frozenset({"timeout", "initial_delay", "failure_thre
 
 class _Model(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, validate_default=False
+        defer_build=True,
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=False,
+        validate_default=False,
     )
 
 

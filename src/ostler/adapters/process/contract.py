@@ -121,14 +121,19 @@ class Model(BaseModel):
     """Frozen, camelCase outside, unknown keys refused."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        defer_build=True,
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
     )
 
 
 class Request(Args):
     """The arguments of a tool; code may name them as Python does."""
 
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(defer_build=True, validate_by_name=True, validate_by_alias=True)
 
 
 class Probe(Request):

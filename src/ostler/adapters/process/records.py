@@ -87,7 +87,7 @@ class ProcessRecord(BaseModel):
         environment: what it was started in, without what the request set; for a start again that no one asks for.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     key: Annotated[str, Field(pattern=KEY_PATTERN)]
     token: Annotated[str, Field(min_length=16)]

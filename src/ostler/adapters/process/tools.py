@@ -23,7 +23,6 @@ from ostler.adapters.process.contract import (
 )
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.serving.answers import Answer
-from ostler.adapters.serving.schemas import model_schema
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import Progress
 
@@ -64,9 +63,7 @@ def _tool(
         found = await run(supervisor, request, asked)
         return Answer(found.model_dump(mode="json", by_alias=True, exclude_none=True), text(found))
 
-    return ToolDefinition(
-        name, title, description, request, model_schema(result, output=True), effect, handler, exact=True
-    )
+    return ToolDefinition(name, title, description, request, result, effect, handler, exact=True)
 
 
 async def _start(supervisor: Supervisor, request: StartRequest, asked: Asked) -> StartResult:

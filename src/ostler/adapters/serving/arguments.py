@@ -27,6 +27,7 @@ class Args(BaseModel):
     meaningful_blanks: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,

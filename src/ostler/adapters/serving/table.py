@@ -15,6 +15,7 @@ from mcp_types import (
     Tool,
     ToolAnnotations,
 )
+from pydantic import BaseModel
 
 from ostler.adapters.serving.answers import Answer, error_result, internal_error_result
 from ostler.adapters.serving.arguments import Args
@@ -69,7 +70,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
         title: for people.
         description: one or two sentences to an agent.
         args: the arguments' model.
-        output: the JSON Schema of the structured answer.
+        output: the JSON Schema of the structured answer, or the model that it is made from when tools are listed.
         effect: what it may do.
         handler: answers a call; raises OstlerError.
         core: whether the small toolset has it.
@@ -81,7 +82,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
     title: str
     description: str
     args: type[ArgsT]
-    output: JsonObject
+    output: JsonObject | type[BaseModel]
     effect: Effect
     handler: Callable[[AppT, ArgsT, CallT], Awaitable[Answer]]
     core: bool = False
@@ -95,7 +96,7 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             title=self.title,
             description=self.description,
             input_schema=model_schema(self.args, brief=brief),
-            output_schema=self.output,
+            output_schema=self.output if isinstance(self.output, dict) else model_schema(self.output, output=True),
             annotations=self.effect.annotations(),
             _meta={"ui": {"resourceUri": self.page}} if self.page else None,
         )

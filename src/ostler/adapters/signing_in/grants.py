@@ -34,7 +34,7 @@ class Grant(BaseModel):
         ends_at: Unix time at which the access token ends; None when that is not known.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     url: str
     tokens: OAuthToken

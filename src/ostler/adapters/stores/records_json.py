@@ -20,7 +20,9 @@ from ostler.model.records import OperationRecord, ServiceRecord
 
 _T = TypeVar("_T")
 
-_CONFIG: Final = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", ser_json_inf_nan="constants")
+_CONFIG: Final = ConfigDict(
+    defer_build=True, alias_generator=to_camel, strict=True, extra="ignore", ser_json_inf_nan="constants"
+)
 
 # A type adapter takes no configuration for a dataclass, but for a new type of it.
 _Service = NewType("_Service", ServiceRecord)
