@@ -46,9 +46,10 @@ def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path)
     assert ostler.run("class", "search", "database", "redis") == ExitStatus.OK, ostler.err
     lines = ostler.out.splitlines()
     assert lines[0].split() == ["CLASS", "AVAILABLE", "DESCRIPTION"]
-    assert [line.split()[:2] for line in lines[1:]] == [["redis", "yes"], ["docker-redis", "needs"]]
+    listed = [["redis", "yes"], ["redis-database", "yes"], ["docker-redis", "needs"]]
+    assert [line.split()[:2] for line in lines[1:]] == listed
     found = ostler.json("class", "search", "redis", "--available", "--json")
-    assert [item["name"] for item in found["serviceClasses"]] == ["program", "redis"]
+    assert [item["name"] for item in found["serviceClasses"]] == ["program", "redis", "redis-database"]
     assert ostler.run("class", "search", "no-such-word") == ExitStatus.OK
     assert "No ServiceClass has these words." in ostler.out
     assert ostler.run("class", "show", "redis") == ExitStatus.OK
@@ -76,6 +77,8 @@ def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path)
     drafted = ostler.json("class", "new", "--from", "process", "--name", "again", "--save", "--json")
     assert drafted["name"] == "again"
     assert ostler.run("class", "new") == ExitStatus.USAGE
+    assert ostler.json("class", "draft", "process", "--json")["name"] == "process"
+    assert ostler.run("class", "draft", "process", "--last", "2") == ExitStatus.USAGE
     assert (
         ostler.run("create", "again", "sleeper", "--arg", "key=sleeper", "--arg", "command=sleep 300") == ExitStatus.OK
     ), ostler.err

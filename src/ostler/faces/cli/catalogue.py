@@ -67,11 +67,22 @@ def class_get(
 
 def class_draft(
     context: typer.Context,
+    server: Annotated[
+        str | None, typer.Argument(metavar="[SERVER]", help="Draft from this server's tools instead of from calls.")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The class's name.")] = None,
     last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last so many calls.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it."""
+    """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it.
+
+    With a server's name, it is drafted from the server's tools, as `class new` does.
+    """
+    if server and last:
+        usage_error("--last chooses among the latest calls, and a draft from a server's tools uses none")
+    if server:
+        class_new(context, server, name, as_json=as_json)
+        return
     answer = session_of(context).ask("serviceclass_draft", {"name": name, "last": last})
     if as_json:
         say_json(answer.structured)
