@@ -85,7 +85,7 @@ def main(tools: Path, *, only: str = "", install_first: bool = False, verify: bo
     if install_first:
         began = time.monotonic()
         _install(tools, chosen)
-        print(f"installed in {time.monotonic() - began:.0f} s")
+        print(f"installed in {time.monotonic() - began:.0f} s", flush=True)
     title("Client libraries over a real server, and the conformance suite")
     with tempfile.TemporaryDirectory() as place, _serving(Path(place)) as (url, stdio):
         rows = [row for library in chosen for row in _rows(tools, library, url, stdio)]

@@ -626,7 +626,7 @@ async def test_errors_say_what_where_and_what_next() -> None:
         assert (await refusal(client, "service_logs", name="nobody"))[0] == snapshot(
             "service 'nobody' not found. Next: service_list shows the names that there are"
         )
-        assert (await refusal(client, "mcpserver_get", name="x"))[0] == snapshot("downstream server 'x' not found")
+        assert (await refusal(client, "mcpserver_get", name="x"))[0] == snapshot("MCP server 'x' not found")
         assert (await refusal(client, "tool_list", server="x"))[0] == snapshot(
             "MCP server 'x' not found. Next: mcpserver_list shows them all"
         )

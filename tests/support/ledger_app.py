@@ -177,7 +177,7 @@ class LedgerApplication:
             loaded = load_mcp_json(json.dumps({"mcpServers": {name: entry}}), {}).entries[name]
             return {"name": name, "transport": loaded.transport, "state": "stopped", "entry": loaded.masked()}
         if name != "w":
-            raise NotFoundError("downstream server", name, known=["w"])
+            raise NotFoundError("MCP server", name, known=["w"])
         return {"name": "w", "state": "connected" if self.pool.connected else "disconnected", "tools": len(TOOLS)}
 
     def effective_config(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def server_entry(pool: DownstreamPool, name: str) -> JsonObject:
     if name not in names:
         if refused is None:
             known = sorted({*names, *pool.refused.by_name})
-            raise NotFoundError("downstream server", name, known=known, next_actions=("mcpserver_list shows them",))
+            raise NotFoundError("MCP server", name, known=known, next_actions=("mcpserver_list shows them",))
         reason = pool.refused.reason(name)
         findings = [str(finding) for finding in pool.refused.by_name[refused]]
         return {"name": refused, "state": REFUSED, "reason": reason, "findings": findings}

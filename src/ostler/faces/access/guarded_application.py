@@ -142,7 +142,7 @@ class GuardedApplication:
         found = next((entry for entry in entries if entry.get("name") == name), None)
         if found is None:
             known = [str(entry["name"]) for entry in entries]
-            raise NotFoundError("downstream server", name, known=known, next_actions=("mcpserver_list shows them",))
+            raise NotFoundError("MCP server", name, known=known, next_actions=("mcpserver_list shows them",))
         return found
 
     def recorded_answers(self, server: str) -> "Mapping[str, Sequence[Answered]]":

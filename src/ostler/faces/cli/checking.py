@@ -256,7 +256,7 @@ def save_lists(session: Session, servers: Sequence[str], *, answers: bool = Fals
         known: dict[str, JsonObject] = {entry["name"]: entry for entry in entries}
         for server in servers or sorted(known):
             if server not in known:
-                missing = NotFoundError("downstream server", server, known=list(known))
+                missing = NotFoundError("MCP server", server, known=list(known))
                 fail(f"{missing}. Next: ostler servers lists them", ExitStatus.NOT_FOUND)
             tools = describe_tools(client, server)
             if not tools:

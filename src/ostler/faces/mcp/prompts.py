@@ -130,8 +130,8 @@ PROMPTS = (
     PromptDefinition(
         "write_serviceclass",
         "Write a ServiceClass",
-        "Write a ServiceClass for the tools of a downstream server.",
-        (("server", "The downstream server", True), ("goal", "What its services are", False)),
+        "Write a ServiceClass for the tools of an MCP server.",
+        (("server", "The MCP server", True), ("goal", "What its services are", False)),
         frozenset({"serviceclass_draft", "tool_describe", "serviceclass_check", "serviceclass_create"}),
         _write,
     ),

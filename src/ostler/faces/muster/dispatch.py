@@ -20,7 +20,6 @@ from ostler.faces.muster.reachable_tools import CORE_TOOLS
 from ostler.model.errors import ArgumentError, ClassUnavailableError, NotFoundError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 
-_KINDS = {"downstream server": "MCP server"}
 _ARGUMENT = re.compile(r"(missing required|unknown) argument '([^']*)'")
 _META = {"tool_list": "list_tools", "tool_describe": "describe_tool", "tool_call": "call_tool"}
 _OWN_NAME = re.compile(rf"(?<![\w/])(?:{'|'.join(sorted(OWN, key=len, reverse=True))})\b")
@@ -87,7 +86,7 @@ def _phrase(error: OstlerError) -> str:
     text = str(error)
     match error:
         case NotFoundError(kind=kind, name=name):
-            return text.replace(f"{kind} {name!r} not found", f"{_KINDS.get(kind, kind)} {name} not found", 1)
+            return text.replace(f"{kind} {name!r} not found", f"{kind} {name} not found", 1)
         case ArgumentError():
             return _ARGUMENT.sub(r"\1 argument: \2", text)
         case ClassUnavailableError(class_name=name):
