@@ -4,7 +4,6 @@ The lock is taken before anything heavy is imported: of several servers started 
 """
 
 import argparse
-import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         rotate_log(Path(options.log_file))
     set_up_logging(options.log_level, form=log_format(place.paths.settings_file))
 
-    gc.disable()  # what is imported stays: looking through it again and again is a quarter of a start's CPU
+    from ostler.faces.daemon.lean_imports import import_lean
+
+    import_lean()
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.process import ServerSettings, run_server
     from ostler.model.durations import parse_duration

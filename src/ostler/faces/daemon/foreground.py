@@ -1,6 +1,5 @@
 """`ostler serve --foreground` and `--http`: the server in this process, for debugging, containers and systemd."""
 
-import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,9 @@ def run_foreground(
         return 1
     set_up_logging(log_level, form=log_format(paths.settings_file))
 
-    gc.disable()  # as the server in the background: what is imported stays, and need not be looked through
+    from ostler.faces.daemon.lean_imports import import_lean
+
+    import_lean()
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import ServerSettings, run_server
