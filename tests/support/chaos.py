@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 from tests.support.chaos_classes import CAN_LOOK, NAMES, WATCHED, classes_text
 from tests.support.chaos_clients import over_bridge, over_http
-from tests.support.fault_server import present
+from tests.support.fault_server import lines_of, present, written
 from tests.support.forked_server import HERE, Forker
 from tests.support.kills import GOALS, Killer
 from tests.support.ports import free_port
@@ -237,7 +237,7 @@ class Chaos(Killer):
     # -- what is there -----------------------------------------------------------------------------------------
 
     def _lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.ledger.read_text().splitlines()] if self.ledger.exists() else []
+        return lines_of(self.ledger.read_text()) if self.ledger.exists() else []
 
     def there(self) -> dict[str, list[str]]:
         """Return the ids of what the ledger has of each name."""
@@ -250,7 +250,7 @@ class Chaos(Killer):
         """Take away by hand what the ledger has of `name`."""
         with self.ledger.open("a") as file:
             for key in self.there()[name]:
-                file.write(json.dumps({"did": "stop", "id": key, "name": name, "at": time.time()}) + "\n")
+                file.write(written(did="stop", id=key, name=name, at=time.time()))
 
     def _count_faults(self) -> None:
         for line in self._lines():

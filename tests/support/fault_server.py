@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,24 @@ class Ledger:
             file.seek(0)
 
             def add(**facts: Any) -> None:
-                file.write(json.dumps({"at": time.time(), **facts}) + "\n")
+                file.write(written(at=time.time(), **facts))
                 file.flush()
 
-            yield [json.loads(line) for line in file], add
+            yield lines_of(file.read()), add
+
+
+def written(**facts: Any) -> str:
+    """Return a line to append; a full disk may have cut off the one before it."""
+    return "\n" + json.dumps(facts)
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """Return the lines of a ledger; what was cut off did not happen."""
+    found: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def present(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
