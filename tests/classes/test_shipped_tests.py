@@ -11,6 +11,18 @@ from ostler.adapters.testing.discovery import run_test_file
 from ostler.rules.loading.class_tests import load_class_tests
 
 TESTS = class_test_files_in(FOLDER)
+PACKS = sorted(path for path in (FOLDER.parent / "packs").iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("pack", PACKS, ids=lambda path: path.name)
+def test_the_classes_of_a_pack_have_the_life_that_they_were_tried_with_as_tests(pack: Path) -> None:
+    tests = class_test_files_in(pack)
+    assert {path.name.removesuffix(".test.yaml") for path in tests} == {path.stem for path in class_files_in(pack)}
+    for path in tests:
+        tested = run_test_file(path)
+        assert tested.findings == ()
+        assert tested.results
+        assert not [str(failure) for result in tested.results for failure in result.failures]
 
 
 def test_every_shipped_class_has_tests() -> None:
