@@ -12,6 +12,7 @@ from benchmarks import (
     dashboard,
     drafts,
     drafts_live,
+    failover,
     fuzz,
     graph,
     health,
@@ -49,6 +50,7 @@ SHORT = {
 LONG = {
     "simulate": "every crash there is, simulated",
     "crash": "everything goes wrong in real servers",
+    "failover": "several servers over one PostgreSQL, of which the working one fails",
     "cycles": "reconnections",
     "fuzz": "hostile manifests, project files and arguments",
     "dashboard": "how soon the page shows a change, and how 2,000 services feel (needs Chromium)",
@@ -75,7 +77,7 @@ def main() -> int:
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
-    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover)")
     parser.add_argument("--jobs", type=int, default=1, help="chunks of 25 rounds that are played at once (crash)")
     parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
     parser.add_argument("--states", default="", help="NAME=STATE,…: the services that it begins with (crash)")
@@ -116,6 +118,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),
         "recovery": lambda: recovery.main(options.services, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
+        "failover": lambda: failover.main(rounds or 100, options.seed),
         "crash": lambda: (
             crash.play_again(options.again, options.states, rounds or 20, options.seed)
             if options.again

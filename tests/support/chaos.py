@@ -19,7 +19,7 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from tests.support.chaos_classes import CAN_LOOK, NAMES, WATCHED, classes_text
@@ -29,8 +29,6 @@ from tests.support.forked_server import HERE, Forker
 from tests.support.kills import GOALS, Killer
 from tests.support.ports import free_port
 
-ENDS = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
-OTHERS = ("nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish")
 QUIET = {"running", "stopped", "failed", "unknown"}
 SETTLES_WITHIN = 60.0
 SEEN_WITHIN = 2.5
@@ -53,7 +51,19 @@ class Chronicle:
 
 
 class Chaos(Killer):
-    """One state folder with one server, of which rounds are played."""
+    """One state folder with one server, of which rounds are played.
+
+    Attributes:
+        names: the class of each service, by name.
+        ends: how a server ends, as often as it does.
+        others: what else happens.
+        ways: how clients ask, as often as they do.
+    """
+
+    names: ClassVar = NAMES
+    ends: ClassVar[tuple[str, ...]] = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
+    others: ClassVar[tuple[str, ...]] = ("nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish")
+    ways: ClassVar[tuple[str, ...]] = ("socket", "socket", "bridge", "HTTP")
 
     def __init__(self, folder: Path, seed: int, forker: Forker) -> None:
         self.faults_file = folder / "faults.json"
@@ -61,7 +71,7 @@ class Chaos(Killer):
         super().__init__(folder, seed, forker)
         self.chronicle = Chronicle()
         self.port = free_port()
-        self.states = dict.fromkeys(NAMES, "absent")
+        self.states = dict.fromkeys(self.names, "absent")
         self.seed = seed
         self._began_with = dict(self.states)
         self._events: list[str] = []
@@ -107,11 +117,11 @@ class Chaos(Killer):
         for _ in range(times):
             self.chronicle.rounds += 1
             with self.client() as client:
-                for name in NAMES:
+                for name in self.names:
                     if client.call_tool("service_delete", {"name": name, "force": True}).is_error:
                         self._remove(name)
                     if (state := states.get(name, "absent")) != "absent":
-                        args = {"name": name, "serviceClassName": NAMES[name], "start": state == "running"}
+                        args = {"name": name, "serviceClassName": self.names[name], "start": state == "running"}
                         client.call_tool("service_create", args)
             self._asked = {}
             self.settle_round()
@@ -130,7 +140,7 @@ class Chaos(Killer):
             self.set_faults(acting=acting, looking=looking, seed=f"{self.seed}/{number}")
         threads = self._ask()
         threading.Event().wait(self.random.choice((0.0, 0.02, 0.1, 0.3, 0.8)) * self.random.random())
-        self._happen(self.random.choice(ENDS if self.random.random() < 0.55 else OTHERS))
+        self._happen(self.random.choice(self.ends if self.random.random() < 0.55 else self.others))
         for thread in threads:
             thread.join(SETTLES_WITHIN)
         self.set_faults()
@@ -145,9 +155,9 @@ class Chaos(Killer):
     def _ask(self) -> list[threading.Thread]:
         self._asked, self._clients = {}, []
         threads: list[threading.Thread] = []
-        for name in self.random.sample(sorted(NAMES), self.random.randint(1, 4)):
+        for name in self.random.sample(sorted(self.names), self.random.randint(1, 4)):
             operation = self.random.choice(self._possible(name))
-            client = self.random.choice(("socket", "socket", "bridge", "HTTP"))
+            client = self.random.choice(self.ways)
             self.chronicle.operations[operation] += 1
             self.chronicle.clients[client] += 1
             self._asked[name] = (operation, "lost")
@@ -159,20 +169,24 @@ class Chaos(Killer):
     def _request(self, name: str, operation: str, client: str, kind: str = "") -> None:
         args: dict[str, Any] = {"name": name}
         if operation == "create":
-            args["serviceClassName"] = kind or NAMES[name]
+            args["serviceClassName"] = kind or self.names[name]
         tool, is_error = f"service_{operation}", None
         with contextlib.suppress(Exception):  # whatever a client meets when its server is killed: it has no answer
-            match client:
-                case "bridge":
-                    is_error = over_bridge(self.place, tool, args, self._clients)
-                case "HTTP":
-                    is_error = over_http(self.port, tool, args)
-                case _:
-                    with self.direct_client() as direct:
-                        is_error = direct.call_tool(tool, args).is_error
+            is_error = self.call_over(client, tool, args)
         answer = "lost" if is_error is None else "failed" if is_error else "done"
         self.chronicle.answers[answer] += 1
         self._asked[name] = (operation, answer)
+
+    def call_over(self, client: str, tool: str, args: dict[str, Any]) -> bool:
+        """Call `tool` in one of the `ways`; return whether it failed."""
+        match client:
+            case "bridge":
+                return over_bridge(self.place, tool, args, self._clients)
+            case "HTTP":
+                return over_http(self.port, tool, args).is_error
+            case _:
+                with self.direct_client() as direct:
+                    return direct.call_tool(tool, args).is_error
 
     def ask_all(self, asked: dict[str, tuple[str, str]]) -> None:
         """Ask for (operation, class) of each name at once; no one waits for the answers."""
@@ -183,7 +197,7 @@ class Chaos(Killer):
     def _happen(self, what: str) -> None:
         self.chronicle.happened[what] += 1
         self._events.append(what)
-        if what in ENDS:
+        if what in self.ends:
             if what == "SIGKILL":
                 self.kill()
             else:
@@ -217,7 +231,7 @@ class Chaos(Killer):
             case "clock":
                 self.clock_file.write_text(str(self.random.choice((-86400, -60, 0, 60, 86400))))
             case "vanish":
-                there = [name for name, ids in self.there().items() if ids and NAMES[name] in WATCHED]
+                there = [name for name, ids in self.there().items() if ids and self.names[name] in WATCHED]
                 if there:
                     self._remove(gone := self.random.choice(sorted(there)))
                     self._events.append(f"{gone} vanished")
@@ -285,7 +299,7 @@ class Chaos(Killer):
                 self._violation(f"not quiet: {shown}, open {self._open_operations()}")
             self.chronicle.settled_after.append(time.monotonic() - began)
             self._compare(client, seen)
-        self.states = {name: str(seen[name]["state"]) if name in seen else "absent" for name in NAMES}
+        self.states = {name: str(seen[name]["state"]) if name in seen else "absent" for name in self.names}
 
     def becomes_quiet(self, client: Any) -> dict[str, str]:
         """Wait until nothing is under way; return the states by name."""
@@ -310,7 +324,7 @@ class Chaos(Killer):
 
     def _compare(self, client: Any, seen: dict[str, dict[str, Any]]) -> None:
         there, processes = self.there(), self.processes()
-        for name, kind in NAMES.items():
+        for name, kind in self.names.items():
             count = processes[name] if kind == "sleeper" else len(there[name])
             if count > 1:
                 self._violation(f"{name} is there {count} times")
@@ -331,14 +345,14 @@ class Chaos(Killer):
         """Whether a start said that it had failed, and had not, of what no tool can look at."""
         lies = [line for line in self._lines() if line["did"] == "fault" and line["fault"] == "error after"]
         is_lied_to = any(line["args"].get("name") == name for line in lies if line["tool"] == "start")
-        if is_lied_to and NAMES[name] not in CAN_LOOK:
+        if is_lied_to and self.names[name] not in CAN_LOOK:
             self._remove(name)
             return True
         return False
 
     def _ask_person(self, client: Any, name: str, seen: dict[str, dict[str, Any]], count: int) -> None:
         """What is not settled says why, asks what only a person can know, and is settled by the call that it names."""
-        state, kind = str(seen[name]["state"]), NAMES[name]
+        state, kind = str(seen[name]["state"]), self.names[name]
         error = str(seen[name].get("error") or "")
         why = client.call_tool("service_explain", {"name": name}).structured
         self.chronicle.asked_people[state] += 1
@@ -360,14 +374,14 @@ class Chaos(Killer):
         if answer is not None and answer.is_error and "automatically when the server is back" in answer.text:
             self.eventually(lambda: not self._is_known(client, name), f"the delete of {name} is made up for")
         elif answer is not None and answer.is_error:
-            if NAMES[name] in CAN_LOOK:
+            if self.names[name] in CAN_LOOK:
                 self._violation(f"{name} was {seen[name]['state']} and cannot be deleted: {answer.text}")
             self._remove(name)
             answer = client.call_tool("service_delete", {"name": name, "abandon": True})
             if answer.is_error:
                 self._violation(f"{name} cannot be abandoned: {answer.text}")
         if self.there()[name]:
-            if answer is not None and NAMES[name] in CAN_LOOK:
+            if answer is not None and self.names[name] in CAN_LOOK:
                 self._violation(f"{name} was deleted, and is there")
             self._remove(name)
         seen.pop(name, None)

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.rpc import ToolAnswer
 
 _META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -52,7 +53,7 @@ def over_bridge(place: ServerPlace, tool: str, args: dict[str, Any], running: li
         bridge.stdout.close()
 
 
-def over_http(port: int, tool: str, args: dict[str, Any]) -> bool:
+def over_http(port: int, tool: str, args: dict[str, Any]) -> ToolAnswer:
     """Call `tool` over streamable HTTP."""
     headers = {
         "Content-Type": "application/json",
@@ -68,4 +69,5 @@ def over_http(port: int, tool: str, args: dict[str, Any]) -> bool:
     finally:
         connection.close()
     data = [line[6:] for line in text.splitlines() if line.startswith("data: {")] or [text]
-    return bool(json.loads(data[-1])["result"]["isError"])
+    result = json.loads(data[-1])["result"]
+    return ToolAnswer(result.get("structuredContent") or {}, result["content"][0]["text"], result["isError"])

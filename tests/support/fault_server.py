@@ -1,9 +1,11 @@
-"""A stdio MCP server whose tools fail in every way there is, over a ledger of what really happened.
+"""An MCP server whose tools fail in every way there is, over a ledger of what really happened.
 
-`fault_server.py LEDGER FAULTS`: the ledger is a file of JSON lines that only grows, shared by all processes of the
-server; FAULTS is a JSON file, read at each call: `{"acting": rate, "looking": rate, "seed": text}`, or the fault of a
-tool in `{"plan": {"TOOL NAME": "fault"}}`. Which call has which fault follows from the seed, the tool, the name and how
-many such calls there were. Each fault that was played is a line of the ledger, too.
+`fault_server.py LEDGER FAULTS [PORT]`: it serves over stdio, or over HTTP at PORT. The ledger is a file of JSON lines
+that only grows, shared by all processes of the server; FAULTS is a JSON file, read at each call:
+`{"acting": rate, "looking": rate, "seed": text}`, or the fault of a tool in `{"plan": {"TOOL NAME": "fault"}}`. Which
+call has which fault follows from the seed, the tool, the name and how many such calls there were. Each fault that was
+played is a line of the ledger, too; so are the begin and the end of each change that is asked for with the header
+`X-Replica`.
 
 Tools: `start {name, key?}` gives `{id}`, the same one for the same key; `stop {id | name}`, `restart {id}`,
 `note {name}` (it may be done twice), `status {id}` and `find {name}`.
@@ -18,8 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ACTING = ("start", "stop", "restart", "note")
 FAULTS_OF_ACTS = (
@@ -45,6 +48,10 @@ class Ledger:
         """Call `act`, and no one else's meanwhile."""
         with self._locked() as (lines, add):
             return act(present(lines), add, sum(line["did"] == "start" for line in lines))
+
+    def note(self, **facts: Any) -> None:
+        """Add a line."""
+        self.change(lambda _there, add, _serial: add(**facts))
 
     def count(self, call: str) -> int:
         """Note a call; return how many of its kind there were before."""
@@ -126,7 +133,7 @@ def tool_restart(ledger: Ledger, args: dict[str, Any]) -> Any:
 
 
 def tool_note(ledger: Ledger, args: dict[str, Any]) -> Any:
-    ledger.change(lambda _there, add, _serial: add(did="note", name=args["name"]))
+    ledger.note(did="note", name=args["name"])
     return {"noted": True}
 
 
@@ -152,58 +159,152 @@ TOOLS = {
 }
 
 
+class Stdio:
+    """A client at the other end of stdout: nothing is between a fault and the bytes."""
+
+    sender = ""
+
+    def __init__(self) -> None:
+        self._writing = threading.Lock()
+
+    def send(self, message: Any) -> None:
+        """Send a whole message."""
+        self._write(json.dumps(message).encode() + b"\n")
+
+    def spoil(self, message: Any) -> None:
+        """Send what is no message, and then one."""
+        with self._writing:
+            os.write(1, _GARBAGE)
+        self.send(message)
+
+    def die(self) -> None:
+        """End at once."""
+        os._exit(7)
+
+    def _write(self, data: bytes) -> None:
+        with self._writing:
+            while data:
+                data = data[os.write(1, data) :]
+
+
+class HttpPost(BaseHTTPRequestHandler):
+    """A client that waits for the answer to its POST."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def sender(self) -> str:
+        """Which server it is of those that share this one, as its header says."""
+        return self.headers.get("X-Replica", "")
+
+    def do_POST(self) -> None:
+        """Take one message."""
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "id" in message:
+            cast("HttpServer", self.server).faults.take(message, self)
+        else:
+            self._answer(202, b"")
+
+    def do_GET(self) -> None:
+        """Refuse a stream of messages."""
+        self._answer(405, b"")
+
+    def send(self, message: Any) -> None:
+        """Answer with a message."""
+        self._answer(200, json.dumps(message).encode())
+
+    def spoil(self, message: Any) -> None:
+        """Answer with what is no message."""
+        self._answer(200, _GARBAGE + json.dumps(message).encode())
+
+    def die(self) -> None:
+        """Close the connection without an answer."""
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing of a request."""
+
+    def _answer(self, status: int, body: bytes) -> None:
+        with suppress(OSError):  # the client may have left
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+
+class HttpServer(ThreadingHTTPServer):
+    """The same server over HTTP, at a port of this machine."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, faults: "Server") -> None:
+        self.faults = faults
+        super().__init__(("127.0.0.1", port), HttpPost)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Go on when a client was killed."""
+
+
 class Server:
-    """JSON-RPC over stdio by hand: nothing is between a fault and the bytes."""
+    """JSON-RPC by hand."""
 
     def __init__(self, ledger: Path, faults: Path) -> None:
         self._ledger = Ledger(ledger)
         self._faults = faults
-        self._writing = threading.Lock()
 
     def serve(self) -> None:
         """Answer until stdin ends; then end at once, whatever is under way."""
+        client = Stdio()
         for line in sys.stdin.buffer:
-            message = json.loads(line)
-            key, method = message.get("id"), message.get("method")
-            if method == "initialize":
-                capabilities = {"tools": {}}
-                about = {"name": "faults", "version": "1"}
-                self._send(key, {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": about})
-            elif method == "tools/list":
-                self._send(key, {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]})
-            elif method == "tools/call":
-                threading.Thread(target=self._call, args=(key, message["params"]), daemon=True).start()
-            elif key is not None:
-                self._write({"jsonrpc": "2.0", "id": key, "error": {"code": -32601, "message": f"no {method}"}})
+            threading.Thread(target=self.take, args=(json.loads(line), client), daemon=True).start()
         os._exit(0)
 
-    def _call(self, key: Any, params: dict[str, Any]) -> None:
+    def take(self, message: Any, client: "Stdio | HttpPost") -> None:
+        """Answer a message, or do with it what a fault wants."""
+        key, method = message.get("id"), message.get("method")
+        if method == "initialize":
+            capabilities = {"tools": {}}
+            about = {"name": "faults", "version": "1"}
+            result = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": about}
+            client.send(_result(key, result))
+        elif method == "tools/list":
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]
+            client.send(_result(key, {"tools": tools}))
+        elif method == "tools/call":
+            self._call(key, message["params"], client)
+        elif key is not None:
+            client.send({"jsonrpc": "2.0", "id": key, "error": {"code": -32601, "message": f"no {method}"}})
+
+    def _call(self, key: Any, params: dict[str, Any], client: "Stdio | HttpPost") -> None:
         tool, args = params["name"], params.get("arguments") or {}
         fault = self._fault(tool, str(args.get("name") or args.get("id")))
         if fault:
-            self._ledger.change(lambda _there, add, _serial: add(did="fault", fault=fault, tool=tool, args=args))
+            self._ledger.note(did="fault", fault=fault, tool=tool, args=args)
         what, _, when = fault.rpartition(" ")
+        if client.sender and tool in ACTING:
+            self._ledger.note(did="begin", sender=client.sender, call=key, args=args)
         if fault == "late":
             time.sleep(LATE)  # noqa: TID251 (a process of its own, without an event loop)
         answer = {} if when == "before" else TOOLS[tool](self._ledger, args)
+        if client.sender and tool in ACTING:
+            self._ledger.note(did="end", sender=client.sender, call=key, args=args)
         match what:
             case "dies":
-                os._exit(7)
+                client.die()
             case "silent":
                 return
             case "error":
-                self._send(key, _text("the daemon is not ready", is_error=True))
+                client.send(_text(key, "the daemon is not ready", is_error=True))
             case "garbage":
-                with self._writing:
-                    os.write(1, _GARBAGE)
-                self._write({"jsonrpc": "2.0", "id": key})
+                client.spoil({"jsonrpc": "2.0", "id": key})
             case "malformed":
-                self._send(key, {"content": "no list", "isError": "perhaps"})
+                client.send(_result(key, {"content": "no list", "isError": "perhaps"}))
             case "wrong":
-                self._send(key, _text("done"))
+                client.send(_text(key, "done"))
             case _:
                 text = answer if isinstance(answer, str) else json.dumps(answer)
-                self._send(key, _text(text, is_error=isinstance(answer, str)))
+                client.send(_text(key, text, is_error=isinstance(answer, str)))
 
     def _fault(self, tool: str, name: str) -> str:
         try:
@@ -220,19 +321,17 @@ class Server:
         chance = random.Random(f"{call} {self._ledger.count(call)}")
         return chance.choice(FAULTS_OF_ACTS if is_act else FAULTS_OF_LOOKS) if chance.random() < rate else ""
 
-    def _send(self, key: Any, result: Any) -> None:
-        self._write({"jsonrpc": "2.0", "id": key, "result": result})
 
-    def _write(self, message: Any) -> None:
-        data = json.dumps(message).encode() + b"\n"
-        with self._writing:
-            while data:
-                data = data[os.write(1, data) :]
+def _result(key: Any, result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": key, "result": result}
 
 
-def _text(text: str, *, is_error: bool = False) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": text}], "isError": is_error}
+def _text(key: Any, text: str, *, is_error: bool = False) -> dict[str, Any]:
+    return _result(key, {"content": [{"type": "text", "text": text}], "isError": is_error})
 
 
 if __name__ == "__main__":
-    Server(Path(sys.argv[1]), Path(sys.argv[2])).serve()
+    faulty = Server(Path(sys.argv[1]), Path(sys.argv[2]))
+    if len(sys.argv) > 3:
+        HttpServer(int(sys.argv[3]), faulty).serve_forever()
+    faulty.serve()

@@ -36,7 +36,12 @@ class TcpProxy:
         if self.refuses:
             await client.aclose()
             return
-        async with client, await anyio.connect_tcp("127.0.0.1", self._target) as server:
+        try:
+            connected = await anyio.connect_tcp("127.0.0.1", self._target)
+        except OSError:  # there is no server
+            await client.aclose()
+            return
+        async with client, connected as server:
             self._streams |= {client, server}
             try:
                 async with anyio.create_task_group() as tasks:
