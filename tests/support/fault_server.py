@@ -172,7 +172,7 @@ class Stdio:
         self._write(json.dumps(message).encode() + b"\n")
 
     def spoil(self, message: Any) -> None:
-        """Send what is no message, and then one."""
+        """Send something that is not a message, and then one."""
         with self._writing:
             os.write(1, _GARBAGE)
         self.send(message)
@@ -214,7 +214,7 @@ class HttpPost(BaseHTTPRequestHandler):
         self._answer(200, json.dumps(message).encode())
 
     def spoil(self, message: Any) -> None:
-        """Answer with what is no message."""
+        """Answer with something that is not a message."""
         self._answer(200, _GARBAGE + json.dumps(message).encode())
 
     def die(self) -> None:
