@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 _SETTLE = 0.05
 """Seconds in which further changes join the ones that are about to be looked at."""
 
+_AT_START = 0.5
+"""The same for the first look, so that first answers go before it: it loads 60 modules and takes a fifth of a start."""
+
 _SHOWN = 5
 """Findings that an event carries."""
 
@@ -115,10 +118,12 @@ class ClassReview:
         try:
             self._servers |= {tool.server for tool in self._tools.list_tools()}
             task_status.started()
+            settle = _AT_START
             while True:
                 if not self._servers and not self._classes:
                     await self._wake.wait()
-                await anyio.sleep(_SETTLE)
+                await anyio.sleep(settle)
+                settle = _SETTLE
                 self._wake = anyio.Event()
                 servers, self._servers = self._servers, set()
                 classes, self._classes = self._classes, set()
