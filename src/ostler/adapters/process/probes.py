@@ -1,5 +1,6 @@
 """Readiness: TCP and a short talk, HTTP, a pattern in the log, a program. One probe is one look with a deadline."""
 
+import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -178,6 +179,9 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     host: str, port: int, sockets: Sockets | None, ask: Callable[[str, int], Awaitable[tuple[bool, str]]]
 ) -> Verdict:
     """Ask at `host` and `port`; where the process listens on another address or port instead, ask there."""
+    is_quick = sockets is not None and sockets.entry.starting and is_this_machine(host) and not sockets.is_due()
+    if is_quick and _refuses(reachable_host(host), port):  # the usual look at what starts, which costs nothing
+        return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections")
     passed, detail = await ask(host, port)
     if sockets is None or not is_this_machine(host):
         return Verdict(passed, detail)
@@ -188,8 +192,6 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         if sharing:
             return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")
         return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
-    if not passed and sockets.entry.starting and not sockets.is_due() and await _refuses(host, port):
-        return Verdict(ready=False, detail=detail)  # no one listens there yet, so there is no one to look for
     own = await sockets.own()
     if own is None:
         return Verdict(passed, detail)
@@ -212,14 +214,15 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     return Verdict(ready=False, detail=detail + elsewhere)
 
 
-async def _refuses(host: str, port: int) -> bool:
-    """Whether no one listens at `host` and `port`, as the system says at once."""
-    try:
-        with anyio.fail_after(PROBE_SECONDS):
-            await anyio.aclose_forcefully(await anyio.connect_tcp(reachable_host(host), port))
-    except OSError as error:
-        return isinstance(error.__cause__ or error, ConnectionRefusedError)
-    return False
+def _refuses(host: str, port: int) -> bool:
+    """Whether the system says at once that no one listens on `port` of `host`, an address of this machine."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setblocking(False)
+        try:
+            return trial.connect_ex((host, port)) == errno.ECONNREFUSED
+        except OSError:
+            return False
 
 
 async def _only_over_6(sockets: Sockets, port: int) -> Listener | None:
