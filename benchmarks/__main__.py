@@ -31,6 +31,7 @@ from benchmarks.agents import command as agents
 from benchmarks.clients import command as clients
 from benchmarks.programs import command as programs
 from benchmarks.stacks import command as stacks
+from benchmarks.stacks import supervisors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,7 @@ LONG = {
     "drafts-live": "classes drafted from real MCP servers, each tried over one life as it was drafted",
     "agents": "real coding agents, with a model endpoint of our own",
     "stacks": "projects of several services, in two worktrees",
+    "supervisors": "a project under other supervisors",
 }
 """Commands that take minutes to hours; `all` leaves them out."""
 
@@ -138,6 +140,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "drafts-live": lambda: drafts_live.main(
             options.tools.absolute(), only=options.only, install_first=options.install
         ),
+        "supervisors": lambda: supervisors.main(options.tools.absolute(), only=options.only, rounds=rounds or 3),
         "stacks": lambda: stacks.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     return int(bool(runs[name]()))

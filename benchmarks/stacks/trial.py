@@ -86,8 +86,7 @@ class StackLife:
         for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "first"], ["worktree", "add", "-q", "../fix"]):
             subprocess.run(["git", *identity, *words], cwd=self._main, check=True, capture_output=True)
         for folder in (self._main, self._worktree):
-            packages = self._tools / "npm/node_modules"  # not as a symbolic link, which Next.js does not follow
-            shutil.copytree(packages, folder / "node_modules", symlinks=True, copy_function=_link)
+            link_packages(self._tools, folder)
             exclude = subprocess.run(
                 ["git", "rev-parse", "--git-path", "info/exclude"],
                 cwd=folder,
@@ -252,6 +251,11 @@ class StackLife:
             [program, *words], cwd=folder, env=self._environment, capture_output=True, text=True, check=False,
             timeout=_CALL_SECONDS,
         )  # fmt: skip
+
+
+def link_packages(tools: Path, folder: Path) -> None:
+    """Give a stack's folder the npm packages of `tools`; not as a symbolic link, which Next.js does not follow."""
+    shutil.copytree(tools / "npm/node_modules", folder / "node_modules", symlinks=True, copy_function=_link)
 
 
 def _link(source: str, target: str) -> None:

@@ -1,0 +1,359 @@
+"""A stack under Ostler, process-compose, honcho and overmind: up, a kill, and a kill of the supervisor.
+
+`written/` has each stack as the others want it. Every figure is taken from outside, by the same looks: HTTP requests,
+the process table, and what each supervisor itself shows or prints about a process that was killed.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TypeVar
+
+import psutil
+
+from benchmarks.figures import title
+from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack
+from benchmarks.stacks.trial import link_packages
+
+WRITTEN = Path(__file__).parent / "written"
+COMPARED = ("vite-api",)
+STEPS = ("lines", "first start", "second start", "memory", "kill noticed", "left", "adopted")
+Found = TypeVar("Found")
+_MARK = "BENCHMARK_LIFE"
+_SECONDS = 60.0
+_NOTICE_SECONDS = 15.0
+_LOOK = 0.02
+_PAUSE = threading.Event()
+
+
+@dataclass(slots=True)
+class Life:
+    """One run of a supervisor in a folder of its own.
+
+    Attributes:
+        folder: a copy of the stack.
+        environment: of the supervisor; its mark is inherited by all that it starts.
+        ports: by service, as the files of the others want them.
+        urls: by service, as Ostler chose them.
+        printed: what the supervisor printed, line by line, with its times.
+        process: the supervisor, if it runs in the foreground.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    ports: dict[str, int]
+    urls: dict[str, str] = field(default_factory=dict[str, str])
+    printed: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    process: "subprocess.Popen[str] | None" = None
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+
+    def start(self, *words: str) -> None:
+        """Start the supervisor in the foreground, and keep what it prints with its times."""
+        self.process = subprocess.Popen(
+            words, cwd=self.folder, env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+
+    def _read(self, lines: IO[str]) -> None:
+        self.printed += ((time.monotonic(), line) for line in lines)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of this life."""
+        found: list[psutil.Process] = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == self.environment[_MARK] and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+
+class Supervisor:
+    """One of those that are compared: how it is started, and how it shows that a process has ended."""
+
+    name = ""
+    file = ""
+
+    def lines(self, stack: Stack) -> int:
+        """Return the lines of its file, without comments and empty ones."""
+        text = (WRITTEN / f"{stack.name}.{self.file}").read_text()
+        return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+    def up(self, life: Life, stack: Stack) -> None:
+        """Start it, and with it the stack."""
+        raise NotImplementedError
+
+    def url(self, life: Life, service: str) -> str:
+        return f"http://127.0.0.1:{life.ports[service]}/"
+
+    def noticed(self, life: Life, service: str, killed: float) -> float | None:
+        """Return when (monotonic) it showed that the process of `service` had ended, if it has."""
+        raise NotImplementedError
+
+    def own(self, life: Life) -> list[psutil.Process]:
+        """Return its own processes, among those of the life."""
+        assert life.process is not None
+        return [each for each in life.processes() if each.pid == life.process.pid]
+
+    def down(self, life: Life) -> None:
+        """End the stack, and with it the supervisor, unless that stays for the next one."""
+        if life.process is not None:
+            life.process.terminate()
+
+
+class Ostler(Supervisor):
+    name = "Ostler"
+    file = "ostler.yaml"
+
+    def lines(self, stack: Stack) -> int:
+        text = (FOLDER / stack.name / "ostler.yaml").read_text()
+        return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+    def up(self, life: Life, stack: Stack) -> None:
+        del stack
+        services = json.loads(life.run(self._program(), "up", "--json").stdout)["services"]
+        life.urls = {row["name"].partition(".")[0]: row.get("outputs", {}).get("url", "") for row in services}
+
+    def url(self, life: Life, service: str) -> str:
+        return life.urls[service]
+
+    def noticed(self, life: Life, service: str, killed: float) -> float | None:
+        shown = json.loads(life.run(self._program(), "events", service, "--json").stdout)["events"]
+        since = time.time() - (time.monotonic() - killed)
+        for event in sorted(shown, key=lambda event: event["at"]):
+            at = _wall(event["at"])
+            if event["kind"] in ("state_changed", "health_changed") and at >= since:
+                return killed + at - since
+        return None
+
+    def own(self, life: Life) -> list[psutil.Process]:
+        return [each for each in life.processes() if "ostler" in " ".join(each.cmdline()[:6])]
+
+    def down(self, life: Life) -> None:
+        life.run(self._program(), "down")
+
+    def _program(self) -> str:
+        return str(Path(sys.executable).parent / "ostler")
+
+
+class ProcessCompose(Supervisor):
+    name = "process-compose"
+    file = "process-compose.yaml"
+
+    def up(self, life: Life, stack: Stack) -> None:
+        file = WRITTEN / f"{stack.name}.{self.file}"
+        life.start("process-compose", "up", "--tui=false", "-p", str(life.ports["supervisor"]), "-f", str(file))
+
+    def noticed(self, life: Life, service: str, killed: float) -> float | None:
+        del killed
+        try:
+            url = f"http://127.0.0.1:{life.ports['supervisor']}/processes"
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                rows = json.load(answer)["data"]
+        except OSError:
+            return None
+        gone = (row["name"] == service and (not row["is_running"] or row["is_ready"] == "Not Ready") for row in rows)
+        return time.monotonic() if any(gone) else None
+
+
+class Honcho(Supervisor):
+    name = "honcho"
+    file = "Procfile"
+
+    def up(self, life: Life, stack: Stack) -> None:
+        life.start(self.name, "start", "-f", str(WRITTEN / f"{stack.name}.{self.file}"))
+
+    def noticed(self, life: Life, service: str, killed: float) -> float | None:
+        words = (f"{service}.1 stopped", "Exited")
+        return next((at for at, line in life.printed if at > killed and any(word in line for word in words)), None)
+
+
+class Overmind(Honcho):
+    name = "overmind"
+
+    def up(self, life: Life, stack: Stack) -> None:
+        file = WRITTEN / f"{stack.name}.{self.file}"
+        life.start(
+            self.name,
+            "start",
+            "-f",
+            str(file),
+            "-d",
+            str(life.folder),
+            "-s",
+            str(life.folder / f"{life.environment[_MARK][:8]}.sock"),
+            "-N",
+        )
+
+    def own(self, life: Life) -> list[psutil.Process]:
+        return [each for each in life.processes() if each.name().startswith(("overmind", "tmux"))]
+
+
+SUPERVISORS = (Ostler(), ProcessCompose(), Honcho(), Overmind())
+
+
+def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
+    """Run and print the table; supervisors that are not in `tools` or on the PATH are left out.
+
+    Of several rounds, in which they take turns, the shortest time counts: other work only makes it longer.
+    """
+    print(f"load at the start: {os.getloadavg()[0]:.1f}")
+    title("A stack under other supervisors")
+    print(f"| stack | supervisor | {' | '.join(STEPS)} |")
+    print("| --- " * (len(STEPS) + 2) + "|")
+    path = os.pathsep.join(
+        [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), str(tools), os.environ["PATH"]]
+    )
+    for stack in (each for each in STACKS if each.name in COMPARED and only in each.name):
+        there = [each for each in SUPERVISORS if isinstance(each, Ostler) or shutil.which(each.name, path=path)]
+        measured: dict[str, list[dict[str, str]]] = {each.name: [] for each in there}
+        for _ in range(rounds):
+            for each in there:
+                measured[each.name].append(_measure(each, stack, tools, path))
+        for name, figures in measured.items():
+            cells = [stack.name, name, *(min((each[step] for each in figures), key=_amount) for step in STEPS)]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _amount(cell: str) -> float:
+    number = cell.partition(" ")[0]
+    return float(number) if number != "never" else float("inf")
+
+
+def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> dict[str, str]:
+    figures = {"lines": str(supervisor.lines(stack))}
+    with tempfile.TemporaryDirectory(prefix="ostler-compared-", ignore_cleanup_errors=True) as root:
+        life = _life(Path(root), stack, tools, path)
+        try:
+            figures["first start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
+            memory = sum(each.memory_full_info().pss for each in supervisor.own(life))
+            figures["memory"] = f"{memory / 2**20:.0f} MB"
+            killed = _kill(supervisor, life, stack.killed)
+            noticed = _eventually(lambda: supervisor.noticed(life, stack.killed, killed), _NOTICE_SECONDS)
+            figures["kill noticed"] = "never" if noticed is None else f"{noticed - killed:.2f} s"
+            supervisor.down(life)
+            if life.process is not None:
+                with suppress(subprocess.TimeoutExpired):  # some hang when one of their processes was killed
+                    life.process.wait(_NOTICE_SECONDS)
+                _kill_rest(life)
+            life.printed.clear()
+            figures["second start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
+            for each in supervisor.own(life):
+                each.kill()
+            left = _settled(supervisor, life)
+            figures["left"] = str(len(left))
+            supervisor.up(life, stack)
+            kept = _settled(supervisor, life) & left if isinstance(supervisor, Ostler) else set()
+            figures["adopted"] = str(len(kept))
+        finally:
+            _end(supervisor, life)
+    return figures
+
+
+def _life(root: Path, stack: Stack, tools: Path, path: str) -> Life:
+    folder = root / stack.name
+    shutil.copytree(FOLDER / stack.name, folder)
+    link_packages(tools, folder)
+    for name in ("home", "config", "state"):
+        (root / name).mkdir()
+    services: tuple[str, ...] = ("store", "api", "web", "supervisor")
+    ports: dict[str, int] = dict(zip(services, _free_ports(len(services)), strict=True))
+    environment = {
+        **os.environ, "PATH": path, "HOME": str(root / "home"), _MARK: uuid.uuid4().hex,
+        "OSTLER_CONFIG": str(root / "config"), "OSTLER_STATE": str(root / "state"), "PC_DISABLE_TUI": "1",
+        **{f"{name.upper()}_PORT": str(port) for name, port in ports.items()},
+    }  # fmt: skip
+    return Life(folder, environment, ports)
+
+
+def _until_all_answer(supervisor: Supervisor, life: Life, stack: Stack) -> float:
+    began = time.monotonic()
+    supervisor.up(life, stack)
+    for service, (path, wanted) in stack.asked.items():
+        if not _eventually(lambda s=service, p=path, w=wanted: _answers(supervisor.url(life, s) + p, w) or None):
+            said = "".join(line for _, line in life.printed[-20:])
+            raise TimeoutError(f"{service} under {supervisor.name} does not answer: {said}")
+    return time.monotonic() - began
+
+
+def _answers(url: str, wanted: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return wanted in answer.read().decode()
+    except OSError:
+        return False
+
+
+def _kill(supervisor: Supervisor, life: Life, service: str) -> float:
+    """Kill what listens for `service`; return when."""
+    port = int(supervisor.url(life, service).rstrip("/").rpartition(":")[2])
+    listeners = [
+        each
+        for each in life.processes()
+        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in each.net_connections(kind="tcp"))
+    ]
+    killed = time.monotonic()
+    listeners[0].kill()
+    return killed
+
+
+def _settled(supervisor: Supervisor, life: Life) -> set[int]:
+    """Return the processes of the stack that are there three seconds later."""
+    _PAUSE.wait(3)
+    own = {each.pid for each in supervisor.own(life)}
+    return {each.pid for each in life.processes()} - own
+
+
+def _end(supervisor: Supervisor, life: Life) -> None:
+    supervisor.down(life)
+    _PAUSE.wait(1)
+    _kill_rest(life)
+
+
+def _kill_rest(life: Life) -> None:
+    for _ in range(3):
+        for each in life.processes():
+            each.kill()
+    if life.process is not None:
+        life.process.wait(10)
+
+
+def _eventually(look: Callable[[], Found | None], seconds: float = _SECONDS) -> Found | None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if (found := look()) is not None:
+            return found
+        _PAUSE.wait(_LOOK)
+    return None
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def _wall(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
