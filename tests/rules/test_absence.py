@@ -70,6 +70,12 @@ def test_texts_that_are_nothing_else(text: str, proves: bool) -> None:
     [
         ("PID: 12, Blocked: true\nPID: 13, Blocked: false", True),
         ("No active sessions", True),
+        ("There are no processes running.", True),
+        ("No session found", True),
+        ("No permissions", False),
+        ("No response", False),
+        ("Please log in first", False),
+        ("Loading…", False),
         ("PID: 4711, crashed", False),
         ("Error: the session store is locked", False),
         ("Failed to connect to the daemon", False),

@@ -1,7 +1,7 @@
 """Whether an answer that misses its expectation proves that the thing is gone: a fact, not a failed probe."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue
@@ -84,11 +84,15 @@ _OUT_OF_REACH = re.compile(
 )
 """How servers say, often with `isError: false`, that they could not ask what they stand in front of."""
 
-_COMPLAINT = re.compile(
-    r"\W*(?:\w*(?:error|exception)\b|fail|time(?:d\ )?out|unable|cannot|can.t|could\ ?n[o']t|warning|busy|try\ again)",
+_LABEL = re.compile(r"[\w #:=\"'-]*$")
+"""What an expectation has directly before the service's id, such as the `PID: ` of `PID: 4711`."""
+
+_EMPTY_LIST = re.compile(
+    r"\W*(?:there\ are\ |you\ have\ |currently\ )?no(?!\ (?:access|permissions|credentials|success)\b)"
+    r"(?:\ [\w-]+){0,3}?\ (?:\w{2,}s|\w+\ (?:found|running|active))(?:\ (?:found|running|active|yet|currently))?\W*",
     re.IGNORECASE,
 )
-"""How a text begins that is not a list."""
+"""How servers say that a list is empty: `No active sessions`."""
 
 _LONGEST_COMPLAINT = 600
 """Characters of a text that is nothing but a complaint; logs, which may have such words, are longer."""
@@ -155,11 +159,13 @@ def _status_in(text: str) -> str:
 
 
 def is_list_without(
-    response: ToolResponse, expect: Expectation | None, args: JsonMapping, identifiers: Iterable[str]
+    response: ToolResponse, expect: Expectation | None, args: JsonMapping, identifiers: Sequence[str]
 ) -> bool:
     """Return whether an answer that misses `expect` is a list, in words, that has everything but the service.
 
-    It is where the expectation names the service, and the call does not: so all services were asked for.
+    It is where the expectation names the service, and the call does not: so all services were asked for. A list says
+    that it is empty, or has of others what the expectation has directly before the service's id. No other text is one:
+    a server that cannot look may say so in any words.
 
     Args:
         response: the answer.
@@ -167,12 +173,19 @@ def is_list_without(
         args: of the call.
         identifiers: what names the service: its name, and what its start tool returned.
     """
-    if response.is_error or expect is None or is_out_of_reach(response) or _COMPLAINT.match(response.text):
+    if response.is_error or expect is None or is_out_of_reach(response):
         return False
-    wanted = " ".join([*_texts(expect.contains), *_texts(expect.matches)])
     asked, text = " ".join(map(str, args.values())), response.text
-    naming = [one for one in identifiers if len(one) > 1 and one in wanted]
-    return bool(text.strip() and naming) and not any(one in asked or one in text for one in naming)
+    labels: list[str] = []
+    for wanted in (*_texts(expect.contains), *_texts(expect.matches)):
+        for one in identifiers:
+            if len(one) > 1 and (place := wanted.find(one)) >= 0:
+                if one in asked or one in text:
+                    return False
+                labels += [label[0].strip() for label in _LABEL.finditer(wanted[:place])]
+    return bool(labels) and (
+        _EMPTY_LIST.fullmatch(text) is not None or any(label and label in text for label in labels)
+    )
 
 
 def _texts(value: str | list[str] | None) -> list[str]:
