@@ -229,6 +229,15 @@ def ratio(base: Sample | None, sample: Sample) -> str:
     return text
 
 
+def rates_of(table: Table) -> list[str]:
+    """Return how many calls a second each server answered where many clients ask at once, as items of a list."""
+    return [
+        f"- {what}: " + ", ".join(f"{label} {statistics.median(s.per_second):.0f}/s" for label, s in samples.items())
+        for what, samples in table.items()
+        if "clients" in what
+    ]
+
+
 def plot(table: Table, labels: Sequence[str], file: Path) -> None:
     """Write the CPU of a call of each server next to each other's."""
     import matplotlib as mpl
@@ -265,15 +274,13 @@ def main(pairs: Sequence[str], services: int = 500, rounds: int = 3, calls: int 
     title("Over the wire")
     text = as_markdown(table, labels)
     print(text)
-    for what, samples in table.items():
-        if "clients" in what:
-            rates = ", ".join(f"{label} {statistics.median(s.per_second):.0f}/s" for label, s in samples.items())
-            print(f"{what}: {rates}")
+    rates = "\n".join(rates_of(table))
+    print(rates)
     machine = (
         f"{psutil.cpu_count()} processors ({platform.machine()}), Python {platform.python_version()}, load "
         f"{load:.1f} before and {psutil.getloadavg()[0]:.1f} after; {rounds} rounds of {calls} calls, in turn"
     )
     FIGURES.mkdir(exist_ok=True)
     head = "# Over the wire\n\nWritten by `python -m benchmarks wire`. Below 1 is less: of the time, then of the CPU.\n"
-    (FIGURES / "wire.md").write_text(f"{head}\n{machine}.\n\n{text}\n\n![CPU of a call](wire.svg)\n", encoding="utf-8")
+    (FIGURES / "wire.md").write_text(f"{head}\n{machine}.\n\n{text}\n\n{rates}\n\n![CPU of a call](wire.svg)\n", encoding="utf-8")
     plot(table, labels, FIGURES / "wire.svg")
