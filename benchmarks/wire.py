@@ -282,5 +282,6 @@ def main(pairs: Sequence[str], services: int = 500, rounds: int = 3, calls: int 
     )
     FIGURES.mkdir(exist_ok=True)
     head = "# Over the wire\n\nWritten by `python -m benchmarks wire`. Below 1 is less: of the time, then of the CPU.\n"
-    (FIGURES / "wire.md").write_text(f"{head}\n{machine}.\n\n{text}\n\n{rates}\n\n![CPU of a call](wire.svg)\n", encoding="utf-8")
+    parts = (head, f"{machine}.\n", f"{text}\n", f"{rates}\n", "![CPU of a call](wire.svg)\n")
+    (FIGURES / "wire.md").write_text("\n".join(parts), encoding="utf-8")
     plot(table, labels, FIGURES / "wire.svg")
