@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Fail, Slow, World, running, until
+from tests.support.world import Answer, Fail, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.stores.retention import Retention
@@ -259,3 +259,15 @@ async def test_a_create_that_waited_for_one_that_could_not_be_made_durable_is_ma
                 tasks.start_soon(create)
         assert manager.get_service_state("db") is ServiceState.RUNNING
     assert len(failed) == 1
+
+
+async def test_a_service_that_ends_before_its_start_is_durable_is_not_said_to_run() -> None:
+    look = {"tool": "w/health", "expect": {"jsonPath": {"state": "running"}}}
+    entry = manifest(healthCheck__interval="10ms", lifecycleTools__healthCheck=look)
+    world = World()
+    world.always["w/health"] = Answer({"state": "exited"})
+    async with running(world, entry, store=SlowDisk()) as manager:
+        created = await manager.create(CreateRequest("basic", "db"))
+        assert created.message.startswith("service db was created and started; by now it is failed: healthCheck tool")
+        restarted = await manager.restart_service("db")
+        assert "; by now it is failed: healthCheck tool" in restarted.message

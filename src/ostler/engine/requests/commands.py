@@ -63,7 +63,10 @@ class Requests:
             if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:
                 self._creator.left(instance, placed.start, wanted)
             raise
-        done = "is running" if result.finished else "is still starting" if waiting.wait else "is starting"
+        if result.finished:
+            done = "is running" if instance.state.is_up else f"started{self._since(instance, OperationKind.START)}"
+        else:
+            done = "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
@@ -173,7 +176,7 @@ class Requests:
         if waiting.wait:
             with anyio.move_on_after(waiting.timeout):
                 await follow(operation, waiting.progress)
-                message = operation.message + self._still_using(instance, kind)
+                message = operation.message + self._since(instance, kind) + self._still_using(instance, kind)
                 return OperationResult(instance.view(), message, changed=operation.changed, operation_id=operation.id)
         return OperationResult(
             instance.view(),
@@ -181,6 +184,16 @@ class Requests:
             finished=False,
             operation_id=operation.id,
         )
+
+    @staticmethod
+    def _since(instance: ServiceInstance, kind: OperationKind) -> str:
+        """Say what has become of a service that was started, where it is not up any more."""
+        if kind not in (OperationKind.START, OperationKind.RESTART) or instance.state.is_up:
+            return ""
+        if instance.has_completed:
+            return "; it has completed"
+        view = instance.view()
+        return f"; by now it is {view.state.value}" + (f": {view.error}" if view.error else "")
 
     def _still_using(self, instance: ServiceInstance, kind: OperationKind) -> str:
         """Say which running services depend on one that was just taken away."""
