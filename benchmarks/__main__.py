@@ -77,6 +77,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
     parser.add_argument("--services", type=int, default=1000, help="services to create (startup, recovery)")
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
+    parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover)")
@@ -114,7 +115,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "startup": lambda: startup.main(options.services),
         "graph": graph.main,
         "drafts": drafts.main,
-        "health": lambda: health.main(options.supervised, options.interval),
+        "health": lambda: health.main(options.supervised, options.interval, options.checking),
         "store": lambda: store.main(rounds or 3000),
         "check": lambda: check.main(options.seeds),
         "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),

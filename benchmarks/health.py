@@ -1,10 +1,10 @@
-"""Many services checked through a real stdio server: lateness, CPU, and memory a service."""
+"""Many services checked through real stdio servers: lateness, CPU, and memory a service."""
 
 import gc
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ EVENTS = 50
 CLASS = """
 apiVersion: ostler/v1
 kind: ServiceClass
-metadata: {{name: bench}}
+metadata: {{name: {name}}}
 spec:
   args: {{size: {{type: integer, default: 1}}}}
   serviceConfig:
@@ -44,8 +44,8 @@ spec:
     healthCheck: {{interval: {interval}s}}
     outputs: {{url: "http://127.0.0.1/{{{{ start.id }}}}"}}
 """
-SINGLE = '{tool: s/check, args: {name: "{{ name }}"}, expect: {jsonPath: {state: running}}}'
-BATCH = """{tool: s/list, args: {count: COUNT}, expect: {jsonPath: {state: running}},
+SINGLE = '{tool: SERVER/check, args: {name: "{{ name }}"}, expect: {jsonPath: {state: running}}}'
+BATCH = """{tool: SERVER/list, args: {count: COUNT}, expect: {jsonPath: {state: running}},
       batch: {items: items, match: {name: "{{ name }}"}}}"""
 
 
@@ -94,24 +94,25 @@ class LatenessObserver:
         return nullcontext()
 
 
-async def _create(manager: ServiceManager, numbers: Iterable[int]) -> None:
+async def _create(manager: ServiceManager, servers: Sequence[str], numbers: Iterable[int]) -> None:
     for number in numbers:
-        await manager.create(CreateRequest("bench", f"s{number}"))
+        await manager.create(CreateRequest(f"bench-{servers[number % len(servers)]}", f"s{number}"))
 
 
-async def _run(store: Store, pool: DownstreamPool, count: int, interval: float, check: str) -> None:
+async def _run(store: Store, pool: DownstreamPool, checks: Mapping[str, str], count: int, interval: float) -> None:
     process = psutil.Process()
     events = EventLog(SystemClock(), store, max_per_service=EVENTS)
     caller = Caller(pool)
     observer = LatenessObserver()
     async with ServiceManager(caller, store, events=events, observer=observer) as manager:
-        loaded = load_manifests(CLASS.format(check=check, interval=interval), "bench.yaml")[0]
-        manager.classes.add(ClassEntry.of(loaded))
+        for server, check in checks.items():
+            text = CLASS.format(name=f"bench-{server}", check=check, interval=interval)
+            manager.classes.add(ClassEntry.of(load_manifests(text, "bench.yaml")[0]))
         gc.collect()
         empty = process.memory_info().rss
         async with anyio.create_task_group() as group:
             for worker in range(20):
-                group.start_soon(_create, manager, range(worker, count, 20))
+                group.start_soon(_create, manager, list(checks), range(worker, count, 20))
         gc.collect()
         bare = process.memory_info().rss
         for service in manager.registry.get_all():
@@ -136,22 +137,28 @@ async def _run(store: Store, pool: DownstreamPool, count: int, interval: float, 
         print(f"{'healthy at the end':<44} {healthy:8} of {count}")
 
 
-async def _main(count: int, interval: float) -> None:
+async def _main(count: int, interval: float, several: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ostler-bench-") as text:
         folder = Path(text)
-        entry = ServerEntry(name="s", transport="stdio", command=sys.executable, args=(str(SCRIPT),))
-        pool = DownstreamPool({"s": entry}, log_dir=folder / "logs", environment={}, clock=SystemClock())
+        names = [f"s{number}" for number in range(several)]
+        entries = {
+            name: ServerEntry(name=name, transport="stdio", command=sys.executable, args=(str(SCRIPT),))
+            for name in names
+        }
+        pool = DownstreamPool(entries, log_dir=folder / "logs", environment={}, clock=SystemClock())
         async with pool:
-            await pool.wait_until_connected("s", 20)
-            for name, what, check in (
-                ("batch", "that share a call (batch)", BATCH.replace("COUNT", str(count))),
-                ("single", "with a call each", SINGLE),
+            for name in names:
+                await pool.wait_until_connected(name, 20)
+            for name, what, servers, check in (
+                ("batch", "that share a call (batch)", names[:1], BATCH.replace("COUNT", str(count))),
+                ("single", "with a call each", names, SINGLE),
             ):
-                title(f"{count} services {what}, every {interval:g} s, one stdio server, SQLite")
+                title(f"{count} services {what}, every {interval:g} s, stdio servers: {len(servers)}, SQLite")
                 async with SqliteStore.open(folder / f"{name}.db") as store:
-                    await _run(store, pool, count, interval, check)
+                    checks = {server: check.replace("SERVER", server) for server in servers}
+                    await _run(store, pool, checks, count, interval)
 
 
-def main(services: int = 10_000, interval: float = 10.0) -> None:
-    """Run and print."""
-    anyio.run(_main, services, interval)
+def main(services: int = 10_000, interval: float = 10.0, servers: int = 4) -> None:
+    """Run and print; `servers` share the checks that are a call each."""
+    anyio.run(_main, services, interval, servers)
