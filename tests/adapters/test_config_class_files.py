@@ -343,14 +343,16 @@ def test_of_a_packs_file_what_was_checked_is_loaded_and_no_other_version(tmp_pat
     install_pack(packs, ClassPack("acme", "1", "here", {"dozer.yaml": manifest("dozer").encode()}))
     files = ClassFiles(None, tmp_path / "mine", packs=packs)
     assert described(files.reload()) == {"dozer": "d"}
-    (packs / "acme" / "dozer.yaml").write_text(manifest("dozer", "changed"))
+    [path] = packs.rglob("dozer.yaml")
+    path.write_text(manifest("dozer", "changed"))
     for _ in range(2):
         snapshot = files.reload()
         assert described(snapshot) == {}
         assert "has another digest" in snapshot.findings[0].message
     install_pack(packs, ClassPack("acme", "2", "here", {"dozer.yaml": manifest("dozer", "changed").encode()}))
     assert described(files.reload()) == {"dozer": "changed"}
-    (packs / "acme" / "dozer.yaml").unlink()
+    [path] = packs.rglob("dozer.yaml")
+    path.unlink()
     snapshot = files.reload()
     assert described(snapshot) == {}
     assert "cannot be read" in snapshot.findings[0].message

@@ -89,7 +89,7 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert pid_of(ostler, "web") != pids["web"]
     assert pid_of(ostler, "files") == pids["files"]
     names = [row["name"] for row in ostler.json("ps", "--json")["services"]]
-    assert names == ["api.fix.shop", "api.shop", "files.shop", "process", "web.fix.shop", "web.shop"]
+    assert names == ["api.fix.shop", "files.shop", "process", "web.fix.shop"], "of the main checkout what is used"
 
     changed = FILE.replace("GREETING: hello", "GREETING: good-bye").replace("  web:", "  page:")
     (worktree / "ostler.yaml").write_text(changed)

@@ -1,7 +1,7 @@
 """A TCP proxy that can be cut, made to swallow what goes one way, or to refuse connections."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 from anyio.abc import SocketStream, TaskGroup
@@ -36,12 +36,11 @@ class TcpProxy:
         if self.refuses:
             await client.aclose()
             return
-        try:
-            connected = await anyio.connect_tcp("127.0.0.1", self._target)
-        except OSError:  # there is no server
-            await client.aclose()
-            return
-        async with client, connected as server:
+        async with client, AsyncExitStack() as ending:
+            try:
+                server = await ending.enter_async_context(await anyio.connect_tcp("127.0.0.1", self._target))
+            except OSError:  # there is no server
+                return
             self._streams |= {client, server}
             try:
                 async with anyio.create_task_group() as tasks:
