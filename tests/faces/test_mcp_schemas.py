@@ -295,4 +295,4 @@ def test_every_argument_of_a_request_is_a_field_that_the_manager_takes(form: typ
 def test_what_a_create_says_about_a_service_is_an_argument_and_is_shown(trait: str) -> None:
     tools = {tool.name: tool for tool in TOOLS}
     assert trait in tools["service_create"].args.model_fields
-    assert to_camel(trait) in tools["service_get"].output["properties"]
+    assert to_camel(trait) in (tools["service_get"].tool().output_schema or {})["properties"]
