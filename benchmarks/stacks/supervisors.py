@@ -77,11 +77,13 @@ class Life:
         self.printed += ((time.monotonic(), line) for line in lines)
 
     def processes(self) -> list[psutil.Process]:
-        """Return all processes of this life."""
+        """Return all processes of this life: marked, or in its folder, as Redis, whose title takes the mark's place."""
         found: list[psutil.Process] = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get(_MARK) == self.environment[_MARK] and process.status() != psutil.STATUS_ZOMBIE:
+                is_marked = process.environ().get(_MARK) == self.environment[_MARK]
+                is_there = is_marked or Path(process.cwd()).is_relative_to(self.folder)
+                if is_there and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
