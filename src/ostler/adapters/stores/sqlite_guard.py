@@ -82,8 +82,9 @@ class SameFiles:
             f"the database {str(self._database)!r} could not be written: {path.name!r} was {what} under the running "
             "server, so nothing that is asked of it now would be remembered",
             next_actions=(
-                "put a backup in its place, or leave it as it is",
-                "then stop this server (ostler stop-server): the next one continues with the existing data",
+                "put a backup in its place, if there is one",
+                "then stop this server (ostler stop-server): the next one knows what the file has then",
+                "without a backup it knows no service; what still runs is shown by ostler call process/list",
             ),
         )
 
