@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import ByteSize, Field, field_validator, model_validator
 
 from ostler.model.label_names import is_label, label_of, validate_name
+from ostler.model.strict import StrictModel
 
 EVERYONE: Final = "*"
 """The policy of those who have none of their own; among owners: all of them."""
@@ -40,13 +40,7 @@ _Switch = Annotated[bool, Field(strict=True)]
 _Size = Annotated[ByteSize, Field(ge=1)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True, frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False
-    )
-
-
-class PrincipalSettings(_Model):
+class PrincipalSettings(StrictModel):
     """What one principal may do: `[principals.NAME]`, or `[principals."*"]` for those without a table of their own."""
 
     admin: _Switch = False
@@ -97,7 +91,7 @@ class PrincipalSettings(_Model):
         return any(fnmatchcase(tool, glob) for glob in self.deny_tools)
 
 
-class OAuthSettings(_Model):
+class OAuthSettings(StrictModel):
     """The authorization server whose access tokens are accepted: `[oauth]`."""
 
     issuer: str
@@ -151,7 +145,7 @@ def is_local(address: str) -> bool:
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
-class AuditSettings(_Model):
+class AuditSettings(StrictModel):
     """The audit log: `[audit]`."""
 
     enabled: _Switch | None = None

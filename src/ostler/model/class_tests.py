@@ -6,13 +6,14 @@ Every key here has an effect; what is not here is refused.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
 from ostler.model.manifest import TOOL_PATTERN
+from ostler.model.strict import StrictModel
 
 TEST_KIND = "ServiceClassTest"
 
@@ -26,17 +27,6 @@ StateName = Literal[
 ]  # fmt: skip
 HealthName = Literal["unknown", "healthy", "unhealthy", "checking"]
 ReachabilityName = Literal["unknown", "reachable", "unreachable"]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=False,
-        validate_default=False,
-    )
 
 
 def _listed(value: Any) -> Any:
@@ -53,7 +43,7 @@ Texts = Annotated[
 _SOURCES = ("answer", "fails", "content", "error")
 
 
-class ScriptedAnswer(_Model):
+class ScriptedAnswer(StrictModel):
     """What a tool answers: at most one of `answer`, `fails`, `content` or `error`; nothing means success."""
 
     answer: JsonValue = None
@@ -103,7 +93,7 @@ class ExpectedCall(ScriptedAnswer):
         return self
 
 
-class StepExpectation(_Model):
+class StepExpectation(StrictModel):
     """What must be true after a step. Without `error` the step must succeed."""
 
     error: Texts | None = None
@@ -134,7 +124,7 @@ class StepExpectation(_Model):
         return self
 
 
-class TestStep(_Model):
+class TestStep(StrictModel):
     """One thing that is done to the service, the calls that it must lead to, and what must be true then."""
 
     __test__ = False  # not a test of pytest's
@@ -165,7 +155,7 @@ class TestStep(_Model):
         return self
 
 
-class StandIn(_Model):
+class StandIn(StrictModel):
     """A service that is there before the test begins, for the class's dependencies."""
 
     name: str
@@ -176,7 +166,7 @@ class StandIn(_Model):
     _name = field_validator("name")(validate_name)
 
 
-class _Surroundings(_Model):
+class _Surroundings(StrictModel):
     """What a file says for all of its tests, and a test for itself."""
 
     service: str | None = None

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
+from ostler.model.strict import StrictModel
 
 API_VERSION = "ostler/v1"
 OWN_NAMES = "own names"
@@ -23,22 +23,11 @@ TOOL_PATTERN = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._/-]+")
 """`server/tool`."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=False,
-        validate_default=False,
-    )
-
-
 def _snake(key: str) -> str:
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)
 
 
-class ArgSpec(_Model):
+class ArgSpec(StrictModel):
     """One argument of a class; JSON Schema underneath."""
 
     type: Literal["string", "integer", "number", "boolean", "object", "array"] = "string"
@@ -69,7 +58,7 @@ class ArgSpec(_Model):
         return schema
 
 
-class OutputSpec(_Model):
+class OutputSpec(StrictModel):
     """How one output is taken from a response: exactly one of path (JMESPath), regex or template."""
 
     path: str | None = None
@@ -93,7 +82,7 @@ class OutputSpec(_Model):
         return self
 
 
-class Expectation(_Model):
+class Expectation(StrictModel):
     """What an answer must look like (`expect`), or must not (`expectNot`). All given conditions must hold."""
 
     success: bool | None = None
@@ -109,7 +98,7 @@ class Expectation(_Model):
         return self
 
 
-class RetrySpec(_Model):
+class RetrySpec(StrictModel):
     """How often a tool call is tried again when it certainly was not delivered, or failed retryably.
 
     With `when`, an answer is a reason to try again only if it is like that.
@@ -120,7 +109,7 @@ class RetrySpec(_Model):
     when: Expectation | None = None
 
 
-class BatchSpec(_Model):
+class BatchSpec(StrictModel):
     """One call of a list-style tool that answers for every instance of the class with the same rendered args.
 
     The item of the list in which every `match` is found stands for the answer of that instance.
@@ -130,7 +119,7 @@ class BatchSpec(_Model):
     match: Annotated[dict[str, JsonValue], Field(min_length=1)]
 
 
-class ToolCallSpec(_Model):
+class ToolCallSpec(StrictModel):
     """One tool call of a lifecycle: which tool, with what, and what to make of the answer."""
 
     tool: str
@@ -189,7 +178,7 @@ class StoppedSpec(ToolCallSpec):
     interval: Duration = 0.5
 
 
-class LifecycleTools(_Model):
+class LifecycleTools(StrictModel):
     """The tools that drive a service. `start` and `stop` are required."""
 
     start: ToolCallSpec
@@ -217,7 +206,7 @@ class LifecycleTools(_Model):
                 yield f"{step}[{index}]", call
 
 
-class HealthCheckSpec(_Model):
+class HealthCheckSpec(StrictModel):
     """When health is checked and how many results in a row change the verdict."""
 
     enabled: bool = True
@@ -231,7 +220,7 @@ class HealthCheckSpec(_Model):
 _DEFAULT_HEALTH: Final = HealthCheckSpec()
 
 
-class TimeoutSpec(_Model):
+class TimeoutSpec(StrictModel):
     """How long each operation may take in all, in seconds inside."""
 
     create: Annotated[Duration, Field(gt=0)] = 60.0
@@ -245,7 +234,7 @@ class TimeoutSpec(_Model):
         return self.create + self.delete if self.restart is None else self.restart
 
 
-class BackoffSpec(_Model):
+class BackoffSpec(StrictModel):
     """Exponential backoff between restarts; `jitter` is the share of each delay that is random."""
 
     initial: Duration = 1.0
@@ -254,7 +243,7 @@ class BackoffSpec(_Model):
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.1
 
 
-class RestartPolicySpec(_Model):
+class RestartPolicySpec(StrictModel):
     """What to do when a running service fails or is found gone."""
 
     policy: Literal["never", "on-failure", "always"] = "never"
@@ -273,7 +262,7 @@ class RestartPolicySpec(_Model):
         return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
 
 
-class DependencySpec(_Model):
+class DependencySpec(StrictModel):
     """A service that must be there first.
 
     `name` is the dependency's service name (a template); with `serviceClassName` and `create: true` it is made on
@@ -304,7 +293,7 @@ class DependencySpec(_Model):
         return self
 
 
-class ServiceConfig(_Model):
+class ServiceConfig(StrictModel):
     """How instances of the class are driven."""
 
     service_type: str = ""
@@ -345,7 +334,7 @@ class ServiceConfig(_Model):
         return self.restart_policy or RestartPolicySpec()
 
 
-class ServiceClassSpec(_Model):
+class ServiceClassSpec(StrictModel):
     """The manifest's `spec`."""
 
     description: str = ""
@@ -355,7 +344,7 @@ class ServiceClassSpec(_Model):
     service_config: ServiceConfig
 
 
-class Metadata(_Model):
+class Metadata(StrictModel):
     """The manifest's `metadata`."""
 
     name: str
@@ -367,7 +356,7 @@ class Metadata(_Model):
         return validate_name(value) if info.context == OWN_NAMES else validate_class_name(value)
 
 
-class ServiceClass(_Model):
+class ServiceClass(StrictModel):
     """A manifest of `kind: ServiceClass`: which tools drive one kind of service."""
 
     api_version: Literal["ostler/v1"]

@@ -7,13 +7,13 @@ import re
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
 from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec
+from ostler.model.strict import StrictModel
 
 PROJECT_KIND = "Project"
 PROJECT_FILE = "ostler.yaml"
@@ -21,17 +21,6 @@ PROJECT_FILE = "ostler.yaml"
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """The name of an environment variable."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=False,
-        validate_default=False,
-    )
 
 
 def _as_text(value: Any) -> Any:
@@ -45,14 +34,14 @@ EnvironmentValue: TypeAlias = Annotated[str | None, BeforeValidator(_as_text)]
 """A variable's value, as text; None takes the variable away."""
 
 
-class NeedSpec(_Model):
+class NeedSpec(StrictModel):
     """One entry of `dependsOn`: what has to be true of that service first."""
 
     condition: Literal["started", "healthy", "completed"] = "started"
     required: bool = True
 
 
-class Overrides(_Model):
+class Overrides(StrictModel):
     """What an instance changes of its class.
 
     Attributes:
@@ -182,7 +171,7 @@ class ProjectServiceSpec(Overrides):
         )
 
 
-class Project(_Model):
+class Project(StrictModel):
     """`ostler.yaml`: the services of one checkout.
 
     Attributes:

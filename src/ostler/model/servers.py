@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from ostler.model.credentials import (
@@ -21,6 +21,7 @@ from ostler.model.credentials import (
 )
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject
+from ostler.model.strict import StrictModel
 
 MASK = "***"
 """What replaces a secret where it is shown."""
@@ -39,15 +40,10 @@ CONNECT_SECONDS = 30.0
 """Seconds that a connection attempt may take without a sign of work, unless the entry says otherwise."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=True,
-        validate_default=False,
-    )
+class _Model(StrictModel):
+    """Code may name the keys as Python does, too."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class ServerOptions(_Model):

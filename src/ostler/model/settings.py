@@ -8,35 +8,22 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from ostler.model.access import EVERYONE, AuditSettings, OAuthSettings, PrincipalSettings, validate_principal
 from ostler.model.durations import Duration, format_duration
 from ostler.model.notices import NoticeKind
+from ostler.model.strict import StrictModel
 from ostler.model.web_addresses import is_web_address, require_host
 
 NEVER = "never"
 SQLITE = "sqlite"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=False,
-        validate_default=False,
-    )
 
 
 def _never_is_none(value: Any) -> Any:
@@ -49,7 +36,7 @@ Size = Annotated[ByteSize, Field(ge=1)]
 """Bytes: a number, or text such as `256KiB`."""
 
 
-class LimitSettings(_Model):
+class LimitSettings(StrictModel):
     """Bounds of what is accepted and kept."""
 
     max_args_bytes: Size = ByteSize(256 * 1024)
@@ -66,7 +53,7 @@ class LimitSettings(_Model):
     """Health checks under way at once."""
 
 
-class HttpSettings(_Model):
+class HttpSettings(StrictModel):
     """The streamable HTTP transport of `ostler serve --http`."""
 
     allowed_hosts: tuple[Annotated[str, AfterValidator(require_host)], ...] = ()
@@ -105,7 +92,7 @@ class HttpSettings(_Model):
         return value
 
 
-class EnvSettings(_Model):
+class EnvSettings(StrictModel):
     """What templates see of the server's environment."""
 
     allow: tuple[str, ...] = ()
@@ -116,20 +103,20 @@ class EnvSettings(_Model):
         return {name: environ[name] for name in self.allow if name in environ}
 
 
-class ProcessSettings(_Model):
+class ProcessSettings(StrictModel):
     """The built-in `process` server."""
 
     enabled: Switch = True
 
 
-class ProjectSettings(_Model):
+class ProjectSettings(StrictModel):
     """The services of projects."""
 
     auto_prune: Switch = False
     """Whether the services of a project are stopped and removed when its folder is gone."""
 
 
-class WebhookSettings(_Model):
+class WebhookSettings(StrictModel):
     """An address that is sent notices. The whole of it counts as a secret: many carry a token in the path."""
 
     url: SecretStr
@@ -164,7 +151,7 @@ class CancelledCreate(StrEnum):
     """It is stopped and removed, unless another request waits for it."""
 
 
-class PolicySettings(_Model):
+class PolicySettings(StrictModel):
     """Which downstream tools may be called at all, lifecycle calls included. Globs over `server/tool`."""
 
     allow_tools: tuple[str, ...] = ("*",)
@@ -202,7 +189,7 @@ def _web_address(text: str) -> str:
     return text
 
 
-class TelemetrySettings(_Model):
+class TelemetrySettings(StrictModel):
     """Traces and metrics by OpenTelemetry. Its `OTEL_*` variables count as well; a key here wins over its variable."""
 
     otlp_endpoint: Annotated[str, AfterValidator(_web_address)] | None = None
@@ -213,13 +200,13 @@ class TelemetrySettings(_Model):
     """Trace scheduled health checks as well."""
 
 
-class LogSettings(_Model):
+class LogSettings(StrictModel):
     """The server's own log."""
 
     format: Literal["text", "json"] = "text"
 
 
-class Settings(_Model):
+class Settings(StrictModel):
     """The whole of `ostler.toml`."""
 
     store: SecretStr = SecretStr(SQLITE)

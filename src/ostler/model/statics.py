@@ -9,11 +9,12 @@ import re
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from ostler.model.durations import Duration
 from ostler.model.manifest import Metadata
+from ostler.model.strict import StrictModel
 
 STATIC_KINDS: Final = ("PortForward", "KubeConnection")
 """The kinds that `services/*.yaml` may hold."""
@@ -34,18 +35,7 @@ _PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 _ONLY_WHEN_CHECKED: Final = frozenset({"timeout", "initial_delay", "failure_threshold", "success_threshold"})
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        populate_by_name=False,
-        validate_default=False,
-    )
-
-
-class ClusterSpec(_Model):
+class ClusterSpec(StrictModel):
     """What every Kubernetes service has: which cluster, and whether to start automatically.
 
     Attributes:
@@ -73,7 +63,7 @@ class KubeConnectionSpec(ClusterSpec):
     interval: Annotated[Duration, Field(gt=0)] = 30.0
 
 
-class TunnelCheckSpec(_Model):
+class TunnelCheckSpec(StrictModel):
     """How a tunnel is checked: by opening it to the pod's port, as a client would, and closing it again.
 
     Attributes:
@@ -177,7 +167,7 @@ class PortForwardSpec(ClusterSpec):
         return self.target or ",".join(f"{key}={value}" for key, value in (self.selector or {}).items())
 
 
-class _Manifest(_Model):
+class _Manifest(StrictModel):
     api_version: Literal["ostler/v1"]
     metadata: Metadata
 
