@@ -27,6 +27,18 @@ _MAX_DEPTH = 32
 _NAME_LENGTH = 63
 
 
+def reached(names: Iterable[str], next_to: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return `names` and all that can be reached from them, a step being to what is `next_to` a name."""
+    found: set[str] = set()
+    rest = list(names)
+    while rest:
+        name = rest.pop()
+        if name not in found:
+            found.add(name)
+            rest += next_to(name)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedDependency:
     """One dependency of one instance with its templates rendered."""

@@ -1,9 +1,10 @@
 """Which projects have services, and the full name that a short one means to a client in a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from ostler.engine.dependencies.graph import reached
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -116,13 +117,12 @@ class ProjectDirectory:
         own = self.project_of(folder)
         if not own and not (folder and self._is_project(folder)):
             return Outlook()
-        used: set[str] = set()
-        rest = [name for member in self.members(own) for name in member.dependencies]
-        while rest:
-            name = rest.pop()
-            if name not in used and (found := self._registry.find(name)) is not None:
-                used.add(name)
-                rest += found.dependencies
+
+        def needed_by(name: str) -> Iterable[str]:
+            found = self._registry.find(name)
+            return () if found is None else found.dependencies
+
+        used = reached((name for member in self.members(own) for name in member.dependencies), needed_by)
         return Outlook(frozenset({own, ""}), frozenset(used))
 
     def full_name(self, name: str, folder: str) -> str:

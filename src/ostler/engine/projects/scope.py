@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ostler.engine.dependencies.graph import reached
 from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.model.errors import TemplateError
@@ -61,13 +62,7 @@ class ProjectScope:
 
     def closure(self, names: list[str]) -> list[str]:
         """Return `names` and all that they need, in an order in which they can be made."""
-        wanted: set[str] = set()
-        rest = list(names)
-        while rest:
-            name = rest.pop()
-            if name not in wanted:
-                wanted.add(name)
-                rest += self.needs(name)
+        wanted = reached(names, self.needs)
         return [name for name in self.loaded.order if name in wanted]
 
     def request(self, name: str, manager: ServiceManager) -> CreateRequest:

@@ -8,6 +8,7 @@ from typing import Final, Self, Unpack
 
 import anyio
 
+from ostler.engine.dependencies.graph import reached
 from ostler.engine.dependencies.ordering import Failures
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ActivityMeter
@@ -27,7 +28,7 @@ from ostler.faces.access.acting import Acting
 from ostler.faces.access.hidden_names import HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.faces.access.seen_classes import SeenClasses, SeenPlans
-from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of, reached
+from ostler.faces.access.seen_services import Owners, SeenDeparted, SeenEvents, SeenRegistry, owner_of
 from ostler.model.errors import (
     AccessDeniedError,
     AlreadyExistsError,

@@ -7,6 +7,7 @@ from typing import Final
 import anyio
 
 from ostler.engine.clock import SystemClock
+from ostler.engine.dependencies.graph import reached
 from ostler.engine.events.log import EventLog, EventPage
 from ostler.engine.instances.departed import Departed
 from ostler.engine.instances.instance import ServiceInstance
@@ -50,18 +51,6 @@ class Owners:
         """Return whose the service `name` is or was; None where that is not known."""
         service = self._registry.find(name)
         return self._removed.get(name) if service is None else owner_of(service)
-
-
-def reached(names: Iterable[str], next_to: Callable[[str], Iterable[str]]) -> set[str]:
-    """Return `names` and all that can be reached from them, a step being to what is `next_to` a name."""
-    found: set[str] = set()
-    rest = list(names)
-    while rest:
-        name = rest.pop()
-        if name not in found:
-            found.add(name)
-            rest += next_to(name)
-    return found
 
 
 def owner_of(service: Service) -> str:
