@@ -241,13 +241,16 @@ class Replicas(Chaos):
         """Compare as ever; then look at who asked for changes, and when."""
         super().settle_round()
         lines = self._lines()
-        for text in self._overlaps(lines[self._looked_at :]):
+        names = {line["id"]: line["name"] for line in lines if line["did"] == "start"}
+        for text in self._overlaps(lines[self._looked_at :], names):
             self._violation(text)
         self._looked_at = len(lines)
 
-    def _overlaps(self, lines: list[dict[str, Any]]) -> Iterator[str]:
-        """Yield what should not be: two changes of one service at once, and changes by a server that was replaced."""
-        names = {line["id"]: line["name"] for line in self._lines() if line["did"] == "start"}
+    def _overlaps(self, lines: list[dict[str, Any]], names: dict[str, str]) -> Iterator[str]:
+        """Yield what should not be: two changes of one service at once, and changes by a server that was replaced.
+
+        `names` are those of the services, by the ids of what was started.
+        """
         under_way: dict[str, str] = {}
         for line in lines:
             if line["did"] not in ("begin", "end"):
