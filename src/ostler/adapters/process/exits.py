@@ -47,8 +47,6 @@ if sys.platform == "linux":
         def watch(self, pid: int) -> bool:
             if pid in self._pids.values():
                 return True
-            if pid in self._pids.values():
-                return True
             try:
                 descriptor = os.pidfd_open(pid)
             except OSError:
