@@ -4,13 +4,14 @@ import os
 import subprocess
 from pathlib import Path
 
+import anyio
 import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
-from ostler.adapters.projects.restart_watch import digest_of_files
+from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
 from ostler.model.errors import NotFoundError
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 
 def git(folder: Path, *words: str) -> None:
@@ -86,6 +87,18 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     sql.unlink()
     assert digest_of_files(shop, globs) == seen[-2]
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
+
+
+async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:
+    async def changed(name: str, file: str) -> None:
+        raise AssertionError((name, file))
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch_files, tmp_path, {"app": ["*.py"]}, changed)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert anyio.current_time() - began < 4.5, "watchfiles looks up every 5 s only"
 
 
 def test_a_folder_outside_of_any_project_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
-from watchfiles import Change, DefaultFilter, awatch
+import anyio
+import anyio.to_thread
+from watchfiles import Change, DefaultFilter, watch
 
 from ostler.adapters.projects.folders import linked_root
 from ostler.adapters.regular_files import read_regular
@@ -58,11 +61,25 @@ async def watch_files(
         patterns: service → globs relative to the folder; `*` stands for any text, `/` included.
         changed: called with the service and the first of its files that changed.
     """
-    async for changes in awatch(directory, debounce=DEBOUNCE, watch_filter=_OwnFiles(directory)):
-        files = sorted(Path(path).relative_to(directory).as_posix() for _, path in changes)
-        for name, globs in patterns.items():
-            if file := next((file for file in files if matches(file, globs)), None):
-                await changed(name, file)
+    stopped = threading.Event()
+    series = _changed_files(directory, stopped)
+    own_thread = anyio.CapacityLimiter(1)  # it is busy for as long as the files are watched
+    try:
+        while files := await anyio.to_thread.run_sync(
+            lambda: next(series, None), abandon_on_cancel=True, limiter=own_thread
+        ):
+            for name, globs in patterns.items():
+                if file := next((file for file in files if matches(file, globs)), None):
+                    await changed(name, file)
+    finally:
+        stopped.set()
+
+
+def _changed_files(directory: Path, stopped: threading.Event) -> Iterator[list[str]]:
+    """Yield the files of each series of changes, relative to `directory`, until `stopped` is set. Blocks."""
+    own = _OwnFiles(directory)
+    for changes in watch(directory, debounce=DEBOUNCE, watch_filter=own, stop_event=stopped, raise_interrupt=False):
+        yield sorted(Path(path).relative_to(directory).as_posix() for _, path in changes)
 
 
 def matches(file: str, globs: Sequence[str]) -> bool:
