@@ -112,17 +112,18 @@ class Upkeep:
 
     def _watch_servers(self, group: TaskGroup) -> None:
         """Hear of the end of what listens for a process and is another one: its parent may go on without it."""
+        if self._exits is None:
+            return
         for pid, entry in list(self._servers.items()):
             if entry.listener != pid or entry.state != "running":
                 del self._servers[pid]
         for entry in self._roster.entries.values():
             pid = entry.listener
-            if self._exits is None or pid is None or pid in (entry.record.pid, *self._servers):
+            if pid is None or pid == entry.record.pid or pid in self._servers or entry.state != "running":
                 continue
-            if entry.state == "running":
-                self._servers[pid] = entry
-                if not self._exits.watch(pid):  # it has ended already
-                    group.start_soon(self._hear_server_end, entry, pid)
+            self._servers[pid] = entry
+            if not self._exits.watch(pid):  # it has ended already
+                group.start_soon(self._hear_server_end, entry, pid)
 
     async def _hear_server_end(self, entry: Entry, pid: int) -> None:
         """Have the process asked for its health until another one listens for it, or enough checks have failed."""
