@@ -7,6 +7,7 @@ from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
+from ostler.rules.answers.expectations import listed
 from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.text.equality import loosely_equal
 
@@ -177,7 +178,7 @@ def is_list_without(
         return False
     asked, text = " ".join(map(str, args.values())), response.text
     labels: list[str] = []
-    for wanted in (*_texts(expect.contains), *_texts(expect.matches)):
+    for wanted in (*listed(expect.contains), *listed(expect.matches)):
         for one in identifiers:
             if len(one) > 1 and (place := wanted.find(one)) >= 0:
                 if one in asked or one in text:
@@ -186,10 +187,6 @@ def is_list_without(
     return bool(labels) and (
         _EMPTY_LIST.fullmatch(text) is not None or any(label and label in text for label in labels)
     )
-
-
-def _texts(value: str | list[str] | None) -> list[str]:
-    return [value] if isinstance(value, str) else value or []
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:
@@ -233,8 +230,7 @@ def _missed(response: ToolResponse, expect: Expectation) -> Iterator[tuple[str, 
 
 
 def _equalities(expect: Expectation) -> dict[str, JsonValue]:
-    expressions = [expect.jmespath] if isinstance(expect.jmespath, str) else expect.jmespath or ()
-    found = filter(None, map(_EQUALITY.fullmatch, expressions))
+    found = filter(None, map(_EQUALITY.fullmatch, listed(expect.jmespath)))
     return {match["path"]: match["raw"] if match["raw"] is not None else match["literal"] for match in found}
 
 

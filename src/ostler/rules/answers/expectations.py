@@ -96,13 +96,13 @@ def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iter
         yield _Condition(expectation.success is not response.is_error, found, wanted)
     for path, wanted in (expectation.json_path or {}).items():
         yield _path_condition(response, path, wanted)
-    for expression in _listed(expectation.jmespath):
+    for expression in listed(expectation.jmespath):
         yield _expression_condition(response, expression)
     text = response.readable
-    for part in _listed(expectation.contains):
+    for part in listed(expectation.contains):
         found = f"the answer contains {_json(part)}" if part in text else f"the answer was {_json(text)}"
         yield _Condition(part in text, found, f"it to contain {_json(part)}")
-    for pattern in _listed(expectation.matches):
+    for pattern in listed(expectation.matches):
         yield _match_condition(text, pattern)
 
 
@@ -136,7 +136,8 @@ def _match_condition(text: str, pattern: str) -> _Condition:
     return _Condition(holds, found, f"it to match {_json(pattern)}")
 
 
-def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
+def listed(value: str | Sequence[str] | None) -> Sequence[str]:
+    """Return the texts of an expectation that has one, several or none."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else value

@@ -1,11 +1,12 @@
 """One tool call of a class checked against its tool: the tool exists, takes these arguments, answers like this."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import Expectation, OutputSpec, ToolCallSpec
+from ostler.rules.answers.expectations import listed
 from ostler.rules.checking.expressions import Problem, shape_of_template, shape_of_value
 from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
 from ostler.rules.checking.identity import unnamed_parameter
@@ -238,17 +239,11 @@ class CallCheck:
             if other is not ... and loosely_equal(wanted, other):
                 both.append((("jsonPath", text), wanted))
         for key in ("jmespath", "contains", "matches"):
-            wanted_texts = _listed(getattr(call.expect, key))
-            both += [((key,), text) for text in _listed(getattr(call.expect_not, key)) if text in wanted_texts]
+            wanted_texts = listed(getattr(call.expect, key))
+            both += [((key,), text) for text in listed(getattr(call.expect_not, key)) if text in wanted_texts]
         for inner, wanted in both:
             message = f"'expect' and 'expectNot' both name {wanted!r}, so nothing can pass"
             yield Violation((*path, "expectNot", *inner), "never-true", message, "remove one of them")
-
-
-def _listed(value: str | Sequence[str] | None) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _matches(pattern: str, text: str) -> bool:
