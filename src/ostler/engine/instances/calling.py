@@ -183,13 +183,15 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         failure = ToolFailedError(f"{call.step} tool failed: {detail}", step=call.step, tool=call.tool)
         failure.is_error = response.is_error
         failure.is_absence = proves_absence(response, expect)
-        more = "" if failure.is_absence or call.step not in _LOOKS else more_pages(response)
-        if call.step in _LOOKS and not more:
-            failure.is_absence |= is_list_without(response, expect, call.args, service.identifiers())
-        if more:  # what is missed may be on another page
-            failure.summary += f"; that proves nothing, as it is not the whole list ({more})"
-            failure.next_actions = (f"let the args of {call.step} ask for more on a page, or for this service alone",)
-            out_of_reach = True
+        if call.step in _LOOKS and not failure.is_absence:
+            if more := more_pages(response):  # what is missed may be on another page
+                failure.summary += f"; that proves nothing, as it is not the whole list ({more})"
+                failure.next_actions = (
+                    f"let the args of {call.step} ask for more on a page, or for this service alone",
+                )
+                out_of_reach = True
+            else:
+                failure.is_absence = is_list_without(response, expect, call.args, service.identifiers())
         failure.is_out_of_reach = out_of_reach
         failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
         failure.is_leaving = is_leaving(response, expect)
