@@ -6,7 +6,7 @@ from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.data_flow import path_below
-from ostler.rules.drafts.tool_traits import Tool, resolved, values_of
+from ostler.rules.drafts.tool_traits import Tool, json_type, resolved, values_of
 
 _DEEPEST = 4
 
@@ -79,12 +79,8 @@ def _seen(value: JsonValue, path: str, *, depth: int) -> Iterator[AnswerField]:
         return
     for name, item in cast("Mapping[str, JsonValue]", value).items():
         place = path_below(path, name)
-        kind = next(
-            (word for kind, word in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"))
-             if isinstance(item, kind)), "",
-        )  # fmt: skip
-        if kind:
-            yield AnswerField(name, place, kind, is_sure=True)
+        if isinstance(item, bool | int | float | str):
+            yield AnswerField(name, place, json_type(item), is_sure=True)
         else:
             yield from _seen(item, place, depth=depth + 1)
 

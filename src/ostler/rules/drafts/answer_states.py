@@ -9,7 +9,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.data_flow import path_below
 from ostler.rules.drafts.pair_evidence import squeezed
-from ostler.rules.drafts.tool_traits import Tool, resolved
+from ostler.rules.drafts.tool_traits import Tool, json_type, resolved
 
 STATE_KEYS = ("state", "status", "phase", "running", "alive", "active", "exists", "isrunning", "is_running", "is_alive",
               "isalive", "is_active", "connected", "ready", "lifecycle_state", "process_status")  # fmt: skip
@@ -187,8 +187,7 @@ def _list_seen(value: JsonValue, path: str, depth: int) -> tuple[str, JsonObject
 
 
 def _schema_of(value: JsonValue) -> JsonObject:
-    kinds = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"))
-    kind = next((word for kind, word in kinds if isinstance(value, kind)), "object")
+    kind = "object" if value is None else json_type(value)
     is_word = isinstance(value, str) and len(value) <= _LONGEST_STATE
     return {"type": kind, "enum": [value]} if is_word else {"type": kind}
 
