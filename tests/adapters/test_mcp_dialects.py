@@ -13,6 +13,7 @@ from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
+from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
 
 ENV = {"HOME": "/home/ada", "TOKEN": "s3cret-token", "EMPTY": ""}
@@ -777,3 +778,26 @@ def test_a_server_of_the_registry_is_read_in_each_form() -> None:
 def test_a_key_that_is_misspelled_is_named_where_its_entry_is_refused() -> None:
     (finding,) = entry({"comand": "x"}).refused["a"]
     assert (finding.rule, finding.fix) == ("no-command", "'comand': did you mean 'command'?")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"mcpServers": {"a": {"command": "x", "args": 5}}},
+        {"mcpServers": {"a": {"command": "x", "args": True}}},
+        {"mcpServers": {"a": {"url": "https://h", "apiKey": {"authorization_type": ["custom"], "key": "1"}}}},
+        {"user_config": ["x"]},
+        {"user_config": "x", **bundle(type="node")},
+        {"name": "a", "packages": [{"registryType": ["npm"], "identifier": "i"}]},
+        {"name": "a", "packages": [{"registryType": {"npm": 1}, "identifier": "i"}]},
+    ],
+)
+def test_a_value_of_a_wrong_form_leaves_the_other_servers_alone(tmp_path: Path, beside: dict[str, Any]) -> None:
+    describes_one = "server" in beside or "packages" in beside
+    servers = {} if describes_one else {"mcpServers": {"b": {"command": "x"}, **beside.get("mcpServers", {})}}
+    root = {**beside, **servers}
+    assert describes_one or "b" in load(root).entries
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps(root))
+    found, _ = candidates_in(file, ENV)
+    assert {one.name for one in found} == set(load(root).entries) | set(load(root).refused)

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import mapping, places_in
+from ostler.adapters.config.dialects.entry_places import items, mapping, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
 from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json
 from ostler.model.errors import Finding
@@ -156,7 +156,7 @@ def _portable(draft: JsonObject, around: Surroundings) -> JsonObject:
 
 
 def _has_relative_path(entry: JsonObject) -> bool:
-    words = [entry.get("command"), *cast("list[JsonValue]", entry.get("args") or [])]
+    words = [entry.get("command"), *items(entry.get("args"))]
     return any(isinstance(word, str) and word.startswith(("./", "../")) for word in words)
 
 
@@ -166,13 +166,6 @@ def _projects(path: Path) -> tuple[list[str], bool]:
         root = parse_source(read_text(path, str(path)), str(path)).value
     except SourceError:
         return [], True
-    if not isinstance(root, dict):
-        return [], True
-    projects = cast("JsonObject", root).get("projects")
-    named = cast("JsonObject", projects) if isinstance(projects, dict) else {}
-    with_servers = [
-        folder
-        for folder, project in named.items()
-        if isinstance(project, dict) and cast("JsonObject", project).get("mcpServers")
-    ]
-    return with_servers, not with_servers or bool(places_in(cast("JsonObject", root)))
+    named = mapping(mapping(root).get("projects"))
+    with_servers = [folder for folder, project in named.items() if mapping(project).get("mcpServers")]
+    return with_servers, not with_servers or bool(places_in(mapping(root)))

@@ -89,10 +89,9 @@ def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Foun
 
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:
     value = at(root, path)
-    if isinstance(value, list):
-        for index, raw in enumerate(cast("list[JsonValue]", value)):
-            name = mapping(raw).get("name")
-            yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
+    for index, raw in enumerate(items(value)):
+        name = mapping(raw).get("name")
+        yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
     for name, raw in mapping(value).items():
         if path != ("mcp",) or name not in _MCP_SETTINGS:
             yield Found(name, raw, (*path, name), owners)
@@ -129,3 +128,8 @@ def at(root: JsonObject, path: KeyPath) -> JsonValue:
 def mapping(value: JsonValue) -> JsonObject:
     """Return the object itself, and an empty one for any other value."""
     return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
+def items(value: JsonValue) -> list[JsonValue]:
+    """Return the list itself, and an empty one for any other value."""
+    return cast("list[JsonValue]", value) if isinstance(value, list) else []

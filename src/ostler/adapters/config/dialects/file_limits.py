@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import covers
-from ostler.adapters.config.dialects.entry_places import PLACES, at, mapping
+from ostler.adapters.config.dialects.entry_places import PLACES, at, items, mapping
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue
 
@@ -111,10 +111,9 @@ class FileLimits:
 
     def rejected_by(self, entry: JsonObject) -> KeyPath | None:
         """Return where a rule stands that forbids what an entry runs or connects to; None when none does."""
-        words = [entry.get("command"), *cast("list[JsonValue]", entry.get("args") or [])]
         facts = {
             "command": str(entry.get("command") or ""),
-            "args": " ".join(str(word) for word in words[1:]),
+            "args": " ".join(str(word) for word in items(entry.get("args"))),
             "url": str(entry.get("url") or ""),
         }
         for rule in self.addresses:
@@ -331,18 +330,16 @@ def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
 def _server_names(value: JsonValue) -> frozenset[str] | None:
     if not isinstance(value, list):
         return None
-    items = cast("list[JsonValue]", value)
-    names = [mapping(item).get("serverName") if isinstance(item, dict) else item for item in items]
+    names = [mapping(item).get("serverName") if isinstance(item, dict) else item for item in items(value)]
     return frozenset(name for name in names if isinstance(name, str))
 
 
 def _objects(value: JsonValue) -> Sequence[JsonObject]:
-    items = cast("list[JsonValue]", value) if isinstance(value, list) else []
-    return [cast("JsonObject", item) for item in items if isinstance(item, dict)]
+    return [cast("JsonObject", item) for item in items(value) if isinstance(item, dict)]
 
 
 def _texts(value: JsonValue) -> list[str]:
-    return [item for item in cast("list[JsonValue]", value) if isinstance(item, str)] if isinstance(value, list) else []
+    return [item for item in items(value) if isinstance(item, str)]
 
 
 def limits_of(rules: Sequence[Rule], server: str) -> tuple[list[str] | None, list[str]]:

@@ -80,10 +80,10 @@ def registry_entry(root: JsonObject) -> JsonObject:
 
 def _described(root: JsonObject) -> JsonObject:
     for package in _objects(root.get("packages")):
-        kind = package.get("registryType") or package.get("registry_type") or package.get("registry_name")
+        kind = str(package.get("registryType") or package.get("registry_type") or package.get("registry_name"))
         transport = _mapping(package.get("transport")).get("type", "stdio")
         if kind in _RUNNERS and transport == "stdio":
-            return _package_entry(package, str(kind))
+            return _package_entry(package, kind)
     for remote in _objects(root.get("remotes")):
         kind = remote.get("type") or remote.get("transport_type")
         headers = {str(one.get("name")): _value(one) for one in _objects(remote.get("headers"))}

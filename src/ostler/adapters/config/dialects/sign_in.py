@@ -55,8 +55,9 @@ def api_key(draft: Draft, key: str, value: JsonValue) -> None:
     fields = cast("JsonObject", value) if isinstance(value, dict) else {"key": value}
     secret, kind = fields.get("key"), fields.get("authorization_type", "bearer")
     header = fields.get("custom_header") if kind == "custom" else "Authorization"
-    if isinstance(secret, str) and secret and kind in _SCHEMES and isinstance(header, str):
-        draft.merge("headers", {header: f"{_SCHEMES[str(kind)]}{secret}"}, (key,))
+    scheme = _SCHEMES.get(str(kind))
+    if isinstance(secret, str) and secret and scheme is not None and isinstance(header, str):
+        draft.merge("headers", {header: f"{scheme}{secret}"}, (key,))
         draft.origins["headers", header] = (key, "key") if isinstance(value, dict) else (key,)
     elif value not in (None, "", {}):
         draft.report(

@@ -9,9 +9,10 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from ostler.adapters.config.dialects.clients import ANY
+from ostler.adapters.config.dialects.entry_places import at, items, mapping
 from ostler.model.json import JsonObject, JsonValue
 
 Outcome = Literal["value", "literal", "optional", "required", "not here"]
@@ -53,18 +54,15 @@ def questions_in(root: JsonObject) -> Mapping[str, Question]:
     """Return the questions of a file by id."""
     found: dict[str, Question] = {}
     for path in _ASKED_AT:
-        value: JsonValue = root
-        for key in path:
-            value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
-        for item in cast("list[JsonValue]", value) if isinstance(value, list) else []:
-            fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+        for item in items(at(root, path)):
+            fields = mapping(item)
             name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
             if isinstance(name, str) and name not in found:
                 found[name] = Question(
                     name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
                 )
-    for name, described in cast("JsonObject", root.get("user_config") or {}).items():  # of an MCPB bundle
-        fields = cast("JsonObject", described) if isinstance(described, dict) else {}
+    for name, described in mapping(root.get("user_config")).items():  # of an MCPB bundle
+        fields = mapping(described)
         text, default = fields.get("description") or fields.get("title"), fields.get("default")
         is_optional = fields.get("required") is not True
         found[name] = Question(
