@@ -89,6 +89,26 @@ def test_the_digest_of_files_is_of_names_and_contents_of_this_checkout_alone(sho
     assert digest_of_files(shop, ["no/such/*", "*.none"]) == digest_of_files(shop, [])
 
 
+@pytest.mark.parametrize("file", ["seed.json", "sql/deep/seed.json"])
+async def test_a_watched_file_is_noticed_where_no_pattern_is_used(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    noticed = anyio.Event()
+
+    async def changed(name: str, found: str) -> None:
+        assert (name, found) == ("app", file)
+        noticed.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch_files, tmp_path, {"app": [file]}, changed)
+        with anyio.fail_after(20):
+            while not noticed.is_set():  # the watch may not be there yet
+                (tmp_path / file).write_text("changed")
+                with anyio.move_on_after(0.2):
+                    await noticed.wait()
+        tasks.cancel_scope.cancel()
+    assert noticed.is_set()
+
+
 async def test_a_watch_ends_as_soon_as_it_is_cancelled(tmp_path: Path) -> None:
     async def changed(name: str, file: str) -> None:
         raise AssertionError((name, file))

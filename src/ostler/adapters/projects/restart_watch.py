@@ -62,7 +62,9 @@ async def watch_files(
         changed: called with the service and the first of its files that changed.
     """
     stopped = threading.Event()
-    series = _changed_files(directory, stopped)
+    # files at the top do not need a look through all folders, which may be many: node_modules is watched, too
+    is_deep = any(set(glob) & set("/*?[") for globs in patterns.values() for glob in globs)
+    series = _changed_files(directory, stopped, recursive=is_deep)
     own_thread = anyio.CapacityLimiter(1)  # it is busy for as long as the files are watched
     try:
         while files := await anyio.to_thread.run_sync(
@@ -75,10 +77,17 @@ async def watch_files(
         stopped.set()
 
 
-def _changed_files(directory: Path, stopped: threading.Event) -> Iterator[list[str]]:
+def _changed_files(directory: Path, stopped: threading.Event, *, recursive: bool) -> Iterator[list[str]]:
     """Yield the files of each series of changes, relative to `directory`, until `stopped` is set. Blocks."""
     own = _OwnFiles(directory)
-    for changes in watch(directory, debounce=DEBOUNCE, watch_filter=own, stop_event=stopped, raise_interrupt=False):
+    for changes in watch(
+        directory,
+        debounce=DEBOUNCE,
+        watch_filter=own,
+        stop_event=stopped,
+        raise_interrupt=False,
+        recursive=recursive,
+    ):
         yield sorted(Path(path).relative_to(directory).as_posix() for _, path in changes)
 
 
