@@ -105,7 +105,7 @@ class Entry:
     process: psutil.Process | None = None
     dirty: bool = False
     starting: bool = False
-    awaited: "Awaited | None" = field(default=None, repr=False)
+    awaited: Awaited | None = field(default=None, repr=False)
     listener: int | None = field(default=None, repr=False)
     missed: float | None = field(default=None, repr=False)
     frozen: bool = False

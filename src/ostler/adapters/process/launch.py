@@ -37,23 +37,10 @@ _SHELL_WORDS = frozenset(
 _PREFIXES = frozenset({"exec", "command", "nohup", "time", "then", "do", "else", "{", "!", "if", "while", "until"})
 _BUILTINS = _SHELL_WORDS | frozenset(
     {
-        "bg",
-        "break",
-        "builtin",
-        "continue",
-        "declare",
-        "done",
-        "esac",
-        "exit",
-        "fg",
-        "fi",
-        "hash",
-        "jobs",
-        "let",
-        "local",
+        "bg", "break", "builtin", "continue", "declare", "done", "esac", "exit", "fg", "fi", "hash", "jobs", "let",
+        "local", "popd", "read", "readonly", "return", "shift", "shopt", "times", "type", "wait",
     }
-    | {"popd", "read", "readonly", "return", "shift", "shopt", "times", "type", "wait"}
-)
+)  # fmt: skip
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 _KEEPER = Path(__file__).with_name("keeper.py")
