@@ -406,6 +406,18 @@ async def test_starts_before_a_restart_of_the_server_count() -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.virtual
+async def test_starts_before_a_restart_grow_old_before_their_principal_comes() -> None:
+    async with team(alice={"startsPerHour": 1}) as before:
+        made = Team(before.app, before.policies, before.trail, {"alice": [1800.0]})
+        await anyio.sleep(1790)
+        async with made.client("alice") as alice:
+            told, _ = await refusal(alice, "service_create", serviceClassName="basic", name="web")
+            assert "try again in 10s" in told
+            await anyio.sleep(11)
+            await call(alice, "service_create", serviceClassName="basic", name="web")
+
+
 async def test_whose_a_removed_service_was_is_known_after_a_restart_of_the_server() -> None:
     policies = {"alice": {}, "bob": {"sees": ["alice"]}}
     async with team(**policies) as before:

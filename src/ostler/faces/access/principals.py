@@ -34,14 +34,13 @@ class Principals:
             app: the application itself.
             settings: returns the settings in force.
             trail: where changes are recorded; None records none.
-            starts: how many seconds ago principals started something, by name, as the audit log has it.
+            starts: how many seconds before now principals started something, by name, as the audit log has it.
         """
         self._app = app
         self._settings = settings
         self._trail = trail
         self._owners: Owners | None = None
-        self._starts = starts
-        self._accounts: dict[str, Account] = {}
+        self._accounts = {name: Account(ages) for name, ages in starts.items()}
 
     def __repr__(self) -> str:
         return f"Principals({len(self._accounts)} known)"
@@ -62,4 +61,4 @@ class Principals:
     def _account(self, name: str) -> Account:
         if name not in self._accounts and len(self._accounts) >= MAX_ACCOUNTS:
             del self._accounts[next(iter(self._accounts))]
-        return self._accounts.setdefault(name, Account(self._starts.get(name, ())))
+        return self._accounts.setdefault(name, Account())
