@@ -96,9 +96,13 @@ class Supervisor:
     name = ""
     file = ""
 
+    def path(self, stack: Stack) -> Path:
+        """Return its file of the stack."""
+        return WRITTEN / f"{stack.name}.{self.file}"
+
     def lines(self, stack: Stack) -> int:
         """Return the lines of its file, without comments and empty ones."""
-        text = (WRITTEN / f"{stack.name}.{self.file}").read_text()
+        text = self.path(stack).read_text()
         return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
 
     def up(self, life: Life, stack: Stack) -> None:
@@ -127,9 +131,8 @@ class Ostler(Supervisor):
     name = "Ostler"
     file = "ostler.yaml"
 
-    def lines(self, stack: Stack) -> int:
-        text = (FOLDER / stack.name / "ostler.yaml").read_text()
-        return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    def path(self, stack: Stack) -> Path:
+        return FOLDER / stack.name / self.file
 
     def up(self, life: Life, stack: Stack) -> None:
         del stack
@@ -163,8 +166,8 @@ class ProcessCompose(Supervisor):
     file = "process-compose.yaml"
 
     def up(self, life: Life, stack: Stack) -> None:
-        file = WRITTEN / f"{stack.name}.{self.file}"
-        life.start("process-compose", "up", "--tui=false", "-p", str(life.ports["supervisor"]), "-f", str(file))
+        file = str(self.path(stack))
+        life.start(self.name, "up", "--tui=false", "-p", str(life.ports["supervisor"]), "-f", file)
 
     def noticed(self, life: Life, service: str, killed: float) -> float | None:
         del killed
@@ -183,7 +186,7 @@ class Honcho(Supervisor):
     file = "Procfile"
 
     def up(self, life: Life, stack: Stack) -> None:
-        life.start(self.name, "start", "-f", str(WRITTEN / f"{stack.name}.{self.file}"))
+        life.start(self.name, "start", "-f", str(self.path(stack)))
 
     def noticed(self, life: Life, service: str, killed: float) -> float | None:
         words = (f"{service}.1 stopped", "Exited")
@@ -194,18 +197,10 @@ class Overmind(Honcho):
     name = "overmind"
 
     def up(self, life: Life, stack: Stack) -> None:
-        file = WRITTEN / f"{stack.name}.{self.file}"
+        socket_file = life.folder / f"{life.environment[_MARK][:8]}.sock"
         life.start(
-            self.name,
-            "start",
-            "-f",
-            str(file),
-            "-d",
-            str(life.folder),
-            "-s",
-            str(life.folder / f"{life.environment[_MARK][:8]}.sock"),
-            "-N",
-        )
+            self.name, "start", "-N", "-f", str(self.path(stack)), "-d", str(life.folder), "-s", str(socket_file)
+        )  # fmt: skip
 
     def own(self, life: Life) -> list[psutil.Process]:
         return [each for each in life.processes() if each.name().startswith(("overmind", "tmux"))]
