@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,12 +49,7 @@ def main(rounds: int = 2000, seed: int = 1, jobs: int = 1) -> int:
             played = sum(each.rounds for each in chronicles)
             violations = sum(len(each.violations) for each in chronicles)
             print(f"{played:>6} rounds, {violations} violations, {time.perf_counter() - began:.0f} s", flush=True)
-    _table("asked for", [each.operations for each in chronicles])
-    _table("through", [each.clients for each in chronicles])
-    _table("answers", [each.answers for each in chronicles])
-    _table("what happened", [each.happened for each in chronicles])
-    _table("faults of the downstream server", [each.faults for each in chronicles])
-    _table("asked of a person", [each.asked_people for each in chronicles])
+    print_counts(chronicles)
     times = [seconds for each in chronicles for seconds in each.settled_after]
     p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
     print(f"quiet after {p50:.2f} s (p50), {p99:.2f} s (p99), {max(times):.2f} s (max)")
@@ -68,6 +64,15 @@ def _play_chunk(chunk: tuple[int, int, int]) -> Chronicle:
             return chaos.play_rounds(rounds)
 
 
-def _table(name: str, counters: list[Counter[str]]) -> None:
-    whole = sum(counters, Counter[str]())
-    print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in whole.most_common()))
+def print_counts(chronicles: Sequence[Chronicle]) -> None:
+    """Print how often everything was that the rounds met, the most frequent first."""
+    for name, counters in (
+        ("asked for", [each.operations for each in chronicles]),
+        ("through", [each.clients for each in chronicles]),
+        ("answers", [each.answers for each in chronicles]),
+        ("what happened", [each.happened for each in chronicles]),
+        ("faults of the downstream server", [each.faults for each in chronicles]),
+        ("asked of a person", [each.asked_people for each in chronicles]),
+    ):
+        whole = sum(counters, Counter[str]())
+        print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in whole.most_common()))

@@ -9,6 +9,7 @@ from tests.support.forked_server import Forker
 from tests.support.postgresql import running
 from tests.support.replicas import REPLICAS, Replicas
 
+from benchmarks.crash import print_counts
 from benchmarks.figures import percentile, title
 
 
@@ -27,14 +28,7 @@ def main(rounds: int = 100, seed: int = 1) -> int:
     for violation in chronicle.violations:
         print(violation)
     print(f"{rounds} rounds, {len(chronicle.violations)} violations")
-    for name, counts in (
-        ("asked for", chronicle.operations),
-        ("answers", chronicle.answers),
-        ("what happened", chronicle.happened),
-        ("faults of the downstream server", chronicle.faults),
-        ("asked of a person", chronicle.asked_people),
-    ):
-        print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.most_common()))
+    print_counts([chronicle])
     by_fault: dict[str, list[float]] = defaultdict(list)
     for what, seconds in replicas.failed_over:
         by_fault[what].append(seconds)
