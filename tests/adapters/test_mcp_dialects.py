@@ -801,3 +801,30 @@ def test_a_value_of_a_wrong_form_leaves_the_other_servers_alone(tmp_path: Path, 
     file.write_text(json.dumps(root))
     found, _ = candidates_in(file, ENV)
     assert {one.name for one in found} == set(load(root).entries) | set(load(root).refused)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "tools"),
+    [
+        ({"tools": ["@a"]}, {"tools": ["@a/get"]}, {"get"}),
+        ({"tools": ["@a"]}, {"tools": ["@b"]}, None),
+        ({"mcp": {"allowed": ["a", "b"]}}, {"allowedMcpServers": ["b"]}, None),
+        ({"mcp": {"allowed": ["a", "b"]}}, {"allowedMcpServers": ["a"]}, set(TOOLS)),
+    ],
+)
+def test_lists_of_several_files_all_count(here: dict[str, Any], there: dict[str, Any], tools: set[str] | None) -> None:
+    text = json.dumps({"mcpServers": {"a": {"command": "x"}}, **here})
+    loaded = load_mcp_json(text, ENV, file="mcp.json", beside=[there])
+    if tools is None:
+        assert loaded.entries["a"].disabled
+    else:
+        assert permitted(loaded) == tools
+
+
+def test_a_file_s_rule_about_addresses_is_not_undone_by_another_file_s() -> None:
+    allow, reject = (
+        {"amp.mcpPermissions": [{"matches": {"command": "x"}, "action": action}]} for action in ("allow", "reject")
+    )
+    text = json.dumps({"mcpServers": {"a": {"command": "x"}}, **allow})
+    assert load_mcp_json(text, ENV, file="mcp.json", beside=[allow]).entries
+    assert not load_mcp_json(text, ENV, file="mcp.json", beside=[reject]).entries

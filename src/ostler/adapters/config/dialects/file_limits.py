@@ -11,14 +11,6 @@ from ostler.adapters.config.dialects.entry_places import PLACES, at, items, mapp
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.json import JsonObject, JsonValue
 
-_KNOWN: Final = frozenset({
-    "allowMCPServers", "allowedMcpServers", "enabledMcpServers", "excludeMCPServers", "disabledMcpServers",
-    "deniedMcpServers", "disabledMcpjsonServers", "disabledServers", "enabledMcpjsonServers",
-    "enableAllProjectMcpServers", "mcpDisabled", "allowedTools", "excludeTools", "toolsSettings",
-    "useLegacyMcpJson", "includeMcpJson",
-})  # fmt: skip
-"""Keys next to the entries that are read here, or say what is called without asking."""
-
 _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),
 )  # fmt: skip
@@ -26,6 +18,12 @@ _OFF: Final[tuple[KeyPath, ...]] = (
     ("mcp", "excluded"), ("excludeMCPServers",), ("disabledMcpServers",), ("deniedMcpServers",),
     ("disabledMcpjsonServers",), ("disabledServers",), ("mcpDisabled",),
 )  # fmt: skip
+_KNOWN: Final = frozenset({
+    *(path[0] for path in (*_ONLY, *_OFF) if len(path) == 1),
+    "enabledMcpjsonServers", "enableAllProjectMcpServers", "allowedTools", "excludeTools", "toolsSettings",
+    "useLegacyMcpJson", "includeMcpJson",
+})  # fmt: skip
+"""Keys next to the entries that are read here, or say what is called without asking."""
 _LIMITING: Final = re.compile(
     r"^(allow|den[yi]|disabl|enabl|block|exclu|includ|filter|restrict|forbid|approv)", re.IGNORECASE
 )
@@ -36,8 +34,9 @@ _LIMITING_MCP: Final = re.compile(
 )
 _SWITCHES: Final = frozenset({"enabled", "enable", "use", "active"})
 _HARMLESS: Final[tuple[KeyPath, ...]] = (
-    ("mcp", "allowed"), ("mcp", "excluded"), ("amp", "mcpPermissions"), ("chat", "mcp", "serverSampling"),
-    ("amp", "tools", "disable"), ("mcpSettings", "allowedAddresses"),
+    *(path for path in (*_ONLY, *_OFF) if len(path) > 1),
+    ("amp", "mcpPermissions"), ("chat", "mcp", "serverSampling"), ("amp", "tools", "disable"),
+    ("mcpSettings", "allowedAddresses"),
 )  # fmt: skip
 """Settings about MCP that are read elsewhere, or that limit no server."""
 _AI_OFF: Final[tuple[tuple[KeyPath, bool], ...]] = (
@@ -77,36 +76,40 @@ class _Address:
     permits: bool
     path: KeyPath
 
+    def is_about(self, facts: Mapping[str, str]) -> bool:
+        """Whether the rule is about a server with these facts."""
+        return all(fnmatchcase(facts.get(key, ""), glob) for key, glob in self.matches.items())
+
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
     """What the rest of a file says about its servers.
 
     Attributes:
-        only: the only servers that are switched on, as the file calls them; None when all are.
+        only: lists of the only servers that are switched on, as the file calls them; each must have a server.
         off: servers that are switched off.
         rules: lists of rules about tools; each list, its first rule that matches counts, must permit a tool.
-        granted: the rules of an agent's file (Amazon Q, Kiro), which grant tools one by one; None when it grants all.
-        addresses: rules about what servers run or connect to; the first one that matches counts.
+        granted: alike, the rules of agents' files (Amazon Q, Kiro), which grant tools one by one.
+        addresses: alike, lists of rules about what servers run or connect to.
         refused: why no entry of the file can be used, with the key that says so.
     """
 
-    only: frozenset[str] | None = None
+    only: tuple[frozenset[str], ...] = ()
     off: frozenset[str] = frozenset()
     rules: tuple[tuple[Rule, ...], ...] = ()
-    granted: tuple[Rule, ...] | None = None
-    addresses: tuple[_Address, ...] = ()
+    granted: tuple[tuple[Rule, ...], ...] = ()
+    addresses: tuple[tuple[_Address, ...], ...] = ()
     refused: tuple[tuple[str, KeyPath], ...] = ()
 
     def switches_off(self, name: str) -> bool:
         """Whether the server that the file calls `name` is switched off."""
-        if not self.off.isdisjoint((name, name.lower())) or (self.only is not None and name not in self.only):
+        if not self.off.isdisjoint((name, name.lower())) or any(name not in only for only in self.only):
             return True
-        return self.granted is not None and limits_of(self.granted, name) == (None, ["*"])
+        return any(limits_of(rules, name) == (None, ["*"]) for rules in self.granted)
 
     def of_tools(self, name: str) -> Iterator[tuple[list[str] | None, list[str]]]:
         """Yield for each list of rules the globs of the only tools of the server, and of those that are denied."""
-        for rules in (*self.rules, *([self.granted] if self.granted is not None else [])):
+        for rules in (*self.rules, *self.granted):
             yield limits_of(rules, name)
 
     def rejected_by(self, entry: JsonObject) -> KeyPath | None:
@@ -116,29 +119,24 @@ class FileLimits:
             "args": " ".join(str(word) for word in items(entry.get("args"))),
             "url": str(entry.get("url") or ""),
         }
-        for rule in self.addresses:
-            if all(fnmatchcase(facts.get(key, ""), glob) for key, glob in rule.matches.items()):
-                return None if rule.permits else rule.path
+        for rules in self.addresses:
+            first = next((rule for rule in rules if rule.is_about(facts)), None)
+            if first is not None and not first.permits:
+                return first.path
         return None
 
 
 def limits_in(root: JsonObject) -> FileLimits:
     """Return what the keys next to the entries limit."""
     root = _with_dots(root)
-    only: frozenset[str] | None = None
-    off: set[str] = set()
-    for path in _ONLY:
-        names = _server_names(at(root, path))
-        if names is not None:
-            only = names if only is None else only & names
-    for path in _OFF:
-        off |= _server_names(at(root, path)) or frozenset()
+    named = (_server_names(at(root, path)) for path in _ONLY)
+    off = (_server_names(at(root, path)) or frozenset[str]() for path in _OFF)
     return FileLimits(
-        only=only,
-        off=frozenset(off),
+        only=tuple(names for names in named if names is not None),
+        off=frozenset[str]().union(*off),
         rules=tuple(tuple(rules) for rules in _rules_in(root) if rules),
-        granted=_granted_in(root),
-        addresses=tuple(_addresses_in(root)),
+        granted=tuple(_granted_in(root)),
+        addresses=(tuple(_addresses_in(root)),),
         refused=tuple(_refused_in(root)),
     )
 
@@ -152,17 +150,13 @@ def _with_dots(root: JsonObject) -> JsonObject:
 
 def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
     """Return the limits of several files together: all of them count."""
-    only: frozenset[str] | None = None
     every = [limits_in(root) for root in roots]
-    for limits in every:
-        if limits.only is not None:
-            only = limits.only if only is None else only & limits.only
     return FileLimits(
-        only=only,
+        only=tuple(names for limits in every for names in limits.only),
         off=frozenset[str]().union(*(limits.off for limits in every)),
         rules=tuple(rules for limits in every for rules in limits.rules),
-        granted=next((limits.granted for limits in every if limits.granted is not None), None),
-        addresses=tuple(rule for limits in every for rule in limits.addresses),
+        granted=tuple(rules for limits in every for rules in limits.granted),
+        addresses=tuple(rules for limits in every for rules in limits.addresses),
         refused=tuple(reason for limits in every for reason in limits.refused),
     )
 
@@ -265,12 +259,12 @@ def _zed_profile(root: JsonObject) -> Iterator[Rule]:
         yield Rule("*", "{}:", permits=False)
 
 
-def _granted_in(root: JsonObject) -> tuple[Rule, ...] | None:
-    """Return what a list of tools next to the servers grants: `@server`, `@server/tool`, `server/tool`, or Claude's."""
+def _granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:
+    """Yield what a list of tools next to the servers grants: `@server`, `@server/tool`, `server/tool`, or Claude's."""
     value = root.get("tools")
     names = _texts(value)
     if not isinstance(value, list) or "*" in names or names != value:
-        return None
+        return
     rules: list[Rule] = []
     for text in names:
         if text.startswith("mcp__"):
@@ -278,7 +272,7 @@ def _granted_in(root: JsonObject) -> tuple[Rule, ...] | None:
         elif text.startswith("@") or "/" in text:
             plain = text.removeprefix("@")
             rules.append(Rule(plain if "/" in plain else f"{plain}/*", "{}/", permits=True))
-    return (*rules, Rule("*", "{}/", permits=False))
+    yield (*rules, Rule("*", "{}/", permits=False))
 
 
 def _addresses_in(root: JsonObject) -> Iterator[_Address]:
