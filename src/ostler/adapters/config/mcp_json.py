@@ -37,7 +37,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
 
 SERVER_KEYS = ("mcpServers", "servers")
-"""Where the entries are in most clients' files; `dialects.files` has them all."""
+"""Where the entries are in most clients' files; `dialects.entry_places` has them all."""
 
 BUILTIN_NAMES = frozenset({"process"})
 """Servers inside Ostler; an entry of that name without command or url sets their options, or disables them."""
@@ -199,8 +199,6 @@ class _Loader:
             self._find(found.path, f"server {found.name!r} must be an object", "not-an-object")
             raise _BrokenEntryError
         owners = writers(raw, found.clients)
-        if raw.keys() & {"httpUrl", "trust"}:
-            owners = owners & frozenset({"gemini"}) or owners
         draft = Draft(raw, owners, _below(self._find, found.path))
         before = len(self._findings)
         translate(draft)
