@@ -309,7 +309,9 @@ def _pin_of(place: _Place) -> Callable[[bytes], None] | None:
 
     def pin(content: bytes) -> None:
         if hashlib.sha256(content).hexdigest() != place.digest:
-            name = place.path.parent.parent.name
+            from ostler.adapters.config.class_packs import pack_name_of  # noqa: PLC0415 (most have no packs)
+
+            name = pack_name_of(place.path)
             found = f"has another digest than when pack {name!r} was added, so it is not loaded"
             fix = f"add the pack again (ostler class add), or 'ostler class remove {name}'"
             raise ManifestError([Finding(found, str(place.path), rule="unreadable", fix=fix)])
