@@ -38,11 +38,11 @@ def read_compose(text: str, file: str) -> Found:
     services: list[FoundService] = []
     notes: list[str] = []
     found = objects(content.get("services"))
-    taken = {label(name) for name, service in found.items() if _class_of(str(service.get("image") or ""))}
+    classes = {name: _class_of(str(service.get("image") or "")) for name, service in found.items()}
+    taken = {label(name) for name, class_name in classes.items() if class_name}
     for name, service in found.items():
-        class_name = _class_of(str(service.get("image") or ""))
         where = f"{file}, line {lines.get(name, 1)}"
-        if not class_name:
+        if not classes[name]:
             what = f"image {service['image']}" if service.get("image") else "an image that is built"
             notes.append(
                 f"{where}: {name!r} runs {what}, for which there is no class; give it one that runs the same program "
@@ -50,15 +50,8 @@ def read_compose(text: str, file: str) -> Found:
             )
             notes += _addresses(name, service, taken)
             continue
-        services.append(_service(name, class_name, service, where))
-    kept = [
-        FoundService(
-            each.name, each.class_name, each.args, each.origin, notes=each.notes,
-            depends_on={need: condition for need, condition in each.depends_on.items() if need in taken},
-        )
-        for each in services
-    ]  # fmt: skip
-    return Found(tuple(kept), tuple(notes))
+        services.append(_service(name, classes[name], service, where, taken))
+    return Found(tuple(services), tuple(notes))
 
 
 def _addresses(name: str, service: JsonObject, taken: Collection[str]) -> Iterator[str]:
@@ -78,7 +71,7 @@ def _class_of(image: str) -> str:
     return {"postgis": "postgresql", "pgvector": "postgresql"}.get(program, "")
 
 
-def _service(name: str, class_name: str, service: JsonObject, origin: str) -> FoundService:
+def _service(name: str, class_name: str, service: JsonObject, origin: str, taken: Collection[str]) -> FoundService:
     env = {key: _filled(value) for key, value in variables(service.get("environment")).items()}
     args: JsonObject = {}
     notes: list[str] = []
@@ -97,9 +90,8 @@ def _service(name: str, class_name: str, service: JsonObject, origin: str) -> Fo
     needs = service.get("depends_on")
     names = {str(need): "started" for need in as_list(needs)}
     names |= {need: _CONDITIONS.get(str(how.get("condition")), "started") for need, how in objects(needs).items()}
-    return FoundService(
-        label(name), class_name, args, origin, depends_on={label(n): c for n, c in names.items()}, notes=tuple(notes)
-    )
+    depends_on = {label(need): condition for need, condition in names.items() if label(need) in taken}
+    return FoundService(label(name), class_name, args, origin, depends_on=depends_on, notes=tuple(notes))
 
 
 def _filled(text: str) -> str:
