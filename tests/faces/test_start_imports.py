@@ -24,6 +24,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.program import run_bridge
 """
 COMMAND_LINE = "from ostler.faces.cli.app import build_app; build_app()"
+LOCK = "import ostler.faces.daemon.__main__"
 SERVER = """
 import ostler.faces.daemon.__main__
 from ostler.faces.daemon.lean_imports import import_lean
@@ -48,6 +49,7 @@ assert len(built) <= 20, f"models are built when they are first used, but for {b
         pytest.param(
             COMMAND_LINE, 230, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic rich yaml", id="command-line"
         ),
+        pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", id="lock"),
         pytest.param(
             SERVER,
             1060,

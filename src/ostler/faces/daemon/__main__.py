@@ -13,6 +13,7 @@ from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.detaching import detach
+from ostler.faces.daemon.lean_imports import import_lean
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import LOG_LEVELS, log_format, rotate_log, set_up_logging
 from ostler.faces.output import complain
@@ -50,11 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     if options.log_file:
         rotate_log(Path(options.log_file))
+    import_lean()
     set_up_logging(options.log_level, form=log_format(place.paths.settings_file))
 
-    from ostler.faces.daemon.lean_imports import import_lean
-
-    import_lean()
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.process import ServerSettings, run_server
     from ostler.model.durations import parse_duration

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.daemon.lean_imports import import_lean
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.logs import log_format, set_up_logging
 from ostler.faces.output import complain
@@ -52,11 +53,9 @@ def run_foreground(
     except (OstlerError, OSError) as error:
         complain(str(error))
         return 1
+    import_lean()
     set_up_logging(log_level, form=log_format(paths.settings_file))
 
-    from ostler.faces.daemon.lean_imports import import_lean
-
-    import_lean()
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import ServerSettings, run_server

@@ -2,8 +2,6 @@
 
 import gc
 
-from pydantic import BaseModel
-
 
 def import_lean() -> None:
     """Make the imports that follow cheap, for the whole process.
@@ -13,4 +11,6 @@ def import_lean() -> None:
     instructions from the start to the first answer (6.70e9 and 5.70e9), since most are never used.
     """
     gc.disable()
+    from pydantic import BaseModel
+
     BaseModel.model_config["defer_build"] = True

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ostler.adapters.config.settings_file import load_settings
 from ostler.model.errors import OstlerError
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -31,6 +30,8 @@ def set_up_logging(level: str, *, form: str = "text") -> None:
 
 def log_format(settings_file: Path) -> str:
     """Return the format that the settings ask for; `text` where they are broken, which the start reports."""
+    from ostler.adapters.config.settings_file import load_settings
+
     try:
         return load_settings(settings_file).log.format
     except OstlerError:
