@@ -17,7 +17,7 @@ from typing import Final
 from ostler.faces.bridge.dialer import Dialer, Link, Note, ServerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX, decode_line
 from ostler.faces.bridge.known_answers import KnownAnswers
-from ostler.faces.bridge.ledger import Ledger, Message, error_line, notification_line, read_messages
+from ostler.faces.bridge.ledger import Ledger, Message, error_line, is_key, notification_line, read_messages
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 
 EOF_GRACE: Final = 1.0
@@ -188,11 +188,11 @@ class Relay:
         self._write(answer)
         return True
 
-    def _refuse(self, messages: list[dict[str, object]], why: str) -> None:
+    def _refuse(self, messages: list[Message], why: str) -> None:
         self._note(why)
         for message in messages:
             key = message.get("id")
-            if "method" in message and isinstance(key, int | float | str):
+            if "method" in message and is_key(key):
                 self._write(error_line(key, why))
 
     # -- the link

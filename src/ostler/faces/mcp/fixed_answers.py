@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 from mcp.server.lowlevel import Server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCRequest
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY, JSONRPCRequest
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import TOOLSETS
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _LISTS = ("tools/list", "prompts/list", "resources/templates/list")
 _CLIENT = {"name": "ostler", "version": "1"}
 _ENVELOPE = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": _CLIENT,
-    "io.modelcontextprotocol/clientCapabilities": {},
+    PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
+    CLIENT_INFO_META_KEY: _CLIENT,
+    CLIENT_CAPABILITIES_META_KEY: {},
 }
 
 
@@ -34,7 +34,7 @@ async def fixed_answers() -> JsonObject:
     for toolset in TOOLSETS:
         empty = cast("ApplicationLike", SimpleNamespace(manager=SimpleNamespace(events=None), classes=None))
         server = build_server(empty, toolset)
-        hello = {"protocolVersion": HANDSHAKE_PROTOCOL_VERSIONS[-1], "capabilities": {}, "clientInfo": _CLIENT}
+        hello = {"protocolVersion": LATEST_HANDSHAKE_VERSION, "capabilities": {}, "clientInfo": _CLIENT}
         initialize, *legacy = await _ask(server, {"initialize": hello, **{name: {} for name in _LISTS}})
         modern = {"_meta": _ENVELOPE}
         discover, *lists = await _ask(server, dict.fromkeys(("server/discover", *_LISTS), modern))
