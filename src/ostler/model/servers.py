@@ -93,6 +93,10 @@ class ServerOptions(_Model):
         return self.allow_tools is None or _matches(tool, self.allow_tools)
 
 
+OPTION_NAMES: Final = tuple(to_camel(name) for name in ServerOptions.model_fields)
+"""What the options are called in a file."""
+
+
 class OAuthClient(_Model):
     """How Ostler signs in to a server, if it cannot find out automatically; written under `"oauth": {…}` in its entry.
 

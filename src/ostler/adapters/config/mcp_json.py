@@ -34,7 +34,7 @@ from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.servers import ServerEntry, ServerOptions, ServerTransport
+from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
 
 SERVER_KEYS = ("mcpServers", "servers")
 """Where the entries are in most clients' files; `dialects.entry_places` has them all."""
@@ -269,13 +269,12 @@ class _Loader:
         try:
             return ServerOptions.model_validate(raw, by_alias=True, by_name=False)
         except ValidationError as error:
-            known = list(ServerOptions.model_json_schema()["properties"])
             for problem in error.errors(include_url=False, include_input=False):
                 at: KeyPath = ("ostler", *problem["loc"])
                 if problem["type"] == "extra_forbidden":
                     key = str(problem["loc"][-1])
-                    close = get_close_matches(key, known, n=1)
-                    fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+                    close = get_close_matches(key, OPTION_NAMES, n=1)
+                    fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(OPTION_NAMES)}"
                     report(at, f"unknown key {key!r} under 'ostler'", "unknown-key", fix=fix)
                 else:
                     message = problem["msg"].removeprefix("Value error, ")

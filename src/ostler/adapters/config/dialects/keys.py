@@ -36,7 +36,7 @@ from ostler.adapters.config.dialects.readings import (
 )
 from ostler.adapters.config.dialects.sign_in import api_key, sign_in, sign_in_part
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.servers import ServerOptions
+from ostler.model.servers import OPTION_NAMES
 
 _OFF: Final[JsonObject] = {"disabled": True}
 _ONLY_GET: Final[JsonObject] = {"ostler": {"allowTools": ["get"]}}
@@ -352,11 +352,6 @@ def writers(raw: JsonObject, clients: frozenset[str]) -> frozenset[str]:
     return clients
 
 
-def known_keys() -> tuple[str, ...]:
-    """Return the names of all keys."""
-    return tuple(_BY_NAME)
-
-
 def translate(draft: Draft) -> None:
     """Read every key of the entry into the draft."""
     raw = draft.raw
@@ -380,9 +375,8 @@ def _is_another_clients(row: Key, clients: frozenset[str]) -> bool:
 def _unknown(draft: Draft, name: str, value: JsonValue) -> None:
     if read_time(draft, name, value):
         return
-    options = list(ServerOptions.model_json_schema()["properties"])
-    close = get_close_matches(name, (*_BY_NAME, *options), n=1)
-    place = " under 'ostler'" if close and close[0] in options and close[0] not in _BY_NAME else ""
+    close = get_close_matches(name, (*_BY_NAME, *OPTION_NAMES), n=1)
+    place = " under 'ostler'" if close and close[0] in OPTION_NAMES and close[0] not in _BY_NAME else ""
     fix = f"did you mean {close[0]!r}{place}?" if close else ""
     if limiting := speaks_of_limit(name, value):
         message = f"{limiting!r} may limit the server in a way that Ostler does not know, so the entry is not used"
