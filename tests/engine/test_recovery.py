@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import EPOCH, Down, Fail, Lost, Servers, World, manifest, running, until
+from tests.support.world import EPOCH, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -292,10 +292,14 @@ def back(world: World, servers: Servers) -> None:
     servers.set("w", connected=True)
 
 
-@pytest.mark.parametrize("can_look", [True, False])
-async def test_a_stop_that_could_not_be_sent_is_carried_out_when_the_server_is_back(can_look: bool) -> None:
-    blind: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("status", "find", "healthCheck")}
-    entry = manifest() if can_look else manifest(**blind, healthCheck=None)
+_BLIND: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("status", "find", "healthCheck")}
+with_and_without_a_look = pytest.mark.parametrize(
+    "entry", [manifest(), manifest(**_BLIND, healthCheck=None)], ids=["can look", "cannot look"]
+)
+
+
+@with_and_without_a_look
+async def test_a_stop_that_could_not_be_sent_is_carried_out_when_the_server_is_back(entry: ClassEntry) -> None:
     world, servers = World(), Servers()
     async with running(world, entry, tools=servers) as manager:
         await manager.create(CreateRequest("basic", "db"))
@@ -307,12 +311,32 @@ async def test_a_stop_that_could_not_be_sent_is_carried_out_when_the_server_is_b
         assert manager.view("db").error is None
 
 
-async def test_a_stop_that_could_not_be_sent_is_carried_out_after_a_restart() -> None:
+@with_and_without_a_look
+@pytest.mark.parametrize("kind", [OperationKind.STOP, OperationKind.DELETE])
+async def test_what_a_crash_cut_off_is_finished_when_the_server_is_back(entry: ClassEntry, kind: OperationKind) -> None:
     world, servers, store = World(), Servers(), MemoryStore()
-    async with running(world, store=store, tools=servers) as manager:
+    world.faults["w/stop"].append(Slow(100))
+    async with running(world, entry, store=store, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await (manager.stop_service if kind is OperationKind.STOP else manager.delete)("db", wait=False)
+        await until(lambda: world.tools_called("w/stop"))
+    world.is_dead = True
+    servers.connected["w"] = False
+    async with running(world, entry, store=store, tools=servers) as manager:
+        await settle(manager)
+        back(world, servers)
+        await until(lambda: not world.resources, within=30)
+        await until(lambda: [view.state for view in manager.views()] in ([ServiceState.STOPPED], []), within=30)
+    assert (await store.load()).open_operations == []
+
+
+@with_and_without_a_look
+async def test_a_stop_that_could_not_be_sent_is_carried_out_after_a_restart(entry: ClassEntry) -> None:
+    world, servers, store = World(), Servers(), MemoryStore()
+    async with running(world, entry, store=store, tools=servers) as manager:
         await manager.create(CreateRequest("basic", "db"))
         await away(world, servers, manager)
-    async with running(world, store=store, tools=servers) as manager:
+    async with running(world, entry, store=store, tools=servers) as manager:
         await settle(manager)
         assert manager.view("db").state is ServiceState.UNREACHABLE
         back(world, servers)

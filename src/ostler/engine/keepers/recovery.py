@@ -36,6 +36,8 @@ _LOOK_MAX = 60.0
 _STOP_LOOKS = 10
 """How often a service is looked for whose stop has failed: for some 6 minutes."""
 
+_ENDS = (OperationKind.STOP, OperationKind.DELETE)
+
 _PROMISED = (ServiceState.WAITING, ServiceState.RETRYING)
 """States in which a start was due automatically."""
 
@@ -154,9 +156,12 @@ class Recovery:
             group.start_soon(self._look_later, instance, scope, min(_LOOK_FIRST * 2 ** (attempt - 1), _LOOK_MAX))
 
     def _is_to_be_looked_at(self, instance: ServiceInstance) -> bool:
-        """Whether another look could still show the state of the service."""
+        """Whether another look could still show the state of the service, or what was cut off could still be done."""
         if instance.vitals.removed or instance.vitals.unreadable is not None or instance.operation is not None:
             return False
+        old = instance.journal.interrupted
+        if old is not None and old.kind in _ENDS:  # it waits for the driver, whatever a look shows
+            return True
         if instance.state is ServiceState.FAILED and instance.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
             # what a stop tool gave up on often goes a moment later
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
@@ -198,7 +203,7 @@ class Recovery:
     def _waits_for_driver(self, instance: ServiceInstance, kind: OperationKind) -> bool:
         """Whether a stop has to wait until the server that carries it out is connected."""
         tools = self._runtime.tools
-        if tools is None or kind not in (OperationKind.STOP, OperationKind.DELETE):
+        if tools is None or kind not in _ENDS:
             return False
         calls = instance.record.stop_plan
         servers = {call.tool.partition("/")[0] for call in calls} if calls else instance.service_class.servers()
