@@ -217,7 +217,7 @@ OAUTH = OAuthSettings(issuer="https://id.example", resource="https://public.exam
     ],
 )
 def test_which_hosts_are_accepted(settings: dict[str, Any], accepted: list[str], refused: list[str]) -> None:
-    hosts = HttpSettings(port=1, **settings).hosts
+    hosts = HttpSettings(port=1, **settings).hosts()
     assert [host for host in [*accepted, *refused] if hosts.accepts(host)] == accepted
 
 
@@ -241,8 +241,8 @@ def test_which_pages_are_accepted(origin: str, host: str, *, is_accepted: bool) 
     settings = HttpSettings(
         port=1, allowed_hosts=("proxy.example",), allowed_origins=("https://app.example:*",), **BEYOND
     )
-    assert settings.hosts.accepts(host)
-    assert settings.hosts.accepts_origin(origin, host) is is_accepted
+    assert settings.hosts().accepts(host)
+    assert settings.hosts().accepts_origin(origin, host) is is_accepted
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -36,7 +36,7 @@ from tests.support.world import World
 from ostler.adapters.access.access_tokens import AccessTokens
 from ostler.adapters.access.signing_keys import SigningKeys
 from ostler.adapters.access.token_file import TokenFile
-from ostler.faces.daemon import http_gate
+from ostler.faces.daemon import http_gate, http_tls
 from ostler.faces.daemon.http import HttpSettings, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
 from ostler.model.access import OAuthSettings, Principal
@@ -398,10 +398,11 @@ async def test_a_session_is_of_one_principal_on_one_path(path: str, tmp_path: Pa
 # -- TLS ---------------------------------------------------------------------------------------------------
 
 
-def certificate(folder: Path, name: str = "one") -> Certificate:
-    """Make a certificate of this machine's loopback address."""
+def certificate(folder: Path, name: str = "one", *hosts: str) -> Certificate:
+    """Make a certificate of this machine's loopback address, and of `hosts`."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
+    address = x509.IPAddress(ip_address("127.0.0.1"))
     named = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     made = (
         x509.CertificateBuilder()
@@ -411,7 +412,7 @@ def certificate(folder: Path, name: str = "one") -> Certificate:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([address, *map(x509.DNSName, hosts)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -420,6 +421,21 @@ def certificate(folder: Path, name: str = "one") -> Certificate:
     plain = serialization.NoEncryption()
     files.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return files
+
+
+def shakes_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Whether a client that verifies comes to terms with a server, over buffers alone."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname="127.0.0.1"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(4):
+        for end in list(ends):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+                ends.remove(end)
+    return not ends
 
 
 async def test_https_is_served_with_the_certificate_and_plain_http_is_not(tmp_path: Path) -> None:
@@ -436,12 +452,39 @@ async def test_https_is_served_with_the_certificate_and_plain_http_is_not(tmp_pa
                 await http.get(url)
 
 
+async def test_a_renewed_certificate_counts_with_its_new_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_tls, "RELOAD", 0.05)
+    tls = certificate(tmp_path, "one", "old.example")
+    async with served(tmp_path, tls=tls) as (url, _, tokens):
+        token = bearer(tokens.add("alice")[0])
+
+        async def status_of(host: str) -> int:
+            trust = ssl.create_default_context(cafile=str(tls.chain))
+            async with httpx2.AsyncClient(verify=trust) as http:
+                page = {"host": host, "origin": f"https://{host}"}
+                answer = await http.options(url, headers={**page, "access-control-request-method": "POST"})
+                assert (answer.status_code == 200) == ("access-control-allow-origin" in answer.headers)
+                return (await http.get(url, headers={**token, **page})).status_code
+
+        assert await status_of("old.example") != 421
+        assert await status_of("new.example") == 421
+        certificate(tmp_path, "one", "new.example")
+        with anyio.fail_after(20):
+            while True:
+                with suppress(httpx2.ConnectError):  # the old one still is in use
+                    if await status_of("new.example") != 421:
+                        break
+        assert await status_of("old.example") == 421
+
+
 def test_a_certificate_that_cannot_be_used_is_reported_with_its_file(tmp_path: Path) -> None:
     one, two = certificate(tmp_path), certificate(tmp_path, "two")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     one.load_into(context)
-    with pytest.raises(CertificateError, match="the key is the certificate's own"):
-        Certificate(one.chain, two.key).load_into(context)
+    for half in (Certificate(one.chain, two.key), Certificate(two.chain, one.key)):
+        with pytest.raises(CertificateError, match="the key is the certificate's own"):
+            half.load_into(context)
+    assert shakes_hands(context, ssl.create_default_context(cafile=str(one.chain)))
     with pytest.raises(CertificateError, match=r"--tls-key .*gone.* cannot be read"):
         Certificate(one.chain, tmp_path / "gone").load_into(context)
 

@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,9 +24,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
-from ostler.faces.daemon.http_hosts import HostCheck, Hosts
+from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
-from ostler.faces.daemon.http_paths import ServerMaker, for_browsers, web_application
+from ostler.faces.daemon.http_paths import ServerMaker, web_application
 from ostler.faces.dashboard.codes import OneTimeCodes
 from ostler.faces.dashboard.routes import PUBLIC_PATHS
 from ostler.faces.hanging_up import HangingUp
@@ -119,9 +119,8 @@ class HttpSettings:
 
         return metadata_routes(self.oauth)
 
-    @property
-    def hosts(self) -> Hosts:
-        """The names under which the server may be asked."""
+    def hosts(self, certified: Sequence[str] = ()) -> Hosts:
+        """Return the names under which the server may be asked, those of its certificate included."""
         own = ["127.0.0.1", "localhost", "::1"]
         if self.host not in ("0.0.0.0", "::"):  # noqa: S104 (these are not names)
             own.append(self.host.lower())
@@ -129,7 +128,6 @@ class HttpSettings:
             own.append(socket.gethostname().lower())
         if self.oauth is not None:
             own.append(urlsplit(self.oauth.resource).hostname or "")
-        certified = [] if self.tls is None else self.tls.names()
         named = tuple(filter(None, map(parse_host, (*self.allowed_hosts, *certified))))
         return Hosts(tuple(dict.fromkeys(own)), self.is_loopback, named, self.allowed_origins)
 
@@ -209,8 +207,10 @@ async def serving_http(
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    app = _application(servers, settings, version, policy or _no_policy, codes=codes, pages=pages)
+    front = Front(app, settings.hosts([] if settings.tls is None else settings.tls.names()))
     config = uvicorn.Config(
-        _application(servers, settings, version, policy or _no_policy, codes=codes, pages=pages),
+        front,
         log_config=None,
         proxy_headers=False,
         access_log=False,
@@ -228,7 +228,7 @@ async def serving_http(
             tasks.start_soon(_run, web, bound)
             if settings.tls is not None and config.ssl is not None:
                 config.ssl.minimum_version = TLSVersion.TLSv1_2
-                tasks.start_soon(_follow, settings.tls, config.ssl, following)
+                tasks.start_soon(_follow, settings, config.ssl, front, following)
             try:
                 await web.listens.wait()
                 if not web.started:
@@ -262,9 +262,10 @@ async def _run(web: uvicorn.Server, bound: socket.socket) -> None:
         await web.serve(sockets=[bound])
 
 
-async def _follow(certificate: "Certificate", context: SSLContext, scope: anyio.CancelScope) -> None:
-    with scope:
-        await certificate.follow(context)
+async def _follow(settings: HttpSettings, context: SSLContext, front: Front, scope: anyio.CancelScope) -> None:
+    if settings.tls is not None:
+        with scope:
+            await settings.tls.follow(context, lambda names: front.use(settings.hosts(names)))
 
 
 async def _bind(settings: HttpSettings) -> socket.socket:
@@ -321,5 +322,4 @@ def _application(
 
         open_paths = PUBLIC_PATHS | {route.path for route in documents}
         app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
-    hosts = settings.hosts
-    return for_browsers(HostCheck(app, hosts), hosts.for_browsers())
+    return app

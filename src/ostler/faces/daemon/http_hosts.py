@@ -8,10 +8,12 @@ machines reach takes every IP address as Host.
 import ipaddress
 import json
 import logging
+import re
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import answer_json, header
@@ -22,6 +24,8 @@ ANY: Final = "*"
 
 _LEFT_OUT: Final = ("80", "443")
 """Ports that clients leave out, which one depends on the scheme that they, or a proxy, are asked with."""
+
+_EXPOSED: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
 _SHOWN: Final = 100
 
@@ -114,6 +118,37 @@ class HostCheck:
                 "under [http] in ostler.toml, if they should"
             )
         return None
+
+
+class Front:
+    """What every request meets first: the check of its names, which may be replaced while the server runs."""
+
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self._app = app
+        self.use(hosts)
+
+    def use(self, hosts: Hosts) -> None:
+        """Take requests for `hosts` from now on."""
+        self._checked = _for_browsers(HostCheck(self._app, hosts), hosts.for_browsers())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._checked(scope, receive, send)
+
+
+def _for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:
+    """Return `app` for pages of `origins`, whose `:*` is any port; other pages may not read its answers."""
+    if not origins:
+        return app
+    patterns = (
+        re.escape(origin.removesuffix(":*")) + (r"(:\d{1,5})?" if origin.endswith(":*") else "") for origin in origins
+    )
+    return CORSMiddleware(
+        app,
+        allow_origin_regex="|".join(patterns),
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=("*",),
+        expose_headers=_EXPOSED,
+    )
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

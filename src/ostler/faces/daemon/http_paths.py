@@ -1,11 +1,7 @@
-"""What is served at which path: `/mcp` the tools that the server was started with, `/mcp/core` the small set.
-
-Browsers may come from the origins that are allowed, and from no other: CORS says so, and exposes the session's header.
-"""
+"""What is served at which path: `/mcp` the tools that the server was started with, `/mcp/core` the small set."""
 
 import hashlib
 import hmac
-import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +14,6 @@ import anyio.abc
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
@@ -42,8 +37,6 @@ ROOT: Final = "/mcp"
 
 _CHECKED_BEFORE: Final = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """Host and Origin are checked in front of every path."""
-
-_EXPOSED: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
 
 MAX_PRINCIPALS: Final = 1_000
@@ -161,19 +154,3 @@ def web_application(
         *dashboard_routes(codes),
     ]
     return Starlette(routes=[*around, *routes], lifespan=running)
-
-
-def for_browsers(app: ASGIApp, origins: list[str]) -> ASGIApp:
-    """Return `app` for pages of `origins`, whose `:*` is any port; other pages may not read its answers."""
-    if not origins:
-        return app
-    patterns = (
-        re.escape(origin.removesuffix(":*")) + (r"(:\d{1,5})?" if origin.endswith(":*") else "") for origin in origins
-    )
-    return CORSMiddleware(
-        app,
-        allow_origin_regex="|".join(patterns),
-        allow_methods=("GET", "POST", "DELETE"),
-        allow_headers=("*",),
-        expose_headers=_EXPOSED,
-    )

@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,7 +35,7 @@ class Certificate:
     key: Path
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Have `context` use the certificate.
+        """Have `context` use the certificate; one that cannot be used leaves it as it was.
 
         Raises:
             CertificateError: the files cannot be read, or do not belong together.
@@ -45,7 +46,9 @@ class Certificate:
             except OSError as error:
                 raise CertificateError(f"{option} {path} cannot be read: {error.strerror}") from error
         try:
-            context.load_cert_chain(self.chain, self.key, password=_refuse_passphrase)
+            # A context takes a certificate before it finds that the key is another's, and then has neither pair.
+            for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+                each.load_cert_chain(self.chain, self.key, password=_refuse_passphrase)
         except ssl.SSLError as error:
             why = error.reason or str(error)
             raise CertificateError(
@@ -64,8 +67,8 @@ class Certificate:
             return []
         return alternatives.get_values_for_type(x509.DNSName)
 
-    async def follow(self, context: ssl.SSLContext) -> None:
-        """Have `context` use the certificate again whenever its files change; forever."""
+    async def follow(self, context: ssl.SSLContext, renewed: Callable[[list[str]], None]) -> None:
+        """Have `context` use the certificate again whenever its files change, and pass on its names then; forever."""
         seen = await anyio.to_thread.run_sync(self._stamps)
         while True:
             await anyio.sleep(RELOAD)
@@ -73,12 +76,20 @@ class Certificate:
             if stamps == seen:
                 continue
             try:
-                await anyio.to_thread.run_sync(self.load_into, context)
+                names = await anyio.to_thread.run_sync(self._load_again, context)
             except CertificateError as error:
                 logger.error("%s; the one that was read before stays in use", error)  # noqa: TRY400 (no bug)
                 continue
             seen = stamps
+            renewed(names)
             logger.info("the certificate %s was read again", self.chain)
+
+    def _load_again(self, context: ssl.SSLContext) -> list[str]:
+        self.load_into(context)
+        try:
+            return self.names()
+        except (OSError, ValueError) as error:
+            raise CertificateError(f"the certificate {self.chain} changed while it was read: {error}") from error
 
     def _stamps(self) -> tuple[Stamp | None, ...]:
         return stamp_of(self.chain), stamp_of(self.key)
