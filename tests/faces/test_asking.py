@@ -12,7 +12,15 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, ElicitResult, InputRequiredResult, ListRootsResult, Root
+from mcp_types import (
+    INVALID_PARAMS,
+    ElicitResult,
+    ErrorData,
+    InputRequiredResult,
+    ListRootsResult,
+    Root,
+    RootsListChangedNotification,
+)
 from processes.bridge_client import clean_place
 from tests.support.ledger_app import LedgerApplication, call, ledger, refusal, server_over, text_of
 from tests.support.world import BASIC, World, manifest, until
@@ -168,6 +176,43 @@ async def test_the_clients_roots_name_its_project_when_nothing_else_does(mode: A
         assert (await call(client, "service_status", name="web"))["name"] == "web.my-shop"
         assert (await call(elsewhere, "project_status"))["project"] == ""
         assert (await call(without, "project_status"))["project"] == ""
+
+
+@ERAS
+async def test_roots_are_asked_for_where_they_decide_and_remembered_where_a_change_is_announced(
+    mode: Any, tmp_path: Path
+) -> None:
+    shop, other = (tmp_path / name for name in ("shop", "other"))
+    for folder in (shop, other):
+        folder.mkdir()
+        (folder / "ostler.yaml").write_text("services: {}\n")
+    now, asked = [shop], 0
+
+    async def roots(context: Any) -> ListRootsResult | ErrorData:
+        nonlocal asked
+        asked += 1
+        return await naming(*now)(context) if now else ErrorData(code=-32000, message="not now")
+
+    async with ledger(World()) as app, Client(server_over(app), mode=mode, list_roots_callback=roots) as client:
+        for tool in ("serviceclass_list", "tool_list", "config_get"):
+            await call(client, tool)
+        await call(client, "project_status", directory=str(shop))
+        assert asked == 0
+        for _ in range(3):
+            assert (await call(client, "project_status"))["project"] == "shop"
+        if mode != "legacy":
+            assert asked == 3, "each call stands for itself"
+            return
+        assert asked == 1
+        now[:] = [other]
+        await client.session.send_notification(RootsListChangedNotification())
+        assert (await call(client, "project_status"))["project"] == "other"
+        assert asked == 2
+        now.clear()
+        await client.session.send_notification(RootsListChangedNotification())
+        for _ in range(2):
+            assert (await call(client, "project_status"))["project"] == ""
+        assert asked == 3, "a client that refuses is left alone for a while"
 
 
 async def test_each_question_has_parameters() -> None:

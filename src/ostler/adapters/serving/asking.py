@@ -34,6 +34,7 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from ostler.adapters.serving.known_roots import KnownRoots, known_roots
 from ostler.model.json import JsonObject
 
 logger = logging.getLogger(__name__)
@@ -198,14 +199,23 @@ class ClientsPerson:
             asked = ListRootsRequest(params=RequestParams())
             uris: list[str] = self._replied(_ROOTS, _ROOTS, asked)["content"]
         else:
-            metadata = ServerMessageMetadata(related_request_id=self._context.request_id)
-            try:
-                found = await session.send_request(ListRootsRequest(), ListRootsResult, ROOTS_SECONDS, metadata)
-            except (MCPError, ValidationError) as error:  # it said that it has some, and refuses
-                logger.info("a client did not name its roots: %s", error)
-                return ()
-            uris = _uris_of(found)
+            known = known_roots(self._context)
+            if known.uris is None:
+                await self._ask_for(known)
+            uris = known.uris or []
         return tuple(folder for uri in uris if (folder := _folder_of(uri)))
+
+    async def _ask_for(self, known: KnownRoots) -> None:
+        metadata = ServerMessageMetadata(related_request_id=self._context.request_id)
+        try:
+            found = await self._context.session.send_request(
+                ListRootsRequest(), ListRootsResult, ROOTS_SECONDS, metadata
+            )
+        except (MCPError, ValidationError) as error:  # it said that it has some, and refuses
+            logger.info("a client did not name its roots: %s", error)
+            known.refused()
+        else:
+            known.named(_uris_of(found))
 
     def _replied(self, key: str, digest: str, asked: ElicitRequest | ListRootsRequest) -> JsonObject:
         """Return what a round of this call replied to `asked`. Raises InputNeededError where none has asked it yet."""

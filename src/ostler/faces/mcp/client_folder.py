@@ -1,7 +1,8 @@
 """Which folder the user of a client works in, where the client alone knows it: by the roots that it names."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from ostler.adapters.serving.asking import Person
 from ostler.faces.client_facts import current_client, working_in
@@ -9,8 +10,10 @@ from ostler.faces.mcp.surface import ApplicationLike
 
 
 @asynccontextmanager
-async def in_clients_folder(app: ApplicationLike, person: Person) -> AsyncGenerator[None]:
-    """Let what is called inside see the folder that the client works in.
+async def in_clients_folder(
+    app: ApplicationLike, person: Person, tool: str, arguments: Mapping[str, Any] | None
+) -> AsyncGenerator[None]:
+    """Let a call of `tool` see the folder that the client works in, if it depends on that.
 
     The folder that its environment names counts first, then the one that its process runs in, if that is in a
     project: a client that starts its servers in the home folder says nothing by that. Then its roots do, the first
@@ -20,10 +23,15 @@ async def in_clients_folder(app: ApplicationLike, person: Person) -> AsyncGenera
         InputNeededError: the roots come with the repeated call.
     """
     facts = current_client()
-    if facts.is_named or app.projects.is_project(facts.directory):
+    if not _is_placed(tool, arguments or {}) or facts.is_named or app.projects.is_project(facts.directory):
         yield
         return
     roots = await person.roots()
     best = next((root for root in roots if app.projects.is_project(root)), roots[0] if roots else facts.directory)
     with working_in(best):
         yield
+
+
+def _is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether the client's folder decides what a call means: from 2026-07-28 on, its roots cost a second request."""
+    return tool.removeprefix("core_").startswith(("service_", "project_")) and not arguments.get("directory")

@@ -1,8 +1,4 @@
-"""Subscriptions of protocol 2025-11-25 and older: `resources/subscribe`, `resources/unsubscribe`, list-changed.
-
-The SDK keeps a connection's lifetime in a private attribute of its per-request session; this is the one file that
-uses it.
-"""
+"""Subscriptions of protocol 2025-11-25 and older: `resources/subscribe`, `resources/unsubscribe`, list-changed."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent, event_to_notification
 from mcp_types import INVALID_PARAMS, EmptyResult, NotificationParams, SubscribeRequestParams, UnsubscribeRequestParams
 
+from ostler.adapters.serving.known_roots import connection_of
 from ostler.faces.mcp.addresses import read_uri
 from ostler.faces.mcp.changes import ChangeFeed, Mailbox
 from ostler.faces.mcp.channels import Channels
@@ -65,7 +62,7 @@ class LegacySubscriptions:
         """A session is ready: from now on it is notified when services and classes come and go."""
         del params
         self._session(context)
-        connection = context.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        connection = connection_of(context)
         self._channels.open(connection, context.lifespan_context.task_group)
 
     async def subscribe(self, context: ServerRequestContext[Lifespan], params: SubscribeRequestParams) -> EmptyResult:
@@ -86,7 +83,7 @@ class LegacySubscriptions:
         return EmptyResult()
 
     def _session(self, context: ServerRequestContext[Lifespan]) -> "_LegacySession":
-        connection = context.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        connection = connection_of(context)
         session = cast("_LegacySession | None", connection.state.get(_STATE_KEY))
         if session is None:
             session = _LegacySession(connection, self._feed, context.lifespan_context.task_group)

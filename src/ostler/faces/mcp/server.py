@@ -12,6 +12,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import NotificationParams, ServerCapabilities
 
 from ostler.adapters.serving.asking import PATIENCE
+from ostler.adapters.serving.known_roots import forget_roots
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
 from ostler.faces.mcp.changes import ChangeFeed
@@ -73,12 +74,6 @@ def instructions(toolset: Toolset) -> str:
         servers="; see mcpserver_list",
         secrets="; service_secrets shows them when a person wants that",
     )
-
-
-_CACHE_HINTS: dict[CacheableMethod, CacheHint] = dict.fromkeys(
-    ("tools/list", "prompts/list", "resources/templates/list", "server/discover"), CacheHint(ttl_ms=3_600_000)
-)
-"""How long a client may keep what does not change while this server lives."""
 
 
 class OstlerServer(Server[Lifespan]):
@@ -174,6 +169,7 @@ def build_server(
     if toolset != "muster":
         server.extensions = {APPS: {}}
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
+    server.add_notification_handler("notifications/roots/list_changed", NotificationParams, forget_roots)
     return server
 
 

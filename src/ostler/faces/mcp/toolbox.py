@@ -161,7 +161,7 @@ class Toolbox:
         self, tool: AnyTool, params: CallToolRequestParams, call: Call
     ) -> CallToolResult | InputRequiredResult:
         try:
-            async with in_clients_folder(self._app, call.person):
+            async with in_clients_folder(self._app, call.person, params.name, params.arguments):
                 return await CONFIRMATIONS.run(self._app, tool, self._in_scope(params), call)
         except InputNeededError as needed:
             return needed.result

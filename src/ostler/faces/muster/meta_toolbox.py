@@ -22,7 +22,7 @@ from ostler.faces.mcp.client_folder import in_clients_folder
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import NAMES, CallDesk
+from ostler.faces.mcp.toolbox import NAMES, CallDesk, called_tool
 from ostler.faces.muster.dispatch import call_reachable
 from ostler.faces.muster.meta_request import Request
 from ostler.faces.muster.meta_tools import META_TOOLS
@@ -96,7 +96,7 @@ class MusterToolbox:
     ) -> CallToolResult | InputRequiredResult | None:
         arguments = params.arguments or {}
         try:
-            async with in_clients_folder(self._app, request.call.person):
+            async with in_clients_folder(self._app, request.call.person, called_tool(params), arguments):
                 if tool := self._tools.get(params.name):
                     return await tool.run(request, arguments)
                 return await call_reachable(self._app, params.name, arguments, request.call)
