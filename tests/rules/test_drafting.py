@@ -12,10 +12,11 @@ from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 from ostler.rules.answers.expectations import is_like
 from ostler.rules.answers.extraction import process_tool_outputs
+from ostler.rules.answers.prose import PROSE_GONE
 from ostler.rules.answers.queries import search_value
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.answer_fields import answer_fields
-from ostler.rules.drafts.answer_states import PROSE_GONE, ended_entries, list_of_items
+from ostler.rules.drafts.answer_states import ended_entries, list_of_items
 from ostler.rules.drafts.data_flow import scalars_in
 from ostler.rules.drafts.drafting import draft_class
 from ostler.rules.drafts.handles import handle_pattern

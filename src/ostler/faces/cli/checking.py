@@ -309,4 +309,4 @@ def keep_answer(session: Session, client: ServerClient, tool: str, args: JsonObj
         entries = require(client.call_tool("mcpserver_list", {})).structured["mcpServers"]
         entry = next((entry for entry in entries if entry["name"] == server), {"name": server})
         _save_list(session, entry, describe_tools(client, server))
-    complain(f"answer recorded in {record_answer(session.paths, tool, args, result)}")
+    complain(f"answer of {tool} recorded in {record_answer(session.paths, tool, args, result)}")

@@ -45,6 +45,14 @@ _LEAVING = frozenset(
 )  # fmt: skip
 """States, in many servers' words, of what is about to be gone and is not yet."""
 
+_COMING = frozenset(
+    {
+        "booting", "connecting", "creating", "initializing", "launching", "loading", "pending", "preparing",
+        "provisioning", "queued", "restarting", "scheduled", "starting", "waiting",
+    }
+)  # fmt: skip
+"""States, in many servers' words, of what is not there yet."""
+
 _PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
 
@@ -130,7 +138,7 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
             return True
     if not (expect.contains or expect.matches):
         return False
-    return _is_among(_GONE, response.text) or _is_among(_GONE, _status_in(response.text))
+    return _is_among(_GONE, response.text) or _is_among(_GONE, status_in(response.text))
 
 
 def _shows_end(path: str, wanted: JsonValue, found: JsonValue) -> bool:
@@ -153,7 +161,7 @@ def _complains(value: JsonValue) -> bool:
             return False
 
 
-def _status_in(text: str) -> str:
+def status_in(text: str) -> str:
     """Return the status that a text has a line of; empty where it has none, or several."""
     found = [match["word"] for match in _STATUS_LINE.finditer(text[:_SEARCHED])]
     return _MORE_OF_IT.sub("", found[0].strip("*_` ")) if len(found) == 1 else ""
@@ -215,7 +223,15 @@ def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
         return True
     if not (expect.contains or expect.matches):
         return False
-    return _is_among(_LEAVING, response.text) or _is_among(_LEAVING, _status_in(response.text))
+    return _is_among(_LEAVING, response.text) or _is_among(_LEAVING, status_in(response.text))
+
+
+def says_another_state(response: ToolResponse, expect: Expectation) -> bool:
+    """Return whether an answer that misses `expect` says that there is nothing, or that it is coming or going."""
+    if _EMPTY_LIST.fullmatch(response.text) or proves_absence(response, expect) or is_leaving(response, expect):
+        return True
+    found = [said for _, _, said in _missed(response, expect)]
+    return any(_is_among(_COMING, said) for said in (*found, response.text, status_in(response.text)))
 
 
 def _missed(response: ToolResponse, expect: Expectation) -> Iterator[tuple[str, JsonValue, JsonValue]]:

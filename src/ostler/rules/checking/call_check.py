@@ -12,6 +12,7 @@ from ostler.rules.checking.fitting import Mismatch, near, object_mismatches
 from ostler.rules.checking.identity import unnamed_parameter
 from ostler.rules.checking.narrowing import Names
 from ostler.rules.checking.paths import Missed, find_in_shape
+from ostler.rules.checking.recorded_answers import unseen, unseen_expectation
 from ostler.rules.checking.scopes import ClassScopes
 from ostler.rules.checking.shapes import Shape, described, may_equal
 from ostler.rules.checking.tool_lists import KnownTools, ToolList, ToolSchema
@@ -81,6 +82,8 @@ class CallCheck:
             yield from self._output((*path, "outputs", output), source, _Given(name, call, tool, answer))
         for keys, expectation in call.expectations():
             yield from self._expectation((*path, *keys), expectation, answer, names)
+        if call.expect is not None and tool is not None:
+            yield from unseen_expectation((*path, "expect"), call.expect, call, tool.samples, is_look=name in _LOOKING)
         yield from self._contradiction(path, call)
 
     # -- the tool ------------------------------------------------------------------------------------------
@@ -182,9 +185,7 @@ class CallCheck:
             yield Violation(place, "regex-group", message, fix)
         texts = [sample.text for sample in tool.samples] if tool else []
         if texts and not any(_matches(pattern, text) for text in texts):
-            message = f"{len(texts)} recorded answer{'s' if len(texts) > 1 else ''} of the tool do not match"
-            fix = f"one was: {texts[0].strip()[:100]!r}"
-            yield Violation(place, "unseen-answer", message, fix)
+            yield unseen(place, texts)
 
     # -- expectations --------------------------------------------------------------------------------------
 

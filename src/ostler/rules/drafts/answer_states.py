@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.answers.prose import ENDED_WORDS, FALSE_LIFE, PROSE_GONE
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.data_flow import path_below
 from ostler.rules.drafts.pair_evidence import squeezed
@@ -30,42 +31,13 @@ _ON_ITS_WAY = re.compile(
     r"start(?!ed)|boot|creat|pending|queue|init|provision|load|wait|progress|prepar", re.IGNORECASE
 )
 
-PROSE_ERROR = (
-    r"""(?i)\A\W*(?:error|failed|failure|exception|could not|cannot|unable to)\b"""
-    r"""|["'](?:status|state)["']\s*:\s*["'](?:error|failed)|["'](?:success|ok)["']\s*:\s*false"""
-    r"""|["']error["']\s*:\s*["'{]"""
-)
-"""Finds an answer that says in words or in a field that it failed, though it is not marked as an error."""
-
-
-_ENDED_WORDS = (
-    "stopped|exited|closed|failed|dead|killed|completed|finished|terminated|errored|error|crashed|inactive|cancell?ed"
-    "|aborted|offline|disconnected|not[_ -]?found|destroyed|deleted|removed|gone|shut ?down|fatal"
-)
-
-_FALSE_LIFE = r"""["'](?:is_?)?(?:running|alive)["']\s*:\s*false\b"""
-
-NOTHING_THERE = (
-    r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|not open|no active|not active)\b"""
-    r"|\balready (?:stopped|closed|ended)\b"
-)
-"""Finds an answer that says in words that there is nothing to act on."""
-
-PROSE_GONE = (
-    rf"""{NOTHING_THERE}"""
-    r"""|\bhas (?:exited|ended|stopped)\b"""
-    rf"""|\b(?:state|status)["']?\s*[:=]\s*["']?(?:{_ENDED_WORDS})\b"""
-    rf"""|{_FALSE_LIFE}"""
-)
-"""Finds an answer that says in words that the thing is not there."""
-
 _LONGEST_STATE = 20
 _SAYS_BOOL = re.compile(r"""["'`](\w+)["'`]\s*:\s*(?:bool(?:ean)?|true\s*[|/]\s*false)\b""", re.IGNORECASE)
 
 
 def ended_entries(key: str) -> list[str]:
     """Return patterns that find a list's entry of `key` (a template) that has ended, by its state or by a flag."""
-    state = rf"""(?:["'](?:state|status)["']\s*:\s*["'](?:{_ENDED_WORDS})["']|{_FALSE_LIFE})"""
+    state = rf"""(?:["'](?:state|status)["']\s*:\s*["'](?:{ENDED_WORDS})["']|{FALSE_LIFE})"""
     return [rf"""(?i)["']{key}["'][^{{}}]*{state}""", rf"""(?i){state}[^{{}}]*["']{key}["']"""]
 
 

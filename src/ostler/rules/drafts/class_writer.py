@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ostler.model.json import JsonObject
+from ostler.rules.answers.prose import NOTHING_THERE, PROSE_ERROR, PROSE_GONE
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.answer_states import (
-    NOTHING_THERE,
-    PROSE_ERROR,
-    PROSE_GONE,
     ended_entries,
     has_state,
     is_missing_an_error,
@@ -23,6 +21,7 @@ from ostler.rules.drafts.argument_drafts import arg_schema
 from ostler.rules.drafts.handles import answer_source, path_text
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.step_arguments import StepArguments
+from ostler.rules.drafts.telling_answers import seen_expectation
 from ostler.rules.drafts.tool_traits import Step, parameters_of
 from ostler.rules.text.manifest_text import flow, quoted, reference, scalar, shortened, wrapped, yaml_key
 
@@ -277,6 +276,10 @@ class ClassWriter:
         if expected is not None:
             described: JsonObject = {"success": True} if is_missing_an_error(step.tool) else {}
             yield f"        expect: {flow({**described, **expected})}"
+            return
+        told = seen_expectation(step.tool)
+        if told is not None:
+            yield f"        {told[0]}: {flow(told[1])}"
             return
         if is_missing_an_error(step.tool):
             yield "        expect: {success: true}"

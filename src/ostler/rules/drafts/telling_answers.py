@@ -6,8 +6,10 @@ from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
-from ostler.rules.drafts.answer_states import PROSE_GONE, STATE_KEYS, is_alive
+from ostler.rules.answers.prose import PROSE_ERROR, PROSE_GONE
+from ostler.rules.drafts.answer_states import STATE_KEYS, is_alive
 from ostler.rules.drafts.data_flow import path_below
+from ostler.rules.drafts.tool_traits import Tool
 
 _LABELLED = re.compile(r"""(?im)\b(status|state|phase|running|alive|active)\b(["'`* ]*[:=]["'`* ]*)([A-Za-z_]+)""")
 _WORD = re.compile(r"[A-Za-z][a-z_-]{2,}")
@@ -35,6 +37,19 @@ def telling_expectation(alive: Sequence[ToolResponse], gone: Sequence[ToolRespon
     return _telling_text([answer.readable for answer in alive], [answer.readable for answer in gone])
 
 
+def seen_expectation(tool: Tool) -> tuple[str, JsonObject] | None:
+    """Return what recorded answers of a tool about one thing have while the thing runs, as `telling_expectation`."""
+    answers = [ToolResponse(each.value, each.text, each.is_error) for each in tool.answers]
+    failed = [answer for answer in answers if answer.is_error]
+    gone = [answer for answer in answers if not answer.is_error and re.search(PROSE_GONE, answer.readable)]
+    rest = [answer for answer in answers if answer not in failed and answer not in gone]
+    alive = [answer for answer in rest if not re.search(PROSE_ERROR, answer.readable)]
+    told = telling_expectation(alive, gone)
+    if told is None or not failed or told[0] != "expect":
+        return told
+    return "expect", {"success": True, **told[1]}
+
+
 def _telling_value(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) -> tuple[str, JsonValue] | None:
     """Return the path and value of what answers have while the thing runs, a state before all else."""
     known = [_said(answer) for answer in alive]
@@ -55,7 +70,7 @@ def _telling_value(alive: Sequence[ToolResponse], gone: Sequence[ToolResponse]) 
 
 def _telling_text(alive: Sequence[str], gone: Sequence[str]) -> tuple[str, JsonObject] | None:
     for label, between, word in _LABELLED.findall(alive[0]):
-        pattern = f"(?i)\\b{label}{re.escape(between)}{word}\\b"
+        pattern = f"(?i)\\b{label}{between.replace('*', '[*]')}{word}\\b"
         if not is_alive(word) and word.lower() != "true":
             continue
         if all(re.search(pattern, text) for text in alive) and not any(re.search(pattern, text) for text in gone):
