@@ -110,7 +110,7 @@ async def test_every_tool_is_described_in_full_and_briefly(state_dir: Path) -> N
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert client.server_info is not None
         assert client.server_info.name == "process"
-    assert list(tools) == ["start", "stop", "status", "logs", "list", "free_port"]
+    assert list(tools) == ["start", "stop", "status", "logs", "input", "list", "free_port"]
     for tool in tools.values():
         assert tool.title
         assert tool.annotations is not None
@@ -125,7 +125,8 @@ async def test_every_tool_is_described_in_full_and_briefly(state_dir: Path) -> N
             assert field.get("description"), f"{tool.name} {name}"
     read_only = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
     assert read_only == {"status", "logs", "list", "free_port"}
-    assert [name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint] == ["stop"]
+    destructive = {name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint}
+    assert destructive == {"stop", "input"}
     start = Draft202012Validator(tools["start"].input_schema)
     good: list[dict[str, Any]] = [
         start_arguments("k", "x"),

@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.processes import process_server, start_arguments
 
-from ostler.adapters.process.contract import bytes_of
+from ostler.adapters.process.escapes import bytes_of
 
 TALK = """
 import socketserver, sys

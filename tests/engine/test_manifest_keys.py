@@ -27,6 +27,7 @@ from ostler.model.errors import (
     DependencyError,
     ExtractionError,
     ManifestError,
+    OperationError,
     OperationTimeoutError,
     OstlerError,
     ToolFailedError,
@@ -612,6 +613,30 @@ async def test_logs_tool() -> None:
         service: Any = manager.registry.get("db")
         page = await service.read_logs()
         assert (page.lines, page.source) == (("one", "two"), "w/logs")
+
+
+@proves("LifecycleTools.sendInput")
+async def test_send_input_tool() -> None:
+    world = World()
+    world.faults["w/type"].extend([Answer("typed"), Lost()])
+    typing = {"tool": "w/type", "args": {"text": "{{ service.input.text }}", "enter": "{{ service.input.enter }}"}}
+    async with running(world, manifest(lifecycleTools__sendInput=typing)) as manager:
+        await manager.create(CreateRequest("basic", "one"))
+        assert await manager.send_input("one", "secret", enter=False) == "typed"
+        assert [args for tool, args in world.calls if tool == "w/type"] == [{"text": "secret", "enter": False}]
+        last = manager.events.read(service="one", kinds=["tool_called"], limit=500).events[-1]
+        assert last.message == "sendInput: w/type took 6 characters"
+        assert "secret" not in str(last.data)
+        with pytest.raises(OstlerError):  # it may have been typed: never twice
+            await manager.send_input("one", "y")
+        assert len([tool for tool, _ in world.calls if tool == "w/type"]) == 2
+        await manager.stop_service("one")
+        with pytest.raises(OperationError, match="service 'one' is stopped: nothing reads its input"):
+            await manager.send_input("one", "y")
+    async with running(World(), manifest()) as manager:
+        await manager.create(CreateRequest("basic", "one"))
+        with pytest.raises(OperationError, match="class 'basic' has no 'sendInput' tool"):
+            await manager.send_input("one", "y")
 
 
 async def test_the_logs_tool_is_asked_for_the_part_that_is_wanted() -> None:

@@ -61,6 +61,7 @@ async def test_the_full_list_is_fixed_and_small(mode: Any) -> None:
             "service_stop",
             "service_restart",
             "service_delete",
+            "service_input",
             "service_renew",
             "service_wait",
             "project_up",
@@ -128,8 +129,7 @@ def test_each_tool_is_described(definition: Any) -> None:
     assert "anyOf" not in json.dumps(tool.input_schema)
     jsonschema.Draft202012Validator.check_schema(tool.input_schema)
     jsonschema.Draft202012Validator.check_schema(tool.output_schema)
-    assert tool.annotations.read_only_hint is not None
-    if not tool.annotations.read_only_hint:
+    if not tool.annotations.read_only_hint:  # false is what the protocol assumes
         assert tool.annotations.destructive_hint is not None
         assert tool.annotations.idempotent_hint is not None
     # TypeScript clients hold the structured content of errors against the schema as well.
@@ -275,6 +275,8 @@ async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
     folder = str(tmp_path)
     manifest_text = manifest().text
     calls: dict[str, dict[str, Any]] = {
+        "service_create": {"serviceClassName": "basic", "name": "one"},
+        "service_input": {"name": "one", "text": "yes"},
         **EVERY_DAY_CALLS,
         "serviceclass_validate": {"manifest": manifest_text},
         "serviceclass_check": {"name": "basic"},
@@ -291,7 +293,8 @@ async def test_every_tool_answers_by_its_schema(tmp_path: Path) -> None:
         "mcpserver_delete": {"name": "docker"},
     }
     assert set(calls) == {tool.name for tool in TOOLS}
-    async with ledger(World()) as app, Client(server_over(app)) as client:
+    typing = {"tool": "w/health", "args": {"name": "{{ name }}", "text": "{{ service.input.text }}"}}
+    async with ledger(World(), manifest(lifecycleTools__sendInput=typing)) as app, Client(server_over(app)) as client:
         schemas = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
         for tool, arguments in (("w/start", {"name": "drafted"}), ("w/stop", {"id": "r1"})):
             await call(client, "tool_call", name=tool, args=arguments)
@@ -716,7 +719,7 @@ async def test_secrets_are_shown_by_one_tool_alone_which_policy_can_deny() -> No
         assert "hunter22" in text_of(revealed)
         [listed] = [tool for tool in (await client.list_tools()).tools if tool.name == "service_secrets"]
         assert listed.annotations is not None
-        assert listed.annotations.read_only_hint is False
+        assert not listed.annotations.read_only_hint
         app.denied.add("service_secrets")
         text, error = await refusal(client, "service_secrets", name="one")
         assert error["code"] == "tool_denied"

@@ -15,6 +15,7 @@ from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_i
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.runtime import new_id
+from ostler.engine.instances.sending import send_input
 from ostler.engine.instances.verification import renew_outputs
 from ostler.engine.keepers.health import CONCURRENCY
 from ostler.engine.keepers.idleness import IdleKeeper
@@ -312,6 +313,22 @@ class ServiceManager:
         """
         self._refuse_when_leaving()
         return await self._parts.requests.operate(name, asked, Waiting(**waiting))
+
+    async def send_input(self, name: str, text: str, *, enter: bool = True) -> str:
+        """Send `text` to what the service `name` runs, with Enter after it if `enter`; return what its tool answered.
+
+        Raises:
+            NotFoundError: there is no such service.
+            OperationError: its class has no tool for it, or it does not run.
+            OstlerError: the tool failed.
+        """
+        self._refuse_when_leaving()
+        service = self.registry.get(name)
+        if not isinstance(service, ServiceInstance):
+            raise OperationError(
+                f"service {name!r} is a configured {service.service_type}: it has no input", service=name
+            )
+        return await send_input(service, text, enter=enter)
 
     async def start_service(
         self,

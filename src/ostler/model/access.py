@@ -30,8 +30,9 @@ MAX_NAME: Final = 40
 USUAL_TOOLS: Final = frozenset({
     "service_list", "service_status", "service_get", "service_secrets", "service_validate", "service_logs",
     "service_events", "service_plan", "service_explain", "service_create", "service_start", "service_stop",
-    "service_restart", "service_delete", "service_renew", "service_wait", "serviceclass_list", "serviceclass_get",
-    "serviceclass_available", "mcpserver_list", "mcpserver_get", "tool_list", "tool_describe", "tool_call",
+    "service_restart", "service_delete", "service_renew", "service_input", "service_wait", "serviceclass_list",
+    "serviceclass_get", "serviceclass_available", "mcpserver_list", "mcpserver_get", "tool_list", "tool_describe",
+    "tool_call",
 })  # fmt: skip
 """Ostler's tools that every principal has. All others are for admins: they show or change what belongs to no one."""
 

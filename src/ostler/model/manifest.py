@@ -178,6 +178,12 @@ class StoppedSpec(ToolCallSpec):
     interval: Duration = 0.5
 
 
+STEPS: Final = ("start", "ready", "stop", "stopped", "restart", "status", "healthCheck", "find", "logs", "sendInput")
+"""The steps of one call each, as the manifest names them."""
+
+_SNAKE: Final = {"healthCheck": "health_check", "sendInput": "send_input"}
+
+
 class LifecycleTools(StrictModel):
     """The tools that drive a service. `start` and `stop` are required."""
 
@@ -190,14 +196,15 @@ class LifecycleTools(StrictModel):
     health_check: ToolCallSpec | None = None
     find: ToolCallSpec | None = None
     logs: ToolCallSpec | None = None
+    send_input: ToolCallSpec | None = None
     pre_start: list[ToolCallSpec] = Field(default_factory=list)
     pre_stop: list[ToolCallSpec] = Field(default_factory=list)
     post_start: list[ToolCallSpec] = Field(default_factory=list)
 
     def calls(self) -> Iterator[tuple[str, ToolCallSpec]]:
         """Yield (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
-        for step in ("start", "ready", "stop", "stopped", "restart", "status", "healthCheck", "find", "logs"):
-            call = getattr(self, "health_check" if step == "healthCheck" else step)
+        for step in STEPS:
+            call = getattr(self, _SNAKE.get(step, step))
             if call is not None:
                 yield step, call
         lists = (("preStart", self.pre_start), ("postStart", self.post_start), ("preStop", self.pre_stop))

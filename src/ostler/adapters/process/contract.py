@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.serving.arguments import Args
 from ostler.model.durations import Duration
 from ostler.model.sizes import parse_size
@@ -59,29 +60,6 @@ def _without_nulls(value: Any) -> Any:
 
 def _bytes(value: Any) -> Any:
     return parse_size(value) if isinstance(value, str) and value.strip() else value
-
-
-_ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\"}
-_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.?))", re.DOTALL)
-
-
-def bytes_of(text: str) -> bytes:
-    """Return the bytes that `text` stands for: UTF-8, with the escapes that `Probe.send` has.
-
-    Raises:
-        ValueError: it holds another escape.
-    """
-    sent, begin = b"", 0
-    for found in _ESCAPE.finditer(text):
-        sent += text[begin : found.start()].encode()
-        begin = found.end()
-        if found[1] is not None:
-            sent += bytes.fromhex(found[1])
-        elif found[2] in _ESCAPES:
-            sent += _ESCAPES[found[2]]
-        else:
-            raise ValueError(f"{found[0]!r} stands for nothing; write \\r, \\n, \\t, \\\\ or \\xHH")
-    return sent + text[begin:].encode()
 
 
 def _rfc3339(value: datetime) -> str:
@@ -257,8 +235,8 @@ class StartRequest(Request):
     stdin: Annotated[
         StdinKind,
         Field(
-            description="Its standard input: a pipe that stays open and says nothing, null for /dev/null, or tty for a "
-            "terminal, which its output goes to as well."
+            description="Its standard input: a pipe that stays open, null for /dev/null, or tty for a terminal, which "
+            "its output goes to as well."
         ),
     ] = "pipe"
     ready: Annotated[Probe | None, Field(description="Wait until this passes; on failure the process is ended.")] = None
@@ -322,6 +300,24 @@ class LogsRequest(Request):
         Field(description="Only lines that match this regular expression."),
     ] = None
     previous: Annotated[bool, Field(description="The rotated part, or the run before this one, instead.")] = False
+
+
+class InputRequest(Request):
+    """The arguments of `input`."""
+
+    key: Key
+    text: Annotated[
+        str,
+        StringConstraints(max_length=MAX_TEXT),
+        Field(description=r"What is typed; \u0003 is Ctrl-C and \u0004 the end of the input, for a terminal."),
+    ] = ""
+    enter: Annotated[bool, Field(description="Press Enter after it.")] = True
+
+    @model_validator(mode="after")
+    def _something_is_sent(self) -> "InputRequest":
+        if not self.text and not self.enter:
+            raise ValueError("'text' is empty and 'enter' false: there is nothing to send")
+        return self
 
 
 class ListRequest(Request):
@@ -413,6 +409,13 @@ class LogsResult(Model):
     cursor: Annotated[str, Field(description="Give this as since to read on, also over a new run.")]
     truncated: Annotated[bool, Field(description="There is more than was shown.")]
     log_file: str | None = None
+
+
+class InputResult(Model):
+    """The answer of `input`."""
+
+    key: str
+    sent: Annotated[int, Field(description="Bytes that its input has taken.")]
 
 
 class ListResult(Model):

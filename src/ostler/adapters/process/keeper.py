@@ -3,7 +3,8 @@
 It is run as a script (`python -I -S keeper.py KEY`) and imports nothing of Ostler, so that it is small and starts in a
 few milliseconds. It is the program's parent, so that an exit status is not lost with the server; on Linux it is the
 "child subreaper" of all that descends from it, so that what daemonises stays below it; and it holds the other end of
-the program's standard input or terminal. It ends when nothing of the program is left.
+the program's standard input or terminal, for which the server has a named pipe. It ends when nothing of the program is
+left.
 
 From its standard input it reads one marshalled dict (`Order`), to its standard output it writes `pid N` or
 `errno N`; its standard error is the program's log.
@@ -35,12 +36,13 @@ def main() -> None:
     _adopt_descendants()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, _stay)  # a handler, unlike SIG_IGN, is not handed down
-    terminal = -1
+    terminal = typed = -1
     if order["stdin"] == "tty":
         terminal, given = os.openpty()
         _size(terminal)
+        typed, _held = _pipe_at(order["input"])
     elif order["stdin"] == "pipe":
-        given, _held = os.pipe()
+        given, _held = _pipe_at(order["input"])
     else:
         given = os.open(os.devnull, os.O_RDONLY)
     failure, failing = os.pipe()
@@ -67,13 +69,35 @@ def main() -> None:
     if terminal >= 0:
         signal.signal(signal.SIGCHLD, endings.reap_all)
         endings.reap_all(signal.SIGCHLD, None)
-        _copy(terminal, log)
+        _copy(terminal, log, typed)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         while endings.reap():
             pass
     except ChildProcessError:
         return  # `_held` was open until here: the program's input has not ended before
+    finally:
+        _forget(order["input"])
+
+
+def _pipe_at(path: str) -> tuple[int, int]:
+    """Return the two ends of a pipe that the server can open at `path`; elsewhere of one that no one can."""
+    try:
+        os.mkfifo(path, 0o600)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(path, os.O_WRONLY)
+    except OSError:  # not every file system has named pipes
+        _forget(path)
+        return os.pipe()
+    os.set_blocking(reader, True)
+    return reader, writer
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108 (pathlib would take more memory than all else)
+    except OSError:
+        return
 
 
 def _adopt_descendants() -> None:
@@ -154,14 +178,25 @@ class _Endings:
             return  # a full disk: the status is lost, the processes are looked after
 
 
-def _copy(terminal: int, log: int) -> None:
-    """Copy what is written to the terminal into the log until no one has the terminal open."""
+def _copy(terminal: int, log: int, typed: int) -> None:
+    """Copy what is written to the terminal into the log, and what is sent into it, until no one has it open."""
+    import select  # noqa: PLC0415 (for terminals alone)
+
+    os.set_blocking(terminal, False)  # a program that does not read must not keep its output from the log
+    sent = b""
     while True:
+        readable, writable, _ = select.select([terminal, *([] if sent else [typed])], [terminal] if sent else [], [])
         try:
-            data = os.read(terminal, _CHUNK)
+            if typed in readable:
+                sent = os.read(typed, _CHUNK)
+            elif writable:
+                sent = sent[os.write(terminal, sent) :]
+            data = os.read(terminal, _CHUNK) if terminal in readable else None
+        except BlockingIOError:
+            continue
         except OSError:  # EIO: no process has it open any more
             break
-        if not data:
+        if data == b"":
             break
         while data:
             try:
@@ -169,6 +204,7 @@ def _copy(terminal: int, log: int) -> None:
             except OSError:
                 break  # a full disk must not stop the program
     os.close(terminal)
+    os.close(typed)
     os.close(log)
 
 

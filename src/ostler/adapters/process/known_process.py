@@ -91,6 +91,7 @@ class Entry:
         changed: called in the event loop when it is noticed that it has ended, that another process took its place, or
             that it was frozen or goes on.
         is_ending: it was asked to end, and its end is waited for.
+        input_lock: held while something is written to its input.
         log_lock: held while its log is read from the end, or rotated.
         log_is_final: it has ended, and its log will not grow or be rotated any more; `log_bytes` is its size then.
         log_bytes: see there.
@@ -111,6 +112,7 @@ class Entry:
     frozen: bool = False
     changed: Callable[["Entry"], None] | None = field(default=None, repr=False)
     is_ending: bool = False
+    input_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_lock: anyio.Lock = field(default_factory=anyio.Lock, repr=False)
     log_is_final: bool = False
     log_bytes: int = 0

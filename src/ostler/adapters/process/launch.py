@@ -131,7 +131,7 @@ class Launch:
         argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
 
-    def spawn(self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path) -> Spawned:
+    def spawn(self, log: BinaryIO, *, key: str, token: str, owner: str, endings: Path, sent: Path) -> Spawned:
         """Spawn it in a session of its own, output to `log`, below a keeper that outlives this Ostler. Blocks.
 
         Args:
@@ -140,6 +140,7 @@ class Launch:
             token: see there.
             owner: see there.
             endings: where the keeper writes down how it ended.
+            sent: where the keeper makes the named pipe that its input comes through.
 
         Raises:
             OperationError: the system refused.
@@ -154,6 +155,7 @@ class Launch:
             "env": env,
             "stdin": self.stdin,
             "endings": str(endings),
+            "input": str(sent),
             "uid": None if account is None else account.uid,
             "gid": None if account is None else account.gid,
             "groups": [] if account is None else list(account.groups),

@@ -13,7 +13,8 @@ import anyio.to_thread
 from anyio.abc import ByteStream
 
 from ostler.adapters.process.command_probe import run_command
-from ostler.adapters.process.contract import Probe, bytes_of
+from ostler.adapters.process.contract import Probe
+from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import clean_line, split_lines
 from ostler.adapters.process.port_owners import Listener, Sockets

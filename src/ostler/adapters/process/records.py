@@ -2,7 +2,8 @@
 
 The folder holds `records/<key>-<digest>.json` and `logs/<key>-<digest>.log` (with one older part, `.log.1`); the
 digest keeps keys apart that a file system would take for one. `endings/<token>` has what the keeper of a run saw end,
-`ports.json` the port that each key had last, `owner` the id of the folder.
+`endings/<token>.in` is the named pipe that the run's input comes through, `ports.json` the port that each key had last,
+`owner` the id of the folder.
 Files are 0600, folders 0700. A record is written whole to a temporary file, synced and renamed, so a reader sees the
 old one or the new one.
 """
@@ -19,7 +20,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ostler.adapters.process.contract import KEY_PATTERN, Probe
+from ostler.adapters.process.contract import KEY_PATTERN, Probe, StdinKind
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.marks import owner_of
 from ostler.model.errors import StoreError
@@ -82,6 +83,7 @@ class ProcessRecord(BaseModel):
         family: descendants that were seen, for when the keeper is killed as well.
         cwd: the folder that it runs in.
         user: the user that it runs as, when that was asked for.
+        stdin: what its standard input is.
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
         memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
         environment: what it was started in, without what the request set; for a start again that no one asks for.
@@ -109,6 +111,7 @@ class ProcessRecord(BaseModel):
     keeper_since_boot: float | None = None
     cwd: str | None = None
     user: str | None = None
+    stdin: StdinKind = "pipe"
     forked: bool = False
     family: tuple[Relative, ...] = ()
     log_base: int = 0
@@ -213,16 +216,21 @@ class RecordFolder:
         """Return where the keeper of the run `token` writes down how its processes end."""
         return self._endings / token
 
+    def input_path(self, token: str) -> Path:
+        """Return the named pipe through which the run `token` gets its input."""
+        return self._endings / f"{token}.in"
+
     def forget_ending(self, token: str) -> None:
-        """Remove what the keeper of the run `token` wrote: it is in the record now."""
-        with contextlib.suppress(OSError):
-            self.endings_path(token).unlink(missing_ok=True)
+        """Remove what the keeper of the run `token` wrote, which is in the record now, and its named pipe."""
+        for path in (self.endings_path(token), self.input_path(token)):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def forget_endings(self, kept: Container[str]) -> None:
-        """Remove what keepers wrote about runs that are not among the tokens `kept`."""
+        """Remove what keepers made for runs that are not among the tokens `kept`."""
         with contextlib.suppress(OSError):
             for path in self._endings.iterdir():
-                if path.name not in kept:
+                if path.stem not in kept:
                     path.unlink(missing_ok=True)
 
     def forget_logs(self, kept: Iterable[str]) -> None:

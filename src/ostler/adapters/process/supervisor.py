@@ -224,6 +224,7 @@ class Supervisor:
                 port=port,
                 cwd=str(launch.cwd),
                 user=request.user,
+                stdin=request.stdin,
                 memory_limit=request.memory_limit,
                 environment=kept,
             )
@@ -333,6 +334,7 @@ class Supervisor:
                     token=record.token,
                     owner=self.folder.owner,
                     endings=self.folder.endings_path(record.token),
+                    sent=self.folder.input_path(record.token),
                 )
         except BaseException as error:
             if earlier is not None:

@@ -8,6 +8,8 @@ from ostler.adapters.process import queries
 from ostler.adapters.process.contract import (
     FreePortRequest,
     FreePortResult,
+    InputRequest,
+    InputResult,
     ListRequest,
     ListResult,
     LogsRequest,
@@ -21,6 +23,7 @@ from ostler.adapters.process.contract import (
     StopRequest,
     StopResult,
 )
+from ostler.adapters.process.standard_input import send_input
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
@@ -80,6 +83,10 @@ async def _status(supervisor: Supervisor, request: StatusRequest, _: Asked) -> S
 
 async def _logs(supervisor: Supervisor, request: LogsRequest, _: Asked) -> LogsResult:
     return await queries.logs(supervisor, request)
+
+
+async def _input(supervisor: Supervisor, request: InputRequest, _: Asked) -> InputResult:
+    return await send_input(supervisor, request)
 
 
 async def _list(supervisor: Supervisor, request: ListRequest, _: Asked) -> ListResult:
@@ -161,6 +168,16 @@ TOOLS: tuple[ProcessTool, ...] = (
         effect=Effect.READS,
         run=_logs,
         text=lambda result: "\n".join(result.lines) or "(no output)",
+    ),
+    _tool(
+        "input",
+        "Type into a process",
+        "Send a text to a process's standard input or terminal, such as the answer to a question that it asks.",
+        request=InputRequest,
+        result=InputResult,
+        effect=Effect.ANYTHING,
+        run=_input,
+        text=lambda result: f"{result.key} got {result.sent} bytes",
     ),
     _tool(
         "list",

@@ -54,7 +54,6 @@ class Effect(Enum):
         if reads:
             return ToolAnnotations(read_only_hint=True)
         return ToolAnnotations(
-            read_only_hint=False,
             destructive_hint=destroys,
             idempotent_hint=idempotent,
             open_world_hint=None if is_open else False,

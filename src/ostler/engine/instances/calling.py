@@ -55,7 +55,7 @@ _OUTCOMES = {
 _LOOKS = frozenset({"status", "healthCheck", "find"})
 """Steps that look whether the service is there, in what may be one page of a list."""
 
-_ONCE_STEPS = ("start", "restart", "postStart")
+_ONCE_STEPS = ("start", "restart", "postStart", "sendInput")
 """Steps whose call must not be repeated when it may have acted."""
 
 

@@ -235,7 +235,7 @@ class InstanceState(BaseService):
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
         """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
         held = self.record.step_outputs
-        is_kept_here = step in ("stop", "status", "healthCheck", "logs")
+        is_kept_here = step in ("stop", "status", "healthCheck", "logs", "sendInput")
         if step == "logs":  # these are about one answer, not about the service
             outputs = {name: value for name, value in outputs.items() if name not in PAGE_OUTPUTS}
         if outputs and is_kept_here and held.get(step) != outputs:

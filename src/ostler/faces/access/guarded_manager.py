@@ -371,6 +371,17 @@ class GuardedManager(ServiceManager):
         await self._manager.check_health(service.name)
         return self.view(service.name)
 
+    async def send_input(self, name: str, text: str, *, enter: bool = True) -> str:
+        """Send `text` to what the service `name` runs; as `ServiceManager.send_input`.
+
+        Raises:
+            AccessDeniedError: it is another's.
+            OstlerError: as there.
+        """
+        service = self._seen.get(name)
+        async with self._acting.act("input", service.name, refusal=self._not_managed(service, "input")):
+            return await self._manager.send_input(service.name, text, enter=enter)
+
     async def renew(self, name: str, lease: float | None = None) -> ServiceView:
         """Let the lease of the service `name` end `lease` seconds from now; as `ServiceManager.renew`."""
         service = self._seen.get(name)

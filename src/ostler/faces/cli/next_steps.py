@@ -19,6 +19,7 @@ _VERBS: Final = {
     "service_stop": "stop",
     "service_restart": "restart",
     "service_renew": "renew",
+    "service_input": "input",
     "service_delete": "delete",
     "serviceclass_list": "classes",
     "serviceclass_get": "class show",

@@ -170,6 +170,20 @@ def renew(
     show(session_of(context).ask("service_renew", {"name": name, **present({"lease": lease})}), as_json=as_json)
 
 
+def type_input(
+    context: typer.Context,
+    name: Name,
+    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What to type; - reads it from standard input.")] = "",
+    no_enter: Annotated[bool, typer.Option("--no-enter", "-n", help="Do not press Enter after it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send text to what a service runs, such as the answer to a question that it asks."""
+    typed = sys.stdin.read().removesuffix("\n") if text == "-" else text
+    show(
+        session_of(context).ask("service_input", {"name": name, "text": typed, "enter": not no_enter}), as_json=as_json
+    )
+
+
 def restart(context: typer.Context, names: Names, no_wait: NoWait = False) -> None:
     """Restart services."""
     _each(context, "service_restart", names, no_wait)
@@ -307,3 +321,4 @@ def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     for verb in (status, get, secret, explain, create, start, stop, restart, renew, delete, events, logs):
         app.command()(verb)
+    app.command("input")(type_input)

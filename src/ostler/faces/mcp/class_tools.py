@@ -134,7 +134,7 @@ async def serviceclass_available(app: ApplicationLike, args: ClassNameArgs, call
     return Answer(structured, "\n".join(filter(None, (text, how_to_add(found.missing_servers)))))
 
 
-ManifestText = Annotated[Manifest, Field(description="YAML: kind ServiceClass, ostler/v1")]
+ManifestText = Annotated[Manifest, Field(description="ServiceClass YAML")]
 
 
 class _DefinitionArgs(Args):

@@ -220,7 +220,7 @@ class ToolCallArgs(Args):
     """Arguments of tool_call."""
 
     name: ToolName
-    args: JsonArgs = Field(default_factory=dict, description="the tool's arguments; tool_describe shows them")
+    args: JsonArgs = Field(default_factory=dict, description="see tool_describe")
     timeout: Annotated[SomeSeconds, at_most(MAX_TOOL_TIMEOUT)] | None = Field(default=None, description="e.g. 2m")
 
 

@@ -38,8 +38,8 @@ class ServiceCreateArgs(Args):
     """Arguments of service_create: a CreateRequest, and whether to wait."""
 
     class_name: ClassName = Field(alias="serviceClassName")
-    name: str = Field(default="", description="e.g. web; default: generated, so that a repeated call makes another")
-    args: JsonArgs = Field(default_factory=dict, description="the class's arguments; serviceclass_get shows them")
+    name: str = Field(default="", description="e.g. web; default: a new one each call")
+    args: JsonArgs = Field(default_factory=dict, description="see serviceclass_get")
     persist: bool = Field(default=True, description="keep it when Ostler ends")
     auto_start: bool = Field(default=False, description="start it again after a reboot")
     start: bool = Field(default=True, description="false: only register it")
@@ -202,6 +202,23 @@ async def service_renew(app: ApplicationLike, args: ServiceRenewArgs, call: Call
     return Answer(structured, f"the lease of service {view.name} ({view.state.value}) ends in {left}, at {ends}")
 
 
+class ServiceInputArgs(Args):
+    """Arguments of service_input."""
+
+    name: ServiceName
+    text: str = Field(default="", description="what to type")
+    enter: bool = Field(default=True, description="press Enter")
+
+
+async def service_input(app: ApplicationLike, args: ServiceInputArgs, call: Call) -> Answer:
+    """Type a text into what a service runs."""
+    del call
+    if not args.text and not args.enter:
+        raise ArgumentError(["text is empty and enter false: there is nothing to send"])
+    answered = await app.manager.send_input(args.name, args.text, enter=args.enter)
+    return Answer({"message": answered}, f"{answered}. Next: service_logs shows what it writes")
+
+
 def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:
     structured = shapes.changed(result)
     view = result.service
@@ -269,6 +286,15 @@ LIFECYCLE_TOOLS = (
         Effect.STOPS,
         service_operation,
         core=True,
+    ),
+    ToolDefinition(
+        "service_input",
+        "Type into a service",
+        "Send text to a service, e.g. the answer to its question.",
+        ServiceInputArgs,
+        answer("message"),
+        Effect.ANYTHING,
+        service_input,
     ),
     ToolDefinition(
         "service_renew",

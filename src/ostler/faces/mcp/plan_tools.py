@@ -20,7 +20,7 @@ from ostler.model.plans import Plan, PlanAction, PlannedStep
 class ServicePlanArgs(Args):
     """Arguments of service_plan."""
 
-    action: PlanAction = Field(default="create", description="what would be done")
+    action: PlanAction = Field(default="create", description="what to plan")
     class_name: str = Field(default="", alias="serviceClassName", description="create: the class")
     name: str = Field(default="", description="the service")
     args: JsonArgs = Field(default_factory=dict, description="create: the class's arguments")

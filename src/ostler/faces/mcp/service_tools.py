@@ -35,7 +35,7 @@ class ServiceListArgs(Args):
     state: States = Field(default_factory=list, description="in any of these")
     health: Healths = Field(default_factory=list, description="with any of these")
     service_class_name: str = Field(default="", description="of this class")
-    service_type: str = Field(default="", description="of this type, e.g. MCPServer")
+    service_type: str = Field(default="", description="e.g. MCPServer")
     labels: Labels = Field(default_factory=dict, description="with all of these")
     owner: str = Field(default="", description="of this owner")
     project: str = Field(default="", description="an id, or all")
@@ -120,7 +120,7 @@ class ServiceValidateArgs(Args):
     """Arguments of service_validate."""
 
     service_class_name: ClassName
-    name: str = Field(default="", description="the service's future name")
+    name: str = Field(default="", description="its future name")
     args: JsonArgs = Field(default_factory=dict, description="the class's arguments")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.model.manifest import STEPS as ALL_STEPS
 from ostler.model.manifest import DependencySpec, OutputSpec, ServiceClass, ToolCallSpec
 from ostler.rules.answers.responses import RESPONSE_KEYS
 from ostler.rules.templates.template import (
@@ -22,7 +23,9 @@ from ostler.rules.text.yaml_source import Path
 CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")
 
-STEPS = ("start", "stop", "ready", "restart", "status", "healthCheck", "find", "logs")
+STEPS = tuple(step for step in ALL_STEPS if step != "stopped")
+"""Steps whose outputs templates see."""
+
 _BEFORE_START = ("preStart", "start", "find")
 _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "preStop")
 """Steps that are planned before the service's outputs are made."""
@@ -32,8 +35,11 @@ RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies"
 
 _SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
-LOGS_KEYS = ("lines", "since", "search", "newerThan")
-"""What the step `logs` is asked for, below `service.logs`."""
+ASKED_KEYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "logs": ("logs", ("lines", "since", "search", "newerThan")),
+    "sendInput": ("input", ("text", "enter")),
+}
+"""What a step is asked for: the name below `service`, and its keys."""
 
 Keys: TypeAlias = "Mapping[str, Keys | None]"
 """What is below a name: its keys, or None for anything."""
@@ -214,9 +220,9 @@ class _Scopes:
             return self._scope(names)
         if step not in _WITHOUT_OUTPUTS:
             names["outputs"] = self._outputs
-        if step == "logs":
-            wanted: Keys = dict.fromkeys(LOGS_KEYS)
-            names["service"] = {**(names["service"] or {}), "logs": wanted}
+        if step in ASKED_KEYS:
+            about, keys = ASKED_KEYS[step]
+            names["service"] = {**(names["service"] or {}), about: dict.fromkeys(keys)}
         return self._after_start(names, "ready" if step == "postStart" else "")
 
     def service_outputs(self) -> _Scope:

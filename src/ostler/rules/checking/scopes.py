@@ -111,6 +111,9 @@ class ClassScopes:
             wanted = written_object({**asked, "newerThan": TEXT.or_missing()})
             service = written_object({**self._service_facts, "logs": wanted})
             return {**self.after_outputs, "service": service}
+        if step == "sendInput":
+            sent = written_object({"text": TEXT, "enter": BOOLEAN})
+            return {**self.after_outputs, "service": written_object({**self._service_facts, "input": sent})}
         return self.after_outputs
 
     def answered(self, step: str, call: ToolCallSpec) -> Names:
