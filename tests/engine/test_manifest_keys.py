@@ -32,6 +32,7 @@ from ostler.model.errors import (
     OstlerError,
     ToolFailedError,
 )
+from ostler.model.events import EventKind
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests
@@ -624,7 +625,7 @@ async def test_send_input_tool() -> None:
         await manager.create(CreateRequest("basic", "one"))
         assert await manager.send_input("one", "secret", enter=False) == "typed"
         assert [args for tool, args in world.calls if tool == "w/type"] == [{"text": "secret", "enter": False}]
-        last = manager.events.read(service="one", kinds=["tool_called"], limit=500).events[-1]
+        last = manager.events.read(service="one", kinds=[EventKind.TOOL_CALLED], limit=500).events[-1]
         assert last.message == "sendInput: w/type took 6 characters"
         assert "secret" not in str(last.data)
         with pytest.raises(OstlerError):  # it may have been typed: never twice
