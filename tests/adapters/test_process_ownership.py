@@ -159,6 +159,24 @@ async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
             assert f"port {port} is shared with" in text
             text = await server.fail("start", **asked, ready={"log": "on :", "timeout": "2s"})
             assert f"port {port}, where it says that it listens, is shared with" in text
+            silent = [*words[:2], script.replace("'on :' + sys.argv[1]", "'serving'"), port]  # as caddy does
+            text = await server.fail("start", **{**asked, "args": silent}, ready={"log": "serving", "timeout": "1s"})
+            assert f"the log line was found, but port {port}, on which it listens, is shared with" in text
+            ready = {"log": "serving", "owner": "any"}
+            assert (await server.call("start", **{**asked, "args": silent}, ready=ready))["state"] == "running"
+            await server.call("stop", key="granian")
+
+
+async def test_another_address_of_the_same_port_is_not_shared(state_dir: Path) -> None:
+    script = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+    script += "print('serving', flush=True); time.sleep(300)"
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as mine:
+        port = mine.getsockname()[1]
+        async with process_server(state_dir / "p") as server:
+            asked = {"key": "web", "cwd": "/", "command": "{python}", "args": ["-S", "-c", script, port]}
+            for ready in ({"tcp": port}, {"log": "serving"}):
+                assert (await server.call("start", **asked, ready=ready))["state"] == "running"
+                await server.call("stop", key="web")
 
 
 async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> None:

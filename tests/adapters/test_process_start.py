@@ -55,6 +55,53 @@ async def test_concurrent_equal_starts_make_one_process(state_dir: Path) -> None
         await server.call("stop", key="web")
 
 
+async def test_a_start_that_joins_another_does_not_change_what_that_one_waits_for(
+    state_dir: Path, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    script = f"""
+import os, socket, sys, time
+while not os.path.exists({str(go)!r}): time.sleep(0.01)
+if os.fork(): os._exit(0)
+os.dup2(os.open(os.devnull, os.O_RDWR), 1); os.dup2(1, 2)
+s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(300)
+"""
+    arguments = start_arguments("daemon", None, command="{python}", args=["-S", "-c", script, "{port}"], port=0)
+    arguments.pop("startSeconds")
+    async with process_server(state_dir / "p") as server, anyio.create_task_group() as starts:
+        answers: list[Any] = []
+
+        async def start() -> None:
+            answers.append(await server.call("start", **arguments, ready={"tcp": "{port}"}))
+
+        starts.start_soon(start)
+        await server.until("daemon", lambda answer: answer["state"] == "running")
+        refused = await server.fail("start", **arguments, ready={"log": "never", "timeout": "0.2s"})
+        assert "it had been started before, so it was not ended" in refused
+        go.touch()
+        with anyio.fail_after(40):
+            while not answers:
+                await anyio.sleep(0.02)
+        assert answers[0]["state"] == "running"
+        await server.call("stop", key="daemon")
+
+
+async def test_a_start_that_joins_another_reports_its_failure_as_well(state_dir: Path) -> None:
+    script = "import time; time.sleep(0.2); raise SystemExit(3)"
+    arguments = start_arguments("job", script)
+    arguments.pop("startSeconds")
+    failures: list[str] = []
+    async with process_server(state_dir / "p") as server:
+
+        async def start() -> None:
+            failures.append(await server.fail("start", **arguments))
+
+        async with anyio.create_task_group() as starts:
+            starts.start_soon(start)
+            starts.start_soon(start)
+    assert all("'job' exited with code 3" in failure for failure in failures)
+
+
 @pytest.mark.parametrize(
     "ready",
     [

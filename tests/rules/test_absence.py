@@ -59,6 +59,10 @@ def test_values_at_the_paths_that_are_missed(value: Any, expect: dict[str, Any] 
         ("Status: starting\nlog: Status: exited", False),
         ("Status: stopped\nStatus: running", False),
         ("Status: unknown", False),
+        ("web is not running.", True),
+        ("No container named web is running", True),
+        ("web is not yet known to be running smoothly", False),
+        ("the watcher is not running\nweb: starting", False),
     ],
 )
 def test_texts_that_are_nothing_else(text: str, proves: bool) -> None:

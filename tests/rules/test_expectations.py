@@ -1,6 +1,7 @@
 """Verdicts with evidence."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -121,6 +122,67 @@ def test_an_answer_of_structured_content_alone_is_searched_as_json() -> None:
 
 def test_long_answers_are_shortened_in_the_evidence() -> None:
     assert len(judge(text_answer("x" * 100_000), {"contains": "y"}).reason) < 500
+
+
+DENIALS = [
+    ("running", "web is not running"),
+    ("running", "No container named web is running"),
+    ("running", "0 running"),
+    ("running", "not_running"),
+    ("Running", "NotRunning"),
+    ("running", "The process isn't currently running."),
+    ("running", "Is the docker daemon running?"),
+    ("running", '{"running": false}'),
+    ("running", "stopped running"),
+    ("active", "inactive (dead)"),
+    ("Active", "Active: inactive (dead)"),
+    ("healthy", "unhealthy"),
+    ("connected", "disconnected"),
+]
+PARTS_OF_WORDS = [("up", "backup"), ("up", "update available"), ("ok", "token"), ("k1", "session k12"), ("80", "8080")]
+
+
+@pytest.mark.parametrize(("word", "text"), DENIALS + PARTS_OF_WORDS)
+def test_an_answer_does_not_contain_what_it_denies_or_what_is_in_another_word(word: str, text: str) -> None:
+    assert not judge(text_answer(text), {"contains": word}).passed
+
+
+@pytest.mark.parametrize(("word", "text"), DENIALS)
+def test_a_denied_state_is_not_matched_or_ruled_out(word: str, text: str) -> None:
+    assert judge(text_answer(text), None, {"contains": word}).passed
+    for pattern in (word, rf"\b{word}\b", f"{word}|online"):
+        assert not re.search(pattern, text) or not judge(text_answer(text), {"matches": pattern}).passed
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("running", "No problems, running"),
+        ("running", "web was not running, now it is running"),
+        ("running", "not found\nrunning"),
+        ("running", "v1.0 running at http://127.0.0.1/?token=a"),
+        ("running", "nothing to do and running"),
+        ("running", '{"running": true}'),
+        ("run", "running"),
+        ("Running", "isRunning"),
+        ("not found", "session was not found"),
+        ("such container", "No such container: web"),
+        ("80", "port 80."),
+    ],
+)
+def test_what_an_answer_states_it_contains(word: str, text: str) -> None:
+    assert judge(text_answer(text), {"contains": word}).passed
+    assert not judge(text_answer(text), None, {"contains": word}).passed
+
+
+@pytest.mark.parametrize("pattern", ["(?s)not.*running", "not running", r"is not \w+"])
+def test_an_expression_that_says_more_than_words_is_taken_as_it_is(pattern: str) -> None:
+    assert judge(text_answer("web is not running"), {"matches": pattern}).passed
+
+
+def test_an_expectation_rules_out_a_text_wherever_it_is() -> None:
+    for text in ("TypeError", "no Error", "Errors"):
+        assert not judge(text_answer(text), None, {"contains": "Error"}).passed
 
 
 @given(JSON)

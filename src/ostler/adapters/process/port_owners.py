@@ -11,13 +11,15 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.trees import is_frozen, keeper_of, listening_ports
+from ostler.adapters.process.trees import is_frozen, keeper_of
 
 ELSEWHERE_SECONDS = 2.0
 """How long a process may listen elsewhere only, before its other ports are asked instead of the one it was given."""
 
 STARTING_SECONDS = 0.5
 """Between looks at all that a process listens on while it starts, and nothing answers at its port."""
+
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
 
 _CONTAINER_TOOLS = frozenset({"docker", "podman", "nerdctl", "docker-compose", "podman-compose", "finch", "colima"})
 _CONTAINER_PROXIES = (
@@ -116,6 +118,22 @@ class Sockets:
         own = {listener.pid for listener in await self.own() or ()}
         return await anyio.to_thread.run_sync(lambda: [h for h in holders_of(port, self.others()) if h.pid not in own])
 
+    async def sharing(self, port: int | None = None) -> dict[int, list[Holder]]:
+        """Return who listens where this process does, by port: only `port`, or all on which it listens."""
+        own = [listener for listener in await self.own() or () if listener.is_tcp and port in (None, listener.port)]
+        pids = {listener.pid for listener in own}
+
+        def look() -> dict[int, list[Holder]]:
+            found: dict[int, list[Holder]] = {}
+            for here in sorted({listener.port for listener in own}):
+                hosts = {listener.host for listener in own if listener.port == here}
+                others = [holder for holder in holders_of(here, self.others(), hosts) if holder.pid not in pids]
+                if others:
+                    found[here] = others
+            return found
+
+        return await anyio.to_thread.run_sync(look)
+
     def is_due(self) -> bool:
         """Return whether it is time to look at all that a starting process listens on, which costs much."""
         now = anyio.current_time()
@@ -147,8 +165,13 @@ class Sockets:
         return {_name(process) for process in _family(self.entry)}
 
 
-def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
+def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None = None) -> list[Holder]:
     """Return who listens on TCP `port` of this machine; empty where the system does not say. Blocks.
+
+    Args:
+        port: the port.
+        entries: what was started here.
+        hosts: only those who listen at one of these addresses; None: at any.
 
     The system names one of the processes that share a socket, often a forked worker: of its line, the topmost one that
     has the socket is the holder.
@@ -157,7 +180,11 @@ def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
         found = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
         return []
-    pids = {c.pid for c in found if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port}
+    pids = {
+        c.pid
+        for c in found
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and _is_at(c.laddr.ip, hosts)
+    }
     keys: dict[int, str] = {}
     for entry in entries:
         if entry.state == "running":
@@ -166,12 +193,20 @@ def holders_of(port: int, entries: Iterable[Entry]) -> list[Holder]:
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
+def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:
+    """Whether connections to one of `hosts` may reach what listens at `ip`; the two families are two places."""
+    return hosts is None or any(
+        (":" in ip) == (":" in host) and (ip == host or not _ANY_ADDRESS.isdisjoint((ip, host))) for host in hosts
+    )
+
+
 def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:
     if pid is None:
         return Holder(None, "")
     try:
         line = [process := psutil.Process(pid), *process.parents()]
-        above = [member for member in line[1:] if member.pid != 1 and _listens(member.pid, port)]
+        at = _hosts_at(process, port)
+        above = [member for member in line[1:] if member.pid != 1 and not at.isdisjoint(_hosts_at(member, port))]
         top = above[-1] if above else process
         program = top.name()
     except psutil.Error:
@@ -210,9 +245,18 @@ def _listeners_of(entry: Entry) -> list[Listener] | None:
     return None if is_hidden and not found else found
 
 
+def _hosts_at(process: psutil.Process, port: int) -> set[str]:
+    """Return the addresses at which `process` itself listens on TCP `port`."""
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return set()
+    return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port}
+
+
 def _listens(pid: int, port: int) -> bool:
     try:
-        return port in listening_ports(psutil.Process(pid))
+        return bool(_hosts_at(psutil.Process(pid), port))
     except psutil.Error:
         return False
 

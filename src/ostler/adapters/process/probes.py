@@ -189,9 +189,9 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     if passed and await sockets.holds(port):
         if (frozen := await sockets.frozen_listener()) is not None:
             return frozen_verdict(frozen)  # the system accepts connections for it
-        sharing = await sockets.holders(port) if sockets.entry.starting else []
+        sharing = await sockets.sharing(port) if sockets.entry.starting else {}
         if sharing:
-            return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing))}")
+            return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing[port]))}")
         return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
     own = await sockets.own()
     if own is None:

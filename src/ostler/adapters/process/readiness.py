@@ -115,9 +115,9 @@ async def await_ready(
             if seen.ready and probe.log is not None and probe.tcp is None and probe.http is None:
                 said_at = anyio.current_time() if said_at is None else said_at
                 may_wait = anyio.current_time() - said_at < min(LINE_SECONDS, timeout / 2)
-                line = scanner.line if scanner is not None and probe.owner == "own" else ""
+                line = scanner.line if scanner is not None else ""
                 settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - began)), LONGEST_SETTLE_SECONDS)
-                seen = await _confirmed(sockets, seen, line, may_wait=may_wait, settle=settle)
+                seen = await _confirmed(sockets, seen, line, owner=probe.owner, may_wait=may_wait, settle=settle)
             verdict = seen
             if verdict.ready and is_current() and entry.refresh() == "running":
                 _take_place(entry, verdict)
@@ -140,15 +140,18 @@ async def await_ready(
     raise NotReadyError(what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",))
 
 
-async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait: bool, settle: float) -> Verdict:
-    """Return whether a process that says it is ready is so: it listens on its port, and is there a moment later.
+async def _confirmed(
+    sockets: Sockets, verdict: Verdict, line: str, *, owner: str, may_wait: bool, settle: float
+) -> Verdict:
+    """Return whether a process that says it is ready is so: it listens on its port, alone, and is there a moment later.
 
     Programs write such a line before they find their port taken, or seconds before their workers listen.
 
     Args:
         sockets: those of the process.
         verdict: what says that it is ready.
-        line: the log line that says so; empty: not known, or it does not matter who listens where it says.
+        line: the log line that says so; empty: not known.
+        owner: `any` where it does not matter who listens where the line says, or shares a port.
         may_wait: the process may be about to listen where the line says.
         settle: how long the process must live on, in seconds.
     """
@@ -166,11 +169,16 @@ async def _confirmed(sockets: Sockets, verdict: Verdict, line: str, *, may_wait:
                 + (f" (it does on {places})" if places else ""),
             )
         verdict = Verdict(ready=True, detail=verdict.detail, at=here)
-    elif port is None and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
+    elif port is None and owner == "own" and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
         return Verdict(ready=False, detail=f"{verdict.detail}, but {doubt}")
     with anyio.move_on_after(settle):
         while sockets.entry.refresh() == "running":  # noqa: ASYNC110 (only a look shows it everywhere)
             await anyio.sleep(LOOK_SECONDS)
+    if owner == "own" and (sharing := await sockets.sharing()) and not await sockets.runs_elsewhere():
+        port, holders = next(iter(sharing.items()))
+        held = " and ".join(map(str, holders))
+        shared = f"port {port}, on which it listens, is shared with {held} (owner 'any' accepts that)"
+        return Verdict(ready=False, detail=f"{verdict.detail}, but {shared}")
     return verdict
 
 
@@ -182,7 +190,7 @@ async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
         return ""
     here = {listener.port for listener in own} & named
     for port in sorted(here or named):
-        holders = await sockets.holders(port)
+        holders = (await sockets.sharing(port)).get(port) if here else await sockets.holders(port)
         if holders:
             held = " and ".join(map(str, holders))
             verb = "is shared with" if here else "is held by"

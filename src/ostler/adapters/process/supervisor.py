@@ -119,7 +119,8 @@ class Supervisor:
         try:
             if request.ready is not None and not request.ready.is_empty:
                 probe = probe_with_port(request.ready, entry.record.port)
-                entry.awaited = awaited_by(probe, log_path)
+                if not already:
+                    entry.awaited = awaited_by(probe, log_path)
                 await await_ready(
                     self.sockets(entry),
                     probe,
@@ -127,7 +128,7 @@ class Supervisor:
                     is_current=lambda: self._roster.is_current(entry),
                     progress=progress,
                 )
-            elif not already:
+            elif entry.starting:
                 await await_started(entry, request.start_seconds, log_path)
         except OstlerError as error:
             if not already:

@@ -10,6 +10,7 @@ from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import listed
 from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.text.equality import loosely_equal
+from ostler.rules.text.statements import RUNS, denies
 
 _GONE = frozenset(
     {
@@ -28,13 +29,6 @@ _GONE_FROM_RUNNING = frozenset(
     }
 )  # fmt: skip
 """States that mean an end where something was expected to run; of a health they would mean something else."""
-
-_RUNS = frozenset(
-    {
-        "active", "alive", "executing", "in progress", "live", "on", "online", "open", "processing", "run", "running",
-        "started", "up",
-    }
-)  # fmt: skip
 
 _LEAVING = frozenset(
     {
@@ -123,6 +117,8 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
       complaint, where `running` or the like was expected; the `false` of a path such as `running` or `exists`; a value
       where none was expected at one such as `exitCode`.
     - A text that misses `contains` or `matches` proves it when all of it is such a word, or its one line `Status: …`.
+      A sentence that misses `contains: running`, or the like, also does when it ends with denying that: `web is not
+      running`.
 
     Everything else may be a passing trouble, which thresholds are for.
     """
@@ -138,7 +134,12 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
             return True
     if not (expect.contains or expect.matches):
         return False
-    return _is_among(_GONE, response.text) or _is_among(_GONE, status_in(response.text))
+    said = response.text
+    return (
+        any(denies(wanted, said) for wanted in listed(expect.contains))
+        or _is_among(_GONE, said)
+        or _is_among(_GONE, status_in(said))
+    )
 
 
 def _shows_end(path: str, wanted: JsonValue, found: JsonValue) -> bool:
@@ -149,7 +150,7 @@ def _shows_end(path: str, wanted: JsonValue, found: JsonValue) -> bool:
     if not isinstance(found, str):
         return False
     word = _MORE_OF_IT.sub("", found) or found
-    return _is_among(_GONE, word) or (_is_among(_RUNS, wanted) and _is_among(_GONE_FROM_RUNNING, word))
+    return _is_among(_GONE, word) or (_is_among(RUNS, wanted) and _is_among(_GONE_FROM_RUNNING, word))
 
 
 def _complains(value: JsonValue) -> bool:

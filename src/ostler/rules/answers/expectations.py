@@ -12,6 +12,7 @@ from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.patterns import PatternError, search
+from ostler.rules.text.statements import has, is_denied, is_plain_pattern, states
 from ostler.rules.text.work_budget import bounded_work
 
 _SHOWN = 300
@@ -49,7 +50,8 @@ def evaluate_health_check_expectation(
       What cannot be evaluated at all (a function that does not fit the value) fails both.
     - `jmespath` holds when its result is true in JMESPath's sense (not false, null, empty text, list or object).
     - `contains` and `matches` look at the answer's text, or at its JSON when it has none; of a list, each entry is
-      a condition of its own.
+      a condition of its own. What the text denies, it does not contain: `running` is not in `not running`, `inactive`
+      or `running: false`. An `expectNot` rules out what it names wherever it stands, but for such states.
     - Without any expectation every answer passes that is not a failure.
     """
     explicit = any(part is not None and part.success is not None for part in (expect, expect_not))
@@ -67,7 +69,7 @@ def _judged(response: ToolResponse, expect: Expectation | None, expect_not: Expe
             held.append(condition.found)
         else:
             missed.append(f"{condition.found}, expected {condition.wanted}")
-    for condition in _conditions(response, expect_not):
+    for condition in _conditions(response, expect_not, is_ruled_out=True):
         if not condition.is_judged:
             missed.append(condition.found)
         elif condition.holds:
@@ -87,7 +89,9 @@ def is_like(response: ToolResponse, expectation: Expectation | None) -> bool:
     return evaluate_health_check_expectation(read, expectation, None).passed
 
 
-def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iterator[_Condition]:
+def _conditions(
+    response: ToolResponse, expectation: Expectation | None, *, is_ruled_out: bool = False
+) -> Iterator[_Condition]:
     if expectation is None:
         return
     if expectation.success is not None:
@@ -100,8 +104,9 @@ def _conditions(response: ToolResponse, expectation: Expectation | None) -> Iter
         yield _expression_condition(response, expression)
     text = response.readable
     for part in listed(expectation.contains):
-        found = f"the answer contains {_json(part)}" if part in text else f"the answer was {_json(text)}"
-        yield _Condition(part in text, found, f"it to contain {_json(part)}")
+        holds = has(part, text) if is_ruled_out else states(part, text)
+        found = f"the answer contains {_json(part)}" if holds else f"the answer was {_json(text)}"
+        yield _Condition(holds, found, f"it to contain {_json(part)}")
     for pattern in listed(expectation.matches):
         yield _match_condition(text, pattern)
 
@@ -129,9 +134,12 @@ def _expression_condition(response: ToolResponse, expression: str) -> _Condition
 
 def _match_condition(text: str, pattern: str) -> _Condition:
     try:
-        holds = search(pattern, text) is not None
+        match = search(pattern, text)
+        while match is not None and match[0] and is_plain_pattern(pattern) and is_denied(text, *match.span()):
+            match = search(pattern, text, match.end())
     except PatternError as error:
         return _Condition(holds=False, found=str(error), wanted=f"it to match {_json(pattern)}", is_judged=False)
+    holds = match is not None
     found = f"the answer matches {_json(pattern)}" if holds else f"the answer was {_json(text)}"
     return _Condition(holds, found, f"it to match {_json(pattern)}")
 

@@ -70,8 +70,8 @@ def _shown(pattern: str) -> str:
     return repr(pattern if len(pattern) <= _SHOWN else pattern[:_SHOWN] + "…")
 
 
-def search(pattern: str, text: str) -> "Match | None":
-    """Return the first match of `pattern` in `text`, or None.
+def search(pattern: str, text: str, begin: int = 0) -> "Match | None":
+    """Return the first match of `pattern` in `text`, from index `begin` on, or None.
 
     Raises:
         PatternError: it does not compile, or the search took longer than `SEARCH_SECONDS`, or than what is left of the
@@ -80,7 +80,7 @@ def search(pattern: str, text: str) -> "Match | None":
     compiled = compile_pattern(pattern)
     seconds = max(seconds_left(SEARCH_SECONDS), _SHORTEST)
     try:
-        return compiled.search(text, timeout=seconds)
+        return compiled.search(text, begin, timeout=seconds)
     except TimeoutError:
         raise PatternError(
             f"searching with {_shown(pattern)} took longer than {seconds:.2g} s; "

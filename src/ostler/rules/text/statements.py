@@ -1,0 +1,122 @@
+"""Whether a text states a word, or only has its letters: `not running`, `inactive`, `running: false`."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_GAP: Final = r"(?:[ \t]|[_-])"
+_WORD: Final = rf"(?:{_GAP}(?!(?:and|but|so|or|then|while|as|because|since|which|that)\b)[^\W_]+)"
+_DENIED_BEFORE: Final = re.compile(
+    r"(?<![^\W_])(?:"
+    rf"(?:no|none|nothing|nobody|neither|without|(?<![.:,/-])(?:0|zero)){_WORD}{{0,4}}{_GAP}"
+    rf"|(?:not|never|nor|cannot|\w{{2,6}}n['\u2019]t){_WORD}{{0,2}}{_GAP}"
+    rf"|(?:fail(?:s|ed|ing)?|unable|refus(?:es|ed|ing)){_GAP}to{_WORD}{{0,2}}{_GAP}"
+    rf"|(?:stopped|ceased|quit){_GAP}"
+    r"|(?:not|non|un|in|dis|de)-?"
+    r")$",
+    re.IGNORECASE,
+)
+"""What stands before a word that is denied. A mark such as a comma, or a second space as in a table, in between ends
+what the denial is about."""
+
+_DENIED_BEHIND: Final = re.compile(
+    r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:false|no|off)(?![\w-])[\"'`*]{0,3}\s*(?:[,;.)\]}\n]|$)"
+    r"|[^.!?\n]{0,80}\?(?:\s|$)",
+    re.IGNORECASE,
+)
+"""What stands behind a word that is denied or asked for: `running: false`, `Is the daemon running?`."""
+
+_OPPOSITE: Final = re.compile(r"[\"'`*]{0,3}\s*[:=]\s*[\"'`*]{0,3}(?:in|un|dis|non|not)[ _-]?", re.IGNORECASE)
+"""What stands between a label and its own opposite: `Active: inactive`."""
+
+RUNS: Final = frozenset(
+    {
+        "active", "alive", "executing", "in progress", "live", "on", "online", "open", "processing", "run", "running",
+        "started", "up",
+    }
+)  # fmt: skip
+"""States, in many servers' words, of what runs."""
+
+_WELL: Final = RUNS | {"available", "connected", "enabled", "healthy", "listening", "ready"}
+
+_WHOLE_UP_TO: Final = 2
+"""Words of at most that many letters (`up`, `on`, `ok`) are also no beginnings of others (`update`)."""
+
+_SENTENCE: Final = 200
+_SEEN_BEFORE: Final = 80
+_SEEN_BEHIND: Final = 100
+_MOST_PLACES: Final = 1000
+"""At how many places a word is looked at; a text that denies it so often does not state it."""
+
+_PLAIN_PATTERN: Final = re.compile(r"(?:\(\?i\))?\^?(?:[\w \-|]|\\b|\((?!\?)|\(\?:|\))*\$?")
+"""Regular expressions that are nothing but words, which no one writes to find `not running`."""
+
+
+def states(part: str, text: str) -> bool:
+    """Return whether `text` says `part`.
+
+    It does not where `part` is the end of another word (`active` in `inactive`, `ok` in `token`), cut out of a number
+    (`80` in `8080`, `k1` in `k12`), or denied.
+    """
+    return any(
+        _is_whole(text, start, start + len(part)) and not is_denied(text, start, start + len(part))
+        for start in _places(part, text)
+    )
+
+
+def has(part: str, text: str) -> bool:
+    """Return whether `text` has `part`, in whatever word; of states such as `running`, whether it does not deny it."""
+    if part.strip().lower() not in _WELL:
+        return part in text
+    return any(not is_denied(text, start, start + len(part)) for start in _places(part, text))
+
+
+def denies(part: str, text: str) -> bool:
+    """Return whether `text` is one sentence that ends with saying that a state such as `running` is not so."""
+    said = text.strip().rstrip(".!")
+    start = len(said) - len(part)
+    return (
+        part.lower() in RUNS
+        and len(said) <= _SENTENCE
+        and "\n" not in said
+        and said.endswith(part)
+        and is_denied(said, start, len(said))
+        and not states(part, said)
+    )
+
+
+def is_denied(text: str, start: int, end: int) -> bool:
+    """Return whether what `text` has from `start` to `end` is denied there, or asked for."""
+    if text[start:end].lower().startswith("such "):
+        return False  # "no such container" is said of one that is missing
+    if _DENIED_BEFORE.search(text[max(0, start - _SEEN_BEFORE) : start]):
+        return True
+    behind = text[end : end + _SEEN_BEHIND]
+    opposite = _OPPOSITE.match(behind)
+    if opposite is not None and behind[opposite.end() :].lower().startswith(text[start:end].lower()):
+        return True
+    return _DENIED_BEHIND.match(behind) is not None
+
+
+def is_plain_pattern(pattern: str) -> bool:
+    """Return whether a regular expression is nothing but words, such as `running` or `up|running`."""
+    return _PLAIN_PATTERN.fullmatch(pattern) is not None
+
+
+def _places(part: str, text: str) -> Iterator[int]:
+    start = text.find(part)
+    for _ in range(_MOST_PLACES):
+        if start < 0:
+            return
+        yield start
+        start = text.find(part, start + 1)
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    before, first = text[start - 1 : start], text[start : start + 1]
+    last, behind = text[end - 1 : end], text[end : end + 1]
+    if first.isalpha() and before.isalpha() and not (before.islower() and first.isupper()):
+        return False
+    if (first.isdigit() and before.isdigit()) or (last.isdigit() and behind.isdigit()):
+        return False
+    return not (end - start <= _WHOLE_UP_TO and last.isalpha() and behind.isalpha())
