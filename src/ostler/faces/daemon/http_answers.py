@@ -171,3 +171,13 @@ class StreamWatch:
 def header(carrier: Any, name: bytes) -> bytes:
     """Return a header of a scope or of an answer's start; empty where there is none."""
     return next((value for key, value in carrier["headers"] if key.lower() == name), b"")
+
+
+def replaying(receive: Receive, read: Iterable[Message]) -> Receive:
+    """Return what gives the messages of `read` once more, and then those of `receive`."""
+    kept = iter(read)
+
+    async def reading() -> Message:
+        return next(kept, None) or await receive()
+
+    return reading

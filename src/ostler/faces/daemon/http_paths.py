@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 import anyio.abc
 from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
+from ostler.faces.daemon.http_looks import with_short_looks
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.dashboard.codes import OneTimeCodes
@@ -92,18 +94,19 @@ class Endpoint:
 
     async def _run(self, principal: Principal, *, task_status: anyio.abc.TaskStatus["_Served"]) -> None:
         server = self._make(principal)
-        web = server.streamable_http_app(
-            streamable_http_path=self._path,
-            transport_security=_CHECKED_BEFORE,
+        sessions = StreamableHTTPSessionManager(
+            server,
+            security_settings=_CHECKED_BEFORE,
             session_idle_timeout=SESSION_IDLE,
             max_sessions=MAX_SESSIONS,
         )
-        app: ASGIApp = web
+        app: ASGIApp = sessions.handle_request
         if isinstance(server, OstlerServer):
             app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
+        app = with_short_looks(LastingSessions(app, self._key_of(principal)), server)
         with anyio.CancelScope() as scope:
-            async with web.router.lifespan_context(web):
-                task_status.started(_Served(LastingSessions(app, self._key_of(principal)), scope))
+            async with sessions.run():
+                task_status.started(_Served(app, scope))
                 await anyio.sleep_forever()
 
 
@@ -123,7 +126,7 @@ def web_application(
     codes: OneTimeCodes | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
     more: Sequence[BaseRoute] = (),
-) -> Starlette:
+) -> ASGIApp:
     """Return what answers at every path.
 
     Args:
@@ -153,4 +156,10 @@ def web_application(
         *more,
         *dashboard_routes(codes),
     ]
-    return Starlette(routes=[*around, *routes], lifespan=running)
+    others = Starlette(routes=[*around, *routes], lifespan=running)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        await (endpoint or others)(scope, receive, send)  # what is asked most need not look for its route
+
+    return answer

@@ -21,7 +21,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.config.atomic_files import replace_private
-from ostler.faces.daemon.http_answers import header, refuse_busy
+from ostler.faces.daemon.http_answers import header, refuse_busy, replaying
 
 KEY_FILE: Final = "http-sessions.key"
 """In the state folder, readable by the user alone: what the ids of sessions are signed with."""
@@ -113,7 +113,7 @@ class LastingSessions:
         if not fresh:
             await refuse_busy(send, "too many sessions are open")
             return
-        await self._try(held, fresh, scope, _replaying(receive, read), send, last=True)
+        await self._try(held, fresh, scope, replaying(receive, read), send, last=True)
 
     async def _try(
         self, held: str, inner: str, scope: Scope, receive: Receive, send: Send, *, last: bool = False
@@ -215,15 +215,6 @@ def _recording(receive: Receive, read: list[Message]) -> Receive:
         message = await receive()
         read.append(message)
         return message
-
-    return reading
-
-
-def _replaying(receive: Receive, read: list[Message]) -> Receive:
-    kept = iter(read)
-
-    async def reading() -> Message:
-        return next(kept, None) or await receive()
 
     return reading
 

@@ -1,15 +1,15 @@
 """Builds the MCP server over a running application."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp_types import NotificationParams, ServerCapabilities
+from mcp_types import CallToolResult, NotificationParams, ServerCapabilities
 
 from ostler.adapters.serving.asking import PATIENCE
 from ostler.adapters.serving.known_roots import forget_roots
@@ -76,14 +76,20 @@ def instructions(toolset: Toolset) -> str:
     )
 
 
+Look: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[CallToolResult | None]]
+"""Answers a call by the name of its tool and its arguments, as `Toolbox.look` does."""
+
+
 class OstlerServer(Server[Lifespan]):
     """The low-level server, which says the same of itself in both eras: the list of resources can change, no other.
 
     Attributes:
         subscriptions: of the sessions of protocol 2025-11-25 and older; informed which of them have their stream open.
+        look: answers calls of `toolbox.LOOKS` without the rest of the server; None where its middleware must see them.
     """
 
     subscriptions: LegacySubscriptions
+    look: Look | None = None
 
     def create_initialization_options(
         self,
@@ -162,6 +168,8 @@ def build_server(
     )
     server.middleware.extend(middleware)
     server.subscriptions = legacy
+    if isinstance(toolbox, Toolbox) and not middleware:
+        server.look = toolbox.look
     # Replies to questions come back with a state that only this process can have made.
     server.middleware.append(
         RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=PATIENCE), default_audience="ostler")

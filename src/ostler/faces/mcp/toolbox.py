@@ -1,6 +1,6 @@
 """The table of all tools, and how a call finds its way to one and back."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal, get_args
@@ -15,7 +15,7 @@ from mcp_types import (
 )
 
 from ostler.adapters.serving.answers import error_result
-from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, UsedRounds
+from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, UsedRounds
 from ostler.adapters.serving.table import ToolTable
 from ostler.engine.protocols import Clock
 from ostler.faces.access.call_facts import CallFacts, call_of
@@ -71,6 +71,9 @@ TOOLS: tuple[AnyTool, ...] = (
 
 NAMES = frozenset(tool.name for tool in TOOLS)
 
+LOOKS = frozenset({"service_status", "service_get", "service_list"})
+"""The calls that come most often. They read, report no progress and ask no one, so `Toolbox.look` can answer them."""
+
 CONFIRMATIONS = Confirmations({tool.name: tool for tool in TOOLS})
 
 
@@ -94,6 +97,15 @@ class CallDesk:
         self._rounds = UsedRounds()
         self._under_way = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more call would be refused."""
+        return self._under_way >= MAX_CALLS
+
+    def stranger(self) -> Call:
+        """Return the facts of a call of which nothing is known but its arguments."""
+        return Call(_unreported, self._clock, "", self._log, self._names, NoPerson())
+
     @asynccontextmanager
     async def take(
         self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
@@ -103,7 +115,7 @@ class CallDesk:
         Raises:
             BusyError: too many are under way.
         """
-        if self._under_way >= MAX_CALLS:
+        if self.is_full:
             raise BusyError(self._under_way, RETRY_AFTER)
         self._under_way += 1
         try:
@@ -157,20 +169,32 @@ class Toolbox:
         except BusyError as error:
             return error_result(error)
 
+    async def look(self, name: str, arguments: Mapping[str, Any] | None) -> CallToolResult | None:
+        """Answer a call of one of `LOOKS` as `call` does, for a client that names no folder and cannot be asked.
+
+        None: `call` has to answer it, because this toolset has no such tool, a person may have to confirm it, or too
+        many calls are under way.
+        """
+        if name not in LOOKS & self._names or self._desk.is_full or self._app.policy.confirm_tools:
+            return None
+        if self._app.denies(name):
+            return error_result(denied(name))
+        result = await self._table.get(name).run(self._app, self._in_scope(name, arguments), self._desk.stranger())
+        return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else None
+
     async def _answer(
         self, tool: AnyTool, params: CallToolRequestParams, call: Call
     ) -> CallToolResult | InputRequiredResult:
         try:
             async with in_clients_folder(self._app, call.person, params.name, params.arguments):
-                return await CONFIRMATIONS.run(self._app, tool, self._in_scope(params), call)
+                return await CONFIRMATIONS.run(self._app, tool, self._in_scope(params.name, params.arguments), call)
         except InputNeededError as needed:
             return needed.result
 
-    def _in_scope(self, params: CallToolRequestParams) -> dict[str, Any] | None:
+    def _in_scope(self, tool: str, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""
         folder = current_client().directory
-        arguments = params.arguments
-        if not (folder and arguments and params.name.startswith("service_")) or params.name == "service_create":
+        if not (folder and arguments and tool.startswith("service_")) or tool == "service_create":
             return arguments
         scoped = {
             key: self._app.projects.full_name(name, folder)
@@ -188,6 +212,10 @@ def denied(name: str) -> ToolDeniedError:
         tool=name,
         next_actions=("ask the person who owns this Ostler: [policy] or [principals] in ostler.toml",),
     )
+
+
+async def _unreported(done: float, total: float | None, message: str | None) -> None:
+    """Drop the progress of a call whose client did not ask for any."""
 
 
 def called_tool(params: CallToolRequestParams) -> str:

@@ -1,0 +1,149 @@
+"""The most frequent reading calls over HTTP, answered without the SDK's server.
+
+A `service_status` takes microseconds to answer, and the SDK's way to it and back about a millisecond: a task group, a
+context, five validations and four dumps of the answer (docs/figures/wire.md has the figures). This is the short way
+for requests of protocol 2026-07-28 that are plain in every respect. Whatever else a request says, the SDK answers it,
+faults included: nothing is refused here.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+    SERVER_INFO_META_KEY,
+    CallToolResult,
+    TextContent,
+    methods,
+)
+from opentelemetry import trace
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostler.faces.daemon.http_answers import answer_json, replaying
+from ostler.faces.mcp.server import Look, OstlerServer
+from ostler.faces.mcp.toolbox import LOOKS
+
+VERSION: Final = "2026-07-28"
+
+MAX_BODY: Final = 16_384
+"""Bytes of a request that is looked at here."""
+
+_CALL: Final = "tools/call"
+_TOOLS: Final = {name.encode(): name for name in LOOKS}
+_MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
+_PARAMS: Final = {"name", "arguments", "_meta"}
+_ACCEPTED: Final = {"application/json", "text/event-stream"}
+_SURROGATE: Final = b"\\ud"
+"""How JSON escapes half a character, which the SDK refuses in some places."""
+
+
+class ShortLooks:
+    """Answers plain calls of `toolbox.LOOKS` with `look`, and leaves the rest to the application around the SDK."""
+
+    def __init__(self, app: ASGIApp, look: Look, server_info: Mapping[str, Any]) -> None:
+        self._app = app
+        self._look = look
+        self._meta = {SERVER_INFO_META_KEY: dict(server_info)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tool = _tool_of(scope)
+        if not tool or _is_traced():
+            await self._app(scope, receive, send)
+            return
+        message = await receive()
+        answer = await self._answer(tool, message)
+        if answer is None:
+            await self._app(scope, replaying(receive, [message]), send)
+        else:
+            await answer_json(send, 200, answer)
+
+    async def _answer(self, tool: str, message: Message) -> bytes | None:
+        """Return the answer to a request, whole and as the SDK gives it; None where the SDK has to answer."""
+        if message["type"] != "http.request" or message.get("more_body"):
+            return None
+        request = _request_in(message.get("body", b""), tool)
+        if request is None:
+            return None
+        result = await self._look(tool, request["params"].get("arguments"))
+        shown = None if result is None else _shown(result)
+        if shown is None:
+            return None
+        envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**shown, "_meta": self._meta}}
+        return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def with_short_looks(app: ASGIApp, server: object) -> ASGIApp:
+    """Return `app`, which serves `server`, with the short way in front of it where the server has one."""
+    if not isinstance(server, OstlerServer) or server.look is None:
+        return app
+    return ShortLooks(app, server.look, server.server_info_stamp)
+
+
+def _tool_of(scope: Scope) -> str:
+    """Return the tool that the headers of a plain request name; empty for any other request."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return ""
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    found = dict(pairs)
+    tool = _TOOLS.get(found.get(b"mcp-name", b""), "")
+    is_plain = (
+        tool
+        and len(found) == len(pairs)  # which of two equal headers counts is for the SDK to say
+        and found.get(b"mcp-protocol-version") == VERSION.encode()
+        and found.get(b"mcp-method") == _CALL.encode()
+        and found.get(b"content-length", b"").isdigit()
+        and int(found[b"content-length"]) <= MAX_BODY
+        and not any(name.startswith(b"mcp-param-") for name in found)
+    )
+    if not is_plain:
+        return ""
+    accepted = found.get(b"accept", b"").decode("latin-1").split(",")
+    return tool if {kind.split(";")[0].strip().lower() for kind in accepted} >= _ACCEPTED else ""
+
+
+def _request_in(body: bytes, tool: str) -> dict[str, Any] | None:
+    """Return the call of `tool` that `body` is, by a client that has no roots to ask for; None where it is not."""
+    if len(body) > MAX_BODY or _SURROGATE in body.lower():
+        return None
+    with suppress(ValueError, RecursionError, ValidationError):
+        request = _object(json.loads(body))
+        params = _object(request.get("params"))
+        meta = _object(params.get("_meta"))
+        capabilities = meta.get(CLIENT_CAPABILITIES_META_KEY)
+        if (
+            request.keys() == _MESSAGE
+            and (request["jsonrpc"], request["method"]) == ("2.0", _CALL)
+            and type(request["id"]) in (int, str)
+            and params.keys() <= _PARAMS
+            and params.get("name") == tool
+            and meta.get(PROTOCOL_VERSION_META_KEY) == VERSION
+            and isinstance(capabilities, dict)
+            and "roots" not in capabilities
+        ):
+            methods.validate_client_request(_CALL, VERSION, params)
+            return request
+    return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _shown(result: CallToolResult) -> dict[str, Any] | None:
+    """Return a result as the SDK sends it; None where it holds anything but texts and facts."""
+    content: list[dict[str, str]] = []
+    for block in result.content:
+        if not isinstance(block, TextContent) or block.annotations is not None or block.meta is not None:
+            return None
+        content.append({"text": block.text, "type": "text"})
+    structured = {} if result.structured_content is None else {"structuredContent": result.structured_content}
+    return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}
+
+
+def _is_traced() -> bool:
+    """Whether someone follows calls, through the span that the SDK makes of each."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

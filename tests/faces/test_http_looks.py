@@ -1,0 +1,277 @@
+"""The short way of reading calls over HTTP: it says what the SDK says, byte for byte, or leaves the call to it."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from tests.support.ledger_app import LedgerApplication, ledger
+from tests.support.world import EPOCH, World
+
+from ostler.engine.services.views import CreateRequest
+from ostler.faces.daemon.http_looks import MAX_BODY, ShortLooks, with_short_looks
+from ostler.faces.mcp.server import OstlerServer, build_server
+
+pytestmark = pytest.mark.realtime
+
+META: dict[str, Any] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+}
+Answer = tuple[int, dict[bytes, bytes], bytes]
+
+
+class StoppedClock:
+    """The same time whenever it is asked, so that two answers have the same ages."""
+
+    def now(self) -> Any:
+        return EPOCH + timedelta(hours=1)
+
+    def elapsed(self) -> float:
+        return 3600.0
+
+
+@dataclass
+class BothWays:
+    """One server that is asked through the SDK alone, and with the short way in front of it."""
+
+    app: LedgerApplication
+    server: OstlerServer
+    sdk: ASGIApp
+    left: list[Scope] = field(default_factory=list[Scope])
+    """The requests that the short way left to the SDK."""
+
+    async def answers(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[Answer, Answer]:
+        """Return the SDK's answer, and that of the short way."""
+        self.left.clear()
+        return await ask(self.sdk, body, headers), await ask(with_short_looks(self._leave, self.server), body, headers)
+
+    async def _leave(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.left.append(scope)
+        await self.sdk(scope, receive, send)
+
+
+async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> Answer:
+    sent: list[Message] = []
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        found = next(parts, None)
+        if found is None:
+            await anyio.sleep_forever()
+        assert found
+        return found
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+    with anyio.fail_after(10):
+        await app(scope, receive, send)
+    start, *rest = sent
+    return start["status"], dict(start["headers"]), b"".join(message.get("body", b"") for message in rest)
+
+
+def headers_of(tool: str, body: bytes, **others: str) -> list[tuple[bytes, bytes]]:
+    said = {**HEADERS, "mcp-name": tool, "content-length": str(len(body))}
+    said |= {name.replace("_", "-"): value for name, value in others.items()}
+    return [(name.encode(), value.encode()) for name, value in said.items()]
+
+
+def call_of(tool: str, arguments: Any, **others: Any) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments, "_meta": META}
+    return {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params, **others}
+
+
+@asynccontextmanager
+async def both_ways() -> AsyncGenerator[BothWays]:
+    async with ledger(World()) as app:
+        for name in ("one", "two", "three"):
+            await app.manager.create(CreateRequest("basic", name, {"size": 3, "password": "hunter2"}))
+        server = build_server(app, clock=StoppedClock())
+        sessions = StreamableHTTPSessionManager(server)
+        async with sessions.run():
+            yield BothWays(app, server, sessions.handle_request)
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[BlockingPortal, BothWays]]:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(both_ways()) as ways:
+        yield portal, ways
+
+
+Both = tuple[BlockingPortal, BothWays]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("service_status", {"name": "one"}),
+        ("service_status", {"name": "three"}),
+        ("service_status", {"name": "nothing"}),
+        ("service_status", {}),
+        ("service_status", {"nmae": "one"}),
+        ("service_get", {"name": "two"}),
+        ("service_list", {}),
+        ("service_list", {"limit": "2", "state": "running", "labels": None}),
+        ("service_list", {"cursor": "nowhere"}),
+        ("service_list", None),
+    ],
+)
+def test_a_plain_reading_call_is_answered_as_the_sdk_answers_it(both: Both, tool: str, arguments: Any) -> None:
+    portal, ways = both
+    body = json.dumps(call_of(tool, arguments)).encode()
+    long, short = portal.call(ways.answers, body, headers_of(tool, body))
+    assert short == long
+    assert not ways.left
+
+
+def test_a_policy_is_in_force_on_the_short_way(both: Both) -> None:
+    portal, ways = both
+    body = json.dumps(call_of("service_get", {"name": "one"})).encode()
+    try:
+        ways.app.denied.add("service_get")
+        long, short = portal.call(ways.answers, body, headers_of("service_get", body))
+        assert short == long
+        assert b"is denied by the policy" in short[2]
+        ways.app.denied.clear()
+        ways.app.confirmed.add("ostler/service_get")
+        long, short = portal.call(ways.answers, body, headers_of("service_get", body))
+        assert ways.left
+        assert short == long
+        assert b"confirm" in short[2]
+    finally:
+        ways.app.denied.clear()
+        ways.app.confirmed.clear()
+
+
+def _with_meta(**others: Any) -> dict[str, Any]:
+    own = {f"io.modelcontextprotocol/{name}": value for name, value in others.items()}
+    return {"name": "service_list", "arguments": {}, "_meta": {**META, **own}}
+
+
+@pytest.mark.parametrize(
+    ("message", "headers"),
+    [
+        (call_of("service_create", {}), {"mcp_name": "service_create"}),
+        (call_of("service_list", {}, id=1.5), {}),
+        (call_of("service_list", {}, id=True), {}),
+        (call_of("service_list", {}, jsonrpc="1.0"), {}),
+        (call_of("service_list", {}, more=1), {}),
+        (call_of("service_status", {"name": "one"}), {}),
+        (call_of("service_list", {}, params={"name": "service_list"}), {}),
+        (call_of("service_list", {}, params=_with_meta(protocolVersion="2025-11-25")), {}),
+        (call_of("service_list", {}, params={**_with_meta(), "requestState": "x"}), {}),
+        (call_of("service_list", {"owner": "\ud800"}), {}),
+        (call_of("service_list", {"owner": "x" * MAX_BODY}), {}),
+        ([call_of("service_list", {})], {}),
+        (call_of("service_list", {}), {"mcp_method": "tools/list"}),
+        (call_of("service_list", {}), {"mcp_protocol_version": "2027-01-01"}),
+        (call_of("service_list", {}), {"accept": "application/json"}),
+        (call_of("service_list", {}), {"mcp_param_name": "x"}),
+        (call_of("service_list", {}), {"content_length": "many"}),
+    ],
+)  # fmt: skip
+def test_what_is_not_plain_is_left_to_the_sdk(both: Both, message: Any, headers: dict[str, str]) -> None:
+    portal, ways = both
+    body = json.dumps(message).encode()
+    pairs = headers_of("service_list", body, **headers)
+    long, short = portal.call(ways.answers, body, pairs)
+    assert ways.left
+    assert short == long
+
+
+def test_a_client_with_roots_is_asked_for_them(both: Both) -> None:
+    portal, ways = both
+    body = json.dumps(call_of("service_list", {}, params=_with_meta(clientCapabilities={"roots": {}}))).encode()
+    _, short = portal.call(ways.answers, body, headers_of("service_list", body))
+    assert ways.left
+    assert json.loads(short[2])["result"]["resultType"] == "input_required"
+
+
+def test_a_header_twice_a_body_in_parts_and_a_get_are_left_to_the_sdk(both: Both) -> None:
+    portal, ways = both
+    body = json.dumps(call_of("service_list", {})).encode()
+    pairs = headers_of("service_list", body)
+    long, short = portal.call(ways.answers, body, [*pairs, (b"mcp-name", b"service_list")])
+    assert ways.left
+    assert short == long
+    assert short[0] == 400
+    ended: list[str] = []
+
+    async def left(scope: Scope, receive: Receive, _send: Send) -> None:
+        read = await receive()
+        while read.get("more_body"):
+            more = await receive()
+            read = {"body": read["body"] + more["body"], "more_body": more["more_body"]}
+        ended.append(f"{scope['method']} {read['body'].decode()}")
+
+    async def in_parts(method: str) -> None:
+        parts = iter([{"type": "http.request", "body": part, "more_body": part == b"ab"} for part in (b"ab", b"cd")])
+
+        async def receive() -> Message:
+            return next(parts)
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        assert ways.server.look
+        app = ShortLooks(left, ways.server.look, {})
+        await app({"type": "http", "method": method, "headers": pairs}, receive, send)
+
+    portal.call(in_parts, "POST")
+    portal.call(in_parts, "GET")
+    assert ended == ["POST abcd", "GET abcd"]
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from(["one"]))
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
+)
+keys = st.sampled_from(["name", "limit", "cursor", "state", "health", "labels", "owner", "project", "nmae"])
+tools = st.sampled_from(["service_status", "service_get", "service_list", "service_logs"])
+odd_headers = st.dictionaries(
+    st.sampled_from(["accept", "mcp_name", "mcp_method", "mcp_protocol_version", "mcp_param_x", "content_length"]),
+    st.sampled_from(["", "*/*", "text/event-stream;q=1, APPLICATION/json", "service_list", "tools/call", "12"]),
+    max_size=1,
+)
+odd_parts = st.dictionaries(
+    st.sampled_from(["jsonrpc", "id", "method", "params", "extra"]),
+    st.one_of(values, st.just("tools/call")),
+    max_size=1,
+)
+
+
+@settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=(Phase.explicit, Phase.generate),
+)
+@given(tools, st.one_of(values, st.dictionaries(keys, values, max_size=3)), odd_parts, odd_headers)
+def test_both_ways_answer_alike(
+    both: Both, tool: str, arguments: Any, parts: dict[str, Any], headers: dict[str, str]
+) -> None:
+    portal, ways = both
+    message = call_of(tool, arguments, **parts)
+    body = json.dumps(message).encode()
+    long, short = portal.call(ways.answers, body, headers_of(tool, body, **headers))
+    assert short == long
