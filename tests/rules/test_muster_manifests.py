@@ -132,7 +132,9 @@ def test_dependencies_with_conditions_and_waits() -> None:
         "create": True,
     }
     assert (cache["when"], cache["condition"], cache["alias"]) == ("{{ cache_required }}", "started", "cache")
-    assert loaded_config(minimal(dependencies=["database"]))["dependencies"] == [{"serviceClassName": "database"}]
+    assert loaded_config(minimal(dependencies=["database"]))["dependencies"] == [
+        {"serviceClassName": "database", "required": False}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ def missing_class_findings(
             message = f"class {name!r} depends on class {edge.target!r}, which does not exist"
             fix = f"did you mean {close[0]!r}?" if close else "add that class, or correct the name"
             place = (*CONFIG, "dependencies", edge.index, "serviceClassName")
-            yield finding_of(Violation(place, "unknown-class", message, fix), document)
+            violation = Violation(place, "unknown-class", message, fix, is_certain=edge.need.required)
+            yield finding_of(violation, document)
 
 
 def has_class_dependencies(service_class: ServiceClass) -> bool:

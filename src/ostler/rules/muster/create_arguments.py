@@ -3,11 +3,16 @@
 import json
 from collections.abc import Iterator
 
+from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.muster.muster_format import MUSTER
-from ostler.rules.muster.sheet import mapping
+from ostler.rules.muster.sheet import is_mapping, mapping
 from ostler.rules.text.yaml_source import read_documents
+
+_NANOSECONDS = 1_000_000_000
+_LEAST = 1_000_000
+"""The least number that is taken as nanoseconds: a millisecond. A smaller one was meant in seconds."""
 
 
 def written_spec(text: str, name: str) -> JsonObject:
@@ -40,9 +45,24 @@ def manifest_of(name: str, spec: JsonMapping) -> str:
         "apiVersion": MUSTER.version,
         "kind": "ServiceClass",
         "metadata": {"name": name},
-        "spec": dict(spec),
+        "spec": {**spec, "serviceConfig": _with_durations(mapping(spec.get("serviceConfig")))},
     }
     return json.dumps(manifest, indent=2, ensure_ascii=False)
+
+
+def _with_durations(config: JsonMapping) -> JsonObject:
+    """Return `serviceConfig` with durations as texts: muster's answers have them as nanoseconds, and so its clients."""
+    made: JsonObject = dict(config)
+    for key in ("healthCheck", "timeout"):
+        if is_mapping(found := config.get(key)):
+            made[key] = {name: _duration(name, value) for name, value in found.items()}
+    return made
+
+
+def _duration(name: str, value: JsonValue) -> JsonValue:
+    if isinstance(value, int | float) and value >= _LEAST and not name.endswith("Threshold"):
+        return format_duration(value / _NANOSECONDS)
+    return value
 
 
 def _missing(name: str, spec: JsonMapping) -> Iterator[str]:

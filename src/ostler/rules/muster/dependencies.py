@@ -1,5 +1,7 @@
 """The dependencies of a muster manifest: the classes it names, and the form its documentation shows."""
 
+import json
+import re
 from collections.abc import Iterator
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -44,13 +46,20 @@ def translate_dependencies(sheet: Sheet, dependencies: JsonValue) -> JsonValue:
         path = (*CONFIG, "dependencies", index)
         if isinstance(entry, str):
             key = "name" if has_template(entry) else "serviceClassName"
-            made.append({key: sheet.template(path, entry)})
+            made.append({key: sheet.template(path, entry), **({} if key == "name" else _need(sheet, entry))})
             sheet.moved((*path, key), path)
         elif is_mapping(entry):
             made.append(_dependency(sheet, path, entry, aliases.get(index, "")))
         else:
             made.append(entry)
     return made
+
+
+def _need(sheet: Sheet, class_name: str) -> JsonObject:
+    """Return whether a service of a named class must exist: muster started without it, so only where one is used."""
+    used = re.escape(class_name).replace("\\-", "[-_]")
+    text = json.dumps(sheet.document.value, default=str)
+    return {} if re.search(rf"\bdependencies\.{used}\b", text) else {"required": False}
 
 
 def _dependency(sheet: Sheet, path: Path, entry: JsonMapping, alias: str) -> JsonObject:
