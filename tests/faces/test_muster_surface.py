@@ -1,6 +1,7 @@
 """What `--toolset muster` publishes: its tools, their answers, and that no other toolset has any of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,8 @@ async def test_tools_are_filtered(arguments: dict[str, Any], found: list[str]) -
         ("call_tool", {"nam": "core_service_list"}, "name argument is required"),
         ("call_tool", {"name": "x", "args": {}}, "unknown argument 'args'; did you mean 'arguments'?"),
         ("filter_tools", {"limit": 0}, "limit must be at least 1"),
+        ("filter_tools", {"pattern": "x_["}, 'Invalid pattern "x_["'),
+        ("filter_prompts", {"pattern": "[a"}, 'Invalid pattern "[a"'),
         ("filter_tools", {"offset": "x"}, "offset must be a number"),
         ("describe_resource", {"uri": "a://b"}, "Resource not found: a://b"),
         ("get_resource", {"uri": "a://b"}, "Resource retrieval failed: "),
@@ -147,6 +150,31 @@ async def test_the_policy_counts_behind_call_tool() -> None:
         is_error, text = await behind(client, "x_w_denied")
         assert is_error
         assert text.startswith("Tool execution failed: ")
+
+
+async def test_the_tools_of_a_server_that_is_away_are_not_there() -> None:
+    async with ledger(World()) as app, over(app) as client:
+        app.pool.connected = False
+        listed = json.loads(text_of(await client.call_tool("list_tools", {})))["tools"]
+        assert not [tool["name"] for tool in listed if tool["name"].startswith("x_")]
+        _, text = await behind(client, "core_serviceclass_available", name="basic")
+        assert json.loads(text)["available"] is False
+        assert "x_w_start" in json.loads(text)["missingTools"]
+        _, text = await behind(client, "core_serviceclass_get", name="basic")
+        assert not json.loads(text)["available"]
+        assert not json.loads(text)["createToolAvailable"]
+        app.pool.connected = True
+        _, text = await behind(client, "core_serviceclass_available", name="basic")
+        assert json.loads(text) == {"name": "basic", "available": True, "missingTools": []}
+
+
+async def test_the_classes_that_come_with_ostler_are_listed_on_request() -> None:
+    async with ledger(World()) as app, over(app) as client:
+        app.classes.add(replace(app.classes.get("basic"), origin="shipped"))
+        _, text = await behind(client, "core_serviceclass_list")
+        assert json.loads(text)["total"] == 0
+        _, text = await behind(client, "core_serviceclass_list", showAll=True)
+        assert [each["name"] for each in json.loads(text)["serviceClasses"]] == ["basic"]
 
 
 async def test_tools_behind_call_tool_are_answered_by_their_own_names_too() -> None:

@@ -1,7 +1,6 @@
 """The meta-tools for resources and prompts, which are Ostler's own."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import cast
 
 from mcp.shared.exceptions import MCPError
@@ -19,7 +18,7 @@ from ostler.faces.mcp.prompts import ALL_PROMPTS
 from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import text_arg
 from ostler.faces.muster.dispatch import failed, text_result
-from ostler.faces.muster.meta_request import DEFAULT_LIMIT, Request, block_json, case_of, json_result, number
+from ostler.faces.muster.meta_request import DEFAULT_LIMIT, Request, block_json, json_result, name_filter, number
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.tool_names import OWN_SERVER
 
@@ -114,9 +113,7 @@ def _prompt(found: Prompt) -> JsonObject:
 
 
 def _fits(name: str, args: JsonObject) -> bool:
-    fold = case_of(args)
-    pattern = fold(text_arg(args, "pattern"))
-    return text_arg(args, "server") in ("", OWN_SERVER) and (not pattern or fnmatchcase(fold(name), pattern))
+    return text_arg(args, "server") in ("", OWN_SERVER) and name_filter(args)(name)
 
 
 def _page(kind: str, found: Sequence[JsonObject], args: JsonObject) -> CallToolResult:

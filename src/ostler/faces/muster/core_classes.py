@@ -1,5 +1,7 @@
 """muster's `core_serviceclass_…` tools over Ostler's classes."""
 
+from collections.abc import Sequence
+
 import anyio.to_thread
 
 from ostler.adapters.serving.answers import finding_lines
@@ -8,26 +10,27 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.faces.mcp.class_tools import ManifestArgs
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
-from ostler.faces.muster.exposed_names import shown_tool, tool_prefixes
+from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
+from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import MODE, service_class
-from ostler.model.errors import AlreadyExistsError
+from ostler.model.errors import AlreadyExistsError, ArgumentError
 from ostler.model.json import JsonObject
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import load_manifests
 
 
 async def class_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """List the classes."""
-    del args, call
-    prefixes = tool_prefixes(app)
-    shown = [service_class(entry, app.classes, prefixes) for entry in app.classes.get_all()]
+    """List the classes: those that come with Ostler only with `showAll`."""
+    del call
+    show_all = flag_arg(args, "showAll")
+    shown = [service_class(app, entry) for entry in app.classes.get_all() if show_all or entry.origin != "shipped"]
     return {"serviceClasses": shown, "total": len(shown), "mode": MODE}
 
 
 async def class_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Show a class."""
     del call
-    return service_class(app.classes.get(text_arg(args, "name")), app.classes, tool_prefixes(app))
+    return service_class(app, app.classes.get(text_arg(args, "name")))
 
 
 async def class_available(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -36,10 +39,11 @@ async def class_available(app: ApplicationLike, args: JsonObject, call: Call) ->
     name = text_arg(args, "name")
     found = app.classes.availability(name)
     prefixes = tool_prefixes(app)
+    missing = missing_tools(app, app.classes.get(name).service_class) if found.known else ()
     return {
         "name": name,
-        "available": found.available,
-        "missingTools": [shown_tool(tool, prefixes) for tool in found.missing_tools],
+        "available": found.available and not missing,
+        "missingTools": [shown_tool(tool, prefixes) for tool in missing],
         **({"reason": found.reason} if found.reason else {}),
     }
 
@@ -47,9 +51,7 @@ async def class_available(app: ApplicationLike, args: JsonObject, call: Call) ->
 async def class_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Check a definition without keeping it."""
     del call
-    text = _text(args)
-    known = app.review.tool_names()
-    loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
+    loaded = await _checked(app, args, _text(args))
     name = text_arg(args, "name") or ", ".join(item.service_class.name for item in loaded)
     warnings = [finding for item in loaded for finding in item.warnings]
     return "\n".join([f"Validation successful for ServiceClass {name}", *finding_lines(warnings)])
@@ -58,8 +60,10 @@ async def class_validate(app: ApplicationLike, args: JsonObject, call: Call) -> 
 async def class_create(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Save a new class."""
     del call
+    text = _text(args)
+    await _checked(app, args, text)
     try:
-        entry = await app.create_class(_text(args))
+        entry = await app.create_class(text)
     except AlreadyExistsError as error:
         error.summary = f"ServiceClass '{text_arg(args, 'name')}' already exists: {error.summary}"
         raise
@@ -70,7 +74,9 @@ async def class_update(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     """Replace what is given of a class; the rest stays."""
     del call
     name = text_arg(args, "name")
-    entry = await app.update_class(name, _text(args, app.classes.get(name)))
+    text = _text(args, app.classes.get(name))
+    await _checked(app, args, text)
+    entry = await app.update_class(name, text)
     return f"ServiceClass '{entry.name}' updated successfully"
 
 
@@ -78,6 +84,24 @@ async def class_delete(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     """Remove a class."""
     await own_answer(app, "serviceclass_delete", args, call)
     return f"ServiceClass '{text_arg(args, 'name')}' deleted successfully"
+
+
+async def _checked(app: ApplicationLike, args: JsonObject, text: str) -> Sequence[LoadedClass]:
+    """Return the classes in `text`, the manifest that `args` are or make.
+
+    A file may have keys that mean nothing; as arguments of a tool, muster refused them.
+
+    Raises:
+        ManifestError: they cannot be loaded.
+        ArgumentError: an argument has a key that is not known.
+    """
+    known = app.review.tool_names()
+    loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
+    unknown = [finding for item in loaded for finding in item.warnings if finding.rule == "unknown-key"]
+    if unknown and not args.get("manifest"):
+        fields = [f'unknown field "{finding.path.rpartition(".")[2]}": {finding}' for finding in unknown]
+        raise ArgumentError(fields, next_actions=("leave it out, or correct it",))
+    return loaded
 
 
 def _text(args: JsonObject, before: ClassEntry | None = None) -> str:
@@ -92,10 +116,16 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
     "args": ("object", "Arguments of its services: type, required, default, description by name"),
     "serviceConfig": ("object", "lifecycleTools, healthCheck, timeout, dependencies, outputs, defaultName"),
 }
+_ALSO = ("manifest", "version")
 _MISSING = "{} argument is required"
 
 CORE_CLASSES = (
-    CoreTool("serviceclass_list", "List all ServiceClasses and whether they are available", class_list),
+    CoreTool(
+        "serviceclass_list",
+        "List all ServiceClasses and whether they are available",
+        class_list,
+        {"showAll": ("boolean", "Also those that come with Ostler (default: false)")},
+    ),
     CoreTool(
         "serviceclass_get",
         "Show a ServiceClass",
@@ -121,6 +151,7 @@ CORE_CLASSES = (
         ("name",),
         checked=("serviceConfig",),
         failure="Validation failed",
+        also=_ALSO,
     ),
     CoreTool(
         "serviceclass_create",
@@ -130,6 +161,7 @@ CORE_CLASSES = (
         ("name",),
         checked=("serviceConfig",),
         failure="Invalid ServiceClass definition",
+        also=_ALSO,
     ),
     CoreTool(
         "serviceclass_update",
@@ -138,6 +170,8 @@ CORE_CLASSES = (
         _DEFINITION,
         ("name",),
         failure="Failed to update ServiceClass",
+        invalid="Invalid ServiceClass definition",
+        also=_ALSO,
     ),
     CoreTool(
         "serviceclass_delete",

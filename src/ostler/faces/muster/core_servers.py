@@ -6,7 +6,7 @@ from ostler.adapters.serving.problems import read_args
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.server_tools import EntryArgs, EntryObjectArgs
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
+from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
 from ostler.faces.muster.exposed_names import is_builtin
 from ostler.faces.muster.muster_json import MODE, mcp_server
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ManifestError
@@ -24,13 +24,14 @@ _NEEDS = {
 async def server_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """List the configured servers: with `showAll` those that are down, with `verbose` their errors."""
     del call
-    show_all, verbose = _flag(args, "showAll"), _flag(args, "verbose")
+    show_all, verbose = flag_arg(args, "showAll"), flag_arg(args, "verbose")
     written = [entry for entry in app.server_entries() if not is_builtin(entry)]
     servers = [mcp_server(entry, verbose=verbose) for entry in written]
     shown = [server for server in servers if show_all or server["state"] != "Failed"]
     answer: JsonObject = {"mcpServers": shown, "total": len(shown), "mode": MODE}
     if hidden := len(servers) - len(shown):
-        answer |= {"hiddenFailed": hidden, "hint": f"{hidden} that are down are not shown: showAll shows them"}
+        hint = f"{hidden} failed servers hidden: showAll shows them, verbose also why"
+        answer |= {"hiddenFailed": hidden, "hint": hint}
     if findings := app.server_file_findings():
         answer["findings"] = findings
     return answer
@@ -57,7 +58,8 @@ async def server_create(app: ApplicationLike, args: JsonObject, call: Call) -> C
 async def server_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Replace what is given of a server's entry; the rest stays."""
     name = text_arg(args, "name")
-    app.server_entry(name)
+    before = mcp_server(app.server_entry(name))
+    _entry({**{key: before[key] for key in ("type", "command", "url") if key in before}, **args})
     await own_answer(app, "mcpserver_update", _split_command(args), call)
     return f"MCP server '{name}' updated successfully"
 
@@ -113,10 +115,6 @@ def _split_command(args: JsonObject) -> JsonObject:
     return {**args, "command": program, "args": [*first, *more]}
 
 
-def _flag(args: JsonObject, name: str) -> bool:
-    return str(args.get(name, "")).lower() == "true"
-
-
 _NAME: dict[str, tuple[ArgType, str]] = {"name": ("string", "Name of the MCP server")}
 _DEFINITION: dict[str, tuple[ArgType, str]] = {
     **_NAME,
@@ -159,6 +157,7 @@ CORE_SERVERS = (
         _DEFINITION,
         ("name", "type"),
         failure="Invalid MCP server definition",
+        also=(),
     ),
     CoreTool(
         "mcpserver_update",
@@ -167,6 +166,8 @@ CORE_SERVERS = (
         _DEFINITION,
         ("name",),
         failure="Failed to update MCP server",
+        invalid="Invalid MCP server definition",
+        also=(),
     ),
     CoreTool(
         "mcpserver_delete",
@@ -184,6 +185,7 @@ CORE_SERVERS = (
         _DEFINITION,
         ("name", "type"),
         failure="Validation failed",
+        also=(),
     ),
     CoreTool("config_get", "Show the configuration in force", config_get),
 )

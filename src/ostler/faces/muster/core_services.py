@@ -6,8 +6,10 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifecycle_tools import ServiceCreateArgs, create, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
+from ostler.faces.muster.error_phrases import argument_words
+from ostler.faces.muster.exposed_names import is_builtin, missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import service_instance, service_status
-from ostler.model.errors import AlreadyExistsError, ConflictError
+from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError
 from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
 
@@ -16,9 +18,11 @@ AGGREGATOR = "mcp-aggregator"
 
 
 async def service_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """List all services, the one that answers included."""
+    """List all services, the one that answers included; Ostler's built-in servers are none of muster's."""
     del args, call
-    services = [_aggregator(app), *(service_status(view) for view in app.manager.views())]
+    builtin = {entry["name"] for entry in app.server_entries() if is_builtin(entry)}
+    services = [_aggregator(app)]
+    services += [service_status(view) for view in app.manager.views() if view.name not in builtin]
     return {"services": services, "total": len(services)}
 
 
@@ -43,13 +47,40 @@ async def service_get(app: ApplicationLike, args: JsonObject, call: Call) -> Cor
 async def service_create(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Create a service; a name that is taken is refused, however equal the arguments."""
     given = read_args("core_service_create", ServiceCreateArgs, {"persist": False, **args})
-    if app.manager.registry.find(given.name) is not None or given.name == AGGREGATOR:
-        raise AlreadyExistsError(
-            f"service with name {given.name} already exists",
-            next_actions=(f"core_service_start starts {given.name}, core_service_delete removes it",),
-        )
+    _refuse_taken(app, given.name)
+    _refuse_stopped_servers(app, given.class_name)
     result = await create(app, requested(CreateRequest, given), call, wait=given.wait)
     return service_instance(result.service)
+
+
+def _refuse_taken(app: ApplicationLike, name: str) -> None:
+    if app.manager.registry.find(name) is not None and app.manager.view(name).class_name:
+        raise AlreadyExistsError(
+            f"service with name {name} already exists",
+            next_actions=(f"core_service_start starts {name}, core_service_delete removes it",),
+        )
+    if app.manager.registry.find(name) is not None or name == AGGREGATOR:
+        raise AlreadyExistsError(
+            f"static service with name {name} already exists", next_actions=("give the service another name",)
+        )
+
+
+def _refuse_stopped_servers(app: ApplicationLike, class_name: str) -> None:
+    """Refuse a class whose server someone has stopped: its tools are away until someone starts it."""
+    entry = next((each for each in app.classes.get_all() if each.name == class_name), None)
+    found = app.manager.registry.find
+    stopped = [
+        server
+        for server in (entry.service_class.servers() if entry else ())
+        if (service := found(server)) is not None and service.state is ServiceState.STOPPED
+    ]
+    if entry is not None and stopped:
+        prefixes = tool_prefixes(app)
+        raise ClassUnavailableError(
+            class_name,
+            [shown_tool(tool, prefixes) for tool in missing_tools(app, entry.service_class)],
+            next_actions=[f"core_service_start {server} starts the server again" for server in stopped],
+        )
 
 
 async def service_start(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -97,10 +128,14 @@ async def service_delete(app: ApplicationLike, args: JsonObject, call: Call) -> 
 
 async def service_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Say whether a create with these arguments would be accepted."""
+    class_name = text_arg(args, "serviceClassName")
+    availability = app.classes.availability(class_name)
+    if not availability.available:
+        raise ConflictError(f"ServiceClass '{class_name}' is not available: {availability.reason}")
     known = {key: args[key] for key in ("serviceClassName", "name", "args") if key in args}
     found = await own_answer(app, "service_validate", known, call)
     if not found["valid"]:
-        raise ConflictError("; ".join(str(problem) for problem in found["problems"]))
+        raise ConflictError("; ".join(argument_words([str(problem) for problem in found["problems"]])))
     return f"Validation successful for service {text_arg(args, 'name')}"
 
 
@@ -185,5 +220,6 @@ CORE_SERVICES = (
         {**_NEW, "autoStart": ("boolean", "As for core_service_create"), "description": ("string", "What it is for")},
         ("name", "serviceClassName"),
         failure="Validation failed",
+        also=(),
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from ostler.adapters.serving.problems import read_args
+from ostler.adapters.serving.problems import near, read_args
 from ostler.faces.mcp.definitions import AnyTool, Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import TOOLS
@@ -35,6 +35,8 @@ class CoreTool:
         checked: required ones that the handler checks itself.
         missing: how an argument that is missing is reported; `{}` is its name.
         failure: what its errors begin with.
+        invalid: what errors about its arguments begin with, where that is something else.
+        also: what it takes besides `args`, without showing it; None takes anything.
     """
 
     name: str
@@ -45,6 +47,8 @@ class CoreTool:
     checked: tuple[str, ...] = ()
     missing: str = "{} is required"
     failure: str = ""
+    invalid: str = ""
+    also: tuple[str, ...] | None = None
 
     def input_schema(self) -> JsonObject:
         """Return the JSON Schema of its arguments."""
@@ -54,9 +58,12 @@ class CoreTool:
         """Answer a call.
 
         Raises:
-            ArgumentError: a required argument is missing or blank.
+            ArgumentError: a required argument is missing or blank, or there is one that it does not take.
             OstlerError: as its handler.
         """
+        if self.also is not None and (unknown := args.keys() - self.args.keys() - set(self.also)):
+            named = f"unknown args: [{' '.join(sorted(unknown))}]. Allowed args: [{' '.join(self.args)}]"
+            raise ArgumentError([named + "".join(near(name, self.args) for name in sorted(unknown))])
         missing = [name for name in self.required if args.get(name) in (None, "")]
         if missing:
             takes = ", ".join(f"{name} (required)" if name in self.required else name for name in self.args)
@@ -96,3 +103,9 @@ def text_arg(args: JsonObject, name: str) -> str:
     """Return an argument that is a text; numbers are taken as texts, and nothing is an empty one."""
     value: JsonValue = args.get(name)
     return "" if value is None else str(value)
+
+
+def flag_arg(args: JsonObject, name: str, *, default: bool = False) -> bool:
+    """Return a boolean argument, which command lines send as a text."""
+    value: JsonValue = args.get(name)
+    return default if value is None or value == "" else str(value).lower() == "true"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
+from ostler.model.manifest import ServiceClass
 from ostler.model.tool_names import OWN_SERVER
 
 CORE = "core_"
@@ -32,6 +33,19 @@ def find_exposed(app: ApplicationLike, name: str) -> ToolInfo | None:
     if "/" in name:
         return app.pool.find_tool(name)
     return next((tool for known, tool in exposed_tools(app) if known == name), None)
+
+
+def is_connected(app: ApplicationLike, server: str) -> bool:
+    """Whether the tools of a downstream server can be called now."""
+    return app.pool.server_status(server).connected
+
+
+def missing_tools(app: ApplicationLike, service_class: ServiceClass) -> tuple[str, ...]:
+    """Return the tools of a class that cannot be called now: not there, or of a server that is not connected."""
+    missing = set(app.classes.availability_of(service_class).missing_tools)
+    away = {server for server in service_class.servers() if not is_connected(app, server)}
+    needed = service_class.required_tools()
+    return tuple(tool for tool in needed if tool in missing or tool.partition("/")[0] in away)
 
 
 def tool_prefixes(app: ApplicationLike) -> dict[str, str]:

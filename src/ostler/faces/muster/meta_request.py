@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from mcp.server import ServerRequestContext
@@ -12,6 +13,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.resources import Resources
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.muster.core_tool import flag_arg, text_arg
 from ostler.faces.muster.dispatch import text_result
 from ostler.model.errors import ArgumentError
 from ostler.model.json import JsonObject, JsonValue
@@ -30,15 +32,21 @@ class Request:
     resources: Resources
 
 
-def flag(args: JsonObject, name: str, *, default: bool = False) -> bool:
-    """Return a boolean argument, which command lines send as a text."""
-    value: JsonValue = args.get(name)
-    return default if value is None or value == "" else str(value).lower() == "true"
-
-
 def case_of(args: JsonObject) -> Callable[[str], str]:
     """Return what texts are compared by: themselves, or in lower case."""
-    return str if flag(args, "case_sensitive") else str.lower
+    return str if flag_arg(args, "case_sensitive") else str.lower
+
+
+def name_filter(args: JsonObject) -> Callable[[str], bool]:
+    """Return whether a name fits the argument `pattern`, with `*`, `?` and `[…]`.
+
+    Raises:
+        ArgumentError: a `[` in it is not closed.
+    """
+    fold, pattern = case_of(args), text_arg(args, "pattern")
+    if "[" in pattern and "]" not in pattern[pattern.rindex("[") :]:
+        raise ArgumentError([f'Invalid pattern "{pattern}": syntax error in pattern: a "[" wants its "]"'])
+    return lambda name: not pattern or fnmatchcase(fold(name), fold(pattern))
 
 
 def number(args: JsonObject, name: str, default: int, *, least: int) -> int:

@@ -1,9 +1,10 @@
 """Services, classes and servers as the JSON that muster answers."""
 
-from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import ServiceView
 from ostler.faces.mcp.shapes import present, timestamp
-from ostler.faces.muster.exposed_names import shown_tool, tool_prefix
+from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefix, tool_prefixes
 from ostler.model.durations import parse_duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.states import HealthStatus, ServiceState
@@ -47,7 +48,7 @@ def service_status(view: ServiceView) -> JsonObject:
             {
                 "error": view.error,
                 "serviceClassName": view.class_name,
-                "metadata": dict(view.service_data),
+                "metadata": _data(view),
                 "outputs": dict(view.outputs),
             }
         ),
@@ -56,7 +57,7 @@ def service_status(view: ServiceView) -> JsonObject:
 
 def service_instance(view: ServiceView) -> JsonObject:
     """Return a service as `core_service_create` and `core_service_get` show it."""
-    data: JsonObject = dict(view.service_data)
+    data = _data(view)
     if not view.class_name:
         data["service_type"] = view.service_type
     return {
@@ -85,6 +86,15 @@ def service_instance(view: ServiceView) -> JsonObject:
     }
 
 
+def _data(view: ServiceView) -> JsonObject:
+    """Return the facts of a service; the outputs of its steps have no step in muster, and stand there so, too."""
+    data: JsonObject = dict(view.service_data)
+    if view.class_name:
+        for outputs in view.service_data.values():
+            data |= outputs if isinstance(outputs, dict) else {}
+    return data
+
+
 def _state(view: ServiceView) -> str:
     if view.service_type != MCP_SERVER:
         return view.state.value
@@ -98,20 +108,21 @@ def _health(view: ServiceView) -> str:
     return view.health.value
 
 
-def service_class(entry: ClassEntry, catalogue: ClassCatalogue, prefixes: dict[str, str]) -> JsonObject:
+def service_class(app: ApplicationLike, entry: ClassEntry) -> JsonObject:
     """Return a class as `core_serviceclass_get` and `core_serviceclass_list` show it."""
     spec = (
         written_spec(entry.text, entry.name) if entry.is_foreign else service_class_to_json(entry.service_class)["spec"]
     )
-    availability = catalogue.availability(entry.name)
-    missing = {shown_tool(tool, prefixes) for tool in availability.missing_tools}
+    prefixes = tool_prefixes(app)
+    availability = app.classes.availability(entry.name)
+    missing = {shown_tool(tool, prefixes) for tool in missing_tools(app, entry.service_class)}
     tools = {step: shown_tool(call.tool, prefixes) for step, call in entry.service_class.tools.calls()}
     return {
         "name": entry.name,
         "version": str(spec.get("version") or ""),
         "description": entry.service_class.spec.description,
         "serviceType": entry.service_class.service_type,
-        "available": availability.available,
+        "available": availability.available and not missing,
         "args": spec.get("args") or {},
         "serviceConfig": spec.get("serviceConfig") or {},
         "createToolAvailable": tools.get("start") not in missing,

@@ -9,7 +9,7 @@ from ostler.faces.muster.core_classes import CORE_CLASSES
 from ostler.faces.muster.core_servers import CORE_SERVERS
 from ostler.faces.muster.core_services import CORE_SERVICES
 from ostler.faces.muster.core_tool import OWN, CoreTool
-from ostler.faces.muster.exposed_names import CORE, exposed_tools
+from ostler.faces.muster.exposed_names import CORE, exposed_tools, is_connected
 from ostler.model.json import JsonObject
 
 CORE_TOOLS = {tool.name: tool for tool in (*CORE_SERVICES, *CORE_CLASSES, *CORE_SERVERS)}
@@ -39,8 +39,10 @@ class Reachable:
 
 
 def reachable(app: ApplicationLike) -> list[Reachable]:
-    """Return all tools that the policy lets clients call, by name."""
-    found = [*_core(app), *(_external(name, tool) for name, tool in exposed_tools(app))]
+    """Return all tools that the policy lets clients call and whose servers are connected, by name."""
+    external = list(exposed_tools(app))
+    connected = {server for server in {tool.server for _, tool in external} if is_connected(app, server)}
+    found = [*_core(app), *(_external(name, tool) for name, tool in external if tool.server in connected)]
     return sorted(found, key=lambda tool: tool.name)
 
 

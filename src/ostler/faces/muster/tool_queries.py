@@ -2,7 +2,7 @@
 
 import json
 import re
-from fnmatch import fnmatchcase
+from collections.abc import Callable
 from typing import cast
 
 from mcp_types import CallToolResult, TextContent
@@ -10,9 +10,17 @@ from mcp_types import CallToolResult, TextContent
 from ostler.adapters.serving.answers import clipped
 from ostler.adapters.serving.problems import near
 from ostler.faces.mcp.shapes import present
-from ostler.faces.muster.core_tool import text_arg
+from ostler.faces.muster.core_tool import flag_arg, text_arg
 from ostler.faces.muster.dispatch import call_reachable, failed, text_result
-from ostler.faces.muster.meta_request import DEFAULT_LIMIT, Request, block_json, case_of, flag, json_result, number
+from ostler.faces.muster.meta_request import (
+    DEFAULT_LIMIT,
+    Request,
+    block_json,
+    case_of,
+    json_result,
+    name_filter,
+    number,
+)
 from ostler.faces.muster.reachable_tools import Reachable, reachable
 from ostler.model.json import JsonObject, JsonValue
 
@@ -54,7 +62,7 @@ async def describe_tool(request: Request, args: JsonObject) -> CallToolResult:
 
 async def list_core_tools(request: Request, args: JsonObject) -> CallToolResult:
     """List muster's own tools."""
-    wanted = {"pattern": "core*", "include_schema": flag(args, "include_schema", default=True)}
+    wanted = {"pattern": "core*", "include_schema": flag_arg(args, "include_schema", default=True)}
     return _filtered(request, wanted, limit=0, whole=True)
 
 
@@ -67,14 +75,15 @@ def _filtered(request: Request, args: JsonObject, *, limit: int, whole: bool = F
     everything = reachable(request.app)
     if not everything:
         return text_result("No tools available to filter")
-    wide, query = flag(args, "include_schema"), text_arg(args, "query")
-    matching = [(tool, _score(query, tool) if query else 0.0) for tool in everything if _matches(tool, args)]
+    wide, query = flag_arg(args, "include_schema"), text_arg(args, "query")
+    fits = name_filter(args)
+    matching = [(tool, _score(query, tool) if query else 0.0) for tool in everything if _matches(tool, args, fits)]
     if query:
         matching = sorted((pair for pair in matching if pair[1]), key=lambda pair: -pair[1])
     offset = number(args, "offset", 0, least=0)
     shown = matching[offset : offset + limit] if limit else matching[offset:]
     return json_result({
-        "filters": {**args, "case_sensitive": flag(args, "case_sensitive"), "include_schema": wide, "limit": limit,
+        "filters": {**args, "case_sensitive": flag_arg(args, "case_sensitive"), "include_schema": wide, "limit": limit,
                     "offset": offset},
         "total_tools": len(everything),
         "filtered_count": len(shown),
@@ -95,15 +104,11 @@ def _found(tool: Reachable, score: float, *, wide: bool, whole: bool) -> JsonObj
     }
 
 
-def _matches(tool: Reachable, args: JsonObject) -> bool:
+def _matches(tool: Reachable, args: JsonObject, fits: Callable[[str], bool]) -> bool:
     """Whether a tool has the wanted name and description; it has no labels, so none of them fits."""
     fold = case_of(args)
-    pattern, words = fold(text_arg(args, "pattern")), fold(text_arg(args, "description_filter"))
-    return (
-        not args.get("labels")
-        and (not pattern or fnmatchcase(fold(tool.name), pattern))
-        and words in fold(tool.description)
-    )
+    words = fold(text_arg(args, "description_filter"))
+    return not args.get("labels") and fits(tool.name) and words in fold(tool.description)
 
 
 def _score(query: str, tool: Reachable) -> float:
