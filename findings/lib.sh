@@ -89,9 +89,12 @@ npm_install() {
 go_install() {
     need go
     local module
+    mkdir -p "$WORK/go"
     for module in "$@"; do
-        HOME="$USER_HOME" GOBIN="$WORK/gobin" GOFLAGS=-buildvcs=false timeout 580 go install "$module" >"$WORK/go.log" 2>&1 \
-            || { tail -3 "$WORK/go.log" >&2; unable "go install $module"; }
+        (cd "$WORK/go" && rm -f go.mod go.sum && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" \
+            && go mod init finding && go mod edit -require "$module" \
+            && timeout 580 go build -o "$WORK/gobin/" "${module%@*}") >"$WORK/go.log" 2>&1 \
+            || { tail -3 "$WORK/go.log" >&2; unable "go build $module"; }
     done
     PATH="$WORK/gobin:$PATH"
     hash -r
