@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -18,6 +18,7 @@ from ostler.adapters.config.dialects.clients import ANY, CLIENTS
 from ostler.adapters.config.dialects.entry_places import PLACES
 from ostler.adapters.config.dialects.key_rows import Key
 from ostler.adapters.config.dialects.keys import KEYS
+from ostler.adapters.config.dialects.locations import LOCATIONS
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
 from ostler.adapters.telemetry.instruments import METRICS
@@ -123,6 +124,25 @@ def client_places() -> str:
         for path, clients in PLACES
     )
     return table(["place", "clients"], rows)
+
+
+def client_files() -> str:
+    """Where each client's files are, by the id that commands take."""
+
+    def written(paths: Iterable[str]) -> str:
+        folders = {"{config}": "CONFIG", "{local}": "LOCAL", "{managed}": "MANAGED"}
+        shown = [re.sub(r"\{\w+\}", lambda match: folders[match[0]], path) for path in paths if path]
+        return ", ".join(f"`{path if path.startswith(tuple(folders.values())) else f'~/{path}'}`" for path in shown)
+
+    def rows() -> Iterator[Sequence[str]]:
+        for location in LOCATIONS:
+            own = written((*location.paths, *location.further))
+            project = ", ".join(f"`{path}`" for path in (location.project, *location.project_further) if path)
+            limits = [written((*location.limits, *(f"{{managed}}/{name}" for name in location.managed)))]
+            limits += [f"`{path}`" for path in location.project_limits if path not in location.limits]
+            yield f"`{location.client}`", location.label, own, project, ", ".join(filter(None, limits))
+
+    return table(["id", "client", "files of the user", "files of a project", "files that limit servers"], rows())
 
 
 def state_list() -> str:
@@ -310,6 +330,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "client-keys": client_keys,
     "client-variables": client_variables,
     "client-places": client_places,
+    "client-files": client_files,
     "classes": class_table,
     "muster-cases": muster_cases,
 }

@@ -265,6 +265,70 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ({"enable_language_server": True, "disable_ai": False}, set(TOOLS)),
         ({"tools": ["*"]}, set(TOOLS)),
         ({"mcp": {"allowed": ["a"]}}, set(TOOLS)),
+        # Gemini CLI's policies.
+        (
+            {"rule": [{"mcpName": "a", "toolName": "drop", "decision": "deny", "priority": 1}]},
+            {"get", "get_all", "put*"},
+        ),
+        ({"rule": [{"mcpName": "*", "toolName": ["drop", "get"], "decision": "ask_user"}]}, {"get_all", "put*"}),
+        ({"rule": [{"toolName": "mcp_a_*", "decision": "deny", "priority": 1}]}, set()),
+        ({"rule": [{"toolName": "*", "decision": "deny"}]}, set()),
+        (
+            {"rule": [{"mcpName": "b", "decision": "deny"}, {"toolName": "run_shell_command", "decision": "deny"}]},
+            set(TOOLS),
+        ),
+        (
+            {
+                "rule": [
+                    {"mcpName": "a", "decision": "deny", "priority": 1},
+                    {"mcpName": "a", "toolName": "get", "decision": "allow", "priority": 2},
+                    {"mcpName": "a", "toolName": "drop", "decision": "allow", "priority": 3, "argsPattern": "x"},
+                ]
+            },
+            {"get"},
+        ),
+        (
+            {
+                "rule": [
+                    {"mcpName": "a", "toolName": "drop", "decision": "deny", "priority": 2, "argsPattern": "x"},
+                    {"mcpName": "a", "decision": "allow", "priority": 1},
+                ]
+            },
+            {"get", "get_all", "put*"},
+        ),
+        ({"rule": [{"toolName": "*", "decision": "deny", "modes": ["plan"]}]}, set(TOOLS)),
+        ({"safety_checker": [{"mcpName": "a", "toolName": "drop", "checker": {}}]}, {"get", "get_all", "put*"}),
+        # Goose's permissions.
+        ({"user": {"never_allow": ["a__drop"], "ask_before": ["a__get", "b__put*"]}}, {"get_all", "put*"}),
+        ({"user": {"always_allow": ["a__get"], "ask_before": ["a__get"]}}, set(TOOLS)),
+        ({"smart_approve": {"ask_before": ["a__drop"]}, "GOOSE_MODE": "approve"}, set(TOOLS)),
+        # Augment's tools are called by their own name and their server's after it.
+        ({"toolPermissions": [{"toolName": "drop_a", "permission": {"type": "deny"}}]}, {"get", "get_all", "put*"}),
+        (
+            {
+                "toolPermissions": [
+                    {"toolName": "drop_a", "permission": {"type": "allow"}},
+                    {"toolName": "drop_a", "permission": {"type": "deny"}},
+                    {"toolName": "get_a", "permission": {"type": "script-policy", "script": "x"}},
+                    {"toolName": "get_all", "permission": {"type": "deny"}},
+                ]
+            },
+            {"drop", "get_all", "put*"},
+        ),
+        ({"removedTools": ["drop_a", "get_b"]}, {"get", "get_all", "put*"}),
+        # Antigravity, Grok, Kimi Code and Mistral Vibe.
+        ({"permissions": {"deny": ["mcp(a/drop)", "command(rm)"]}}, {"get", "get_all", "put*"}),
+        ({"permissions": {"ask": ["mcp(a)"]}}, set()),
+        ({"permissions": {"deny": ["mcp(*)"]}}, set()),
+        ({"permission": {"deny": ["MCPTool(a__drop)", "Bash(rm *)"]}}, {"get", "get_all", "put*"}),
+        ({"permission": {"ask": ["MCPTool"]}}, set()),
+        (
+            {"permission": {"rules": [{"action": "deny", "tool": "MCPTool", "pattern": "a__drop"}]}},
+            {"get", "get_all", "put*"},
+        ),
+        ({"permission": {"rules": [{"decision": "deny", "pattern": "mcp__a__drop"}]}}, {"get", "get_all", "put*"}),
+        ({"permission": {"rules": [{"decision": "allow", "pattern": "mcp__a__*"}]}}, set(TOOLS)),
+        ({"tools": {"a_drop": {"permission": "never"}, "a_get": {"permission": "always"}}}, {"get", "get_all", "put*"}),
     ],
 )
 def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any], tools: set[str] | None) -> None:
@@ -282,6 +346,8 @@ def test_what_a_file_says_next_to_its_servers_limits_them(beside: dict[str, Any]
         {"amp.tools.disable": ["mcp__My_Server__drop"]},
         {"tools": {"My_Server_drop": False}},
         {"tools": {"exclude": ["mcp_My_Server_drop"]}},
+        {"user": {"never_allow": ["myserver__drop"]}},
+        {"rule": [{"mcpName": "My Server", "toolName": "drop", "decision": "deny"}]},
     ],
 )
 def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict[str, Any]) -> None:
@@ -309,6 +375,8 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"admin": {"mcp": {"requiredConfig": {"b": {"url": "https://b.example"}}}}},
         {"mcpSettings": {"allowedDomains": ["example.com"]}},
         {"interface": {"mcpServers": {"use": False}}},
+        {"GOOSE_MODE": "chat"},
+        {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},
     ],
 )
 def test_a_limit_next_to_the_servers_that_is_not_known_refuses_them(beside: dict[str, Any]) -> None:
@@ -801,6 +869,61 @@ def test_a_value_of_a_wrong_form_leaves_the_other_servers_alone(tmp_path: Path, 
     file.write_text(json.dumps(root))
     found, _ = candidates_in(file, ENV)
     assert {one.name for one in found} == set(load(root).entries) | set(load(root).refused)
+
+
+def test_a_file_is_read_once_for_all_of_its_projects(tmp_path: Path) -> None:
+    projects = {f"/p{number}": {"mcpServers": {f"s{number}": {"command": "x"}}} for number in range(3)}
+    file, limits = tmp_path / ".claude.json", tmp_path / "settings.json"
+    file.write_text(json.dumps({"mcpServers": {"own": {"command": "x"}}, "projects": projects}))
+    limits.write_text(json.dumps({"permissions": {"deny": ["mcp__s1"]}}))
+
+    def limiting(project: Path | None) -> list[Path]:
+        if project is not None:  # what was read before is enough
+            file.unlink(missing_ok=True)
+            limits.unlink(missing_ok=True)
+        return [limits]
+
+    found, problems = candidates_in(file, ENV, client="claude-code", limiting=limiting)
+    assert problems == []
+    assert {one.name: one.entry.get("ostler") for one in found} == {
+        "own": None, "s0": None, "s1": {"denyTools": ["*"]}, "s2": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "tools"),
+    [
+        ("permissions.yaml", "exclude: [drop]\nask: ['get(x)']\nallow: []\n", {"get_all", "put*"}),
+        ("policy.toml", '[[rule]]\nmcpName = "a"\ntoolName = "drop"\ndecision = "deny"\npriority = 1\n',
+         {"get", "get_all", "put*"}),
+        ("managed-mcp.json", '{"mcpServers": {"a": {"command": "other"}}}', None),
+        ("requirements.toml", "[mcp_servers]\n", None),
+        ("requirements.toml", "[mcp_servers.a]\n", set(TOOLS)),
+        ("requirements.toml", 'approval_policy = "never"\n', set(TOOLS)),
+        ("empty.json", "", set(TOOLS)),
+    ],
+)  # fmt: skip
+def test_another_file_of_the_client_limits_its_servers(
+    tmp_path: Path, name: str, text: str, tools: set[str] | None
+) -> None:
+    file, other = tmp_path / "mcp.json", tmp_path / name
+    file.write_text(json.dumps({"mcpServers": {"a": {"command": "x"}}}))
+    other.write_text(text)
+    (found,), problems = candidates_in(file, ENV, limiting=lambda _: [other])
+    assert problems == []
+    assert not found.is_refused
+    assert found.entry.get("disabled", False) == (tools is None)
+    if tools is not None:
+        assert permitted(load({"mcpServers": {"a": found.entry}})) == tools
+
+
+def test_a_requirement_about_commands_refuses_what_it_may_forbid(tmp_path: Path) -> None:
+    file, other = tmp_path / "config.toml", tmp_path / "requirements.toml"
+    file.write_text('[mcp_servers.a]\ncommand = "x"\n')
+    other.write_text('[mcp_servers.a.identity]\ncommand = "y"\n')
+    (found,), _ = candidates_in(file, ENV, client="codex", limiting=lambda _: [other])
+    assert found.is_refused
+    assert "commands and addresses" in found.findings[0].message
 
 
 @pytest.mark.parametrize(

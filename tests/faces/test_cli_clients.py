@@ -5,6 +5,7 @@ import re
 import stat
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from ostler.adapters.config.client_edit import addition, own_command
 from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
@@ -61,6 +63,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         "OSTLER_STATE",
         "CODEX_HOME",
         "CLAUDE_CONFIG_DIR",
+        "GOOSE_PATH_ROOT",
+        "VIBE_HOME",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -100,7 +104,7 @@ def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) 
     assert home.run("install", "--yes", client) == ExitStatus.OK, home.err
     # Under its own name Ostler does not take itself for a server.
     text = re.sub(r"\bostler(?=[\]:\"]|$)", "other", file.path.read_text(), flags=re.MULTILINE)
-    loaded = load_mcp_json(text, {}, file=file.path.name, clients=frozenset({client}))
+    loaded = load_mcp_json(text, {}, file=file.path.name, clients=frozenset({file.location.writer}))
     assert loaded.findings == ()
     (entry,) = loaded.entries.values()
     assert entry.args == ("serve",)
@@ -119,6 +123,9 @@ def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) 
          "    ostler:"),
         (".continue/config.yaml", "continue", "name: x\nmcpServers:\n- name: a # first\n  command: npx\n",
          "- name: ostler"),
+        (".vibe/config.toml", "vibe",
+         'a = 1\n\n[[mcp_servers]] # first\nname = "b"\ncommand = "x"\n\n# about c\n[tools.c]\ny = 1\n',
+         "[[mcp_servers]]"),
         ("work/librechat.yaml", "librechat", "version: 1.2.1\nmcpServers:\n  a:\n    command: npx # first\n",
          "  ostler:"),
     ],
@@ -141,6 +148,71 @@ def test_an_entry_of_ours_is_replaced_where_it_is(home: Home) -> None:
     assert tomllib.loads(file.read_text())["mcp_servers"]["ostler"].keys() == {"command", "args"}
     assert file.read_text().startswith("[mcp_servers.ostler]\n")
     assert file.read_text().endswith("\n\n# about b\n[b]\ny = 1\n")
+
+
+def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
+    file = home.write(".vibe/config.toml", 'model = "x"\nmcp_servers = []\n\n[tools]\ny = 1\n')
+    assert home.run("install", "--yes", "vibe") == ExitStatus.OK, home.err
+    (server,) = tomllib.loads(file.read_text())["mcp_servers"]
+    assert (server["name"], server["transport"], server["args"]) == ("ostler", "stdio", ["serve"])
+    assert home.run("uninstall", "--yes", "vibe") == ExitStatus.OK, home.err
+    assert tomllib.loads(file.read_text()) == {"model": "x", "tools": {"y": 1}}
+
+
+@pytest.mark.parametrize(
+    ("client", "platform", "environment", "path"),
+    [
+        ("claude-desktop", "darwin", {}, "/h/Library/Application Support/Claude/claude_desktop_config.json"),
+        ("claude-desktop", "win32", {"APPDATA": "/a"}, "/a/Claude/claude_desktop_config.json"),
+        ("claude-code", "linux", {"CLAUDE_CONFIG_DIR": "/c"}, "/c/.claude.json"),
+        ("zed", "darwin", {"XDG_CONFIG_HOME": "/x"}, "/h/.config/zed/settings.json"),
+        ("zed", "linux", {"XDG_CONFIG_HOME": "/x"}, "/x/zed/settings.json"),
+        ("zed", "win32", {"APPDATA": "/a"}, "/a/Zed/settings.json"),
+        ("goose", "linux", {}, "/h/.config/goose/config.yaml"),
+        ("goose", "win32", {"APPDATA": "/a"}, "/a/Block/goose/config/config.yaml"),
+        ("goose", "linux", {"GOOSE_PATH_ROOT": "/g"}, "/g/config/config.yaml"),
+        ("copilot-jetbrains", "win32", {"LOCALAPPDATA": "/l"}, "/l/github-copilot/intellij/mcp.json"),
+        ("copilot-jetbrains", "darwin", {}, "/h/.config/github-copilot/intellij/mcp.json"),
+        ("kilo", "linux", {}, "/h/.config/kilo/kilo.json"),
+        ("qwen", "linux", {}, "/h/.qwen/settings.json"),
+        ("antigravity", "darwin", {}, "/h/.gemini/config/mcp_config.json"),
+        ("cline-cli", "linux", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
+        ("vibe", "win32", {}, "/h/.vibe/config.toml"),
+    ],
+)  # fmt: skip
+def test_files_are_where_each_system_has_them(
+    client: str, platform: str, environment: dict[str, str], path: str
+) -> None:
+    file = Machine({"HOME": "/h", **environment}, platform).file_of(client)
+    assert file is not None
+    assert file.path == Path("/") / path
+
+
+def test_what_an_administrator_sets_limits_the_users_servers(home: Home, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    etc = root / "etc" / "claude-code"
+    (etc / "managed-settings.d").mkdir(parents=True)
+    home.write(".claude.json", json.dumps({"mcpServers": {"a": {"command": "x"}, "b": {"command": "x"}}}))
+    (etc / "managed-settings.json").write_text('{"permissions": {"deny": ["mcp__a__drop"]}}')
+    (etc / "managed-settings.d" / "10-more.json").write_text('{"deniedMcpServers": [{"serverName": "b"}]}')
+    machine = Machine({"HOME": str(home.folder)}, "linux", root)
+
+    def found() -> dict[str, Any]:
+        return {
+            one.name: one.entry
+            for file in machine.files()
+            for one in candidates_in(file.path, {}, client="claude-code", limiting=partial(machine.limiting, file))[0]
+        }
+
+    assert found() == {
+        "a": {"command": "x", "ostler": {"denyTools": ["drop"]}},
+        "b": {"command": "x", "disabled": True},
+    }
+    (etc / "managed-mcp.json").write_text('{"mcpServers": {"company": {"command": "y"}}}')
+    assert {name: entry.get("disabled", False) for name, entry in found().items()} == {
+        "a": True, "b": True, "company": False,
+    }  # fmt: skip
+    assert machine.file_at(etc / "managed-mcp.json") is not None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": []}', "{'a': 1}"])

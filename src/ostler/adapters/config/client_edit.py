@@ -2,6 +2,7 @@
 
 import codecs
 import difflib
+import itertools
 import json
 import re
 import shutil
@@ -16,7 +17,7 @@ from typing import cast
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
-from ostler.adapters.config.dialects.entry_places import is_bare, mapping
+from ostler.adapters.config.dialects.entry_places import is_bare, mapping, objects
 from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
@@ -205,12 +206,15 @@ def _toml_with(before: str, file: ClientFile, entry: JsonObject) -> str:
     servers = _toml_servers(before, file)
     if servers.get(OSTLER) == entry:
         return before
+    place = file.location.place[0]
     values = "\n".join(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entry.items())
-    table = f"[{file.location.place[0]}.{OSTLER}]\n{values}\n"
+    table = f"{f'[[{place}]]' if file.location.is_list else f'[{place}.{OSTLER}]'}\n{values}\n"
     if OSTLER in servers:
         head, tail = _toml_around(before, file)
         after = f"{head}{table}{tail}"
     else:
+        if file.location.is_list:  # an empty list that is written out cannot be added to
+            before = re.sub(rf"(?m)^\s*{place}\s*=\s*\[\s*\][^\S\n]*\n?", "", before)
         after = f"{before.rstrip()}\n\n{table}" if before.strip() else table
     if _toml_servers(after, file) != {**servers, OSTLER: entry}:
         raise _by_hand(file, entry)
@@ -236,13 +240,20 @@ def _toml_around(before: str, file: ClientFile) -> tuple[str, str]:
     """
     place = re.escape(str(file.location.place[0]))
     header = re.compile(rf"""\s*\[\s*{place}\s*\.\s*(?:{OSTLER}|"{OSTLER}"|'{OSTLER}')\s*(?:\.[^\]]+)?\]""")
+    item, part = re.compile(rf"\s*\[\[\s*{place}\s*\]\]"), re.compile(rf"\s*\[+\s*{place}\s*\.")
+    lines = before.splitlines(keepends=True)
     head: list[str] = []
     tail: list[str] = []
     about_next: list[str] = []
     inside = found = False
-    for line in before.splitlines(keepends=True):
+    for number, line in enumerate(lines):
         if line.lstrip().startswith("["):
-            inside = header.match(line) is not None
+            if not file.location.is_list:
+                inside = header.match(line) is not None
+            elif item.match(line):
+                inside = _names_ostler(lines[number + 1 :])
+            else:
+                inside &= part.match(line) is not None
             found |= inside
             tail += [] if inside else about_next
             about_next = []
@@ -256,8 +267,16 @@ def _toml_around(before: str, file: ClientFile) -> tuple[str, str]:
     return "".join(head), "".join([*tail, *kept])
 
 
+def _names_ostler(lines: Sequence[str]) -> bool:
+    """Whether the item of a list of tables, whose lines begin here, is Ostler's."""
+    keys = itertools.takewhile(lambda line: not line.lstrip().startswith("["), lines)
+    return any(re.fullmatch(rf"""\s*name\s*=\s*["']{OSTLER}["']\s*(?:#.*)?""", line) for line in keys)
+
+
 def _toml_servers(text: str, file: ClientFile) -> JsonObject:
     servers = _parsed_toml(text, file).get(cast("str", file.location.place[0]), {})
+    if file.location.is_list and isinstance(servers, list):
+        return {str(server.get("name")): server for server in objects(servers)}
     if not isinstance(servers, dict):
         raise _by_hand(file, None)
     return cast("JsonObject", servers)

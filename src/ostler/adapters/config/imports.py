@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import items, mapping, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
@@ -14,7 +14,6 @@ from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 
 _PATHS: Final = ("cwd", "envFile")
-_ENABLEMENT: Final = "mcp-server-enablement.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,31 @@ def candidates_in(
     """
     clients = frozenset({client}) if client else ANY
     label = label or client or "a client"
-    projects, has_others = _projects(path)
+    others: dict[Path, Source] = {}
+
+    def limits_from(other: Path, there: Path | None) -> JsonObject:
+        if other not in others:
+            others[other] = read_source(other)
+        return _limits_of(other, mapping(others[other].value), there)
 
     def load(project: str, there: Path | None) -> McpJson:
-        beside = [] if limiting is None else [_limits_from(other, there) for other in limiting(there)]
         return load_mcp_json(
-            path, environment, clients=clients, workspace=there, project=project, answer=answer, beside=beside
+            source,
+            environment,
+            folder=path.parent,
+            clients=clients,
+            workspace=there,
+            project=project,
+            answer=answer,
+            beside=[] if limiting is None else [limits_from(other, there) for other in limiting(there)],
         )
 
+    try:
+        source = read_source(path)
+    except SourceError as error:
+        return [], [error.finding]
     found: list[Candidate] = []
+    projects, has_others = _projects(mapping(source.value))
     try:
         loaded = load("", workspace)
         around = Surroundings(environment, path.parent, workspace)
@@ -95,13 +110,24 @@ def candidates_in(
     return found, rest
 
 
-def _limits_from(path: Path, workspace: Path | None) -> JsonObject:
-    """Return what a file that limits another one's servers holds, with what it says of one project on top."""
-    root = mapping(parse_source(read_text(path, str(path)), str(path)).value)
-    if path.name == _ENABLEMENT:  # Gemini CLI: {"name": {"enabled": false}}
-        return {"disabledMcpServers": [name for name, state in root.items() if mapping(state).get("enabled") is False]}
-    project = mapping(mapping(root.get("projects")).get(str(workspace)))
-    return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
+def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObject:
+    """Return what a file that limits another one's servers says of them, with what it says of one project on top."""
+    match path.name:
+        case "mcp-server-enablement.json":  # Gemini CLI: {"name": {"enabled": false}}
+            off: list[JsonValue] = [name for name, state in root.items() if mapping(state).get("enabled") is False]
+            return {"disabledMcpServers": off}
+        case "managed-mcp.json":  # Claude Code then has these servers alone
+            return {"allowedMcpServers": []}
+        case "requirements.toml" if "mcp_servers" in root:  # Codex then has servers that are as they say alone
+            servers = cast("JsonObject", root["mcp_servers"])
+            only: list[JsonValue] = [
+                {"identity": rule["identity"]} if "identity" in (rule := mapping(value)) else name
+                for name, value in servers.items()
+            ]
+            return {**root, "allowedMcpServers": only}
+        case _:
+            project = mapping(mapping(root.get("projects")).get(str(workspace)))
+            return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
 
 
 def _candidates(loaded: McpJson, path: Path, label: str, project: str, around: Surroundings) -> Iterator[Candidate]:
@@ -160,12 +186,8 @@ def _has_relative_path(entry: JsonObject) -> bool:
     return any(isinstance(word, str) and word.startswith(("./", "../")) for word in words)
 
 
-def _projects(path: Path) -> tuple[list[str], bool]:
-    """Return the projects that the file has servers of, and whether it may have others."""
-    try:
-        root = parse_source(read_text(path, str(path)), str(path)).value
-    except SourceError:
-        return [], True
-    named = mapping(mapping(root).get("projects"))
+def _projects(root: JsonObject) -> tuple[list[str], bool]:
+    """Return the projects that a file has servers of, and whether it may have others."""
+    named = mapping(root.get("projects"))
     with_servers = [folder for folder, project in named.items() if mapping(project).get("mcpServers")]
-    return with_servers, not with_servers or bool(places_in(mapping(root)))
+    return with_servers, not with_servers or bool(places_in(root))

@@ -13,7 +13,7 @@ from typing import cast
 
 from pydantic import ValidationError
 
-from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_text
+from ostler.adapters.config.dialects.client_texts import Source, SourceError, parse_source, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.draft import Draft
 from ostler.adapters.config.dialects.entry_places import (
@@ -71,10 +71,11 @@ class McpJson:
 
 
 def load_mcp_json(
-    source: Path | str,
+    source: Path | str | Source,
     env: Mapping[str, str],
     *,
     file: str = "",
+    folder: Path | None = None,
     builtin_names: Collection[str] = BUILTIN_NAMES,
     clients: frozenset[str] = ANY,
     workspace: Path | None = None,
@@ -85,9 +86,10 @@ def load_mcp_json(
     """Read an `mcp.json`, or any client's file.
 
     Args:
-        source: a path, or the text itself.
+        source: a path, the text itself, or what has been read already.
         env: the variables that `${VAR}` may name.
         file: the file's name in findings; default: the path.
+        folder: the folder that the file is in; default: that of the path.
         builtin_names: servers inside Ostler that an entry may configure.
         clients: whose file it is, by id, when that is known.
         workspace: the project that the file belongs to.
@@ -95,20 +97,19 @@ def load_mcp_json(
         answer: returns what a person answered to the question of an id; None when no one has.
         beside: what the client's other files hold that limit these servers.
     """
-    folder = source.parent if isinstance(source, Path) else None
     try:
-        if isinstance(source, Path):
-            file = file or str(source)
-            text = read_text(source, file)
-        else:
-            text = source
-        if not text.strip("\ufeff \t\r\n"):
-            return McpJson()
-        parsed = parse_source(text, file)
+        match source:
+            case Path():
+                folder = folder or source.parent
+                source = read_source(source, file)
+            case str():
+                source = parse_source(source, file)
+            case Source():
+                pass
     except SourceError as error:
         return McpJson(findings=(error.finding,))
     around = Surroundings(env, folder, workspace, answer=answer)
-    return _Loader(parsed, around, builtin_names, clients, beside).load(project)
+    return _Loader(source, around, builtin_names, clients, beside).load(project)
 
 
 class _BrokenEntryError(Exception):

@@ -119,22 +119,20 @@ def _apply(edit: "Edit", done: str) -> bool:
 
 
 def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
-    from ostler.adapters.config.dialects.clients import CLIENTS
-    from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS, LOCATIONS, Machine
 
     machine = Machine(os.environ)
-    known = [location.client for location in LOCATIONS]
-    unknown = [client for client in clients or [] if client not in known]
+    unknown = [client for client in clients or [] if client not in CLIENT_IDS]
     if unknown:
-        usage_error(f"{', '.join(map(repr, unknown))}: no such client; known: {', '.join(known)}")
+        usage_error(f"{', '.join(map(repr, unknown))}: no such client; known: {', '.join(CLIENT_IDS)}")
     any_found = False
-    for client in clients or known:
+    for client in clients or CLIENT_IDS:
         file = machine.file_of(client, Path.cwd())
         if file is not None and (clients or machine.is_there(file)):
             any_found = True
             yield file
     if not any_found:
-        looked = ", ".join(CLIENTS[client] for client in known)
+        looked = ", ".join(location.label for location in LOCATIONS)
         next_step = "ostler install CLIENT makes the file of one; the README shows the entry to write by hand"
         fail(f"no client was found on this machine; looked for {looked}. Next: {next_step}", ExitStatus.NOT_FOUND)
 
@@ -159,24 +157,24 @@ def _folders(session: Session) -> list[str]:
 
 
 def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tuple[list[Candidate], list[str]]":
-    from ostler.adapters.config.dialects.clients import CLIENTS
-    from ostler.adapters.config.dialects.locations import Machine, workspace_of
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS, Machine, workspace_of
     from ostler.adapters.config.imports import candidates_in
 
     found: list[Candidate] = []
     problems: list[str] = []
     machine = Machine(os.environ)
-    if source is not None and source not in CLIENTS:
+    if source is not None and source not in CLIENT_IDS:
         path = Path(source).absolute()
         if not os.path.lexists(path):
             fail(
-                f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENTS)}", ExitStatus.NOT_FOUND
+                f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENT_IDS)}",
+                ExitStatus.NOT_FOUND,
             )
         file = machine.file_at(path)
         some, findings = candidates_in(
             path,
             os.environ,
-            client="" if file is None else file.location.client,
+            client="" if file is None else file.location.writer,
             workspace=workspace_of(path),
             answer=answer,
             limiting=None if file is None else partial(machine.limiting, file),
@@ -188,7 +186,7 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
         some, findings = candidates_in(
             file.path,
             os.environ,
-            client=file.location.client,
+            client=file.location.writer,
             label=file.location.label,
             workspace=file.workspace,
             answer=answer,

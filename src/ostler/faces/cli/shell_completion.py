@@ -38,9 +38,9 @@ def state_names(incomplete: str) -> list[str]:
 
 def client_names(incomplete: str) -> list[str]:
     """Return the ids of the MCP clients that begin with `incomplete`."""
-    from ostler.adapters.config.dialects.clients import CLIENTS
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS
 
-    return [client for client in CLIENTS if client.startswith(incomplete)]
+    return [client for client in CLIENT_IDS if client.startswith(incomplete)]
 
 
 def _names(context: typer.Context, tool: str, args: JsonObject, key: str, incomplete: str) -> list[str]:

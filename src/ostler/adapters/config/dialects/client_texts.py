@@ -75,6 +75,20 @@ def read_text(path: Path, file: str) -> str:
         raise SourceError(Finding(message, file=file, rule="unreadable")) from None
 
 
+def read_source(path: Path, file: str = "") -> Source:
+    """Return what a file holds, nothing for an empty one.
+
+    Args:
+        path: the file.
+        file: its name in findings; default: the path.
+
+    Raises:
+        SourceError: it cannot be read, or is not written as it must be.
+    """
+    file = file or str(path)
+    return parse_source(read_text(path, file), file)
+
+
 def parse_source(text: str, file: str) -> Source:
     """Return what `text` holds, in the format that the name `file` ends with; JSON with comments by default.
 
@@ -82,6 +96,8 @@ def parse_source(text: str, file: str) -> Source:
         SourceError: it is not written as it must be.
     """
     text = text.removeprefix("\ufeff")
+    if not text.strip():
+        return Source({}, file, lambda _: (1, 1))
     if file.endswith(".toml"):
         return _toml(text, file)
     if file.endswith((".yaml", ".yml")):

@@ -8,14 +8,14 @@ CLIENTS: Final[Mapping[str, str]] = {
     "claude-code": "Claude Code",
     "cursor": "Cursor",
     "vscode": "VS Code",
-    "windsurf": "Windsurf",
+    "windsurf": "Windsurf, Devin",
     "antigravity": "Antigravity",
     "zed": "Zed",
     "cline": "Cline",
-    "roo": "Roo Code, Kilo Code",
+    "roo": "Roo Code, Zoo Code",
     "gemini": "Gemini CLI, Qwen Code",
-    "codex": "Codex",
-    "opencode": "opencode",
+    "codex": "Codex, Grok",
+    "opencode": "opencode, Kilo Code",
     "continue": "Continue",
     "goose": "Goose",
     "librechat": "LibreChat",
@@ -27,13 +27,17 @@ CLIENTS: Final[Mapping[str, str]] = {
     "copilot": "Copilot CLI",
     "crush": "Crush",
     "amp": "Amp",
+    "augment": "Augment",
+    "droid": "Factory Droid",
+    "vibe": "Mistral Vibe",
+    "kimi": "Kimi Code",
     "mcpo": "mcpo",
     "mcphub": "MCPHub",
     "cherry": "Cherry Studio",
     "mcpb": "MCPB bundles",
     "registry": "the MCP registry's server.json",
 }
-"""Ids, as `ostler servers import --from` takes them, and the names of the clients."""
+"""Ids, and the names of the clients whose keys they stand for."""
 
 ANY: Final = frozenset(CLIENTS)
 """Most clients, or a client that is not known."""

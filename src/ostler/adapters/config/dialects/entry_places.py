@@ -1,6 +1,6 @@
 """The table of places: where the entries are in a client's file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -23,6 +23,7 @@ _MCP_SERVERS: Final = ANY - {
     "goose",
     "crush",
     "amp",
+    "vibe",
     "mcpb",
     "registry",
 }
@@ -35,7 +36,7 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
     (("mcp", "servers"), frozenset({"vscode", "opencode"})),
     (("mcp.servers",), frozenset({"vscode"})),
     (("context_servers",), frozenset({"zed"})),
-    (("mcp_servers",), frozenset({"codex"})),
+    (("mcp_servers",), frozenset({"codex", "vibe"})),
     (("extensions",), frozenset({"goose"})),
     (("amp.mcpServers",), frozenset({"amp"})),
     (("amp", "mcpServers"), frozenset({"amp"})),
@@ -133,3 +134,13 @@ def mapping(value: JsonValue) -> JsonObject:
 def items(value: JsonValue) -> list[JsonValue]:
     """Return the list itself, and an empty one for any other value."""
     return cast("list[JsonValue]", value) if isinstance(value, list) else []
+
+
+def objects(value: JsonValue) -> Sequence[JsonObject]:
+    """Return the objects of a list, and none for any other value."""
+    return [cast("JsonObject", item) for item in items(value) if isinstance(item, dict)]
+
+
+def texts(value: JsonValue) -> list[str]:
+    """Return the texts of a list, and none for any other value."""
+    return [item for item in items(value) if isinstance(item, str)]

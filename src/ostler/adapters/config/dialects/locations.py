@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +23,7 @@ class Location:
 
     Attributes:
         client: its id.
-        paths: files below the user's home, `{config}` and `{data}` standing for the platform's folders; the first one
+        paths: files below the user's home, `{config}` standing for the platform's folder of settings; the first one
             that is there counts, and is made if none is.
         place: where the entries stand.
         project: the same below a project's folder; empty when it has none.
@@ -29,8 +31,13 @@ class Location:
         is_list: its entries are a list, each with its name.
         head: what a file that is made begins with.
         markers: folders that show that the client is there though its file is not; default: the file's own.
+        dialect: whose keys its entries have; default: its own.
+        name: its name, where the dialect's is that of several clients.
+        further: files that are read for entries and never written, a folder's files as `folder/*.json`.
+        project_further: the same below a project's folder.
         limits: other files of the user that limit the servers, below the same folders as `paths`.
         project_limits: the same below a project's folder.
+        managed: the same in the folder where the machine's administrator sets the client up, see `_MANAGED`.
     """
 
     client: str
@@ -41,13 +48,23 @@ class Location:
     is_list: bool = False
     head: str = ""
     markers: tuple[str, ...] = ()
+    dialect: str = ""
+    name: str = ""
+    further: tuple[str, ...] = ()
+    project_further: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     project_limits: tuple[str, ...] = ()
+    managed: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """The client's name."""
-        return CLIENTS[self.client]
+        return self.name or CLIENTS[self.client]
+
+    @property
+    def writer(self) -> str:
+        """The id of the client whose keys the entries have."""
+        return self.dialect or self.client
 
 
 def _typed(kind: str) -> Writer:
@@ -78,64 +95,122 @@ def _goose(command: Sequence[str]) -> JsonObject:
     }
 
 
+def _vibe(command: Sequence[str]) -> JsonObject:
+    return {"name": "ostler", "transport": "stdio", "command": command[0], "args": list(command[1:])}
+
+
 _CODE: Final = "{config}/Code/User"
+_EXTENSIONS: Final = f"{_CODE}/globalStorage"
 
 LOCATIONS: Final[tuple[Location, ...]] = (
     Location("claude-desktop", ("{config}/Claude/claude_desktop_config.json",)),
     Location("claude-code", (".claude.json",), project=".mcp.json", entry=_typed("stdio"), markers=(".claude",),
-             limits=(".claude/settings.json",),
-             project_limits=(".claude/settings.json", ".claude/settings.local.json")),
+             further=("{managed}/managed-mcp.json",), limits=(".claude/settings.json",),
+             project_limits=(".claude/settings.json", ".claude/settings.local.json"),
+             managed=("managed-mcp.json", "managed-settings.json", "managed-settings.d/*.json")),
     Location("cursor", (".cursor/mcp.json",), project=".cursor/mcp.json", limits=(".cursor/cli-config.json",),
              project_limits=(".cursor/cli.json",)),
     Location("vscode", (f"{_CODE}/mcp.json",), ("servers",), ".vscode/mcp.json", _typed("stdio"),
+             further=(f"{_CODE}/settings.json", "{config}/Code - Insiders/User/mcp.json",
+                      "{config}/VSCodium/User/mcp.json"),
+             project_further=(".vs/mcp.json",),
              limits=(f"{_CODE}/settings.json",), project_limits=(".vscode/settings.json",)),
-    Location("windsurf", (".codeium/windsurf/mcp_config.json",)),
-    Location("antigravity", (".gemini/antigravity/mcp_config.json",)),
+    Location("copilot-jetbrains", ("{local}/github-copilot/intellij/mcp.json",), ("servers",), entry=_typed("stdio"),
+             dialect="vscode", name="GitHub Copilot in JetBrains IDEs"),
+    Location("windsurf", (".codeium/windsurf/mcp_config.json",), name="Windsurf"),
+    Location("devin", (".config/devin/mcp_config.json",), project=".devin/mcp_config.json", dialect="windsurf",
+             name="Devin", limits=(".config/devin/config.json",),
+             project_limits=(".devin/config.json", ".devin/config.local.json")),
+    Location("antigravity", (".gemini/config/mcp_config.json", ".gemini/antigravity/mcp_config.json"),
+             project=".agents/mcp_config.json", markers=(".gemini/antigravity", ".gemini/antigravity-cli"),
+             limits=(".gemini/antigravity-cli/settings.json",), project_limits=(".antigravity/settings.json",)),
     Location("zed", (".config/zed/settings.json",), ("context_servers",), ".zed/settings.json", _zed),
-    Location("cline", (f"{_CODE}/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",)),
-    Location("roo", (f"{_CODE}/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json",),
-             project=".roo/mcp.json"),
-    Location("gemini", (".gemini/settings.json", ".qwen/settings.json"), project=".gemini/settings.json",
-             limits=(".gemini/mcp-server-enablement.json",)),
-    Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml"),
+    Location("cline", (f"{_EXTENSIONS}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",)),
+    Location("cline-cli", (".cline/data/settings/cline_mcp_settings.json",), dialect="cline", name="Cline CLI",
+             markers=(".cline",)),
+    Location("roo", (f"{_EXTENSIONS}/rooveterinaryinc.roo-cline/settings/mcp_settings.json",), project=".roo/mcp.json",
+             name="Roo Code", further=(f"{_EXTENSIONS}/kilocode.kilo-code/settings/mcp_settings.json",
+                                       ".kilocode/cli/global/settings/mcp_settings.json"),
+             project_further=(".kilocode/mcp.json",)),
+    Location("zoo", (f"{_EXTENSIONS}/zoocodeorganization.zoo-code/settings/mcp_settings.json",), dialect="roo",
+             name="Zoo Code"),
+    Location("kilo", (".config/kilo/kilo.json", ".config/kilo/kilo.jsonc"), ("mcp",), "kilo.json", _opencode,
+             dialect="opencode", name="Kilo Code",
+             project_further=("kilo.jsonc", ".kilo/kilo.json", ".kilo/kilo.jsonc")),
+    Location("gemini", (".gemini/settings.json",), project=".gemini/settings.json", name="Gemini CLI",
+             limits=(".gemini/mcp-server-enablement.json", ".gemini/policies/*.toml"),
+             project_limits=(".gemini/policies/*.toml",),
+             managed=("settings.json", "system-defaults.json", "policies/*.toml")),
+    Location("qwen", (".qwen/settings.json",), project=".qwen/settings.json", dialect="gemini", name="Qwen Code",
+             managed=("settings.json", "system-defaults.json")),
+    Location("codex", (".codex/config.toml",), ("mcp_servers",), ".codex/config.toml", name="Codex",
+             managed=("requirements.toml", "managed_config.toml")),
+    Location("grok", (".grok/config.toml",), ("mcp_servers",), ".grok/config.toml", dialect="codex", name="Grok"),
     Location("opencode", (".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"), ("mcp",),
-             "opencode.json", _opencode),
+             "opencode.json", _opencode, name="opencode",
+             project_further=("opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc"),
+             managed=("opencode.json", "opencode.jsonc")),
     Location("continue", (".continue/config.yaml",), is_list=True,
-             head="name: Local Config\nversion: 1.0.0\nschema: v1\n"),
-    Location("goose", (".config/goose/config.yaml",), ("extensions",), entry=_goose),
+             head="name: Local Config\nversion: 1.0.0\nschema: v1\n",
+             further=tuple(f".continue/mcpServers/*.{kind}" for kind in ("yaml", "yml", "json")),
+             project_further=tuple(f".continue/mcpServers/*.{kind}" for kind in ("yaml", "yml", "json")),
+             limits=(".continue/permissions.yaml",)),
+    Location("goose", (".config/goose/config.yaml",), ("extensions",), entry=_goose,
+             limits=(".config/goose/permission.yaml",)),
     Location("librechat", (), project="librechat.yaml", entry=_typed("stdio")),
     Location("kiro", (".kiro/settings/mcp.json",), project=".kiro/settings/mcp.json", markers=(".kiro",)),
     Location("amazon-q", (".aws/amazonq/mcp.json",), project=".amazonq/mcp.json"),
     Location("lm-studio", (".lmstudio/mcp.json",)),
-    Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",)),
-    Location("warp", (".warp/.mcp.json",), project=".warp/.mcp.json"),
-    Location("copilot", (".copilot/mcp-config.json",), entry=_copilot,
+    Location("junie", (".junie/mcp/mcp.json",), project=".junie/mcp/mcp.json", markers=(".junie",), name="Junie"),
+    Location("jetbrains", (), project=".ai/mcp/mcp.json", dialect="junie", name="JetBrains AI Assistant"),
+    Location("warp", (".warp/.mcp.json",), project=".warp/.mcp.json",
+             limits=(".warp/settings.toml", ".config/warp-terminal/settings.toml")),
+    Location("copilot", (".copilot/mcp-config.json",), entry=_copilot, project=".github/mcp.json",
              limits=(".copilot/config.json", ".copilot/settings.json")),
     Location("crush", (".config/crush/crush.json",), ("mcp",), "crush.json", _typed("stdio")),
-    Location("amp", (".config/amp/settings.json",), ("amp.mcpServers",), ".amp/settings.json"),
+    Location("amp", (".config/amp/settings.json", ".config/amp/settings.jsonc"), ("amp.mcpServers",),
+             ".amp/settings.json", managed=("managed-settings.json",)),
+    Location("augment", (".augment/settings.json",), project=".augment/settings.json", entry=_typed("stdio"),
+             project_further=(".augment/settings.local.json",), project_limits=(".augment/settings.local.json",),
+             managed=("settings.json",)),
+    Location("droid", (".factory/mcp.json",), project=".factory/mcp.json", entry=_typed("stdio"),
+             limits=(".factory/settings.json",),
+             project_limits=(".factory/settings.json", ".factory/settings.local.json")),
+    Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
+    Location("kimi", (".kimi-code/mcp.json",), project=".kimi-code/mcp.json", limits=(".kimi-code/config.toml",)),
 )  # fmt: skip
 """Every client that has a file of its own."""
 
-_FURTHER: Final[Mapping[str, tuple[str, ...]]] = {
-    "vscode": (
-        f"{_CODE}/settings.json",
-        "{config}/Code - Insiders/User/mcp.json",
-        "{config}/VSCodium/User/mcp.json",
-    ),
-    "roo": (
-        f"{_CODE}/globalStorage/kilocode.kilo-code/settings/mcp_settings.json",
-        ".kilocode/cli/global/settings/mcp_settings.json",
-    ),
-}
-"""Files that are read for entries, and never written."""
+CLIENT_IDS: Final = tuple(location.client for location in LOCATIONS)
+"""The ids of the clients, as commands take them."""
 
 
-_HOMES: Final[Mapping[str, tuple[str, str]]] = {
-    "codex": ("CODEX_HOME", ".codex/"),
-    "claude-code": ("CLAUDE_CONFIG_DIR", ".claude/"),
-    "gemini": ("GEMINI_CLI_HOME", ""),
+_HOMES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "codex": ("CODEX_HOME", ".codex/", ""),
+    "claude-code": ("CLAUDE_CONFIG_DIR", ".claude/", ""),
+    "gemini": ("GEMINI_CLI_HOME", "", ""),
+    "cline-cli": ("CLINE_DIR", ".cline/", ""),
+    "copilot": ("COPILOT_HOME", ".copilot/", ""),
+    "goose": ("GOOSE_PATH_ROOT", ".config/goose/", "config/"),
+    "grok": ("GROK_HOME", ".grok/", ""),
+    "kimi": ("KIMI_CODE_HOME", ".kimi-code/", ""),
+    "vibe": ("VIBE_HOME", ".vibe/", ""),
 }
-"""Variables that move a client's files, and what of their paths the folder that they name replaces."""
+"""Variables that move a client's files, what of their paths the folder that they name replaces, and what is below."""
+
+_ROAMING: Final[Mapping[str, str]] = {".config/zed/": "Zed/", ".config/goose/": "Block/goose/config/"}
+"""Folders that Windows has among the settings of programs, and what they are called there."""
+
+_MANAGED: Final[Mapping[str, tuple[str, str, str]]] = {
+    "claude-code": ("/etc/claude-code", "/Library/Application Support/ClaudeCode", "C:/Program Files/ClaudeCode"),
+    "gemini": ("/etc/gemini-cli", "/Library/Application Support/GeminiCli", "C:/ProgramData/gemini-cli"),
+    "qwen": ("/etc/qwen-code", "/Library/Application Support/QwenCode", "C:/ProgramData/qwen-code"),
+    "codex": ("/etc/codex", "/etc/codex", "C:/ProgramData/OpenAI/Codex"),
+    "opencode": ("/etc/opencode", "/Library/Application Support/opencode", "C:/ProgramData/opencode"),
+    "amp": ("/etc/ampcode", "/Library/Application Support/ampcode", "C:/ProgramData/ampcode"),
+    "augment": ("/etc/augment", "/etc/augment", "C:/ProgramData/augment"),
+}
+"""Where an administrator sets a client up, for everyone on the machine: on Linux, macOS and Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +234,14 @@ class Machine:
     Args:
         environment: says where the home and the platform's folders are, and where clients look.
         platform: as `sys.platform`.
+        root: what the folders of administrators are below.
     """
 
-    def __init__(self, environment: Mapping[str, str], platform: str = sys.platform) -> None:
+    def __init__(self, environment: Mapping[str, str], platform: str = sys.platform, root: Path = Path("/")) -> None:
         self._environment = environment
         self._home = Path(environment.get("HOME") or environment.get("USERPROFILE") or Path.home())
         self._platform = platform
+        self._root = root
 
     def file_of(self, client: str, project: Path | None = None) -> ClientFile | None:
         """Return the user's file of a client, whether it is there or not.
@@ -175,7 +252,7 @@ class Machine:
         if not location.paths:
             own = None if project is None else project / location.project
             return ClientFile(location, own, project) if own is not None and _is_file(own) else None
-        paths = [self._resolve(path, client) for path in location.paths]
+        paths = [self._resolve(path, location) for path in location.paths]
         return ClientFile(location, next(filter(_exists, paths), paths[0]))
 
     def is_there(self, file: ClientFile) -> bool:
@@ -187,38 +264,58 @@ class Machine:
     def files(self, project: Path | None = None) -> Iterator[ClientFile]:
         """Yield every file that is there: those of the user, and those of `project`."""
         for location in LOCATIONS:
-            own = [self._resolve(path, location.client) for path in (*location.paths, *_further(location))]
-            yield from (ClientFile(location, found) for found in own if _is_file(found))
-            if project is not None and location.project:
-                found = project / location.project
-                if found not in own and _is_file(found):
-                    yield ClientFile(location, found, project)
+            own = list(self._there(location, (*location.paths, *location.further)))
+            yield from (ClientFile(location, found) for found in own)
+            if project is not None:
+                found = _below(project, (location.project, *location.project_further))
+                yield from (ClientFile(location, path, project) for path in found if path not in own)
 
     def limiting(self, file: ClientFile, project: Path | None = None) -> Iterator[Path]:
         """Yield the other files that are there and limit the servers that `file` has for all or for one project."""
         location, project = file.location, project or file.workspace
-        own = [self._resolve(path, location.client) for path in (*location.paths, *location.limits)]
-        projects = [] if project is None else [project / path for path in (location.project, *location.project_limits)]
-        yield from (path for path in (*own, *projects) if path != file.path and _is_file(path))
+        managed = (f"{{managed}}/{name}" for name in location.managed)
+        own = self._there(location, (*location.paths, *location.further, *location.limits, *managed))
+        names = (location.project, *location.project_further, *location.project_limits)
+        projects = iter(()) if project is None else _below(project, names)
+        yield from dict.fromkeys(path for path in chain(own, projects) if path != file.path)
 
     def file_at(self, path: Path) -> ClientFile | None:
         """Return the file of a client that `path` is, when it is one that is known."""
         workspace = workspace_of(path)
         return next((file for file in self.files(workspace) if file.path == path), None)
 
-    def _resolve(self, path: str, client: str) -> Path:
-        variable, below = _HOMES.get(client, ("", ""))
-        if home := self._environment.get(variable):
-            return Path(home) / path.removeprefix(below)
-        if path.startswith(".config/") and self._platform != "win32":
-            base = self._environment.get("XDG_CONFIG_HOME")
-            if base and self._platform == "linux":
-                return Path(base) / path.removeprefix(".config/")
+    def _there(self, location: Location, paths: Iterable[str]) -> Iterator[Path]:
+        for path in paths:
+            whole = self._resolve(path, location)
+            yield from _below(whole.parent, [whole.name])
+
+    def _resolve(self, path: str, location: Location) -> Path:
+        variable, prefix, below = _HOMES.get(location.client, ("", "", ""))
+        if path.startswith("{managed}/"):
+            return self._managed_folder(location.client) / path.removeprefix("{managed}/")
         if path.startswith("{config}/"):
             return self._config_folder() / path.removeprefix("{config}/")
-        if path.startswith(".config/zed/") and self._platform == "win32":
-            return self._config_folder() / "Zed" / "settings.json"
-        return self._home / path
+        if path.startswith("{local}/"):
+            return self._local_folder() / path.removeprefix("{local}/")
+        if home := self._environment.get(variable):
+            return Path(home) / below / path.removeprefix(prefix)
+        if self._platform == "win32":
+            roaming = next((start for start in _ROAMING if path.startswith(start)), "")
+            return (
+                self._config_folder() / _ROAMING[roaming] / path.removeprefix(roaming) if roaming else self._home / path
+            )
+        base = self._environment.get("XDG_CONFIG_HOME") if self._platform == "linux" else None
+        return Path(base) / path.removeprefix(".config/") if base and path.startswith(".config/") else self._home / path
+
+    def _managed_folder(self, client: str) -> Path:
+        linux, darwin, windows = _MANAGED[client]
+        folder = {"darwin": darwin, "win32": windows}.get(self._platform, linux)
+        return self._root / folder.removeprefix("/")
+
+    def _local_folder(self) -> Path:
+        if self._platform == "win32":
+            return Path(self._environment.get("LOCALAPPDATA") or self._home / "AppData" / "Local")
+        return Path(self._environment.get("XDG_CONFIG_HOME") or self._home / ".config")
 
     def _config_folder(self) -> Path:
         if self._platform == "darwin":
@@ -236,16 +333,24 @@ def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
-def _further(location: Location) -> tuple[str, ...]:
-    return _FURTHER.get(location.client, ())
+def _below(folder: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Yield the files below `folder` that are there, those of `folder/*.json` by name."""
+    for name in filter(None, names):
+        yield from filter(_is_file, sorted(folder.glob(name)) if "*" in name else [folder / name])
 
 
 def workspace_of(path: Path) -> Path | None:
     """Return the project that a file belongs to by its place in it, as `.vscode/mcp.json` does; None for no project."""
     for location in LOCATIONS:
-        parts = Path(location.project).parts if location.project else ()
-        is_own = any(path.parts[-len(Path(own).parts) :] == Path(own).parts for own in location.paths if own[0] == ".")
-        if parts and path.parts[-len(parts) :] == parts:
-            folder = path.parents[len(parts) - 1]
-            return None if is_own and folder == Path(os.path.expanduser("~")) else folder  # noqa: PTH111 (never fails)
+        is_own = any(_ends_with(path, own) for own in location.paths if own[0] == ".")
+        for name in (location.project, *location.project_further):
+            if name and _ends_with(path, name):
+                folder = path.parents[len(Path(name).parts) - 1]
+                return None if is_own and folder == Path(os.path.expanduser("~")) else folder  # noqa: PTH111 (never fails)
     return None
+
+
+def _ends_with(path: Path, name: str) -> bool:
+    parts = Path(name).parts
+    last = path.parts[-len(parts) :]
+    return len(last) == len(parts) and all(fnmatchcase(one, glob) for one, glob in zip(last, parts, strict=True))

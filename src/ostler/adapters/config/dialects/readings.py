@@ -349,6 +349,17 @@ def bearer_variable(draft: Draft, key: str, value: JsonValue) -> None:
         draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
 
 
+def token_variable(draft: Draft, key: str, value: JsonValue) -> None:
+    """The variable whose value is sent in the header, and in the form, that other keys of the entry name."""
+    if isinstance(value, str) and value:
+        header = str(draft.raw.get("api_key_header") or "Authorization")
+        form = str(draft.raw.get("api_key_format") or "Bearer {token}")
+        draft.merge("headers", {header: form.replace("{token}", f"${{env:{value}}}")}, (key,))
+        draft.origins["headers", header] = (key,)
+    elif value not in (None, ""):
+        draft.report((key,), f"{key!r} must be the name of a variable", "bad-value")
+
+
 def bearer_token(draft: Draft, key: str, value: JsonValue) -> None:
     """A bearer token as it is."""
     if isinstance(value, str) and value:

@@ -1,0 +1,205 @@
+"""The rules about tools that each client keeps in its files, next to its servers or apart from them."""
+
+import re
+from collections.abc import Iterator
+from typing import Final, cast
+
+from ostler.adapters.config.dialects.entry_places import at, mapping, objects, texts
+from ostler.adapters.config.dialects.tool_rules import Rule
+from ostler.model.json import JsonObject
+
+_ZED: Final = ("agent", "tool_permissions")
+_CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"Mcp\((?P<glob>[^)]*)\)"), ":"),  # Cursor
+    (re.compile(r"mcp(?:\((?P<glob>[^)]*)\))?"), "/"),  # Antigravity
+    (re.compile(r"MCPTool(?:\((?P<glob>[^)]*)\))?"), "__"),  # Grok
+)
+"""How clients write a rule about the tools of MCP servers, and what they put between a server and its tool."""
+_FOR_SOME_CALLS: Final = frozenset({
+    "argsPattern", "commandPrefix", "commandRegex", "modes", "toolAnnotations", "subagent", "interactive",
+})  # fmt: skip
+"""Keys of Gemini CLI's rules that make one a rule about some calls only."""
+
+
+def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
+    """Yield lists of rules about tools: each must permit a tool, and in each the first rule that matches counts."""
+    yield list(_claude_rules(root))
+    if at(root, ("permissions", "defaultMode")) == "dontAsk":  # Claude Code then denies what is not allowed
+        allowed = [_claude_glob(text) for text in texts(at(root, ("permissions", "allow")))]
+        yield [*(Rule(glob, "mcp__{}__", permits=True) for glob in allowed), Rule("*", "mcp__{}__", permits=False)]
+    yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
+    yield [rule for one in objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
+    yield list(_gemini_rules(root))
+    agent = mapping(at(root, ("agent", str(root.get("default_agent") or "build"))))  # the one that opencode starts with
+    yield [*reversed([*_opencode_rules(root), *_opencode_rules(agent)])]  # there, the last one counts
+    yield [
+        Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in texts(at(root, ("options", "disabled_tools")))
+    ]
+    yield list(_zed_rules(root))
+    yield list(_zed_profile(root))
+    yield list(_gemini_policy(root))
+    yield list(_goose_rules(root))
+    yield [Rule(name, "", permits=False) for name in _continue_rules(root)]
+    yield list(_augment_rules(root))
+    yield [
+        Rule(name, "{}_", permits=False)
+        for name, tool in mapping(root.get("tools")).items()  # Vibe
+        if mapping(tool).get("permission") in ("never", "ask")
+    ]
+
+
+def _claude_rules(root: JsonObject) -> Iterator[Rule]:
+    """What must not be called, or not without asking: Claude Code's rules, and those of clients that follow it."""
+    for text in _forbidden(root):
+        for pattern, between in _CALLS:
+            if match := pattern.fullmatch(text):
+                glob = match["glob"] or "*"
+                yield Rule(glob if between in glob else f"{glob}{between}*", f"{{}}{between}", permits=False)
+                break
+        else:
+            glob = _claude_glob(text.partition("(")[0])
+            if glob.startswith("mcp__") or "*" in glob:
+                yield Rule(glob, "mcp__{}__", permits=False)
+
+
+def _forbidden(root: JsonObject) -> Iterator[str]:
+    for key in ("permissions", "permission"):  # the second in Grok and Kimi Code
+        rules = mapping(root.get(key))
+        yield from (*texts(rules.get("deny")), *texts(rules.get("ask")))
+        for rule in objects(rules.get("rules")):
+            if rule.get("decision", rule.get("action")) != "allow":
+                tool, pattern = rule.get("tool"), str(rule.get("pattern") or "*")
+                yield pattern if tool is None else f"{tool}({pattern})"
+
+
+def _claude_glob(text: str) -> str:
+    """Return a rule that names a server alone as one about all of its tools."""
+    rest = text.removeprefix("mcp__")
+    return text if rest == text or "__" in rest else f"{text}__*"
+
+
+def _disabled_by_amp(root: JsonObject) -> Iterator[str]:
+    for glob in texts(at(root, ("amp.tools.disable",))):
+        if not glob.startswith("builtin:"):
+            yield glob
+            if not glob.startswith("mcp__"):  # the name of a tool alone, whichever server has it
+                yield f"mcp__*__{glob}"
+
+
+def _amp_rule(rule: JsonObject) -> Iterator[Rule]:
+    """A rule that holds for some input alone: its tools are denied if it denies anything, and not allowed by it."""
+    is_partial = bool(rule.get("matches")) or rule.get("context") is not None
+    permits = rule.get("action") == "allow"
+    if not (permits and is_partial):
+        yield Rule(str(rule.get("tool", "*")), "mcp__{}__", permits=permits)
+
+
+def _gemini_rules(root: JsonObject) -> Iterator[Rule]:
+    for path in (("tools", "exclude"), ("excludeTools",)):  # Gemini CLI's and Qwen Code's own tools are among them
+        for text in texts(at(root, path)):
+            name = text.partition("(")[0].removeprefix("mcp_").lstrip("_")
+            yield Rule(name, "{}_", permits=False)
+            yield Rule(name, "{}__", permits=False)
+            yield Rule(f"*__{name}", "{}__", permits=False)
+
+
+def _gemini_policy(root: JsonObject) -> Iterator[Rule]:
+    """A file of Gemini CLI's policies: the rule with the highest priority counts, and checkers deny what they check."""
+    for checker in objects(root.get("safety_checker")):
+        yield from _policy_rule(checker, permits=False)
+    for rule in sorted(objects(root.get("rule")), key=_priority, reverse=True):
+        permits = rule.get("decision") == "allow"
+        is_for_planning = rule.get("modes") == ["plan"]
+        if not is_for_planning and not (permits and _FOR_SOME_CALLS & rule.keys()):
+            yield from _policy_rule(rule, permits=permits)
+
+
+def _priority(rule: JsonObject) -> float:
+    priority = rule.get("priority")
+    return priority if isinstance(priority, int | float) else 0
+
+
+def _policy_rule(rule: JsonObject, *, permits: bool) -> Iterator[Rule]:
+    given, server = rule.get("toolName"), rule.get("mcpName")
+    for name in [str(given or "*")] if not isinstance(given, list) else texts(given):
+        if isinstance(server, str):
+            yield Rule(name, "", permits) if server == "*" else Rule(f"{server}/{name}", "{}/", permits)
+        elif name == "*":
+            yield Rule("*", "", permits)
+        else:
+            yield Rule(name, "mcp_{}_", permits)
+            yield Rule(name, "{}__", permits)
+
+
+def _goose_rules(root: JsonObject) -> Iterator[Rule]:
+    """What the person has decided in Goose's `permission.yaml`; its list `smart_approve` is the client's own cache."""
+    lists = mapping(root.get("user"))
+    for name, permits in (("never_allow", False), ("always_allow", True), ("ask_before", False)):
+        yield from (Rule(tool, "{}__", permits) for tool in texts(lists.get(name)))
+
+
+def _continue_rules(root: JsonObject) -> Iterator[str]:
+    """Yield the tools that Continue's `permissions.yaml` excludes, or wants to be asked about."""
+    if root.keys() <= {"allow", "ask", "exclude"}:
+        for text in (*texts(root.get("exclude")), *texts(root.get("ask"))):
+            yield text.partition("(")[0]
+
+
+def _augment_rules(root: JsonObject) -> Iterator[Rule]:
+    """Augment's rules: a tool is called by its own name, and its server's after that."""
+    yield from (Rule(name, "", permits=False, suffix="_{}") for name in texts(root.get("removedTools")))
+    for rule in objects(root.get("toolPermissions")):
+        permits = mapping(rule.get("permission")).get("type") == "allow"
+        yield Rule(str(rule.get("toolName")), "", permits, suffix="_{}")
+
+
+def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
+    everything = at(root, ("permission",))
+    if isinstance(everything, str):
+        yield Rule("*", "{}_", permits=everything == "allow")
+    for path in (("tools",), ("permission",)):
+        for glob, rule in mapping(at(root, path)).items():
+            parts = list(cast("JsonObject", rule).values()) if isinstance(rule, dict) else [rule]
+            known = [part for part in parts if part in (True, False, "allow", "ask", "deny")]
+            if known:
+                yield Rule(glob, "{}_", permits=all(part in (True, "allow") for part in known))
+
+
+def _zed_rules(root: JsonObject) -> Iterator[Rule]:
+    """`agent.tool_permissions`: a tool that is denied or to be confirmed, at least for some input, is denied."""
+    for name, value in mapping(at(root, (*_ZED, "tools"))).items():
+        rule = mapping(value)
+        is_limited = bool(rule.get("always_deny") or rule.get("always_confirm"))
+        if is_limited or rule.get("default") in ("deny", "confirm"):
+            yield Rule(name, "mcp:{}:", permits=False)
+        elif rule.get("default") == "allow":
+            yield Rule(name, "mcp:{}:", permits=True)
+    if at(root, (*_ZED, "default")) == "deny":
+        yield Rule("*", "mcp:{}:", permits=False)
+
+
+def _zed_profile(root: JsonObject) -> Iterator[Rule]:
+    """The profile that Zed starts with: the tools of each server that it has switched on or off."""
+    name = at(root, ("agent", "default_profile"))
+    profile = mapping(at(root, ("agent", "profiles", name if isinstance(name, str) else "write")))
+    for server, preset in mapping(profile.get("context_servers")).items():
+        for tool, is_on in mapping(mapping(preset).get("tools")).items():
+            yield Rule(f"{server}:{tool}", "{}:", permits=is_on is True)
+    if profile.get("enable_all_context_servers") is False:
+        yield Rule("*", "{}:", permits=False)
+
+
+def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:
+    """Yield what a list of tools next to the servers grants: `@server`, `@server/tool`, `server/tool`, or Claude's."""
+    value = root.get("tools")
+    names = texts(value)
+    if not isinstance(value, list) or "*" in names or names != value:
+        return
+    rules: list[Rule] = []
+    for text in names:
+        if text.startswith("mcp__"):
+            rules.append(Rule(_claude_glob(text), "mcp__{}__", permits=True))
+        elif text.startswith("@") or "/" in text:
+            plain = text.removeprefix("@")
+            rules.append(Rule(plain if "/" in plain else f"{plain}/*", "{}/", permits=True))
+    yield (*rules, Rule("*", "{}/", permits=False))

@@ -1,0 +1,85 @@
+"""Rules about tools, as clients write them: globs over what a client calls a tool, and what a list of them comes to."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ostler.adapters.config.dialects.draft import covers
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        glob: matches what the client calls a tool, its server's name included.
+        prefix: what comes before the tool's name there; `{}` is the server's name.
+        permits: whether the tools that match may be called.
+        suffix: what comes after the tool's name there, in a client that puts the server last and has no globs.
+    """
+
+    glob: str
+    prefix: str
+    permits: bool
+    suffix: str = ""
+
+    def tools_of(self, server: str) -> Iterator[str]:
+        """Yield globs of the tools of `server` that the rule is about."""
+        for name in _forms(server):
+            end = self.suffix.format(name)
+            if self.glob.endswith(end):
+                yield from _remainders(self.glob.removesuffix(end), self.prefix.format(name))
+
+
+def limits_of(rules: Sequence[Rule], server: str) -> tuple[list[str] | None, list[str]]:
+    """Return the globs of the only tools of a server that may be called, None for all, and of those that may not.
+
+    The first rule that matches a tool counts. Where that cannot be written as two lists, a tool is rather denied.
+    """
+    allowed: list[str] = []
+    denied: list[str] = []
+    for rule in rules:
+        for glob in rule.tools_of(server):
+            if not glob or any(covers(earlier, glob) for earlier in (*allowed, *denied)):
+                continue
+            if not glob.strip("*"):
+                if rule.permits:
+                    return None, denied
+                return (allowed, denied) if allowed else (None, ["*"])
+            (allowed if rule.permits else denied).append(glob)
+    return None, denied
+
+
+def _forms(server: str) -> list[str]:
+    """Return what clients call a server in its tools' names: as written, or without what such names cannot carry."""
+    forms = [server, re.sub(r"[^A-Za-z0-9_.-]", "_", server), re.sub(r"[^A-Za-z0-9_-]", "_", server)]
+    without_spaces = re.sub(r"[^a-z0-9_-]", "_", re.sub(r"\s", "", server.lower()))  # Goose
+    return list(dict.fromkeys([*forms, forms[-1].lower(), without_spaces]))
+
+
+def _remainders(glob: str, prefix: str) -> list[str]:
+    """Return the globs that the rest of a text must match for `prefix` + rest to match `glob`."""
+    begin = re.split(r"[*?]", glob, maxsplit=1)[0]
+    if not (begin.startswith(prefix) or prefix.startswith(begin)):
+        return []
+    places = {0}
+    for char in prefix:
+        following: set[int] = set()
+        for place in _through_stars(glob, places):
+            if place < len(glob):
+                if glob[place] == "*":
+                    following.add(place)
+                elif glob[place] in ("?", char):
+                    following.add(place + 1)
+        places = following
+    return sorted({glob[place:] for place in places})
+
+
+def _through_stars(glob: str, places: set[int]) -> set[int]:
+    reached = set(places)
+    for place in places:
+        here = place
+        while here < len(glob) and glob[here] == "*":
+            here += 1
+            reached.add(here)
+    return reached
