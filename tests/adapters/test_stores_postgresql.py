@@ -1,5 +1,6 @@
 """The PostgreSQL store's own promises: one holder, loss and return of the database, refusals, moves."""
 
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ostler.adapters.stores.postgresql import PostgresqlStore
 from ostler.adapters.stores.postgresql_copies import examine_database, migrate_database, take_over
 from ostler.adapters.stores.postgresql_hold import Holder, Timings
 from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.standing_by import SeenHolder, Waiting
 from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -33,6 +35,16 @@ from ostler.model.records import OperationKind, OperationOutcome, OperationRecor
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 QUICK = Timings(heartbeat=0.1, taken_after=1.0, trusted=0.7, connect=0.6, answer=0.6, batch=1.2, settle=1.0, poll=0.05)
+
+
+class Seen:
+    """Remembers what a server that stands by saw last."""
+
+    last: SeenHolder | None = None
+
+    def saw(self, holder: SeenHolder | None, trouble: str = "") -> None:
+        assert not trouble
+        self.last = holder
 
 
 def holder(node: str) -> Holder:
@@ -55,22 +67,31 @@ async def until(store: PostgresqlStore, *, lost: bool) -> None:
 async def test_a_second_server_is_refused_and_one_that_stands_by_takes_over(postgresql: Postgresql) -> None:
     url = postgresql.new_database()
     order: list[str] = []
+    keys: list[bytes] = []
+    seen = Seen()
 
     async def stand_by() -> None:
-        async with PostgresqlStore.open(url, holder("b"), wait=True, timings=QUICK) as second:
+        async with PostgresqlStore.open(url, holder("b"), standby=seen, timings=QUICK) as second:
             order.append("second has it")
             assert await names(second) == ["a"]
+            assert await second.shared_key() == keys[0]
 
     async with anyio.create_task_group() as tasks, PostgresqlStore.open(url, holder("a"), timings=QUICK) as first:
         await first.commit([PutService(service("a"))])
         with pytest.raises(StoreHeldError, match=r"is held by another Ostler \(server on .*, pid \d+\)"):
             async with PostgresqlStore.open(url, holder("b"), timings=QUICK):
                 pass
+        keys.append(await first.shared_key())
         tasks.start_soon(stand_by)
         await anyio.sleep(QUICK.taken_after + 0.3)  # while it is heard of, it keeps it
         first.confirm()
+        first.announce("http://*:8765")
+        while not (seen.last and seen.last.url):
+            await anyio.sleep(0.02)
+        assert (seen.last.epoch, seen.last.url) == (1, f"http://{socket.gethostname()}:8765")
         order.append("first lets go")
     assert order == ["first lets go", "second has it"]
+    assert seen.last is None
 
 
 async def test_a_server_that_was_cut_off_writes_nothing_more_and_knows_it_in_time(postgresql: Postgresql) -> None:
@@ -79,7 +100,7 @@ async def test_a_server_that_was_cut_off_writes_nothing_more_and_knows_it_in_tim
         await first.commit([PutService(service("a"))])
         proxy.swallows_requests = True
         cut_at = anyio.current_time()
-        async with PostgresqlStore.open(url, holder("b"), wait=True, timings=QUICK) as second:
+        async with PostgresqlStore.open(url, holder("b"), standby=Waiting(), timings=QUICK) as second:
             assert anyio.current_time() - cut_at < QUICK.taken_after + 1
             with pytest.raises(StoreError, match="nothing was"):
                 first.confirm()
@@ -233,10 +254,10 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(postgresql: Postgr
 
 async def test_tables_of_others_and_of_a_newer_ostler_are_left_untouched(postgresql: Postgresql) -> None:
     url, other = postgresql.new_database(), postgresql.new_database()
-    assert await migrate_database(url) == (0, 1)
-    assert await migrate_database(url) == (1, 1)
+    assert await migrate_database(url) == (0, 2)
+    assert await migrate_database(url) == (2, 2)
     postgresql.execute("INSERT INTO ostler.migrations VALUES (99)", url.rpartition("/")[2])
-    assert "schema version 99, and this Ostler knows 1" in await refusal(url, StoreNewerError)
+    assert "schema version 99, and this Ostler knows 2" in await refusal(url, StoreNewerError)
     postgresql.execute("CREATE SCHEMA ostler; CREATE TABLE ostler.services (x int)", other.rpartition("/")[2])
     assert "is not one of Ostler" in await refusal(other, StoreCorruptError)
     assert postgresql.execute("SELECT count(*) FROM ostler.services", other.rpartition("/")[2]) == [(0,)]

@@ -22,6 +22,7 @@ from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.stores.choice import open_store
+from ostler.adapters.stores.standing_by import Standby
 from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
@@ -44,7 +45,7 @@ async def open_application(
     stop_on_exit: bool = False,
     environment: Mapping[str, str] | None = None,
     programs: LoginShell | None = None,
-    stand_by: bool = False,
+    standby: Standby | None = None,
 ) -> AsyncGenerator[Application]:
     """Open Ostler over the folders in `paths`; leaving shuts it down within the configured time.
 
@@ -53,7 +54,7 @@ async def open_application(
         stop_on_exit: stop every service when leaving.
         environment: variables for `${VAR}` in mcp.json, `env.*` in templates, and for programs that no one asks for.
         programs: says what those programs get, instead of `environment`.
-        stand_by: wait while another server holds the database, or it cannot be reached.
+        standby: wait while another server holds the database, or it cannot be reached; it sees who does.
 
     Raises:
         ManifestError: ostler.toml is broken (broken classes and servers are reported, not raised).
@@ -71,7 +72,7 @@ async def open_application(
     clock, limits = SystemClock(), settings.limits
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
-        store, watched = await stack.enter_async_context(open_store(paths, settings, entries, wait=stand_by))
+        store, watched = await stack.enter_async_context(open_store(paths, settings, entries, standby=standby))
 
         def process_changed(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})

@@ -13,6 +13,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.sqlite import SqliteStore
+from ostler.adapters.stores.standing_by import Standby
 from ostler.engine.protocols import Store
 from ostler.model.errors import StoreError
 from ostler.model.servers import ServerEntry
@@ -60,10 +61,18 @@ class WatchedStore(Store, Protocol):
         """Raise StoreError unless this server is certain to hold the database for a moment more. Never blocks."""
         ...
 
+    def announce(self, url: str) -> None:
+        """Let the servers that stand by know that clients are served at `url`; a host `*` is this machine's address."""
+        ...
+
+    async def shared_key(self) -> bytes:
+        """Return what the ids of HTTP sessions are signed with by all servers of the database; raises StoreError."""
+        ...
+
 
 @asynccontextmanager
 async def open_store(
-    paths: Paths, settings: Settings, entries: Mapping[str, ServerEntry], *, wait: bool = False
+    paths: Paths, settings: Settings, entries: Mapping[str, ServerEntry], *, standby: Standby | None = None
 ) -> AsyncGenerator[tuple[Store, WatchedStore | None]]:
     """Open the store in force for the server of its state folder; the second is the same one if it is watched.
 
@@ -71,7 +80,8 @@ async def open_store(
         paths: the state folder, with the file.
         settings: where the store is, and how much history to keep.
         entries: the downstream servers; what one that is not reached over HTTP starts is on this machine alone.
-        wait: wait while another server holds the database, and until it can be reached; of PostgreSQL only.
+        standby: wait while another server holds the database, and until it can be reached; it sees who does. Of
+            PostgreSQL only.
 
     Raises:
         StoreError: it cannot be opened, or another server holds it.
@@ -89,7 +99,7 @@ async def open_store(
         return entry.transport not in ("http", "sse") if entry is not None else server != "ostler"
 
     holder = Holder.of_this_process(node_of(paths.state_dir))
-    async with store.open(place.url, holder, retention=retention, wait=wait, is_local=is_local) as database:
+    async with store.open(place.url, holder, retention=retention, standby=standby, is_local=is_local) as database:
         yield database, database
 
 

@@ -13,11 +13,13 @@ from ostler.adapters.stores.postgresql_copies import export_database, read_all
 from ostler.adapters.stores.postgresql_faults import Address, is_loss, translate
 from ostler.adapters.stores.postgresql_hold import Hold, Holder, Timings
 from ostler.adapters.stores.postgresql_link import Ends, Link, connect, open_ends
-from ostler.adapters.stores.postgresql_schema import MIGRATIONS, Connection, migrate, schema_version
+from ostler.adapters.stores.postgresql_schema import MIGRATIONS, Connection, migrate
+from ostler.adapters.stores.postgresql_standby import Waiter
 from ostler.adapters.stores.postgresql_writes import Writes, request_digest
 from ostler.adapters.stores.records_json import OPERATION
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, RowSort, column
+from ostler.adapters.stores.standing_by import Standby
 from ostler.engine.protocols import Change, StoredState
 from ostler.model.errors import StoreError, StoreHeldError
 from ostler.model.events import Event
@@ -62,7 +64,7 @@ class PostgresqlStore:
         holder: Holder,
         *,
         retention: Retention | None = None,
-        wait: bool = False,
+        standby: Standby | None = None,
         timings: Timings | None = None,
         is_local: Callable[[str], bool] | None = None,
     ) -> AsyncGenerator[Self]:
@@ -72,7 +74,7 @@ class PostgresqlStore:
             url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`.
             holder: who this is.
             retention: how much history to keep.
-            wait: wait until no other server holds the database, and until it can be reached.
+            standby: wait until no other server holds the database, and until it can be reached; it sees who does.
             timings: how patient to be.
             is_local: says of a downstream server's name that what it started is on its own machine alone; then a
                 database that another node used last is refused while such services are stored.
@@ -87,9 +89,9 @@ class PostgresqlStore:
         hold = Hold(address, holder, timings, is_local)
         self: Self | None = None
         while self is None:
-            if wait:
-                await _stand_by(address, hold)
-            with suppress(*((StoreHeldError,) if wait else ())):  # another one that waited was quicker
+            if standby is not None:
+                await Waiter(address, hold, standby).wait()
+            with suppress(*((StoreHeldError,) if standby is not None else ())):  # another one that waited was quicker
                 self = await cls._opened(address, hold, retention or Retention())
         async with self._queue.served(self._work):
             yield self
@@ -194,6 +196,19 @@ class PostgresqlStore:
         """Wait until this server will never use the database again, and return why."""
         return await self._link.wait_ended()
 
+    def announce(self, url: str) -> None:
+        """Let the servers that stand by know that clients are served at `url`; a host `*` is this machine's address."""
+        self._link.announce(url)
+
+    async def shared_key(self) -> bytes:
+        """Return what the ids of HTTP sessions are signed with by all servers of the database.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        rows = await self._link.read("SELECT value FROM secrets WHERE name = 'http-sessions'")
+        return bytes.fromhex(rows[0][0])
+
     def continue_from(self, cursor: int) -> None:
         """Let events go on after `cursor`."""
         self._queue.last_cursor = max(self._queue.last_cursor, cursor)
@@ -275,28 +290,6 @@ class PostgresqlStore:
             logger.warning("%s", translate(exc, self._address, "written"))
         except StoreError as error:
             logger.warning("%s", error)
-
-
-async def _stand_by(address: Address, hold: Hold) -> None:
-    """Return when no other server holds the database."""
-    said = ""
-    while True:
-        try:
-            connection = await connect(address, hold.holder.label, hold.timings.connect)
-            try:
-                if await schema_version(connection, address):
-                    await hold.look(connection)
-            finally:
-                await connection.close()
-        except (StoreError, psycopg.Error) as exc:
-            error = exc if isinstance(exc, StoreError) else translate(exc, address, "opened")
-        else:
-            return
-        what = "standing by: another server holds it" if isinstance(error, StoreHeldError) else str(error)
-        if what != said:
-            logger.info("%s: %s", address, what)
-            said = what
-        await anyio.sleep(hold.timings.poll)
 
 
 def _all_refused(commits: Sequence[CommitWrite], error: StoreError) -> Written:

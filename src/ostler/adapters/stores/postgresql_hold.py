@@ -57,6 +57,7 @@ _TAKE: Final = "UPDATE holder SET epoch = epoch + 1, batch = 0 RETURNING epoch"
 _SHOW: Final = """
 UPDATE heartbeat SET epoch = %s, run = %s, node = %s, label = %s, heard_at = clock_timestamp(), released = false
 """
+_ANNOUNCE: Final = "UPDATE address SET epoch = %s, url = %s WHERE epoch <= %s"
 _END_CONNECTIONS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %s AND pid <> ALL(%s)
@@ -105,6 +106,9 @@ class Hold:
         self.timings = timings or Timings()
         self.holder = holder
         self.epoch = 0
+        self.url = ""
+        """Where this process serves clients over HTTP; empty: nowhere yet. The next heartbeat says so."""
+        self._announced = ""
         self._trusted_until = 0.0
 
     def __repr__(self) -> str:
@@ -194,6 +198,9 @@ class Hold:
             self._trusted_until = 0.0
             raise taken_over(self._address)
         self._trusted_until = asked_at + self.timings.trusted
+        if self.url != self._announced:
+            await connection.execute(_ANNOUNCE, (self.epoch, self.url, self.epoch))
+            self._announced = self.url
 
     async def last_batch(self, connection: Connection, *, spare: Sequence[int]) -> int:
         """Return the number of the last batch of this process that is durable, and see to it that no other comes.

@@ -1,6 +1,9 @@
 """The connections to a PostgreSQL database: made, watched by a heartbeat, made again when they are lost."""
 
+import ipaddress
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +69,18 @@ async def close(connection: Connection) -> None:
     """Close `connection` without waiting for anyone."""
     with anyio.CancelScope(shield=True):
         await connection.close()
+
+
+def local_address(connection: Connection) -> str:
+    """Return the address from which this machine reaches the database, as a host in a URL.
+
+    Next to the database, where that is a loopback address or none, it is the machine's name.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        where: Any = line.getsockname()
+        if line.family not in (socket.AF_INET, socket.AF_INET6) or ipaddress.ip_address(where[0]).is_loopback:
+            return socket.gethostname()
+        return f"[{where[0]}]" if line.family == socket.AF_INET6 else where[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +167,16 @@ class Link:
         self.check()
         self.hold.confirm()
 
+    def announce(self, url: str) -> None:
+        """Let the next heartbeat, which comes at once, say that clients are served at `url`; see `local_address`."""
+        ends = self._ends
+        self.hold.url = url.replace("*", "localhost" if ends is None else local_address(ends.reader), 1)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
     @contextmanager
     def using(self, seconds: float) -> Generator[None]:
         """Bound the use of a connection within the block, also by the loss of the database.
@@ -202,8 +227,7 @@ class Link:
     def _set_trouble(self, trouble: StoreError | None, *, is_final: bool = False) -> None:
         self._trouble = trouble
         self._is_final = is_final
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._wake()
         for listener in self.listeners:
             listener(trouble)
 

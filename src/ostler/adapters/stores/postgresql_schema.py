@@ -107,6 +107,20 @@ MIGRATIONS: Final = (
             """,
         ),
     ),
+    Migration(
+        2,
+        (
+            # One row: where the holder of that epoch serves clients over HTTP, for the servers that stand by.
+            "CREATE TABLE address (id INTEGER PRIMARY KEY CHECK (id = 1), epoch BIGINT NOT NULL, url TEXT NOT NULL)",
+            "INSERT INTO address VALUES (1, 0, '')",
+            # What all servers of the database share: the ids of sessions that one gave out are known to the others.
+            "CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+            """
+            INSERT INTO secrets
+            VALUES ('http-sessions', replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''))
+            """,
+        ),
+    ),
 )
 
 

@@ -41,8 +41,12 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
         bool, typer.Option("--stop-on-exit", help="Stop every service when the server ends.")
     ] = False,
     standby: Annotated[
-        bool, typer.Option("--standby", help="With a store on PostgreSQL: wait while another server holds it.")
+        bool,
+        typer.Option("--standby", help="With a store on PostgreSQL: while another server holds it, pass requests on."),
     ] = False,
+    advertise: Annotated[
+        str, typer.Option(metavar="URL", help="Where other servers of its database reach this one; default: found out.")
+    ] = "",
     toolset: Annotated[
         Literal["full", "core", "muster"] | None,
         typer.Option(help="Which tools this client sees; default: full. muster: those of muster."),
@@ -65,11 +69,13 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     if (tls_cert is None) is not (tls_key is None) or (tls_cert is not None and http is None):
         usage_error("--tls-cert and --tls-key go together, and with --http")
     if not foreground and http is None:
-        if stop_on_exit or standby or allowed_host or log_level != "info":
+        if stop_on_exit or standby or advertise or allowed_host or log_level != "info":
             usage_error("these options are for a server in the foreground: add --foreground or --http")
         from ostler.faces.bridge.program import run_bridge
 
         raise typer.Exit(run_bridge(Session(paths).place, toolset=toolset or "", channel=channel))
+    if advertise and http is None:
+        usage_error("--advertise goes with --http")
     if channel:
         usage_error("--channel is for a client's own connection: leave out --foreground and --http")
     from ostler.faces.daemon.foreground import run_foreground
@@ -82,6 +88,7 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
             allowed_hosts=tuple(allowed_host or ()),
             stop_on_exit=stop_on_exit,
             stand_by=standby,
+            advertise=advertise.rstrip("/"),
             toolset=toolset or "full",
             log_level=log_level,
             tls=None if tls_cert is None or tls_key is None else (tls_cert, tls_key),

@@ -32,6 +32,7 @@ def run_foreground(
     toolset: "Toolset" = "full",
     log_level: str = "info",
     tls: tuple[Path, Path] | None = None,
+    advertise: str = "",
 ) -> int:
     """Run the server here until its stdio client leaves or a signal comes; return the exit status.
 
@@ -41,10 +42,11 @@ def run_foreground(
         http: `HOST:PORT` or `:PORT` to serve streamable HTTP at.
         allowed_hosts: Host headers accepted besides those of loopback and of the settings.
         stop_on_exit: stop every service at the end.
-        stand_by: wait while another server holds the database, and serve no one meanwhile.
+        stand_by: wait while another server holds the database; over HTTP, pass requests on to that one meanwhile.
         toolset: which tools clients see.
         tls: the files of the certificate and of its key, to serve https.
         log_level: `debug`, `info`, `warning` or `error`.
+        advertise: the URL at which other servers of the database reach this one; empty finds it out.
     """
     place = ServerPlace(paths)
     lock = StateLock(place, version=VERSION)
@@ -56,20 +58,46 @@ def run_foreground(
     import_lean()
     set_up_logging(log_level, form=log_format(paths.settings_file))
 
+    from ostler.adapters.stores.standing_by import Waiting
+    from ostler.faces.daemon.forwarding import Forwarder
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import ServerSettings, run_server
 
     try:
-        settings = None if http is None else _http_settings(paths, http, allowed_hosts, tls)
+        names = (*allowed_hosts, *_advertised_host(advertise))
+        settings = None if http is None else _http_settings(paths, http, names, tls)
     except (HttpSettingsError, OstlerError) as error:
         lock.release()
         complain(str(error))
         return 2
-    source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit, stand_by=stand_by)
+    forwarder = Forwarder(VERSION, settings.tls) if stand_by and settings is not None else None
+    standby = forwarder or (Waiting() if stand_by else None)
+    source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit, standby=standby)
     return run_server(
-        ServerSettings(place, lock, source, background=False, http=settings, stdio=stdio, announce=complain)
-    )
+        ServerSettings(
+            place, lock, source, background=False, http=settings, stdio=stdio, announce=complain, forwarder=forwarder,
+            advertise=advertise,
+        )
+    )  # fmt: skip
+
+
+def _advertised_host(url: str) -> tuple[str, ...]:
+    """Return the host of `url`, none if it is empty.
+
+    Raises:
+        HttpSettingsError: it is not a URL of a server.
+    """
+    from urllib.parse import urlsplit
+
+    from ostler.faces.daemon.http import HttpSettingsError
+
+    if not url:
+        return ()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise HttpSettingsError(f"--advertise {url!r} is not like http://HOST:PORT")
+    return (parts.hostname,)
 
 
 def _tokens(paths: Paths, settings: "Settings") -> "TokenFile | None":

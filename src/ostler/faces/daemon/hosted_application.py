@@ -11,6 +11,7 @@ from mcp.server.lowlevel import Server
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
+from ostler.adapters.stores.standing_by import Standby
 from ostler.faces.assembly import open_application
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
@@ -31,7 +32,7 @@ def application_source(
     toolset: Toolset = "full",
     stop_on_exit: bool = False,
     background: bool = False,
-    stand_by: bool = False,
+    standby: Standby | None = None,
 ) -> HostedSource:
     """Return what opens Ostler's application over the folders in `paths`.
 
@@ -41,13 +42,13 @@ def application_source(
         stop_on_exit: stop every service when the server ends, instead of leaving persisted ones running.
         background: whoever needed the server first has started it: what no one asks for gets a login shell's
             environment instead of theirs.
-        stand_by: wait while another server holds the database.
+        standby: wait while another server holds the database; it sees who does.
     """
 
     @asynccontextmanager
     async def open_hosted() -> AsyncGenerator[Hosted]:
         login = LoginShell(os.environ) if background else None
-        async with open_application(paths, stop_on_exit=stop_on_exit, programs=login, stand_by=stand_by) as app:
+        async with open_application(paths, stop_on_exit=stop_on_exit, programs=login, standby=standby) as app:
             trail = audit_trail(paths, app.settings)
             starts = {} if trail is None else await _recent_starts(paths)
 
@@ -87,6 +88,8 @@ def application_source(
                 pages=WatchPages(app.manager, app.telemetry, VERSION, app.watched_store).by_path(),
                 by_principal=by_principal,
                 policy=lambda name: policy_of(app.settings.principals, name),
+                announce=None if app.watched_store is None else app.watched_store.announce,
+                session_key=None if app.watched_store is None else await app.watched_store.shared_key(),
             )
 
     return open_hosted

@@ -40,6 +40,8 @@ class Hosted:
         by_principal: returns what serves one principal with a toolset (empty: the server's own choice); None where
             all are served alike.
         policy: returns the policy in force of a principal, by name.
+        announce: called with the URL at which clients are served over HTTP, for the servers that stand by.
+        session_key: what the ids of HTTP sessions are signed with; None: with a key of the state folder.
     """
 
     server: Server[Any]
@@ -53,6 +55,8 @@ class Hosted:
     pages: Mapping[str, Page] = field(default_factory=dict[str, Page])
     by_principal: Callable[[str, Principal], Server[Any]] | None = None
     policy: Callable[[str], PrincipalSettings | None] | None = None
+    announce: Callable[[str], None] | None = None
+    session_key: bytes | None = None
 
     @property
     def ends_within(self) -> float:

@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
+from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
@@ -46,6 +48,8 @@ _SHUTDOWN_GRACE: Final = 2
 """Seconds for HTTP requests under way when the server ends."""
 
 _MIN_TOKEN: Final = 16
+
+_ANY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 (these are not names of this machine)
 
 PolicyOf: TypeAlias = Callable[[str], PrincipalSettings | None]
 """Returns the policy of a principal by its name."""
@@ -122,7 +126,7 @@ class HttpSettings:
     def hosts(self, certified: Sequence[str] = ()) -> Hosts:
         """Return the names under which the server may be asked, those of its certificate included."""
         own = ["127.0.0.1", "localhost", "::1"]
-        if self.host not in ("0.0.0.0", "::"):  # noqa: S104 (these are not names)
+        if self.host not in _ANY_ADDRESS:
             own.append(self.host.lower())
         if not self.is_loopback:
             own.append(socket.gethostname().lower())
@@ -130,6 +134,11 @@ class HttpSettings:
             own.append(urlsplit(self.oauth.resource).hostname or "")
         named = tuple(filter(None, map(parse_host, (*self.allowed_hosts, *certified))))
         return Hosts(tuple(dict.fromkeys(own)), self.is_loopback, named, self.allowed_origins)
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "http" if self.tls is None else "https"
 
     @property
     def is_loopback(self) -> bool:
@@ -140,6 +149,12 @@ class HttpSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def seen_from_elsewhere(self, url: str) -> str:
+        """Return where other servers reach what is served here at `url`; the host `*` is one that they find out."""
+        parts = urlsplit(url)
+        host = "*" if self.host in _ANY_ADDRESS else parts.netloc.rpartition(":")[0]
+        return f"{parts.scheme}://{host}:{parts.port}"
 
     def check(self) -> None:
         """Raise HttpSettingsError when strangers could use the server."""
@@ -185,6 +200,7 @@ async def serving_http(
     pages: Mapping[str, Page] = MappingProxyType({}),
     by_principal: Callable[[str, Principal], Server[Any]] | None = None,
     policy: PolicyOf | None = None,
+    forwarder: Forwarder | None = None,
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -198,30 +214,58 @@ async def serving_http(
         pages: further pages by their paths.
         by_principal: what makes the server of one principal with a toolset; None serves all alike.
         policy: returns the policy of a principal by name; None: no one but holders of `settings.token` comes in.
+        forwarder: listens already, and lets this answer from here on.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
     """
     settings.check()
-    servers = _makers(server, toolsets or {}, by_principal)
+    web = _web_application(_makers(server, toolsets or {}, by_principal), settings, version, codes=codes, pages=pages)
+    app = _gated(web, settings, policy or _no_policy)
+    async with web.router.lifespan_context(web):
+        if forwarder is None:
+            async with _listening(app, settings) as listener:
+                if started is not None:
+                    started(listener)
+                yield f"{listener.address}/mcp"
+            return
+        async with forwarder.serving_here(app):
+            yield forwarder.url
+
+
+@asynccontextmanager
+async def forwarding_http(forwarder: Forwarder, settings: HttpSettings) -> AsyncGenerator[str]:
+    """Listen before there is anything to serve: `forwarder` answers; yield the URL of `/mcp`.
+
+    Raises:
+        HttpSettingsError: the address may not, or cannot, be served.
+    """
+    settings.check()
+    async with forwarder.open(), _listening(forwarder, settings) as listener:
+        forwarder.url, forwarder.end = f"{listener.address}/mcp", listener.end
+        yield forwarder.url
+
+
+@asynccontextmanager
+async def _listening(app: ASGIApp, settings: HttpSettings) -> AsyncGenerator["_QuietServer"]:
+    """Let `app` answer at the address of the settings."""
     bound = await _bind(settings)
     port: int = bound.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    app = _application(servers, settings, version, policy or _no_policy, codes=codes, pages=pages)
     front = Front(app, settings.hosts([] if settings.tls is None else settings.tls.names()))
     config = uvicorn.Config(
         front,
         log_config=None,
         proxy_headers=False,
         access_log=False,
-        lifespan="on",
+        lifespan="off",
         ws="none",
         timeout_graceful_shutdown=_SHUTDOWN_GRACE,
         ssl_certfile=None if settings.tls is None else settings.tls.chain,
         ssl_keyfile=None if settings.tls is None else str(settings.tls.key),
     )
     config.load()
-    web = _QuietServer(config)
+    web = _QuietServer(config, f"{settings.scheme}://{host}:{port}")
     following = anyio.CancelScope()
     with bound:
         async with anyio.create_task_group() as tasks:
@@ -233,9 +277,7 @@ async def serving_http(
                 await web.listens.wait()
                 if not web.started:
                     raise HttpSettingsError("the HTTP server did not start; the log above says why")
-                if started is not None:
-                    started(web)
-                yield f"{'http' if settings.tls is None else 'https'}://{host}:{port}/mcp"
+                yield web
             finally:
                 web.should_exit = True
                 following.cancel()
@@ -244,22 +286,31 @@ async def serving_http(
 class _QuietServer(uvicorn.Server):
     """uvicorn, which says when it listens, with the signals left to the process that runs it."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
         super().__init__(config)
+        self.address = address
+        """Where it listens, as `http://HOST:PORT`."""
         self.listens = anyio.Event()
+        self.ended = anyio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listens.set()
+
+    async def end(self) -> None:
+        """Take no more requests, and wait for those that are under way, within its grace."""
+        self.should_exit = True
+        await self.ended.wait()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
 
 
-async def _run(web: uvicorn.Server, bound: socket.socket) -> None:
+async def _run(web: _QuietServer, bound: socket.socket) -> None:
     with anyio.CancelScope(shield=True):  # it ends by `should_exit`, within its own grace
         await web.serve(sockets=[bound])
+    web.ended.set()
 
 
 async def _follow(settings: HttpSettings, context: SSLContext, front: Front, scope: anyio.CancelScope) -> None:
@@ -304,22 +355,25 @@ def _no_policy(name: str) -> PrincipalSettings | None:
     del name
 
 
-def _application(
+def _web_application(
     servers: Mapping[str, ServerMaker],
     settings: HttpSettings,
     version: str,
-    policy: PolicyOf,
     *,
     codes: OneTimeCodes | None,
     pages: Mapping[str, Page],
-) -> ASGIApp:
+) -> Starlette:
     documents = settings.documents
-    app: ASGIApp = web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents)
-    app = HangingUp(LoadShedding(PlainAnswers(app)))
+    return web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents)
+
+
+def _gated(web: ASGIApp, settings: HttpSettings, policy: PolicyOf) -> ASGIApp:
+    """Return `web` for those who may come in, and within its limits."""
+    app: ASGIApp = HangingUp(LoadShedding(PlainAnswers(web)))
     if verifiers := settings.verifiers:
         from ostler.adapters.access.proofs import AnyOf  # a server for one person has no gate
         from ostler.faces.daemon.http_gate import Entrance, Gate
 
-        open_paths = PUBLIC_PATHS | {route.path for route in documents}
+        open_paths = PUBLIC_PATHS | {route.path for route in settings.documents}
         app = Gate(app, Entrance(AnyOf(verifiers), policy, settings.metadata_url, settings.scopes, open_paths))
     return app

@@ -37,7 +37,7 @@ class WatchPages:
 
     async def ready(self, _request: Request) -> Response:
         """Answer whether operations can be done: the earlier run's services are verified, and the database is there."""
-        status = {"status": "ready", "version": self.version}
+        status = {"status": "ready", "version": self.version} | ({} if self.store is None else {"role": "holder"})
         if not self.manager.recovered.is_set():
             status |= {"status": "starting", "reason": "services of the earlier run are still being verified"}
         elif self.store is not None and (trouble := self.store.trouble) is not None:

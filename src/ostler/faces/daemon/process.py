@@ -20,8 +20,9 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.dashboard_link import DashboardLink
 from ostler.faces.daemon.eras import serve_eras
+from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.hosting import Hosted, HostedSource
-from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, serving_http
+from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, forwarding_http, serving_http
 from ostler.faces.daemon.http_sessions import session_key
 from ostler.faces.daemon.local_socket import listening
 from ostler.faces.daemon.lock import StateLock
@@ -51,6 +52,8 @@ class ServerSettings:
         stdio: serve a client on this process's stdio as well, and end with it.
         announce: called when the server is ready, for people.
         ready: called when it serves, for the process that started it.
+        forwarder: answers over HTTP until the application is open.
+        advertise: the URL at which other servers of its database reach this one; empty finds it out.
     """
 
     place: ServerPlace
@@ -64,6 +67,8 @@ class ServerSettings:
     stdio: bool = False
     announce: Callable[[str], None] = logger.info
     ready: Callable[[], None] | None = None
+    forwarder: Forwarder | None = None
+    advertise: str = ""
 
 
 class ServerProcess:
@@ -103,6 +108,8 @@ class ServerProcess:
     async def _serve(self, stack: AsyncExitStack) -> None:
         """Open everything in `stack`, and serve until the end is asked for."""
         settings = self._settings
+        if settings.http is not None and settings.forwarder is not None:
+            self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
         hosted = await stack.enter_async_context(settings.source())
         listener, secret = await stack.enter_async_context(listening(settings.place))
         if settings.http is not None:
@@ -140,18 +147,26 @@ class ServerProcess:
             self._whole.cancel()
 
     async def _open_http(self, stack: AsyncExitStack, http: HttpSettings, hosted: Hosted) -> None:
-        http = replace(http, session_key=session_key(self._settings.place.paths.state_dir))
+        settings = self._settings
+        http = replace(http, session_key=hosted.session_key or session_key(settings.place.paths.state_dir))
         url = await stack.enter_async_context(
             serving_http(
                 hosted.server,
                 http,
-                version=self._settings.version,
+                version=settings.version,
                 toolsets=hosted.toolsets(),
                 pages=hosted.pages,
                 by_principal=hosted.server_of,
                 policy=hosted.policy,
+                forwarder=settings.forwarder,
             )
         )
+        if settings.forwarder is None:
+            self._announce(url)
+        if hosted.announce is not None:
+            hosted.announce(settings.advertise or http.seen_from_elsewhere(url))
+
+    def _announce(self, url: str) -> None:
         self._settings.announce(f"Ostler {self._settings.version} serves MCP at {url}")
 
     def _start_companions(

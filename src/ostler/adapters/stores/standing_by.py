@@ -1,0 +1,34 @@
+"""What a server that stands by sees of the one that holds the database."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SeenHolder:
+    """The server that holds a database.
+
+    Attributes:
+        epoch: a number that grows with each server that takes the database over.
+        url: where it serves clients over HTTP; empty while it does not.
+        label: for people.
+    """
+
+    epoch: int
+    url: str
+    label: str
+
+
+class Standby(Protocol):
+    """A server that waits until it can hold the database."""
+
+    def saw(self, holder: SeenHolder | None, trouble: str = "") -> None:
+        """Note who holds the database; None: no one, or that is unknown because of `trouble`. Quick, raises nothing."""
+        ...
+
+
+class Waiting:
+    """A server that serves no one while it waits."""
+
+    def saw(self, holder: SeenHolder | None, trouble: str = "") -> None:
+        """Do nothing."""

@@ -1,0 +1,141 @@
+"""A request that a server which stands by passes on: what it asks for, whether it may be sent twice, how it fails."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, cast
+
+from starlette.types import Message, Scope, Send
+
+from ostler.adapters.serving.answers import error_result
+from ostler.adapters.serving.arguments import Args
+from ostler.adapters.serving.problems import accepted_names
+from ostler.adapters.serving.table import Effect
+from ostler.faces.daemon.http_answers import answer_json, header, refuse_busy
+from ostler.faces.mcp.toolbox import TOOLS
+from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError
+
+FORWARDED: Final = b"ostler-forwarded"
+"""The header of a request that another server has passed on: it is not passed on again."""
+
+_KEY: Final = "idempotencyKey"
+
+_OF_THE_HOP: Final = frozenset(
+    {
+        b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"origin", b"proxy-authenticate",
+        b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade", FORWARDED,
+    }
+)  # fmt: skip
+"""Headers that are not passed on. Host and Origin were checked here, and name this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedRequest:
+    """A whole request.
+
+    Attributes:
+        scope: of the request.
+        body: what was sent with it.
+        calls: the JSON-RPC messages in it.
+    """
+
+    scope: Scope
+    body: bytes
+    calls: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, scope: Scope, body: bytes) -> "ForwardedRequest":
+        """Return the request of `scope` with that body."""
+        return cls(scope, body, tuple(_messages(body)) if scope["method"] == "POST" else ())
+
+    @property
+    def was_forwarded(self) -> bool:
+        """Whether another server has passed it on."""
+        return header(self.scope, FORWARDED) != b""
+
+    @property
+    def target(self) -> str:
+        """Its path and query."""
+        query = self.scope["query_string"].decode("latin-1")
+        path = self.scope.get("raw_path", self.scope["path"].encode()).decode("latin-1")
+        return f"{path}?{query}" if query else path
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What is passed on of its headers."""
+        kept = [pair for pair in self.scope["headers"] if pair[0].lower() not in _OF_THE_HOP]
+        return [*kept, (FORWARDED, b"1")]
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it does no harm to send it again, when it is not known whether it was carried out."""
+        return all(map(_may_repeat, self.calls))
+
+    async def refuse(self, send: Send, why: str) -> None:
+        """Answer that nothing was sent."""
+        action = "the same call again in a few seconds"
+        await self._fail(send, ServerUnavailableError(f"{why}; nothing was sent", next_actions=(action,)))
+
+    async def report_unclear(self, send: Send) -> None:
+        """Answer that the server which got the request was lost before its answer came."""
+        name = _arguments(self.calls[0]).get("name") if self.calls else None
+        service = name if isinstance(name, str) and name else None
+        error = OperationError(
+            "the server that holds the database was lost before it answered, so it is not known whether this was "
+            "carried out; another server goes on with what was begun",
+            service=service,
+            next_actions=(
+                f"service_get {service} shows what was done" if service else "service_list shows what was done",
+                f"calls with an {_KEY} are repeated automatically, and never done twice",
+            ),
+        )
+        await self._fail(send, error)
+
+    async def _fail(self, send: Send, error: OstlerError) -> None:
+        """Answer a tool's call as a tool fails, so that a model can read it, and anything else by an HTTP status."""
+        if len(self.calls) != 1 or self.calls[0].get("method") != "tools/call" or "id" not in self.calls[0]:
+            await refuse_busy(send, str(error))
+            return
+        result = error_result(error).model_dump(mode="json", by_alias=True, exclude_none=True)
+        answer = {"jsonrpc": "2.0", "id": self.calls[0]["id"], "result": result}
+        await answer_json(send, 200, json.dumps(answer).encode())
+
+    def replayed(self) -> Message:
+        """Return the message of the whole body, for an application that reads the request again."""
+        return {"type": "http.request", "body": self.body, "more_body": False}
+
+
+def _messages(body: bytes) -> list[Mapping[str, Any]]:
+    try:
+        content: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return []  # refused by whoever answers, whether once or twice
+    items = cast("list[Any]", content) if isinstance(content, list) else [content]
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    params: Any = call.get("params")
+    found: Any = cast("Mapping[str, Any]", params).get("arguments") if isinstance(params, dict) else None
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _may_repeat(message: Mapping[str, Any]) -> bool:
+    if message.get("method") != "tools/call":
+        return True  # lists, resources, prompts, handshakes, notifications
+    params: Any = message.get("params")
+    name = cast("Mapping[str, Any]", params).get("name") if isinstance(params, dict) else None
+    reading, keyed = _harmless_tools()
+    return name in reading or (name in keyed and bool(_arguments(message).get(_KEY)))
+
+
+@cache
+def _harmless_tools() -> tuple[frozenset[str], frozenset[str]]:
+    """Return the tools that only read, and those that take an idempotency key."""
+
+    def takes_key(args: type[Args]) -> bool:
+        return _KEY in accepted_names(args)
+
+    reading = frozenset(tool.name for tool in TOOLS if tool.effect is Effect.READS)
+    return reading, frozenset(tool.name for tool in TOOLS if takes_key(tool.args))
