@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import anyio
 import uvicorn
 from mcp.server.lowlevel import Server
-from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -220,9 +219,10 @@ async def serving_http(
         HttpSettingsError: the address may not, or cannot, be served.
     """
     settings.check()
-    web = _web_application(_makers(server, toolsets or {}, by_principal), settings, version, codes=codes, pages=pages)
-    app = _gated(web, settings, policy or _no_policy)
-    async with web.router.lifespan_context(web):
+    servers = _makers(server, toolsets or {}, by_principal)
+    documents = settings.documents
+    async with web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents) as web:
+        app = _gated(web, settings, policy or _no_policy)
         if forwarder is None:
             async with _listening(app, settings) as listener:
                 if started is not None:
@@ -353,18 +353,6 @@ def _makers(
 
 def _no_policy(name: str) -> PrincipalSettings | None:
     del name
-
-
-def _web_application(
-    servers: Mapping[str, ServerMaker],
-    settings: HttpSettings,
-    version: str,
-    *,
-    codes: OneTimeCodes | None,
-    pages: Mapping[str, Page],
-) -> Starlette:
-    documents = settings.documents
-    return web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents)
 
 
 def _gated(web: ASGIApp, settings: HttpSettings, policy: PolicyOf) -> ASGIApp:

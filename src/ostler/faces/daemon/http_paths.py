@@ -118,7 +118,8 @@ class _Served:
     scope: anyio.CancelScope
 
 
-def web_application(
+@asynccontextmanager
+async def web_application(
     servers: Mapping[str, ServerMaker],
     key: bytes,
     version: str,
@@ -126,8 +127,8 @@ def web_application(
     codes: OneTimeCodes | None = None,
     pages: Mapping[str, Page] = MappingProxyType({}),
     more: Sequence[BaseRoute] = (),
-) -> ASGIApp:
-    """Return what answers at every path.
+) -> AsyncGenerator[ASGIApp]:
+    """Yield what answers at every path, as long as the block lasts.
 
     Args:
         servers: what makes the server of each path below `/mcp`, such as `/core`; `""` is `/mcp` itself.
@@ -142,24 +143,20 @@ def web_application(
     async def healthz(_request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "version": version})
 
-    @asynccontextmanager
-    async def running(_app: Starlette) -> AsyncGenerator[None]:
-        async with anyio.create_task_group() as tasks:
-            for endpoint in endpoints.values():
-                endpoint.open_in(tasks)
-            yield
-            tasks.cancel_scope.cancel()
-
     routes = [Route(path, endpoint=endpoint) for path, endpoint in endpoints.items()]
     around = [
         *(Route(path, page) for path, page in {"/healthz": healthz, **pages}.items()),
         *more,
         *dashboard_routes(codes),
     ]
-    others = Starlette(routes=[*around, *routes], lifespan=running)
+    others = Starlette(routes=[*around, *routes])
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = endpoints.get(scope["path"]) if scope["type"] == "http" else None
         await (endpoint or others)(scope, receive, send)  # what is asked most need not look for its route
 
-    return answer
+    async with anyio.create_task_group() as tasks:
+        for endpoint in endpoints.values():
+            endpoint.open_in(tasks)
+        yield answer
+        tasks.cancel_scope.cancel()
