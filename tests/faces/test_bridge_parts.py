@@ -12,11 +12,12 @@ import pytest
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import CRASH_LIMIT, Dialer, ServerUnavailableError
 from ostler.faces.bridge.greeting import decode_line, encode_line, proof, proves
+from ostler.faces.bridge.launcher import launch
 from ostler.faces.bridge.ledger import Ledger, read_messages
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION, version_order
-from ostler.faces.entry import bridge_options
+from ostler.faces.entry import bridge_options, early_server
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -199,6 +200,26 @@ def test_a_server_that_keeps_dying_is_not_started_forever(state_dir: Path) -> No
     with pytest.raises(ServerUnavailableError, match=f"ended {CRASH_LIMIT} times within 60 s") as said:
         dialer.connect()
     assert str(place.log_file) in str(said.value)
+
+
+@pytest.mark.realtime
+def test_a_server_that_is_on_its_way_is_waited_for(state_dir: Path) -> None:
+    place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
+    first = launch(place, [sys.executable, "-S", "-c", "import sys; sys.exit('the first one ended')"])
+    second = [sys.executable, "-S", "-c", "import sys; sys.exit('a second one was started')"]
+    with pytest.raises(ServerUnavailableError, match="the first one ended") as said:
+        Dialer(place, kind="cli", note=print, command=second, launched=first).connect()
+    assert f"pid {first.pid}" in str(said.value)
+    assert "second" not in place.log_file.read_text()
+
+
+def test_only_verbs_that_start_something_start_the_server_early(state_dir: Path) -> None:
+    (state_dir / "file").write_text("")
+    folders = ["--config", str(state_dir), f"--state={state_dir / 'state'}"]
+    for words in ([], ["ps"], ["up", "--help"], ["--unknown", "up"], ["project", "init"]):
+        assert early_server([*folders, *words]) is None
+    assert not (state_dir / "state").exists()
+    assert early_server(["--state", str(state_dir / "file" / "state"), "up"]) is None  # the command line says why
 
 
 @pytest.mark.realtime

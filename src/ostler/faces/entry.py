@@ -5,8 +5,15 @@ Nothing heavy may be imported here: clients wait for the bridge at every start o
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ostler.faces.bridge.launcher import LaunchedServer
 
 _WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
+_STARTING = frozenset({"up", "create", "start", "restart"})
+"""Verbs that need the server, and are waited for with what they start."""
+
 _TOOLSETS = ("full", "core", "muster")
 
 
@@ -16,9 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.dont_write_bytecode = False  # Ostler keeps its own bytecode in its own folder: compiling is a third of a start
     options = bridge_options(arguments)
     if options is None:
+        launched = early_server(arguments)
         from ostler.faces.cli.app import run_command
 
-        return run_command(arguments)
+        return run_command(arguments, launched)
     from ostler.adapters.config.paths import Paths
     from ostler.faces.bridge.known_answers import KnownAnswers
     from ostler.faces.bridge.place import ServerPlace
@@ -29,6 +37,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Clients of the channel are told more than the others, and wait for their servers.
     answers = None if channel else KnownAnswers(toolset or "full")
     return run_bridge(place, toolset=toolset, channel=channel, answers=answers)
+
+
+def early_server(arguments: Sequence[str]) -> "LaunchedServer | None":
+    """Start the server that a verb needs, if none runs, so that it starts while the command line is imported.
+
+    Whatever is wrong is left to the command line, which explains it.
+    """
+    rest = iter(arguments)
+    options: dict[str, str | None] = {}
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name not in ("--config", "--state"):
+            break
+        options[_WITH_VALUE[name]] = value if equals else next(rest, None)
+    else:
+        return None
+    if argument not in _STARTING or "--help" in arguments:
+        return None
+    from ostler.adapters.config.paths import Paths
+    from ostler.faces.bridge.launcher import launch, server_command
+    from ostler.faces.bridge.place import ServerPlace
+    from ostler.model.errors import OstlerError
+
+    try:
+        place = ServerPlace(Paths.resolve(options.get("config"), options.get("state")))
+        try:
+            connection, _ = place.dial()
+        except OSError:
+            return launch(place, server_command(place))
+        connection.close()
+    except (OSError, OstlerError):
+        pass
+    return None
 
 
 def bridge_options(arguments: Sequence[str]) -> dict[str, str] | None:

@@ -88,6 +88,7 @@ class Dialer:
         command: Sequence[str] | None = None,
         toolset: str = "",
         channel: bool = False,
+        launched: LaunchedServer | None = None,
     ) -> None:
         """Prepare to reach the server of `place`.
 
@@ -99,6 +100,7 @@ class Dialer:
             command: how to start the server when there is none.
             toolset: which of Ostler's tools the connections should have; empty leaves it to the server.
             channel: whether notices should be pushed to the connections.
+            launched: a server that this process is starting already.
         """
         self._place = place
         self._toolset = toolset
@@ -107,9 +109,11 @@ class Dialer:
         self._note = note
         self._version = version
         self._command = server_command(place) if command is None else list(command)
-        self._launched: LaunchedServer | None = None
+        self._launched = launched
         self._launched_now = False
-        """Whether that was during the present `connect`, so that its end is a failed start."""
+        """Whether that was for the present `connect`, so that its end is a failed start."""
+        self._launched_before = launched is not None
+        """Whether that was for the first `connect`, which is still to come."""
         self._failures: deque[float] = deque(maxlen=CRASH_LIMIT)
         self._pause = threading.Event()
         self._joins_older: set[int] = set()
@@ -129,7 +133,7 @@ class Dialer:
         """
         deadline = time.monotonic() + START_TIMEOUT
         may_launch_at = time.monotonic() + patience
-        self._launched_now = False
+        self._launched_now, self._launched_before = self._launched_before, False
         trouble = ""
         while True:
             try:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
+from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli import (
     catalogue,
@@ -60,10 +61,15 @@ def build_app() -> typer.Typer:
     return app
 
 
-def run_command(arguments: Sequence[str]) -> int:
-    """Run the command in `arguments` and return its exit status."""
+def run_command(arguments: Sequence[str], launched: LaunchedServer | None = None) -> int:
+    """Run the command in `arguments` and return its exit status.
+
+    Args:
+        arguments: what follows `ostler`.
+        launched: a server that is being started for it.
+    """
     try:
-        build_app()(args=list(arguments), prog_name="ostler")
+        build_app()(args=list(arguments), prog_name="ostler", obj=launched)
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except OstlerError as error:
@@ -100,4 +106,4 @@ def _folders(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = Session(Paths.resolve(config, state))
+    context.obj = Session(Paths.resolve(config, state), context.obj)

@@ -12,6 +12,7 @@ import typer
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.asking import ask_at_terminal, has_terminal
 from ostler.faces.cli.next_steps import in_verbs
@@ -35,9 +36,15 @@ _NOT_FOUND_CODES = ("not_found", "tool_not_found")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The folders that this command is about."""
+    """The folders that this command is about.
+
+    Attributes:
+        paths: the folders.
+        launched: a server that is being started for this command.
+    """
 
     paths: Paths
+    launched: LaunchedServer | None = None
 
     @property
     def place(self) -> ServerPlace:
@@ -46,7 +53,7 @@ class Session:
 
     def dialer(self) -> Dialer:
         """Return what reaches the server."""
-        return Dialer(self.place, kind="cli", note=complain)
+        return Dialer(self.place, kind="cli", note=complain, launched=self.launched)
 
     @contextmanager
     def client(self) -> Generator[ServerClient]:
