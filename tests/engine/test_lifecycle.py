@@ -6,6 +6,7 @@ import anyio
 import pytest
 from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
 
+from ostler.engine.insight.explanation import explain
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import (
     AlreadyExistsError,
@@ -117,6 +118,53 @@ async def test_what_a_failed_start_left_and_no_cleanup_removes_is_kept(stop: Fai
         world.always.clear()
         await manager.delete("db")
         assert world.resources == {}
+
+
+@pytest.mark.parametrize("acts", [True, False])
+async def test_what_a_failed_start_left_is_looked_for_until_find_shows_it(acts: bool) -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("the daemon is not ready", acts=acts))
+    world.faults["w/find"] += [Fail("the daemon is not ready")] * 4
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError, match="whether the failed start left something; it is looked for again"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "start-unseen")
+        found = explain(manager.registry.get("db"), manager.registry, None, [])
+        assert [call.tool for call in found.next_calls] == ["service_delete", "service_start"]
+        await until(lambda: manager.view("db").reason == "start-failed")
+        assert world.resources == {}
+        assert "the daemon is not ready" in str(manager.view("db").error)
+        await manager.start_service("db")
+        await manager.delete("db")
+    assert len(world.tools_called("w/start")) == 2
+    assert world.resources == {}
+
+
+async def test_a_find_that_fails_once_is_asked_again_before_a_failed_create_is_forgotten() -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("the daemon is not ready", acts=True))
+    world.faults["w/find"].append(Fail("the daemon is not ready"))
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError, match="cleaned up with w/stop; service 'db' was not created"):
+            await manager.create(CreateRequest("basic", "db"))
+        assert "db" not in manager.registry
+    assert world.resources == {}
+
+
+@pytest.mark.parametrize("ask", ["start", "delete"])
+async def test_a_find_that_never_says_needs_no_person(ask: str) -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("bad name"))
+    world.always["w/find"] = Fail("no such thing")
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError, match="bad name"):
+            await manager.create(CreateRequest("basic", "db"))
+        if ask == "start":
+            await manager.start_service("db")
+            assert manager.view("db").state is ServiceState.RUNNING
+        else:
+            await manager.delete("db")
+            assert "db" not in manager.registry
 
 
 async def test_a_start_that_never_gets_ready_is_cleaned_up_at_the_create_timeout() -> None:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ostler.engine.instances import reasons
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import (
     DRIVER_UNREACHABLE,
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
+    START_FAILED,
+    START_UNSEEN,
     STOP_FAILED,
     STOP_INTERRUPTED,
     STOP_NOT_SENT,
@@ -37,7 +40,8 @@ _REASONS = {
     STOP_FAILED: "its stop tool failed, so it may still be there",
     STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
     STOP_INTERRUPTED: "its stop was interrupted, so it may still be there",
-    "start-failed": "its start failed, and was cleaned up",
+    START_FAILED: "its start failed, and was cleaned up",
+    START_UNSEEN: "its start failed, and whether it left something is not known yet; it is looked for again",
     "gone": "it was running, and is gone",
     DRIVER_UNREACHABLE: "the server that drives it cannot be asked",
     NOT_VERIFIED: "the server that drives it did not say whether it runs; it is asked again",
@@ -199,10 +203,21 @@ def _next_calls(
     elif view.reason == STOP_NOT_SENT:
         yield NextCall("service_stop", name, "to try again")
         yield NextCall("service_start", name, "to keep it running after all")
-    elif view.reason in (STOP_FAILED, STOP_INTERRUPTED):
-        yield NextCall("service_stop", name, "to try again")
-        yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")
+    yield from _after_the_trouble(view)
     yield from _after_the_cause(service, view, registry, tools)
+
+
+def _after_the_trouble(view: ServiceView) -> Iterator[NextCall]:
+    """Yield what to call where a start or stop has failed, and may have left something."""
+    name: JsonObject = {"name": view.name}
+    match view.reason:
+        case reasons.START_UNSEEN:
+            yield NextCall("service_delete", name, "to look again, stop what is left, and forget it")
+        case reasons.STOP_FAILED | reasons.STOP_INTERRUPTED:
+            yield NextCall("service_stop", name, "to try again")
+            yield NextCall("service_delete", {**name, "force": True}, "to forget it even if it cannot be stopped")
+        case _:
+            pass
 
 
 def _after_the_cause(

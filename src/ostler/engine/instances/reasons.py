@@ -3,6 +3,12 @@
 UNKNOWN_OUTCOME = "unknown-outcome"
 """Its start may have left something that no tool could find or stop."""
 
+START_FAILED = "start-failed"
+"""Its start failed, and left nothing, as far as can be known."""
+
+START_UNSEEN = "start-unseen"
+"""Its start failed, and the tool that could show whether it left something did not say; it is looked for again."""
+
 IDLE = "idle"
 """No one used it, so it was stopped; reason of that stop, too."""
 

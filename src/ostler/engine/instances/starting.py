@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from ostler.engine.instances.calling import passed, run_call
+from ostler.engine.instances.compensation import compensate
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import UNKNOWN_OUTCOME
+from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call, remaining
-from ostler.engine.instances.stopping import clear_leftover, compensate, take_down
+from ostler.engine.instances.stopping import clear_leftover, take_down
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
     ClassUnavailableError,
@@ -203,21 +204,22 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             await anyio.lowlevel.checkpoint()
         if not operation.may_have_started():
             service.forget_start()
-            service.report(Transition.START_FAILED, reason="start-failed", error=error)
+            service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
-        clean, what = await compensate(service, operation)
+        reason, what = await compensate(service, operation)
         error.summary += f"; {what}"
-        if clean:
+        if reason == START_FAILED:
             service.forget_start()
-            service.report(Transition.START_FAILED, reason="start-failed", error=error)
         else:
+            if reason == START_UNSEEN:
+                error.summary += "; it is looked for again automatically"
             error.next_actions = (
                 *error.next_actions,
                 f"service_stop {service.name} tries the cleanup again",
                 f"service_delete {service.name} with abandon=true forgets it, once you have checked",
             )
             service.set_record(held=True)
-            service.report(Transition.START_FAILED, reason=UNKNOWN_OUTCOME, error=error)
+        service.report(Transition.START_FAILED, reason=reason, error=error)
         operation.message = what
     if shelter.cancelled_caught:
         await anyio.lowlevel.checkpoint()  # the operation ends here, open

@@ -1,4 +1,4 @@
-"""How a service is taken down: the pinned plan, compensation after a failed start, what is left behind."""
+"""How a service is taken down: by the pinned plan, or one derived now, through calls that are lost."""
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -8,12 +8,16 @@ import anyio
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, lost_to_rival
-from ostler.engine.instances.reasons import STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
+from ostler.engine.instances.reasons import (
+    START_UNSEEN,
+    STOP_FAILED,
+    STOP_INTERRUPTED,
+    STOP_NOT_SENT,
+)
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
-from ostler.model.durations import format_duration
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
@@ -33,10 +37,7 @@ from ostler.rules.calls.rendering import stop_plan
 _STOP_ATTEMPTS = 3
 """Times that a stop is sent whose answers are of no use, while its server lives."""
 
-_SEEN_WITHIN = 10.0
-"""Seconds within which a look after a failed cleanup must answer."""
-
-_SERVER_AWAY_PAUSE = 0.5
+SERVER_AWAY_PAUSE = 0.5
 """Seconds between two tries to clean up through a server that is not connected."""
 
 
@@ -100,9 +101,10 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
                 service,
                 "what was started is not known, so it cannot be stopped",
                 f"service_delete {service.name} with abandon=true forgets it",
+                before.reason,
             )
             try:
-                await _run_through_losses(service, operation, plan)
+                await run_through_losses(service, operation, plan)
             except ToolFailedError:
                 if not await _has_moved(service):
                     raise
@@ -222,7 +224,7 @@ async def _run_stop_plan(
             service.note(f"{call.step} failed; stopping anyway: {error.summary}")
 
 
-async def _run_through_losses(
+async def run_through_losses(
     service: InstanceState, operation: Operation, plan: Sequence[PlannedCall], *, must_journal: bool = True
 ) -> None:
     """Run the stop plan; when a call of it has no usable answer, find out what it did as after a crash."""
@@ -258,19 +260,7 @@ async def _look_when_back(service: InstanceState) -> bool | None:
         try:
             return await is_there(service)
         except DownstreamError:
-            await anyio.sleep(_SERVER_AWAY_PAUSE)
-
-
-async def _run_patiently(service: InstanceState, operation: Operation, plan: Sequence[PlannedCall]) -> None:
-    """Run the stop plan of a failed start, waiting for a driving server that is just away (it may have died)."""
-    while True:
-        try:
-            await _run_through_losses(service, operation, plan, must_journal=False)
-        except ServerUnavailableError:
-            await anyio.sleep(_SERVER_AWAY_PAUSE)
-        else:
-            await await_gone(service, operation)
-            return
+            await anyio.sleep(SERVER_AWAY_PAUSE)
 
 
 async def _has_moved(service: InstanceState) -> bool:
@@ -288,80 +278,36 @@ async def _has_moved(service: InstanceState) -> bool:
     return True
 
 
-async def compensate(service: InstanceState, operation: Operation) -> tuple[bool, str]:
-    """Stop what a start may have begun; return (clean, in words)."""
-    starts = operation.calls("start")
-    refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)  # a restart had something
-    limit = service.service_class.config.timeout.delete
-    plan: Sequence[PlannedCall] | None = None
-    try:
-        with anyio.fail_after(limit):
-            plan = _pinned(service) or await _derive_patiently(service, once=refused)
-            if plan is None:
-                return refused, (
-                    "no tool of its class can show whether the failed start left something"
-                    if refused
-                    else "what it may have started could not be found, so it could not be stopped"
-                )
-            if not plan:
-                return True, "nothing was left to clean up"
-            service.set_record(stop_plan=tuple(plan))
-            await _run_patiently(service, operation, plan)
-    except TimeoutError:
-        return False, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
-    except OstlerError as failure:
-        if await is_gone(service):
-            return True, f"nothing was left to clean up ({failure.summary})"
-        if await _is_seen(service):
-            refused, what = False, "it is there all the same, and its cleanup failed"
-        elif refused:
-            what = "and so did the call that would clean up"
-        else:
-            what = "its cleanup failed too, so it may still be there"
-        return refused, f"{what}: {failure.summary}"
-    return True, f"cleaned up with {plan[-1].tool}"
+async def _known_stop_plan(service: InstanceState, problem: str, way_out: str, reason: str) -> Sequence[PlannedCall]:
+    """Return the pinned stop plan, or one derived now; an empty one where no tool shows what a refused start left.
 
-
-async def _is_seen(service: InstanceState) -> bool:
-    """Whether a tool shows the service now; False as well where none can, or none answers."""
-    with anyio.move_on_after(_SEEN_WITHIN):
-        try:
-            return await is_there(service) is True
-        except DownstreamError:
-            pass
-    return False
-
-
-async def _known_stop_plan(service: InstanceState, problem: str, way_out: str) -> Sequence[PlannedCall]:
-    """Return the pinned stop plan, or one derived now.
+    Args:
+        service: what is stopped.
+        problem: what to say when it cannot be known.
+        way_out: what to do then, after looking.
+        reason: why the service was as it was before.
 
     Raises:
-        OperationError: it cannot be known; `problem` says so and `way_out` what to do after looking.
+        OperationError: it cannot be known.
     """
-    plan = _pinned(service) or await _derive_stop_plan(service)
+    plan = pinned_plan(service) or await derive_stop_plan(service)
+    if plan is None and reason == START_UNSEEN:
+        service.note(
+            "whether its failed start left something could not be seen: it is taken at its word that it failed"
+        )
+        return ()
     if plan is None:
         raise OperationError(problem, service=service.name, step="stop", next_actions=("find it by hand", way_out))
     return plan
 
 
-def _pinned(service: InstanceState) -> Sequence[PlannedCall]:
+def pinned_plan(service: InstanceState) -> Sequence[PlannedCall]:
     """Return the pinned stop plan; none where `find` can say whether a restart has moved what it would stop."""
     is_doubtful = service.record.may_have_moved and service.service_class.tools.find is not None
     return () if is_doubtful else service.record.stop_plan
 
 
-async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[PlannedCall] | None:
-    """Derive the stop plan, waiting (unless `once`) for a driving server that is just away (it may have died)."""
-    while True:
-        try:
-            return await _derive_stop_plan(service)
-        except ServerUnavailableError:
-            if once:
-                raise
-            await anyio.sleep(_SERVER_AWAY_PAUSE)
-
-
-async def _derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | None:
+async def derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | None:
     """Find out how to stop what was started when no plan could be pinned.
 
     Returns the plan, empty when there is nothing to stop, None when it cannot be known.
@@ -392,8 +338,9 @@ async def clear_leftover(service: InstanceState, operation: Operation) -> None:
                 f"service {service.name!r} cannot be started: an earlier start may have left something that "
                 "could not be found",
                 f"then service_delete {service.name} with abandon=true and create it again",
+                service.status.reason,
             )
-            await _run_through_losses(service, operation, plan)
+            await run_through_losses(service, operation, plan)
             await await_gone(service, operation)
     except OstlerError as error:
         if not (was_gone or await is_gone(service)):

@@ -1,5 +1,6 @@
 """Whether a service is there, found out after a restart or before a start; nothing outside is changed."""
 
+from ostler.engine.instances.compensation import compensate
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, find, is_alive
 from ostler.engine.instances.reasons import (
@@ -7,6 +8,8 @@ from ostler.engine.instances.reasons import (
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
+    START_FAILED,
+    START_UNSEEN,
     STOP_FAILED,
     STOP_INTERRUPTED,
     UNKNOWN_OUTCOME,
@@ -20,7 +23,9 @@ from ostler.rules.answers.extraction import render_outputs
 
 
 async def verify(service: InstanceState, operation: Operation) -> None:
-    """Find out whether the service is there, by its status, healthCheck or find tool; change nothing outside.
+    """Find out whether the service is there, by its status, healthCheck or find tool.
+
+    Nothing outside is changed, but that what a failed start has left is cleaned up as soon as it is seen.
 
     Raises:
         OstlerError: nothing was learnt; what was not known before is unreachable, with the reason.
@@ -40,7 +45,25 @@ async def verify(service: InstanceState, operation: Operation) -> None:
     if alive and operation.kind is OperationKind.VERIFY and service.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
         operation.message = f"service {service.name} is still there after its stop failed"
         return
+    if operation.kind is OperationKind.VERIFY and service.status.reason == START_UNSEEN and alive is not None:
+        operation.message = await _settle_failed_start(service, operation, is_there=alive)
+        return
     operation.message = await _conclude(service, alive)
+
+
+async def _settle_failed_start(service: InstanceState, operation: Operation, *, is_there: bool) -> str:
+    """Clean up what a failed start has left, now that a tool shows it; it stays failed."""
+    error, reason, what = service.status.error, START_FAILED, "its failed start left nothing"
+    if is_there:
+        reason, what = await compensate(service, operation)
+        what = f"its failed start had left something: {what}"
+        if reason == UNKNOWN_OUTCOME and not service.record.stop_plan:
+            reason = START_UNSEEN  # it is there, and how to stop it is not known yet
+    service.note(what)
+    if reason == START_FAILED:
+        service.forget_start()
+    service.report(Transition.FAILED, reason=reason, error=error)
+    return f"service {service.name} is failed: {what}"
 
 
 async def _conclude(service: InstanceState, alive: bool | None) -> str:

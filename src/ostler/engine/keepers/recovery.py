@@ -11,7 +11,7 @@ import anyio
 from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import NOT_VERIFIABLE, STOP_FAILED, STOP_INTERRUPTED
+from ostler.engine.instances.reasons import NOT_VERIFIABLE, START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED
 from ostler.engine.instances.vanishing import can_be_missed
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
@@ -34,7 +34,8 @@ _LOOK_FIRST = 2.0
 _LOOK_MAX = 60.0
 
 _STOP_LOOKS = 10
-"""How often a service is looked for whose stop has failed: for some 6 minutes."""
+"""How often a service is looked for whose stop has failed, or whose failed start may have left something: for some 6
+minutes."""
 
 _ENDS = (OperationKind.STOP, OperationKind.DELETE)
 
@@ -162,8 +163,9 @@ class Recovery:
         old = instance.journal.interrupted
         if old is not None and old.kind in _ENDS:  # it waits for the driver, whatever a look shows
             return True
-        if instance.state is ServiceState.FAILED and instance.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
-            # what a stop tool gave up on often goes a moment later
+        unseen = (STOP_FAILED, STOP_INTERRUPTED, START_UNSEEN)
+        if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
+            # what a stop tool gave up on often goes a moment later, and what did not answer often does
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
         return instance.state is ServiceState.UNREACHABLE
 
