@@ -17,6 +17,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.stores.records_json import OPERATION
 from ostler.adapters.stores.rows import CURSOR_RESERVE
@@ -278,20 +279,6 @@ async def test_a_full_disk_refuses_whole_commits_and_the_store_goes_on_when_ther
         assert "Next: check the disk's space" in message
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Generator[Path]:
-    """Yield a file system of `size`."""
-    mount = folder / "small"
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", mount]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small file system needs privileges")
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", mount], check=True)
-
-
 async def test_a_full_file_system_is_named_as_such(tmp_path: Path) -> None:
     with small_disk(tmp_path, "200k") as mount:
         async with SqliteStore.open(mount / "ostler.db") as store:
@@ -315,9 +302,7 @@ async def test_room_is_kept_for_stops_and_deletes_on_a_full_disk(tmp_path: Path)
     with small_disk(tmp_path, "4m") as mount:
         async with SqliteStore.open(mount / "ostler.db") as store:
             await store.commit([put("1")])
-            with (mount / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="space"):
-                while True:
-                    filler.write(bytes(4096))
+            fill(mount)
             with pytest.raises(StoreError, match="disk is full"):
                 for number in range(20):
                     await store.commit([put("1"), operation(f"start{number}", OperationKind.START)])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
+from tests.support.small_disk import fill, small_disk
 
-from ostler.faces.bridge.dialer import Dialer
+from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
 
@@ -175,6 +176,16 @@ def test_a_server_that_cannot_start_is_explained(place: ServerPlace) -> None:
         assert "did not start" in error
         assert "the database is damaged" in error
         assert str(place.log_file) in error
+
+
+def test_a_server_that_cannot_write_why_it_does_not_start_is_explained(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "256k") as disk, clean_place(disk / "state") as place:
+        place.paths.create_state()
+        place.log_file.parent.mkdir(exist_ok=True)
+        fill(disk)
+        command = [sys.executable, "-c", "raise SystemExit(1)"]
+        with pytest.raises(ServerUnavailableError, match="because the disk is full. Next: free space there"):
+            Dialer(place, kind="cli", note=print, command=command).connect()
 
 
 def test_loopback_transport_works_and_refuses_strangers(place: ServerPlace) -> None:

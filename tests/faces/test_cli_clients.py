@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.client_edit import addition, own_command
 from ostler.adapters.config.dialects.locations import LOCATIONS, Machine
@@ -233,6 +234,28 @@ def test_a_file_that_changed_meanwhile_is_not_written(home: Home) -> None:
     with pytest.raises(ConflictError, match="has just changed"):
         edit.apply()
     assert path.read_text() == "{}"
+
+
+def test_a_full_disk_leaves_everything_as_it_is(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_disk(home.folder, "64k") as disk:
+        monkeypatch.setenv("HOME", str(disk))
+        file = disk / ".cursor" / "mcp.json"
+        file.parent.mkdir()
+        file.write_text(CURSOR)
+        fill(disk)
+        assert home.run("install", "--yes", "cursor") == ExitStatus.FAILED
+        assert "No space left on device. Next: make the folder writable and free space there" in home.err
+        assert home.run("servers", "import", "gh") == ExitStatus.FAILED
+        assert "free space there" in home.err
+        assert file.read_text() == CURSOR
+        assert [path.name for path in file.parent.iterdir()] == ["mcp.json"]
+
+
+def test_an_entry_that_is_written_twice_is_removed_twice(home: Home) -> None:
+    text = '{"mcpServers": {"ostler": {"command": "old"}, "a": {"command": "x"}, "ostler": {"command": "older"}}}\n'
+    file = home.write(".cursor/mcp.json", text)
+    assert home.run("uninstall", "--yes", "cursor") == ExitStatus.OK
+    assert file.read_text() == '{"mcpServers": { "a": {"command": "x"}}}\n'
 
 
 def test_a_link_to_the_file_stays_a_link(home: Home) -> None:

@@ -9,20 +9,21 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import cast
 
 from ostler.adapters.caller_environment import without_own
-from ostler.adapters.config.atomic_files import replace, write_new
+from ostler.adapters.config.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
 from ostler.adapters.config.dialects.entry_places import is_bare, mapping, objects
 from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
-from ostler.model.errors import ConflictError, Finding, ManifestError
+from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
 from ostler.model.json import JsonObject
 
 OSTLER = "ostler"
@@ -76,8 +77,17 @@ class Edit:
             raise _changed(self.file.path)
         mark = _mark_of(path)
         backup = _backup_name(path)
-        shutil.copy2(path, backup)
-        replace(path, mark + self.after)
+        try:
+            shutil.copy2(path, backup)
+        except OSError as error:
+            with suppress(OSError):
+                backup.unlink(missing_ok=True)  # what a full disk took of it
+            raise not_written(backup, error) from error
+        try:
+            replace(path, mark + self.after)
+        except StoreError:
+            backup.unlink(missing_ok=True)
+            raise
         return backup
 
 

@@ -39,14 +39,20 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
 
 
 def remove_member(text: str, path: KeyPath) -> str:
-    """Return `text` without the member at `path`; unchanged when it is not there.
+    """Return `text` without the member at `path`, also where it is written twice; unchanged when it is not there.
 
     Raises:
         JsoncError: the text is not JSON.
     """
     document = parse_jsonc(text)
-    if path not in document.spans:
-        return text
+    while path in document.spans:  # of a member that is written twice, the last one
+        text = _without(document, path)
+        document = parse_jsonc(text)
+    return text
+
+
+def _without(document: JsoncDocument, path: KeyPath) -> str:
+    text = document.text
     start, end = document.positions[path], document.spans[path][1]
     behind = re.compile(r"\s*,").match(text, end)
     if behind is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ostler.faces.bridge.greeting import GreetingError, RefusedError, ask
 from ostler.faces.bridge.holder import read_holder
-from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, launch, server_command
+from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, is_full, launch, server_command
 from ostler.faces.bridge.lines import split_lines
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION, version_order
@@ -263,9 +263,15 @@ class Dialer:
 
     def _stillborn(self, launched: LaunchedServer, status: int) -> str:
         tail = launched.log_tail()
+        if tail:
+            why = f", which ends:\n{tail}"
+        elif is_full(self._place.log_file.parent):
+            why = ", which is not written because the disk is full. Next: free space there, then try again"
+        else:
+            why = ""
         return (
             f"the Ostler server did not start: pid {launched.pid} {describe_exit(status)}; see {self._place.log_file}"
-            + (f", which ends:\n{tail}" if tail else "")
+            + why
         )
 
     def _late(self, trouble: str) -> str:

@@ -99,6 +99,16 @@ def launch(place: ServerPlace, command: Sequence[str]) -> LaunchedServer:
     return LaunchedServer(process, place.log_file, log_start)
 
 
+def is_full(folder: Path) -> bool:
+    """Whether the disk that `folder` is on has no room left for this user."""
+    import shutil
+
+    try:
+        return shutil.disk_usage(folder).free == 0
+    except OSError:
+        return False
+
+
 def describe_exit(status: int | None) -> str:
     """Return an exit status in words: `was killed by SIGKILL`, `ended with status 1`, or `ended`."""
     if status is None:

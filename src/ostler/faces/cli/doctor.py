@@ -167,7 +167,8 @@ def _path_checks() -> Iterator[Check]:
     from ostler.adapters.environments import login_environment
 
     here = without_own(os.environ).get("PATH", "")
-    missing = [part for part in here.split(os.pathsep) if part and not os.path.isdir(part)]  # noqa: PTH112 (never fails)
+    folders = list(dict.fromkeys(filter(None, here.split(os.pathsep))))
+    missing = [folder for folder in folders if not os.path.isdir(folder)]  # noqa: PTH112 (never fails)
     if missing:
         yield Check("PATH", "note", f"has folders that do not exist: {', '.join(missing)}", "remove them from PATH")
     login = login_environment(os.environ)
@@ -176,7 +177,7 @@ def _path_checks() -> Iterator[Check]:
         yield Check("PATH", "note", "your login shell did not say its environment within 5 seconds", fix)
         return
     known = login.get("PATH", "").split(os.pathsep)
-    only_here = [part for part in here.split(os.pathsep) if part and part not in known]
+    only_here = [folder for folder in folders if folder not in known]
     text = "a login shell has the same folders" if not only_here else f"only this terminal has {', '.join(only_here)}"
     fix = (
         "servers that no one asked for do not see them; set PATH in the start files of your shell" if only_here else ""
