@@ -121,6 +121,7 @@ async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Pa
         assert answer["askedPort"] != answer["port"]
         status = await server.call("status", key="dev", ready=ready)
         assert (status["ready"], status["address"]) == (True, f"127.0.0.1:{answer['port']}")
+        assert f"answered 200; it does not listen on port {answer['askedPort']}, which it was given" in status["detail"]
         await server.call("stop", key="dev")
 
 

@@ -352,6 +352,7 @@ async def test_ports(state_dir: Path) -> None:
             assert moved["port"] not in (first["port"], other["port"])
             assert f"port {first['port']}, which it had before, is held by" in moved["portNote"]
             assert f"(pid {os.getpid()})" in moved["portNote"]
+            assert moved["portNote"] in (await server.call("status", key="one"))["detail"]
         first = moved
         listening = await server.call("status", key="one", details=True)
         assert listening["ports"] == [first["port"]]

@@ -354,7 +354,9 @@ class ProcessFacts(Model):
         int | None,
         Field(description="The port that it was given, when port, where it listens, is another."),
     ] = None
-    port_note: Annotated[str | None, Field(description="Why it has another port than in its last run.")] = None
+    port_note: Annotated[
+        str | None, Field(description="Why it has another port than in its last run, or than it was given.")
+    ] = None
     started_at: Time | None = None
     exited_at: Annotated[Time | None, Field(description="When it ended.")] = None
     exit_code: Annotated[int | None, Field(description="Absent when ended by a signal, or unknown.")] = None

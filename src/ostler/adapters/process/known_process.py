@@ -251,7 +251,7 @@ class Entry:
             host=record.host if record.port is not None else None,
             address=None if record.port is None else address_of(record.host, record.port),
             asked_port=record.asked_port,
-            port_note=self.port_note or None,
+            port_note=self._port_note() or None,
             started_at=record.started_at,
             exited_at=record.exited_at,
             exit_code=record.exit_code,
@@ -261,6 +261,12 @@ class Entry:
             log_file=log_file,
             matched=dict(record.matched) or None,
         )
+
+    def _port_note(self) -> str:
+        """Return in words why it listens where it does, if that is not where one would look for it."""
+        asked = self.record.asked_port
+        ignored = "" if asked is None else f"it does not listen on port {asked}, which it was given"
+        return "; ".join(filter(None, (self.port_note, ignored)))
 
     def ending(self) -> str:
         """Return in words how it ended."""

@@ -81,7 +81,7 @@ async def status(supervisor: Supervisor, request: StatusRequest) -> StatusResult
     return StatusResult(
         **dict(facts),
         ready=verdict.ready,
-        detail=verdict.detail,
+        detail="; ".join(filter(None, (verdict.detail, facts.port_note))),
         uptime_seconds=round(uptime(entry.record), 3),
         cpu_percent=None if measured is None else measured.cpu_percent,
         memory_bytes=None if measured is None else measured.usage.memory_bytes,

@@ -103,11 +103,7 @@ def _start_text(result: StartResult) -> str:
     if result.port is None:
         return text
     text += f", listens on {result.address}" if result.host not in ("127.0.0.1", None) else f", port {result.port}"
-    if result.port_note is not None:
-        text += f" ({result.port_note})"
-    return (
-        text if result.asked_port is None else f"{text} (it did not take port {result.asked_port}, which it was given)"
-    )
+    return text if result.port_note is None else f"{text} ({result.port_note})"
 
 
 def _stop_text(result: StopResult) -> str:
