@@ -1,5 +1,8 @@
 """The stacks: what is asked of each, which service is killed, and what makes its migration fail."""
 
+import os
+import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,3 +70,19 @@ STACKS = (
         ("packages/shared/src/greeting.ts", "export const greeting = 1 +;"),
     ),
 )  # fmt: skip
+
+
+def copy_stack(stack: Stack, folder: Path) -> None:
+    """Copy a stack to `folder`, under a name of its own: a user's databases outlive what used them."""
+    shutil.copytree(FOLDER / stack.name, folder)
+    file = folder / "ostler.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    named = [f"{line.rstrip()}-{uuid.uuid4().hex[:6]}\n" if line.startswith("name: ") else line for line in lines]
+    file.write_text("".join(named))
+
+
+def remove_databases(folder: Path) -> None:
+    """Remove what the copy in `folder` keeps in the home folder of the user postgres, if it ran as that."""
+    name = next(line for line in (folder / "ostler.yaml").read_text().splitlines() if line.startswith("name: "))
+    kept = Path("~postgres/.local/share/ostler/postgresql").expanduser() if os.getuid() == 0 else folder
+    shutil.rmtree(kept / f"db.{name.removeprefix('name: ')}", ignore_errors=True)

@@ -25,14 +25,17 @@ from typing import IO, TypeVar
 import psutil
 
 from benchmarks.figures import title
-from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack
+from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack, copy_stack, remove_databases
 from benchmarks.stacks.trial import link_packages
 
 WRITTEN = Path(__file__).parent / "written"
-COMPARED = ("vite-api",)
 STEPS = ("lines", "first start", "second start", "memory", "kill noticed", "left", "adopted")
 Found = TypeVar("Found")
 _MARK = "BENCHMARK_LIFE"
+_PORTS = ("store", "db", "cache", "api", "web", "site", "supervisor")
+_KILLED = {"django-queue": "site", "monorepo": "web"}
+"""What is killed where the trial of a stack kills what has no port, or has another process in front of it."""
+
 _SECONDS = 60.0
 _NOTICE_SECONDS = 15.0
 _LOOK = 0.02
@@ -221,7 +224,7 @@ def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
     path = os.pathsep.join(
         [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), str(tools), os.environ["PATH"]]
     )
-    for stack in (each for each in STACKS if each.name in COMPARED and only in each.name):
+    for stack in (each for each in STACKS if only in each.name):
         there = [each for each in SUPERVISORS if isinstance(each, Ostler) or shutil.which(each.name, path=path)]
         measured: dict[str, list[dict[str, str]]] = {each.name: [] for each in there}
         for _ in range(rounds):
@@ -245,8 +248,9 @@ def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> di
             figures["first start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
             memory = sum(each.memory_full_info().pss for each in supervisor.own(life))
             figures["memory"] = f"{memory / 2**20:.0f} MB"
-            killed = _kill(supervisor, life, stack.killed)
-            noticed = _eventually(lambda: supervisor.noticed(life, stack.killed, killed), _NOTICE_SECONDS)
+            victim = _KILLED.get(stack.name, stack.killed)
+            killed = _kill(supervisor, life, victim)
+            noticed = _eventually(lambda: supervisor.noticed(life, victim, killed), _NOTICE_SECONDS)
             figures["kill noticed"] = "never" if noticed is None else f"{noticed - killed:.2f} s"
             supervisor.down(life)
             if life.process is not None:
@@ -269,15 +273,20 @@ def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> di
 
 def _life(root: Path, stack: Stack, tools: Path, path: str) -> Life:
     folder = root / stack.name
-    shutil.copytree(FOLDER / stack.name, folder)
+    root.chmod(0o755)
+    copy_stack(stack, folder)
     link_packages(tools, folder)
-    for name in ("home", "config", "state"):
+    shutil.copy(WRITTEN / "postgres.sh", folder)
+    for name in ("home", "config", "state", "data"):
         (root / name).mkdir()
-    services: tuple[str, ...] = ("store", "api", "web", "supervisor")
-    ports: dict[str, int] = dict(zip(services, _free_ports(len(services)), strict=True))
+    if os.getuid() == 0:  # PostgreSQL does not run as root
+        shutil.chown(root / "data", "postgres")
+        (root / "config" / "ostler.toml").write_text('[env]\nallow = ["POSTGRES_RUN_AS"]\n')
+    ports: dict[str, int] = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     environment = {
         **os.environ, "PATH": path, "HOME": str(root / "home"), _MARK: uuid.uuid4().hex,
         "OSTLER_CONFIG": str(root / "config"), "OSTLER_STATE": str(root / "state"), "PC_DISABLE_TUI": "1",
+        "POSTGRES_RUN_AS": "postgres" if os.getuid() == 0 else "", "DATA": str(root / "data"),
         **{f"{name.upper()}_PORT": str(port) for name, port in ports.items()},
     }  # fmt: skip
     return Life(folder, environment, ports)
@@ -325,6 +334,7 @@ def _end(supervisor: Supervisor, life: Life) -> None:
     supervisor.down(life)
     _PAUSE.wait(1)
     _kill_rest(life)
+    remove_databases(life.folder)
 
 
 def _kill_rest(life: Life) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from benchmarks.stacks.catalogue import FOLDER, Stack
+from benchmarks.stacks.catalogue import Stack, copy_stack, remove_databases
 
 Found = TypeVar("Found")
 _CALL_SECONDS = 400.0
@@ -77,7 +77,7 @@ class StackLife:
     # -- steps ---------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        shutil.copytree(FOLDER / self._stack.name, self._main)
+        copy_stack(self._stack, self._main)
         for folder in ("home", "config", "state"):
             (self._root / folder).mkdir(mode=0o755)
         if os.getuid() == 0:
@@ -175,6 +175,8 @@ class StackLife:
         self._run(self._root, "stop-server")
         for process in self._own():
             process.kill()
+        if self._main.exists():
+            remove_databases(self._main)
 
     # -- looking -------------------------------------------------------------------------------------------
 
