@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, Unpack, cast
 
 import anyio
 
@@ -38,6 +38,7 @@ from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.records import OperationKind, OperationRecord
 from ostler.model.states import ServiceState
 from ostler.rules.secrets.masking import mask, secret_strings
+from ostler.rules.secrets.secret_marks import with_references
 
 logger = logging.getLogger(__name__)
 
@@ -167,8 +168,9 @@ class ServiceManager:
         return {}, {}
 
     async def reveal_secrets(self, name: str) -> tuple[JsonObject, JsonObject]:
-        """Return what `reveal` does, for someone who wants to see it."""
-        return self.reveal(name)
+        """Return what `reveal` does, for someone who wants to see it; what is kept elsewhere as a reference to it."""
+        args, outputs = self.reveal(name)
+        return cast("JsonObject", with_references(args)), cast("JsonObject", with_references(outputs))
 
     def secrets(self) -> frozenset[str]:
         """Return every secret text of every service, for masking what is not about one service alone."""

@@ -21,6 +21,7 @@ from ostler.adapters.downstream.service import McpServerService
 from ostler.adapters.environments import LiveEnvironment
 from ostler.adapters.kubernetes.configured import ConfiguredServices
 from ostler.adapters.projects.journal import UpJournal
+from ostler.adapters.secret_calls import SecretCalls
 from ostler.adapters.stores.choice import WatchedStore
 from ostler.adapters.telemetry.silent import Telemetry
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
@@ -78,6 +79,7 @@ class Application:
         usages: ServiceUsages,
         telemetry: Telemetry,
         watched: WatchedStore | None,
+        secrets: SecretCalls,
     ) -> None:
         self.paths = paths
         self._live = settings
@@ -98,7 +100,7 @@ class Application:
         self.statics = ConfiguredServices(paths.services_dir, manager, variables, SystemClock(), report=self._report)
         self.projects = Projects(
             manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal),
-            paths.process_dir, lambda: self.settings.projects.auto_prune,
+            paths.process_dir, lambda: self.settings.projects.auto_prune, secrets=secrets,
         )  # fmt: skip
         self._server_findings: tuple[Finding, ...] = ()
         self._logs = ServiceLogs(manager, downstream, PROCESS_SERVER, paths.server_log)

@@ -1,5 +1,6 @@
 """The composition root: makes store, pool, engine and configuration over two folders, and the application of them."""
 
+import hmac
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,9 +20,11 @@ from ostler.adapters.environments import AllowedVariables, Environments, LiveEnv
 from ostler.adapters.process.marks import marks_of_servers
 from ostler.adapters.process.server import serve_processes
 from ostler.adapters.process.supervisor import Supervisor
+from ostler.adapters.secret_calls import SecretCalls
 from ostler.adapters.signing_in.grants import Grants
 from ostler.adapters.signing_in.vault import Vault
-from ostler.adapters.stores.choice import open_store
+from ostler.adapters.state_keys import state_key
+from ostler.adapters.stores.choice import WatchedStore, open_store
 from ostler.adapters.stores.standing_by import Standby
 from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.clock import SystemClock
@@ -36,6 +39,7 @@ from ostler.faces.permitted_tools import PermittedTools
 from ostler.faces.pushing import push_to_webhooks
 from ostler.faces.service_usage import ServiceUsages
 from ostler.faces.store_watch import watch_store
+from ostler.rules.secrets.secret_marks import SecretMarks
 
 
 @asynccontextmanager
@@ -78,10 +82,9 @@ async def open_application(
             manager.recheck(PROCESS_SERVER, {"key": key})
 
         processes = Supervisor(paths.process_dir, process_changed, environments=environments)
-        builtin = {PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {}
         downstream = DownstreamPool(
             entries,
-            builtin=builtin,
+            builtin={PROCESS_SERVER: serve_processes(processes)} if settings.process.enabled else {},
             log_dir=paths.logs_dir,
             environment=environments,
             clock=clock,
@@ -92,8 +95,9 @@ async def open_application(
         own_tools = OwnTools(clock)
         pool = PermittedTools(telemetry.tools(downstream), own_tools, live.current)
         events = EventLog(clock, store, max_events=limits.max_events, max_per_service=limits.max_events_per_service)
+        secret_calls = SecretCalls(pool, await _marks(paths, watched), environments)
         manager = ServiceManager(
-            pool,
+            secret_calls,
             telemetry.store(store),
             tools=pool,
             clock=clock,
@@ -117,6 +121,7 @@ async def open_application(
             usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
             telemetry=telemetry,
             watched=watched,
+            secrets=secret_calls,
         )
         own_tools.serve(app)
         await stack.enter_async_context(downstream)
@@ -142,3 +147,10 @@ async def open_application(
                 yield app
             finally:
                 group.cancel_scope.cancel()
+
+
+async def _marks(paths: Paths, watched: WatchedStore | None) -> SecretMarks:
+    """Return the marks of what is stored: servers that share a store know each other's."""
+    if watched is None:
+        return SecretMarks(await anyio.to_thread.run_sync(state_key, paths.references_key))
+    return SecretMarks(hmac.digest(await watched.shared_key(), b"references to secrets", "sha256"))

@@ -14,12 +14,13 @@ from ostler.adapters.process.strays import Stray, end_strays, find_strays
 from ostler.adapters.projects.folders import find_project, linked_root, require_project
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.projects.project_files import read_scope, read_variables
+from ostler.adapters.secret_calls import SecretCalls
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.changes import Change, changes_of, named_services
 from ostler.engine.projects.directory import ProjectDirectory
 from ostler.engine.projects.runner import ProjectReport, ProjectRunner
-from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.engine.protocols import Progress
 from ostler.engine.services.views import ProjectRef
 from ostler.faces.project_runs import ProjectRuns
@@ -62,6 +63,7 @@ class Projects:
         journal: keeps which projects are being brought up.
         processes: the folder of the process server, to find processes that an earlier life of Ostler left.
         prunes: whether services are removed when the folder of their project is gone.
+        secrets: knows the references to secrets in a project's file; without it they are refused.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class Projects:
         journal: UpJournal | None = None,
         processes: Path | None = None,
         prunes: Callable[[], bool] = lambda: False,
+        *,
+        secrets: SecretCalls | None = None,
     ) -> None:
         self._manager = manager
         self._environment = environment
@@ -79,6 +83,7 @@ class Projects:
         self._runs = ProjectRuns(manager, self._runner, journal or UpJournal(), self._watches.watch)
         self._processes = processes
         self._prunes = prunes
+        self._secrets = secrets
         self.directory = ProjectDirectory(
             manager.registry,
             lambda folder: linked_root(Path(folder)),
@@ -92,6 +97,8 @@ class Projects:
         """Let runs and watches be tasks of `group`, which outlives every client."""
         self._watches.run_in(group)
         self._runs.run_in(group, self.scope_of)
+        if self._secrets is not None:
+            group.start_soon(self._secrets.recall, self._manager.secrets())
         group.start_soon(self._watch_all, name="ostler-project-watches")
         group.start_soon(self._prune_gone, name="ostler-project-prune")
 
@@ -118,7 +125,9 @@ class Projects:
             ManifestError: the file has findings.
         """
         folder = require_project(_path(directory))
-        return await self._watches.with_inputs(await read_scope(folder, self.directory.folders(), self._environment()))
+        marked = as_written if self._secrets is None else self._secrets.marks.marked
+        scope = await read_scope(folder, self.directory.folders(), self._environment(), marked)
+        return await self._watches.with_inputs(scope)
 
     async def status(self, directory: str) -> ProjectStatus:
         """Return how the project of `directory` is; one whose file is gone is known by its services.

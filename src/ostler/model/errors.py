@@ -130,11 +130,9 @@ class ManifestError(DefinitionError):
     def __init__(self, findings: Sequence[Finding], *, what: str = "manifest") -> None:
         self.findings = tuple(findings)
         count = len(self.findings)
-        head = f"{what} has {count} problem{'' if count == 1 else 's'}"
-        super().__init__(
-            head + ": " + "; ".join(str(finding) for finding in self.findings),
-            next_actions=("correct the places named and try again",),
-        )
+        head = f"{what} has {count} problem{'' if count == 1 else 's'}: "
+        steps = ("correct the places named and try again",)
+        super().__init__(head + "; ".join(map(str, self.findings)), next_actions=steps)
 
 
 class ArgumentError(DefinitionError):
@@ -255,16 +253,11 @@ class ConfirmationError(RequestError):
         self.causes = tuple(causes)
         self.asked = asked
         why = f"the policy of this Ostler wants a person to confirm {', '.join(causes)} (confirmTools)"
-        if asked:
-            super().__init__(
-                f"{name} was not confirmed, so nothing was done: {why}, and the person did not",
-                next_actions=("leave it, unless the person asks for it again",),
-            )
-        else:
-            super().__init__(
-                f"{name} was not confirmed, so nothing was done: {why}, and this client cannot ask one (elicitation)",
-                next_actions=("a person can do it at a terminal, where the command ostler asks",),
-            )
+        end, step = "the person did not", "leave it, unless the person asks for it again"
+        if not asked:
+            end = "this client cannot ask one (elicitation)"
+            step = "a person can do it at a terminal, where the command ostler asks"
+        super().__init__(f"{name} was not confirmed, so nothing was done: {why}, and {end}", next_actions=(step,))
 
 
 # -- operations --------------------------------------------------------------------------------------------
@@ -367,6 +360,13 @@ class ToolDeniedError(DownstreamError):
     """The policy of this Ostler does not let the tool be called; the call was not sent."""
 
     code = "tool_denied"
+    retryable = False
+
+
+class SecretMissingError(DownstreamError):
+    """A secret that an argument refers to cannot be looked up; the call was not sent."""
+
+    code = "secret_missing"
     retryable = False
 
 

@@ -120,6 +120,11 @@ class Paths:
         return self.state_dir / "projects.json"
 
     @property
+    def references_key(self) -> Path:
+        """What the marks of references to secrets are signed with."""
+        return self.state_dir / "secret-references.key"
+
+    @property
     def lock(self) -> Path:
         """The file that the server which owns the state folder holds locked."""
         return self.state_dir / "ostler.lock"

@@ -36,12 +36,10 @@ async def with_secrets(entry: ServerEntry, environments: Environments) -> Server
     found: dict[str, str] = {}
     for reference in entry.references:
         try:
-            with anyio.fail_after(_SECONDS):
-                found[reference] = await _look_up(reference, environment)
-        except (_MissingError, TimeoutError) as error:
-            why = str(error) or f"nothing answered within {_SECONDS:g} s"
+            found[reference] = await look_up(reference, environment)
+        except MissingSecretError as error:
             where = reference.removeprefix("${secret:").removesuffix("}")  # as a whole it is masked in some places
-            raise ConnectFailedError(f"the secret '{where}' of its entry in mcp.json is missing: {why}") from None
+            raise ConnectFailedError(f"the secret '{where}' of its entry in mcp.json is missing: {error}") from None
 
     def filled(text: str) -> str:
         return _REFERENCE.sub(lambda match: found.get(match[0], match[0]), text)
@@ -57,11 +55,24 @@ async def with_secrets(entry: ServerEntry, environments: Environments) -> Server
     )
 
 
-class _MissingError(Exception):
+class MissingSecretError(Exception):
     """A reference leads to nothing; the text says why and what to do."""
 
 
-async def _look_up(reference: str, environment: Mapping[str, str]) -> str:
+async def look_up(reference: str, environment: Mapping[str, str]) -> str:
+    """Return the secret that a well-formed `reference` leads to.
+
+    Raises:
+        MissingSecretError: there is none, or nothing answers.
+    """
+    try:
+        with anyio.fail_after(_SECONDS):
+            return await _found_at(reference, environment)
+    except TimeoutError:
+        raise MissingSecretError(f"nothing answered within {_SECONDS:g} s") from None
+
+
+async def _found_at(reference: str, environment: Mapping[str, str]) -> str:
     match = _REFERENCE.fullmatch(reference)
     assert match is not None, "the loader takes no other"
     what = match["what"]
@@ -76,7 +87,7 @@ async def _look_up(reference: str, environment: Mapping[str, str]) -> str:
         case _:
             value, hint = await _printed(what, environment)
     if not value:
-        raise _MissingError(hint)
+        raise MissingSecretError(hint)
     return value
 
 

@@ -2,7 +2,7 @@
 
 import errno
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio.to_thread
@@ -10,8 +10,9 @@ from dotenv import dotenv_values
 
 from ostler.adapters.projects.folders import ProjectFolder
 from ostler.adapters.regular_files import read_regular
-from ostler.engine.projects.scope import ProjectScope
+from ostler.engine.projects.scope import ProjectScope, as_written
 from ostler.model.errors import ArgumentError, Finding, ManifestError
+from ostler.model.json import JsonObject
 from ostler.rules.loading.projects import LoadedProject, load_project
 from ostler.rules.text.yaml_source import MAX_TEXT
 
@@ -19,20 +20,26 @@ _MAX_ENV_FILE = 262_144
 """Bytes of one file of variables."""
 
 
-async def read_scope(folder: ProjectFolder, known: Mapping[str, str], environment: Mapping[str, str]) -> ProjectScope:
+async def read_scope(
+    folder: ProjectFolder,
+    known: Mapping[str, str],
+    environment: Mapping[str, str],
+    marked: Callable[[JsonObject], JsonObject] = as_written,
+) -> ProjectScope:
     """Read the project in `folder`.
 
     Args:
         folder: where it is.
         known: the projects that have services: id → folder.
         environment: what templates see as `env`.
+        marked: replaces references to secrets by marks.
 
     Raises:
         ManifestError: `ostler.yaml` or a file of variables cannot be read, or has findings.
     """
     loaded, env_files = await anyio.to_thread.run_sync(_read_files, folder)
     ref, main = folder.refs(loaded.project.name, known)
-    return ProjectScope(ref, main, loaded, env_files, environment)
+    return ProjectScope(ref, main, loaded, env_files, environment, marked=marked)
 
 
 def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[str, str]]]:

@@ -24,6 +24,7 @@ from ostler.model.states import DesiredState, HealthStatus, Reachability, Servic
 from ostler.rules.calls.rendering import stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
 from ostler.rules.secrets.record_secrets import output_secrets
+from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
 
@@ -111,7 +112,8 @@ class InstanceState(BaseService):
         self._known_handle: tuple[tuple[object, ...], str | None] | None = None
         self._created_at = record.created_at
         self._updated_at = record.updated_at
-        self._arg_secrets = secret_strings(service_class.spec.args, record.args)
+        marks = marks_in([record.args, service_class.tools.start.args])
+        self._arg_secrets = secret_strings(service_class.spec.args, record.args) | marks
         self.secrets: frozenset[str] = self._known_secrets()
 
     # -- facts ---------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """A project's services by their full names, with what each needs, and the requests that make them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ostler.engine.dependencies.graph import reached
@@ -14,6 +14,11 @@ from ostler.rules.templates.template import render
 from ostler.rules.text.work_budget import bounded_work
 
 
+def as_written(values: JsonObject) -> JsonObject:
+    """Return `values`, where nothing can look up a secret."""
+    return values
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectScope:
     """One project at one moment.
@@ -25,6 +30,7 @@ class ProjectScope:
         env_files: by service, the variables of its `envFile`.
         environment: what templates see as `env`.
         inputs: by job, the digest of the files that it watches.
+        marked: replaces the references to secrets that the file has by marks.
     """
 
     ref: ProjectRef
@@ -33,6 +39,7 @@ class ProjectScope:
     env_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    marked: Callable[[JsonObject], JsonObject] = as_written
 
     @property
     def services(self) -> Mapping[str, ProjectServiceSpec]:
@@ -81,8 +88,9 @@ class ProjectScope:
         }
         try:
             with bounded_work():
-                rendered: JsonObject = render(spec.args, names)
-                env: JsonObject = render({**self.env_files.get(name, {}), **spec.env}, names)
+                # Before anything is rendered: what a template gives, such as another tool's words, is no reference.
+                rendered: JsonObject = render(self.marked(spec.args), names)
+                env: JsonObject = render({**self.env_files.get(name, {}), **self.marked(dict(spec.env))}, names)
             args = {key: value for key, value in rendered.items() if value is not None}  # as if it were not written
         except TemplateError as error:
             error.service = self.full_name(name)

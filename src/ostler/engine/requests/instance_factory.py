@@ -21,6 +21,7 @@ from ostler.model.states import DesiredState, ServiceState
 from ostler.rules.calls.arguments import validate_args
 from ostler.rules.calls.overrides import overridden, overridden_args
 from ostler.rules.loading.manifests import class_digest, service_class_to_json
+from ostler.rules.secrets.secret_marks import references_in
 from ostler.rules.templates.template import render
 
 
@@ -75,6 +76,8 @@ class InstanceFactory:
         """
         entry, args, overrides = self._classes.get(request.class_name), request.args, request.overrides
         if overrides is not None:
+            if problems := _misplaced_references(dict(overrides.env)):
+                raise ArgumentError(problems)
             args = overridden_args(entry.service_class, overrides, args)
             if not overrides.is_empty:
                 service_class = overridden(entry.service_class, overrides)
@@ -118,6 +121,7 @@ class InstanceFactory:
                 validate_service_name(name, foreign=entry.is_foreign)
             except ValueError as error:
                 problems.append(f"name: {error}")
+        problems += _misplaced_references(args)
         try:
             spec = entry.service_class.spec
             effective = validate_args(spec.args, args, additional=spec.additional_args)
@@ -266,3 +270,11 @@ def _difference(service: ServiceInstance, request: CreateRequest, digest: str) -
     if service.record.request_digest != digest:
         return "with other arguments"
     return "with the same arguments, made by a request with another idempotency key or none"
+
+
+def _misplaced_references(values: JsonObject) -> list[str]:
+    """Return what is wrong with references to secrets that are not from a file: an agent may have been told them."""
+    return [
+        f"{reference} is looked up only where it is written in the args or env of an ostler.yaml"
+        for reference in references_in(values)
+    ]

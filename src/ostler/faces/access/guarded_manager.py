@@ -107,7 +107,7 @@ class GuardedManager(ServiceManager):
         """
         service = self._seen.get(name)
         async with self._acting.act("secrets", service.name, refusal=self._not_managed(service, "secrets")):
-            return self._manager.reveal(service.name)
+            return await self._manager.reveal_secrets(service.name)
 
     def secrets(self) -> frozenset[str]:
         """Return every secret text of every service, for masking; nothing shows them."""

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 import json
-import secrets
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ import anyio
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ostler.adapters.config.atomic_files import replace_private
+from ostler.adapters.state_keys import state_key
 from ostler.faces.daemon.http_answers import header, refuse_busy, replaying
 
 KEY_FILE: Final = "http-sessions.key"
@@ -29,7 +28,6 @@ KEY_FILE: Final = "http-sessions.key"
 MAX_REMEMBERED: Final = 10_000
 """Sessions whose successor or end is remembered; the oldest are forgotten first."""
 
-_KEY_BYTES: Final = 32
 _MAX_OPENING: Final = 1_024
 """Bytes of `initialize` that an id carries; of a client that says more, its session is opened without."""
 
@@ -52,13 +50,7 @@ def session_key(folder: Path) -> bytes:
         OSError: it cannot be read.
         StoreError: it cannot be written.
     """
-    path = folder / KEY_FILE
-    with suppress(FileNotFoundError, ValueError):
-        if len(known := bytes.fromhex(path.read_text(encoding="ascii"))) == _KEY_BYTES:
-            return known
-    key = secrets.token_bytes(_KEY_BYTES)
-    replace_private(path, key.hex())
-    return key
+    return state_key(folder / KEY_FILE)
 
 
 class LastingSessions:

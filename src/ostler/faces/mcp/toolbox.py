@@ -41,8 +41,9 @@ from ostler.faces.mcp.service_tools import SERVICE_TOOLS
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
-from ostler.model.errors import BusyError, ToolDeniedError
+from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
 from ostler.model.json import JsonMapping
+from ostler.rules.secrets.secret_marks import marks_in
 
 Toolset = Literal["full", "core", "muster"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
@@ -114,9 +115,12 @@ class CallDesk:
 
         Raises:
             BusyError: too many are under way.
+            ArgumentError: an argument has what stands for a secret inside of Ostler.
         """
         if self.is_full:
             raise BusyError(self._under_way, RETRY_AFTER)
+        if marks_in(params.arguments):
+            raise ArgumentError(["what stands for a secret inside of Ostler is no value for an argument"])
         self._under_way += 1
         try:
             client = _client_name_of(context)
@@ -166,7 +170,7 @@ class Toolbox:
             async with self._desk.take(context, params) as call:
                 result = await self._answer(tool, params, call)
                 return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
-        except BusyError as error:
+        except (ArgumentError, BusyError) as error:
             return error_result(error)
 
     async def look(self, name: str, arguments: Mapping[str, Any] | None) -> CallToolResult | None:

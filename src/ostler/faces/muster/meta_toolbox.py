@@ -26,7 +26,7 @@ from ostler.faces.mcp.toolbox import NAMES, CallDesk, called_tool
 from ostler.faces.muster.dispatch import call_reachable
 from ostler.faces.muster.meta_request import Request
 from ostler.faces.muster.meta_tools import META_TOOLS
-from ostler.model.errors import BusyError
+from ostler.model.errors import ArgumentError, BusyError
 from ostler.model.json import JsonMapping
 
 INSTRUCTIONS = """\
@@ -84,7 +84,7 @@ class MusterToolbox:
         try:
             async with self._desk.take(context, params) as call:
                 found = await self._answer(Request(self._app, call, context, self._resources), params)
-        except BusyError as error:
+        except (ArgumentError, BusyError) as error:
             return error_result(error)
         if found is None:
             hint = near(params.name, self._tools) or "; call_tool calls the tools that list_tools shows"

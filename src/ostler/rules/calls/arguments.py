@@ -11,6 +11,7 @@ from ostler.model.errors import ArgumentError, DefinitionError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue, json_flaw
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import shorten
+from ostler.rules.secrets.secret_marks import marks_in
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -134,6 +135,7 @@ def value_problems(name: str, spec: ArgSpec, value: JsonValue) -> Iterator[str]:
         errors = _errors(spec, value)
         mistyped = [error.path for error in errors if error.validator == "type"]
         errors = [error for error in errors if error.validator == "type" or error.path not in mistyped]
+        errors = [error for error in errors if error.validator == "type" or not _is_elsewhere(error.instance)]
         for error in sorted(errors, key=lambda error: [str(part) for part in error.path]):
             yield _problem(name, spec, error)
     except DefinitionError as error:
@@ -144,6 +146,11 @@ def _errors(spec: ArgSpec, value: JsonValue) -> "list[ValidationError]":
     from ostler.rules.calls.bounded_schemas import schema_errors  # noqa: PLC0415 (jsonschema: not loaded at the start)
 
     return schema_errors({key: part for key, part in spec.json_schema().items() if key not in _NO_RULES}, value)
+
+
+def _is_elsewhere(value: JsonValue) -> bool:
+    """Whether a mark stands for `value`, of whose text nothing is known here."""
+    return isinstance(value, str) and bool(marks_in(value))
 
 
 def _problem(name: str, spec: ArgSpec, error: "ValidationError") -> str:

@@ -13,6 +13,7 @@ from ostler.model.manifest import API_VERSION
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
 from ostler.rules.loading.documents import SingleDocument, only_document, read_model
 from ostler.rules.loading.manifest_schema import DIALECT
+from ostler.rules.secrets.secret_marks import SECRET_FORMS, reference_problems
 from ostler.rules.templates.template import optional_names, referenced_names, template_syntax_errors
 from ostler.rules.text.findings import Findings, Violation, by_place
 from ostler.rules.text.schema_shape import SchemaShape
@@ -59,6 +60,7 @@ def load_project(text: str, file: str = "<text>") -> LoadedProject:
     project = read_model(document, Project, _shape())
     findings = Findings(document)
     findings.add(_template_violations(project))
+    findings.add(_reference_violations(project))
     findings.add(_need_violations(project))
     findings.add(_port_violations(project))
     order: tuple[str, ...] = ()
@@ -134,6 +136,14 @@ def _template_violations(project: Project) -> Iterator[Violation]:
                     message = f"{'.'.join(used)!r} is not known in a project"
                     fix = "templates here see services.NAME.outputs, project.name, project.directory and env"
                     yield Violation(base, "unknown-name", message, fix)
+
+
+def _reference_violations(project: Project) -> Iterator[Violation]:
+    for name, spec in project.services.items():
+        for part, value in (("args", spec.args), ("env", dict(spec.env))):
+            for path, text in reference_problems(value):
+                message = f"{text} does not say where a secret is"
+                yield Violation(("services", name, part, *path), "bad-value", message, f"write {SECRET_FORMS}")
 
 
 def _need_violations(project: Project) -> Iterator[Violation]:

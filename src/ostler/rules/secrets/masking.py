@@ -102,8 +102,8 @@ def shorten(value: JsonValue, limit: int) -> JsonValue:
 class _Masker:
     def __init__(self, secrets: Collection[str], known: Collection[str]) -> None:
         self._whole = frozenset(secret for secret in secrets if secret)
-        spellings = {spelling for secret in self._whole for spelling in _spellings(secret)}
-        parts = (part for part in spellings if len(part) >= SHORT_SECRET and part not in known)
+        parts = (part for secret in self._whole for part in spellings(secret))
+        parts = {part for part in parts if len(part) >= SHORT_SECRET and part not in known}
         self._parts = sorted(parts, key=len, reverse=True)
 
     def mask(self, value: JsonValue) -> JsonValue:
@@ -155,7 +155,8 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join(pieces) + text[done:]
 
 
-def _spellings(secret: str) -> set[str]:
+def spellings(secret: str) -> set[str]:
+    """Return how `secret` looks in a text, inside JSON, in source and in a URL, and a long one's lines."""
     found = {
         secret,
         json.dumps(secret)[1:-1],

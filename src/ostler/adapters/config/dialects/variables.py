@@ -14,6 +14,7 @@ from typing import Final, Literal
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import at, items, mapping
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
 
 Outcome = Literal["value", "literal", "optional", "required", "not here"]
 """What an occurrence comes to: a value; the text as it is; a value that may be missing; one that must not be missing;
@@ -233,21 +234,9 @@ def _answered(match: re.Match[str], around: Surroundings) -> Resolved:
 
 def _secret(match: re.Match[str], around: Surroundings) -> Resolved:
     del around
-    kind, what = match["kind"], match["what"]
-    service, slash, account = what.partition("/")
-    is_good = kind in SECRET_KINDS and bool(what.strip())
-    if is_good and kind == "keyring":
-        is_good = bool(service and slash and account)
-    if is_good and kind == "file":
-        is_good = what.startswith("~/") or Path(what).is_absolute()
-    if is_good:
+    if is_reference(match["kind"], match["what"]):
         return Resolved(match[0], is_reference=True)
-    forms = "${secret:env:VAR}, ${secret:file:/whole/path}, ${secret:keyring:SERVICE/ACCOUNT} or ${secret:command:LINE}"
-    return Resolved(problem=f"{match[0]} does not say where a secret is", fix=f"write {forms}")
-
-
-SECRET_KINDS: Final = ("env", "file", "keyring", "command")
-"""Where a secret may be."""
+    return Resolved(problem=f"{match[0]} does not say where a secret is", fix=f"write {SECRET_FORMS}")
 
 
 def _not_here(what: str, fix: str) -> Callable[[re.Match[str], Surroundings], Resolved]:
@@ -274,7 +263,7 @@ VARIABLES: Final[tuple[Variable, ...]] = (
     _row("${input:id}", r"\$\{input:(?P<id>[^}]*)\}", "vscode", "a question to the person",
          "the variable `INPUT_ID`, else the answer to `ostler servers answer ID`, else the default; without any the "
          "entry is refused", _answered),
-    _row("${secret:kind:what}", r"\$\{secret:(?P<kind>\w*):?(?P<what>[^}]*)\}", "*", "a secret that is elsewhere",
+    _row("${secret:kind:what}", LIKE_REFERENCE.pattern, "*", "a secret that is elsewhere",
          "looks it up when the server is connected: `env:VAR`, `file:PATH`, `keyring:SERVICE/ACCOUNT`, `command:LINE`",
          _secret),
     _row("${command:id}", r"\$\{command:[^}]*\}", "vscode", "the answer of an editor's command", "refuses the entry",

@@ -1,0 +1,106 @@
+"""The engine's way to tools: what marks of secrets stand for is put into each call, and taken out of its answer."""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final, cast
+
+from ostler.adapters.caller_environment import asker_environment, without_own
+from ostler.adapters.downstream.secret_references import MissingSecretError, look_up
+from ostler.adapters.environments import Environments
+from ostler.engine.protocols import Progress, ToolCaller
+from ostler.model.errors import OstlerError, SecretMissingError
+from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.responses import ToolResponse
+from ostler.model.tool_names import OWN_SERVER
+from ostler.rules.secrets.secret_marks import Seal, SecretMarks, filled, marks_in
+
+FRESH: Final = 60.0
+"""Seconds that what a keyring or a command gave is used again: health checks may need it every few seconds."""
+
+_VARIABLE: Final = "${secret:env:"
+_CHEAP: Final = (_VARIABLE, "${secret:file:")
+
+logger = logging.getLogger(__name__)
+
+
+class SecretCalls:
+    """Calls tools with secrets where the arguments have marks; whoever uses it never holds a secret.
+
+    Tools of Ostler itself get the marks: what they make looks the secrets up in its own calls.
+
+    Args:
+        tools: makes the calls.
+        marks: knows what was marked.
+        environments: say which variables there are when no one asks.
+    """
+
+    def __init__(self, tools: ToolCaller, marks: SecretMarks, environments: Environments) -> None:
+        self.marks = marks
+        self._tools = tools
+        self._environments = environments
+        self._found: dict[str, tuple[str, float]] = {}
+        self._seal = Seal({})
+
+    def __repr__(self) -> str:
+        return f"SecretCalls({self._tools!r})"
+
+    async def call_tool(
+        self, tool: str, args: JsonMapping, *, timeout: float | None = None, progress: Progress | None = None
+    ) -> ToolResponse:
+        """Call `server/tool` and return its answer, in which secrets are marks again.
+
+        Raises:
+            SecretMissingError: a secret cannot be looked up; nothing was sent.
+            DownstreamError: there was no answer; see its `delivery`.
+        """
+        server = tool.partition("/")[0]
+        values = cast("JsonObject", args)
+        if server != OWN_SERVER and (marks := marks_in(values)):
+            values = cast("JsonObject", filled(values, {mark: await self._secret(mark, server) for mark in marks}))
+        try:
+            response = await self._tools.call_tool(tool, values, timeout=timeout, progress=progress)
+        except OstlerError as error:
+            error.summary = str(self._seal(error.summary))
+            raise
+        return self._sealed(response) if self._found else response
+
+    async def recall(self, texts: Iterable[str]) -> None:
+        """Look up the secrets whose marks are in `texts`, so that answers about what runs already do not show them."""
+        for mark in marks_in(list(texts)):
+            try:
+                await self._secret(mark, "")
+            except SecretMissingError as error:
+                logger.warning("it may be in logs that are shown: %s", error)
+
+    async def _secret(self, mark: str, server: str) -> str:
+        reference = self.marks.reference_of(mark)
+        if reference is None:
+            raise SecretMissingError(
+                "a secret is referred to that this server did not read from a file",
+                next_actions=("run 'ostler up' in the folder of its ostler.yaml",),
+            )
+        known, at = self._found.get(mark, ("", -FRESH))
+        if time.monotonic() - at < FRESH and not reference.startswith(_CHEAP):
+            return known
+        environment = asker_environment() or await self._environments.of(server)
+        try:
+            value = await look_up(reference, without_own(environment))
+        except MissingSecretError as error:
+            if known and reference.startswith(_VARIABLE):  # who asked before had it, and no one asks for a restart
+                return known
+            raise SecretMissingError(f"the secret {reference} is missing: {error}") from None
+        self._found[mark] = value, time.monotonic()
+        if value != known:
+            self._seal = Seal({mark: found for mark, (found, _) in self._found.items()})
+        return value
+
+    def _sealed(self, response: ToolResponse) -> ToolResponse:
+        return replace(
+            response,
+            value=self._seal(response.value),
+            text=str(self._seal(response.text)),
+            content=tuple(cast("JsonObject", self._seal(block)) for block in response.content),
+            structured=self._seal(response.structured),
+        )
