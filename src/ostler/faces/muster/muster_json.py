@@ -4,6 +4,7 @@ from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.services.views import ServiceView
 from ostler.faces.mcp.shapes import present, timestamp
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.faces.muster.error_phrases import with_core_names
 from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefix, tool_prefixes
 from ostler.model.durations import parse_duration
 from ostler.model.json import JsonObject, JsonValue
@@ -46,7 +47,7 @@ def service_status(view: ServiceView) -> JsonObject:
         "health": _health(view),
         **present(
             {
-                "error": view.error,
+                "error": _error(view),
                 "serviceClassName": view.class_name,
                 "metadata": _data(view),
                 "outputs": dict(view.outputs),
@@ -76,7 +77,7 @@ def service_instance(view: ServiceView) -> JsonObject:
         "updatedAt": timestamp(view.updated_at),
         **present(
             {
-                "lastError": view.error,
+                "lastError": _error(view),
                 "dependencies": list(view.dependencies),
                 "lastChecked": timestamp(view.checked_at) if view.checked_at else None,
                 "healthCheckFailures": view.health_failures or None,
@@ -91,7 +92,8 @@ def _data(view: ServiceView) -> JsonObject:
     data: JsonObject = dict(view.service_data)
     if view.class_name:
         for outputs in view.service_data.values():
-            data |= outputs if isinstance(outputs, dict) else {}
+            named = outputs.items() if isinstance(outputs, dict) else ()
+            data |= {name: value for name, value in named if value is not None}
     return data
 
 
@@ -101,8 +103,17 @@ def _state(view: ServiceView) -> str:
     return server_state(view.state, str(view.service_data.get("transport") or "stdio"))
 
 
+def _error(view: ServiceView) -> str | None:
+    return None if view.error is None else with_core_names(view.error)
+
+
 def _health(view: ServiceView) -> str:
-    """Return its health; muster calls a service healthy once its start tool has succeeded, until a check says else."""
+    """Return its health; muster calls a service healthy once its start tool has succeeded, until a check says else.
+
+    One whose start or stop failed is unhealthy there.
+    """
+    if view.state is ServiceState.FAILED:
+        return HealthStatus.UNHEALTHY.value
     if view.state is ServiceState.RUNNING and view.health is HealthStatus.UNKNOWN and not view.health_failures:
         return HealthStatus.HEALTHY.value
     return view.health.value
