@@ -10,12 +10,14 @@ from mcp.shared.exceptions import MCPError
 from tests.support.ledger_app import LedgerApplication, ledger, server_over, text_of
 from tests.support.world import World
 
+from ostler import BaseService, HealthStatus
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.faces.muster.exposed_names import exposed
 from ostler.faces.muster.meta_tools import META_TOOLS
 from ostler.faces.muster.muster_json import server_state
 from ostler.faces.muster.reachable_tools import CORE_TOOLS
+from ostler.model.errors import DownstreamError
 from ostler.model.states import ServiceState
 
 pytestmark = pytest.mark.anyio
@@ -166,6 +168,29 @@ async def test_the_tools_of_a_server_that_is_away_are_not_there() -> None:
         app.pool.connected = True
         _, text = await behind(client, "core_serviceclass_available", name="basic")
         assert json.loads(text) == {"name": "basic", "available": True, "missingTools": []}
+
+
+class SignedOut(BaseService):
+    """A server that wants someone to sign in."""
+
+    def __init__(self) -> None:
+        super().__init__("sso", "MCPServer", state=ServiceState.AUTH_REQUIRED)
+        self.set_health(HealthStatus.UNHEALTHY)
+
+    async def start(self) -> None:
+        raise DownstreamError("the server demands authorisation")
+
+
+async def test_a_server_that_wants_someone_to_sign_in_says_so() -> None:
+    async with ledger(World()) as app, over(app) as client:
+        app.manager.registry.register(SignedOut())
+        _, text = await behind(client, "core_service_status", name="sso")
+        assert (json.loads(text)["state"], json.loads(text)["health"]) == ("auth_required", "unknown")
+        for act in ("start", "restart"):
+            is_error, text = await behind(client, f"core_service_{act}", name="sso")
+            assert is_error
+            assert f"Failed to {act} service: failed to {act} service sso: Service 'sso' requires OAuth auth" in text
+            assert "demands authorisation" in text
 
 
 async def test_the_classes_that_come_with_ostler_are_listed_on_request() -> None:

@@ -9,7 +9,7 @@ from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_ans
 from ostler.faces.muster.error_phrases import argument_words
 from ostler.faces.muster.exposed_names import is_builtin, missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import service_instance, service_status
-from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError
+from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
 
@@ -89,7 +89,7 @@ async def service_start(app: ApplicationLike, args: JsonObject, call: Call) -> C
     if _is_aggregator(app, name):
         return f"Service '{name}' is already running"
     before = app.manager.view(name)
-    found = await own_answer(app, "service_start", args, call)
+    found = await _operated(app, "service_start", args, call)
     if before.state in (ServiceState.RUNNING, ServiceState.CONNECTED) and not found["changed"]:
         return f"Service '{name}' is already running"
     return _done(found, "started", name)
@@ -109,7 +109,7 @@ async def service_restart(app: ApplicationLike, args: JsonObject, call: Call) ->
     """Restart a service or a server."""
     name = text_arg(args, "name")
     _refuse_aggregator(app, name, "restarted")
-    return _done(await own_answer(app, "service_restart", args, call), "restarted", name)
+    return _done(await _operated(app, "service_restart", args, call), "restarted", name)
 
 
 async def service_delete(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -137,6 +137,18 @@ async def service_validate(app: ApplicationLike, args: JsonObject, call: Call) -
     if not found["valid"]:
         raise ConflictError("; ".join(argument_words([str(problem) for problem in found["problems"]])))
     return f"Validation successful for service {text_arg(args, 'name')}"
+
+
+async def _operated(app: ApplicationLike, tool: str, args: JsonObject, call: Call) -> JsonObject:
+    """Return the answer of Ostler's tool; of a server that wants someone to sign in, the error begins with that."""
+    try:
+        return await own_answer(app, tool, args, call)
+    except OstlerError as error:
+        name = text_arg(args, "name")
+        service = app.manager.registry.find(name)
+        if service is not None and service.state is ServiceState.AUTH_REQUIRED:
+            error.summary = f"Service '{name}' requires OAuth authentication: {error.summary}"
+        raise
 
 
 def _done(found: JsonObject, done: str, name: str) -> str:

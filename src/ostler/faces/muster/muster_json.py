@@ -110,10 +110,12 @@ def _error(view: ServiceView) -> str | None:
 def _health(view: ServiceView) -> str:
     """Return its health; muster calls a service healthy once its start tool has succeeded, until a check says else.
 
-    One whose start or stop failed is unhealthy there.
+    One whose start or stop failed is unhealthy there, and nothing is known of a server that wants someone to sign in.
     """
     if view.state is ServiceState.FAILED:
         return HealthStatus.UNHEALTHY.value
+    if view.state is ServiceState.AUTH_REQUIRED:
+        return HealthStatus.UNKNOWN.value
     if view.state is ServiceState.RUNNING and view.health is HealthStatus.UNKNOWN and not view.health_failures:
         return HealthStatus.HEALTHY.value
     return view.health.value
