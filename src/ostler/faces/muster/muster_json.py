@@ -11,6 +11,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.manifests import service_class_to_json
 from ostler.rules.muster.create_arguments import written_spec
+from ostler.rules.muster.sheet import is_mapping
 
 MCP_SERVER = "MCPServer"
 
@@ -92,8 +93,8 @@ def _data(view: ServiceView) -> JsonObject:
     data: JsonObject = dict(view.service_data)
     if view.class_name:
         for outputs in view.service_data.values():
-            named = outputs.items() if isinstance(outputs, dict) else ()
-            data |= {name: value for name, value in named if value is not None}
+            if is_mapping(outputs):
+                data |= {name: value for name, value in outputs.items() if value is not None}
     return data
 
 
