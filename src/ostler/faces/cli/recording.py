@@ -126,19 +126,19 @@ class LiveTools:
 
 
 def result_of(answer: "ToolAnswer") -> "JsonObject | None":
-    """Return what a tool answered through `tool_call`, as MCP has it; None when it was too large to be passed on."""
+    """Return what a tool answered through `tool_call`, as MCP has it; None when it was too large to be passed on.
+
+    What is normalised from it has the value that the tool's own answer has.
+    """
+    from ostler.rules.answers.responses import normalise
+
     if "result" not in answer.structured:
         return None
     value: JsonValue = answer.structured["result"]
-    is_structured = isinstance(value, dict) and not _is_json(answer.text)
-    text = answer.text if isinstance(value, str) or _is_json(answer.text) else json.dumps(value)
-    made: JsonObject = {"content": [{"type": "text", "text": text}], "isError": answer.is_error}
-    return {**made, "structuredContent": value} if is_structured else made
-
-
-def _is_json(text: str) -> bool:
-    """Whether `text` is an object or array in JSON, which is then the answer's value."""
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except ValueError:
-        return False
+    made: JsonObject = {"content": [{"type": "text", "text": answer.text}], "isError": answer.is_error}
+    if value == normalise(made["content"]).value:
+        return made
+    if isinstance(value, dict):
+        # many servers say the same twice, but wrapped in the one: [1] and {"result": [1]}
+        return {**made, "structuredContent": value}
+    return {**made, "content": [{"type": "text", "text": value if isinstance(value, str) else json.dumps(value)}]}
