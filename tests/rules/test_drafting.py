@@ -58,7 +58,7 @@ PAIRS: dict[str, list[str]] = {
     "redis": [],
     "sqlite": [],
     "ssh-manager": ["ssh_session_start / ssh_session_close", "ssh_tunnel_create / ssh_tunnel_close"],
-    "supabase": ["create_branch / delete_branch", "restore_project / pause_project"],
+    "supabase": ["create_branch / delete_branch"],
     "time": [],
 }
 """Server → what starts and stops a thing there, the likeliest first. Looked through by hand."""
@@ -587,3 +587,57 @@ def test_a_flag_says_that_an_entry_has_ended(flag: str, *, ended: bool) -> None:
     text = f'{{"sessions": [{{"session_id": "6a", "pid": 1, {flag}, "idle": 1.0}}]}}'
     assert any(search(pattern, text) for pattern in ended_entries("6a")) is ended
     assert bool(search(PROSE_GONE, f'{{"session_id": "6a", {flag}}}')) is ended
+
+
+def _uses(*named: tuple[str, str, list[str]]) -> list[str]:
+    """Return the likeliest pairs of tools of (name, description, needed parameters)."""
+    tools = [
+        Tool(name, {"properties": {each: {"type": "string"} for each in needs}, "required": needs}, description=text)
+        for name, text, needs in named
+    ]
+    return [str(pair) for pair in find_pairs(tools)]
+
+
+def test_what_works_in_a_thing_that_is_there_does_not_start_it() -> None:
+    found = _uses(
+        ("create_session", "Create a PTY session in a folder.", ["session_id", "cwd"]),
+        ("run", "Run a command. Requires an existing session created via create_session.", ["session_id", "command"]),
+        ("terminate", "Terminate a PTY session.", ["session_id"]),
+    )
+    assert found[0] == "create_session / terminate"
+
+
+def test_to_pause_is_not_to_end() -> None:
+    named = (("resume_training", "Resume a paused run.", []), ("pause_training", "Pause training.", []))
+    assert _uses(*named) == []
+
+
+def test_keys_and_buttons_that_go_up_and_down_are_no_lifecycle() -> None:
+    named = (("mouse_up", "Release a mouse button.", []), ("mouse_down", "Press and hold a mouse button.", []))
+    assert _uses(*named) == []
+    assert _uses(("stack_up", "Start the stack.", []), ("stack_down", "Stop the stack.", [])) == [
+        "stack_up / stack_down"
+    ]
+
+
+def test_a_start_says_in_its_description_what_it_starts() -> None:
+    found = _uses(
+        ("initialize", "Sets up everything: finds Python, then starts the kernel daemon.", []),
+        ("shutdown_kernel", "Shut down the kernel daemon.", []),
+    )
+    assert found == ["initialize / shutdown_kernel"]
+    found = _uses(
+        ("run_executable", "Run an executable of a package. Returns the process ID.", ["package"]),
+        ("kill_process", "Kill a process.", ["pid"]),
+    )
+    assert found == ["run_executable / kill_process"]
+
+
+def test_the_tool_that_has_an_action_says_how_much_the_action_starts() -> None:
+    def acting(name: str, *actions: str) -> Tool:
+        return Tool(name, {"properties": {"action": {"enum": list(actions)}}, "required": ["action"]})
+
+    tools = [acting("game_watch", "start", "stop"), acting("game_run", "play", "stop")]
+    assert str(find_pairs(tools)[0]) == "game_run(action=play) / game_run(action=stop)"
+    [pair] = find_pairs([acting("power_vm", "on", "off", "pause", "unpause")])
+    assert str(pair) == "power_vm(action=on) / power_vm(action=off)"

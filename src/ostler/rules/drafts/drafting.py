@@ -89,7 +89,7 @@ def _no_pair(server: str, tools: Sequence[Tool], start: str, stop: str) -> Defin
         )
     names = ", ".join(tool.name for tool in tools[:40]) or "none"
     records = "; ".join(str(pair) for pair in find_pairs(tools, records=True)[:_SHOWN])
-    note = f"; {records} look like records, which do not run" if records else ""
+    note = f"; {records} look like records, which do not run, or only pause things" if records else ""
     return DefinitionError(
         f"no two tools of server {server!r} look as if one starts and the other stops a thing (tools: {names}){note}",
         next_actions=(

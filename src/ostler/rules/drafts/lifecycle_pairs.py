@@ -6,7 +6,7 @@ written down and deleted again, such as a note or a user, is not a lifecycle.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -51,6 +51,9 @@ _SURE = 2
 _CLOSE = 10
 """Scores that are no further apart than this do not show which pair is meant."""
 
+_PAUSES = frozenset(("pause", "suspend", "disable"))
+"""What these end is there before and after."""
+
 _ACCESSORY = 50
 _EXISTING = 30
 _UNKNOWN_HANDLE = 12
@@ -69,6 +72,7 @@ class LifecyclePair:
         score: how likely it is a lifecycle; only the order of several means something.
         handle: the parameter of `stop` that says which one; empty when it needs none.
         is_record: it is more likely something that is written down than something that runs.
+        is_pause: it is there before and after, as with resume and pause, or enable and disable.
         companions: the tools that show it, show its logs or restart it.
         others: other steps that may be what ends it.
     """
@@ -79,6 +83,7 @@ class LifecyclePair:
     score: int
     handle: str = ""
     is_record: bool = False
+    is_pause: bool = False
     companions: Companions = field(default_factory=Companions)
     others: tuple[str, ...] = ()
 
@@ -125,7 +130,7 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False) -> list[Lifecycl
             best, *rest = sorted(ends, key=lambda pair: (-pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
             found.append(replace(best, others=near))
-    kept = [pair for pair in found if records or not pair.is_record]
+    kept = [pair for pair in found if records or not (pair.is_record or pair.is_pause)]
     ordered = sorted(kept, key=lambda pair: (-pair.score, str(pair)))
     return [replace(pair, companions=server.companions(pair)) for pair in ordered]
 
@@ -134,7 +139,7 @@ def said_pair(tools: Sequence[Tool], start: Step, stop: Step) -> LifecyclePair:
     """Return two steps as the pair that a person said they are."""
     server = _Server(tools)
     pair = server.weighed(start, stop)
-    return replace(pair, is_record=False, companions=server.companions(pair))
+    return replace(pair, is_record=False, is_pause=False, companions=server.companions(pair))
 
 
 def find_step(tools: Sequence[Tool], wanted: str) -> Step | None:
@@ -203,19 +208,19 @@ class _Server:
         by_handle = tuple(word for word in words_of(handle) if word in LIVING) if is_identifier(handle) else ()
         thing = thing_of(first, last, by_handle or self._words.prefix or described_thing(start, stop))
         life = self._life(first, last, thing)
-        begins, ends = STARTS.get(first.verb, 0), ENDS.get(last.verb, 0)
+        begins, ends = _strength(first, STARTS), ENDS.get(last.verb, 0)
         score = begins + ends + partner_score(first.verb, last.verb) + (-6 if names is None else names)
         score += min(flow.total, 30) + 2 * life + _hints(start, stop)
         score += 6 if mentions(first, last) else 0
         if handle and not flow.total and (begins < STARTS["execute"] + 5 or "name" in handle):
             score -= _UNKNOWN_HANDLE
-        if is_of_another(start, handle, flow):
+        if is_of_another(first, handle, flow):
             score -= _EXISTING
         if handle and "array" in str(stop.tool.parameter(handle).get("type")):
             score -= _UNKNOWN_HANDLE
         if {*thing, *words_of(handle)} & ACCESSORIES or min(begins, ends) < WEAK:
             score -= _ACCESSORY
-        return LifecyclePair(start, stop, " ".join(thing), score, handle, is_record=life < _SURE)
+        return LifecyclePair(start, stop, " ".join(thing), score, handle, life < _SURE, last.verb in _PAUSES)
 
     def _can_be(self, start: Step, stop: Step) -> bool:
         """Whether two steps can be a pair at all."""
@@ -227,7 +232,10 @@ class _Server:
             return False
         if stop.saying == ("cleanup",) and not stop.tool.parameters():
             return False
-        runs = self._words.verb(start, STARTS) in ("run", "execute", "exec")
+        use = self._words.use(start, STARTS)
+        if use.verb == "up" and use.things and not {*use.things} & LIVING:
+            return False  # mouse_up, scroll_up
+        runs = use.verb in ("run", "execute", "exec")
         return not (runs and BLOCKING.search(start.tool.description))
 
     def _ends_another(self, first: Use, last: Use) -> bool:
@@ -274,6 +282,12 @@ class _Server:
         if nouns & {"branch", "tag"} and any("commit" in step.words for step in self._steps):
             use -= 3
         return use
+
+
+def _strength(use: Use, table: Mapping[str, int]) -> int:
+    """Return how strongly a step says what it does; `watch(action=start)` starts no more than a watch."""
+    own = [table[word] for word in words_of(use.step.tool.name) if word in table] if use.step.fixed else []
+    return min(own, default=table.get(use.verb, 0))
 
 
 def _hints(start: Step, stop: Step) -> int:

@@ -29,7 +29,11 @@ _SAME = 24
 _PLACES = frozenset(
     "namespace context project organization org region zone cluster team account host target profile cwd broker".split()  # noqa: SIM905
 )
+_SPOKEN = {"pid": "process id"}
 _RUNS = frozenset(("run", "execute", "exec"))
+_MAKERS = frozenset(("create", "new", "add", "register"))
+"""Verbs of tools whose callers choose the id of what is made."""
+
 _SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open", "boot", "enqueue", "submit")
 
 
@@ -111,7 +115,7 @@ def flow_of(start: Step, stop: Step, handle: str) -> Flow:
         answered += 15
     if start.tool.name in stop.description_of(handle) or start.tool.name in stop.tool.description:
         answered += 20
-    spoken = " ".join(words_of(handle))
+    spoken = _SPOKEN.get(handle, " ".join(words_of(handle)))
     text = " ".join(re.findall(r"\w+", re.sub(r"[_-]", " ", start.tool.description.lower())))
     if spoken not in ("", "id") and re.search(rf"\b{re.escape(spoken)}\b", text):
         answered += 15
@@ -182,9 +186,13 @@ def belong(start: Use, stop: Use, names: int | None, flow: Flow, handle: str) ->
     return not (start.verb in _RUNS - {"run"} and handle in start.step.needed())
 
 
-def is_of_another(start: Step, handle: str, flow: Flow) -> bool:
+def is_of_another(start: Use, handle: str, flow: Flow) -> bool:
     """Whether a start needs the id of a thing that must be there already."""
-    return handle in start.needed() and not flow.answered and bool(re.search(r"id$", handle, re.IGNORECASE))
+    if handle not in start.step.needed() or start.verb in _MAKERS:
+        return False
+    if re.search(r"(?i)\b(?:requires?|needs?|must have) an? (?:existing|open|active)\b", start.step.tool.description):
+        return True
+    return not flow.answered and bool(re.search(r"id$", handle, re.IGNORECASE))
 
 
 def mentions(start: Use, stop: Use) -> bool:
@@ -193,6 +201,11 @@ def mentions(start: Use, stop: Use) -> bool:
     if first is last:
         return False
     if first.name in last.description or last.name in first.description:
+        return True
+    ended = "|".join(map(re.escape, {*stop.things} & LIVING - FAINT - UNNAMED))
+    if ended and re.search(
+        rf"(?i)\b(?:start|launch|spawn|boot)\w*\W+(?:\w+\W+){{0,2}}(?:{ended})\b", first.description
+    ):
         return True
     said = set(words_of(re.sub(r"[^A-Za-z]+", " ", last.description[:200])))
     things = set(start.things)

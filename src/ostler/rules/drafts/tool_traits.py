@@ -105,7 +105,7 @@ class Step:
         if not self.fixed:
             return self.words
         key, value = self.fixed[0]
-        return words_of(key if value is True else str(value))
+        return action_words(key if value is True else str(value))
 
     def needed(self) -> list[str]:
         """Return the parameters that it needs, without those that are fixed."""
@@ -181,7 +181,7 @@ def steps_of(tool: Tool) -> Iterator[Step]:
         if says_itself and name not in ACTION_PARAMETERS[:2]:
             continue  # how, and not what: stop(mode=poweroff)
         for value in _actions(tool, name):
-            yield Step(tool, (*words, *words_of(value)), ((name, value),))
+            yield Step(tool, (*words, *action_words(value)), ((name, value),))
     flags = [
         name
         for name, schema in tool.parameters().items()
@@ -192,6 +192,11 @@ def steps_of(tool: Tool) -> Iterator[Step]:
         yield from (Step(tool, (*words, name), ((name, True),)) for name in flags)
 
 
+def action_words(value: str) -> tuple[str, ...]:
+    """Return the words of an action: `on` and `off` are what starts and stops."""
+    return {"on": ("start",), "off": ("stop",)}.get(value.lower()) or words_of(value)
+
+
 def _actions(tool: Tool, name: str) -> list[str]:
     """Return the values of a parameter that says what to do: its enum, or those that its description lists."""
     schema = tool.parameter(name)
@@ -200,7 +205,7 @@ def _actions(tool: Tool, name: str) -> list[str]:
     listed = values_of(schema)
     if listed:
         named = [value for value in listed if isinstance(value, str)]
-        return named if any(set(words_of(value)) & _VERBS for value in named) else []
+        return named if any(set(action_words(value)) & _VERBS for value in named) else []
     if name not in ACTION_PARAMETERS[:2]:
         return []
     text = f"{schema.get('description', '')}\n{tool.description}"
@@ -209,7 +214,7 @@ def _actions(tool: Tool, name: str) -> list[str]:
         r"(?:one of|actions?|operations?)\W{1,3}((?:[\w-]+(?:\s*[,|/]\s*(?:or\s+)?)?)+)", text, re.IGNORECASE
     )
     named += [word for group in after for word in re.findall(r"[A-Za-z][\w-]+", group)]
-    return list(dict.fromkeys(word for word in named if set(words_of(word)) & _VERBS))
+    return list(dict.fromkeys(word for word in named if set(action_words(word)) & _VERBS))
 
 
 def values_of(schema: JsonObject) -> list[JsonValue]:
