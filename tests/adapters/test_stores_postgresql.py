@@ -128,10 +128,22 @@ async def test_a_commit_on_its_way_when_another_server_took_over_is_refused(post
         assert await names(second) == ["b"]
 
 
-async def test_local_processes_of_another_machine_are_never_taken_for_gone(postgresql: Postgresql) -> None:
+EARLIER_TABLES = """
+ALTER TABLE ostler.services DROP COLUMN drivers; DROP TABLE ostler.address, ostler.secrets;
+DELETE FROM ostler.migrations WHERE version > 1
+"""
+"""What brings the tables back to how the first version had them."""
+
+
+@pytest.mark.parametrize("earlier", ["", "UPDATE ostler.services SET drivers = NULL", EARLIER_TABLES])
+async def test_local_processes_of_another_machine_are_never_taken_for_gone(
+    postgresql: Postgresql, earlier: str
+) -> None:
     url = postgresql.new_database()
     async with PostgresqlStore.open(url, holder("a")) as store:
         await store.commit([PutService(service("db")), PutService(service("idle", stop_plan=()))])
+    if earlier:
+        postgresql.execute(earlier, url.rpartition("/")[2])
     for server, is_refused in (("process", True), ("other", False)):
         opened = PostgresqlStore.open(url, holder("b"), is_local=lambda name, local=server: name == local)
         if is_refused:
@@ -254,10 +266,10 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(postgresql: Postgr
 
 async def test_tables_of_others_and_of_a_newer_ostler_are_left_untouched(postgresql: Postgresql) -> None:
     url, other = postgresql.new_database(), postgresql.new_database()
-    assert await migrate_database(url) == (0, 2)
-    assert await migrate_database(url) == (2, 2)
+    assert await migrate_database(url) == (0, 3)
+    assert await migrate_database(url) == (3, 3)
     postgresql.execute("INSERT INTO ostler.migrations VALUES (99)", url.rpartition("/")[2])
-    assert "schema version 99, and this Ostler knows 2" in await refusal(url, StoreNewerError)
+    assert "schema version 99, and this Ostler knows 3" in await refusal(url, StoreNewerError)
     postgresql.execute("CREATE SCHEMA ostler; CREATE TABLE ostler.services (x int)", other.rpartition("/")[2])
     assert "is not one of Ostler" in await refusal(other, StoreCorruptError)
     assert postgresql.execute("SELECT count(*) FROM ostler.services", other.rpartition("/")[2]) == [(0,)]

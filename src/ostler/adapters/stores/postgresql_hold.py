@@ -15,12 +15,11 @@ from typing import Final
 
 import anyio
 
+from ostler.adapters.stores.leftovers import drivers_of
 from ostler.adapters.stores.postgresql_faults import Address, taken_over
 from ostler.adapters.stores.postgresql_schema import Connection
 from ostler.adapters.stores.records_json import SERVICE
-from ostler.model.errors import OstlerError, StoreError, StoreHeldError
-from ostler.model.records import ServiceRecord
-from ostler.rules.loading.manifests import service_class_from_json
+from ostler.model.errors import StoreError, StoreHeldError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,18 @@ _TAKE: Final = "UPDATE holder SET epoch = epoch + 1, batch = 0 RETURNING epoch"
 _SHOW: Final = """
 UPDATE heartbeat SET epoch = %s, run = %s, node = %s, label = %s, heard_at = clock_timestamp(), released = false
 """
+_DRIVERS: Final = """
+WITH RECURSIVE found AS (
+    (SELECT drivers FROM services WHERE drivers <> '' ORDER BY drivers LIMIT 1)
+    UNION ALL
+    SELECT (SELECT drivers FROM services WHERE drivers <> '' AND drivers > found.drivers ORDER BY drivers LIMIT 1)
+    FROM found WHERE found.drivers IS NOT NULL
+)
+SELECT drivers FROM found WHERE drivers IS NOT NULL
+"""
+"""Each once, by as many steps through the index."""
+_DRIVEN: Final = "SELECT name FROM services WHERE drivers <> '' AND drivers = ANY(%s) ORDER BY name COLLATE \"C\""
+_KNOWS_DRIVERS: Final = "SELECT 1 FROM pg_attribute WHERE attrelid = 'services'::regclass AND attname = 'drivers'"
 _ANNOUNCE: Final = "UPDATE address SET epoch = %s, url = %s WHERE epoch <= %s"
 _END_CONNECTIONS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -122,12 +133,20 @@ class Hold:
             StoreError: another node had it last, and local processes of that one are still stored.
             psycopg.Error: the database cannot be written.
         """
+        node = ""
+        while not await self._take_from(connection, node, spare):  # checking takes long where much is stored
+            _, node = await self.look(connection)
+            if self._is_local is not None:
+                await self._refuse_processes_of_others(connection, self._is_local)
+
+    async def _take_from(self, connection: Connection, checked: str, spare: Sequence[int]) -> bool:
+        """Take the hold if this node or `checked` had it last, or if that does not matter; return whether it did."""
         asked_at = anyio.current_time()
         holder = self.holder
         async with connection.transaction():
             run, node = await self.look(connection, lock=True)
-            if self._is_local is not None and node not in ("", holder.node):
-                await self._refuse_processes_of_others(connection, self._is_local)
+            if self._is_local is not None and node not in ("", holder.node, checked):
+                return False
             if run:  # it may be in the middle of a commit
                 await connection.execute(_END_CONNECTIONS, (application_name(run), list(spare)))
             taken = await (await connection.execute(_TAKE)).fetchone()
@@ -135,6 +154,7 @@ class Hold:
             self.epoch = taken[0]
             await connection.execute(_SHOW, (self.epoch, holder.run, holder.node, holder.label))
         self._trusted_until = asked_at + self.timings.trusted
+        return True
 
     async def look(self, connection: Connection, *, lock: bool = False) -> tuple[str, str]:
         """Return which process held the database last, and of which node it was.
@@ -157,9 +177,17 @@ class Hold:
         return run, node
 
     async def _refuse_processes_of_others(self, connection: Connection, is_local: Callable[[str], bool]) -> None:
-        found = await connection.execute('SELECT record FROM services ORDER BY name COLLATE "C"')
-        records = [SERVICE.read(text) for (text,) in await found.fetchall()]
-        local = [record.name for record in records if record.has_leftover and any(map(is_local, _servers_of(record)))]
+        local: list[str] = []
+        written = "SELECT record FROM services"
+        if await (await connection.execute(_KNOWS_DRIVERS)).fetchone() is not None:
+            written += " WHERE drivers IS NULL"
+            driven = [text for (text,) in await (await connection.execute(_DRIVERS)).fetchall()]
+            drivers = [text for text in driven if any(map(is_local, text.split()))]
+            local = [name for (name,) in await (await connection.execute(_DRIVEN, (drivers,))).fetchall()]
+        for (text,) in await (await connection.execute(written)).fetchall():  # by an earlier version
+            record = SERVICE.read(text)
+            if any(map(is_local, drivers_of(record))):
+                local.append(record.name)
         if local:
             last = await (await connection.execute("SELECT label FROM heartbeat")).fetchone()
             names = ", ".join(local[:10]) + (f" and {len(local) - 10} more" if len(local) > 10 else "")
@@ -235,12 +263,3 @@ class Hold:
                 "or the database did not answer; nothing was sent",
                 next_actions=("ask again when the database answers",),
             )
-
-
-def _servers_of(record: ServiceRecord) -> set[str]:
-    """Return the downstream servers that drive a service."""
-    planned = {call.tool.partition("/")[0] for call in record.stop_plan}
-    try:
-        return planned | set(service_class_from_json(record.class_manifest).servers())
-    except OstlerError:
-        return planned

@@ -121,6 +121,15 @@ MIGRATIONS: Final = (
             """,
         ),
     ),
+    Migration(
+        3,
+        (
+            # The downstream servers of what a service may have left, between blanks; NULL: not known, '' if nothing is
+            # left. A server that takes over from another machine asks which of them are local to that one.
+            "ALTER TABLE services ADD COLUMN drivers TEXT",
+            "CREATE INDEX services_of_drivers ON services (drivers, name) WHERE drivers <> ''",
+        ),
+    ),
 )
 
 

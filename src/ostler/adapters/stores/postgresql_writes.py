@@ -13,9 +13,10 @@ from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CURSOR_RESERVE, CommitWrite, EventWrite, Row, RowSort
 
 _PUT_SERVICE: Final = """
-INSERT INTO services (id, name, class_name, state, desired, updated_at, record) VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO services (id, name, class_name, state, desired, updated_at, record, drivers)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, class_name = excluded.class_name, state = excluded.state,
-    desired = excluded.desired, updated_at = excluded.updated_at, record = excluded.record
+    desired = excluded.desired, updated_at = excluded.updated_at, record = excluded.record, drivers = excluded.drivers
 """
 _PUT_OPERATION: Final = """
 INSERT INTO operations (id, service_id, service_name, kind, started_at, finished_at, outcome, record)
@@ -214,6 +215,8 @@ async def _execute(connection: Connection, row: Row) -> None:
     values = row.values
     if row.sort is RowSort.PUT_REQUEST:
         values = (request_digest(values[0]), *values[1:])
+    elif row.sort is RowSort.PUT_SERVICE:
+        values = (*values, " ".join(row.drivers))
     await connection.execute(_STATEMENTS[row.sort], _plain(values))
 
 

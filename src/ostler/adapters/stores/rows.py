@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, assert_never
 
+from ostler.adapters.stores.leftovers import drivers_of
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.events import Event
@@ -31,11 +32,19 @@ class RowSort(Enum):
 
 
 class Row(NamedTuple):
-    """One row to write; `name` is that of its service, if the row gives it one."""
+    """One row to write.
+
+    Attributes:
+        sort: what is done.
+        values: the values of its columns.
+        name: that of its service, if the row gives it one.
+        drivers: the downstream servers of what that service may have left, in alphabetical order.
+    """
 
     sort: RowSort
     values: tuple[Any, ...]
     name: str = ""
+    drivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,8 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
             case PutService(record):
                 key = (column(record.id), column(record.name), column(record.class_name))
                 facts = (record.state.value, record.desired.value, format_time(record.updated_at))
-                rows.append(Row(RowSort.PUT_SERVICE, (*key, *facts, SERVICE.write(record)), record.name))
+                values = (*key, *facts, SERVICE.write(record))
+                rows.append(Row(RowSort.PUT_SERVICE, values, record.name, drivers_of(record)))
             case DropService(service_id):
                 may_use_reserve = True
                 rows.append(Row(RowSort.DROP_SERVICE, (column(service_id),)))
