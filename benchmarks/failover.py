@@ -1,4 +1,4 @@
-"""Several servers over one database, of which the working one is killed, paused and cut off again and again."""
+"""Several servers over one database behind HAProxy, of which the working one is killed, paused and cut off, often."""
 
 import tempfile
 from collections import defaultdict
@@ -29,6 +29,8 @@ def main(rounds: int = 100, seed: int = 1) -> int:
         print(violation)
     print(f"{rounds} rounds, {len(chronicle.violations)} violations")
     print_counts([chronicle])
+    reader = replicas.events
+    print(f"events: {reader.answers} answers read, {reader.started_over} of which said that some were gone")
     by_fault: dict[str, list[float]] = defaultdict(list)
     for what, seconds in replicas.failed_over:
         by_fault[what].append(seconds)

@@ -1,8 +1,11 @@
-"""Several servers over one PostgreSQL database, one of which works while the others stand by: rounds of faults.
+"""Several servers over one PostgreSQL database behind HAProxy, one of which works: rounds of faults.
+
+Clients ask through HAProxy, or any server that runs, whichever works; half of their requests carry an idempotency key.
 
 The downstream server is one for all, over HTTP. It notes which server asked it for each change, and when. So two more
 things are compared than in `chaos`: no two changes of one service are ever under way at once, and a server that was
-replaced asks for nothing any more. Each server has its own state folder and its own way to the database, which can be
+replaced asks for nothing any more; and a client that follows the events meets each that is durable, once and in order.
+Each server has its own state folder and its own way to the database, which can be
 cut; one that ends is started again under another name, as a service manager would.
 """
 
@@ -10,6 +13,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -24,7 +28,9 @@ from anyio.from_thread import BlockingPortal
 from tests.support.chaos import Chaos
 from tests.support.chaos_classes import NAMES
 from tests.support.chaos_clients import over_http
-from tests.support.forked_server import HERE, MARK, Forker
+from tests.support.event_reader import EventReader
+from tests.support.forked_server import HERE, MARK, PATIENCE, Forker
+from tests.support.haproxy import balancing
 from tests.support.ports import free_port
 from tests.support.postgresql import Postgresql
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -64,7 +70,7 @@ class Replica:
 
     def start(self, store: str) -> None:
         """Start it, unless it runs."""
-        if self._process is not None and self._process.poll() is None:
+        if self.runs:
             return
         self.life += 1
         folders = ["--config", str(self._folder / "config"), "--state", str(self._folder / f"state{self.number}")]
@@ -79,9 +85,14 @@ class Replica:
                 stderr=log,
             )
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def signal(self, what: signal.Signals) -> None:
         """Send it a signal, if it runs."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.runs:
             self._process.send_signal(what)
 
     def wait(self) -> None:
@@ -99,8 +110,11 @@ class Replicas(Chaos):
 
     names: ClassVar = {name: kind for name, kind in NAMES.items() if kind != "sleeper"}
     ends: ClassVar[tuple[str, ...]] = ("kill", "kill", "pause", "pause", "SIGTERM", "kill two")
-    others: ClassVar[tuple[str, ...]] = ("partition", "partition", "cut", "refuse", "database", "standby", "nothing")
-    ways: ClassVar[tuple[str, ...]] = ("HTTP",)
+    others: ClassVar[tuple[str, ...]] = (
+        "partition", "partition", "cut", "refuse", "database", "database restart", "standby", "standby pause",
+        "nothing",
+    )  # fmt: skip
+    ways: ClassVar[tuple[str, ...]] = ("HAProxy", "any server")
 
     def __init__(self, folder: Path, seed: int, forker: Forker, portal: BlockingPortal, database: Postgresql) -> None:
         self._ledger_port = free_port()
@@ -116,6 +130,8 @@ class Replicas(Chaos):
         self._looked_at = 0
         self._last_sender = ""
         self._replaced: set[str] = set()
+        self._balancer = 0
+        self.events = EventReader(self._ask_any)
 
     def _write_configuration(self, folder: Path) -> None:
         super()._write_configuration(folder)
@@ -136,6 +152,9 @@ class Replicas(Chaos):
                 self._replicas.append(replica)
                 ending.callback(replica.wait)
                 ending.callback(replica.signal, signal.SIGKILL)
+            ports = [replica.port for replica in self._replicas]
+            self._balancer = ending.enter_context(balancing(self._folder, ports))
+            ending.enter_context(self.events.reading())
             yield self
 
     def start(self) -> None:
@@ -146,8 +165,17 @@ class Replicas(Chaos):
     # -- clients -----------------------------------------------------------------------------------------------
 
     def call_over(self, client: str, tool: str, args: dict[str, Any]) -> bool:
-        """Call `tool` at the server that works; return whether it failed."""
-        return self.call_tool(tool, args).is_error
+        """Call `tool` through HAProxy or at any server that runs; return whether it failed."""
+        if (self.chronicle.rounds + len(args["name"])) % 2:
+            args = {**args, "idempotencyKey": f"{self.chronicle.rounds} {args['name']}"}
+        answer = over_http(self._balancer, tool, args) if client == "HAProxy" else self._ask_any(tool, args)
+        self.chronicle.answers["unclear"] += "not known whether this was carried out" in answer.text
+        return answer.is_error
+
+    def _ask_any(self, tool: str, args: dict[str, Any]) -> ToolAnswer:
+        """Call `tool` at any server that runs."""
+        running = [replica.port for replica in self._replicas if replica.runs]
+        return over_http(random.choice(running), tool, args)
 
     def client(self) -> Any:
         """Return a client, once a server answers."""
@@ -155,19 +183,27 @@ class Replicas(Chaos):
         return contextlib.nullcontext(self)
 
     def call_tool(self, tool: str, args: dict[str, Any]) -> ToolAnswer:
-        """Call `tool` at the server that works."""
-        working = self._working()
-        if working is None:
-            raise ConnectionRefusedError("no server works")
-        return over_http(working.port, tool, args)
+        """Call `tool` through HAProxy, again where nothing was done."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = over_http(self._balancer, tool, args)
+            except (OSError, http.client.HTTPException, LookupError, ValueError):  # a server was just lost
+                if tool not in ("service_list", "service_get", "service_explain") or time.monotonic() > deadline:
+                    raise
+            else:
+                if not answer.is_error or "nothing was sent" not in answer.text or time.monotonic() > deadline:
+                    return answer
+            threading.Event().wait(0.1)
 
     def _working(self) -> Replica | None:
-        """Return the server that says it is ready, as a load balancer finds it."""
+        """Return the server that says it is ready and holds the database."""
         for replica in self._replicas:
             probe = http.client.HTTPConnection("127.0.0.1", replica.port, timeout=1)
             with contextlib.closing(probe), contextlib.suppress(OSError, http.client.HTTPException):
                 probe.request("GET", "/readyz")
-                if probe.getresponse().status == 200:
+                answer = probe.getresponse()
+                if answer.status == 200 and json.loads(answer.read()).get("role") == "holder":
                     return replica
         return None
 
@@ -205,6 +241,13 @@ class Replicas(Chaos):
             case "database":
                 self._database.stop()
                 self._database.start()
+            case "database restart":
+                self._database.stop("fast")
+                self._database.start()
+            case "standby pause":
+                paused = self.random.choice(others)
+                paused.signal(signal.SIGSTOP)
+                self._later(seconds, paused.signal, signal.SIGCONT)
             case "standby":
                 self.random.choice(others).signal(signal.SIGKILL)
             case _:
@@ -245,6 +288,9 @@ class Replicas(Chaos):
         for text in self._overlaps(lines[self._looked_at :], names):
             self._violation(text)
         self._looked_at = len(lines)
+        rows = self._database.execute("SELECT cursor FROM ostler.events", self._store)
+        for text in self.events.compare(int(str(row[0])) for row in rows):
+            self._violation(text)
 
     def _overlaps(self, lines: list[dict[str, Any]], names: dict[str, str]) -> Iterator[str]:
         """Yield what should not be: two changes of one service at once, and changes by a server that was replaced.
