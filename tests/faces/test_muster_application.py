@@ -260,9 +260,13 @@ async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_pa
                 {"name": "x", "serviceConfig": {"lifecycleTools": {"start": {}, "stop": tools["stop"]}}},
                 "serviceConfig.lifecycleTools.start.tool is required",
             ),
+            ({"name": "x", "serviceConfig": {**config, "colour": "red"}}, 'unknown field "colour"'),
         ):
             text, _ = await refusal(client, "serviceclass_create", **given)
             assert missing in text
+        for tool in ("serviceclass_validate", "serviceclass_update"):
+            text, _ = await refusal(client, tool, name="own", serviceConfig={**config, "colour": "red"})
+            assert 'unknown field "colour"' in text
 
 
 async def test_muster_names_and_states_of_real_servers(state_dir: Path, tmp_path: Path) -> None:

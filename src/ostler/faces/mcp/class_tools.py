@@ -1,5 +1,6 @@
 """Tools for ServiceClasses: list, get, available, validate, create, update, delete."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import anyio.to_thread
@@ -15,8 +16,9 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.service_tools import ClassName
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.model.errors import ManifestError
+from ostler.model.errors import ArgumentError, ManifestError
 from ostler.model.json import JsonObject
+from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.reading import load_manifests
 
 WHOLE = 3
@@ -175,12 +177,29 @@ class ManifestArgs(_DefinitionArgs):
     name: SkipJsonSchema[str] = ""
 
 
+async def load_definition(app: ApplicationLike, text: str, *, is_manifest: bool) -> Sequence[LoadedClass]:
+    """Return the classes in the text of a manifest, or in the one that muster's own arguments make.
+
+    A manifest of muster may have keys that mean nothing; in its arguments it refused them.
+
+    Raises:
+        ManifestError: they cannot be loaded.
+        ArgumentError: muster's arguments have a key that is not known.
+    """
+    known = app.review.tool_names()
+    loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
+    unknown = [finding for item in loaded for finding in item.warnings if finding.rule == "unknown-key"]
+    if unknown and not is_manifest:
+        fields = [f'unknown field "{finding.path.rpartition(".")[2]}": {finding}' for finding in unknown]
+        raise ArgumentError(fields, next_actions=("leave it out, or correct it",))
+    return loaded
+
+
 async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
     """Say whether a manifest can be loaded, and what its class would miss."""
     del call
     try:
-        text, known = args.text_of(args.name), app.review.tool_names()
-        loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
+        loaded = await load_definition(app, args.text_of(args.name), is_manifest=bool(args.manifest))
     except ManifestError as error:
         findings = [finding_json(finding) for finding in error.findings]
         lines = [f"not valid: {error.summary}", *finding_lines(error.findings)]
@@ -201,7 +220,10 @@ async def serviceclass_validate(app: ApplicationLike, args: ManifestArgs, call: 
 async def serviceclass_create(app: ApplicationLike, args: ManifestArgs, call: Call) -> Answer:
     """Add a class."""
     del call
-    entry = await app.create_class(args.text_of(args.name))
+    text = args.text_of(args.name)
+    if not args.manifest:
+        await load_definition(app, text, is_manifest=False)
+    entry = await app.create_class(text)
     return await _written(app, entry.name, f"ServiceClass {entry.name} was created")
 
 
@@ -217,7 +239,10 @@ async def serviceclass_update(app: ApplicationLike, args: ClassUpdateArgs, call:
     """Replace a class."""
     del call
     before = None if args.manifest else app.classes.get(args.name)
-    entry = await app.update_class(args.name, args.text_of(args.name, before))
+    text = args.text_of(args.name, before)
+    if not args.manifest:
+        await load_definition(app, text, is_manifest=False)
+    entry = await app.update_class(args.name, text)
     instances = app.manager.instances_of(entry.name)
     note = f"; {', '.join(instances)} keep the version they were started with until restarted" if instances else ""
     return await _written(app, entry.name, f"ServiceClass {entry.name} was updated{note}")

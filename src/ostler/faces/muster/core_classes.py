@@ -1,22 +1,16 @@
 """muster's `core_serviceclass_…` tools over Ostler's classes."""
 
-from collections.abc import Sequence
-
-import anyio.to_thread
-
 from ostler.adapters.serving.answers import finding_lines
 from ostler.adapters.serving.problems import read_args
 from ostler.engine.classes.catalogue import ClassEntry
-from ostler.faces.mcp.class_tools import ManifestArgs
+from ostler.faces.mcp.class_tools import ManifestArgs, load_definition
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
 from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import MODE, service_class
-from ostler.model.errors import AlreadyExistsError, ArgumentError
+from ostler.model.errors import AlreadyExistsError
 from ostler.model.json import JsonObject
-from ostler.rules.checking.loaded_class import LoadedClass
-from ostler.rules.reading import load_manifests
 
 
 async def class_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -51,7 +45,7 @@ async def class_available(app: ApplicationLike, args: JsonObject, call: Call) ->
 async def class_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Check a definition without keeping it."""
     del call
-    loaded = await _checked(app, args, _text(args))
+    loaded = await load_definition(app, _text(args), is_manifest=bool(args.get("manifest")))
     name = text_arg(args, "name") or ", ".join(item.service_class.name for item in loaded)
     warnings = [finding for item in loaded for finding in item.warnings]
     return "\n".join([f"Validation successful for ServiceClass {name}", *finding_lines(warnings)])
@@ -61,7 +55,7 @@ async def class_create(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     """Save a new class."""
     del call
     text = _text(args)
-    await _checked(app, args, text)
+    await load_definition(app, text, is_manifest=bool(args.get("manifest")))
     try:
         entry = await app.create_class(text)
     except AlreadyExistsError as error:
@@ -75,7 +69,7 @@ async def class_update(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     del call
     name = text_arg(args, "name")
     text = _text(args, app.classes.get(name))
-    await _checked(app, args, text)
+    await load_definition(app, text, is_manifest=bool(args.get("manifest")))
     entry = await app.update_class(name, text)
     return f"ServiceClass '{entry.name}' updated successfully"
 
@@ -84,24 +78,6 @@ async def class_delete(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     """Remove a class."""
     await own_answer(app, "serviceclass_delete", args, call)
     return f"ServiceClass '{text_arg(args, 'name')}' deleted successfully"
-
-
-async def _checked(app: ApplicationLike, args: JsonObject, text: str) -> Sequence[LoadedClass]:
-    """Return the classes in `text`, the manifest that `args` are or make.
-
-    A file may have keys that mean nothing; as arguments of a tool, muster refused them.
-
-    Raises:
-        ManifestError: they cannot be loaded.
-        ArgumentError: an argument has a key that is not known.
-    """
-    known = app.review.tool_names()
-    loaded = await anyio.to_thread.run_sync(lambda: load_manifests(text, "manifest", known=known))
-    unknown = [finding for item in loaded for finding in item.warnings if finding.rule == "unknown-key"]
-    if unknown and not args.get("manifest"):
-        fields = [f'unknown field "{finding.path.rpartition(".")[2]}": {finding}' for finding in unknown]
-        raise ArgumentError(fields, next_actions=("leave it out, or correct it",))
-    return loaded
 
 
 def _text(args: JsonObject, before: ClassEntry | None = None) -> str:
