@@ -269,8 +269,28 @@ def test_a_link_to_the_file_stays_a_link(home: Home) -> None:
 
 def test_a_client_that_is_not_known_is_wrong_usage(home: Home) -> None:
     assert home.run("install", "emacs") == ExitStatus.USAGE
-    assert "cursor" in home.err
+    assert "known clients: claude-desktop" in home.err
+    assert home.run("install", "claude") == ExitStatus.USAGE
+    assert "did you mean claude-desktop or claude-code?" in home.err
+    assert home.run("install", "--dry-run", "Claude Code", "claude-code", "CURSOR") == ExitStatus.OK
+    assert [line for line in home.out.splitlines() if line.endswith(":")] == ["Claude Code:", "Cursor:"]
+    assert home.run("servers", "import", "--from", "VS Code") == ExitStatus.OK
     assert home.run("install", "--yes") == ExitStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("shell", "text"), [("bash", "complete -o"), ("zsh", "#compdef ostler"), ("fish", "complete --command ostler")]
+)
+def test_a_shell_is_given_its_completion(home: Home, monkeypatch: pytest.MonkeyPatch, shell: str, text: str) -> None:
+    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
+    assert home.run("completion") == ExitStatus.OK
+    assert text in home.out
+    assert "_OSTLER_COMPLETE" in home.out
+
+
+def test_a_shell_that_cannot_be_completed_is_wrong_usage(home: Home) -> None:
+    assert home.run("completion", "tcsh") == ExitStatus.USAGE
+    assert "bash, zsh, fish" in home.err
 
 
 def test_unusual_folders_are_named_in_the_entry(home: Home) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -26,7 +26,6 @@ from ostler.adapters.config.dialects.entry_places import (
     mapping,
     places_in,
 )
-from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
 from ostler.adapters.config.dialects.keys import translate, writers
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import Surroundings, questions_in
@@ -35,6 +34,9 @@ from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
+
+if TYPE_CHECKING:
+    from ostler.adapters.config.dialects.file_limits import FileLimits
 
 SERVER_KEYS = ("mcpServers", "servers")
 """Where the entries are in most clients' files; `dialects.entry_places` has them all."""
@@ -133,6 +135,8 @@ class _Loader:
         self._findings: list[Finding] = []
 
     def load(self, project: str = "") -> McpJson:
+        from ostler.adapters.config.dialects.file_limits import limits_of_all  # noqa: PLC0415 (none without entries)
+
         for path in self._source.duplicates:
             self._find(path, f"the key {path[-1]!r} is written twice; the last one counts", "duplicate-key")
         root = self._root()
@@ -193,7 +197,7 @@ class _Loader:
             self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)
         return root
 
-    def _entry(self, name: str, found: Found, limits: FileLimits, drafts: dict[str, JsonObject]) -> ServerEntry:
+    def _entry(self, name: str, found: Found, limits: "FileLimits", drafts: dict[str, JsonObject]) -> ServerEntry:
         self._check_name(name, found)
         raw = _object_in(found.raw)
         if raw is None:
@@ -222,7 +226,7 @@ class _Loader:
             fix = f"write {name!r} to say so yourself"
             self._find(found.path, message, "other-name", fix=fix, severity="warning")
 
-    def _obey(self, limits: FileLimits, found: Found, draft: Draft) -> None:
+    def _obey(self, limits: "FileLimits", found: Found, draft: Draft) -> None:
         for reason, path in limits.refused:
             where = ".".join(map(str, path))
             message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"

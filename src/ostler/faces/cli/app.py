@@ -21,6 +21,7 @@ from ostler.faces.cli import (
     schemas,
     server_verbs,
     services,
+    shell_completion,
     testing,
     tokens,
     top,
@@ -41,6 +42,7 @@ def build_app() -> typer.Typer:
         name="ostler",
         help=_HELP,
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,  # rich would double the time to show help
     )
@@ -58,6 +60,7 @@ def build_app() -> typer.Typer:
     testing.add_to(app)
     schemas.add_to(app)
     tokens.add_to(app)
+    shell_completion.add_to(app)
     return app
 
 

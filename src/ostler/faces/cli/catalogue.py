@@ -68,7 +68,7 @@ def class_get(
 def class_draft(
     context: typer.Context,
     server: Annotated[
-        str | None, typer.Argument(metavar="[SERVER]", help="Draft from this server's tools instead of from calls.")
+        str | None, typer.Argument(metavar="SERVER", help="Draft from this server's tools instead of from calls.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The class's name.")] = None,
     last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last so many calls.")] = None,
@@ -102,7 +102,7 @@ def _shown(row: JsonObject) -> JsonObject:
 def class_search(
     context: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORD...]", help="Words in name, description, labels or servers.")
+        list[str] | None, typer.Argument(metavar="WORD", help="Words in name, description, labels or servers.")
     ] = None,
     available: Annotated[bool, typer.Option("--available", help="Only those whose tools are available.")] = False,
     as_json: AsJson = False,
@@ -205,7 +205,7 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
 
 def validate(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests: YAML or JSON.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests: YAML or JSON.")],
     as_json: AsJson = False,
 ) -> None:
     """Check manifests without a server; print each finding with its place."""
@@ -262,7 +262,7 @@ def servers(context: typer.Context, as_json: AsJson = False) -> None:
 
 def tools(
     context: typer.Context,
-    server: Annotated[str | None, typer.Argument(metavar="[SERVER]", help="Only this server's tools.")] = None,
+    server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this server's tools.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the downstream tools."""

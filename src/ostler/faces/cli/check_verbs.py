@@ -23,7 +23,7 @@ def check(
     context: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE|CLASS]...", help="Manifests, ostler.yaml, folders, or names; else all."),
+        typer.Argument(metavar="FILE|CLASS", help="Manifests, ostler.yaml, folders, or names; else all."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Use saved tools lists; ask no server.")] = False,
     tools: Annotated[
@@ -41,7 +41,7 @@ def check(
 
 def save(
     context: typer.Context,
-    servers: Annotated[list[str] | None, typer.Argument(metavar="[SERVER]...", help="Whose; else all.")] = None,
+    servers: Annotated[list[str] | None, typer.Argument(metavar="SERVER", help="Whose; else all.")] = None,
     answers: Annotated[
         bool, typer.Option("--answers", help="Call the tools that only read and need no args, and keep their answers.")
     ] = False,

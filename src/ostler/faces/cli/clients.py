@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 Clients = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[CLIENT...]", help="Which clients; else all that are found here.", autocompletion=client_names
-    ),
+    typer.Argument(metavar="CLIENT", help="Which clients; else all that are found here.", autocompletion=client_names),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Change the files without asking.")]
@@ -50,7 +48,7 @@ def uninstall(context: typer.Context, clients: Clients = None, dry_run: DryRun =
 
 def import_servers(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="The servers to import.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="The servers to import.")] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -122,11 +120,11 @@ def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
     from ostler.adapters.config.dialects.locations import CLIENT_IDS, LOCATIONS, Machine
 
     machine = Machine(os.environ)
-    unknown = [client for client in clients or [] if client not in CLIENT_IDS]
-    if unknown:
-        usage_error(f"{', '.join(map(repr, unknown))}: no such client; known: {', '.join(CLIENT_IDS)}")
+    chosen = {name: _client_id(name) for name in clients or CLIENT_IDS}
+    if unknown := [name for name, client in chosen.items() if client is None]:
+        usage_error("; ".join(f"{name!r} is no client that Ostler knows; {_meant(name)}" for name in unknown))
     any_found = False
-    for client in clients or CLIENT_IDS:
+    for client in dict.fromkeys(filter(None, chosen.values())):
         file = machine.file_of(client, Path.cwd())
         if file is not None and (clients or machine.is_there(file)):
             any_found = True
@@ -135,6 +133,24 @@ def _files(clients: list[str] | None) -> "Iterator[ClientFile]":
         looked = ", ".join(location.label for location in LOCATIONS)
         next_step = "ostler install CLIENT makes the file of one; the README shows the entry to write by hand"
         fail(f"no client was found on this machine; looked for {looked}. Next: {next_step}", ExitStatus.NOT_FOUND)
+
+
+def _client_id(name: str) -> str | None:
+    """Return the id of the client that is called `name`, by its id or as people call it; None when there is none."""
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS, LOCATIONS
+
+    ids = {location.label.lower(): location.client for location in LOCATIONS} | {one: one for one in CLIENT_IDS}
+    return ids.get(name.lower())
+
+
+def _meant(name: str) -> str:
+    """Return which clients `name` may stand for, as the end of a sentence."""
+    from difflib import get_close_matches
+
+    from ostler.adapters.config.dialects.locations import CLIENT_IDS
+
+    like = [one for one in CLIENT_IDS if one.startswith(name.lower())] or get_close_matches(name.lower(), CLIENT_IDS)
+    return f"did you mean {' or '.join(like)}?" if like else f"known clients: {', '.join(CLIENT_IDS)}"
 
 
 def _agreed(files: int) -> bool:
@@ -157,19 +173,17 @@ def _folders(session: Session) -> list[str]:
 
 
 def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tuple[list[Candidate], list[str]]":
-    from ostler.adapters.config.dialects.locations import CLIENT_IDS, Machine, workspace_of
+    from ostler.adapters.config.dialects.locations import Machine, workspace_of
     from ostler.adapters.config.imports import candidates_in
 
     found: list[Candidate] = []
     problems: list[str] = []
     machine = Machine(os.environ)
-    if source is not None and source not in CLIENT_IDS:
+    client = None if source is None else _client_id(source)
+    if source is not None and client is None:
         path = Path(source).absolute()
         if not os.path.lexists(path):
-            fail(
-                f"{source!r} is neither a file nor a client; known clients: {', '.join(CLIENT_IDS)}",
-                ExitStatus.NOT_FOUND,
-            )
+            fail(f"{source!r} is neither a file nor a client; {_meant(source)}", ExitStatus.NOT_FOUND)
         file = machine.file_at(path)
         some, findings = candidates_in(
             path,
@@ -181,7 +195,7 @@ def _candidates(source: str | None, answer: Callable[[str], str | None]) -> "tup
         )
         return some, [str(finding) for finding in findings]
     for file in machine.files(Path.cwd()):
-        if source is not None and file.location.client != source:
+        if client is not None and file.location.client != client:
             continue
         some, findings = candidates_in(
             file.path,

@@ -28,7 +28,7 @@ class _Imported:
 
 def import_(
     context: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Manifests of muster: YAML or JSON.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Manifests of muster: YAML or JSON.")],
     *,
     output: Annotated[
         Path | None,

@@ -19,7 +19,7 @@ def plan(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="CLASS|NAME", help="The ServiceClass, or the service for --action.")],
     new_name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The new service's name; else the class's own.")
+        str | None, typer.Argument(metavar="NAME", help="The new service's name; else the class's own.")
     ] = None,
     action: Annotated[
         Action, typer.Option("--action", help="What to plan; others than create are of a service.")

@@ -12,7 +12,7 @@ from ostler.faces.cli.session import ExitStatus, fail, present, require, session
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Only these services of ostler.yaml.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these services of ostler.yaml.")]
 Directory = Annotated[
     Path | None,
     typer.Option("--project", "-C", metavar="FOLDER", help="The project's folder; else the one you are in."),
@@ -73,7 +73,7 @@ def project_status(context: typer.Context, directory: Directory = None, as_json:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="The project's folder.")] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help="The project's folder.")] = Path(),
     source: Annotated[
         list[Path] | None, typer.Option("--from", metavar="FILE", help="Only from this file; repeatable.")
     ] = None,

@@ -30,9 +30,7 @@ from ostler.rules.text.terminal_text import shown_text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The service's name.", autocompletion=service_names)]
-Names = Annotated[
-    list[str], typer.Argument(metavar="NAME...", help="The services' names.", autocompletion=service_names)
-]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="The services' names.", autocompletion=service_names)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return as soon as the request is accepted.")]
 
 _FOLLOW_PAUSE: Final = 0.5
@@ -70,7 +68,7 @@ def create(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="The ServiceClass.", autocompletion=class_names)],
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The service's name; else the class's own.")
+        str | None, typer.Argument(metavar="NAME", help="The service's name; else the class's own.")
     ] = None,
     arg: Annotated[list[str] | None, typer.Option("--arg", "-a", metavar="K=V", help="An arg; repeatable.")] = None,
     args_json: Annotated[str | None, typer.Option("--args-json", metavar="JSON", help="The args as an object.")] = None,
@@ -162,7 +160,7 @@ def renew(
     context: typer.Context,
     name: Name,
     lease: Annotated[
-        str | None, typer.Argument(metavar="[DURATION]", help="From now, such as 2h; else its own length again.")
+        str | None, typer.Argument(metavar="DURATION", help="From now, such as 2h; else its own length again.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -173,7 +171,7 @@ def renew(
 def type_input(
     context: typer.Context,
     name: Name,
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What to type; - reads it from standard input.")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to type; - reads it from standard input.")] = "",
     no_enter: Annotated[bool, typer.Option("--no-enter", "-n", help="Do not press Enter after it.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -203,7 +201,7 @@ def delete(
 
 def events(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only events of this service.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only events of this service.")] = None,
     since: Annotated[int | None, typer.Option(metavar="CURSOR", help="Only events after this cursor.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events, until interrupted.")] = False,
     as_json: AsJson = False,
@@ -231,7 +229,7 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
     context: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="[NAME]", help="A service, or a project's id.", autocompletion=service_names),
+        typer.Argument(metavar="NAME", help="A service, or a project's id.", autocompletion=service_names),
     ] = "",
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", help="How many of the last lines.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines, until interrupted.")] = False,

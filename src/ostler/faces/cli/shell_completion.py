@@ -3,14 +3,19 @@
 Completing never starts a server, and is silent about everything that goes wrong: the shell shows nothing then.
 """
 
+import os
+import sys
 from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import ServerUnavailableError
 from ostler.faces.cli.rpc import RequestFailedError, ServerClient
-from ostler.faces.cli.session import Session
+from ostler.faces.cli.session import Session, usage_error
+from ostler.faces.output import say
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.states import ServiceState
@@ -57,3 +62,31 @@ def _names(context: typer.Context, tool: str, args: JsonObject, key: str, incomp
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+_SHELLS: Final = ("bash", "zsh", "fish", "powershell", "pwsh")
+
+
+def completion(
+    shell: Annotated[
+        str | None, typer.Argument(metavar="SHELL", help=f"{', '.join(_SHELLS)}; default: that of SHELL.")
+    ] = None,
+) -> None:
+    """Print the script that makes a shell complete verbs, and names of services, classes, servers and clients.
+
+    bash: source <(ostler completion bash). fish: ostler completion fish > ~/.config/fish/completions/ostler.fish.
+    --install-completion adds it to the start files of the shell that you are in.
+    """
+    import subprocess
+
+    name = shell or Path(os.environ.get("SHELL", "")).stem
+    if name not in _SHELLS:
+        usage_error(f"{name!r} is no shell that can be completed; known: {', '.join(_SHELLS)}")
+    command = [sys.executable, "-m", "ostler.faces.entry"]
+    environment = {**os.environ, "_OSTLER_COMPLETE": f"source_{name}"}
+    say(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout, end="")  # noqa: S603 (ourselves)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command()(completion)

@@ -24,7 +24,7 @@ def run_tests(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE|CLASS]...", help="Test files, class files, folders or classes; else all yours."),
+        typer.Argument(metavar="FILE|CLASS", help="Test files, class files, folders or classes; else all yours."),
     ] = None,
     only: Annotated[
         str | None, typer.Option("--only", "-k", metavar="TEXT", help="Only tests whose name has it.")

@@ -11,7 +11,7 @@ from ostler.faces.cli.session import ExitStatus, fail, session_of, usage_error
 
 def top(
     context: typer.Context,
-    search: Annotated[str, typer.Argument(metavar="[WORDS]", help="Only services that match, to begin with.")] = "",
+    search: Annotated[str, typer.Argument(metavar="WORDS", help="Only services that match, to begin with.")] = "",
 ) -> None:
     """Show all services live, with their logs and events, and keys to start, stop, restart and delete them."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
