@@ -44,9 +44,10 @@ async def server_get(app: ApplicationLike, args: JsonObject, call: Call) -> Core
 
 
 async def server_create(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Add a server and connect it."""
+    """Add a server, and connect it if it starts automatically."""
     del call
-    given = read_args("core_mcpserver_create", EntryArgs, _entry(args))
+    starts = {} if args.get("autoStart") not in (None, "") else {"autoStart": False}
+    given = read_args("core_mcpserver_create", EntryArgs, _entry({**args, **starts}))
     try:
         await app.server_changes.add(given.name, given.entry())
     except AlreadyExistsError as error:
@@ -121,7 +122,7 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
     "type": ("string", "stdio, streamable-http or sse"),
     "description": ("string", "What it is for"),
     "toolPrefix": ("string", "Stands for its name in the names of its tools: x_<toolPrefix>_<tool>"),
-    "autoStart": ("boolean", "Connect it when the server starts (default: true)"),
+    "autoStart": ("boolean", "Connect it now, and when the server starts (default: false)"),
     "command": ("string", "Program to run (stdio)"),
     "args": ("array", "Its arguments (stdio)"),
     "env": ("object", "Its environment variables (stdio)"),
@@ -152,7 +153,7 @@ CORE_SERVERS = (
     ),
     CoreTool(
         "mcpserver_create",
-        "Add an MCP server and connect it",
+        "Add an MCP server; core_service_start connects it unless it starts automatically",
         server_create,
         _DEFINITION,
         ("name", "type"),
