@@ -132,6 +132,7 @@ Both = tuple[BlockingPortal, BothWays]
         ("service_list", {"limit": "2", "state": "running", "labels": None}),
         ("service_list", {"cursor": "nowhere"}),
         ("service_list", None),
+        ("service_status", {"name": f"ostler-secret.eA.{'0' * 32}"}),
     ],
 )
 def test_a_plain_reading_call_is_answered_as_the_sdk_answers_it(both: Both, tool: str, arguments: Any) -> None:

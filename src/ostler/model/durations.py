@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -35,6 +36,7 @@ def parse_duration(value: object) -> float:
     return sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
 
 
+@lru_cache(4096)
 def format_duration(seconds: float) -> str:
     """Return `seconds` as a duration string that `parse_duration` reads back, such as `1h30m`."""
     if not math.isfinite(seconds) or seconds < 0:

@@ -23,7 +23,7 @@ from ostler.adapters.serving.asking import InputNeededError
 from ostler.adapters.serving.problems import near, read_args
 from ostler.adapters.serving.schemas import model_schema
 from ostler.model.errors import OstlerError
-from ostler.model.json import JsonMapping, JsonObject
+from ostler.model.json import JsonObject
 
 AppT = TypeVar("AppT")
 ArgsT = TypeVar("ArgsT", bound=Args)
@@ -145,10 +145,6 @@ class ToolTable(Generic[AppT, CallT]):
         if self._listed is None:
             self._listed = ListToolsResult(tools=[tool.tool(brief=self._brief) for tool in self._tools.values()])
         return self._listed
-
-    def input_schema(self, name: str) -> JsonMapping | None:
-        """Return the schema of a tool's arguments as tools/list shows it; None when there is no such tool."""
-        return next((tool.input_schema for tool in self.page(None).tools if tool.name == name), None)
 
     def get(self, name: str) -> ToolDefinition[AppT, Any, CallT]:
         """Return the tool `name`.

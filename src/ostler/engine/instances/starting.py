@@ -118,10 +118,10 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     call = planned_call(service, "start", tools.start, remaining(scope))
     await operation.report_progress(0, None, f"calling {call.tool}")
     answer = await run_call(service, operation, call, critical=True)
-    service.set_record(step_outputs={"start": answer.outputs}, outputs={}, may_have_moved=False)
+    starts = service.record.starts + 1
+    service.set_record(step_outputs={"start": answer.outputs}, outputs={}, may_have_moved=False, starts=starts)
     service.take_handles()
     service.pin_stop_plan()
-    service.set_record(starts=service.record.starts + 1)
     if tools.ready is not None or tools.post_start:
         await service.commit(operation)
     await come_up(service, operation, scope)
@@ -138,8 +138,7 @@ async def come_up(service: InstanceState, operation: Operation, scope: anyio.Can
             await run_call(service, operation, planned_call(service, step, spec, remaining(scope)))
     operation.step = "outputs"
     outputs = render_outputs(service.service_class.config.outputs, service.template_names())
-    service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
-    service.set_record(held=False)
+    service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now(), held=False)
     service.forget_health()
     service.set_vitals(gone=False)
     service.report(Transition.STARTED)

@@ -20,6 +20,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import CallRecord, OperationKind, OperationOutcome, OperationRecord, ServiceRecord
+from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
@@ -213,7 +214,7 @@ class InstanceState(BaseService):
 
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
-        self.record = replace(self.record, **changes)  # pyright: ignore[reportArgumentType]
+        self.record = replaced(self.record, **changes)
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
             self.secrets = self._known_secrets()
 
@@ -224,7 +225,7 @@ class InstanceState(BaseService):
 
     def set_vitals(self, **changes: object) -> None:
         """Replace fields of the vitals."""
-        self.vitals = replace(self.vitals, **changes)  # pyright: ignore[reportArgumentType]
+        self.vitals = replaced(self.vitals, **changes)
 
     def forget_health(self) -> None:
         """What was checked before does not count any more."""

@@ -223,16 +223,28 @@ class BaseService:
         old = self._status.value
         state = next_state(self._name, old.state, transition)
         now = self._clock.now()
-        new = replace(old, state=state, reason=reason, since=now if state is not old.state else old.since)
+        failed, failed_at = old.error, old.error_at
         if error is not None:
-            new = replace(new, error=_kept(error), error_at=now)
+            failed, failed_at = _kept(error), now
         elif transition in (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED):
-            new = replace(new, error=None, error_at=None)
+            failed, failed_at = None, None
+        health, health_at = old.health, old.health_at
         if transition in _FORGET_HEALTH:
-            new = replace(new, health=HealthStatus.UNKNOWN, health_at=None)
-        elif transition is Transition.FAILED and old.health is not HealthStatus.UNKNOWN:
-            new = replace(new, health=HealthStatus.UNHEALTHY, health_at=now)
-        self._replace_status(new)
+            health, health_at = HealthStatus.UNKNOWN, None
+        elif transition is Transition.FAILED and health is not HealthStatus.UNKNOWN:
+            health, health_at = HealthStatus.UNHEALTHY, now
+        self._replace_status(
+            replace(
+                old,
+                state=state,
+                reason=reason,
+                since=now if state is not old.state else old.since,
+                error=failed,
+                error_at=failed_at,
+                health=health,
+                health_at=health_at,
+            )
+        )
 
     def set_health(self, health: HealthStatus, *, error: BaseException | None = None) -> None:
         """Report what a health check found; the time is kept."""

@@ -42,7 +42,6 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.visible import seen_with
 from ostler.faces.mcp.waiting_tools import WAITING_TOOLS
 from ostler.model.errors import ArgumentError, BusyError, ToolDeniedError
-from ostler.model.json import JsonMapping
 from ostler.rules.secrets.secret_marks import marks_in
 
 Toolset = Literal["full", "core", "muster"]
@@ -98,10 +97,17 @@ class CallDesk:
         self._rounds = UsedRounds()
         self._under_way = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether one more call would be refused."""
-        return self._under_way >= MAX_CALLS
+    def admit(self, arguments: Mapping[str, Any] | None) -> None:
+        """Refuse a call that may not be taken, whatever its tool.
+
+        Raises:
+            BusyError: too many are under way.
+            ArgumentError: an argument has what stands for a secret inside of Ostler.
+        """
+        if self._under_way >= MAX_CALLS:
+            raise BusyError(self._under_way, RETRY_AFTER)
+        if marks_in(arguments):
+            raise ArgumentError(["what stands for a secret inside of Ostler is no value for an argument"])
 
     def stranger(self) -> Call:
         """Return the facts of a call of which nothing is known but its arguments."""
@@ -114,13 +120,9 @@ class CallDesk:
         """Yield the facts of a call while it is answered.
 
         Raises:
-            BusyError: too many are under way.
-            ArgumentError: an argument has what stands for a secret inside of Ostler.
+            BusyError, ArgumentError: as `admit`.
         """
-        if self.is_full:
-            raise BusyError(self._under_way, RETRY_AFTER)
-        if marks_in(params.arguments):
-            raise ArgumentError(["what stands for a secret inside of Ostler is no value for an argument"])
+        self.admit(params.arguments)
         self._under_way += 1
         try:
             client = _client_name_of(context)
@@ -149,10 +151,6 @@ class Toolbox:
         del context
         return self._table.page(params)
 
-    def input_schema(self, name: str) -> JsonMapping | None:
-        """Return the schema of a tool's arguments, by which the SDK checks a call's `Mcp-Param-*` headers."""
-        return self._table.input_schema(name)
-
     async def call(
         self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
     ) -> CallToolResult | InputRequiredResult:
@@ -176,13 +174,16 @@ class Toolbox:
     async def look(self, name: str, arguments: Mapping[str, Any] | None) -> CallToolResult | None:
         """Answer a call of one of `LOOKS` as `call` does, for a client that names no folder and cannot be asked.
 
-        None: `call` has to answer it, because this toolset has no such tool, a person may have to confirm it, or too
-        many calls are under way.
+        None: `call` has to answer it, because this toolset has no such tool, or a person may have to confirm it.
         """
-        if name not in LOOKS & self._names or self._desk.is_full or self._app.policy.confirm_tools:
+        if name not in LOOKS & self._names or self._app.policy.confirm_tools:
             return None
         if self._app.denies(name):
             return error_result(denied(name))
+        try:
+            self._desk.admit(arguments)
+        except (BusyError, ArgumentError) as error:
+            return error_result(error)
         result = await self._table.get(name).run(self._app, self._in_scope(name, arguments), self._desk.stranger())
         return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else None
 

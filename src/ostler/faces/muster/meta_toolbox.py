@@ -27,7 +27,6 @@ from ostler.faces.muster.dispatch import call_reachable
 from ostler.faces.muster.meta_request import Request
 from ostler.faces.muster.meta_tools import META_TOOLS
 from ostler.model.errors import ArgumentError, BusyError
-from ostler.model.json import JsonMapping
 
 INSTRUCTIONS = """\
 These are the tools of muster. All work goes through call_tool: list_tools or filter_tools finds a tool, describe_tool \
@@ -67,11 +66,6 @@ class MusterToolbox:
         del context
         refuse_cursor(params)
         return self._listed
-
-    def input_schema(self, name: str) -> JsonMapping | None:
-        """Return the schema of a tool's arguments."""
-        tool = self._tools.get(name)
-        return None if tool is None else tool.input_schema()
 
     async def call(
         self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
