@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import (
+    calls,
     check,
     crash,
     cycles,
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
 SHORT = {
     "latency": "start and stop",
+    "calls": "a downstream tool directly and through the pool, 1 and 32 at once",
     "startup": "cold start and memory",
-    "notifications": "of a changed service, in both protocol eras",
+    "notifications": "of a changed service, in both protocol eras, and to 200 subscribers",
     "graph": "a parallel start",
     "health": "many checks",
     "recovery": "after kill -9",
@@ -111,6 +113,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
     rounds = options.rounds
     runs: dict[str, Callable[[], object]] = {
         "latency": lambda: latency.main(rounds or 300),
+        "calls": lambda: calls.main(rounds or 3000),
         "notifications": lambda: notifications.main(rounds or 300),
         "startup": lambda: startup.main(options.services),
         "graph": graph.main,

@@ -13,6 +13,7 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp_types import EmptyResult, ResourceUpdatedNotification, SubscribeRequest, SubscribeRequestParams
 
 from benchmarks.figures import row, title
+from benchmarks.wire_clients import RawHttp
 from ostler.adapters.config.paths import Paths
 from ostler.faces.application import Application
 from ostler.faces.assembly import open_application
@@ -22,6 +23,7 @@ from ostler.model.events import EventKind
 
 SERVICE = "process"
 URI = f"service://{SERVICE}"
+MANY = 200
 LIMIT = 0.05
 """Seconds that a notification may take."""
 
@@ -72,6 +74,30 @@ async def timed(app: Application, target: Any, *, modern: bool, rounds: int) -> 
     return times
 
 
+async def to_many(app: Application, url: str, *, subscribers: int, rounds: int) -> list[float]:
+    """Return the seconds from each of `rounds` events until each of the subscribers over HTTP has heard of it."""
+    times: list[float] = []
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(RawHttp.open(url)) for _ in range(subscribers)]
+        for client in clients:
+            await client.subscribe(URI)
+        for _ in range(rounds):
+            heard: list[float] = []
+            async with anyio.create_task_group() as tasks:
+                for client in clients:
+                    tasks.start_soon(_hear, client, heard)
+                await anyio.sleep(0.05)  # until all of them read
+                began = time.perf_counter()
+                app.manager.events.append(EventKind.HEALTH_CHANGED, SERVICE, "", {"from": "healthy", "to": "healthy"})
+            times += [at - began for at in heard]
+    return times
+
+
+async def _hear(client: RawHttp, heard: list[float]) -> None:
+    await client.updated()
+    heard.append(time.perf_counter())
+
+
 async def measure(rounds: int) -> None:
     """Print a line for each era and transport."""
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +111,9 @@ async def measure(rounds: int) -> None:
                         late = sum(each > LIMIT for each in found)
                         if late:
                             print(f"  {late} of {rounds} took longer than {LIMIT * 1000:g} ms")
+                for subscribers in (1, MANY):
+                    found = await to_many(app, url, subscribers=subscribers, rounds=max(5, rounds // 15))
+                    print(row(f"each of {subscribers} plain subscribers, HTTP", found))
 
 
 def main(rounds: int = 300) -> None:

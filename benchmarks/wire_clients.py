@@ -69,9 +69,25 @@ class RawHttp:
         assert "result" in answer, f"{tool} at {self._head.split()[1]}: {answer}"
         return succeeded(answer["result"])
 
-    async def _post(self, message: dict[str, Any], headers: str) -> tuple[bytes, bytes]:
+    async def subscribe(self, uri: str) -> None:
+        """Open a stream of notifications about one resource; `updated` waits for them."""
+        params = {"notifications": {"resourceSubscriptions": [uri]}, "_meta": META}
+        headers = f"mcp-protocol-version: {STATELESS}\r\nmcp-method: subscriptions/listen\r\n"
+        await self._send({"id": 7, "method": "subscriptions/listen", "params": params}, headers)
+        while b"notifications/subscriptions/acknowledged" not in await self._stream.receive():
+            pass
+
+    async def updated(self) -> None:
+        """Return when a notification has come."""
+        while b"notifications/resources/updated" not in await self._stream.receive():
+            pass
+
+    async def _send(self, message: dict[str, Any], headers: str) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
         await self._stream.send(f"{self._head}{headers}content-length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def _post(self, message: dict[str, Any], headers: str) -> tuple[bytes, bytes]:
+        await self._send(message, headers)
         received = b""
         while b"\r\n\r\n" not in received:
             received += await self._stream.receive()

@@ -328,13 +328,13 @@ async def test_modern_acknowledgement_names_only_what_can_happen() -> None:
 
 
 async def test_a_mailbox_holds_each_change_once_in_order() -> None:
-    with Mailbox() as mailbox:
-        for index in range(1000):
-            mailbox.put(ResourceUpdated(f"service://{index % 2}"))
-        mailbox.put(ResourcesListChanged())
-        taken = [await mailbox.take() for _ in range(3)]
-        with anyio.move_on_after(0.01) as nothing_more:
-            await mailbox.take()
+    mailbox = Mailbox()
+    for index in range(1000):
+        mailbox.put(ResourceUpdated(f"service://{index % 2}"))
+    mailbox.put(ResourcesListChanged())
+    taken = [await mailbox.take() for _ in range(3)]
+    with anyio.move_on_after(0.01) as nothing_more:
+        await mailbox.take()
     assert nothing_more.cancelled_caught
     assert taken == [ResourceUpdated("service://0"), ResourceUpdated("service://1"), ResourcesListChanged()]
 

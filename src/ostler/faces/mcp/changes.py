@@ -1,8 +1,6 @@
 """From the engine's events to changed resources, and from there to each subscriber's own bounded mailbox."""
 
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Self
 
 import anyio
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
@@ -90,27 +88,19 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._pending: dict[ServerEvent, None] = {}
-        self._wake, self._woken = anyio.create_memory_object_stream[None](1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._wake.close()
-        self._woken.close()
+        self._came = anyio.Event()
+        """Set when there is one again; one task takes them."""
 
     def put(self, change: ServerEvent) -> None:
         """Remember `change`; never blocks."""
         self._pending[change] = None
-        with suppress(
-            anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError
-        ):  # the reader is awake already, or has gone
-            self._wake.send_nowait(None)
+        self._came.set()
 
     async def take(self) -> ServerEvent:
         """Return the change that waited longest."""
         while not self._pending:
-            await self._woken.receive()
+            self._came = anyio.Event()
+            await self._came.wait()
         change = next(iter(self._pending))
         del self._pending[change]
         return change

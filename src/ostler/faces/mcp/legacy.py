@@ -132,7 +132,7 @@ class _LegacySession:
                 pass
 
     async def _run(self, mailbox: Mailbox, scope: anyio.CancelScope, unsubscribe: Callable[[], None]) -> None:
-        with scope, mailbox:
+        with scope:
             try:
                 while True:
                     change = await mailbox.take()

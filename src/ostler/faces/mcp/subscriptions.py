@@ -67,30 +67,30 @@ class ListenHandler:
         )
         wants_list, wanted_uris = bool(wanted.resources_list_changed), frozenset(uris)
         meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream_id}
-        with Mailbox() as mailbox:
+        mailbox = Mailbox()
 
-            def deliver(change: ServerEvent) -> None:
-                match change:
-                    case ResourceUpdated(uri=uri) if uri in wanted_uris:
-                        mailbox.put(change)
-                    case ResourcesListChanged() if wants_list:
-                        mailbox.put(change)
-                    case _:
-                        pass
+        def deliver(change: ServerEvent) -> None:
+            match change:
+                case ResourceUpdated(uri=uri) if uri in wanted_uris:
+                    mailbox.put(change)
+                case ResourcesListChanged() if wants_list:
+                    mailbox.put(change)
+                case _:
+                    pass
 
-            # Subscribed before the acknowledgement, so that nothing between the two is lost.
-            unsubscribe = self._feed.subscribe(deliver)
-            self._streams += 1
-            try:
-                acknowledgement = SubscriptionsAcknowledgedNotification(
-                    params=SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
+        # Subscribed before the acknowledgement, so that nothing between the two is lost.
+        unsubscribe = self._feed.subscribe(deliver)
+        self._streams += 1
+        try:
+            acknowledgement = SubscriptionsAcknowledgedNotification(
+                params=SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
+            )
+            await context.session.send_notification(acknowledgement, related_request_id=stream_id)
+            while True:
+                change = await mailbox.take()
+                await context.session.send_notification(
+                    event_to_notification(change, meta), related_request_id=stream_id
                 )
-                await context.session.send_notification(acknowledgement, related_request_id=stream_id)
-                while True:
-                    change = await mailbox.take()
-                    await context.session.send_notification(
-                        event_to_notification(change, meta), related_request_id=stream_id
-                    )
-            finally:
-                unsubscribe()
-                self._streams -= 1
+        finally:
+            unsubscribe()
+            self._streams -= 1
