@@ -83,6 +83,7 @@ async def to_many(app: Application, url: str, *, subscribers: int, rounds: int) 
             await client.subscribe(URI)
         for _ in range(rounds):
             heard: list[float] = []
+            began = 0.0
             async with anyio.create_task_group() as tasks:
                 for client in clients:
                     tasks.start_soon(_hear, client, heard)
