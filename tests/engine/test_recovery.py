@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.support.world import EPOCH, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
 
@@ -44,6 +45,27 @@ async def test_a_running_service_survives_and_is_adopted() -> None:
         assert world.tools_called("w/start") == []
         await manager.delete("db")
         assert world.resources == {}
+
+
+async def test_others_have_their_turn_while_many_services_are_restored() -> None:
+    world, store = World(), MemoryStore()
+    await a_running_service(world, store)
+    (stored,) = (await store.load()).services
+    copies = [replace(stored, id=f"copy-{number}", name=f"copy-{number}") for number in range(300)]
+    await store.commit([PutService(copy) for copy in copies])
+    seen: list[int] = []
+
+    async def watch(manager: ServiceManager) -> None:
+        while len(manager.registry) < len(copies) + 1:
+            seen.append(len(manager.registry))
+            await anyio.lowlevel.checkpoint()
+
+    manager = ServiceManager(world, store)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch, manager)
+        async with manager:
+            pass
+    assert len({count for count in seen if count}) >= 2
 
 
 async def test_nothing_is_claimed_before_it_was_verified() -> None:

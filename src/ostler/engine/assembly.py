@@ -104,13 +104,13 @@ class Assembly:
         """Return the services that were made from classes, by name."""
         return [service for service in self.registry.get_all() if isinstance(service, ServiceInstance)]
 
-    def begin(self, state: StoredState, group: TaskGroup) -> None:
+    async def begin(self, state: StoredState, group: TaskGroup) -> None:
         """Bring back what `state` holds, and begin to supervise, with tasks in `group`."""
         self.task_group = group
         self._unsubscribe.append(self.registry.subscribe(self._registry_changed))
         for service in self.registry.get_all():  # configured ones that were there before this
             self._registry_changed(service, True)
-        self.recovery.restore(state, self.registry.register)
+        await self.recovery.restore(state, self.registry.register)
         self._adopt_restored(len(state.services))
         waiting = [record.name for record in state.services if record.state is ServiceState.WAITING]
         group.start_soon(self._resume, waiting, name="ostler-resume")

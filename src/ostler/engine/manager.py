@@ -116,7 +116,7 @@ class ServiceManager:
         self.events.restore(state.events, state.last_cursor)
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(anyio.create_task_group())
-            self._parts.begin(state, group)
+            await self._parts.begin(state, group)
             self._stack = stack.pop_all()
         return self
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import anyio
+import anyio.lowlevel
 
 from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 VERIFY_CONCURRENCY = 32
 """Services verified at once after a restart."""
+
+_AT_ONCE = 100
+"""Services that are restored before others have their turn: some 10 ms."""
 
 _LOOK_FIRST = 2.0
 """Seconds until a connected server that did not show the state of a service is asked again; then doubled."""
@@ -57,13 +61,15 @@ class Recovery:
         self._attempts: dict[str, int] = {}
         self.finished = anyio.Event()
 
-    def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
-        """Put every stored service into the registry, not yet verified."""
+    async def restore(self, state: StoredState, register: Callable[[ServiceInstance], None]) -> None:
+        """Put every stored service into the registry, not yet verified; others have their turn meanwhile."""
         opened: dict[str, list[OperationRecord]] = defaultdict(list)
         for operation in state.open_operations:
             opened[operation.service_id].append(operation)
         classes: dict[str, ServiceClass] = {}
-        for record in state.services:
+        for number, record in enumerate(state.services, 1):
+            if number % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()  # a store that others may take over needs its heartbeats
             instance = self._instance(record, opened.pop(record.id, []), classes)
             register(instance)
             self._restored.append(instance)
