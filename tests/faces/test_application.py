@@ -58,6 +58,29 @@ async def test_what_could_not_be_stopped_is_not_started(state_dir: Path) -> None
         assert (await app.pool.call_tool("process/list", {})).value == {"processes": [], "total": 0}
 
 
+async def test_what_runs_is_no_ones_after_the_database_was_deleted(state_dir: Path) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        for name in ("web", "again"):
+            await app.manager.create(CreateRequest("command", name, {"command": "sleep 300"}))
+        await app.pool.call_tool("process/start", {"key": "own", "command": "sleep 300", "startSeconds": 0})
+        assert await app.projects.strays() == [], "services have them, or a person"
+    paths.database.unlink()
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        assert "web" not in app.manager.registry
+        assert {stray.key for stray in await app.projects.strays()} == {"web", "again"}
+        await app.manager.create(CreateRequest("command", "again", {"command": "sleep 300"}))
+        assert [stray.key for stray in await app.projects.end_strays()] == ["web"]
+        assert await app.projects.strays() == []
+        processes = (await app.pool.call_tool("process/list", {"state": "running"})).value
+        assert isinstance(processes, dict)
+        assert {process["key"] for process in processes["processes"]} == {"again", "own"}
+        await app.manager.delete("again")
+        await app.pool.call_tool("process/stop", {"key": "own"})
+
+
 async def test_servers_follow_their_file_and_a_broken_edit_removes_none(state_dir: Path) -> None:
     paths = Paths.resolve(state_dir / "config", state_dir / "state")
     paths.config_dir.mkdir()

@@ -15,6 +15,9 @@ from typing import Final
 META_KEY: Final = "ostler/environment"
 """Where a call of a built-in server has the environment of the one who asks, in its `_meta`."""
 
+SERVICE_META_KEY: Final = "ostler/service"
+"""Where such a call has the id of the service that it is for."""
+
 MAX_BYTES: Final = 256 * 1024
 """The largest environment that is sent or kept; what is beyond is left out, longest values first."""
 

@@ -260,7 +260,9 @@ class Projects:
 
     async def strays(self) -> list[Stray]:
         """Return the processes that an earlier life of Ostler left and that belong to no service."""
-        return [] if self._processes is None else await anyio.to_thread.run_sync(find_strays, self._processes)
+        if (folder := self._processes) is None:
+            return []
+        return await anyio.to_thread.run_sync(lambda: find_strays(folder, services=self._service_ids))
 
     async def end_strays(self) -> list[Stray]:
         """End the processes that an earlier life of Ostler left.
@@ -268,7 +270,11 @@ class Projects:
         Raises:
             OperationError: something survived SIGKILL.
         """
-        return [] if self._processes is None else await end_strays(self._processes)
+        return [] if self._processes is None else await end_strays(self._processes, services=self._service_ids)
+
+    def _service_ids(self) -> frozenset[str]:
+        found = self._manager.registry.get_all()
+        return frozenset(service.id for service in found if isinstance(service, ServiceInstance))
 
     async def prune(self, *, timeout: float | None) -> list[tuple[ProjectRef, ProjectReport]]:
         """Stop and remove the services of projects whose folder is gone."""

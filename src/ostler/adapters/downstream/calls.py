@@ -13,13 +13,14 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from pydantic import RootModel, ValidationError
 
-from ostler.adapters.caller_environment import META_KEY, asker_environment
+from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, asker_environment
 from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.failure_texts import first_problem
 from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault, fault_of
 from ostler.adapters.downstream.links import Link
 from ostler.adapters.downstream.slots import TimeLimit
 from ostler.adapters.downstream.tool_lists import structured_of
+from ostler.engine.attribution import called_for
 from ostler.engine.protocols import Progress
 from ostler.model.errors import (
     BadResponseError,
@@ -158,9 +159,14 @@ async def _result(link: Link, name: str, args: JsonMapping, report: Progress | N
 
 
 def _meta(link: Link) -> types.RequestParamsMeta | None:
-    """Return what a server inside this process gets besides the arguments: the environment of the one who asks."""
-    asker = asker_environment() if link.transport == "builtin" else None
-    return None if asker is None else cast("types.RequestParamsMeta", {META_KEY: dict(asker)})
+    """Return what a server inside this process gets besides the arguments: whose environment, and for which service."""
+    if link.transport != "builtin":
+        return None
+    asker, service = asker_environment(), called_for()
+    meta: JsonObject = {} if asker is None else {META_KEY: dict(asker)}
+    if service:
+        meta[SERVICE_META_KEY] = service
+    return cast("types.RequestParamsMeta", meta) if meta else None
 
 
 def _timed_out(link: Link, tool: str, limit: TimeLimit) -> ToolTimeoutError:

@@ -87,6 +87,7 @@ class ProcessRecord(BaseModel):
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
         memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
         environment: what it was started in, without what the request set; for a start again that no one asks for.
+        service: the id of the service that it was started for; empty where someone called the tool on their own.
     """
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
@@ -126,6 +127,7 @@ class ProcessRecord(BaseModel):
     memory_limit: int | None = None
     killed_for: str = ""
     environment: Annotated[Mapping[str, str] | None, Field(repr=False)] = None
+    service: str = ""
 
 
 class RecordFolder:

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 
-from ostler.adapters.caller_environment import META_KEY, without_own
+from ostler.adapters.caller_environment import META_KEY, SERVICE_META_KEY, without_own
 from ostler.adapters.environments import Environments
 from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.process.tools import TOOLS, Asked
@@ -69,7 +69,7 @@ def serve_processes(supervisor: Supervisor) -> Server[None]:
     async def call_tool(
         context: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        asked = Asked(context.session.report_progress, _environment_in(params.meta))
+        asked = Asked(context.session.report_progress, _environment_in(params.meta), _service_in(params.meta))
         return await table.get(params.name).run(supervisor, params.arguments, asked)
 
     return Server(
@@ -85,6 +85,11 @@ def serve_processes(supervisor: Supervisor) -> Server[None]:
 def listed_tools() -> list[types.Tool]:
     """Return the tools as `tools/list` shows them."""
     return ToolTable(TOOLS, brief=False).page(None).tools
+
+
+def _service_in(meta: Mapping[str, Any] | None) -> str:
+    found: object = (meta or {}).get(SERVICE_META_KEY)
+    return found if isinstance(found, str) else ""
 
 
 def _environment_in(meta: Mapping[str, Any] | None) -> Mapping[str, str] | None:

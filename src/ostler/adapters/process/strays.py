@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ import anyio.to_thread
 import psutil
 
 from ostler.adapters.process.marks import known_life, known_owner
-from ostler.adapters.process.records import RecordFolder
+from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.trees import is_gone
 from ostler.model.errors import OperationError
 from ostler.model.marks import KEEPER_VARIABLE, KEY_VARIABLE, LIFE_VARIABLE, OWNER_VARIABLE, TOKEN_VARIABLE
@@ -47,19 +47,25 @@ class Stray:
         return f"pid {self.pid} ({self.program}), {of}"
 
 
-def find_strays(root: Path, *, is_served: bool = True) -> list[Stray]:
+def find_strays(
+    root: Path, *, is_served: bool = True, services: Callable[[], Container[str]] | None = None
+) -> list[Stray]:
     """Return what carries the mark of the folder `root` and no record of it knows, oldest first. Blocks.
+
+    That of a service which is not known any more, as its database was deleted, counts as well.
 
     Args:
         root: the folder of a process server. One without an id has no processes.
         is_served: an Ostler runs over the folder, whose downstream servers are not left over.
+        services: gives the ids of all services, asked once the processes are listed; None: they are not known here.
     """
     owner = known_owner(root)
     if not owner:
         return []
     marked = list(_marked(owner))  # before the records are read: a record is written before its process is made
     life = known_life(root) if is_served else ""
-    known = {record.token for record in RecordFolder(root).load() if record.exited_at is None or not record.swept}
+    ids = None if services is None else services()
+    known = {record.token for record in RecordFolder(root).load() if _is_known(record, ids)}
     found: dict[int, Stray] = {}
     for process, environment in marked:
         token = environment.get(TOKEN_VARIABLE)
@@ -74,15 +80,33 @@ def find_strays(root: Path, *, is_served: bool = True) -> list[Stray]:
     return sorted(found.values(), key=_age)
 
 
-async def end_strays(root: Path, *, is_served: bool = True) -> list[Stray]:
+def _is_known(record: ProcessRecord, services: Container[str] | None) -> bool:
+    """Whether what carries the mark of this run belongs to it: it has not ended with all that it left."""
+    if services is not None and record.service and record.service not in services:
+        return False
+    return record.exited_at is None or not record.swept
+
+
+async def end_strays(
+    root: Path, *, is_served: bool = True, services: Callable[[], Container[str]] | None = None
+) -> list[Stray]:
     """End what was left, and return it.
+
+    Args:
+        root: the folder of a process server.
+        is_served: as for `find_strays`.
+        services: as for `find_strays`.
 
     Raises:
         OperationError: something survived SIGKILL.
     """
+
+    def look() -> list[Stray]:
+        return find_strays(root, is_served=is_served, services=services)
+
     ended: dict[int, Stray] = {}
     for send, seconds in (("terminate", TERM_SECONDS), ("kill", KILL_SECONDS), ("kill", KILL_SECONDS)):
-        left = await anyio.to_thread.run_sync(lambda: find_strays(root, is_served=is_served))
+        left = await anyio.to_thread.run_sync(look)
         if not left:
             return list(ended.values())
         ended |= {stray.process.pid: stray for stray in left}
@@ -92,7 +116,7 @@ async def end_strays(root: Path, *, is_served: bool = True) -> list[Stray]:
         with anyio.move_on_after(seconds):
             while not await anyio.to_thread.run_sync(_all_gone, left):  # noqa: ASYNC110 (others than children end)
                 await anyio.sleep(_POLL)
-    left = await anyio.to_thread.run_sync(lambda: find_strays(root, is_served=is_served))
+    left = await anyio.to_thread.run_sync(look)
     if left:
         raise OperationError(
             f"processes survived SIGKILL: {'; '.join(map(str, left))}",

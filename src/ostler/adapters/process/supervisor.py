@@ -99,6 +99,7 @@ class Supervisor:
         progress: Progress | None = None,
         *,
         environment: Mapping[str, str] | None = None,
+        service: str = "",
     ) -> StartResult:
         """Start a process, or find it running; see the tool `start`.
 
@@ -106,6 +107,7 @@ class Supervisor:
             request: what to start.
             progress: called with what is being waited for.
             environment: that of the one who asks; None: as the key was started before, else that of a login shell.
+            service: the id of the service that it is started for.
 
         Raises:
             ArgumentError: the request contradicts itself.
@@ -115,7 +117,7 @@ class Supervisor:
         """
         _check(request)
         async with self._roster.exclusive(request.key):
-            entry, already = await self._start_or_join(request, environment)
+            entry, already = await self._start_or_join(request, environment, service)
         log_path = self.folder.log_path(request.key)
         try:
             if request.ready is not None and not request.ready.is_empty:
@@ -193,12 +195,14 @@ class Supervisor:
 
     # -- start ---------------------------------------------------------------------------------------------
 
-    async def _start_or_join(self, request: StartRequest, environment: Mapping[str, str] | None) -> tuple[Entry, bool]:
+    async def _start_or_join(
+        self, request: StartRequest, environment: Mapping[str, str] | None, service: str
+    ) -> tuple[Entry, bool]:
         earlier = self.entries.get(request.key)
         if earlier is not None:
             match await self.state_of(earlier):
                 case "running":
-                    await self._join(earlier, request)
+                    await self._join(earlier, request, service)
                     return earlier, True
                 case "unknown":
                     raise OperationError(
@@ -231,6 +235,7 @@ class Supervisor:
                 stdin=request.stdin,
                 memory_limit=request.memory_limit,
                 environment=kept,
+                service=service,
             )
             # From here on there is a process or there is none, whatever is cancelled: it must never be half known.
             with anyio.CancelScope(shield=True):
@@ -266,7 +271,7 @@ class Supervisor:
                 lambda: Launch.of(request, port=port, inherited=inherited, fallback=fallback), abandon_on_cancel=True
             )
 
-    async def _join(self, entry: Entry, request: StartRequest) -> None:
+    async def _join(self, entry: Entry, request: StartRequest, service: str) -> None:
         record = entry.record
         if request_digest(request, record.token) != record.digest:
             raise ConflictError(
@@ -279,6 +284,7 @@ class Supervisor:
             "stop_timeout": request.stop_timeout,
             "log_max_bytes": request.log_max_bytes,
             "memory_limit": request.memory_limit,
+            "service": service or record.service,
         }
         changed = {name: value for name, value in wanted.items() if getattr(record, name) != value}
         if changed:

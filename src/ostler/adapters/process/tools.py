@@ -40,10 +40,12 @@ class Asked:
     Attributes:
         progress: called with what is being waited for.
         environment: that of the one who asks, when Ostler knows it.
+        service: the id of the service that the call is for; empty for a call that someone makes on their own.
     """
 
     progress: Progress
     environment: Mapping[str, str] | None = None
+    service: str = ""
 
 
 ProcessTool: TypeAlias = ToolDefinition[Supervisor, Any, Asked]
@@ -70,7 +72,7 @@ def _tool(
 
 
 async def _start(supervisor: Supervisor, request: StartRequest, asked: Asked) -> StartResult:
-    return await supervisor.start(request, asked.progress, environment=asked.environment)
+    return await supervisor.start(request, asked.progress, environment=asked.environment, service=asked.service)
 
 
 async def _stop(supervisor: Supervisor, request: StopRequest, _: Asked) -> StopResult:

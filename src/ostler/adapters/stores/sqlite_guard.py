@@ -84,7 +84,7 @@ class SameFiles:
             next_actions=(
                 "put a backup in its place, if there is one",
                 "then stop this server (ostler stop-server): the next one knows what the file has then",
-                "without a backup it knows no service; what still runs is shown by ostler call process/list",
+                "without a backup it knows no service; ostler prune (--dry-run) then finds what still runs",
             ),
         )
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
+from ostler.engine.attribution import calling_for
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
 from ostler.model.durations import format_duration
@@ -277,9 +278,10 @@ async def _send(service: InstanceState, call: PlannedCall, operation: Operation 
     progress = operation.report_progress if operation is not None else None
     with anyio.move_on_after(call.timeout + _CALLER_GRACE):  # the caller's own, better worded timeout comes first
         try:
-            response = await service.runtime.caller.call_tool(
-                call.tool, call.args, timeout=call.timeout, progress=progress
-            )
+            with calling_for(service.id):
+                response = await service.runtime.caller.call_tool(
+                    call.tool, call.args, timeout=call.timeout, progress=progress
+                )
         except OstlerError:
             raise
         except Exception as fault:  # boundary: a ToolCaller of others may raise anything after it has sent

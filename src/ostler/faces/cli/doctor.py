@@ -78,7 +78,7 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _guarded("PATH", _path_checks())
     yield from _guarded("mcp.json", _server_checks(session.paths))
     yield from _guarded("clients", _client_checks())
-    yield from _guarded("processes", _strays(session.paths, is_served=server is not None))
+    yield from _guarded("processes", _strays(session, is_served=server is not None))
     if server is None:
         yield from _guarded("processes", _leftovers(session.paths))
     else:
@@ -270,12 +270,18 @@ def _client_checks() -> Iterator[Check]:
         yield Check("clients", "note", "no MCP client was found", "install one, or write its file by hand (README)")
 
 
-def _strays(paths: Paths, *, is_served: bool) -> Iterator[Check]:
-    from ostler.adapters.process.strays import find_strays
+def _strays(session: Session, *, is_served: bool) -> Iterator[Check]:
+    if is_served:  # the server knows its services, too
+        from ostler.faces.cli.project_verbs import stray_text
 
-    left = find_strays(paths.process_dir, is_served=is_served)
+        rows: list[JsonObject] = session.ask("project_status").structured.get("leftOver", [])
+        left = [stray_text(row) for row in rows if "pid" in row]
+    else:
+        from ostler.adapters.process.strays import find_strays
+
+        left = [str(stray) for stray in find_strays(session.paths.process_dir, is_served=False)]
     if left:
-        text = f"left by an earlier run of Ostler, and no service's: {'; '.join(map(str, left))}"
+        text = f"left by an earlier run of Ostler, and no service's: {'; '.join(left)}"
         yield Check("processes", "note", text, "ostler prune ends them")
 
 
@@ -296,7 +302,8 @@ def _leftovers(paths: Paths) -> Iterator[Check]:
             running.append(record.key)
     if running:
         text = f"running from before, without a server that watches them: {', '.join(running)}"
-        yield Check("processes", "note", text, "ostler ps takes them over; ostler stop NAME stops one")
+        fix = "ostler ps takes them over; ostler stop NAME stops one, ostler prune what is no service's"
+        yield Check("processes", "note", text, fix)
     else:
         yield Check("processes", "ok", "none is left over from an earlier run")
 

@@ -53,12 +53,17 @@ def prune(
         return
     for row in rows:
         if "pid" in row:
-            of = f"of service {row['service']!r}" if row.get("service") else "of an MCP server"
-            say(f"pid {row['pid']} ({row['program']}), {of}: left by an earlier run of Ostler")
+            say(f"{stray_text(row)}: left by an earlier run of Ostler")
         else:
             say(f"project {row['project']}: its folder {row['directory']} is gone")
     if not rows:
         say("Nothing is left over.")
+
+
+def stray_text(row: JsonObject) -> str:
+    """Return in words a process that is left over, as `project_status` lists it."""
+    of = f"of service {row['service']!r}" if row.get("service") else "of an MCP server"
+    return f"pid {row['pid']} ({row['program']}), {of}"
 
 
 def diff(context: typer.Context, names: Names = None, directory: Directory = None, as_json: AsJson = False) -> None:
