@@ -302,7 +302,7 @@ def _leftovers(paths: Paths) -> Iterator[Check]:
             running.append(record.key)
     if running:
         text = f"running from before, without a server that watches them: {', '.join(running)}"
-        fix = "ostler ps takes them over; ostler stop NAME stops one, ostler prune what is no service's"
+        fix = "ostler ps takes them over; ostler stop NAME stops one, ostler prune those without a service"
         yield Check("processes", "note", text, fix)
     else:
         yield Check("processes", "ok", "none is left over from an earlier run")
