@@ -170,6 +170,26 @@ async def test_the_tools_of_a_server_that_is_away_are_not_there() -> None:
         assert json.loads(text) == {"name": "basic", "available": True, "missingTools": []}
 
 
+class Stopped(BaseService):
+    """The server of the classes, which someone has stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("w", "MCPServer", state=ServiceState.STOPPED)
+
+
+async def test_a_class_whose_server_is_stopped_is_not_available() -> None:
+    async with ledger(World()) as app, over(app) as client:
+        app.manager.registry.register(Stopped())
+        app.pool.connected = False
+        is_error, text = await behind(client, "core_service_create", serviceClassName="basic", name="a")
+        assert is_error
+        assert "ServiceClass basic is not available (missing required tools): (x_w_find, x_w_health, x_w_start" in text
+        assert "Next: core_service_start w starts the server again" in text
+        assert app.manager.registry.find("a") is None
+        _, text = await behind(client, "core_service_create", serviceClassName="basic", name="w")
+        assert "static service with name w already exists" in text
+
+
 class SignedOut(BaseService):
     """A server that wants someone to sign in."""
 

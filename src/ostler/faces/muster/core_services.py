@@ -54,31 +54,31 @@ async def service_create(app: ApplicationLike, args: JsonObject, call: Call) -> 
 
 
 def _refuse_taken(app: ApplicationLike, name: str) -> None:
-    if app.manager.registry.find(name) is not None and app.manager.view(name).class_name:
+    service = app.manager.registry.find(name)
+    if service is None and name != AGGREGATOR:
+        return
+    if service is not None and app.manager.view(name).class_name:
         raise AlreadyExistsError(
             f"service with name {name} already exists",
             next_actions=(f"core_service_start starts {name}, core_service_delete removes it",),
         )
-    if app.manager.registry.find(name) is not None or name == AGGREGATOR:
-        raise AlreadyExistsError(
-            f"static service with name {name} already exists", next_actions=("give the service another name",)
-        )
+    raise AlreadyExistsError(
+        f"static service with name {name} already exists", next_actions=("give the service another name",)
+    )
 
 
 def _refuse_stopped_servers(app: ApplicationLike, class_name: str) -> None:
     """Refuse a class whose server someone has stopped: its tools are away until someone starts it."""
-    entry = next((each for each in app.classes.get_all() if each.name == class_name), None)
-    found = app.manager.registry.find
-    stopped = [
-        server
-        for server in (entry.service_class.servers() if entry else ())
-        if (service := found(server)) is not None and service.state is ServiceState.STOPPED
-    ]
-    if entry is not None and stopped:
+    if not app.classes.availability(class_name).known:
+        return
+    service_class = app.classes.get(class_name).service_class
+    services = [app.manager.registry.find(server) for server in service_class.servers()]
+    stopped = [service.name for service in services if service and service.state is ServiceState.STOPPED]
+    if stopped:
         prefixes = tool_prefixes(app)
         raise ClassUnavailableError(
             class_name,
-            [shown_tool(tool, prefixes) for tool in missing_tools(app, entry.service_class)],
+            [shown_tool(tool, prefixes) for tool in missing_tools(app, service_class)],
             next_actions=[f"core_service_start {server} starts the server again" for server in stopped],
         )
 
