@@ -27,11 +27,14 @@ import psutil
 from benchmarks.figures import title
 from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack, copy_stack, remove_databases
 from benchmarks.stacks.trial import link_packages
+from ostler.adapters.process import keeper
 
 WRITTEN = Path(__file__).parent / "written"
 STEPS = ("lines", "first start", "second start", "memory", "kill noticed", "left", "adopted")
 Found = TypeVar("Found")
 _MARK = "BENCHMARK_LIFE"
+_SERVER = "ostler.faces.daemon"
+_KEEPER = str(Path(keeper.__file__))
 _PORTS = ("store", "db", "cache", "api", "web", "site", "supervisor")
 _KILLED = {"django-queue": "site", "monorepo": "web"}
 """What is killed where the trial of a stack kills what has no port, or has another process in front of it."""
@@ -124,6 +127,10 @@ class Supervisor:
         assert life.process is not None
         return [each for each in life.processes() if each.pid == life.process.pid]
 
+    def main(self, life: Life) -> list[psutil.Process]:
+        """Return those of its own processes that are killed as the supervisor."""
+        return self.own(life)
+
     def down(self, life: Life) -> None:
         """End the stack, and with it the supervisor, unless that stays for the next one."""
         if life.process is not None:
@@ -155,7 +162,10 @@ class Ostler(Supervisor):
         return None
 
     def own(self, life: Life) -> list[psutil.Process]:
-        return [each for each in life.processes() if "ostler" in " ".join(each.cmdline()[:6])]
+        return [each for each in life.processes() if _KEEPER in each.cmdline() or _SERVER in each.cmdline()]
+
+    def main(self, life: Life) -> list[psutil.Process]:
+        return [each for each in life.processes() if _SERVER in each.cmdline()]
 
     def down(self, life: Life) -> None:
         life.run(self._program(), "down")
@@ -242,7 +252,7 @@ def _amount(cell: str) -> float:
 
 def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> dict[str, str]:
     figures = {"lines": str(supervisor.lines(stack))}
-    with tempfile.TemporaryDirectory(prefix="ostler-compared-", ignore_cleanup_errors=True) as root:
+    with tempfile.TemporaryDirectory(prefix="compared-", ignore_cleanup_errors=True) as root:
         life = _life(Path(root), stack, tools, path)
         try:
             figures["first start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
@@ -259,7 +269,7 @@ def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> di
                 _kill_rest(life)
             life.printed.clear()
             figures["second start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
-            for each in supervisor.own(life):
+            for each in supervisor.main(life):
                 each.kill()
             left = _settled(supervisor, life)
             figures["left"] = str(len(left))

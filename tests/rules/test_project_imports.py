@@ -57,6 +57,106 @@ services:
     assert "'port: 5433' would" in text
 
 
+def test_compose_services_that_run_the_project_s_own_sources_run_their_commands_here() -> None:
+    found = read_compose(
+        """
+services:
+  db:
+    image: postgres:16
+    environment: {POSTGRES_USER: "${PG_USER?not set}", POSTGRES_PASSWORD: "${PG_PASSWORD?not set}", POSTGRES_DB: "${PG_DB:-shop}"}
+  cache: {image: "redis:7"}
+  migrate: {build: ./api, command: bash migrate.sh, depends_on: {db: {condition: service_healthy}}, environment: [PG_SERVER=db, "PG_PORT=${PG_PORT}"]}
+  api:
+    build: {context: ./api}
+    command: uvicorn app:app --host 0.0.0.0 --port 8000 --reload
+    ports: ["8080:8000"]
+    restart: unless-stopped
+    depends_on: {migrate: {condition: service_completed_successfully}}
+    environment:
+      DATABASE_URL: "postgresql+asyncpg://${PG_USER}:${PG_PASSWORD}@db:5432/shop"
+      REDIS_URL: redis://cache:6379/1
+      SITE: http://web:3000
+      KEY: ${KEY}
+      ROOT: ${HOME}/$$files
+    healthcheck: {test: ["CMD", "curl", "-f", "http://localhost:8000/health"]}
+  web: {image: "node:22", command: [npm, run, dev], volumes: [".:/app"], ports: ["3000:3000"], depends_on: [api], environment: {API: "http://api:8000/v1"}, profiles: [site]}
+  shell: {build: ., command: sleep infinity, environment: {DB_HOST: db, DB_PORT: "5432"}}
+  mail: {image: axllent/mailpit}
+""",
+        "compose.yaml",
+        {"PG_USER": "shop", "PG_PASSWORD": "from .env"},
+    )
+    made = services(found)
+    assert list(made) == ["db", "cache", "migrate", "api", "web"]
+    assert args(made["db"]) == {"user": "shop", "database": "shop"}, "a password of .env is not copied"
+    assert (made["migrate"].class_name, args(made["migrate"])["directory"]) == ("job", "/p/api")
+    assert made["migrate"].env == {"PG_SERVER": "127.0.0.1", "PG_PORT": "{{ services.db.outputs.port }}"}
+    api = made["api"]
+    assert args(api) == {
+        "command": 'export ROOT="${HOME}/\\$files"\nuvicorn app:app --host 0.0.0.0 --port {port} --reload',
+        "directory": "/p/api", "readyPath": "/health",
+    }  # fmt: skip
+    assert api.env == {
+        "DATABASE_URL": "{{ services.db.outputs.connectionString | replace('postgresql://', 'postgresql+asyncpg://', 1) }}",
+        "REDIS_URL": "{{ services.cache.outputs.url }}/1",
+        "SITE": "http://web:3000",
+    }
+    assert (api.env_file, api.restart_policy and api.restart_policy.policy) == ((".env",), "always")
+    assert made["web"].env == {"API": "{{ services.api.outputs.url }}v1"}
+    assert not made["web"].enabled
+    text = " ".join(project_text("shop", [found]).replace("#", "").split())
+    assert "SITE names 'web', as it is called among containers" in text
+    assert "'shell' runs an image that is built, to work in" in text
+    assert 'DB_PORT: "{{ services.db.outputs.port }}" in its env' in text
+    assert "'mail' runs image axllent/mailpit" in text
+
+
+def test_process_compose_is_read_with_its_variables_files_and_patience() -> None:
+    made = services(
+        read_process_compose(
+            """
+environment: ["HOME_OF=${HOME_OF}", MODE=dev]
+env_file: [local.env]
+processes:
+  infra: {command: docker compose up -d --wait, availability: {restart: "no"}, readiness_probe: {exec: {command: x}}}
+  api:
+    working_dir: "${HOME_OF}/api"
+    command: 'echo "$$HOME"'
+    environment: ["CACHE=${CACHE:-off}"]
+    depends_on: {infra: {condition: process_healthy}}
+    readiness_probe: {http_get: {port: 9000}, initial_delay_seconds: 10, period_seconds: 5, failure_threshold: 30}
+    availability: {restart: on_failure, max_restarts: 3, backoff_seconds: 10}
+""",
+            "process-compose.yaml",
+            [".env"],
+        )
+    )
+    assert (made["infra"].class_name, made["api"].depends_on["infra"].condition) == ("job", "completed")
+    api = made["api"]
+    assert args(api)["command"] == 'cd "${HOME_OF}/api" || exit\nexport CACHE="${CACHE:-off}"\necho "$HOME"'
+    assert (args(api)["directory"], args(api)["readyTimeout"]) == ("/p", "160s")
+    assert (api.env, api.env_file) == ({"MODE": "dev"}, (".env", "local.env"))
+    assert api.restart_policy is not None
+    assert (api.restart_policy.max_restarts, api.restart_policy.backoff.initial) == (3, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("web: uv run python manage.py runserver", "uv run python manage.py runserver {port}"),
+        ("web: python manage.py runserver 0.0.0.0:8000", "python manage.py runserver 0.0.0.0:8000"),
+        ("api: uvicorn app:app --reload", "uvicorn app:app --reload --port {port}"),
+        ("site: npx vite", "npx vite --port {port} --strictPort"),
+        ("site: bin/vite dev", "bin/vite dev"),
+        ("web: cd api && flask run", "cd api && flask run"),
+        ("web: bin/rails server", "bin/rails server"),
+    ],
+)
+def test_servers_that_do_not_take_the_variable_port_are_given_it(line: str, expected: str) -> None:
+    [spec] = services(read_procfile(line, "Procfile")).values()
+    assert args(spec)["command"] == expected
+
+
 def test_process_compose_keeps_conditions_probes_policies_and_signals() -> None:
     made = services(
         read_process_compose(
@@ -112,7 +212,7 @@ processes:
     )  # fmt: skip
     text = "services:\n  db: {image: postgres}\n  api: {build: ., environment: [DB_URL=postgres://a:b@db:5432/c, MODE=db]}\n"
     assert read_compose(text, "compose.yaml").notes[1:] == (
-        "'api' reaches 'db' by a variable: DB_URL: \"{{ services.db.outputs.connectionString }}\" in its env",
+        "'api' reaches a service by a variable: DB_URL: \"{{ services.db.outputs.connectionString }}\" in its env",
     )
 
 

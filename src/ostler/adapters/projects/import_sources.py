@@ -1,11 +1,15 @@
 """The files of a folder that say, for other tools, what runs in it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
+from ostler.adapters.projects.project_files import variables_of
 from ostler.adapters.regular_files import read_regular
+from ostler.model.errors import ManifestError
 from ostler.model.json import JsonObject
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
@@ -16,7 +20,24 @@ from ostler.rules.imports.process_compose import read_process_compose
 from ostler.rules.imports.procfile import read_procfile
 from ostler.rules.text.yaml_source import MAX_TEXT
 
-_Read = Callable[[str, str, Collection[str]], Found]
+
+class _Beside(NamedTuple):
+    """What stands next to a file: the names of files, and the variables of `.env` if that is one of them."""
+
+    names: Collection[str]
+    dotenv: Mapping[str, str] | None
+
+    @classmethod
+    def of(cls, folder: Path) -> "_Beside":
+        names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
+        variables: Mapping[str, str] | None = None
+        if ".env" in names:
+            with suppress(ManifestError):
+                variables = variables_of(folder / ".env")
+        return cls(names, variables)
+
+
+_Read = Callable[[str, str, _Beside], Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +50,11 @@ class _Source:
     """Taken only where no file before it gave a service: its commands are those that the others run."""
 
 
-def _launch(text: str, file: str, _beside: Collection[str]) -> Found:
+def _launch(text: str, file: str, _beside: _Beside) -> Found:
     return read_launch_json(_jsonc(text, file), file)
 
 
-def _devcontainer(text: str, file: str, _beside: Collection[str]) -> Found:
+def _devcontainer(text: str, file: str, _beside: _Beside) -> Found:
     return read_devcontainer(_jsonc(text, file), file)
 
 
@@ -46,11 +67,14 @@ def _jsonc(text: str, file: str) -> JsonObject:
 
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SOURCES = (
-    _Source(_COMPOSE, lambda text, file, _: read_compose(text, file)),
-    _Source(("process-compose.yaml", "process-compose.yml"), lambda text, file, _: read_process_compose(text, file)),
+    _Source(_COMPOSE, lambda text, file, beside: read_compose(text, file, beside.dotenv)),
+    _Source(
+        ("process-compose.yaml", "process-compose.yml"),
+        lambda text, file, beside: read_process_compose(text, file, beside.names),
+    ),
     _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file)),
     _Source((".claude/launch.json",), _launch),
-    _Source(("package.json",), read_package_json, only_alone=True),
+    _Source(("package.json",), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
 )
 """What is read, in this order; of each, the first file that there is."""
@@ -63,7 +87,7 @@ def source_names() -> list[str]:
 
 def read_sources(folder: Path) -> list[Found]:
     """Return what the files of `folder` say; one that cannot be read is a note, and the others go on."""
-    beside = {entry.name for entry in folder.iterdir()}
+    beside = _Beside.of(folder)
     found: list[Found] = []
     for source in SOURCES:
         file = next((name for name in source.names if (folder / name).is_file()), None)
@@ -87,12 +111,11 @@ def read_source(path: Path) -> Found:
     """
     for source in SOURCES:
         if any(path.as_posix().endswith(name) for name in source.names):
-            beside = {entry.name for entry in path.parent.iterdir()} if path.parent.is_dir() else set[str]()
-            return source.read(_text(path), path.name, beside)
+            return source.read(_text(path), path.name, _Beside.of(path.parent))
     raise UnreadableSourceError(f"{path.name} is not one of the files that are read: {', '.join(source_names())}")
 
 
-def _read(source: _Source, path: Path, file: str, beside: Collection[str]) -> Found:
+def _read(source: _Source, path: Path, file: str, beside: _Beside) -> Found:
     try:
         return source.read(_text(path), file, beside)
     except UnreadableSourceError as error:

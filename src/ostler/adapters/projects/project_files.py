@@ -49,7 +49,7 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
-                found = _read_variables(folder.directory / Path(path).expanduser())
+                found = read_variables(folder.directory / Path(path).expanduser())
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
                 message = error.findings[0].message
@@ -77,11 +77,16 @@ def _read_all(directory: Path, files: Sequence[str]) -> dict[str, str]:
         path = directory / Path(file).expanduser()
         if not path.is_absolute():
             raise ArgumentError([f"overrides.envFile: {file!r} must be absolute: this client's folder is not known"])
-        found |= _read_variables(path)
+        found |= variables_of(path)
     return found
 
 
-def _read_variables(file: Path) -> dict[str, str]:
+def variables_of(file: Path) -> dict[str, str]:
+    """Return the variables of a file such as `.env`. Blocks.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
     found = dotenv_values(stream=io.StringIO(_read_text(file, _MAX_ENV_FILE)), interpolate=False)
     return {key: value for key, value in found.items() if value is not None}
 

@@ -1,34 +1,52 @@
-"""Compose files: services that can run as local programs; what cannot is named."""
+"""Compose files: databases by their classes, the project's own programs by their commands; the rest is named."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from ostler.model.json import JsonObject, JsonValue
+from ostler.rules.imports.compose_addresses import reached, unknown_addresses
 from ostler.rules.imports.found import (
     Found,
     FoundService,
     as_list,
     as_object,
+    command_line,
+    job,
     key_lines,
     label,
     objects,
     read_yaml,
+    shell_service,
     variables,
 )
+from ostler.rules.imports.shell_lines import exported, names_variables
 
 _CONDITIONS = {
     "service_started": "started",
     "service_healthy": "healthy",
     "service_completed_successfully": "completed",
 }
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?[-?]([^}]*))?\}|(\w+))")
-_HOST = re.compile(r"(?:@|//)([A-Za-z0-9_.-]+)(?=[:/]|$)")
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::?(?:-([^}]*)|[?+][^}]*))?\}|(\w+))")
 _POSTGRES = {"POSTGRES_USER": "user", "POSTGRES_PASSWORD": "password", "POSTGRES_DB": "database"}
 _IMAGES = {"postgres": "postgresql", "redis": "redis", "valkey": "redis"}
+_RESTARTS = {"always": "always", "unless-stopped": "always", "on-failure": "on-failure"}
+_HEALTH_PATH = re.compile(r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?(/[\w/.-]*)")
+_IDLE = re.compile(r"sleep|tail -f /dev/null|while (true|:)|/bin/(ba)?sh$|(ba)?sh$")
+"""Commands that keep a container up for people to work in."""
 
 
-def read_compose(text: str, file: str) -> Found:
-    """Return the services of a Compose file whose images are programs that Ostler has a class for.
+def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) -> Found:
+    """Return the services of a Compose file that can run without containers.
+
+    Images that Ostler has a class for become services of that; a service that is built here, or has the project's
+    sources mounted, and says its command, runs that command on this machine.
+
+    Args:
+        text: the file.
+        file: its name.
+        dotenv: the variables of `.env`, if that is next to it.
 
     Raises:
         UnreadableSourceError: it is not YAML.
@@ -39,28 +57,42 @@ def read_compose(text: str, file: str) -> Found:
     notes: list[str] = []
     found = objects(content.get("services"))
     classes = {name: _class_of(str(service.get("image") or "")) for name, service in found.items()}
-    taken = {label(name) for name, class_name in classes.items() if class_name}
+    local = {name for name, service in found.items() if not classes[name] and _is_local(service)}
+    jobs = {
+        label(need)
+        for service in found.values()
+        for need, how in objects(service.get("depends_on")).items()
+        if need in local and how.get("condition") == "service_completed_successfully"
+    }
+    classes |= {
+        name: "job" if label(name) in jobs else "dev-server" if _published(found[name].get("ports")) else "command"
+        for name in local
+    }
+    taken = {label(name): class_name for name, class_name in classes.items() if class_name}
     for name, service in found.items():
         where = f"{file}, line {lines.get(name, 1)}"
         if not classes[name]:
-            what = f"image {service['image']}" if service.get("image") else "an image that is built"
+            built = "an image that is built" + (", to work in" if _IDLE.match(_command(service)) else "")
+            what = built if service.get("build") or not service.get("image") else f"image {service['image']}"
             notes.append(
                 f"{where}: {name!r} runs {what}, for which there is no class; give it one that runs the same program "
                 "(class command), or a container class"
             )
             notes += _addresses(name, service, taken)
             continue
-        services.append(_service(name, classes[name], service, where, taken))
+        if name in local:
+            services.append(_local(name, service, where, taken, has_dotenv=dotenv is not None))
+        else:
+            services.append(_service(name, service, where, taken, dotenv or {}))
     return Found(tuple(services), tuple(notes))
 
 
-def _addresses(name: str, service: JsonObject, taken: Collection[str]) -> Iterator[str]:
+def _addresses(name: str, service: JsonObject, taken: Mapping[str, str]) -> Iterator[str]:
     """Yield how a service that is not converted reaches those that are."""
-    for variable, value in variables(service.get("environment")).items():
-        host = next((host for host in _HOST.findall(value) if label(host) in taken), None)
-        if host is not None:
-            output = f"{{{{ services.{label(host)}.outputs.connectionString }}}}"
-            yield f'{name!r} reaches {host!r} by a variable: {variable}: "{output}" in its env'
+    written = variables(service.get("environment"))
+    for variable, value in reached(written, taken, ()).items():
+        if value != written[variable]:
+            yield f'{name!r} reaches a service by a variable: {variable}: "{value}" in its env'
 
 
 def _class_of(image: str) -> str:
@@ -71,12 +103,17 @@ def _class_of(image: str) -> str:
     return {"postgis": "postgresql", "pgvector": "postgresql"}.get(program, "")
 
 
-def _service(name: str, class_name: str, service: JsonObject, origin: str, taken: Collection[str]) -> FoundService:
-    env = {key: _filled(value) for key, value in variables(service.get("environment")).items()}
+def _service(
+    name: str, service: JsonObject, origin: str, taken: Mapping[str, str], dotenv: Mapping[str, str]
+) -> FoundService:
+    class_name = taken[label(name)]
+    env = {key: _filled(value, dotenv) for key, value in variables(service.get("environment")).items()}
     args: JsonObject = {}
     notes: list[str] = []
     if class_name == "postgresql":
-        args |= {arg: env[variable] for variable, arg in _POSTGRES.items() if env.get(variable)}
+        known = {name: value for name, value in env.items() if value and not names_variables(value)}
+        args |= {arg: known[variable] for variable, arg in _POSTGRES.items() if variable in known}
+        notes += [f"{name} is not copied from .env" for name in _POSTGRES if name in env.keys() - known.keys()]
         if "user" in args:
             args.setdefault("database", args["user"])
         notes += [f"{variable} has no place in the class" for variable in env if variable not in _POSTGRES]
@@ -87,16 +124,110 @@ def _service(name: str, class_name: str, service: JsonObject, origin: str, taken
     ports = _published(service.get("ports"))
     if ports:
         notes.append(f"its port {ports[0]} is not kept, so that worktrees do not collide; 'port: {ports[0]}' would")
+    return FoundService(
+        label(name),
+        class_name,
+        args,
+        origin,
+        depends_on=_needs(service, taken),
+        notes=tuple(notes),
+        enabled=not service.get("profiles"),
+    )
+
+
+def _needs(service: JsonObject, taken: Collection[str]) -> dict[str, str]:
     needs = service.get("depends_on")
     names = {str(need): "started" for need in as_list(needs)}
     names |= {need: _CONDITIONS.get(str(how.get("condition")), "started") for need, how in objects(needs).items()}
-    depends_on = {label(need): condition for need, condition in names.items() if label(need) in taken}
-    return FoundService(label(name), class_name, args, origin, depends_on=depends_on, notes=tuple(notes))
+    return {label(need): condition for need, condition in names.items() if label(need) in taken}
 
 
-def _filled(text: str) -> str:
-    """Return `text` with Compose's variables as their defaults; one without a default stays as it is written."""
-    return _VARIABLE.sub(lambda match: match[2] if match[2] is not None else match[0], text)
+def _is_local(service: JsonObject) -> bool:
+    """Whether a service runs the project's own sources by a command that the file says."""
+    line = _command(service)
+    if not line or _IDLE.match(line):
+        return False
+    return bool(service.get("build")) or any(
+        _source_of(volume).startswith(".") for volume in as_list(service.get("volumes"))
+    )
+
+
+def _command(service: JsonObject) -> str:
+    """Return what a service runs; `$$` is Compose's `$`."""
+    lines = [command_line(service.get(key)).strip() for key in ("entrypoint", "command")]
+    return " ".join(filter(None, lines)).replace("$$", "$")
+
+
+def _source_of(volume: JsonValue) -> str:
+    """Return the folder of this machine that a volume mounts."""
+    if isinstance(volume, dict):
+        return str(as_object(volume).get("source") or "") if as_object(volume).get("type") == "bind" else ""
+    return str(volume).partition(":")[0]
+
+
+def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str], *, has_dotenv: bool) -> FoundService:
+    """Return a service that runs the command of a Compose service on this machine."""
+    needs = _needs(service, taken)
+    env, line = exported(reached(variables(service.get("environment")), taken, needs), _command(service))
+    notes = ["in a container until now: its command runs with the programs that are installed on this machine"]
+    notes += [
+        f"{variable} names {host!r}, as it is called among containers"
+        for variable, host in unknown_addresses(env, taken)
+    ]
+    ports = [port for port in as_list(service.get("ports")) if not isinstance(port, dict)]
+    inner = str(ports[0]).partition("/")[0].rpartition(":")[2] if ports else ""
+    more: dict[str, Any] = {"env": env, "depends_on": needs, "env_files": _env_files(service, has_dotenv=has_dotenv)}
+    more["enabled"] = not service.get("profiles")
+    policy = _RESTARTS.get(str(service.get("restart")), "")
+    directory = _folder(service)
+    if taken[label(name)] == "job":
+        return job(label(name), line, origin, directory=directory, notes=tuple(notes), **more)
+    if taken[label(name)] == "command":
+        made = shell_service(label(name), line, origin, directory=directory, notes=tuple(notes), **more)
+        return replace(made, restart_policy=policy)
+    if inner and (named := re.compile(rf"(?<![\d.]){inner}(?!\d)")).search(line):
+        line = named.sub("{port}", line)
+        notes.append(
+            f"its port {inner} is chosen by Ostler, so that worktrees do not collide; 'port: {inner}' keeps it"
+        )
+    ready: JsonObject = {}
+    if path := _HEALTH_PATH.search(command_line(as_object(service.get("healthcheck")).get("test"))):
+        ready["readyPath"] = path[1]
+    else:
+        notes.append("where / does not answer with 200 to 399, readyPath names what does")
+    made = shell_service(label(name), line, origin, directory=directory, port=0, notes=tuple(notes), **more)
+    return replace(made, args=made.args | ready, restart_policy=policy)
+
+
+def _folder(service: JsonObject) -> str:
+    """Return the project's folder that a service works in: the one that is built, or the mounted one."""
+    build = service.get("build")
+    context = str(as_object(build).get("context") or "") if isinstance(build, dict) else str(build or "")
+    sources = [source for volume in as_list(service.get("volumes")) if (source := _source_of(volume)).startswith(".")]
+    folder = context if context.startswith(".") or (context and "/" not in context) else sources[0] if sources else "."
+    return "" if names_variables(folder) or ".." in folder else folder
+
+
+def _env_files(service: JsonObject, *, has_dotenv: bool) -> tuple[str, ...]:
+    files = service.get("env_file")
+    named = [files] if isinstance(files, str) else [as_object(file).get("path", file) for file in as_list(files)]
+    paths = [str(file).removeprefix("./") for file in named if isinstance(file, str)]
+    return tuple(dict.fromkeys([*([".env"] if has_dotenv else []), *paths]))
+
+
+def _filled(text: str, dotenv: Mapping[str, str]) -> str:
+    """Return `text` with Compose's variables filled in, from `.env` or as their defaults.
+
+    Those without either, and passwords of `.env`, stay as they are written.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match[1] or match[3] or ""
+        is_secret = "PASS" in name.upper() or "SECRET" in name.upper()
+        value = match[2] if is_secret else dotenv.get(name, match[2])
+        return match[0] if value is None else value
+
+    return _VARIABLE.sub(value_of, text)
 
 
 def _published(ports: JsonValue) -> list[str]:

@@ -12,6 +12,7 @@ import yaml
 
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.projects import VARIABLE
+from ostler.rules.imports.shell_lines import port_notes, with_port_option
 
 DIRECTORY = "{{ project.directory }}"
 """The project's folder, in an arg."""
@@ -28,7 +29,8 @@ class FoundService:
         origin: where it was found, for people: `package.json, script dev`.
         env: environment variables.
         depends_on: name → condition.
-        restart_policy: empty where the file says nothing.
+        env_files: files of variables, relative to the project's folder.
+        restart_policy: a policy's name, or what `restartPolicy` takes; empty where the file says nothing.
         notes: what could not be converted, or needs a look, one sentence each.
         enabled: False leaves it out of `up` unless it is named.
     """
@@ -39,7 +41,8 @@ class FoundService:
     origin: str
     env: dict[str, str] = field(default_factory=dict[str, str])
     depends_on: dict[str, str] = field(default_factory=dict[str, str])
-    restart_policy: str = ""
+    env_files: tuple[str, ...] = ()
+    restart_policy: JsonValue = ""
     notes: tuple[str, ...] = ()
     enabled: bool = True
 
@@ -84,7 +87,7 @@ def shell_service(
     line = template_free(line.strip())
     if port is None:
         return FoundService(name, "command", {"command": line, "shell": True, "directory": folder}, origin, **more)
-    args: JsonObject = {"directory": folder, "command": line}
+    args: JsonObject = {"directory": folder, "command": line if port else with_port_option(line)}
     if port and "{port}" not in line and "PORT" not in line:
         args["port"] = port
     return FoundService(name, "dev-server", args, origin, **more)
@@ -94,23 +97,6 @@ def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) 
     """Return a service that does its work and ends."""
     args: JsonObject = {"command": template_free(line.strip()), "shell": True, "directory": folder_arg(directory)}
     return FoundService(name, "job", args, origin, **more)
-
-
-def port_of(line: str) -> int | None:
-    """Return the port that a command line asks for by the options people use; 0 where it takes the variable PORT."""
-    if re.search(r"\$\{?PORT\b", line):
-        return 0
-    found = re.search(r"(?:--port[= ]|--http-port[= ]|-p[= ]|--bind[= ]\S*:|--listen[= ]\S*:|[\s=]:)(\d{2,5})\b", line)
-    return int(found[1]) if found else None
-
-
-def port_notes(line: str, port: int | None) -> tuple[str, ...]:
-    """Return what to know of a service that runs `line` on a fixed port: only one worktree can have it."""
-    if not port or "{port}" in line or "PORT" in line:
-        return ()
-    if re.search(rf"\b{port}\b", line):
-        return (f"only one worktree can have port {port}: write {{port}} for it and 'port: 0', and each gets its own",)
-    return (f"only one worktree can have port {port}: with 'port: 0' each gets its own, as the variable PORT",)
 
 
 def missing_needs(name: str, needs: Iterable[str], known: Collection[str]) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from ostler.rules.imports.found import (
     as_object,
     job,
     label,
-    port_of,
     shell_service,
 )
+from ostler.rules.imports.shell_lines import port_of, port_option
 
 _SERVERS = ("dev", "start", "serve", "develop", "storybook", "preview")
 """Scripts that serve; the first of the first three that there is stands for the app."""
@@ -25,11 +25,7 @@ _JOB = re.compile(r"(?:.*[:_-])?(?:migrate|seed)(?:[:_-](?:dev|latest|up|run|dep
 """Scripts that bring a database up to date."""
 
 _PREFIXED = re.compile(r"(dev|start|serve):([a-z0-9:_-]+)")
-_PORT_OPTIONS = {"vite": "--port {port} --strictPort", "astro": "--port {port}", "next": "-p {port}",
-                 "storybook": "-p {port}", "ng serve": "--port {port}", "webpack serve": "--port {port}",
-                 "webpack-dev-server": "--port {port}", "remix": "--port {port}", "nuxt": "--port {port}"}  # fmt: skip
-"""How tools take a port; others get it as the variable PORT."""
-
+_TOGETHER = "it starts several packages at once: a service for each, in its folder, shows and restarts them apart"
 _MANAGERS = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
 
 
@@ -70,21 +66,18 @@ def _service(name: str, line: str, scripts: Mapping[str, Any], manager: str, fil
     if name == first and any(_PREFIXED.fullmatch(other) for other in scripts) and _runs_others(line):
         return None  # it only runs the others side by side
     called = "web" if name == first else label(prefixed[2] if prefixed else name)
-    options = next((option for tool, option in _PORT_OPTIONS.items() if _uses(line, tool)), "")
+    options = port_option(line)
     port = port_of(line)
     run = f"{manager} run {name}"
     if options and port is None:
         separator = "" if manager in ("yarn", "pnpm", "bun") else " --"
         return shell_service(called, f"{run}{separator} {options}", origin, port=0)
-    return shell_service(called, run, origin, port=port or 0)
+    notes = (_TOGETHER,) if name == first and _runs_others(line) else ()
+    return shell_service(called, run, origin, port=port or 0, notes=notes)
 
 
 def _runs_others(line: str) -> bool:
     return bool(re.search(r"\b(concurrently|run-p|npm-run-all|turbo)\b", line))
-
-
-def _uses(line: str, tool: str) -> bool:
-    return re.search(rf"(^|[\s/&;]){re.escape(tool)}(\s|$)", line) is not None and not re.search(r"\bbuild\b", line)
 
 
 def _manager(package: JsonObject, beside: Collection[str]) -> str:

@@ -1,23 +1,24 @@
 """`process-compose.yaml`: processes with dependencies, probes and restart policies."""
 
 import re
+from collections.abc import Collection
 
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.imports.found import (
     Found,
     FoundService,
+    as_list,
     as_object,
     folder_arg,
     key_lines,
     label,
     missing_needs,
     objects,
-    port_notes,
-    port_of,
     read_yaml,
     template_free,
     variables,
 )
+from ostler.rules.imports.shell_lines import exported, in_named_folder, port_notes, port_of
 
 _CONDITIONS = {
     "process_started": "started",
@@ -31,17 +32,29 @@ _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 9: "SIGKILL", 10: "SIGUSR1",
 _LEFT_OUT = ("namespace", "replicas", "is_tty", "is_elevated", "log_location", "schedule", "entrypoint")
 _WHOLE_FILE = ("extends", "env_cmds")
 _VAR = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
+_DETACHED = re.compile(r"\bcompose\b.*\bup\b.*\s(-d|--detach)\b")
+"""What starts something in the background, and ends."""
+
+_LEAST_TIMEOUT, _LONGEST_TIMEOUT = 30, 240
+"""Seconds of the class's readyTimeout: its default, and the most that it takes."""
 
 
-def read_process_compose(text: str, file: str) -> Found:
+def read_process_compose(text: str, file: str, beside: Collection[str] = ()) -> Found:
     """Return the processes of the file.
+
+    Args:
+        text: the file.
+        file: its name.
+        beside: the names of the files next to it: `.env` is read without being named.
 
     Raises:
         UnreadableSourceError: it is not YAML.
     """
     content = read_yaml(text)
     lines = key_lines(text, "processes")
-    shared = variables(content.get("environment"))
+    shared = FoundService(
+        "", "", {}, "", env=variables(content.get("environment")), env_files=_env_files(content, beside)
+    )
     processes = objects(content.get("processes"))
     waited_for = {
         name
@@ -49,11 +62,12 @@ def read_process_compose(text: str, file: str) -> Found:
         for name, need in objects(process.get("depends_on")).items()
         if str(need.get("condition", "")).startswith("process_completed")
     }
+    jobs = {label(name) for name, process in processes.items() if name in waited_for or _is_detached(process)}
     services: list[FoundService] = []
     for name, process in processes.items():
         origin = f"{file}, line {lines.get(name, 1)}"
         values = as_object(content.get("vars")) | as_object(process.get("vars"))
-        services.append(_service(name, process, origin, shared, values, is_job=name in waited_for))
+        services.append(_service(name, process, origin, shared, values, jobs=jobs))
     notes = [f"{file}: {key!r} is not followed: {content[key]}" for key in _WHOLE_FILE if content.get(key)]
     known = {service.name for service in services}
     for service in services:
@@ -61,54 +75,90 @@ def read_process_compose(text: str, file: str) -> Found:
     return Found(tuple(services), tuple(notes))
 
 
+def _env_files(content: JsonObject, beside: Collection[str]) -> tuple[str, ...]:
+    named = [str(path) for path in as_list(content.get("env_file"))]
+    return tuple(dict.fromkeys([*([".env"] if ".env" in beside else []), *named]))
+
+
+def _is_detached(process: JsonObject) -> bool:
+    policy = as_object(process.get("availability")).get("restart", "no")
+    return _DETACHED.search(str(process.get("command") or "")) is not None and policy in ("no", False)
+
+
 def _service(
-    name: str, process: JsonObject, origin: str, shared: dict[str, str], values: JsonObject, *, is_job: bool
+    name: str, process: JsonObject, origin: str, shared: FoundService, values: JsonObject, *, jobs: Collection[str]
 ) -> FoundService:
     line = _VAR.sub(lambda found: str(values.get(found[1], found[0])), str(process.get("command") or "")).strip()
-    args: JsonObject = {
-        "command": template_free(line),
-        "shell": True,
-        "directory": folder_arg(str(process.get("working_dir") or "")),
-    }
     notes = [f"{key!r} is not converted" for key in _LEFT_OUT if process.get(key)]
     notes += port_notes(line, port_of(line))
-    _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
+    env, line = exported({**shared.env, **variables(process.get("environment"))}, line.replace("$$", "$"))
+    folder, line = in_named_folder(str(process.get("working_dir") or ""), line)
+    args: JsonObject = {"command": template_free(line), "shell": True, "directory": folder_arg(folder)}
+    notes += _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
     if process.get("ready_log_line"):
         args["readyLog"] = str(process["ready_log_line"])
     shutdown = as_object(process.get("shutdown"))
     if shutdown.get("signal") in _SIGNALS:
         args["stopSignal"] = _SIGNALS[shutdown["signal"]]
-    if shutdown.get("timeout_seconds"):
-        args["stopTimeout"] = f"{min(int(shutdown['timeout_seconds']), 90)}s"
+    if seconds := _number(shutdown.get("timeout_seconds")):
+        args["stopTimeout"] = f"{min(seconds, 90)}s"
     if shutdown.get("command"):
         notes.append(f"its shutdown command is not converted: {shutdown['command']}")
     if process.get("is_daemon"):
         notes.append("it puts itself into the background: run it in the foreground instead, so that it is watched")
-    availability = as_object(process.get("availability"))
     needs = {
-        label(other): _CONDITIONS.get(str(need.get("condition")), "started")
+        label(other): "completed" if label(other) in jobs else _CONDITIONS.get(str(need.get("condition")), "started")
         for other, need in objects(process.get("depends_on")).items()
     }
-    policy = _RESTARTS.get(str(availability.get("restart", "")), "")
+    is_job = label(name) in jobs
     return FoundService(
         label(name),
         "job" if is_job else "command",
         {key: value for key, value in args.items() if not is_job or key in ("command", "shell", "directory")},
         origin,
-        env={**shared, **variables(process.get("environment"))},
+        env=env,
+        env_files=shared.env_files,
         depends_on=needs,
-        restart_policy="" if policy == "never" else policy,
+        restart_policy=_restart_policy(as_object(process.get("availability"))),
         notes=tuple(notes),
         enabled=not process.get("disabled"),
     )
 
 
-def _take_probe(args: JsonObject, probe: JsonObject) -> None:
+def _restart_policy(availability: JsonObject) -> JsonValue:
+    policy = _RESTARTS.get(str(availability.get("restart", "")), "")
+    if policy in ("", "never"):
+        return ""
+    most, pause = _number(availability.get("max_restarts")), _number(availability.get("backoff_seconds"))
+    more: JsonObject = {}
+    if most:
+        more["maxRestarts"] = most
+    if pause:
+        more["backoff"] = {"initial": f"{pause}s"}
+    return {"policy": policy, **more} if more else policy
+
+
+def _take_probe(args: JsonObject, probe: JsonObject) -> list[str]:
+    """Take over when a process is ready; return what to know of that."""
+    notes: list[str] = []
     web = as_object(probe.get("http_get"))
     if web:
         host = web.get("host") or "127.0.0.1"
         scheme = str(web.get("scheme") or "http").lower()
         path = str(web.get("path") or "/")
         args["readyHttp"] = f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}"
+        if _number(web.get("port")) and str(web["port"]) not in str(args["command"]):
+            notes.append(f"only one worktree can have port {web['port']}, which its readiness names")
     elif command := as_object(probe.get("exec")).get("command"):
         args["readyCommand"] = ["/bin/sh", "-c", template_free(str(command))]
+    if args.keys() & {"readyHttp", "readyCommand"}:
+        tries = _number(probe.get("failure_threshold")) or 3
+        seconds = _number(probe.get("initial_delay_seconds")) + (_number(probe.get("period_seconds")) or 10) * tries
+        if seconds > _LEAST_TIMEOUT:
+            args["readyTimeout"] = f"{min(seconds, _LONGEST_TIMEOUT)}s"
+    return notes
+
+
+def _number(value: JsonValue) -> int:
+    """Return a whole number above 0, else 0."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6 else 0

@@ -3,7 +3,8 @@
 import re
 from dataclasses import replace
 
-from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, port_of, shell_service
+from ostler.rules.imports.found import Found, FoundService, UnreadableSourceError, job, label, shell_service
+from ostler.rules.imports.shell_lines import port_of, port_option
 
 _LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")
 
@@ -29,7 +30,9 @@ def read_procfile(text: str, file: str) -> Found:
             services.append(job(called, command, origin, depends_on=dict.fromkeys(earlier, "completed")))
             continue
         port = port_of(command)
-        services.append(shell_service(name, command, origin, port=0 if name == "web" and port is None else port))
+        if port is None and (name == "web" or port_option(command)):
+            port = 0
+        services.append(shell_service(name, command, origin, port=port))
     jobs = {service.name: "completed" for service in services if service.class_name == "job"}
     waiting = [service if service.name in jobs else replace(service, depends_on=jobs) for service in services]
     return Found(tuple(waiting))

@@ -59,6 +59,8 @@ def _lines(service: FoundService, known: set[str]) -> Iterator[str]:
         yield "    args:"
         for key, value in service.args.items():
             yield f"      {key}: {flow(value)}"
+    if service.env_files:
+        yield f"    envFile: {flow(list(service.env_files))}"
     if service.env:
         yield "    env:"
         for key, text in service.env.items():
@@ -67,6 +69,6 @@ def _lines(service: FoundService, known: set[str]) -> Iterator[str]:
     if needs:
         yield f"    dependsOn: {flow(needs)}"
     if service.restart_policy:
-        yield f"    restartPolicy: {service.restart_policy}"
+        yield f"    restartPolicy: {flow(service.restart_policy)}"
     if not service.enabled:
         yield "    enabled: false"

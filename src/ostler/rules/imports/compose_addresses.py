@@ -1,0 +1,62 @@
+"""Addresses of services among containers, and how the same services are reached on this machine."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from ostler.rules.imports.found import label
+from ostler.rules.imports.shell_lines import names_variables
+
+_PORTS = {"postgresql": "5432", "redis": "6379"}
+_ADDRESS = re.compile(r"(\w[\w+.-]*)://(?:[^@/\s]*@)?([A-Za-z0-9_.-]+)(?::\d+)?(/\S*)?")
+_HOST_NAMES = re.compile(r"(\w*?)_?(HOST|HOSTNAME|SERVER|ADDR|ADDRESS)")
+
+
+def reached(env: Mapping[str, str], taken: Mapping[str, str], needs: Collection[str]) -> dict[str, str]:
+    """Return variables that name services of the file by where those are reached on this machine.
+
+    A server that the service does not need is left: it may need this one.
+    """
+    taken = {name: class_name for name, class_name in taken.items() if class_name in _PORTS or name in needs}
+    hosts = {
+        match[1]: label(value)
+        for variable, value in env.items()
+        if label(value) in taken and (match := _HOST_NAMES.fullmatch(variable))
+    }
+    made: dict[str, str] = {}
+    for variable, value in env.items():
+        prefix = variable.removesuffix("PORT").removesuffix("_")
+        if (match := _HOST_NAMES.fullmatch(variable)) and label(value) in taken:
+            made[variable] = "127.0.0.1"
+        elif variable.endswith("PORT") and (host := hosts.get(prefix)) and _is_usual(value, taken[host]):
+            made[variable] = f"{{{{ services.{host}.outputs.port }}}}"
+        else:
+            made[variable] = _ADDRESS.sub(lambda found: _address(found, taken), value)
+    return made
+
+
+def unknown_addresses(env: Mapping[str, str], taken: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield (variable, service) of what still has the address of a service of the file among containers."""
+    for variable, value in env.items():
+        for found in _ADDRESS.finditer(value):
+            if label(found[2]) in taken and "{{" not in found[0]:
+                yield variable, found[2]
+
+
+def _is_usual(port: str, class_name: str) -> bool:
+    """Whether `port` is the one at which the containers of a class listen, or a variable that says it."""
+    return _PORTS.get(class_name, port) == port or names_variables(port)
+
+
+def _address(found: re.Match[str], taken: Mapping[str, str]) -> str:
+    host, path = label(found[2]), found[3] or ""
+    match taken.get(host):
+        case "postgresql" if found[1].startswith("postgres"):
+            made = f"{{{{ services.{host}.outputs.connectionString"
+            driver = found[1].partition("+")[2]
+            return f"{made} | replace('postgresql://', '{found[1]}://', 1) }}}}" if driver else f"{made} }}}}"
+        case "redis":
+            return f"{{{{ services.{host}.outputs.url }}}}{path}"
+        case "dev-server":
+            return f"{{{{ services.{host}.outputs.url }}}}{path.removeprefix('/')}"
+        case _:
+            return found[0]
