@@ -49,7 +49,7 @@ def _read_files(folder: ProjectFolder) -> tuple[LoadedProject, dict[str, dict[st
     for name, spec in loaded.project.services.items():
         for index, path in enumerate(spec.env_file):
             try:
-                found = read_variables(folder.directory / Path(path).expanduser())
+                found = variables_of(folder.directory / Path(path).expanduser())
             except ManifestError as error:
                 line, column = loaded.document.locate(("services", name, "envFile", index))
                 message = error.findings[0].message
