@@ -641,3 +641,24 @@ def test_the_tool_that_has_an_action_says_how_much_the_action_starts() -> None:
     assert str(find_pairs(tools)[0]) == "game_run(action=play) / game_run(action=stop)"
     [pair] = find_pairs([acting("power_vm", "on", "off", "pause", "unpause")])
     assert str(pair) == "power_vm(action=on) / power_vm(action=off)"
+
+
+def test_what_is_started_in_a_thing_is_a_part_of_it() -> None:
+    found = _uses(
+        ("create_sandbox", "Create a new sandbox. Returns its session_id.", []),
+        ("destroy_sandbox", "Tear down a sandbox by session id.", ["session_id"]),
+        ("lsp_start", "Start a persistent language server in a sandbox. Returns an lsp_id.", ["session_id"]),
+        ("lsp_stop", "Shut down a running language server started by lsp_start.", ["session_id", "lsp_id"]),
+    )
+    assert found == ["create_sandbox / destroy_sandbox", "lsp_start / lsp_stop"]
+
+
+def test_a_stop_is_named_like_its_start_behind_what_all_tools_are_called() -> None:
+    found = _uses(
+        ("ue_play", "Start simulating the open level in the editor.", []),
+        ("ue_stop_play", "Stop the active simulate session.", []),
+        ("ue_spawn_actor", "Spawn an actor.", ["class_path"]),
+        ("ue_destroy_actor", "Delete the actor with the given label.", ["label"]),
+        ("ue_screenshot", "Take a screenshot.", []),
+    )
+    assert found[0] == "ue_play / ue_stop_play"

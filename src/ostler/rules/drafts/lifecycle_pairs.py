@@ -26,6 +26,7 @@ from ostler.rules.drafts.lifecycle_words import (
     PARTNERS,
     RECORDS,
     STARTS,
+    UNNAMED,
     WEAK,
     WORKS,
     words_of,
@@ -130,6 +131,7 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False) -> list[Lifecycl
             best, *rest = sorted(ends, key=lambda pair: (-pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
             found.append(replace(best, others=near))
+    found = [replace(pair, score=pair.score - _ACCESSORY * _is_part(pair, found)) for pair in found]
     kept = [pair for pair in found if records or not (pair.is_record or pair.is_pause)]
     ordered = sorted(kept, key=lambda pair: (-pair.score, str(pair)))
     return [replace(pair, companions=server.companions(pair)) for pair in ordered]
@@ -218,6 +220,8 @@ class _Server:
             score -= _EXISTING
         if handle and "array" in str(stop.tool.parameter(handle).get("type")):
             score -= _UNKNOWN_HANDLE
+        if not start.fixed and {*thing} & FAINT and not {*thing} & (LIVING - FAINT):
+            score -= _UNKNOWN_HANDLE
         if {*thing, *words_of(handle)} & ACCESSORIES or min(begins, ends) < WEAK:
             score -= _ACCESSORY
         return LifecyclePair(start, stop, " ".join(thing), score, handle, life < _SURE, last.verb in _PAUSES)
@@ -282,6 +286,22 @@ class _Server:
         if nouns & {"branch", "tag"} and any("commit" in step.words for step in self._steps):
             use -= 3
         return use
+
+
+def _is_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> bool:
+    """Whether a start needs the id of what another pair makes: a language server in a sandbox.
+
+    What surely runs may well be made from a record: a sandbox from its template.
+    """
+    needed = {name for name in pair.start.needed() if name != pair.handle and is_identifier(name)}
+    surely_runs = bool({*pair.thing.split()} & (LIVING - FAINT - UNNAMED))
+    return any(
+        other.handle in needed
+        and other.start.tool is not pair.start.tool
+        and other.handle not in other.start.needed()
+        and not (other.is_record and surely_runs)
+        for other in pairs
+    )
 
 
 def _strength(use: Use, table: Mapping[str, int]) -> int:

@@ -164,7 +164,8 @@ ACTS = frozenset(
 FILLERS = frozenset(
     {"a", "an", "the", "in", "of", "for", "by", "with", "to", "or", "and", "on", "at", "from", "force", "new", "get",
      "read", "my", "current", "active", "background", "bg", "async", "remote", "local", "simple", "if", "safe",
-     "manage", "existing", "single", "one", "interactive", "persistent", "headless", "graceful", "gracefully"}
+     "manage", "edit", "control", "existing", "single", "one", "interactive", "persistent", "headless", "graceful",
+     "gracefully"}
 )  # fmt: skip
 BULK = frozenset(("all", "multiple", "bulk", "batch", "every", "group", "team", "many", "mass"))
 
@@ -177,6 +178,7 @@ LIVING = frozenset(
     command script queue project service node monitor simulation crawl ssh debuggee inferior target tracee run loop
     codegen recorder microvm firecracker guest domain lease hub gateway broker preview screenshare call meeting
     stopwatch countdown execution operation binary connection pane window video audio vnc display desktop training
+    editor
     """.split()  # noqa: SIM905 (a word a line would be a page)
 )
 """Nouns of things that run, so that a pair about them is more likely meant than one about files or records."""
@@ -207,7 +209,7 @@ RECORDS = frozenset(
     item card board playlist macro hook artifact entry sheet cell schema view function constraint property layer prompt
     resource repository repo data metadata todo reminder subtask milestone sprint epic story bill invoice order product
     customer post article category link attachment annotation highlight block section slide chapter paragraph field form
-    shape material mesh texture sprite asset pattern keyspace partition bucket object metric alert
+    shape material mesh texture sprite asset pattern keyspace partition bucket object metric alert actor component
     dashboard panel report account organization subscription certificate acl zone list tasklist fact output history
     """.split()  # noqa: SIM905 (a word a line would be a page)
 )

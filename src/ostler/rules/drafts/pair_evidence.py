@@ -161,9 +161,14 @@ def _undoes(start: Step, stop: Step) -> bool:
     """Whether a stop is named like the start as a whole, with a word before or behind (`stop_port_forward`)."""
     if start.fixed:
         return False
-    if stop.words[0].startswith("un") and (stop.words[0][2:], *stop.words[1:]) == start.words:
+    first, last = start.words, stop.words
+    while len(first) > 1 and first[0] == last[0]:
+        first, last = first[1:], last[1:]
+    if not last:
+        return False
+    if last[0].startswith("un") and (last[0][2:], *last[1:]) == first:
         return True
-    return any(stop.words in ((word, *start.words), (*start.words, word)) for word in CANCELS)
+    return any(last in ((word, *first), (*first, word)) for word in CANCELS)
 
 
 def partner_score(first: str, last: str) -> int:
