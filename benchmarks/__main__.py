@@ -105,7 +105,7 @@ def main() -> int:
         help="fill that folder first, from registries (programs, stacks, clients, agents)",
     )
     parser.add_argument("--verify", action="store_true", help="run the libraries alone and write no tables (clients)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     return max(_run(name, options) for name in (SHORT if options.what == "all" else [options.what]))
 
 

@@ -136,6 +136,7 @@ TOOLS = [
     {"name": "oneline", "description": "long, in one line", "inputSchema": EMPTY},
     {"name": "slow", "description": "takes 100 s and reports progress", "inputSchema": EMPTY},
     {"name": "child", "description": "starts a process in a session of its own", "inputSchema": EMPTY},
+    {"name": "grow", "description": "adds the tool 'later'", "inputSchema": EMPTY},
     {"name": "rich", "description": "D" * 6000, "inputSchema": RICH},
     {"name": "n" * 60, "description": "a long name", "inputSchema": EMPTY},
 ]
@@ -165,6 +166,10 @@ def call(name):
         return text("BEGIN\n" + "".join(f"line {number} of the output\n" for number in range(12_000)) + "END")
     if name == "oneline":
         return text("BEGIN" + "0123456789" * 30_000 + "END")
+    if name == "grow":
+        TOOLS.append({"name": "later", "description": "added", "inputSchema": EMPTY})
+        send({"method": "notifications/tools/list_changed"})
+        time.sleep(2)  # for a client that lists again
     if name == "child":
         subprocess.Popen([sys.executable, __file__, LOG, "child"], start_new_session=True, stdout=subprocess.DEVNULL)
     return text("OK")
@@ -192,11 +197,13 @@ for line in sys.stdin:
         time.sleep(float(os.environ.get("PROBE_INITIALIZE", 0)))
         info = {"name": "probe", "version": "1"}
         words = "INSTRUCTIONS-BEGIN " + "i" * 3000 + " INSTRUCTIONS-END"
-        send({"id": key, "result": {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info, "instructions": words}})
+        send({"id": key, "result": {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {"listChanged": True}}, "serverInfo": info, "instructions": words}})
     elif method == "tools/list":
         send({"id": key, "result": {"tools": TOOLS}})
     elif method == "tools/call" and params["name"] == "slow":
         threading.Thread(target=slow, args=(key, (params.get("_meta") or {}).get("progressToken")), daemon=True).start()
+    elif method == "tools/call" and params["name"] == "grow":
+        threading.Thread(target=lambda: send({"id": key, "result": call("grow")}), daemon=True).start()
     elif method == "tools/call":
         send({"id": key, "result": call(params["name"])})
     elif method == "ping":
