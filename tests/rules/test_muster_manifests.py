@@ -331,7 +331,9 @@ def test_what_is_wrong_is_told_at_its_place(text: str, place: str, rule: str, ph
          '"web": {"command": "npx", "args": ["-y", "git"], "env": {"A": "b"}}'),
         ({"command": ["mcp-git", "--config", "x"]}, '"web": {"command": "mcp-git", "args": ["--config", "x"]}'),
         ({"type": "streamable-http", "url": "https://a/mcp", "toolPrefix": "k8s", "headers": {"X": "y"}},
-         '"k8s": {"type": "http", "url": "https://a/mcp", "headers": {"X": "y"}}'),
+         '"web": {"type": "http", "url": "https://a/mcp", "headers": {"X": "y"}, "ostler": {"toolPrefix": "k8s"}}'),
+        ({"command": "a", "autoStart": False, "timeout": 30, "description": "d"},
+         '"web": {"command": "a", "ostler": {"description": "d", "timeout": 30, "autoStart": false}}'),
         ({"type": "sse", "url": "https://a/sse"}, '"web": {"type": "sse", "url": "https://a/sse"}'),
     ],
 )  # fmt: skip

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from ostler.model.json import JsonMapping
 from ostler.model.tool_names import ToolNames
-from ostler.rules.muster.servers import mcp_json_entry
 from ostler.rules.text.yaml_source import Document
 
 if TYPE_CHECKING:
@@ -36,8 +35,11 @@ class MusterFormat:
     def fix_of_kind(self, manifest: JsonMapping) -> str:
         """Return where another kind of muster belongs."""
         kind = str(manifest.get("kind"))
-        if kind == "MCPServer" and (entry := mcp_json_entry(manifest)):
-            return f"write it in mcp.json, under 'mcpServers': {entry}"
+        if kind == "MCPServer":
+            from ostler.rules.muster.servers import mcp_json_entry  # noqa: PLC0415 (who has none, loads faster)
+
+            if entry := mcp_json_entry(manifest):
+                return f"write it in mcp.json, under 'mcpServers': {entry}"
         return _OTHER_KINDS.get(kind, "")
 
     def older_form(self, manifest: JsonMapping) -> str:

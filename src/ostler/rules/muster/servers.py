@@ -6,12 +6,12 @@ from typing import cast
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 
+_OPTIONS = ("toolPrefix", "description", "timeout")
+"""What an entry says of these under `ostler`."""
+
 
 def mcp_json_entry(manifest: JsonMapping) -> str:
-    """Return the entry of `mcp.json` that an MCPServer of muster is, as it is written there; empty when it is none.
-
-    A server is called as muster's tool names call it: by its `toolPrefix` where it has one.
-    """
+    """Return the entry of `mcp.json` that an MCPServer of muster is, as it is written there; empty when it is none."""
     spec, metadata = _object(manifest.get("spec")), _object(manifest.get("metadata"))
     entry: JsonObject = {}
     match spec.get("command"):
@@ -28,9 +28,13 @@ def mcp_json_entry(manifest: JsonMapping) -> str:
     for key in ("url", "env", "headers"):
         if spec.get(key):
             entry[key] = spec[key]
-    name = spec.get("toolPrefix") or metadata.get("name")
+    name = metadata.get("name") or spec.get("toolPrefix")
     if not isinstance(name, str) or not ("command" in entry or "url" in entry):
         return ""
+    if options := {key: spec[key] for key in _OPTIONS if spec.get(key)}:
+        entry["ostler"] = options
+    if spec.get("autoStart") is False:
+        entry["ostler"] = {**options, "autoStart": False}
     return f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}"
 
 
