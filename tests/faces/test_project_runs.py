@@ -19,6 +19,7 @@ from ostler.engine.projects.changes import changes_of
 from ostler.engine.projects.runner import ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import ProjectRef
+from ostler.faces.project_watches import Changed, ProjectWatches
 from ostler.faces.projects import PRUNE_SECONDS, Projects, is_removed
 from ostler.model.errors import ManifestError, OstlerError, SupersededError
 from ostler.model.events import EventKind
@@ -226,6 +227,31 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
             "seed.shop",
             *["migrate.shop"] * 3,
         ]
+
+
+async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> None:
+    hooks: list[Changed] = []
+
+    async def watching(_folder: Path, _patterns: Any, changed: Changed) -> None:
+        hooks.append(changed)
+
+    ref = ProjectRef("shop", str(shop))
+    scope = ProjectScope(ref, ref, load_project("services:\n  api: {class: basic, watch: x}\n"))
+    world = World()
+    async with running(world, manifest()) as manager, anyio.create_task_group() as group:
+        watches = ProjectWatches(manager, ignore, watching)
+        watches.run_in(group)
+        assert (await ProjectRunner(manager).up(scope)).is_good
+        watches.watch(scope)
+        await until(lambda: hooks)
+        await hooks[0]("api", "x")
+        await until(lambda: len(world.tools_called("w/start")) == 2)
+        api = manager.registry.get("api.shop")
+        await until(lambda: api.state.is_up)
+        (shop / "ostler.yaml").unlink()
+        before = manager.events.last_cursor
+        await hooks[0]("api", "x")
+        assert manager.events.last_cursor == before
 
 
 async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:

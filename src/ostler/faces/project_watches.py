@@ -15,7 +15,11 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
+from ostler.model.projects import PROJECT_FILE
 from ostler.model.states import ServiceState
+
+Changed = Callable[[str, str], Awaitable[None]]
+"""Is called with a service and a file of its that changed."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +39,18 @@ class ProjectWatches:
     Args:
         manager: has the services.
         bring_up: brings one service of a project up.
+        watching: calls what it is given for each series of changes.
     """
 
-    def __init__(self, manager: ServiceManager, bring_up: Callable[[ProjectScope, str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        manager: ServiceManager,
+        bring_up: Callable[[ProjectScope, str], Awaitable[None]],
+        watching: Callable[[Path, Mapping[str, Sequence[str]], Changed], Awaitable[None]] = watch_files,
+    ) -> None:
         self._manager = manager
         self._bring_up = bring_up
+        self._watching = watching
         self._group: TaskGroup | None = None
         self._watches: dict[str, _Watch] = {}
 
@@ -86,7 +97,7 @@ class ProjectWatches:
 
         with watch.cancelling:
             try:
-                await watch_files(Path(project.directory), watch.patterns, changed)
+                await self._watching(Path(project.directory), watch.patterns, changed)
             except OSError as error:  # the folder went away, or there are no watches left
                 logger.warning("the files of project %s are no longer watched: %s", project.id, error)
                 self._watches.pop(project.id, None)
@@ -98,6 +109,8 @@ class ProjectWatches:
         has_completed = isinstance(service, ServiceInstance) and service.has_completed
         if service is None or not (service.state.is_up or service.state is ServiceState.FAILED or has_completed):
             return
+        if not await anyio.Path(scope.ref.directory, PROJECT_FILE).is_file():
+            return  # a worktree that is being removed, or another branch: there is nothing to start it again from
         is_job = short in scope.inputs
         self._manager.events.append(EventKind.WARNING, name, f"{file} changed: {'up' if is_job else 'restarting'}")
         if is_job:
