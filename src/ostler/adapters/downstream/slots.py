@@ -1,7 +1,7 @@
 """How many calls of one server may be under way at once: all of them, and those that may change something."""
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,17 +55,25 @@ class CallSlots:
         Raises:
             ToolTimeoutError: others held it until the deadline.
         """
-        async with AsyncExitStack() as held:
+        held: list[anyio.Semaphore] = []
+        try:
             if self._writes is not None and not (tool.annotations or {}).get("readOnlyHint"):
                 # before a slot of all calls: who waits for others that write must not keep readers away
                 await self._take(held, self._writes, "writeConcurrency", tool, limit)
             await self._take(held, self._all, "concurrency", tool, limit)
             yield
+        finally:
+            for slots in held:
+                slots.release()
 
     async def _take(
-        self, held: AsyncExitStack, slots: anyio.Semaphore, key: str, tool: ToolInfo, limit: TimeLimit
+        self, held: list[anyio.Semaphore], slots: anyio.Semaphore, key: str, tool: ToolInfo, limit: TimeLimit
     ) -> None:
-        with anyio.CancelScope(deadline=limit.deadline) as scope:
-            await held.enter_async_context(slots)
-        if scope.cancelled_caught:
-            raise no_slot(tool.qualified, self._entry, key, limit.seconds)
+        try:
+            slots.acquire_nowait()  # most often one is free; whoever waits is handed one by a release
+        except anyio.WouldBlock:
+            with anyio.CancelScope(deadline=limit.deadline) as scope:
+                await slots.acquire()
+            if scope.cancelled_caught:
+                raise no_slot(tool.qualified, self._entry, key, limit.seconds) from None
+        held.append(slots)
