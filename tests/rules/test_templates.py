@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ostler.model.errors import TemplateError
 from ostler.rules.templates.template import (
+    certain_failure,
     is_template,
     optional_names,
     referenced_names,
@@ -83,6 +84,22 @@ def test_a_lone_expression_keeps_its_type_and_text_around_makes_text(template: s
     rendered = render(template, NAMES)
     assert rendered == value
     assert type(rendered) is type(value) or template.startswith("{{ 2.5")
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"id": ["{{ fail('not known') }}"]}, "not known"),
+        ("\n{{ fail(5) }}\n", "5"),
+        ("{{ fail(reason) }}", ""),
+        ("{% if port %}{{ fail('both') }}{% endif %}", ""),
+        ("a {{ fail('here') }}", ""),
+        ("{{ fail('not known' }}", ""),
+        ({"fail('x')": "{{ port }}", "text": "fail('x')"}, ""),
+    ],
+)
+def test_what_is_sure_to_fail_says_why(value: Any, why: str) -> None:
+    assert certain_failure(value) == why
 
 
 def test_an_arg_named_like_a_method_is_the_arg() -> None:

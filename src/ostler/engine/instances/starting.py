@@ -21,12 +21,14 @@ from ostler.model.errors import (
     ExtractionError,
     OperationError,
     OstlerError,
+    TemplateError,
 )
 from ostler.model.events import EventKind
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import CallOutcome, CallRecord
 from ostler.model.states import DesiredState, ServiceState, Transition
-from ostler.rules.answers.extraction import render_outputs
+from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
+from ostler.rules.templates.template import certain_failure
 
 
 async def start(service: InstanceState, operation: Operation) -> None:
@@ -67,6 +69,7 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     service.set_record(start_key=operation.id)
     try:
         check_tools(service)
+        _refuse_unstoppable(service)
         call = planned_call(service, step, spec, config.timeout.create)
     except OstlerError:
         return None
@@ -84,6 +87,7 @@ async def bring_up(service: InstanceState, operation: Operation, *, restart_ends
         limit, key = max(left, 0.001), "restart"
     async with cleaning_up(service, operation, "start"):
         check_tools(service)
+        _refuse_unstoppable(service)
         operation.step = "dependencies"
         if service.service_class.config.dependencies and not operation.committed:
             await service.commit(operation)  # waiting may take long: what was accepted outlives a crash
@@ -117,7 +121,11 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
         await run_call(service, operation, planned_call(service, f"preStart[{index}]", spec, remaining(scope)))
     call = planned_call(service, "start", tools.start, remaining(scope))
     await operation.report_progress(0, None, f"calling {call.tool}")
-    answer = await run_call(service, operation, call, critical=True)
+    try:
+        answer = await run_call(service, operation, call, critical=True)
+    except OutputsMissingError as error:
+        _keep_what_stops_it(service, error)
+        raise
     starts = service.record.starts + 1
     service.set_record(step_outputs={"start": answer.outputs}, outputs={}, may_have_moved=False, starts=starts)
     service.take_handles()
@@ -125,6 +133,14 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     if tools.ready is not None or tools.post_start:
         await service.commit(operation)
     await come_up(service, operation, scope)
+
+
+def _keep_what_stops_it(service: InstanceState, error: OutputsMissingError) -> None:
+    """Pin the stop of what was started, if the outputs that were found are enough to call it."""
+    service.set_record(step_outputs={"start": dict(error.taken)})
+    service.take_handles()
+    with suppress(TemplateError):
+        service.pin_stop_plan()
 
 
 async def come_up(service: InstanceState, operation: Operation, scope: anyio.CancelScope) -> None:
@@ -189,6 +205,19 @@ def check_tools(service: InstanceState) -> None:
             missing.append(tool)
     if missing:
         raise ClassUnavailableError(service.service_class.name, missing, service=service.name)
+
+
+def _refuse_unstoppable(service: InstanceState) -> None:
+    """Refuse before anything is sent when the stop call could never be made."""
+    stop = service.service_class.tools.stop
+    if why := certain_failure(stop.args):
+        raise TemplateError(
+            f"it could not be stopped: {why}",
+            service=service.name,
+            step="stop",
+            tool=stop.tool,
+            next_actions=("correct the args of the class's stop tool",),
+        )
 
 
 async def clean_up(service: InstanceState, operation: Operation, error: OstlerError) -> None:

@@ -22,6 +22,16 @@ SHOWN = 300
 _RESULT = re.compile(r"result(?:\.|(?=\[)|$)")
 
 
+class OutputsMissingError(ExtractionError):
+    """An answer lacks outputs that are required; `taken` has those that it has."""
+
+    def __init__(self, summary: str, taken: JsonObject) -> None:
+        self.taken = taken
+        super().__init__(
+            summary, next_actions=("compare the outputs of the class with the tool's answer (serviceclass_get)",)
+        )
+
+
 def find_in_response(response: ToolResponse, path: str) -> JsonValue:
     """Return what `path` finds in the answer's value, or None.
 
@@ -86,10 +96,7 @@ def _outputs(outputs: Mapping[str, str | OutputSpec], response: ToolResponse, na
                 summary = error.summary if isinstance(error, ExtractionError | TemplateError) else str(error)
                 problems.append(f"output {name!r}: {summary}")
     if problems:
-        raise ExtractionError(
-            f"{'; '.join(problems)}; the answer was {_brief(response.value)}",
-            next_actions=("compare the outputs of the class with the tool's answer (serviceclass_get)",),
-        )
+        raise OutputsMissingError(f"{'; '.join(problems)}; the answer was {_brief(response.value)}", taken)
     return taken
 
 

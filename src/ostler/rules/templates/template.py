@@ -153,6 +153,18 @@ def template_texts(value: JsonValue, path: Path = ()) -> Iterator[tuple[Path, st
             yield from template_texts(item, (*path, index))
 
 
+def certain_failure(value: JsonValue) -> str:
+    """Return why `value` can never be rendered: a template in it is nothing but `{{ fail('why') }}`; else nothing."""
+    for _, text in template_texts(value):
+        found = parsed(text) if "fail(" in text else None
+        match found and found.expression:
+            case nodes.Call(node=nodes.Name(name="fail"), args=[nodes.Const(value=why)]):
+                return str(why)
+            case _:
+                pass
+    return ""
+
+
 def _templates(value: JsonValue) -> Iterator[CompiledTemplate]:
     for _, text in template_texts(value):
         if isinstance(compiled := _compile(text), CompiledTemplate):
