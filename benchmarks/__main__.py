@@ -20,6 +20,8 @@ from benchmarks import (
     latency,
     notifications,
     recovery,
+    replicas,
+    scale,
     screenshots,
     simulate,
     startup,
@@ -54,6 +56,8 @@ LONG = {
     "simulate": "every crash there is, simulated",
     "crash": "everything goes wrong in real servers",
     "failover": "several servers over one PostgreSQL, of which the working one fails",
+    "replicas": "one, two and three servers over one PostgreSQL, beside one over its file",
+    "scale": "what each query costs over a million services, and what breaks first",
     "cycles": "reconnections",
     "fuzz": "hostile manifests, project files and arguments",
     "dashboard": "how soon the page shows a change, and how 2,000 services feel (needs Chromium)",
@@ -77,7 +81,9 @@ def main() -> int:
     parser.add_argument("what", nargs="?", default="all", choices=["all", *SHORT, *LONG], help=words)
     parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire, telemetry)")
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
-    parser.add_argument("--services", type=int, default=1000, help="services to create (startup, recovery)")
+    parser.add_argument(
+        "--services", type=int, default=0, help="services to create (startup, recovery) or fill in (scale)"
+    )
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
@@ -115,16 +121,18 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "latency": lambda: latency.main(rounds or 300),
         "calls": lambda: calls.main(rounds or 3000),
         "notifications": lambda: notifications.main(rounds or 300),
-        "startup": lambda: startup.main(options.services),
+        "startup": lambda: startup.main(options.services or 1000),
         "graph": graph.main,
         "drafts": drafts.main,
         "health": lambda: health.main(options.supervised, options.interval, options.checking),
         "store": lambda: store.main(rounds or 3000),
         "check": lambda: check.main(options.seeds),
         "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),
-        "recovery": lambda: recovery.main(options.services, rounds or 3),
+        "recovery": lambda: recovery.main(options.services or 1000, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
         "failover": lambda: failover.main(rounds or 100, options.seed),
+        "replicas": lambda: replicas.main(rounds or 5),
+        "scale": lambda: scale.main(options.services or 1_000_000),
         "crash": lambda: (
             crash.play_again(options.again, options.states, rounds or 20, options.seed)
             if options.again
@@ -135,7 +143,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "dashboard": lambda: dashboard.main(rounds or 50),
         "screenshots": screenshots.main,
         "truth": lambda: truth.main(options.only),
-        "wire": lambda: wire.main(options.servers, min(options.services, 2000), rounds or 3, options.calls),
+        "wire": lambda: wire.main(options.servers, min(options.services or 1000, 2000), rounds or 3, options.calls),
         "agents": lambda: agents.main(options.tools, only=options.only, install_first=options.install),
         "clients": lambda: clients.main(
             options.tools, only=options.only, install_first=options.install, verify=options.verify

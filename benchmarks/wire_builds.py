@@ -78,10 +78,10 @@ def configured(folder: Path) -> dict[str, str]:
     return {**os.environ, "OSTLER_STATE": str(folder / "state"), "OSTLER_CONFIG": str(config)}
 
 
-def serve(command: list[str], environment: dict[str, str]) -> tuple["subprocess.Popen[str]", str]:
+def serve(command: list[str], environment: dict[str, str], *options: str) -> tuple["subprocess.Popen[str]", str]:
     """Start a server; return it when it has said its address."""
     process = subprocess.Popen(
-        [*command, "serve", "--http", ":0"],
+        [*command, "serve", "--http", ":0", *options],
         env=environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ from tests.support.downstream import canned_entry, canned_http, http_entry, http
 
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.pool import DownstreamPool
+from ostler.engine.protocols import before_sending
 from ostler.model.errors import (
     BadResponseError,
     ConnectionLostError,
@@ -16,6 +17,7 @@ from ostler.model.errors import (
     DownstreamError,
     ResponseTooLargeError,
     ServerUnavailableError,
+    StoreError,
     ToolDeniedError,
     ToolNotFoundError,
     ToolRejectedError,
@@ -85,9 +87,29 @@ async def test_faults_over_stdio(tmp_path: Path) -> None:
         assert pool.snapshot("s").connections == 1
 
 
+async def check_permission(pool: DownstreamPool, server: str) -> None:
+    """What must not be sent any more is not, although the call was begun; what only looks is not concerned."""
+    asked: list[str] = []
+
+    def refuse() -> None:
+        asked.append("refused")
+        raise StoreError("another server has taken over")
+
+    token = before_sending.set(refuse)
+    refused = await failure(pool, f"{server}/echo", {"text": "too late"})
+    before_sending.reset(token)
+    assert isinstance(refused, ServerUnavailableError)
+    assert refused.delivery is Delivery.NOT_SENT
+    assert "another server has taken over" in str(refused)
+    assert asked == ["refused"]
+    assert (await pool.call_tool(f"{server}/echo", {"text": "in time"})).text == "in time"
+
+
 async def test_faults_over_streamable_http(tmp_path: Path) -> None:
     with http_program(tmp_path) as (_, port):
         async with open_pool(tmp_path, http_entry("h", port)) as pool:
+            await pool.wait_until_connected("h", 20)
+            await check_permission(pool, "h")
             await check_faults(pool, "h")
             assert pool.snapshot("h").protocol_version == "2026-07-28"
             assert pool.snapshot("h").connections == 1

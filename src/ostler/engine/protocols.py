@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -13,6 +14,13 @@ from ostler.model.responses import ToolResponse
 
 Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
 """`await progress(done, total, message)`."""
+
+
+before_sending: ContextVar[Callable[[], None] | None] = ContextVar("before_sending", default=None)
+"""What a ToolCaller calls directly before it sends, if it can: it raises StoreError if nothing may be sent any more.
+
+A call may wait long until it is sent, for its server or for its turn, and its process may be paused meanwhile.
+"""
 
 
 class ToolCaller(Protocol):

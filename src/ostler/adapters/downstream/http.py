@@ -6,7 +6,7 @@ whose `data["ostler"]` names the fault, so that one bad request fails alone and 
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +22,8 @@ from ostler.adapters.downstream.authorization import Challenge, challenge_of
 from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.adapters.downstream.streams import Reads
+from ostler.engine.protocols import before_sending
+from ostler.model.errors import StoreError
 from ostler.model.servers import ServerEntry
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ class GuardedClient(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send `request`; a fault becomes an answer that reports it."""
         is_request = _holds_request(request)
+        if is_request and (may_send := before_sending.get()) is not None:
+            request.extensions = {**request.extensions, "trace": _checking(may_send)}
         try:
             # GET streams and requests wait for their answer as long as their caller does.
             bound = None if is_request or request.method == "GET" else _NOTIFICATION_TIMEOUT
@@ -107,6 +111,8 @@ class GuardedClient(httpx2.AsyncClient):
             return self._fault(request, 504, Fault.LOST, "the server did not take the message in time")
         except httpx2.TransportError as error:
             return self._transport_fault(request, error)
+        except StoreError as error:
+            return self._fault(request, 503, Fault.NOT_SENT, str(error))
         return await self._examined(request, response)
 
     def _transport_fault(self, request: httpx2.Request, error: httpx2.TransportError) -> httpx2.Response:
@@ -170,6 +176,16 @@ class _GuardedStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _checking(may_send: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
+    """Return what the HTTP client notifies of its steps, which raises what `may_send` does when it begins to send."""
+
+    async def trace(step: str, _facts: object) -> None:
+        if step.endswith("send_request_headers.started"):
+            may_send()
+
+    return trace
 
 
 def _lost(loss: LossSignal) -> Callable[[], None]:

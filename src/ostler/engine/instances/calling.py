@@ -11,6 +11,7 @@ import anyio.lowlevel
 from ostler.engine.attribution import calling_for
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.protocols import before_sending
 from ostler.model.durations import format_duration
 from ostler.model.errors import (
     BadResponseError,
@@ -226,6 +227,7 @@ async def _once(
     except StoreError:
         operation.record = replace(operation.record, calls=operation.record.calls[:-1])
         raise
+    confirming = before_sending.set(service.runtime.confirm_hold)
     try:
         response = await _send_sheltered(service, operation, call, critical=critical)
     except DownstreamError as error:
@@ -234,6 +236,8 @@ async def _once(
     except BaseException:
         operation.end_call(seq, CallOutcome.AMBIGUOUS, clock.now(), error="cancelled while under way")
         raise
+    finally:
+        before_sending.reset(confirming)
     shown = shorten(service.masked(response.value), _ANSWER_LIMIT)
     _log_call(service, call, response)
     try:
