@@ -155,6 +155,32 @@ SERVERS = (
     LiveServer(
         "pomodoro-ai-mcp", "pomodoro-ai-mcp mcp<2", "pomodoro_ai_mcp", (), {}, (), (("start_session", "stop_session"),)
     ),
+    LiveServer(
+        "terminal-mcp-server", "terminal-mcp-server mcp<2", "terminal-mcp-server", (), _COMMAND, (),
+        (("create_session", "kill_session"),),
+    ),
+    LiveServer(
+        "smartcli-toolkit", "smartcli-toolkit mcp<2", "smartcli-mcp", (), {"cmd": HTTP}, (), (("start", "close"),)
+    ),
+    LiveServer(
+        "serial-mcp-new", "serial-mcp-new mcp<2", "serial-mcp", (), {"port": "{here}/tty"}, _PTY,
+        (("serial_open", "serial_close"),),
+    ),
+    LiveServer(
+        "carrot-mcp-io", "carrot-mcp-io mcp<2", "carrot-mcp-io", (), {"port": "{here}/tty"}, _PTY, (("open", "close"),)
+    ),
+    LiveServer(
+        "piloty", "iflow-mcp-yiwenlu66-piloty mcp<2", "iflow-mcp_yiwenlu66-piloty", (), _COMMAND, (),
+        (("create_session", "terminate"),),
+    ),
+    LiveServer(
+        "mcp-yieldshell", "mcp-yieldshell mcp<2", "mcp-yieldshell", (), {**_COMMAND, "sideEffects": ["NONE"]}, (),
+        (("execute", "stop"),),
+    ),
+    LiveServer(
+        "time-tracker-ai-mcp", "time-tracker-ai-mcp mcp<2", "time_tracker_ai_mcp", (), {"project": "trial"}, (),
+        (("start_timer", "stop_timer"),),
+    ),
     LiveServer("mcp-timer", "mcp-timer mcp<2", "mcp-timer"),
     LiveServer("universal-notebook-mcp", "universal-notebook-mcp mcp<2", "nb-mcp"),
     LiveServer(

@@ -662,3 +662,40 @@ def test_a_stop_is_named_like_its_start_behind_what_all_tools_are_called() -> No
         ("ue_screenshot", "Take a screenshot.", []),
     )
     assert found[0] == "ue_play / ue_stop_play"
+
+
+def _made(start: JsonObject, *needs: str) -> str:
+    """Return the draft of a session whose start takes `start`, and whose end takes `needs`."""
+    text = {"type": "string"}
+    tools = [
+        Tool("create_session", start, description="Create a session that runs a program."),
+        Tool("kill_session", {"properties": dict.fromkeys(needs, text), "required": list(needs)}),
+        Tool("list_sessions", {"type": "object"}, description="List the running sessions."),
+    ]
+    return draft_class("s", tools).manifest
+
+
+def test_an_id_without_a_value_of_its_own_says_nothing_about_which_one() -> None:
+    # "" as the default of an arg would make stop and status mean none, or all
+    made = _made(
+        {"properties": {"cmd": {"type": "string"}, "handle_no": {"type": "string", "default": ""}}}, "handle_no"
+    )
+    assert 'default: ""' not in made
+    assert 'handle_no: "{{ start.handleNo }}"' in made
+    made = _made({"properties": {"cmd": {"type": "string"}, "sid": {"type": "string", "default": ""}}}, "sid")
+    assert made.count('sid: "{{ name }}"') == 2
+
+
+def test_the_id_that_a_caller_must_choose_for_a_new_thing_is_the_services_name() -> None:
+    text = {"type": "string"}
+    made = _made({"properties": {"session_id": text, "cwd": text}, "required": ["session_id", "cwd"]}, "session_id")
+    assert made.count('session_id: "{{ name }}"') == 2
+
+
+def test_an_id_behind_what_was_done_is_found() -> None:
+    pattern = handle_pattern("connection_id", "serial connection")
+    for said, value in (("Connection opened: e4ad1d12", "e4ad1d12"), ("Connection opened (connection_id: c7)", "c7")):
+        found = search(pattern, said)
+        assert found is not None
+        assert found["value"] == value
+    assert search(pattern, "Connection refused by the device") is None

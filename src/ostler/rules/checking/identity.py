@@ -10,7 +10,7 @@ from ostler.rules.checking.tool_lists import ToolSchema
 from ostler.rules.templates.template import optional_names, referenced_names
 
 _IDENTIFIERS = re.compile(
-    r"(?:^|[_-])(?i:id|uid|uuid|pid|name|key|handle|ref|token|slug)s?$"
+    r"(?:^|[_-])(?i:id|uid|uuid|pid|sid|name|key|handle|ref|token|slug)s?$"
     r"|[a-z](?:I[dD]|U?U[iI][dD]|P[iI][dD]|Name|Key|Handle|Ref|Token|Slug)s?$"
     r"|(?i:session|process|container|sandbox|job|task|instance|device|kernel|browser|terminal)(?i:id|name)$"
 )

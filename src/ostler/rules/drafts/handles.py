@@ -10,6 +10,7 @@ from ostler.rules.drafts.argument_drafts import arg_name, arg_schema
 from ostler.rules.drafts.data_flow import regex_for, scalars_in
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair
 from ostler.rules.drafts.lifecycle_words import words_of
+from ostler.rules.drafts.pair_evidence import MAKERS
 from ostler.rules.text.manifest_text import quoted
 
 _ID = ("id", "uuid", "uid", "pid")
@@ -41,7 +42,8 @@ def named_parameter(pair: LifecyclePair) -> str:
     # an id that callers may choose, and stop takes: it is the service's name, unless the answer gives another
     handle = pair.handle
     is_own = pair.start.tool is not pair.stop.tool
-    chosen = is_own and handle in parameters and handle not in pair.start.needed() and is_identifier(handle)
+    is_made = handle not in pair.start.needed() or bool(MAKERS & set(pair.start.saying))
+    chosen = is_own and handle in parameters and is_made and is_identifier(handle)
     if (
         chosen
         and _is_text(parameters[handle])
@@ -125,7 +127,9 @@ def handle_pattern(handle: str, thing: str, *, is_number: bool = False) -> str:
             name += "(?:[ _-]?id)?"
     elif len(words) > 1:
         # the short name alone only where it belongs to nothing else: "id", but not the one of "Project ID"
-        name = f"(?:{name}|(?<![A-Za-z][ _-]){short})"
+        # ("Connection opened: 4f1c" has its own word for the thing)
+        made = rf"|{re.escape(thing.rsplit(maxsplit=1)[-1])} \w+ed(?=: )" if thing and short in _ID else ""
+        name = f"(?:{name}|(?<![A-Za-z][ _-]){short}{made})"
     if is_number:
         is_listed = {"page", "tab", "window"} & set(thing.split())
         chosen = r"|^[-*\s]*(?=\d+: .*[(\[](?:current|selected|active)[)\]])" if is_listed else ""

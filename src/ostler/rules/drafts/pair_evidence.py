@@ -31,7 +31,7 @@ _PLACES = frozenset(
 )
 _SPOKEN = {"pid": "process id"}
 _RUNS = frozenset(("run", "execute", "exec"))
-_MAKERS = frozenset(("create", "new", "add", "register"))
+MAKERS = frozenset(("create", "new", "add", "register"))
 """Verbs of tools whose callers choose the id of what is made."""
 
 _SIMPLE_STARTS = ("start", "run", "launch", "spawn", "open", "boot", "enqueue", "submit")
@@ -193,7 +193,7 @@ def belong(start: Use, stop: Use, names: int | None, flow: Flow, handle: str) ->
 
 def is_of_another(start: Use, handle: str, flow: Flow) -> bool:
     """Whether a start needs the id of a thing that must be there already."""
-    if handle not in start.step.needed() or start.verb in _MAKERS:
+    if handle not in start.step.needed() or start.verb in MAKERS:
         return False
     if re.search(r"(?i)\b(?:requires?|needs?|must have) an? (?:existing|open|active)\b", start.step.tool.description):
         return True

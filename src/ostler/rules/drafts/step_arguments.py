@@ -139,7 +139,7 @@ class StepArguments:
         )
         if name in step.needed() or asked or name in self._needed_later():
             return ClassArg(arg_name(name), known, "default" not in known)
-        is_answered = name == self.pair.handle and "default" not in known
+        is_answered = name == self.pair.handle and not known.get("default")  # an empty one names none
         if is_answered or not self._matters(name):
             return None
         if "default" in known:
