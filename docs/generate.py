@@ -130,7 +130,7 @@ def client_files() -> str:
     """Where each client's files are, by the id that commands take."""
 
     def written(paths: Iterable[str]) -> str:
-        folders = {"{config}": "CONFIG", "{local}": "LOCAL", "{managed}": "MANAGED"}
+        folders = {"{config}": "CONFIG", "{data}": "DATA", "{local}": "LOCAL", "{managed}": "MANAGED"}
         shown = [re.sub(r"\{\w+\}", lambda match: folders[match[0]], path) for path in paths if path]
         return ", ".join(f"`{path if path.startswith(tuple(folders.values())) else f'~/{path}'}`" for path in shown)
 

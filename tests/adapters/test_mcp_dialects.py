@@ -328,6 +328,10 @@ def test_a_limit_that_cannot_be_obeyed_refuses_its_entry(body: dict[str, Any]) -
         ),
         ({"permission": {"rules": [{"decision": "deny", "pattern": "mcp__a__drop"}]}}, {"get", "get_all", "put*"}),
         ({"permission": {"rules": [{"decision": "allow", "pattern": "mcp__a__*"}]}}, set(TOOLS)),
+        ({"disabled_tools": ["a_drop", "b_*"]}, {"get", "get_all", "put*"}),
+        ({"enabled_tools": ["a_get*", "b_drop"], "disabled_tools": ["a_get_all"]}, {"get"}),
+        ({"mcp": {"disabledServers": ["a"]}}, None),
+        ({"mcp": {"disabledServers": ["b"]}}, set(TOOLS)),
         ({"tools": {"a_drop": {"permission": "never"}, "a_get": {"permission": "always"}}}, {"get", "get_all", "put*"}),
     ],
 )
@@ -376,6 +380,8 @@ def test_a_rule_calls_a_server_by_what_its_client_makes_of_the_name(beside: dict
         {"mcpSettings": {"allowedDomains": ["example.com"]}},
         {"interface": {"mcpServers": {"use": False}}},
         {"GOOSE_MODE": "chat"},
+        {"disabled_tools": ["re:^a_.*"]},
+        {"enabled_tools": ["a_(get|drop)"]},
         {"agents": {"execution_profiles": {"default": {"mcp_denylist": ["a"]}}}},
     ],
 )
@@ -532,6 +538,14 @@ def test_every_variable_means_what_its_client_means(form: str) -> None:
 @pytest.mark.parametrize("form", ["$TOKEN", "$(date)", "{{ x }}", "{file:x}"])
 def test_what_only_one_client_reads_is_plain_text_elsewhere(form: str) -> None:
     assert entry({"command": "x", "args": [form]}).entries["a"].args == (form,)
+
+
+def test_headers_may_be_lines() -> None:
+    loaded = entry(
+        {"type": "remote", "url": "https://h/mcp", "headers": ["X-Key: ${TOKEN}", "Accept-Language: de, en"]}
+    )
+    assert dict(loaded.entries["a"].headers) == {"X-Key": "s3cret-token", "Accept-Language": "de, en"}
+    assert entry({"url": "https://h/mcp", "headers": ["X-Key"]}).entries == {}
 
 
 def test_a_folder_of_an_editor_is_not_called_an_environment_variable() -> None:

@@ -178,6 +178,8 @@ def test_a_list_that_is_written_out_empty_is_added_to(home: Home) -> None:
         ("qwen", "linux", {}, "/h/.qwen/settings.json"),
         ("antigravity", "darwin", {}, "/h/.gemini/config/mcp_config.json"),
         ("cline-cli", "linux", {"CLINE_DIR": "/c"}, "/c/data/settings/cline_mcp_settings.json"),
+        ("jan", "linux", {}, "/h/.local/share/Jan/data/mcp_config.json"),
+        ("jan", "darwin", {}, "/h/Library/Application Support/Jan/data/mcp_config.json"),
         ("vibe", "win32", {}, "/h/.vibe/config.toml"),
     ],
 )  # fmt: skip

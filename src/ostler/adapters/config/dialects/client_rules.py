@@ -15,6 +15,7 @@ _CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"MCPTool(?:\((?P<glob>[^)]*)\))?"), "__"),  # Grok
 )
 """How clients write a rule about the tools of MCP servers, and what they put between a server and its tool."""
+_GLOB: Final = re.compile(r"[\w*?-]+")
 _FOR_SOME_CALLS: Final = frozenset({
     "argsPattern", "commandPrefix", "commandRegex", "modes", "toolAnnotations", "subagent", "interactive",
 })  # fmt: skip
@@ -41,11 +42,7 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield list(_goose_rules(root))
     yield [Rule(name, "", permits=False) for name in _continue_rules(root)]
     yield list(_augment_rules(root))
-    yield [
-        Rule(name, "{}_", permits=False)
-        for name, tool in mapping(root.get("tools")).items()  # Vibe
-        if mapping(tool).get("permission") in ("never", "ask")
-    ]
+    yield list(_vibe_rules(root))
 
 
 def _claude_rules(root: JsonObject) -> Iterator[Rule]:
@@ -187,6 +184,25 @@ def _zed_profile(root: JsonObject) -> Iterator[Rule]:
             yield Rule(f"{server}:{tool}", "{}:", permits=is_on is True)
     if profile.get("enable_all_context_servers") is False:
         yield Rule("*", "{}:", permits=False)
+
+
+def vibe_lists(root: JsonObject) -> Iterator[tuple[str, list[str]]]:
+    """Yield the lists of Mistral Vibe's tools that are of globs; where one has other patterns, nothing is known."""
+    for key in ("enabled_tools", "disabled_tools"):
+        names = texts(root.get(key))
+        if names and names == root.get(key) and all(_GLOB.fullmatch(name) for name in names):
+            yield key, names
+
+
+def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
+    for name, tool in mapping(root.get("tools")).items():
+        if mapping(tool).get("permission") in ("never", "ask"):
+            yield Rule(name, "{}_", permits=False)
+    lists = dict(vibe_lists(root))
+    yield from (Rule(name, "{}_", permits=False) for name in lists.get("disabled_tools", ()))
+    if "enabled_tools" in lists:
+        yield from (Rule(name, "{}_", permits=True) for name in lists["enabled_tools"])
+        yield Rule("*", "", permits=False)
 
 
 def granted_in(root: JsonObject) -> Iterator[tuple[Rule, ...]]:

@@ -44,8 +44,10 @@ PLACES: Final[tuple[tuple[KeyPath, frozenset[str]], ...]] = (
 """Where entries are, and of which clients. An object of entries by name, or (Continue) a list with names."""
 
 _ENTRY_KEYS: Final = frozenset({"command", "url", "httpUrl", "serverUrl", "cmd", "uri"})
-_MCP_SETTINGS: Final = frozenset({"allowed", "excluded", "serverCommand", "servers", "inputs", "timeout"})
-"""What Gemini CLI, VS Code and opencode write under `mcp` that is not an entry."""
+_MCP_SETTINGS: Final = frozenset({
+    "allowed", "excluded", "serverCommand", "servers", "inputs", "timeout", "disabledServers",
+})  # fmt: skip
+"""What Gemini CLI, VS Code, opencode and Witsy write under `mcp` that is not an entry."""
 
 
 @dataclass(frozen=True, slots=True)

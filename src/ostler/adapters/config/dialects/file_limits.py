@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.client_rules import granted_in, rules_in
+from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
 from ostler.adapters.config.dialects.entry_places import PLACES, at, items, mapping, objects
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.adapters.config.jsonc import KeyPath
@@ -16,7 +16,8 @@ _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),
 )  # fmt: skip
 _OFF: Final[tuple[KeyPath, ...]] = (
-    ("mcp", "excluded"), ("excludeMCPServers",), ("disabledMcpServers",), ("deniedMcpServers",),
+    ("mcp", "excluded"), ("mcp", "disabledServers"), ("excludeMCPServers",), ("disabledMcpServers",),
+    ("deniedMcpServers",),
     ("disabledMcpjsonServers",), ("disabledServers",), ("mcpDisabled",),
 )  # fmt: skip
 _KNOWN: Final = frozenset({
@@ -162,8 +163,9 @@ def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
         value = at(root, path)
         if value is off or (isinstance(value, str) and value == off):
             yield "it switches off the client's agent or all of its tools", path
+    obeyed = {key for key, _ in vibe_lists(root)}
     for key, value in root.items():
-        if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in _KNOWN and value:
+        if _LIMITING.search(key) and _ABOUT_SERVERS.search(key) and key not in (_KNOWN | obeyed) and value:
             yield "it may limit the servers in a way that Ostler does not know", (key,)
     yield from _limits_of_mcp(root, (), ())
 

@@ -177,7 +177,7 @@ KEYS: Final[tuple[Key, ...]] = (
              auto_start),
     *(
         limiting(name, "*", False, "not connected at the start", {"ostler": {"autoStart": False}}, auto_start)
-        for name in ("autoStart", "autostart", "auto_start", "autoConnect", "auto_connect")
+        for name in ("autoStart", "autostart", "auto_start", "autoConnect", "auto_connect", "load_on_start")
     ),
     refusing("sandbox", "vscode", {"network": {}, "filesystem": {}}, "what the program may reach, unless it is off",
              lambda draft, key, value: (passed if draft.raw.get("sandboxEnabled") is False else _SANDBOX)(
@@ -333,6 +333,7 @@ KEYS: Final[tuple[Key, ...]] = (
             ("icon", "*", "x", "a picture"),
             ("tags", "*", ["x"], "words to find it by"),
             ("id", "*", "x", "the client's own number of the entry"),
+            ("official", "*", True, "the client's makers offer it"),
             ("bundled", "goose", True, "it came with the client"),
             ("extensionName", "gemini", "x", "it came with an extension"),
             ("alwaysLoad", "claude-code", True, "its tools are always shown to the model"),

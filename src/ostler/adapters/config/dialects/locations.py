@@ -23,7 +23,8 @@ class Location:
 
     Attributes:
         client: its id.
-        paths: files below the user's home, `{config}` standing for the platform's folder of settings; the first one
+        paths: files below the user's home, `{config}`, `{data}` and `{local}` standing for the platform's
+            folders; the first one
             that is there counts, and is made if none is.
         place: where the entries stand.
         project: the same below a project's folder; empty when it has none.
@@ -117,6 +118,8 @@ LOCATIONS: Final[tuple[Location, ...]] = (
              limits=(f"{_CODE}/settings.json",), project_limits=(".vscode/settings.json",)),
     Location("copilot-jetbrains", ("{local}/github-copilot/intellij/mcp.json",), ("servers",), entry=_typed("stdio"),
              dialect="vscode", name="GitHub Copilot in JetBrains IDEs"),
+    Location("copilot-xcode", (".config/github-copilot/xcode/mcp.json",), ("servers",), entry=_typed("stdio"),
+             dialect="vscode", name="GitHub Copilot for Xcode"),
     Location("windsurf", (".codeium/windsurf/mcp_config.json",), name="Windsurf"),
     Location("devin", (".config/devin/mcp_config.json",), project=".devin/mcp_config.json", dialect="windsurf",
              name="Devin", limits=(".config/devin/config.json",),
@@ -176,6 +179,10 @@ LOCATIONS: Final[tuple[Location, ...]] = (
     Location("droid", (".factory/mcp.json",), project=".factory/mcp.json", entry=_typed("stdio"),
              limits=(".factory/settings.json",),
              project_limits=(".factory/settings.json", ".factory/settings.local.json")),
+    Location("trae", ("{config}/Trae/User/mcp.json",), dialect="claude-desktop", name="Trae"),
+    Location("void", (".void-editor/mcp.json",), dialect="claude-desktop", name="Void"),
+    Location("boltai", (".boltai/mcp.json",), dialect="claude-desktop", name="BoltAI"),
+    Location("jan", ("{data}/Jan/data/mcp_config.json",), dialect="claude-desktop", name="Jan"),
     Location("vibe", (".vibe/config.toml",), ("mcp_servers",), ".vibe/config.toml", _vibe, is_list=True),
     Location("kimi", (".kimi-code/mcp.json",), project=".kimi-code/mcp.json", limits=(".kimi-code/config.toml",)),
 )  # fmt: skip
@@ -291,19 +298,16 @@ class Machine:
 
     def _resolve(self, path: str, location: Location) -> Path:
         variable, prefix, below = _HOMES.get(location.client, ("", "", ""))
-        if path.startswith("{managed}/"):
-            return self._managed_folder(location.client) / path.removeprefix("{managed}/")
-        if path.startswith("{config}/"):
-            return self._config_folder() / path.removeprefix("{config}/")
-        if path.startswith("{local}/"):
-            return self._local_folder() / path.removeprefix("{local}/")
+        start, _, rest = path.partition("/")
+        if start == "{managed}":
+            return self._managed_folder(location.client) / rest
+        if start in ("{config}", "{data}", "{local}"):
+            return self._platform_folder(start) / rest
         if home := self._environment.get(variable):
             return Path(home) / below / path.removeprefix(prefix)
-        if self._platform == "win32":
-            roaming = next((start for start in _ROAMING if path.startswith(start)), "")
-            return (
-                self._config_folder() / _ROAMING[roaming] / path.removeprefix(roaming) if roaming else self._home / path
-            )
+        roaming = next((start for start in _ROAMING if path.startswith(start)), "")
+        if self._platform == "win32" and roaming:
+            return self._platform_folder("{config}") / _ROAMING[roaming] / path.removeprefix(roaming)
         base = self._environment.get("XDG_CONFIG_HOME") if self._platform == "linux" else None
         return Path(base) / path.removeprefix(".config/") if base and path.startswith(".config/") else self._home / path
 
@@ -312,17 +316,18 @@ class Machine:
         folder = {"darwin": darwin, "win32": windows}.get(self._platform, linux)
         return self._root / folder.removeprefix("/")
 
-    def _local_folder(self) -> Path:
-        if self._platform == "win32":
-            return Path(self._environment.get("LOCALAPPDATA") or self._home / "AppData" / "Local")
-        return Path(self._environment.get("XDG_CONFIG_HOME") or self._home / ".config")
-
-    def _config_folder(self) -> Path:
-        if self._platform == "darwin":
+    def _platform_folder(self, kind: str) -> Path:
+        linux = {
+            "{config}": ("XDG_CONFIG_HOME", ".config"),
+            "{data}": ("XDG_DATA_HOME", ".local/share"),
+            "{local}": ("XDG_CONFIG_HOME", ".config"),
+        }
+        roaming = ("APPDATA", "AppData/Roaming")
+        windows = {"{config}": roaming, "{data}": roaming, "{local}": ("LOCALAPPDATA", "AppData/Local")}
+        if self._platform == "darwin" and kind != "{local}":
             return self._home / "Library" / "Application Support"
-        if self._platform == "win32":
-            return Path(self._environment.get("APPDATA") or self._home / "AppData" / "Roaming")
-        return Path(self._environment.get("XDG_CONFIG_HOME") or self._home / ".config")
+        variable, usual = (windows if self._platform == "win32" else linux)[kind]
+        return Path(self._environment.get(variable) or self._home / usual)
 
 
 def _exists(path: Path) -> bool:

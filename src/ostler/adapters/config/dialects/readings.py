@@ -13,7 +13,7 @@ from ostler.model.json import JsonObject, JsonValue
 TYPES: Final[Mapping[str, str]] = {
     "stdio": "stdio", "local": "stdio", "command": "stdio",
     "http": "http", "streamable-http": "http", "streamablehttp": "http", "streamable_http": "http", "remote": "http",
-    "http-streamable": "http", "streamable http": "http", "streaming-http": "http",
+    "http-streamable": "http", "streamable http": "http", "streamable": "http", "streaming-http": "http",
     "sse": "sse",
 }  # fmt: skip
 """What clients call the transports, in lower case, and what Ostler calls them."""
@@ -57,8 +57,13 @@ def merged(target: str) -> Reading:
     """The mapping is added to Ostler's key `target`."""
 
     def read(draft: Draft, key: str, value: JsonValue) -> None:
+        lines = cast("list[JsonValue]", value) if isinstance(value, list) and target == "headers" else []
         if isinstance(value, dict):
             draft.merge(target, cast("JsonObject", value), (key,))
+        elif lines and all(isinstance(line, str) and ":" in line for line in lines):  # mcphost: "Name: value"
+            parts = [cast("str", line).partition(":") for line in lines]
+            draft.merge(target, {name.strip(): text.strip() for name, _, text in parts}, (key,))
+            draft.origins.update({(target, name.strip()): (key,) for name, _, _ in parts})
         else:
             draft.take(target, value, (key,))  # the reader of Ostler's own keys says what is wrong with it
 
