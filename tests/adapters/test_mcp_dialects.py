@@ -14,7 +14,8 @@ from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.config.imports import candidates_in
-from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
+from ostler.adapters.config.mcp_content import McpJson
+from ostler.adapters.config.mcp_json import load_mcp_json
 
 ENV = {"HOME": "/home/ada", "TOKEN": "s3cret-token", "EMPTY": ""}
 TOOLS = ("get", "get_all", "drop", "put*")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
+from ostler.adapters.config.mcp_content import McpJson
+from ostler.adapters.config.mcp_json import load_mcp_json
 
 ENV = {"HOME": "/home/ada", "TOKEN": "s3cret-token", "EMPTY": ""}
 

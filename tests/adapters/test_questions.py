@@ -10,7 +10,8 @@ import anyio
 import pytest
 
 from ostler.adapters.config.imports import candidates_in
-from ostler.adapters.config.mcp_json import McpJson, load_mcp_json
+from ostler.adapters.config.mcp_content import McpJson
+from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.signing_in.vault import Vault, answers_of
 from ostler.faces.assembly import open_application

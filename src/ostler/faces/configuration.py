@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from ostler.adapters.config.class_files import ClassSource
 from ostler.adapters.config.live_settings import LiveSettings
-from ostler.adapters.config.mcp_json import McpJson
+from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
 from ostler.adapters.config.tool_files import saved_tools

@@ -9,7 +9,8 @@ from ostler.adapters.config.dialects.client_texts import Source, SourceError, re
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import items, mapping, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
-from ostler.adapters.config.mcp_json import RESERVED_NAME, McpJson, load_mcp_json
+from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
+from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding
 from ostler.model.json import JsonObject, JsonValue
 

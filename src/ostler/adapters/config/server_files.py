@@ -16,7 +16,8 @@ from ostler.adapters.config.dialects.client_texts import MAX_BYTES
 from ostler.adapters.config.dialects.names import server_names
 from ostler.adapters.config.jsonc import JsoncError
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
-from ostler.adapters.config.mcp_json import BUILTIN_NAMES, McpJson, load_mcp_json
+from ostler.adapters.config.mcp_content import BUILTIN_NAMES, McpJson
+from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import answers_of

@@ -72,7 +72,7 @@ def configured_names(session: Session, servers: Sequence[str] = ()) -> "ToolName
     """Return the configured servers, those inside Ostler, and `servers`; a broken entry counts as none."""
     import os
 
-    from ostler.adapters.config.mcp_json import BUILTIN_NAMES
+    from ostler.adapters.config.mcp_content import BUILTIN_NAMES
     from ostler.adapters.config.server_files import ServerFiles
     from ostler.rules.muster.joined_names import ToolNames
 

@@ -1,0 +1,261 @@
+"""The entries of one file: from its client's keys to Ostler's own, their variables expanded, and checked."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import cast
+
+from pydantic import ValidationError
+
+from ostler.adapters.config.dialects.client_texts import Source
+from ostler.adapters.config.dialects.draft import Draft
+from ostler.adapters.config.dialects.entry_places import (
+    PLACES,
+    Found,
+    at,
+    describes_one,
+    entries_in,
+    is_bare,
+    mapping,
+    places_in,
+)
+from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
+from ostler.adapters.config.dialects.keys import translate, writers
+from ostler.adapters.config.dialects.names import server_names
+from ostler.adapters.config.dialects.variables import Surroundings, questions_in
+from ostler.adapters.config.entry_values import EntryValues
+from ostler.adapters.config.jsonc import KeyPath
+from ostler.adapters.config.mcp_content import RESERVED_NAME, SERVER_KEYS, McpJson
+from ostler.model.errors import Finding
+from ostler.model.json import JsonObject, JsonValue
+from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
+
+
+class _BrokenEntryError(Exception):
+    """The entry cannot be used; its findings are recorded."""
+
+
+class EntryLoader:
+    """Reads the entries of one file.
+
+    Args:
+        source: the file.
+        around: where it stands.
+        builtin_names: servers inside Ostler that an entry may configure.
+        clients: whose file it is, by id.
+        beside: what the client's other files hold that limit these servers.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        around: Surroundings,
+        builtin_names: Collection[str],
+        clients: frozenset[str],
+        beside: Sequence[JsonObject],
+    ) -> None:
+        self._source = source
+        self._around = around
+        self._builtin_names = builtin_names
+        self._clients = clients
+        self._beside = beside
+        self._findings: list[Finding] = []
+
+    def load(self, project: str = "") -> McpJson:
+        """Return the servers that the file has for all, or for one project of its own."""
+        for path in self._source.duplicates:
+            self._find(path, f"the key {path[-1]!r} is written twice; the last one counts", "duplicate-key")
+        root = self._root()
+        found = [] if root is None else list(entries_in(root, self._clients))
+        projects = [one for one in found if one.project]
+        if project:
+            found = [one for one in found if one.project == project]
+        elif projects and len(projects) < len(found):
+            message = "the servers of single projects are not read from here"
+            fix = "'ostler servers import' takes them"
+            self._find(("projects",), message, "projects", fix=fix, severity="warning")
+            found = [one for one in found if not one.project]
+        self._around = replace(self._around, questions=questions_in(root or {}))
+        own = [root] if root is not None and not describes_one(root) else []
+        of_project = [mapping(at(one, ("projects", project))) for one in own if project]
+        limits = limits_of_all([*own, *of_project, *self._beside])
+        names = server_names(one.name for one in found)
+        entries: dict[str, ServerEntry] = {}
+        refused: dict[str, tuple[Finding, ...]] = {}
+        drafts: dict[str, JsonObject] = {}
+        for one in found:
+            name = names[one.name]
+            if name in entries or name in refused:
+                message = f"the server {one.name!r} is defined twice; the first one counts"
+                self._find(one.path, message, "duplicate")
+                continue
+            before = len(self._findings)
+            try:
+                entry = self._entry(name, one, limits, drafts)
+            except _BrokenEntryError:
+                entry = None
+            errors = tuple(finding for finding in self._findings[before:] if finding.severity == "error")
+            if entry is None or errors:
+                refused[name] = errors
+            else:
+                entries[name] = entry
+        findings = tuple(sorted(self._findings, key=lambda finding: (finding.line, finding.column)))
+        written = {names[one.name]: one.name for one in found if names[one.name] != one.name}
+        return McpJson(entries, findings, refused, written, drafts)
+
+    def _root(self) -> JsonObject | None:
+        root = _object_in(self._source.value)
+        if root is None:
+            self._find((), "the file must hold an object with 'mcpServers'", "not-an-object")
+            return None
+        places = places_in(root)
+        for path in places:
+            value: JsonValue = root
+            for key in path:
+                value = cast("JsonObject", value)[cast("str", key)]
+            if not isinstance(value, dict | list):
+                message = f"{'.'.join(map(str, path))!r} must be an object of servers by name"
+                self._find(path, message, "not-an-object")
+        has_place = any(path[0] in root for path, _ in PLACES)  # with null in it there are no servers yet
+        if root and not has_place and not is_bare(root) and not describes_one(root) and "projects" not in root:
+            close = get_close_matches(SERVER_KEYS[0], [str(key) for key in root], n=1, cutoff=0.7)
+            hint = f"rename {close[0]!r} to 'mcpServers'" if close else "put the servers under 'mcpServers'"
+            self._find((), "there is no 'mcpServers' (or 'servers') in the file", "no-servers", fix=hint)
+        return root
+
+    def _entry(self, name: str, found: Found, limits: FileLimits, drafts: dict[str, JsonObject]) -> ServerEntry:
+        self._check_name(name, found)
+        raw = _object_in(found.raw)
+        if raw is None:
+            self._find(found.path, f"server {found.name!r} must be an object", "not-an-object")
+            raise _BrokenEntryError
+        owners = writers(raw, found.clients)
+        draft = Draft(raw, owners, _below(self._find, found.path))
+        before = len(self._findings)
+        translate(draft)
+        self._obey(limits, found, draft)
+        entry = drafts[name] = draft.finish()
+        refused = any(finding.severity == "error" for finding in self._findings[before:])
+        report = _below(self._find, found.path, draft.origins)
+        values = EntryValues(entry, self._around, owners, report)
+        disabled = entry.get("disabled") is True
+        transport = self._transport(name, entry, found.path, disabled=disabled, refused=refused, since=before)
+        return values.server(name, transport, disabled=disabled, options=self._options(entry, report))
+
+    def _check_name(self, name: str, found: Found) -> None:
+        if name == RESERVED_NAME:
+            message = f"a server cannot be called {name!r}: that is Ostler itself"
+            self._find(found.path, message, "reserved-name")
+            raise _BrokenEntryError
+        if name != found.name:
+            message = f"{found.name!r} is called {name!r} here, and its tools '{name}/TOOL'"
+            fix = f"write {name!r} to say so yourself"
+            self._find(found.path, message, "other-name", fix=fix, severity="warning")
+
+    def _obey(self, limits: FileLimits, found: Found, draft: Draft) -> None:
+        for reason, path in limits.refused:
+            where = ".".join(map(str, path))
+            message = f"{where!r} next to the servers limits them, so {found.name!r} is not used: {reason}"
+            self._find(path, message, "limit", fix="remove it if the servers may be used without")
+        if limits.switches_off(found.name):
+            draft.disable()
+        for allowed, denied in limits.of_tools(found.name):
+            draft.deny(denied)
+            if allowed is not None:
+                draft.allow_only(allowed, found.path)
+        if path := limits.rejected_by(draft.entry):
+            message = f"a rule of {'.'.join(map(str, path))!r} rejects the server {found.name!r}"
+            self._find(path, message, "limit", fix="change the rule if the server may be used")
+
+    def _transport(
+        self, name: str, entry: JsonObject, path: KeyPath, *, disabled: bool, refused: bool, since: int
+    ) -> ServerTransport:
+        given = cast("ServerTransport | None", entry.get("type"))
+        has_command, has_url = entry.get("command") is not None, entry.get("url") is not None
+        if has_command and has_url:
+            self._find(path, "an entry has either 'command' or 'url', not both", "command-and-url")
+            raise _BrokenEntryError
+        if not has_command and not has_url:
+            if name in self._builtin_names and given is None:
+                return "builtin"
+            if disabled:
+                return given or "stdio"
+            if not refused:
+                unknown = [one for one in self._findings[since:] if one.rule == "unknown-key" and one.fix]
+                hint = f"{unknown[0].path.rpartition('.')[2]!r}: {unknown[0].fix}" if unknown else ""
+                self._find(path, f"server {name!r} needs a 'command' or a 'url'", "no-command", fix=hint)
+            raise _BrokenEntryError
+        kind = given or ("stdio" if has_command else _kind_of(entry["url"]))
+        needed, other = ("command", "url") if kind == "stdio" else ("url", "command")
+        if entry.get(needed) is None:
+            self._find(path, f"type {kind!r} needs {needed!r}, but the entry has {other!r}", "wrong-type")
+            raise _BrokenEntryError
+        return kind
+
+    def _options(self, entry: JsonObject, report: "_Report") -> ServerOptions:
+        raw = entry.get("ostler", {})
+        if not isinstance(raw, dict):
+            report(("ostler",), "'ostler' must be an object", "not-an-object")
+            raise _BrokenEntryError
+        try:
+            return ServerOptions.model_validate(raw, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for problem in error.errors(include_url=False, include_input=False):
+                at: KeyPath = ("ostler", *problem["loc"])
+                if problem["type"] == "extra_forbidden":
+                    key = str(problem["loc"][-1])
+                    close = get_close_matches(key, OPTION_NAMES, n=1)
+                    fix = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(OPTION_NAMES)}"
+                    report(at, f"unknown key {key!r} under 'ostler'", "unknown-key", fix=fix)
+                else:
+                    message = problem["msg"].removeprefix("Value error, ")
+                    report(at, f"{problem['loc'][0]!r} is wrong: {message}", "bad-value")
+            raise _BrokenEntryError from None
+
+    def _find(self, path: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
+        line, column = self._source.locate(path)
+        self._findings.append(
+            Finding(
+                message,
+                file=self._source.file,
+                line=line,
+                column=column,
+                rule=rule,
+                path=".".join(str(part) for part in path),
+                fix=fix,
+                severity=severity,
+            )
+        )
+
+
+class _Report:
+    """Reports findings about an entry at the place where the entry, as written, has what they are about."""
+
+    def __init__(self, find: Callable[..., None], path: KeyPath, origins: Mapping[KeyPath, KeyPath]) -> None:
+        self._find = find
+        self._path = path
+        self._origins = origins
+
+    def __call__(self, at: KeyPath, message: str, rule: str, *, fix: str = "", severity: str = "error") -> None:
+        self._find((*self._path, *self._written(at)), message, rule, fix=fix, severity=severity)
+
+    def _written(self, at: KeyPath) -> KeyPath:
+        for length in range(len(at), 0, -1):
+            origin = self._origins.get(at[:length])
+            if origin is not None:
+                return (*origin, *at[length:])
+        return at
+
+
+def _below(find: Callable[..., None], path: KeyPath, origins: Mapping[KeyPath, KeyPath] | None = None) -> _Report:
+    return _Report(find, path, origins or {})
+
+
+def _kind_of(url: JsonValue) -> ServerTransport:
+    """Return the transport of an address without a type: SSE where it ends as those of old servers do."""
+    path = url.partition("?")[0].rstrip("/") if isinstance(url, str) else ""
+    return "sse" if path.endswith("/sse") else "http"
+
+
+def _object_in(value: JsonValue) -> JsonObject | None:
+    return cast("JsonObject", value) if isinstance(value, dict) else None

@@ -1,0 +1,41 @@
+"""What an `mcp.json` holds, once it is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ostler.model.errors import Finding
+from ostler.model.json import JsonObject
+from ostler.model.servers import ServerEntry
+
+SERVER_KEYS = ("mcpServers", "servers")
+"""Where the entries are in most clients' files; `dialects.entry_places` has them all."""
+
+BUILTIN_NAMES = frozenset({"process"})
+"""Servers inside Ostler; an entry of that name without command or url sets their options, or disables them."""
+
+RESERVED_NAME = "ostler"
+"""Ostler's own tools are called `ostler/tool`, so no server may have this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class McpJson:
+    """What a file held.
+
+    Attributes:
+        entries: the entries that are good, by name.
+        findings: what is wrong with the rest, and what is worth knowing about the good ones.
+        refused: the errors of each entry that did not load, by the name that it would go by.
+        written: what the file calls the servers, by the name that they go by, where the two differ.
+        drafts: every entry in Ostler's own keys before variables were expanded, by name, refused ones included.
+    """
+
+    entries: Mapping[str, ServerEntry] = field(default_factory=dict[str, ServerEntry])
+    findings: tuple[Finding, ...] = ()
+    refused: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict[str, tuple[Finding, ...]])
+    written: Mapping[str, str] = field(default_factory=dict[str, str])
+    drafts: Mapping[str, JsonObject] = field(default_factory=dict[str, JsonObject], repr=False)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that kept something from loading."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
