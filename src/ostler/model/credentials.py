@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 _SECRET_WORDS: Final = frozenset({
     "auth", "authorization", "bearer", "cookie", "credential", "credentials", "creds", "dsn", "jwt", "key", "keys",
-    "pass", "passphrase", "passwd", "password", "passwords", "pat", "pin", "pw", "pwd", "secret", "secrets", "sid",
-    "signature", "token", "tokens",
+    "masterauth", "pass", "passphrase", "passwd", "password", "passwords", "pat", "pin", "pw", "pwd", "requirepass",
+    "secret", "secrets", "sid", "signature", "token", "tokens",
 })  # fmt: skip
 _SECRET_PART: Final = re.compile(r"token|secret|passw|apikey|api_key|credential|privatekey|accesskey", re.IGNORECASE)
 _HARMLESS_ENDS: Final = frozenset({
@@ -46,8 +46,18 @@ _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?P<body>.*
 _LOGINS: Final = frozenset({"-u", "--user", "--proxy-user", "--login"})
 """Options whose value may be `user:password`."""
 
+_PROGRAM_OPTIONS: Final = (
+    (re.compile(r"(?:mysql|mariadb)(?:\W?\w+)*|mycli|7z[arz]?"), ("-p",), False),
+    (re.compile(r"sshpass|mongo(?:sh|dump|restore|export|import)?"), ("-p",), True),
+    (re.compile(r"redis-(?:cli|benchmark)|valkey-cli"), ("-a",), True),
+    (re.compile(r"mosquitto_(?:pub|sub|rr)|sqlcmd|bcp|zip|unzip"), ("-P",), True),
+    (re.compile(r"ldap(?:search|add|modify|delete|whoami)"), ("-w",), True),
+)
+"""Programs, their options of one letter for a password, and whether that may also be the next argument."""
+
 _PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null", ""})
 _MOST_ARGS: Final = 1000
+_OPTION_LENGTH: Final = len("-p")
 _SHORTEST_LINE: Final = 16
 """Characters of a line of a private key that is masked alone, too."""
 
@@ -77,8 +87,9 @@ def secrets_in_arguments(args: Sequence[str]) -> Iterator[str]:
     """Yield the credentials in a program's arguments.
 
     `--token X`, `--api-key=X`, `NAME=X` (as after `docker run -e`), `Authorization: Bearer X` and other headers of
-    secret names, `-u user:X`, and what `_in_text` finds.
+    secret names, `-u user:X`, `mysql -pX` and the like, and what `_in_text` finds.
     """
+    yield from _of_programs(args[:_MOST_ARGS])
     previous = ""
     for arg in args[:_MOST_ARGS]:
         if previous.startswith("-") and "=" not in previous and not arg.startswith("-") and is_secret_name(previous):
@@ -152,6 +163,23 @@ def _of_login(value: str) -> Iterator[str]:
         yield password
 
 
+def _of_programs(args: Sequence[str]) -> Iterator[str]:
+    """Yield the passwords in options of one letter, as programs that are known have them."""
+    options: tuple[str, ...] = ()
+    may_follow = False
+    previous = ""
+    for arg in args:
+        name = arg.rpartition("/")[2].lower().removesuffix(".exe")
+        for pattern, letters, follows in _PROGRAM_OPTIONS:
+            if pattern.fullmatch(name):
+                options, may_follow = letters, follows
+        if may_follow and previous in options:
+            yield arg
+        elif arg.startswith(options) and len(arg) > _OPTION_LENGTH and options:
+            yield arg[_OPTION_LENGTH:]
+        previous = arg
+
+
 def _in_text(text: str) -> Iterable[str]:
     """Yield the credentials in any text.
 
@@ -164,6 +192,8 @@ def _in_text(text: str) -> Iterable[str]:
             yield value
             if scheme := _SCHEME.fullmatch(value):
                 yield scheme["rest"]
+    if len(words := text.split(maxsplit=_MOST_ARGS)) > 1:
+        yield from (word.strip("\"'") for word in _of_programs(words))
     for key in _PRIVATE_KEY.finditer(text):
         yield key["body"]
         yield from (line for line in key["body"].splitlines() if len(line) >= _SHORTEST_LINE)

@@ -224,7 +224,7 @@ class ServerEntry(_Model):
             *self.secret_parts,
             *secrets_in_environment(self.env),
             *secrets_in_headers(self.headers),
-            *secrets_in_arguments(self.args),
+            *secrets_in_arguments([self.command, *self.args]),
             *secrets_in_url(self.url),
             *([self.oauth.client_secret] if self.oauth is not None and self.oauth.client_secret else []),
         }
@@ -238,6 +238,8 @@ class ServerEntry(_Model):
                 text = text.replace(secret, MASK)
             elif text == secret or text.endswith((f"={secret}", f":{secret}", f" {secret}")):
                 text = text.removesuffix(secret) + MASK
+            elif text.startswith("-") and text[2:] == secret:  # mysql -pX
+                text = text[:2] + MASK
         return text
 
 
