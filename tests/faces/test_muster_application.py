@@ -278,15 +278,19 @@ async def test_muster_names_and_states_of_real_servers(state_dir: Path, tmp_path
             return text_of(result)
 
         ledger = [str(SCRIPT), "--ledger", str(tmp_path / "ledger.json")]
-        command = {"type": "stdio", "command": sys.executable, "args": ledger}
+        command = {"type": "stdio", "command": sys.executable, "args": ledger, "autoStart": True}
         await ask("core_mcpserver_create", name="books", toolPrefix="my_ledger", description="d", **command)
-        await ask("core_mcpserver_create", name="far", type="streamable-http", url="http://127.0.0.1:9/mcp")
+        far = {"type": "streamable-http", "url": "http://127.0.0.1:9/mcp", "autoStart": True}
+        await ask("core_mcpserver_create", name="far", **far)
+        await ask("core_mcpserver_create", name="broken", type="stdio", command="/no/such/program", autoStart=True)
         assert json.loads(await ask("core_service_status", name="books"))["state"] == "running"
         assert json.loads(await ask("core_mcpserver_get", name="books"))["state"] == "Running"
         await until(lambda: app.manager.view("far").state.value == "unreachable")
         assert json.loads(await ask("core_service_status", name="far"))["state"] == "unreachable"
         listed = json.loads(await ask("core_mcpserver_list"))
-        assert ([each["name"] for each in listed["mcpServers"]], listed["hiddenFailed"]) == (["books"], 1)
+        assert ([each["name"] for each in listed["mcpServers"]], listed["hiddenFailed"]) == (["books", "broken"], 1)
+        everything = json.loads(await ask("core_mcpserver_list", showAll=True))
+        assert [each["name"] for each in everything["mcpServers"]] == ["books", "broken", "far"]
 
         assert await ask("x_my_ledger_echo", text="hello") == "hello"
         await app.create_class(FORWARD)

@@ -22,12 +22,12 @@ _NEEDS = {
 
 
 async def server_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """List the configured servers: with `showAll` those that are down, with `verbose` their errors."""
+    """List the configured servers: remote ones that are down with `showAll`, and with `verbose` their errors."""
     del call
     show_all, verbose = flag_arg(args, "showAll"), flag_arg(args, "verbose")
     written = [entry for entry in app.server_entries() if not is_builtin(entry)]
     servers = [mcp_server(entry, verbose=verbose) for entry in written]
-    shown = [server for server in servers if show_all or server["state"] != "Failed"]
+    shown = [each for each in servers if show_all or each["type"] == "stdio" or each["state"] != "Failed"]
     answer: JsonObject = {"mcpServers": shown, "total": len(shown), "mode": MODE}
     if hidden := len(servers) - len(shown):
         hint = f"{hidden} failed servers hidden: showAll shows them, verbose also why"
@@ -138,7 +138,7 @@ CORE_SERVERS = (
         "List the configured MCP servers and their states",
         server_list,
         {
-            "showAll": ("boolean", "Also those that are down (default: false)"),
+            "showAll": ("boolean", "Also remote ones that are down (default: false)"),
             "verbose": ("boolean", "With the last error of each (default: false)"),
         },
     ),
