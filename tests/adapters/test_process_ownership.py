@@ -112,6 +112,15 @@ async def test_it_is_also_right_where_localhost_means_ipv6(tmp_path: Path) -> No
     assert played.returncode == 0, played.stdout.decode()
 
 
+async def test_a_port_at_which_nothing_listens_yet_is_seen_without_a_look_at_the_processes(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        ready = {"tcp": "{port}", "timeout": 0.3}
+        text = await server.fail(
+            "start", **start_arguments("late", "import time; time.sleep(300)", port=0, ready=ready)
+        )
+        assert "refuses connections" in text
+
+
 async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Path) -> None:
     async with process_server(state_dir / "p") as server:
         ready = {"http": "http://127.0.0.1:{port}/"}

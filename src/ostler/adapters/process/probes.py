@@ -30,6 +30,9 @@ MAX_HEAD_BYTES = 16 * 1024
 SHOWN_ANSWER = 80
 """How much of an answer that is not the wanted one is shown, in characters."""
 
+_REFUSAL_SECONDS = 0.005
+"""How long this machine may take to refuse a connection; it holds up everything else."""
+
 SCAN_BYTES = 1024 * 1024
 SCANS_PER_LOOK = 16
 """Pieces of a log that one look reads: a program that writes faster than it is searched must not hold the look."""
@@ -180,8 +183,9 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     host: str, port: int, sockets: Sockets | None, ask: Callable[[str, int], Awaitable[tuple[bool, str]]]
 ) -> Verdict:
     """Ask at `host` and `port`; where the process listens on another address or port instead, ask there."""
-    is_quick = sockets is not None and sockets.entry.starting and is_this_machine(host) and not sockets.is_due()
-    if is_quick and _refuses(reachable_host(host), port):  # the usual look at what starts, which costs nothing
+    is_starting = sockets is not None and sockets.entry.starting and is_this_machine(host)
+    is_refused = is_starting and _refuses(reachable_host(host), port)
+    if is_refused and sockets is not None and not sockets.is_due():  # the usual look at what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections")
     passed, detail = await ask(host, port)
     if sockets is None or not is_this_machine(host):
@@ -206,7 +210,7 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         detail = said
     places = ", ".join(sorted({listener.address for listener in tcp if listener.port != port}))
     elsewhere = f"; the process listens on {places} instead" if places and not here else ""
-    holders = [] if here else await sockets.holders(port)
+    holders = [] if here or is_refused else await sockets.holders(port, own)
     if holders:
         held = " and ".join(map(str, holders))
         return Verdict(
@@ -219,7 +223,7 @@ def _refuses(host: str, port: int) -> bool:
     """Whether the system says at once that no one listens on `port` of `host`, an address of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
-        trial.setblocking(False)
+        trial.settimeout(_REFUSAL_SECONDS)  # not 0: a connection that is refused may be in progress for a moment
         try:
             return trial.connect_ex((host, port)) == errno.ECONNREFUSED
         except OSError:

@@ -190,7 +190,7 @@ async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
         return ""
     here = {listener.port for listener in own} & named
     for port in sorted(here or named):
-        holders = (await sockets.sharing(port)).get(port) if here else await sockets.holders(port)
+        holders = (await sockets.sharing(port)).get(port) if here else await sockets.holders(port, own)
         if holders:
             held = " and ".join(map(str, holders))
             verb = "is shared with" if here else "is held by"
