@@ -399,6 +399,17 @@ def check_events(events: list[Event]) -> None:
     ],
     [],
 )
+@example(  # what is asked for while the server ends does not begin on what it has cut off
+    [
+        *((0.0, ("create", "a"), False) for _ in range(2)),
+        (0.0, ("fault", ("w/start", Hang(acts=False))), False),
+        *((0.0, (kind, None), False) for kind in ("stop_all", "start_all")),
+        *((0.0, ("create", "a"), False) for _ in range(3)),
+        (1.0, ("restart_server", None), False),
+        (0.0, ("create", "a"), False),
+    ],
+    [],
+)
 @example([(0.0, ("create", "a"), False)], [("delete", "a"), ("create", "c")])  # what it needs waits, too
 def test_any_schedule_ends_with_nothing_lost_doubled_or_left(schedule: list[Any], script: list[Any]) -> None:
     run = Run()

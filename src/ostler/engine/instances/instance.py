@@ -164,6 +164,9 @@ class ServiceInstance(InstanceState):
         if pending is not None:
             self._supersede(pending, operation)
         self._pending = operation
+        if self.vitals.left_open:
+            self._drop_pending()
+            return
         if operation.kind is not OperationKind.VERIFY:
             self.set_vitals(is_idle=operation.reason == IDLE)
         if current is not None and operation.kind in _CANCELLING and current.kind in _CANCELLABLE:
@@ -210,10 +213,7 @@ class ServiceInstance(InstanceState):
             grace: seconds to wait for the answer of its call under way.
             stops: leave a stop or delete under way, too; else it may end.
         """
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            pending.error = SupersededError(f"{pending.kind.value} not begun: {_LEAVING}", service=self.name)
-            pending.release()
+        self._drop_pending()
         if self._current is not None and (stops or self._current.kind in _CANCELLABLE):
             self._current.interrupt(grace=grace)
 
@@ -260,13 +260,14 @@ class ServiceInstance(InstanceState):
         return await read_logs(self, wanted)
 
     def _supersede(self, old: Operation, new: Operation) -> None:
-        self._end_unbegun(
-            old,
-            SupersededError(
-                f"{old.kind.value} of service {self.name!r} was superseded by a later {new.kind.value}",
-                service=self.name,
-            ),
-        )
+        said = f"{old.kind.value} of service {self.name!r} was superseded by a later {new.kind.value}"
+        self._end_unbegun(old, SupersededError(said, service=self.name))
+
+    def _drop_pending(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.error = SupersededError(f"{pending.kind.value} not begun: {_LEAVING}", service=self.name)
+            pending.release()
 
     def _end_unbegun(self, operation: Operation, error: OstlerError) -> None:
         operation.end(OperationOutcome.CANCELLED, self._clock.now(), error=error)
@@ -318,6 +319,8 @@ class ServiceInstance(InstanceState):
                 operation.enter(scope)
                 await self._run(operation)
             if scope.cancelled_caught and operation.is_interrupted:
+                self.set_vitals(left_open=True)  # nothing may begin on it before the next run has settled it
+                self._drop_pending()
                 await self._keep_open(operation)
                 return
             outcome = OperationOutcome.SUCCEEDED

@@ -46,6 +46,7 @@ class Vitals:
         gone: an answer has proven that it is not there any more, since it was last up.
         unreadable: why the class that it was stored with cannot be read; another one takes its place.
         removed: it was deleted.
+        left_open: the server ends, and its operation was cut off: what comes next is for the next run.
         is_idle: the last that was asked for is the stop of a service that no one used.
     """
 
@@ -61,6 +62,7 @@ class Vitals:
     gone: bool = False
     unreadable: OstlerError | None = None
     removed: bool = False
+    left_open: bool = False
     is_idle: bool = False
 
 
