@@ -111,6 +111,11 @@ class InputNeededError(Exception):
 class Person(Protocol):
     """Whoever can be asked during a call, with the client in between."""
 
+    @property
+    def has_roots(self) -> bool:
+        """Whether the client has roots to name."""
+        ...
+
     async def ask(self, question: Question) -> Reply:
         """Return the reply to `question`. Raises InputNeededError where it comes with a repeated call."""
         ...
@@ -122,6 +127,8 @@ class Person(Protocol):
 
 class NoPerson:
     """For calls that no client makes."""
+
+    has_roots = False
 
     async def ask(self, question: Question) -> Reply:
         """Say that no one can be asked."""
@@ -165,6 +172,12 @@ class ClientsPerson:
         self._used = used
         self._replies: dict[str, JsonObject] | None = None
 
+    @property
+    def has_roots(self) -> bool:
+        """Whether the client declared that it has roots."""
+        capabilities = self._context.session.client_capabilities
+        return capabilities is not None and capabilities.roots is not None
+
     async def ask(self, question: Question) -> Reply:
         """Return the reply to `question`. Raises InputNeededError where it comes with a repeated call."""
         if not _takes_forms(self._context):
@@ -190,11 +203,9 @@ class ClientsPerson:
         Raises:
             InputNeededError: they come with the repeated call.
         """
-        session = self._context.session
-        capabilities = session.client_capabilities
-        if capabilities is None or capabilities.roots is None:
+        if not self.has_roots:
             return ()
-        if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        if self._context.session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # The Go SDK 1.8 cannot read a question without parameters.
             asked = ListRootsRequest(params=RequestParams())
             uris: list[str] = self._replied(_ROOTS, _ROOTS, asked)["content"]

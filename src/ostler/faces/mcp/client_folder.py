@@ -23,7 +23,9 @@ async def in_clients_folder(
         InputNeededError: the roots come with the repeated call.
     """
     facts = current_client()
-    if not _is_placed(tool, arguments or {}) or facts.is_named or app.projects.is_project(facts.directory):
+    # Looking for a project's file in all the folders above takes longer than a whole status, so it comes last.
+    is_known = facts.is_named or not person.has_roots or not _is_placed(tool, arguments or {})
+    if is_known or app.projects.is_project(facts.directory):
         yield
         return
     roots = await person.roots()
