@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostler.adapters.config.jsonc import parse_jsonc
@@ -53,6 +53,7 @@ _values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), _values, max_size=4), st.sampled_from([None, 1, 2, "\t"]))
 def test_what_is_added_and_removed_leaves_the_values(root: dict[str, object], indent: int | str | None) -> None:
     root.pop("s", None)

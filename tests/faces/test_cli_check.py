@@ -91,8 +91,8 @@ def test_check_against_the_live_server_and_against_the_list_that_it_saved(alone:
     assert "(tools: process as listed now)" in alone.out
     assert alone.run("tools", "save") == ExitStatus.OK, alone.err
     saved = Path(alone.place.config_dir, "tools", "process.json")
-    assert f"6 tools saved in {saved}" in alone.out
     shipped = json.loads((FOLDER / "tools" / "process.json").read_text(encoding="utf-8"))
+    assert f"{len(by_name(shipped))} tools saved in {saved}" in alone.out
     assert by_name(json.loads(saved.read_text(encoding="utf-8"))) == by_name(shipped), "the shipped list is stale"
     saved.write_text(saved.read_text(encoding="utf-8").replace('"name": "start"', '"name": "strat"'))
     assert alone.run("check", "--offline", str(file)) == ExitStatus.FAILED
