@@ -11,6 +11,7 @@ from tests.support.world import Answer, Fail, World, manifest
 from ostler.adapters.testing.discovery import run_test_file
 from ostler.adapters.testing.trial import TrialOptions, try_class
 from ostler.adapters.testing.trial_report import TrialReport
+from ostler.model.class_tests import StandIn
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.responses import normalise
 from ostler.rules.drafts.tool_traits import Tool
@@ -85,6 +86,26 @@ async def test_a_right_class_lives_its_whole_life_and_leaves_a_test(tmp_path: Pa
     ]  # fmt: skip
 
 
+async def test_the_services_that_a_class_depends_on_are_in_its_test_without_their_secrets(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "dependencies": [{"name": "db", "alias": "db"}],
+        "outputs": {"at": "{{ dependencies.db.outputs.url }} {{ dependencies.db.outputs.key }}"},
+    }
+    outputs = {"url": "db:5432", "key": "s3cr3t-of-the-db"}
+    needed = StandIn.model_validate({"name": "db", "serviceClassName": "database", "outputs": outputs})
+    entry = manifest(**changes)
+    options = TrialOptions("try-it", tools=TOOLS, services=[needed], secrets=frozenset((outputs["key"],)))
+    report = await try_class(entry, [entry], {}, World(), options)
+    assert report.passed
+    assert "db:5432" in report.test
+    assert outputs["key"] not in report.test
+    (tmp_path / "basic.yaml").write_text(entry.text)
+    file = tmp_path / "basic.test.yaml"
+    file.write_text(report.test)
+    tested = await anyio.to_thread.run_sync(run_test_file, file)
+    assert tested.passed, [str(failure) for result in tested.results for failure in result.failures]
+
+
 async def test_what_cannot_be_killed_here_is_said_and_no_fault() -> None:
     report = await tried(World(), kills=False)
     assert verdicts(report)["killed"] == "skipped"
@@ -128,7 +149,7 @@ async def test_prose_that_differs_gives_a_pattern() -> None:
     changes: dict[str, Any] = {"lifecycleTools__status": status, "lifecycleTools__healthCheck": None}
     report = await tried(world, kills=False, **changes)
     assert verdicts(report)["stopped"] == "ok"
-    assert advised(report)["status.expect"] == (r"expect: {matches: '(?i)\bStatus:\ running\b'}",)
+    assert advised(report)["status.expect"] == (r"expect: {matches: '(?i)\bStatus: running\b'}",)
 
 
 async def test_a_class_that_looks_at_nothing_gets_a_status() -> None:

@@ -131,6 +131,13 @@ def test_a_class_is_tried_on_the_live_server(ostler: CommandLine, tmp_path: Path
     assert "before its port accepted a connection" in ostler.out
     assert '     ready: {tcp: "{port}"}' in ostler.out
     assert not late.with_name("late.test.yaml").exists()
+
+    needing = LATE.replace(
+        "  serviceConfig:\n", "  args: {on: {type: string}}\n  serviceConfig:\n    dependencies: ['{{ on }}']\n", 1
+    )
+    late.write_text(needing, encoding="utf-8")
+    assert ostler.run("class", "try", str(late), "--yes", "-a", "on=nobody") == ExitStatus.NOT_FOUND
+    assert "depends on service 'nobody'" in ostler.err
     listed = ostler.json("call", "process/list", "--json")["result"]["processes"]
     assert {process["state"] for process in listed} == {"exited"}
     assert {service["name"] for service in ostler.json("ps", "--json")["services"]} == {"process"}

@@ -205,7 +205,7 @@ def recorded_text(
     def shown(value: JsonValue) -> str:
         return flow(mask(value, secrets))
 
-    lines = [f"{key}: {shown(value) if key == 'args' else value}" for key, value in head.items()]
+    lines = [f"{key}: {value if isinstance(value, str) else shown(value)}" for key, value in head.items()]
     lines += ["tests:", f"  - name: {name}", "    steps:"]
     for step in steps:
         lines.append(f"      - do: {step['do']}")

@@ -52,6 +52,7 @@ class TrialOptions:
         kill: ends the thing from outside, where it is not a process with a pid or a port.
         tools: the tools of the server that starts it, to propose steps that the class lacks.
         services: existing services that the class depends on.
+        secrets: values of these services that no recorded test may show.
         shown: is given each step as it ends.
     """
 
@@ -60,6 +61,7 @@ class TrialOptions:
     kill: KillTarget | None = None
     tools: Sequence[Tool] = ()
     services: Sequence[StandIn] = ()
+    secrets: frozenset[str] = frozenset()
     shown: Callable[[TrialStep], None] = lambda _: None
 
 
@@ -396,7 +398,12 @@ class _Trial:
             "service": self._name,
             "args": self._args,
         }
-        text = recorded_text(head, self._recorded, self._secrets, "lives as it was tried")
+        if self._options.services:
+            head["services"] = [
+                service.model_dump(mode="json", by_alias=True, exclude_unset=True) for service in self._options.services
+            ]
+        secret = self._secrets | self._options.secrets
+        text = recorded_text(head, self._recorded, secret, "lives as it was tried")
         for number, made in enumerate(self._ids, 1):
             text = text.replace(made, f"{number:016x}")
         return text

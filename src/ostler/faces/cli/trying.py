@@ -4,6 +4,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,9 +69,9 @@ def class_try(  # noqa: PLR0917 (typer's parameters are the options)
         for finding in findings:
             complain(finding)
         _refuse_the_dangerous(entry, findings)
-        services = _needed(client, entry)
+        needed = _needed(client, entry, given)
         _ask_first(entry, given, yes=yes, as_json=as_json)
-        report = _tried(client, entry, entries, given, services, kill=kill, quiet=as_json)
+        report = _tried(client, entry, entries, given, needed, kill=kill, quiet=as_json)
     if report.test and target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(report.test, encoding="utf-8")
@@ -144,17 +145,32 @@ def _refuse_the_dangerous(entry: "ClassEntry", findings: "list[Finding]") -> Non
         )
 
 
-def _needed(client: "ServerClient", entry: "ClassEntry") -> "list[StandIn]":
-    """Return the existing services that the class depends on, as they are; a missing one ends the command."""
-    from ostler.model.class_tests import StandIn
-    from ostler.rules.templates.template import is_template
+@dataclass(slots=True)
+class _Needed:
+    """The existing services that a class depends on, as they are, and what of them is secret."""
 
-    needed: list[StandIn] = []
+    services: "list[StandIn]" = field(default_factory=list["StandIn"])
+    secrets: set[str] = field(default_factory=set[str])
+
+
+def _needed(client: "ServerClient", entry: "ClassEntry", args: "JsonObject") -> _Needed:
+    """Return what the class depends on; a missing service ends the command."""
+    from ostler.model.class_tests import StandIn
+    from ostler.model.errors import TemplateError
+    from ostler.rules.templates.template import render
+
+    specs = entry.service_class.spec.args
+    names = {**{name: spec.default for name, spec in specs.items() if spec.has_default}, **args}
+    needed = _Needed()
     for dependency in entry.service_class.config.dependencies:
         name = dependency if isinstance(dependency, str) else dependency.name
         if not isinstance(dependency, str) and (dependency.create or not dependency.required):
             continue
-        if not name or is_template(name):
+        try:
+            name = render(name, names)
+        except TemplateError:
+            continue  # it names an arg that is missing, which is told next
+        if not isinstance(name, str) or not name:
             continue
         answer = client.call_tool("service_secrets", {"name": name})
         if answer.is_error:
@@ -162,7 +178,10 @@ def _needed(client: "ServerClient", entry: "ClassEntry") -> "list[StandIn]":
         facts = client.call_tool("service_get", {"name": name}).structured
         class_name = facts.get("serviceClassName") or facts.get("className")
         outputs: JsonObject = answer.structured.get("outputs") or {}
-        needed.append(StandIn.model_validate({"name": name, "serviceClassName": class_name, "outputs": outputs}))
+        shown: JsonObject = facts.get("outputs") or {}
+        needed.secrets |= {str(value) for key, value in outputs.items() if value != shown.get(key)}
+        given: JsonObject = {"name": name, "serviceClassName": class_name, "outputs": outputs}
+        needed.services.append(StandIn.model_validate(given))
     return needed
 
 
@@ -188,7 +207,7 @@ def _tried(
     entry: "ClassEntry",
     entries: "list[ClassEntry]",
     args: "JsonObject",
-    services: "list[StandIn]",
+    needed: _Needed,
     *,
     kill: str | None,
     quiet: bool,
@@ -204,7 +223,8 @@ def _tried(
         trial_name(entry.name),
         kill=_killer(kill) if kill else None,
         tools=[Tool.of(each) for each in describe_tools(client, server)],
-        services=services,
+        services=needed.services,
+        secrets=frozenset(needed.secrets),
         shown=(lambda _: None) if quiet else _show,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end from outside cleans up, too
