@@ -347,6 +347,38 @@ TRICKS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+AMBIGUOUS: dict[str, tuple[int, str]] = {
+    "two principals": (401, "{bob}{alice}"),
+    "two principals, folded": (400, "Authorization: Bearer x\r\n {alice}"),
+    "a session of another": (404, "{bob}Mcp-Session-Id: {session}\r\n"),
+    "two lengths": (400, "{bob}Content-Length: 5\r\n"),
+    "a length and chunks": (400, "{bob}Transfer-Encoding: chunked\r\n"),
+    "an encoding that is not known": (400, "{bob}Transfer-Encoding: xchunked\r\n"),
+    "a NUL in the token": (400, "Authorization: Bearer x\0x\r\n"),
+}
+
+
+async def test_requests_that_can_be_read_in_two_ways_are_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as (url, made, tokens), httpx2.AsyncClient() as http:
+        port = urlsplit(url).port
+        assert port is not None
+        alice = Session(http, url)
+        given = {name: f"Authorization: Bearer {tokens.add(name)[0]}\r\n" for name in ("alice", "bob")}
+        alice.headers["authorization"] = given["alice"].partition(": ")[2].strip()
+        await alice.open()
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "service_list"}})
+        for name, (status, headers) in AMBIGUOUS.items():
+            more = headers.format(**given, session=alice.headers["mcp-session-id"])
+            head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n"
+            head += "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"
+            async with await anyio.connect_tcp("127.0.0.1", port) as connection:
+                with suppress(anyio.BrokenResourceError):  # it is answered before all of it is sent
+                    await connection.send(f"{head}{more}\r\n{body}".encode())
+                with anyio.fail_after(15):
+                    assert (await connection.receive()).split()[1] == str(status).encode(), name
+        assert made.trail.lines == []
+
+
 async def test_hostile_tokens_are_refused(tmp_path: Path) -> None:
     async with (
         jwt_server() as issuer,
