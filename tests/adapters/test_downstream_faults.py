@@ -168,6 +168,7 @@ async def test_an_http_server_busy_with_a_call_is_not_taken_for_dead(
 async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) -> None:
     with http_program(tmp_path) as (process, port):
         async with open_pool(tmp_path, http_entry("h", port)) as pool:
+            before = pool.server_status("h").process
             lost = await failure(pool, "h/die", timeout=20)
             assert isinstance(lost, ConnectionLostError)
             process.wait()
@@ -179,6 +180,7 @@ async def test_an_http_server_that_dies_mid_call_and_comes_back(tmp_path: Path) 
             with http_program(tmp_path, port=port):
                 await pool.wait_until_connected("h", 20)
                 assert (await pool.call_tool("h/echo", {"text": "back"})).text == "back"
+                assert pool.server_status("h").process not in ("", before), "another one may answer"
 
 
 async def test_a_server_that_wants_a_token_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The owner is level-triggered: `connect`, `disconnect`, `restart` and `update` on
 """
 
 import logging
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,6 +42,9 @@ STABLE_AFTER: Final = 10.0
 
 _VAIN_STARTS: Final = 20
 """Attempts in a row, about a minute's worth, after which a program that never answers is started less often."""
+
+_FIRST_ANSWERING = "first"
+"""The process of an HTTP server that this Ostler met first: it may well be the one that an earlier Ostler knew."""
 
 _SETTLE: Final = 0.02
 """Seconds for answers already received to reach their callers, and for cancellations to go out, before leaving."""
@@ -361,7 +365,7 @@ class DownstreamConnection:
             reason="",
             attempts=0,
             pid=link.child.pid if link.child else None,
-            process=link.child.process if link.child else "",
+            process=self._process_of(link),
             protocol_version=link.client.protocol_version,
             server_name=server.name if server else "",
             server_version=server.version if server else "",
@@ -371,6 +375,14 @@ class DownstreamConnection:
             connections=self.snapshot.connections + 1,
         )
         self._on_change(self._entry.name)
+
+    def _process_of(self, link: Link) -> str:
+        """Return which process answers; what is connected to again over HTTP may be another one."""
+        if link.child is not None:
+            return link.child.process
+        if link.transport not in ("http", "sse"):
+            return ""
+        return secrets.token_hex(8) if self.snapshot.connections else _FIRST_ANSWERING
 
     def _disconnected(self, link: Link) -> None:
         if self._link is not link:

@@ -19,7 +19,8 @@ class ConnectionSnapshot:
         reason: why it is not connected, in words for people; empty while connected.
         since: when `state` began.
         pid: the child's pid (stdio), while there is one.
-        process: which process it is or was last (stdio): another one has another text, after years as well.
+        process: which process it is or was last: another one has another text, after years as well. Over HTTP, every
+            connection after the first counts as one to another process.
         attempts: connection attempts since the last success or start.
         next_attempt_at: when the next attempt will be made, if one is scheduled.
         next_attempt_in: the same in seconds from when the wait began.
