@@ -158,7 +158,9 @@ class ServiceManager:
 
     def _services(self, where: ServiceFilter | None) -> list[Service]:
         services = self.registry.get_all()
-        return services if where is None else [found for found in services if where.matches(_listed(found))]
+        if where is None or where == ServiceFilter():
+            return services
+        return [found for found in services if where.matches(_listed(found))]
 
     def reveal(self, name: str) -> tuple[JsonObject, JsonObject]:
         """Return (args, outputs) of an instance with its secrets unmasked; NotFoundError when there is none."""

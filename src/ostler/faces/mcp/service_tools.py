@@ -80,6 +80,8 @@ def _in_project(app: ApplicationLike, listed: list[Listed], project: str) -> tup
     if project == "all":
         return listed, 0
     seen = Outlook(frozenset({project})) if project else app.projects.directory.seen_from(current_client().directory)
+    if not seen.projects:  # all are seen: 500 services need not be asked for their labels
+        return listed, 0
     found = [one for one in listed if seen.has(one.name, str(one.labels.get(PROJECT_LABEL, "")))]
     return found, len(listed) - len(found)
 
