@@ -379,6 +379,18 @@ async def test_requests_that_can_be_read_in_two_ways_are_refused(tmp_path: Path)
         assert made.trail.lines == []
 
 
+async def test_a_request_that_does_not_arrive_holds_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_gate, "READ_SECONDS", 0.2)
+    async with served(tmp_path) as (url, _, tokens):
+        where = urlsplit(url)
+        head = f"POST /mcp HTTP/1.1\r\nHost: {where.netloc}\r\nAuthorization: Bearer {tokens.add('bob')[0]}\r\n"
+        async with await anyio.connect_tcp("127.0.0.1", where.port or 0) as connection:
+            await connection.send(f'{head}Content-Length: 900\r\n\r\n{{"json'.encode())
+            with anyio.fail_after(15):
+                answer = await connection.receive()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
 async def test_hostile_tokens_are_refused(tmp_path: Path) -> None:
     async with (
         jwt_server() as issuer,
