@@ -156,3 +156,11 @@ def test_only_local_processes_are_stopped_because_no_one_uses_them() -> None:
     written = other.replace("serviceConfig:\n", "serviceConfig:\n    idleStop: 5m\n")
     with pytest.raises(ManifestError, match="'idleStop' has no effect: the use of what 'w/go' starts cannot be seen"):
         load_manifests(written)
+
+
+def test_what_templates_name_is_needed_in_the_same_order_in_every_run() -> None:
+    names = [f"s{number}" for number in range(12)]
+    texts = [f'"{{{{ services.{name}.outputs.x }}}}"' for name in reversed(names)]
+    services = "".join(f"  {name}: {{class: job}}\n" for name in names)
+    loaded = load_project(f"services:\n{services}  web: {{class: job, args: {{all: [{', '.join(texts)}]}}}}\n")
+    assert list(loaded.needs("web")) == sorted(names), "the order of a set differs from run to run"

@@ -45,8 +45,11 @@ class LoadedProject:
 
 
 def needs_of(spec: ProjectServiceSpec) -> dict[str, str]:
-    """Return the services that must be there before `spec` can be made, with their conditions."""
-    named = dict.fromkeys(_services_named(spec), "started")
+    """Return the services that must be there before `spec` can be made, with their conditions.
+
+    Their order is the same in every run of Ostler: what is kept of a service is compared with it.
+    """
+    named = dict.fromkeys(sorted(_services_named(spec)), "started")
     return named | {name: need.condition for name, need in spec.depends_on.items()}
 
 
