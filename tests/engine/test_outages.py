@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Answer, Fail, Fault, Hang, Lost, Slow, World, manifest, running, until
+from tests.support.world import Answer, Fail, Fault, Hang, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
@@ -406,3 +406,27 @@ async def test_nothing_is_sent_when_another_server_may_have_taken_over() -> None
         store.is_uncertain = False
         await manager.stop_service("db")
         assert world.resources == {}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_what_only_find_can_show_is_looked_for_when_its_server_is_back(lost: bool) -> None:
+    world, servers = World(), Servers()
+    entry = manifest(lifecycleTools__status=None, lifecycleTools__healthCheck=None, healthCheck=None)
+    async with running(world, entry, tools=servers) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        assert manager.view("db").health is HealthStatus.HEALTHY
+        if lost:
+            world.resources.clear()
+        servers.set("w", connected=False)
+        assert manager.view("db").health is HealthStatus.UNKNOWN
+        world.faults["w/find"].append(Fail("not ready yet"))
+        servers.set("w", connected=True)
+        await until(lambda: manager.view("db").health is not HealthStatus.UNKNOWN or not manager.view("db").state.is_up)
+        view = manager.view("db")
+        if lost:
+            assert (view.state.is_up, view.reason) == (False, "gone")
+        else:
+            assert (view.state, view.health) == (ServiceState.RUNNING, HealthStatus.HEALTHY)
+        looks = len(world.tools_called("w/find"))
+        await anyio.sleep(600)
+        assert len(world.tools_called("w/find")) == looks, "what is known is not asked for again"

@@ -89,6 +89,8 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
             service.set_vitals(gone=False)
             service.set_record(held=False)
             service.report(Transition.ADOPTED, reason=reason)
+        elif service.can_be_healthy and not service.service_class.looks_after_start:
+            service.judge_by_driver()  # find finds it, after its server was away
         return f"service {service.name} is running and was adopted"
     if service.state is not ServiceState.STOPPED:
         # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong

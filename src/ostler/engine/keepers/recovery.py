@@ -20,7 +20,7 @@ from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import OperationError, OstlerError
 from ostler.model.manifest import ServiceClass
 from ostler.model.records import OperationKind, OperationOutcome, OperationRecord, ServiceRecord
-from ostler.model.states import ServiceState
+from ostler.model.states import HealthStatus, ServiceState
 from ostler.rules.loading.manifests import service_class_from_json
 from ostler.rules.secrets.record_secrets import possible_secrets
 
@@ -173,7 +173,7 @@ class Recovery:
         if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
             # what a stop tool gave up on often goes a moment later, and what did not answer often does
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
-        return instance.state is ServiceState.UNREACHABLE
+        return instance.state is ServiceState.UNREACHABLE or _was_vouched_for(instance)
 
     async def _look_later(self, instance: ServiceInstance, scope: anyio.CancelScope, pause: float) -> None:
         with scope:
@@ -297,6 +297,12 @@ def shared_handles(instances: Iterable[ServiceInstance]) -> Iterator[list[Servic
     for group in groups.values():
         if len(group) > 1:
             yield sorted(group, key=lambda one: one.record.outputs_at or one.record.created_at)
+
+
+def _was_vouched_for(instance: ServiceInstance) -> bool:
+    """Whether nothing but its server said that it is well, that was away, and `find` can show whether it is there."""
+    is_doubted = instance.state.is_up and instance.health is HealthStatus.UNKNOWN and instance.can_be_healthy
+    return is_doubted and not instance.service_class.looks_after_start and bool(instance.service_class.tools.find)
 
 
 def _stand_in(record: ServiceRecord) -> ServiceClass:
