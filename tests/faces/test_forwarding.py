@@ -3,17 +3,20 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
+import trustme
 from starlette.types import Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.daemon import forwarding
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http
+from ostler.faces.daemon.http_tls import Certificate
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -256,3 +259,27 @@ async def test_servers_do_not_pass_requests_round_and_take_none_without_an_end()
         assert (passed.status_code, passed.headers[forwarding.NOT_HOLDER]) == (503, "1")
         large = await client.post("/mcp", content=b"x" * (forwarding.MAX_BODY + 1))
         assert large.status_code == 413
+
+
+def certificate(folder: Path) -> Certificate:
+    leaf = trustme.CA().issue_cert("ostler.example")
+    folder.mkdir()
+    (folder / "chain").write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+    leaf.private_key_pem.write_to_path(folder / "key")
+    return Certificate(folder / "chain", folder / "key")
+
+
+async def test_over_https_servers_trust_their_own_certificate_and_send_nothing_to_another(tmp_path: Path) -> None:
+    own, foreign = certificate(tmp_path / "own"), certificate(tmp_path / "foreign")
+    working, holding = Working(), Forwarder("1", own)
+    async with (
+        forwarding_http(holding, HttpSettings("127.0.0.1", 0, tls=own)) as url,
+        holding.serving_here(working),
+        httpx2.AsyncClient(verify=False, trust_env=False) as client,
+    ):
+        for tls, said in ((own, "data: 1"), (foreign, "nothing was sent")):
+            forwarder = Forwarder("1", tls, patience=0.05)
+            async with forwarding_http(forwarder, HttpSettings("127.0.0.1", 0, tls=tls)) as asked:
+                forwarder.saw(holder(1, url.removesuffix("/mcp")))
+                assert said in (await client.post(asked, json=a_call("service_stop", name="db"))).text
+    assert len(working.got) == 1
