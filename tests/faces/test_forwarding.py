@@ -275,11 +275,13 @@ async def test_over_https_servers_trust_their_own_certificate_and_send_nothing_t
     async with (
         forwarding_http(holding, HttpSettings("127.0.0.1", 0, tls=own)) as url,
         holding.serving_here(working),
-        httpx2.AsyncClient(verify=False, trust_env=False) as client,
     ):
         for tls, said in ((own, "data: 1"), (foreign, "nothing was sent")):
             forwarder = Forwarder("1", tls, patience=0.05)
-            async with forwarding_http(forwarder, HttpSettings("127.0.0.1", 0, tls=tls)) as asked:
+            async with (
+                forwarding_http(forwarder, HttpSettings("127.0.0.1", 0, tls=tls)) as asked,
+                httpx2.AsyncClient(verify=False, trust_env=False) as client,
+            ):
                 forwarder.saw(holder(1, url.removesuffix("/mcp")))
                 assert said in (await client.post(asked, json=a_call("service_stop", name="db"))).text
     assert len(working.got) == 1
