@@ -279,7 +279,7 @@ class Entry:
             above = code - _SHELL_SIGNALS
             of_child = f" (a shell's code after {signal_name(above)})" if 0 < above < _MOST_SIGNALS else ""
             return f"exited with code {code}{of_child}"
-        return "exited (its exit code is unknown: its keeper was ended as well)"
+        return "exited (its exit code is unknown: its keeper was ended as well, or the disk was full)"
 
 
 def _ending(path: Path, pid: int) -> tuple[int, datetime] | None:
