@@ -23,7 +23,9 @@ Folder = Annotated[Path | None, typer.Option(metavar="DIR", help="As the global 
 
 def serve(  # noqa: PLR0917 (typer's parameters are the options)
     context: typer.Context,
-    foreground: Annotated[bool, typer.Option("--foreground", help="Be the server itself, on stdio.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Be the server itself, on stdio, and end with stdin.")
+    ] = False,
     http: Annotated[
         str | None, typer.Option(metavar="ADDR", help="Be the server, with streamable HTTP at [HOST]:PORT as well.")
     ] = None,
