@@ -473,3 +473,24 @@ async def test_a_looking_tool_that_fails_itself_proves_nothing_gone() -> None:
         world.always.clear()
         await manager.start_service("db")
         assert len(world.resources) == 1
+
+
+async def test_there_is_work_while_anything_is_under_way_or_to_be_supervised() -> None:
+    world = World()
+    world.faults["w/start"].append(Slow(5))
+    world.faults["w/stop"].append(Slow(5))
+    async with running(world, manifest(restartPolicy="on-failure")) as manager:
+        assert not manager.has_work
+        await manager.create(CreateRequest("basic", "db"), wait=False)
+        assert manager.has_work, "its start is under way, though no one waits for it"
+        await until(lambda: manager.get_service_state("db") is ServiceState.RUNNING)
+        assert manager.has_work
+        world.resources.clear()
+        world.faults["w/start"].append(Fail("no space"))
+        await until(lambda: manager.get_service_state("db") is ServiceState.RETRYING)
+        assert manager.has_work, "it is to be started again"
+        await until(lambda: manager.get_service_state("db") is ServiceState.RUNNING, within=600)
+        await manager.stop_service("db", wait=False)
+        assert manager.has_work, "its stop is under way"
+        await until(lambda: manager.get_service_state("db") is ServiceState.STOPPED)
+        assert not manager.has_work
