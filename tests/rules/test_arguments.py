@@ -30,6 +30,12 @@ def test_defaults_are_filled_in_and_satisfy_required_args() -> None:
     assert validate_args(SPECS, {"port": 80}) == {"port": 80, "host": "localhost", "region": "eu"}
 
 
+def test_null_for_what_may_be_left_out_is_not_given() -> None:
+    assert validate_args(SPECS, {"port": 80, "host": None, "mode": None, "password": None}) == validate_args(
+        SPECS, {"port": 80}
+    )
+
+
 def test_a_whole_number_is_an_integer() -> None:
     port = validate_args(SPECS, {"port": 80.0})["port"]
     assert (port, type(port)) == (80, int)

@@ -41,6 +41,7 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional
     An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
     integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
     the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
+    Models in strict mode send null for what they leave out: for an arg that may be left out, it is not given then.
 
     Raises:
         ArgumentError: with every problem at once; values of secret args are never in it.
@@ -50,7 +51,8 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional
     missing: list[str] = []
     complete: JsonObject = others if additional else {}
     for name, spec in specs.items():
-        if name in args:
+        may_be_left_out = spec.has_default or not spec.required
+        if name in args and not (may_be_left_out and args[name] is None):
             value = as_meant(spec, args[name])
             found = list(value_problems(name, spec, value))
             problems += found
