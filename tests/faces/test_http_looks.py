@@ -167,6 +167,15 @@ def _with_meta(**others: Any) -> dict[str, Any]:
     return {"name": "service_list", "arguments": {}, "_meta": {**META, **own}}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_what_is_not_plain_utf_8_is_left_to_the_sdk(both: Both, encoding: str) -> None:
+    portal, ways = both
+    body = json.dumps(call_of("service_list", {}, id="\ud800")).encode(encoding)
+    long, short = portal.call(ways.answers, body, headers_of("service_list", body))
+    assert ways.left
+    assert short == long
+
+
 @pytest.mark.parametrize(
     ("message", "headers"),
     [
@@ -185,6 +194,8 @@ def _with_meta(**others: Any) -> dict[str, Any]:
         (call_of("service_list", {}), {"mcp_method": "tools/list"}),
         (call_of("service_list", {}), {"mcp_protocol_version": "2027-01-01"}),
         (call_of("service_list", {}), {"accept": "application/json"}),
+        (call_of("service_list", {}), {"content_type": "text/plain"}),
+        (call_of("service_list", {}), {"content_type": ""}),
         (call_of("service_list", {}), {"mcp_param_name": "x"}),
         (call_of("service_list", {}), {"content_length": "many"}),
     ],
@@ -249,7 +260,9 @@ values = st.recursive(
 keys = st.sampled_from(["name", "limit", "cursor", "state", "health", "labels", "owner", "project", "nmae"])
 tools = st.sampled_from(["service_status", "service_get", "service_list", "service_logs"])
 odd_headers = st.dictionaries(
-    st.sampled_from(["accept", "mcp_name", "mcp_method", "mcp_protocol_version", "mcp_param_x", "content_length"]),
+    st.sampled_from(
+        ["accept", "content_type", "mcp_name", "mcp_method", "mcp_protocol_version", "mcp_param_x", "content_length"]
+    ),
     st.sampled_from(["", "*/*", "text/event-stream;q=1, APPLICATION/json", "service_list", "tools/call", "12"]),
     max_size=1,
 )

@@ -95,6 +95,7 @@ def _tool_of(scope: Scope) -> str:
         and len(found) == len(pairs)  # which of two equal headers counts is for the SDK to say
         and found.get(b"mcp-protocol-version") == VERSION.encode()
         and found.get(b"mcp-method") == _CALL.encode()
+        and found.get(b"content-type", b"").lower().startswith(b"application/json")
         and found.get(b"content-length", b"").isdigit()
         and int(found[b"content-length"]) <= MAX_BODY
         and not any(name.startswith(b"mcp-param-") for name in found)
@@ -110,7 +111,7 @@ def _request_in(body: bytes, tool: str) -> dict[str, Any] | None:
     if len(body) > MAX_BODY or _SURROGATE in body.lower():
         return None
     with suppress(ValueError, RecursionError, ValidationError):
-        request = _object(json.loads(body))
+        request = _object(json.loads(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
         params = _object(request.get("params"))
         meta = _object(params.get("_meta"))
         capabilities = meta.get(CLIENT_CAPABILITIES_META_KEY)
