@@ -261,6 +261,25 @@ async def test_servers_do_not_pass_requests_round_and_take_none_without_an_end()
         assert large.status_code == 413
 
 
+async def test_what_waits_here_is_bounded_in_bytes_and_in_the_time_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forwarding, "MAX_HELD", 3000)
+    monkeypatch.setattr(forwarding, "READ_SECONDS", 0.2)
+    answers, answered = anyio.create_memory_object_stream[httpx2.Response](2)
+    async with standing_by() as (_, client), answers, answered, anyio.create_task_group() as tasks:
+
+        async def send() -> None:
+            await answers.send(await client.post("/mcp", content=b"x" * 2000))
+
+        for _ in range(2):
+            tasks.start_soon(send)
+        refused = await answered.receive()  # the other one waits for a server that works
+        assert (refused.status_code, refused.json()["error"]["data"]["retryable"]) == (503, True)
+        async with await anyio.connect_tcp("127.0.0.1", client.base_url.port or 0) as late:
+            await late.send(b"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\nx")
+            assert (await late.receive()).startswith(b"HTTP/1.1 408 ")
+        tasks.cancel_scope.cancel()
+
+
 def certificate(folder: Path) -> Certificate:
     leaf = trustme.CA().issue_cert("ostler.example")
     folder.mkdir()

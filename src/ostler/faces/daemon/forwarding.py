@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.daemon.forwarded_requests import ForwardedRequest
-from ostler.faces.daemon.http_answers import LoadShedding, answer_json
+from ostler.faces.daemon.http_answers import LoadShedding, answer_json, refuse_busy
+from ostler.faces.daemon.http_gate import READ_SECONDS
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.http_tls import Certificate
@@ -31,6 +32,9 @@ PATIENCE: Final = 20.0
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of a request; the server that answers it takes fewer."""
+
+MAX_HELD: Final = 8 * MAX_BODY
+"""Bytes of all requests under way: anyone can send them, as only the server that answers knows tokens."""
 
 NOT_HOLDER: Final = "ostler-not-holder"
 """The header of a refusal by a server that stands by: it did nothing."""
@@ -79,6 +83,7 @@ class Forwarder:
         """Where it listens; set with `end`, which ends that."""
         self.end: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
         self._forwarding = LoadShedding(self._forward)
+        self._held = 0
 
     def __repr__(self) -> str:
         return f"<Forwarder {'own' if self._own is not None else self._holder or self._trouble}>"
@@ -151,10 +156,35 @@ class Forwarder:
     # -- passing on --------------------------------------------------------------------------------------------
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (body := await _read(receive)) is None:
-            await answer_json(send, 413, b'{"error": "too_large"}')
-            return
-        request = ForwardedRequest.of(scope, body)
+        body = bytearray()
+        try:
+            if await self._read(body, receive, send):
+                await self._pass_on(ForwardedRequest.of(scope, bytes(body)), receive, send)
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, body: bytearray, receive: Receive, send: Send) -> bool:
+        """Read a request's body; False where it was refused, or its client is gone."""
+        with anyio.move_on_after(READ_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return False
+                part: bytes = message.get("body", b"")
+                body += part
+                self._held += len(part)
+                if len(body) > MAX_BODY:
+                    await answer_json(send, 413, b'{"error": "too_large"}')
+                    return False
+                if self._held > MAX_HELD:
+                    await refuse_busy(send, "the requests that wait here are too large together")
+                    return False
+                if not message.get("more_body"):
+                    return True
+        await answer_json(send, 408, b'{"error": "too_slow"}', ((b"connection", b"close"),))
+        return False
+
+    async def _pass_on(self, request: ForwardedRequest, receive: Receive, send: Send) -> None:
         gone = anyio.Event()
         async with anyio.create_task_group() as tasks:
 
@@ -286,18 +316,6 @@ class _Answer:
 
     async def finish(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Return the body of a request, None when it is too large or its client is gone."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] == "http.disconnect" or len(body) > MAX_BODY:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 def _again(request: ForwardedRequest, gone: anyio.Event) -> Receive:
