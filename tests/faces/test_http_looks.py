@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ledger_app import LedgerApplication, ledger
 from tests.support.world import EPOCH, World
@@ -35,6 +36,13 @@ HEADERS = {
     "mcp-method": "tools/call",
 }
 Answer = tuple[int, dict[bytes, bytes], bytes]
+
+
+@pytest.fixture(autouse=True)
+def no_one_follows_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider of traces that a test before set in this process stays in force; here no one is to follow calls."""
+    none = trace.ProxyTracerProvider()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: none)
 
 
 class StoppedClock:
