@@ -1,5 +1,7 @@
 """Which texts of an entry are credentials: masked wherever they are shown, and nothing else is."""
 
+import time
+
 import pytest
 
 from ostler.model.credentials import is_secret_name
@@ -24,6 +26,9 @@ def entry(**more: object) -> ServerEntry:
 def test_names_of_secrets(name: str, secret: bool) -> None:
     assert is_secret_name(name) is secret
 
+
+MOST = 2.0
+"""Seconds of CPU time; where a search tries every way to split a word, it takes longer."""
 
 DASHES = "-" * 5
 PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
@@ -67,6 +72,13 @@ PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
 )  # fmt: skip
 def test_credentials_in_arguments_are_masked(args: list[str], shown: list[str]) -> None:
     assert entry(args=args).masked()["args"] == shown
+
+
+def test_a_long_word_that_begins_like_a_program_is_read_in_no_time() -> None:
+    began = time.thread_time()
+    word = f"mysql_{'a' * 24}=="
+    assert entry(args=[word, "-pshop"]).masked()["args"] == [word, "-pshop"]
+    assert time.thread_time() - began < MOST
 
 
 def test_other_arguments_are_shown() -> None:

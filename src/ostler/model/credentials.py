@@ -47,7 +47,7 @@ _LOGINS: Final = frozenset({"-u", "--user", "--proxy-user", "--login"})
 """Options whose value may be `user:password`."""
 
 _PROGRAM_OPTIONS: Final = (
-    (re.compile(r"(?:mysql|mariadb)(?:\W?\w+)*|mycli|7z[arz]?"), ("-p",), False),
+    (re.compile(r"(?:mysql|mariadb)\w*(?:\W\w+)*|mycli|7z[arz]?"), ("-p",), False),
     (re.compile(r"sshpass|mongo(?:sh|dump|restore|export|import)?"), ("-p",), True),
     (re.compile(r"redis-(?:cli|benchmark)|valkey-cli"), ("-a",), True),
     (re.compile(r"mosquitto_(?:pub|sub|rr)|sqlcmd|bcp|zip|unzip"), ("-P",), True),
