@@ -308,6 +308,8 @@ async def test_advice_to_raise_a_limit_names_the_one_in_force(tmp_path: Path) ->
     written = stdio_entry("w", ostler={"timeout": "300ms", "concurrency": 1, "maxResponseBytes": 100_000})
     capped = stdio_entry("c", ostler={"timeout": 20}, responseCap=50_000)
     async with open_pool(tmp_path, written, capped) as pool:
+        for name in ("w", "c"):
+            await pool.wait_until_connected(name, 20)
         late = await pool_failure(pool, "w/hang")
         assert "raise 'timeout' under 'ostler' of 'w' in mcp.json (0.3 s)" in late
         given = await failure(pool, "w/hang", timeout=0.2)

@@ -913,6 +913,7 @@ def test_a_file_is_read_once_for_all_of_its_projects(tmp_path: Path) -> None:
          {"get", "get_all", "put*"}),
         ("managed-mcp.json", '{"mcpServers": {"a": {"command": "other"}}}', None),
         ("requirements.toml", "[mcp_servers]\n", None),
+        ("requirements.toml", '[[mcp_servers]]\nname = "a"\n', None),
         ("requirements.toml", "[mcp_servers.a]\n", set(TOOLS)),
         ("requirements.toml", 'approval_policy = "never"\n', set(TOOLS)),
         ("empty.json", "", set(TOOLS)),

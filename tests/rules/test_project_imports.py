@@ -111,6 +111,12 @@ services:
     assert "'mail' runs image axllent/mailpit" in text
 
 
+def test_compose_copies_no_secret_of_the_env_file_and_takes_a_port_as_it_is_written() -> None:
+    text = 'services: {api: {build: ., command: serve 3000, ports: ["3000:(3000"], environment: {KEY: "${GH_TOKEN}", PW: "${DB_PWD}"}}}'
+    found = read_compose(text, "compose.yaml", {"GH_TOKEN": "copied-token", "DB_PWD": "copied-pwd"})
+    assert "copied" not in project_text("shop", [found])
+
+
 def test_process_compose_is_read_with_its_variables_files_and_patience() -> None:
     made = services(
         read_process_compose(

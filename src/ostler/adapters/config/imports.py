@@ -120,7 +120,7 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
         case "managed-mcp.json":  # Claude Code then has these servers alone
             return {"allowedMcpServers": []}
         case "requirements.toml" if "mcp_servers" in root:  # Codex then has servers that are as they say alone
-            servers = cast("JsonObject", root["mcp_servers"])
+            servers = mapping(root["mcp_servers"])
             only: list[JsonValue] = [
                 {"identity": rule["identity"]} if "identity" in (rule := mapping(value)) else name
                 for name, value in servers.items()

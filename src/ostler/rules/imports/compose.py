@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ostler.model.credentials import is_secret_name
 from ostler.model.json import JsonObject, JsonValue
 from ostler.rules.imports.compose_addresses import reached, unknown_addresses
 from ostler.rules.imports.found import (
@@ -185,7 +186,7 @@ def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str]
     if taken[label(name)] == "command":
         made = shell_service(label(name), line, origin, directory=directory, notes=tuple(notes), **more)
         return replace(made, restart_policy=policy)
-    if inner and (named := re.compile(rf"(?<![\d.]){inner}(?!\d)")).search(line):
+    if inner and (named := re.compile(rf"(?<![\d.]){re.escape(inner)}(?!\d)")).search(line):
         line = named.sub("{port}", line)
         notes.append(
             f"its port {inner} is chosen by Ostler, so that worktrees do not collide; 'port: {inner}' keeps it"
@@ -218,13 +219,12 @@ def _env_files(service: JsonObject, *, has_dotenv: bool) -> tuple[str, ...]:
 def _filled(text: str, dotenv: Mapping[str, str]) -> str:
     """Return `text` with Compose's variables filled in, from `.env` or as their defaults.
 
-    Those without either, and passwords of `.env`, stay as they are written.
+    Those without either, and secrets of `.env`, stay as they are written.
     """
 
     def value_of(match: re.Match[str]) -> str:
         name = match[1] or match[3] or ""
-        is_secret = "PASS" in name.upper() or "SECRET" in name.upper()
-        value = match[2] if is_secret else dotenv.get(name, match[2])
+        value = match[2] if is_secret_name(name) else dotenv.get(name, match[2])
         return match[0] if value is None else value
 
     return _VARIABLE.sub(value_of, text)
