@@ -21,8 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.daemon.forwarded_requests import ForwardedRequest
-from ostler.faces.daemon.http_answers import LoadShedding, answer_json, refuse_busy
-from ostler.faces.daemon.http_gate import READ_SECONDS
+from ostler.faces.daemon.http_answers import READ_SECONDS, LoadShedding, answer_json, refuse_busy
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.http_tls import Certificate

@@ -19,6 +19,9 @@ PRINCIPAL: Final = "ostler.principal"
 RETRY_AFTER: Final = 1
 """Seconds after which a refused client may come again."""
 
+READ_SECONDS: Final = 60.0
+"""Seconds that a request may take to arrive: until then it counts as under way."""
+
 _SESSION: Final = b"mcp-session-id"
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.access.proofs import ProvenToken
 from ostler.faces.access.rate import Rate
-from ostler.faces.daemon.http_answers import PRINCIPAL, answer_json
+from ostler.faces.daemon.http_answers import PRINCIPAL, READ_SECONDS, answer_json
 from ostler.faces.daemon.http_pages import OPEN_PATHS
 from ostler.faces.daemon.http_paths import ROOT
 from ostler.model.access import Principal, PrincipalSettings
@@ -27,9 +27,6 @@ MINUTE: Final = 60.0
 
 RECHECK: Final = 5.0
 """Seconds after which the token of a request that is still under way, such as a stream, is verified again."""
-
-READ_SECONDS: Final = 60.0
-"""Seconds that a request may take to arrive: until then it counts as under way."""
 
 MAX_RATED: Final = 10_000
 """Principals whose requests are counted; those who came first are forgotten first."""
