@@ -8,6 +8,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from ostler.adapters.stores.commit_queue import Refusal
+from ostler.adapters.stores.leftovers import drivers_of
 from ostler.adapters.stores.postgresql_schema import Connection
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CURSOR_RESERVE, CommitWrite, EventWrite, Row, RowSort
@@ -215,8 +216,8 @@ async def _execute(connection: Connection, row: Row) -> None:
     values = row.values
     if row.sort is RowSort.PUT_REQUEST:
         values = (request_digest(values[0]), *values[1:])
-    elif row.sort is RowSort.PUT_SERVICE:
-        values = (*values, " ".join(row.drivers))
+    elif row.record is not None:
+        values = (*values, " ".join(drivers_of(row.record)))
     await connection.execute(_STATEMENTS[row.sort], _plain(values))
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple, assert_never
 
-from ostler.adapters.stores.leftovers import drivers_of
 from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.engine.protocols import Change, DropService, PutOperation, PutService
 from ostler.model.events import Event
 from ostler.model.moments import format_time
-from ostler.model.records import OperationKind
+from ostler.model.records import OperationKind, ServiceRecord
 
 CURSOR_RESERVE = 4096
 """Event cursors reserved ahead in a database, so that none is given out twice after a crash lost queued events."""
@@ -38,13 +37,13 @@ class Row(NamedTuple):
         sort: what is done.
         values: the values of its columns.
         name: that of its service, if the row gives it one.
-        drivers: the downstream servers of what that service may have left, in alphabetical order.
+        record: the service that is put, for a store that keeps more of it than the values.
     """
 
     sort: RowSort
     values: tuple[Any, ...]
     name: str = ""
-    drivers: tuple[str, ...] = ()
+    record: ServiceRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def encode_commit(changes: Sequence[Change]) -> CommitWrite:
                 key = (column(record.id), column(record.name), column(record.class_name))
                 facts = (record.state.value, record.desired.value, format_time(record.updated_at))
                 values = (*key, *facts, SERVICE.write(record))
-                rows.append(Row(RowSort.PUT_SERVICE, values, record.name, drivers_of(record)))
+                rows.append(Row(RowSort.PUT_SERVICE, values, record.name, record))
             case DropService(service_id):
                 may_use_reserve = True
                 rows.append(Row(RowSort.DROP_SERVICE, (column(service_id),)))
