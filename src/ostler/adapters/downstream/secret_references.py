@@ -1,6 +1,5 @@
 """Secrets that an entry only refers to, `${secret:keyring:github/ci}`: looked up when its server is connected."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,8 @@ from ostler.adapters.environments import Environments
 from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import is_keyring_off
 from ostler.model.servers import ServerEntry
+from ostler.rules.secrets.secret_marks import LIKE_REFERENCE
 
-_REFERENCE: Final = re.compile(r"\$\{secret:(?P<kind>\w+):(?P<what>[^}]+)\}")
 _MAX_BYTES: Final = 64 * 1024
 _SECONDS: Final = 15.0
 """Seconds for one look-up: a keyring may ask its owner to unlock it."""
@@ -42,7 +41,7 @@ async def with_secrets(entry: ServerEntry, environments: Environments) -> Server
             raise ConnectFailedError(f"the secret '{where}' of its entry in mcp.json is missing: {error}") from None
 
     def filled(text: str) -> str:
-        return _REFERENCE.sub(lambda match: found.get(match[0], match[0]), text)
+        return LIKE_REFERENCE.sub(lambda match: found.get(match[0], match[0]), text)
 
     return entry.model_copy(
         update={
@@ -73,7 +72,7 @@ async def look_up(reference: str, environment: Mapping[str, str]) -> str:
 
 
 async def _found_at(reference: str, environment: Mapping[str, str]) -> str:
-    match = _REFERENCE.fullmatch(reference)
+    match = LIKE_REFERENCE.fullmatch(reference)
     assert match is not None, "the loader takes no other"
     what = match["what"]
     match match["kind"]:
