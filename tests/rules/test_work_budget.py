@@ -43,7 +43,7 @@ LONG_WORK = {
     "filters": chain("upper | lower", 40),
     "filters of a loop": "{% for i in range(9999) %}{% set y = x | upper %}{% endfor %}",
     "loops in loops": "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
-    "comparisons": "{{ [" + "y==z," * 1200 + "] }}",
+    "comparisons": "{{ [" + "v==w," * 1200 + "] }}",
     "slices": "{{ [" + ", ".join(["x[1:]"] * 300) + "] | length }}",
     "tests": "{{ range(9999) | select('in', range(9999) | reverse | list) | list }}",
     "a mapped filter": "{{ ([x] * 9999) | map('upper') | list | length }}",
@@ -55,7 +55,8 @@ LONG_WORK = {
 
 @pytest.mark.parametrize("name", LONG_WORK)
 def test_a_rendering_of_many_steps_ends_with_its_place(name: str) -> None:
-    names: dict[str, Any] = {"x": BIG, "y": [["a"] * 9000] * 10, "z": [["a"] * 9000 for _ in range(10)]}
+    names: dict[str, Any] = {"x": BIG, "y": [["a"] * 9000] * 10}
+    names |= {"v": [["a"] * 9000] * 60, "w": [["a"] * 9000 for _ in range(60)]}
     with quickly(), pytest.raises(TemplateError, match=r" in args\.hosts\[1\] (takes|makes) more than"):
         render({"args": {"hosts": ["ok", LONG_WORK[name]]}}, names)
 
