@@ -152,6 +152,7 @@ def test_a_denied_state_is_not_matched_or_ruled_out(word: str, text: str) -> Non
     assert judge(text_answer(text), None, {"contains": word}).passed
     for pattern in (word, rf"\b{word}\b", f"{word}|online"):
         assert not re.search(pattern, text) or not judge(text_answer(text), {"matches": pattern}).passed
+        assert judge(text_answer(text), None, {"matches": pattern}).passed
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,8 @@ def test_an_expression_that_says_more_than_words_is_taken_as_it_is(pattern: str)
 
 def test_an_expectation_rules_out_a_text_wherever_it_is() -> None:
     for text in ("TypeError", "no Error", "Errors"):
-        assert not judge(text_answer(text), None, {"contains": "Error"}).passed
+        for key, words in (("contains", "Error"), ("matches", "Error"), ("matches", "Error|Failure")):
+            assert not judge(text_answer(text), None, {key: words}).passed
 
 
 @given(JSON)

@@ -7,10 +7,10 @@ from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.expectations import listed
+from ostler.rules.answers.expectations import listed, mentions
 from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.text.equality import loosely_equal
-from ostler.rules.text.statements import RUNS, denies
+from ostler.rules.text.statements import RUNS, denies, is_sentence
 
 _GONE = frozenset(
     {
@@ -117,8 +117,8 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
       complaint, where `running` or the like was expected; the `false` of a path such as `running` or `exists`; a value
       where none was expected at one such as `exitCode`.
     - A text that misses `contains` or `matches` proves it when all of it is such a word, or its one line `Status: …`.
-      A sentence that misses `contains: running`, or the like, also does when it ends with denying that: `web is not
-      running`.
+      A sentence that misses `contains: running` or `matches: running`, or the like, also does when it ends with denying
+      that: `web is not running`.
 
     Everything else may be a passing trouble, which thresholds are for.
     """
@@ -134,9 +134,9 @@ def proves_absence(response: ToolResponse, expect: Expectation | None) -> bool:
             return True
     if not (expect.contains or expect.matches):
         return False
-    said = response.text
+    said = response.text.strip()
     return (
-        any(denies(wanted, said) for wanted in listed(expect.contains))
+        (is_sentence(said) and any(denies(said, *place) for place in mentions(expect, said)))
         or _is_among(_GONE, said)
         or _is_among(_GONE, status_in(said))
     )

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonValue
@@ -12,7 +14,7 @@ from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.secrets.masking import shorten
 from ostler.rules.text.equality import loosely_equal
 from ostler.rules.text.patterns import PatternError, search
-from ostler.rules.text.statements import has, is_denied, is_plain_pattern, states
+from ostler.rules.text.statements import is_plain_pattern, is_said, places, rules_out, states
 from ostler.rules.text.work_budget import bounded_work
 
 _SHOWN = 300
@@ -104,11 +106,11 @@ def _conditions(
         yield _expression_condition(response, expression)
     text = response.readable
     for part in listed(expectation.contains):
-        holds = has(part, text) if is_ruled_out else states(part, text)
+        holds = rules_out(part, text) if is_ruled_out else states(part, text)
         found = f"the answer contains {_json(part)}" if holds else f"the answer was {_json(text)}"
         yield _Condition(holds, found, f"it to contain {_json(part)}")
     for pattern in listed(expectation.matches):
-        yield _match_condition(text, pattern)
+        yield _match_condition(text, pattern, is_ruled_out=is_ruled_out)
 
 
 def _path_condition(response: ToolResponse, path: str, wanted: JsonValue) -> _Condition:
@@ -132,16 +134,34 @@ def _expression_condition(response: ToolResponse, expression: str) -> _Condition
     return _Condition(holds, f"{expression} was {_json(found)}", wanted)
 
 
-def _match_condition(text: str, pattern: str) -> _Condition:
+def _match_condition(text: str, pattern: str, *, is_ruled_out: bool) -> _Condition:
+    counts = partial(is_said, text, is_ruled_out=is_ruled_out)
     try:
-        match = search(pattern, text)
-        while match is not None and match[0] and is_plain_pattern(pattern) and is_denied(text, *match.span()):
-            match = search(pattern, text, match.end())
+        holds = any(not is_worded or counts(start, end) for start, end, is_worded in _matches(pattern, text))
     except PatternError as error:
         return _Condition(holds=False, found=str(error), wanted=f"it to match {_json(pattern)}", is_judged=False)
-    holds = match is not None
     found = f"the answer matches {_json(pattern)}" if holds else f"the answer was {_json(text)}"
     return _Condition(holds, found, f"it to match {_json(pattern)}")
+
+
+def _matches(pattern: str, text: str) -> Iterator[tuple[int, int, bool]]:
+    """Yield where a pattern is found: from, to, and whether it is words, which a text may deny."""
+    match = search(pattern, text)
+    while match is not None:
+        is_worded = bool(match[0]) and is_plain_pattern(pattern)
+        yield *match.span(), is_worded
+        if not is_worded:
+            return
+        match = search(pattern, text, match.end())
+
+
+def mentions(expectation: Expectation, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where `text` has the words of an expectation's `contains` and `matches`, denied or not: from, to."""
+    for part in listed(expectation.contains):
+        yield from places(part, text)
+    for pattern in listed(expectation.matches):
+        with suppress(PatternError):
+            yield from ((start, end) for start, end, is_worded in _matches(pattern, text) if is_worded)
 
 
 def listed(value: str | Sequence[str] | None) -> Sequence[str]:

@@ -58,31 +58,36 @@ def states(part: str, text: str) -> bool:
     It does not where `part` is the end of another word (`active` in `inactive`, `ok` in `token`), cut out of a number
     (`80` in `8080`, `k1` in `k12`), or denied.
     """
-    return any(
-        _is_whole(text, start, start + len(part)) and not is_denied(text, start, start + len(part))
-        for start in _places(part, text)
-    )
+    return any(_is_whole(text, *place) and is_said(text, *place) for place in places(part, text))
 
 
-def has(part: str, text: str) -> bool:
-    """Return whether `text` has `part`, in whatever word; of states such as `running`, whether it does not deny it."""
-    if part.strip().lower() not in _WELL:
-        return part in text
-    return any(not is_denied(text, start, start + len(part)) for start in _places(part, text))
+def rules_out(part: str, text: str) -> bool:
+    """Return whether `text` has `part` as what must not be there: also in other words, and as in `is_said`."""
+    return any(is_said(text, *place, is_ruled_out=True) for place in places(part, text))
 
 
-def denies(part: str, text: str) -> bool:
-    """Return whether `text` is one sentence that ends with saying that a state such as `running` is not so."""
-    said = text.strip().rstrip(".!")
-    start = len(said) - len(part)
+def is_said(text: str, start: int, end: int, *, is_ruled_out: bool = False) -> bool:
+    """Return whether what `text` has from `start` to `end` counts there.
+
+    What is denied does not. Of what must not be there (`is_ruled_out`), only states such as `running` may be denied:
+    `no Error` is one mention of an error too many.
+    """
+    if is_ruled_out and text[start:end].strip().lower() not in _WELL:
+        return True
+    return not is_denied(text, start, end)
+
+
+def denies(text: str, start: int, end: int) -> bool:
+    """Return whether a sentence ends, at that place, with denying a state such as `running`, and does not state it."""
+    part = text[start:end]
     return (
-        part.lower() in RUNS
-        and len(said) <= _SENTENCE
-        and "\n" not in said
-        and said.endswith(part)
-        and is_denied(said, start, len(said))
-        and not states(part, said)
+        part.lower() in RUNS and not text[end:].rstrip(".!") and is_denied(text, start, end) and not states(part, text)
     )
+
+
+def is_sentence(text: str) -> bool:
+    """Return whether a text is short enough, and one line, to be about one thing."""
+    return len(text) <= _SENTENCE and "\n" not in text
 
 
 def is_denied(text: str, start: int, end: int) -> bool:
@@ -103,12 +108,13 @@ def is_plain_pattern(pattern: str) -> bool:
     return _PLAIN_PATTERN.fullmatch(pattern) is not None
 
 
-def _places(part: str, text: str) -> Iterator[int]:
+def places(part: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where `text` has `part`: from, to."""
     start = text.find(part)
     for _ in range(_MOST_PLACES):
         if start < 0:
             return
-        yield start
+        yield start, start + len(part)
         start = text.find(part, start + 1)
 
 
