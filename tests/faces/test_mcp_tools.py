@@ -600,6 +600,17 @@ async def test_args_of_the_class_are_checked_by_the_class() -> None:
         assert invalid["problems"]
 
 
+async def test_whole_numbers_are_taken_where_the_class_wants_text() -> None:
+    asked: dict[str, Any] = {"serviceClassName": "basic", "name": "one", "args": {"password": 4711}}
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        assert (await call(client, "service_validate", **asked))["valid"]
+        plan = await call(client, "service_plan", **asked)
+        await call(client, "service_create", **asked, planId=plan["planId"])
+        assert (await call(client, "service_secrets", name="one"))["args"]["password"] == "4711"
+        text, _ = await refusal(client, "service_create", serviceClassName="basic", args={"password": 1.1})
+        assert "expected string, got number; write it in quotes" in text
+
+
 async def test_what_command_line_clients_send_is_understood() -> None:
     """They send everything as text, or read `8080` as a number where a name was meant."""
     async with ledger(World()) as app, Client(server_over(app)) as client:

@@ -20,6 +20,9 @@ SPECS = {
 }
 
 
+QUOTES = "; write it in quotes, since a number loses the zeros around it"
+
+
 def problems_of(args: dict[str, object]) -> tuple[str, ...]:
     with pytest.raises(ArgumentError, match=r"^arg validation failed: ") as caught:
         validate_args(SPECS, args)
@@ -51,10 +54,10 @@ def test_a_whole_number_is_an_integer() -> None:
         ({"port": 99999}, "argument 'port': 99999 is greater than the maximum of 65535"),
         ({"port": 0}, "argument 'port': 0 is less than the minimum of 1"),
         ({"port": 1, "ratio": 0.1}, "argument 'ratio': 0.1 is less than the minimum of 0.5"),
-        ({"port": 1, "host": 3}, "invalid type for argument 'host': expected string, got integer 3"),
+        ({"port": 1, "host": 3}, "invalid type for argument 'host': expected string, got integer 3" + QUOTES),
         ({"port": 1, "host": "A"}, "argument 'host': \"A\" does not match the pattern '^[a-z.]+$'"),
         ({"port": 1, "mode": "slow"}, 'argument \'mode\': "slow" is not one of "fast", "safe"'),
-        ({"port": 1, "tags": ["a", 1]}, "invalid type for argument 'tags[1]': expected string, got integer 1"),
+        ({"port": 1, "tags": ["a", 1]}, "invalid type for argument 'tags[1]': expected string, got integer 1" + QUOTES),
         ({"port": 1, "options": []}, "invalid type for argument 'options': expected object, got array []"),
         ({"port": 1, "debug": "yes"}, "invalid type for argument 'debug': expected boolean, got string \"yes\""),
     ],
@@ -118,6 +121,19 @@ def test_a_text_that_stands_for_one_value_is_that_value(spec: dict[str, object],
     made = validate_args({"a": ArgSpec.model_validate(spec)}, {"a": sent})["a"]
     assert made == taken
     assert type(made) is type(taken)
+
+
+def test_whole_numbers_of_models_are_text_where_text_is_asked_for() -> None:
+    specs = {"version": ArgSpec(enum=["16", "17"]), "tags": ArgSpec(type="array", items={"type": "string"})}
+    assert validate_args(specs, {"version": 16, "tags": [1, "a"]}, numbers_as_text=True) == {
+        "version": "16",
+        "tags": ["1", "a"],
+    }
+    for lost in (3.1, 16.0, 2**53):  # 3.10, 16.00 or a number that a client has rounded
+        with pytest.raises(ArgumentError, match="write it in quotes"):
+            validate_args({"a": ArgSpec()}, {"a": lost}, numbers_as_text=True)
+    with pytest.raises(ArgumentError, match="got boolean true"):
+        validate_args({"a": ArgSpec()}, {"a": True}, numbers_as_text=True)
 
 
 @pytest.mark.parametrize(

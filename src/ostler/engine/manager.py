@@ -232,8 +232,10 @@ class ServiceManager:
 
     # -- creating ------------------------------------------------------------------------------------------
 
-    def validate(self, class_name: str, args: JsonObject, name: str = "") -> JsonObject:
-        """Return the effective args (masked) of a create, without doing anything.
+    def validate(
+        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False
+    ) -> JsonObject:
+        """Return the effective args (masked) of a create, without doing anything; see `CreateRequest`.
 
         Raises:
             NotFoundError: there is no such class.
@@ -241,12 +243,10 @@ class ServiceManager:
             ClassUnavailableError: tools of the class are missing.
         """
         entry = self.classes.get(class_name)
-        effective = self._parts.factory.effective_args(entry, args, name)
-        availability = self.classes.availability(class_name)
-        if availability.missing_tools:
-            raise ClassUnavailableError(class_name, availability.missing_tools)
-        masked: JsonObject = mask(effective, secret_strings(entry.service_class.spec.args, effective))
-        return masked
+        effective = self._parts.factory.effective_args(entry, args, name, numbers_as_text=numbers_as_text)
+        if missing := self.classes.availability(class_name).missing_tools:
+            raise ClassUnavailableError(class_name, missing)
+        return mask(effective, secret_strings(entry.service_class.spec.args, effective))
 
     def chosen_dependencies(self, request: CreateRequest) -> list[str]:
         """Return the services that the args of `request` would make its service depend on, whether they exist or not.

@@ -82,7 +82,7 @@ class InstanceFactory:
             if not overrides.is_empty:
                 service_class = overridden(entry.service_class, overrides)
                 entry = replace(entry, service_class=service_class, digest=class_digest(service_class))
-        args = self.effective_args(entry, args, request.name)
+        args = self.effective_args(entry, args, request.name, numbers_as_text=request.numbers_as_text)
         digest = request_digest(request.class_name, args, overrides)
         name = request.name
         if not name:
@@ -108,8 +108,10 @@ class InstanceFactory:
         if problems:
             raise ArgumentError(problems, service=request.name or None)
 
-    def effective_args(self, entry: ClassEntry, args: JsonObject, name: str) -> JsonObject:
-        """Return `args` with defaults applied; an empty `name` is not checked.
+    def effective_args(
+        self, entry: ClassEntry, args: JsonObject, name: str, *, numbers_as_text: bool = False
+    ) -> JsonObject:
+        """Return `args` with defaults applied, as `validate_args` does; an empty `name` is not checked.
 
         Raises:
             ArgumentError: args or name do not fit; all problems at once.
@@ -124,7 +126,7 @@ class InstanceFactory:
         problems += _misplaced_references(args)
         try:
             spec = entry.service_class.spec
-            effective = validate_args(spec.args, args, additional=spec.additional_args)
+            effective = validate_args(spec.args, args, additional=spec.additional_args, numbers_as_text=numbers_as_text)
         except ArgumentError as error:
             problems.extend(error.problems)
             missing = error.missing

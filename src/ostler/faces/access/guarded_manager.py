@@ -139,10 +139,13 @@ class GuardedManager(ServiceManager):
 
     # -- creating ------------------------------------------------------------------------------------------
 
-    def validate(self, class_name: str, args: JsonObject, name: str = "") -> JsonObject:
+    def validate(
+        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False
+    ) -> JsonObject:
         """Return the effective args (masked) of a create, without doing anything; as `ServiceManager.validate`."""
         self.classes.get(class_name)
-        return self._manager.validate(class_name, args, name and self._own_name(name))
+        own = name and self._own_name(name)
+        return self._manager.validate(class_name, args, own, numbers_as_text=numbers_as_text)
 
     def difference(self, request: CreateRequest) -> str:
         """Return in words how the service of that name differs from what `request` makes."""

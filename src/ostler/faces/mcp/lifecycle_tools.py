@@ -92,7 +92,8 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes)
-    request = requested(CreateRequest, args, project=await project_of_client(app), overrides=overrides)
+    project = await project_of_client(app)
+    request = requested(CreateRequest, args, project=project, overrides=overrides, numbers_as_text=True)
     return _changed(await create(app, request, call, wait=args.wait), "running", cursor)
 
 

@@ -34,7 +34,7 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     plans = app.manager.plans
     if args.action == "create":
         _refuse(args, "abandon", needs="class_name")
-        plan = plans.create(requested(CreateRequest, args, project=await project_of_client(app)))
+        plan = plans.create(requested(CreateRequest, args, project=await project_of_client(app), numbers_as_text=True))
     else:
         others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")

@@ -4,6 +4,7 @@ from ostler.adapters.serving.problems import read_args
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.lifecycle_tools import ServiceCreateArgs, create, requested
+from ostler.faces.mcp.service_tools import ServiceValidateArgs, validation
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, own_answer, text_arg
 from ostler.faces.muster.error_phrases import argument_words
@@ -128,12 +129,13 @@ async def service_delete(app: ApplicationLike, args: JsonObject, call: Call) -> 
 
 async def service_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Say whether a create with these arguments would be accepted."""
+    del call
     class_name = text_arg(args, "serviceClassName")
     availability = app.classes.availability(class_name)
     if not availability.available:
         raise ConflictError(f"ServiceClass '{class_name}' is not available: {availability.reason}")
     known = {key: args[key] for key in ("serviceClassName", "name", "args") if key in args}
-    found = await own_answer(app, "service_validate", known, call)
+    found = validation(app, read_args("service_validate", ServiceValidateArgs, known), numbers_as_text=False).structured
     if not found["valid"]:
         raise ConflictError("; ".join(argument_words([str(problem) for problem in found["problems"]])))
     return f"Validation successful for service {text_arg(args, 'name')}"

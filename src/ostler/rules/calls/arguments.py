@@ -20,6 +20,8 @@ _NO_RULES = ("description", "default")
 _SHOWN = 60
 _MAX_DEPTH = 4
 _MAX_TEXT = 65_536
+_EXACT = 2**53 - 1
+"""Up to it, whole numbers arrive from every client with all their digits."""
 _PLAIN_NUMBER = {
     "integer": re.compile(r"-?(?:0|[1-9][0-9]{0,17})"),
     "number": re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE][-+]?[0-9]{1,3})?"),
@@ -35,13 +37,22 @@ _TYPES = {
 }
 
 
-def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional: bool = False) -> JsonObject:
-    """Return `args` with the defaults filled in. With `additional`, args that are not declared are taken as they are.
+def validate_args(
+    specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional: bool = False, numbers_as_text: bool = False
+) -> JsonObject:
+    """Return `args` with the defaults filled in.
 
     An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
     integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
     the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
     Models in strict mode send null for what they leave out: for an arg that may be left out, it is not given then.
+
+    Args:
+        specs: the args that the class declares.
+        args: those that are given.
+        additional: args that are not declared are taken as they are.
+        numbers_as_text: a whole number becomes text where text is asked for. A fraction is refused all the same:
+            whether 1.1 was written as 1.10 is unknown.
 
     Raises:
         ArgumentError: with every problem at once; values of secret args are never in it.
@@ -53,7 +64,7 @@ def validate_args(specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional
     for name, spec in specs.items():
         may_be_left_out = spec.has_default or not spec.required
         if name in args and not (may_be_left_out and args[name] is None):
-            value = as_meant(spec, args[name])
+            value = as_meant(spec, args[name], numbers_as_text=numbers_as_text)
             found = list(value_problems(name, spec, value))
             problems += found
             complete[name] = _whole(value) if spec.type == "integer" and not found else value
@@ -80,8 +91,8 @@ def args_json_schema(specs: Mapping[str, ArgSpec], *, additional: bool = False) 
     return schema
 
 
-def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
-    """Return `value` with each text that stands for a value of the type asked for in its place as that value."""
+def as_meant(spec: ArgSpec, value: JsonValue, *, numbers_as_text: bool = False) -> JsonValue:
+    """Return `value` with each text that stands for a value of the type asked for as that value; see validate_args."""
     for _ in range(_MAX_DEPTH):  # a list written as text may hold numbers written as text
         try:
             misread = [error for error in _errors(spec, value) if error.validator == "type"]
@@ -89,7 +100,7 @@ def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
             return value
         changed = False
         for error in misread:
-            meant = _meant(error.instance, error.validator_value)
+            meant = _meant(error.instance, error.validator_value, numbers_as_text=numbers_as_text)
             if meant is not None:
                 value = _replaced(value, list(error.path), meant)
                 changed = True
@@ -98,8 +109,10 @@ def as_meant(spec: ArgSpec, value: JsonValue) -> JsonValue:
     return value
 
 
-def _meant(value: JsonValue, kinds: JsonValue) -> JsonValue:
-    """Return the one value of the type `kinds` that the text `value` stands for, or None."""
+def _meant(value: JsonValue, kinds: JsonValue, *, numbers_as_text: bool) -> JsonValue:
+    """Return the one value of the type `kinds` that `value` stands for, or None."""
+    if numbers_as_text and type(value) is int and abs(value) <= _EXACT and "string" in kinds:
+        return str(value)
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
         return None
     text = value.strip()
@@ -162,7 +175,9 @@ def _problem(name: str, spec: ArgSpec, error: "ValidationError") -> str:
     limit: JsonValue = error.validator_value
     match error.validator:
         case "type":
-            return f"invalid type for argument '{label}': expected {_expected(limit)}, got {_got(value, spec.secret)}"
+            text = f"invalid type for argument '{label}': expected {_expected(limit)}, got {_got(value, spec.secret)}"
+            if "string" in limit and type(value) in (int, float):
+                text += "; write it in quotes, since a number loses the zeros around it"
         case "enum":
             allowed = ", ".join(_shown(item) for item in limit)
             text = f"argument '{label}': {shown} is not one of {allowed}"
