@@ -257,6 +257,18 @@ def muster_cases() -> str:
     return table(["case", "calls"], rows())
 
 
+def muster_documents() -> str:
+    """The documents of muster that tests load: what is special about each, and what becomes of it."""
+    documents = yaml.safe_load((DOCS.parent / "tests" / "faces" / "muster_documents.yaml").read_text(encoding="utf-8"))
+
+    def rows() -> Iterator[Sequence[str]]:
+        for document in documents.values():
+            here = f"not loaded: {document['wrong']}" if "wrong" in document else "loaded"
+            yield document["about"], document["muster"], here
+
+    return table(["document", "in muster", "here"], rows())
+
+
 def class_table() -> str:
     """Every shipped class: what it does, how far it has been run, its arguments.
 
@@ -333,6 +345,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "client-files": client_files,
     "classes": class_table,
     "muster-cases": muster_cases,
+    "muster-documents": muster_documents,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+import yaml
 from mcp.client import Client
 from tests.support.ledger_app import call, refusal, text_of
 
@@ -21,6 +22,8 @@ from ostler.model.errors import OstlerError
 from ostler.model.states import HealthStatus
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
+
+DOCUMENTS = yaml.safe_load(Path(__file__).with_name("muster_documents.yaml").read_text(encoding="utf-8"))
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
 WITHIN = 20.0
@@ -231,6 +234,36 @@ async def test_a_tool_that_is_nowhere_makes_the_class_unavailable(state_dir: Pat
         assert [(item["name"], item["available"]) for item in listed] == [("lenient", False)]
         found = await call(client, "serviceclass_available", name="lenient")
         assert found["missingTools"] == ["unknown/test_start", "unknown/workflow_end"]
+
+
+async def test_the_documents_of_muster_are_listed(state_dir: Path, tmp_path: Path) -> None:
+    texts = {name: document["text"] for name, document in DOCUMENTS.items()}
+    async with application(state_dir, tmp_path, **texts) as app, Client(build_server(app, "muster")) as client:
+
+        async def ask(tool: str, **arguments: Any) -> Any:
+            return json.loads(text_of(await client.call_tool(tool, arguments)))
+
+        listed = await ask("core_serviceclass_list")
+        found = {each["name"]: each for each in listed["serviceClasses"]}
+        assert sorted(DOCUMENTS) == [each["name"] for each in listed["serviceClasses"]]
+        assert [name for name, each in found.items() if each["available"]] == ["core-only"]
+        for name, document in DOCUMENTS.items():
+            if "wrong" not in document:
+                assert found[name]["serviceConfig"], name
+                assert found[name]["missingTools"] or found[name]["available"], name
+                continue
+            assert document["wrong"] in found[name]["error"]
+            assert f"{name}.yaml:" in found[name]["error"]
+        assert await ask("core_serviceclass_get", name="no-stop") == found["no-stop"]
+        shown = await ask("core_serviceclass_available", name="no-stop")
+        assert (shown["available"], shown["reason"]) == (False, found["no-stop"]["error"])
+        assert found["big-app"]["error"].startswith("no server lists a tool 'farm_drop_app' or 'farm_put_app'")
+
+        right = DOCUMENTS["no-stop"]["text"] + "      stop: {tool: x_farm_drop}\n"
+        (app.paths.serviceclasses_dir / "no-stop.yaml").write_text(right, encoding="utf-8")
+        assert text_of(await client.call_tool("core_config_reload", {})) == "Configuration reloaded successfully"
+        shown = await ask("core_serviceclass_available", name="no-stop")
+        assert shown["missingTools"] == ["x_farm_drop", "x_farm_put"]
 
 
 async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_path: Path) -> None:

@@ -266,4 +266,4 @@ def test_states_are_called_by_how_a_server_is_reached(state: str, local: str, re
 
 
 def test_every_core_tool_is_one_that_a_policy_can_name() -> None:
-    assert CORE_TOOLS.keys() <= {tool.name for tool in TOOLS}
+    assert {tool.policy or tool.name for tool in CORE_TOOLS.values()} <= {tool.name for tool in TOOLS}

@@ -129,6 +129,7 @@ class LedgerApplication:
         self.cancelled_create = "continue"
         self.recorded: dict[str, dict[str, tuple[Any, ...]]] = {}
         self.server_changes = LedgerServers()
+        self.reloads = 0
 
     @property
     def classes(self) -> ClassCatalogue:
@@ -182,6 +183,9 @@ class LedgerApplication:
 
     def effective_config(self) -> dict[str, Any]:
         return {"settings": {"http": {"token": "***"}}}
+
+    async def reload_configuration(self) -> None:
+        self.reloads += 1
 
     async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
         self.manager.registry.get(name)

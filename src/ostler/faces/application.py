@@ -308,6 +308,13 @@ class Application:
         if any(self.paths.serviceclasses_dir == file.parent or self.paths.packs_dir in file.parents for file in files):
             await self.reload_classes()
 
+    async def reload_configuration(self) -> None:
+        """Read every file of the configuration again, as if all of them had changed."""
+        await self.reload_servers()
+        await settings_changed(self._live, self.downstream, self._warn)
+        await self.statics.reload()
+        await self.reload_classes()
+
     def note_server_findings(self, findings: tuple[Finding, ...]) -> None:
         """Report what was wrong with `mcp.json` when it was first read."""
         self._server_findings = findings

@@ -8,6 +8,7 @@ from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.views import Availability
 from ostler.model.errors import Finding, NotFoundError
 from ostler.model.manifest import ServiceClass
+from ostler.model.tool_names import UNKNOWN_SERVER
 from ostler.rules.checking.class_graph import cycle_findings, has_class_dependencies, missing_class_findings
 from ostler.rules.checking.loaded_class import LoadedClass
 
@@ -156,7 +157,7 @@ class ClassCatalogue:
             status = self._tools.server_status(server)
             if not status.known:
                 missing_servers.append(server)
-                reasons.append(f"mcp.json has no server {server!r}")
+                reasons.append(_why_missing(server, service_class))
             elif not status.connected:
                 reasons.append(f"downstream server {server!r} is not connected: {status.reason or 'unknown reason'}")
         missing_tools = [tool for tool in service_class.required_tools() if self._tools.find_tool(tool) is None]
@@ -172,6 +173,16 @@ class ClassCatalogue:
             reason="; ".join(reasons),
             findings=self.standing_of(service_class.name),
         )
+
+
+def _why_missing(server: str, service_class: ServiceClass) -> str:
+    """Return that `server` does not exist; where its tools are of no server that is known, which tools these are."""
+    if server != UNKNOWN_SERVER:
+        return f"mcp.json has no server {server!r}"
+    tools = [
+        tool for head, _, tool in (each.partition("/") for each in service_class.required_tools()) if head == server
+    ]
+    return f"no server lists a tool {' or '.join(map(repr, tools))}"
 
 
 def _graph_findings(entries: Mapping[str, ClassEntry]) -> Iterator[Finding]:

@@ -155,6 +155,11 @@ class GuardedApplication:
         self._require_admin("read the configuration")
         return self._app.effective_config()
 
+    async def reload_configuration(self) -> None:
+        """Read every file of the configuration again; AccessDeniedError for all but admins."""
+        self._require_admin("read the configuration again")
+        await self._app.reload_configuration()
+
     async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
         """Return the log lines of a service that are wanted; NotFoundError when none is seen."""
         service = self._manager.registry.find(name)

@@ -126,6 +126,10 @@ class ApplicationLike(Protocol):
         """Return the configuration in force, masked."""
         ...
 
+    async def reload_configuration(self) -> None:
+        """Read every file of the configuration again."""
+        ...
+
     async def service_logs(self, name: str, wanted: LogRange) -> LogPage:
         """Return the log lines of a service that are wanted. Raises NotFoundError, ArgumentError, OperationError."""
         ...

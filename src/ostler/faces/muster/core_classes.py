@@ -9,28 +9,33 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
 from ostler.faces.muster.exposed_names import missing_tools, shown_tool, tool_prefixes
 from ostler.faces.muster.muster_json import MODE, service_class
+from ostler.faces.muster.unread_classes import unread_classes
 from ostler.model.errors import AlreadyExistsError
 from ostler.model.json import JsonObject
 
 
 async def class_list(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """List the classes: those that come with Ostler only with `showAll`."""
+    """List the classes, those of files that could not be read included; those that come with Ostler with `showAll`."""
     del call
     show_all = flag_arg(args, "showAll")
     shown = [service_class(app, entry) for entry in app.classes.get_all() if show_all or entry.origin != "shipped"]
+    shown = sorted([*shown, *unread_classes(app).values()], key=lambda each: str(each["name"]))
     return {"serviceClasses": shown, "total": len(shown), "mode": MODE}
 
 
 async def class_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Show a class."""
+    """Show a class, or why its file could not be read."""
     del call
-    return service_class(app, app.classes.get(text_arg(args, "name")))
+    name = text_arg(args, "name")
+    return unread_classes(app).get(name) or service_class(app, app.classes.get(name))
 
 
 async def class_available(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Say whether the tools of a class are there; an unknown class is not available."""
     del call
     name = text_arg(args, "name")
+    if unread := unread_classes(app).get(name):
+        return {"name": name, "available": False, "missingTools": [], "reason": unread["error"]}
     found = app.classes.availability(name)
     prefixes = tool_prefixes(app)
     missing = missing_tools(app, app.classes.get(name).service_class) if found.known else ()
@@ -65,13 +70,15 @@ async def class_create(app: ApplicationLike, args: JsonObject, call: Call) -> Co
 
 
 async def class_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Replace what is given of a class; the rest stays."""
+    """Replace what is given of a class; the rest stays, and all of it where nothing is given."""
     del call
     name = text_arg(args, "name")
-    text = _text(args, app.classes.get(name))
-    await load_definition(app, text, is_manifest=bool(args.get("manifest")))
-    entry = await app.update_class(name, text)
-    return f"ServiceClass '{entry.name}' updated successfully"
+    before = app.classes.get(name)
+    if any(args.get(key) for key in ("manifest", *_PARTS)):
+        text = _text(args, before)
+        await load_definition(app, text, is_manifest=bool(args.get("manifest")))
+        await app.update_class(name, text)
+    return f"ServiceClass '{name}' updated successfully"
 
 
 async def class_delete(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -92,6 +99,7 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
     "args": ("object", "Arguments of its services: type, required, default, description by name"),
     "serviceConfig": ("object", "lifecycleTools, healthCheck, timeout, dependencies, outputs, defaultName"),
 }
+_PARTS = tuple(_DEFINITION.keys() - _NAME.keys())
 _ALSO = ("manifest", "version")
 _MISSING = "{} argument is required"
 

@@ -1,4 +1,4 @@
-"""muster's `core_mcpserver_…` tools over Ostler's downstream servers, and `core_config_get`."""
+"""muster's `core_mcpserver_…` tools over Ostler's downstream servers."""
 
 from typing import cast
 
@@ -9,6 +9,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import ArgType, CoreAnswer, CoreTool, flag_arg, own_answer, text_arg
 from ostler.faces.muster.exposed_names import is_builtin
 from ostler.faces.muster.muster_json import MODE, mcp_server
+from ostler.faces.muster.server_auth import AUTH_ABOUT, auth_note
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ManifestError
 from ostler.model.json import JsonObject, JsonValue
 
@@ -47,33 +48,40 @@ async def server_create(app: ApplicationLike, args: JsonObject, call: Call) -> C
     """Add a server, and connect it if it starts automatically."""
     del call
     starts = {} if args.get("autoStart") not in (None, "") else {"autoStart": False}
+    note = auth_note(args)
     given = read_args("core_mcpserver_create", EntryArgs, _entry({**args, **starts}))
     try:
         await app.server_changes.add(given.name, given.entry())
     except AlreadyExistsError as error:
         error.summary = f"MCP server '{given.name}' already exists"
         raise
-    return f"MCP server '{given.name}' created successfully"
+    return f"MCP server '{given.name}' created successfully{note}"
 
 
 async def server_update(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Replace what is given of a server's entry; the rest stays."""
+    """Replace what is given of a server's entry; the rest stays, and all of it where nothing is given."""
     name = text_arg(args, "name")
     before = mcp_server(app.server_entry(name))
-    _entry({**{key: before[key] for key in ("type", "command", "url") if key in before}, **args})
-    await own_answer(app, "mcpserver_update", _split_command(args), call)
-    return f"MCP server '{name}' updated successfully"
+    kept = {key: before[key] for key in ("type", "command", "url") if key in before}
+    given = {key: value for key, value in args.items() if value not in (None, "", [], {})}
+    note = auth_note({**kept, **given})
+    _entry({**kept, **given})
+    changes = _split_command(given)
+    if changes.keys() - {"name"}:
+        await own_answer(app, "mcpserver_update", changes, call)
+    return f"MCP server '{name}' updated successfully{note}"
 
 
 async def server_validate(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
     """Check an entry without keeping it."""
     del call
+    note = auth_note(args)
     given = read_args("core_mcpserver_validate", EntryObjectArgs, _entry(args))
     findings = await app.server_changes.check(given.name, given.entry())
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise ManifestError(errors, what=f"the entry of MCP server {given.name!r}")
-    return f"Validation successful for mcpserver {given.name}"
+    return f"Validation successful for mcpserver {given.name}{note}"
 
 
 async def server_delete(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
@@ -82,12 +90,6 @@ async def server_delete(app: ApplicationLike, args: JsonObject, call: Call) -> C
     app.server_entry(name)
     await own_answer(app, "mcpserver_delete", args, call)
     return f"MCP server '{name}' deleted successfully"
-
-
-async def config_get(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Show the configuration in force."""
-    del args, call
-    return app.effective_config()
 
 
 def _entry(args: JsonObject) -> JsonObject:
@@ -106,7 +108,8 @@ def _entry(args: JsonObject) -> JsonObject:
 
 
 def _split_command(args: JsonObject) -> JsonObject:
-    """Return the arguments with a command that is a list, as muster once took it, as a program and its arguments."""
+    """Return the arguments of an entry; a command that is a list, as muster once took it, becomes program and args."""
+    args = {key: value for key, value in args.items() if key != "auth"}
     command: JsonValue = args.get("command")
     if not isinstance(command, list) or not command:
         return args
@@ -129,6 +132,7 @@ _DEFINITION: dict[str, tuple[ArgType, str]] = {
     "url": ("string", "Its address (streamable-http and sse)"),
     "headers": ("object", "HTTP headers (streamable-http and sse)"),
     "timeout": ("integer", "Seconds that a call may take"),
+    "auth": ("object", AUTH_ABOUT),
 }
 _MISSING = "{} argument is required"
 
@@ -188,5 +192,4 @@ CORE_SERVERS = (
         failure="Validation failed",
         also=(),
     ),
-    CoreTool("config_get", "Show the configuration in force", config_get),
 )

@@ -37,6 +37,7 @@ class CoreTool:
         failure: what its errors begin with.
         invalid: what errors about its arguments begin with, where that is something else.
         also: what it takes besides `args`, without showing it; None takes anything.
+        policy: the tool of Ostler's that the policy knows it by, if that is not `name`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class CoreTool:
     failure: str = ""
     invalid: str = ""
     also: tuple[str, ...] | None = None
+    policy: str = ""
 
     def input_schema(self) -> JsonObject:
         """Return the JSON Schema of its arguments."""

@@ -25,7 +25,8 @@ async def call_reachable(app: ApplicationLike, name: str, args: JsonObject, call
     """Call the tool that muster calls `name`; None when there is none of the name."""
     if not name.startswith(CORE):
         return await _call_external(app, name, args, call)
-    own = name.removeprefix(CORE)
+    core = CORE_TOOLS.get(name.removeprefix(CORE))
+    own = core.policy if core is not None and core.policy else name.removeprefix(CORE)
     if own not in OWN:
         return None
     if app.denies(own):
@@ -34,7 +35,7 @@ async def call_reachable(app: ApplicationLike, name: str, args: JsonObject, call
         await CONFIRMATIONS.confirm(app, OWN[own], args, call)
     except OstlerError as error:
         return failed(with_core_names(str(error)))
-    if (core := CORE_TOOLS.get(own)) is not None:
+    if core is not None:
         return await _call_core(app, core, args, call)
     found = await OWN[own].run(app, args, call)
     if isinstance(found, InputRequiredResult):

@@ -77,6 +77,8 @@ def _said(error: OstlerError, tool: str, service: str) -> str:
             text = f"{error.step} tool failed: {why}{text}"
         case _:
             pass
+    if tool == "service_restart" and error.step in ("start", "stop"):
+        text = f"failed to {error.step} service during restart: {text}"
     if (act := _ACTS.get(tool)) is not None:
         return f"failed to {act} service {service}: {text}"
     return f"failed to start ServiceClass instance: {text}" if error.step == "start" else text

@@ -6,11 +6,11 @@ from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
-from ostler.model.tool_names import OWN_SERVER
+from ostler.model.tool_names import OWN_SERVER, UNKNOWN_SERVER
 
 CORE = "core_"
 EXTERNAL = "x_"
-UNKNOWN = "unknown/"
+UNKNOWN = f"{UNKNOWN_SERVER}/"
 """How a class names a tool that is nowhere; `ostler.rules.muster.joined_names` makes it so."""
 
 

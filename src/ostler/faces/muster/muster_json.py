@@ -161,7 +161,8 @@ def mcp_server(entry: JsonObject, *, verbose: bool = True) -> JsonObject:
     transport = str(entry.get("transport") or written.get("type") or "stdio")
     state = _server_state_of(entry, transport)
     error = entry.get("reason") or entry.get("lastError")
-    down = state not in ("Running", "Connected", "Starting")
+    down = state not in ("Running", "Connected", "Starting", "Connecting")
+    wrong = down and state not in ("Stopped", "Disconnected")
     return {
         "name": entry["name"],
         "type": _TYPES.get(transport, transport),
@@ -177,8 +178,9 @@ def mcp_server(entry: JsonObject, *, verbose: bool = True) -> JsonObject:
                 "url": written.get("url"),
                 "headers": written.get("headers"),
                 "timeout": _seconds(options.get("timeout")),
+                "auth": None if transport in _LOCAL else {"type": "oauth"},
                 "tools": entry.get("tools"),
-                "error": error if verbose and down else None,
+                "error": error if verbose and wrong else None,
                 "statusMessage": error if down else None,
                 "consecutiveFailures": entry.get("attempts"),
                 "findings": entry.get("findings"),
@@ -200,4 +202,6 @@ def _server_state_of(entry: JsonObject, transport: str) -> str:
     found = str(entry.get("state") or "unknown")
     known = next((state for state in ServiceState if state.value == found), None)
     state = found if known is None else server_state(known, transport)
+    if state == "starting" and transport not in _LOCAL:
+        return "Connecting"
     return {"auth_required": "Auth Required", "unreachable": "Failed"}.get(state, state.capitalize())

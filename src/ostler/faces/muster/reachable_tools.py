@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from ostler.engine.protocols import ToolInfo
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_classes import CORE_CLASSES
+from ostler.faces.muster.core_config import CORE_CONFIG
 from ostler.faces.muster.core_servers import CORE_SERVERS
 from ostler.faces.muster.core_services import CORE_SERVICES
 from ostler.faces.muster.core_tool import OWN, CoreTool
 from ostler.faces.muster.exposed_names import CORE, exposed_tools, is_connected
 from ostler.model.json import JsonObject
 
-CORE_TOOLS = {tool.name: tool for tool in (*CORE_SERVICES, *CORE_CLASSES, *CORE_SERVERS)}
+CORE_TOOLS = {tool.name: tool for tool in (*CORE_SERVICES, *CORE_CLASSES, *CORE_SERVERS, *CORE_CONFIG)}
 """muster's own tools, without `core_`."""
 
 _AS_MCP_TOOL = ("tool_list", "tool_describe", "tool_call")
@@ -47,11 +48,12 @@ def reachable(app: ApplicationLike) -> list[Reachable]:
 
 
 def _core(app: ApplicationLike) -> Iterator[Reachable]:
-    for name, own in OWN.items():
-        if app.denies(name) or name in _AS_MCP_TOOL:
+    for name in dict.fromkeys((*OWN, *CORE_TOOLS)):
+        core: CoreTool | None = CORE_TOOLS.get(name)
+        own = OWN[core.policy if core is not None and core.policy else name]
+        if app.denies(own.name) or name in _AS_MCP_TOOL:
             continue
         hints = own.effect.annotations().model_dump(mode="json", by_alias=True, exclude_none=True)
-        core: CoreTool | None = CORE_TOOLS.get(name)
         if core is not None:
             yield Reachable(f"{CORE}{name}", core.description, core.input_schema(), "core", annotations=hints)
         else:

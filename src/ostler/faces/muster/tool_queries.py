@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from mcp_types import CallToolResult, TextContent
@@ -12,6 +12,7 @@ from ostler.adapters.serving.problems import near
 from ostler.faces.mcp.shapes import present
 from ostler.faces.muster.core_tool import flag_arg, text_arg
 from ostler.faces.muster.dispatch import call_reachable, failed, text_result
+from ostler.faces.muster.exposed_names import EXTERNAL, tool_prefix
 from ostler.faces.muster.meta_request import (
     DEFAULT_LIMIT,
     Request,
@@ -145,4 +146,16 @@ def _elsewhere(request: Request, name: str) -> str:
         return ": Ostler has no workflows. Next: call the tools of its steps one by one, or from a ServiceClass"
     if name.startswith("core_auth"):
         return ": a person signs in to a server, with 'ostler servers login NAME' on the command line"
+    if away := next(_away(request, name), ""):
+        return f": {away}"
     return f"{near(name, [tool.name for tool in reachable(request.app)])}. Next: list_tools shows the tools"
+
+
+def _away(request: Request, name: str) -> Iterator[str]:
+    """Yield, of the servers that are away and that the tool `name` may be of, why they are and what to do."""
+    for entry in request.app.server_entries():
+        server, state = str(entry["name"]), str(entry.get("state"))
+        if state in ("connected", "running") or not name.startswith(f"{EXTERNAL}{tool_prefix(entry) or server}_"):
+            continue
+        why = f"server {server!r} is not connected: {entry.get('reason') or state}"
+        yield why if state == "auth_required" else f"{why}. Next: core_service_start {server}"

@@ -56,6 +56,10 @@ class ManifestFormat(Protocol):
         """Return what to do with a manifest of this version and of another kind; empty when the form has none such."""
         ...
 
+    def recognises(self, manifest: JsonMapping) -> bool:
+        """Whether a manifest without apiVersion can only be of this form."""
+        ...
+
     def older_form(self, manifest: JsonMapping) -> str:
         """Return what is wrong with a manifest without apiVersion that looks like an older one of the form, or ''."""
         ...
@@ -70,9 +74,11 @@ class Formats:
     def __repr__(self) -> str:
         return f"Formats({', '.join(each.version for each in self._formats)})"
 
-    def of_version(self, version: object) -> ManifestFormat | None:
-        """Return the form whose apiVersion is `version`."""
-        return next((each for each in self._formats if each.version == version), None)
+    def of_manifest(self, manifest: JsonMapping) -> ManifestFormat | None:
+        """Return the form of a manifest: by its apiVersion, or without one by what only that form has."""
+        if "apiVersion" in manifest:
+            return next((each for each in self._formats if each.version == manifest["apiVersion"]), None)
+        return next((each for each in self._formats if each.recognises(manifest)), None)
 
     def of_group(self, version: object) -> ManifestFormat | None:
         """Return the form that has a version like `version`, read or not."""
@@ -80,7 +86,7 @@ class Formats:
 
     def may_be_in(self, text: str) -> bool:
         """Whether some document in `text` may be of one of the forms, and so depend on the servers and tools."""
-        return any(each.group in text for each in self._formats)
+        return "apiVersion" not in text or any(each.group in text for each in self._formats)
 
     def older_form(self, manifest: JsonMapping) -> tuple[ManifestFormat, str] | None:
         """Return the form that `manifest` is an older one of, and what is wrong with it."""

@@ -63,7 +63,7 @@ def load_manifests(
             continue
         origins: Mapping[Path, Path] | None = None
         notes: list[Finding] = []
-        form = formats.of_version(cast("JsonMapping", document.value).get("apiVersion"))
+        form = formats.of_manifest(cast("JsonMapping", document.value))
         if form is not None:
             translation = form.translate(document, known or ToolNames())
             document, origins = translation.document, translation.origins  # noqa: PLW2901 (the same one, translated)
@@ -143,7 +143,7 @@ def _identity_violations(document: Document, formats: Formats) -> Iterator[Viola
         return
     manifest = cast("JsonMapping", value)
     version, kind = manifest.get("apiVersion"), manifest.get("kind")
-    form = formats.of_version(version)
+    form = formats.of_manifest(manifest)
     if older := formats.older_form(manifest):
         fix = f"write 'apiVersion: {older[0].version}', 'kind' and 'metadata.name', and put the rest under 'spec'"
         yield Violation((), "unknown-version", older[1], fix)

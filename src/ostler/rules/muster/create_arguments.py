@@ -20,7 +20,7 @@ def written_spec(text: str, name: str) -> JsonObject:
     documents, _ = read_documents(text, "<text>")
     for document in documents:
         manifest = mapping(document.value)
-        if mapping(manifest.get("metadata")).get("name") == name:
+        if mapping(manifest.get("metadata")).get("name") in (name, None):  # without a name, it is its file's
             return dict(mapping(manifest.get("spec")))
     return {}
 

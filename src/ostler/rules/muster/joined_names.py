@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ostler.model.errors import DefinitionError
 from ostler.model.manifest import TOOL_PATTERN
-from ostler.model.tool_names import OWN_SERVER, ToolNames
+from ostler.model.tool_names import OWN_SERVER, UNKNOWN_SERVER, ToolNames
 
 OWN_TOOLS = frozenset({
     "service_list", "service_status", "service_get", "service_create", "service_start", "service_stop",
@@ -65,7 +65,7 @@ def resolve_tool(name: str, known: ToolNames) -> ResolvedTool:
 
 def missing_tool(name: str) -> str:
     """Return how a tool is called that is nowhere: its class is listed as not available, with this name."""
-    server, tool = (OWN_SERVER, name[5:]) if name.startswith("core_") else ("unknown", name)
+    server, tool = (OWN_SERVER, name[5:]) if name.startswith("core_") else (UNKNOWN_SERVER, name)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", tool).strip("-") or "unnamed"
     return f"{server}/{plain}"
 

@@ -1,7 +1,8 @@
 """muster's form of manifests, as one that Ostler reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ostler.model.json import JsonMapping
 from ostler.model.tool_names import ToolNames
@@ -18,6 +19,9 @@ _OTHER_KINDS = {
 """What to do with the other kinds."""
 
 
+_START_TOOL = ("spec", "serviceConfig", "lifecycleTools", "start", "tool")
+
+
 @dataclass(frozen=True, slots=True)
 class MusterFormat:
     """`muster.giantswarm.io/v1alpha1`."""
@@ -30,7 +34,7 @@ class MusterFormat:
         """Return the ostler/v1 manifest of a ServiceClass of muster; its tool names are told apart by `known`."""
         from ostler.rules.muster.translation import translate_manifest  # noqa: PLC0415 (who has none, loads faster)
 
-        return translate_manifest(document, known)
+        return translate_manifest(document, known, self.version)
 
     def fix_of_kind(self, manifest: JsonMapping) -> str:
         """Return where another kind of muster belongs."""
@@ -42,11 +46,24 @@ class MusterFormat:
                 return f"write it in mcp.json, under 'mcpServers': {entry}"
         return _OTHER_KINDS.get(kind, "")
 
+    def recognises(self, manifest: JsonMapping) -> bool:
+        """Whether a ServiceClass without apiVersion is muster's: its start tool is named as only muster's are."""
+        if "apiVersion" in manifest or manifest.get("kind", "ServiceClass") != "ServiceClass":
+            return False
+        found: object = manifest
+        for key in _START_TOOL:
+            found = _keys(found).get(key)
+        return isinstance(found, str) and found.startswith(("x_", "core_"))
+
     def older_form(self, manifest: JsonMapping) -> str:
         """Return that a manifest without apiVersion, with `serviceConfig` at its top, is of muster's first form."""
         if "apiVersion" in manifest or "serviceConfig" not in manifest:
             return ""
         return "this is the form that muster had before it had an apiVersion, which is not read"
+
+
+def _keys(value: object) -> JsonMapping:
+    return cast("JsonMapping", value) if isinstance(value, Mapping) else {}
 
 
 MUSTER = MusterFormat()

@@ -1,5 +1,6 @@
 """A manifest of muster turned into one of Ostler, every value with the place where it stood."""
 
+from pathlib import PurePath
 from typing import get_args
 
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
@@ -27,10 +28,12 @@ _NEVER_HAD = frozenset({
 
 _TYPES: tuple[str, ...] = get_args(ArgSpec.model_fields["type"].annotation)
 
+_FILES = (".yaml", ".yml", ".json")
+
 _HOOKS = ("postStart", "preStop")
 
 
-def translate_manifest(document: Document, known: ToolNames) -> Translation:
+def translate_manifest(document: Document, known: ToolNames, version: str) -> Translation:
     """Return the ostler/v1 manifest of a ServiceClass of muster.
 
     What is not understood is passed on unchanged, so that the checks of ostler/v1 report it.
@@ -38,17 +41,32 @@ def translate_manifest(document: Document, known: ToolNames) -> Translation:
     Args:
         document: muster's manifest.
         known: the downstream servers and tools, to tell apart what muster's tool names run together.
+        version: the apiVersion of the form.
     """
     sheet = Sheet(document, known)
     manifest: JsonObject = {key: value for key, value in mapping(document.value).items() if key != "status"}
-    manifest["apiVersion"] = API_VERSION
-    if is_mapping(metadata := manifest.get("metadata")):
-        manifest["metadata"] = {key: value for key, value in metadata.items() if key not in _OBJECT_KEYS}
+    if "apiVersion" not in manifest:
+        message = "there is no apiVersion; it is read as muster's, as its tools have names of muster"
+        sheet.find((), "missing-key", message, f"write 'apiVersion: {version}'", is_certain=False)
+    manifest |= {"apiVersion": API_VERSION, "kind": manifest.get("kind", "ServiceClass")}
+    if is_mapping(metadata := manifest.get("metadata", {})):
+        manifest["metadata"] = _metadata(sheet, metadata)
     if is_mapping(spec := without_nothing(manifest.get("spec"))):
         name = mapping(manifest.get("metadata")).get("name")
         manifest["spec"] = _spec(sheet, {key: value for key, value in spec.items() if (key, value) != ("name", name)})
     made = without_unknown_keys(sheet, with_value(document, manifest, sheet.origins))
     return Translation(made, tuple(sheet.findings), dict(sheet.origins))
+
+
+def _metadata(sheet: Sheet, found: JsonMapping) -> JsonObject:
+    """Return `metadata` without what is Kubernetes' business; a class without a name is called as its file is."""
+    metadata: JsonObject = {key: value for key, value in found.items() if key not in _OBJECT_KEYS}
+    file = PurePath(sheet.document.file)
+    if metadata.get("name") is None and file.suffix in _FILES:
+        message = f"the class has no name; it is called {file.stem!r}, as its file is"
+        sheet.find((), "missing-key", message, "write 'metadata.name'", is_certain=False)
+        metadata["name"] = file.stem
+    return metadata
 
 
 def _spec(sheet: Sheet, spec: JsonObject) -> JsonObject:
