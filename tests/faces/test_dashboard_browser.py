@@ -116,6 +116,9 @@ def test_a_service_that_waits_for_a_person_is_a_problem_and_shows_why(stage: Sta
             page.get_by_role("button", name="Not running").click()
             expect(row(page, "unseen")).to_be_visible()
             expect(row(page, "held")).to_have_count(0)
+            row(page, "unseen").click()
+            page.keyboard.press("v")
+            expect(page.get_by_role("tabpanel")).to_have_text("No events.")
     finally:
         stage.unregister("held", "unseen")
 

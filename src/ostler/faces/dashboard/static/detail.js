@@ -126,12 +126,18 @@ function callLabel(tool, args, service) {
 }
 
 function ServiceEvents({ service }) {
-  const [past, setPast] = useState([]);
+  const [found, setFound] = useState(null);
   useEffect(() => {
-    connection.call("service_events", { name: service.name, limit: 100 }).then((answer) => setPast(answer.data.events ?? []), () => {});
+    connection
+      .call("service_events", { name: service.name, limit: 100 })
+      .then(setFound, (error) => setFound({ failed: true, text: error.message }));
   }, [service.name]);
+  if (!found) return html`<p>Reading…</p>`;
+  if (found.failed) return html`<p class="trouble">${found.text}</p>`;
+  const past = found.data.events ?? [];
   const last = past.at(-1)?.cursor ?? 0;
   const events = [...past, ...store.events.filter((event) => event.service === service.name && event.cursor > last)];
+  if (!events.length) return html`<p>No events.</p>`;
   return html`<ol class="timeline" aria-label=${`Events of ${service.name}`}>
     ${events.reverse().map((event) => html`<${EventLine} key=${event.cursor} event=${event} brief />`)}
   </ol>`;

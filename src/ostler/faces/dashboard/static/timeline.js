@@ -35,7 +35,7 @@ function Timeline() {
       <label>Show <select value=${kinds} onChange=${(event) => setKinds(event.target.value)}>
         ${Object.entries(KINDS).map(([name, [label]]) => html`<option value=${name}>${label}</option>`)}
       </select></label>
-      <span class="count">${events.length} events</span>
+      <span class="count">${events.length} event${events.length === 1 ? "" : "s"}</span>
     </div>
     <div class="scroller" ref=${element} tabindex="0" aria-label="Events, the newest first" role="region">
       <ol class="timeline space" style=${{ height: `${events.length * EVENT_ROW}px`, paddingTop: `${first * EVENT_ROW}px` }}>
