@@ -254,6 +254,28 @@ async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> No
         assert manager.events.last_cursor == before
 
 
+async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_next_up(shop: Path) -> None:
+    looks = 0
+
+    async def watching(_folder: Path, _patterns: Any, _changed: Changed) -> None:
+        nonlocal looks
+        looks += 1
+        raise OSError("OS file watch limit reached")
+
+    ref = ProjectRef("shop", str(shop))
+    scope = ProjectScope(ref, ref, load_project("services:\n  api: {class: basic, watch: x}\n"))
+    async with running(World(), manifest()) as manager, anyio.create_task_group() as group:
+        watches = ProjectWatches(manager, ignore, watching)
+        watches.run_in(group)
+        for times in (1, 2):
+            watches.watch(scope)
+            await until(lambda times=times: looks == times)
+            said = manager.events.read(kinds=[EventKind.WARNING]).events
+            assert len(said) == times
+            assert "limit reached" in said[-1].message
+            assert "project_up" in said[-1].message
+
+
 async def test_services_of_a_removed_worktree_go_by_policy(shop: Path, worktree: Path) -> None:
     entry = manifest(lifecycleTools__healthCheck=None, healthCheck=None)
     prunes = False

@@ -99,8 +99,13 @@ class ProjectWatches:
             try:
                 await self._watching(Path(project.directory), watch.patterns, changed)
             except OSError as error:  # the folder went away, or there are no watches left
-                logger.warning("the files of project %s are no longer watched: %s", project.id, error)
                 self._watches.pop(project.id, None)
+                message = (
+                    f"the files of project {project.id} are not watched any more: {error}. "
+                    "Next: project_up watches them again; at a limit, raise fs.inotify.max_user_watches first"
+                )
+                self._manager.events.append(EventKind.WARNING, message=message)
+                logger.warning("%s", message)
 
     async def _file_changed(self, scope: ProjectScope, short: str, file: str) -> None:
         """Restart a service that runs, or that failed (the change may be the fix), or a job that has completed."""

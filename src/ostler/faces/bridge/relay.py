@@ -137,7 +137,7 @@ class Relay:
             self._note(f"{error}; the client's connection ends here")
             self._write(error_line(None, f"{error}; send large content by reference", code=-32600))
         except OSError as error:
-            self._note(f"the client can no longer be read:  {error}")
+            self._note(f"the client can no longer be read: {error}")
         with self._changed:
             self._client_ended = True
             self._changed.wait_for(lambda: self._ledger.is_idle or self._phase not in _SEARCHING)
