@@ -3,7 +3,6 @@
 from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.muster.core_tool import CoreAnswer, CoreTool
-from ostler.model.errors import ConflictError
 from ostler.model.json import JsonObject
 
 _POLICY = "config_get"
@@ -29,36 +28,8 @@ async def config_save(app: ApplicationLike, args: JsonObject, call: Call) -> Cor
     return "Configuration saved successfully: every change is in its file before its tool answers"
 
 
-async def no_aggregator(app: ApplicationLike, args: JsonObject, call: Call) -> CoreAnswer:
-    """Say where what muster has in `aggregator` is set."""
-    del app, args, call
-    raise ConflictError(
-        "there is no aggregator section: where the server listens is said when it is started",
-        next_actions=(
-            "a person starts it with 'ostler serve --http HOST:PORT'",
-            "core_config_get shows the settings, core_mcpserver_update changes a server's toolPrefix",
-        ),
-    )
-
-
 CORE_CONFIG = (
     CoreTool("config_get", "Show the configuration in force", config_get),
     CoreTool("config_reload", "Read the configuration files again", config_reload, policy=_POLICY),
     CoreTool("config_save", "Say that every change is saved", config_save, policy=_POLICY),
-    CoreTool(
-        "config_get_aggregator",
-        "Not available: where Ostler listens is said when it is started",
-        no_aggregator,
-        failure="Failed to get aggregator config",
-        policy=_POLICY,
-    ),
-    CoreTool(
-        "config_update_aggregator",
-        "Not available: where Ostler listens is said when it is started",
-        no_aggregator,
-        {"aggregator": ("object", "Not taken")},
-        ("aggregator",),
-        failure="Failed to update aggregator config",
-        policy=_POLICY,
-    ),
 )

@@ -25,6 +25,14 @@ from ostler.faces.muster.meta_request import (
 from ostler.faces.muster.reachable_tools import Reachable, reachable
 from ostler.model.json import JsonObject, JsonValue
 
+_INSTEAD = {
+    "core_auth": "a person signs in to a server, with 'ostler servers login NAME' on the command line",
+    "core_config": "where the server listens is said when it is started, as by 'ostler serve --http HOST:PORT'. "
+    "Next: core_config_get shows the settings, and core_mcpserver_update changes a server's toolPrefix",
+    "core_events": "core_service_events shows what happened",
+}
+"""What muster has and Ostler does otherwise, by what the names of muster's tools begin with."""
+
 MAX_SUMMARY = 120
 """Characters of a description in a page of tools."""
 
@@ -144,8 +152,9 @@ def _elsewhere(request: Request, name: str) -> str:
     """Return why there is no such tool, or what is near."""
     if "workflow" in name.split("_")[:2] or name.startswith("action_"):
         return ": Ostler has no workflows. Next: call the tools of its steps one by one, or from a ServiceClass"
-    if name.startswith("core_auth"):
-        return ": a person signs in to a server, with 'ostler servers login NAME' on the command line"
+    for head, instead in _INSTEAD.items():
+        if name.startswith(head):
+            return f": {instead}"
     if away := next(_away(request, name), ""):
         return f": {away}"
     return f"{near(name, [tool.name for tool in reachable(request.app)])}. Next: list_tools shows the tools"
