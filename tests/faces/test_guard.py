@@ -356,6 +356,9 @@ async def test_what_is_for_admins_is_refused_to_others(is_muster: bool) -> None:
             for tool in sorted(NAMES - USUAL_TOOLS):
                 called = of_muster(tool, {}) if is_muster else (tool, {})
                 assert f"tool '{tool}' is denied" in await said(bob, *called)
+            if is_muster:
+                refused = await said(bob, "call_tool", {"name": "core_config_reload", "arguments": {}})
+                assert "tool 'config_get' is denied" in refused
         async with made.client("ada") as ada:
             await call(ada, "config_get")
             await call(ada, "mcpserver_create", name="new", command="true")

@@ -19,7 +19,7 @@ from ostler.faces.application import Application
 from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.model.errors import OstlerError
-from ostler.model.states import HealthStatus
+from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -326,6 +326,9 @@ async def test_muster_names_and_states_of_real_servers(state_dir: Path, tmp_path
         assert [each["name"] for each in everything["mcpServers"]] == ["books", "broken", "far"]
 
         assert await ask("x_my_ledger_echo", text="hello") == "hello"
+        lost = text_of(await client.call_tool("x_my_ledger_die", {"code": 3}))
+        assert lost.startswith("Tool execution failed: the connection to server 'books' was lost")
+        await until(lambda: app.manager.view("books").state is ServiceState.CONNECTED)
         await app.create_class(FORWARD)
         await until(lambda: app.classes.get("forward").service_class.tools.start.tool == "books/start")
         made = json.loads(await ask("core_service_create", serviceClassName="forward", name="Web_1.a"))

@@ -64,11 +64,11 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
         return None
     if app.denies("tool_call"):  # it is the same call, by a shorter name
         return failed(str(denied("tool_call")))
+    gone = "" if is_connected(app, tool.server) else f"tool not found: {name}: "
     try:
         await confirm_tool(app, tool.qualified, args, call)
         response = await app.pool.call_tool(tool.qualified, args, progress=call.progress)
     except OstlerError as error:
-        gone = "" if is_connected(app, tool.server) else f"tool not found: {name}: "
         return failed(f"Tool execution failed: {gone}{with_core_names(str(error))}")
     call.log.note(call.client, tool.qualified, args, response, app.manager.secrets())
     content, _ = bounded_content(response)
