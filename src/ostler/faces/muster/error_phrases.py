@@ -86,7 +86,7 @@ def _said(error: OstlerError, tool: str, service: str) -> str:
 
 def _not_found(kind: str, name: str, tool: str) -> str:
     if kind != _CLASS:
-        return f"{kind} {name} not found"
+        return f"{kind} '{name}' not found" if tool == "service_get" else f"{kind} {name} not found"
     said = f"service class {name} not found"
     return f"{_CLASS} {name} not found: {said}" if tool in _WITH_CLASS_ARGS else said
 
