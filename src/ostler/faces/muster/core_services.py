@@ -51,7 +51,7 @@ async def service_create(app: ApplicationLike, args: JsonObject, call: Call) -> 
     _refuse_taken(app, given.name)
     _refuse_stopped_servers(app, given.class_name)
     result = await create(app, requested(CreateRequest, given), call, wait=given.wait)
-    return service_instance(result.service)
+    return {**service_instance(result.service), "serviceClassType": "serviceclass"}
 
 
 def _refuse_taken(app: ApplicationLike, name: str) -> None:

@@ -43,7 +43,7 @@ def service_status(view: ServiceView) -> JsonObject:
     """Return a service as `core_service_status` and `core_service_list` show it."""
     return {
         "name": view.name,
-        "service_type": view.service_type,
+        "service_type": _type(view),
         "state": _state(view),
         "health": _health(view),
         **present(
@@ -66,7 +66,7 @@ def service_instance(view: ServiceView) -> JsonObject:
         "id": view.id,
         "name": view.name,
         "serviceClassName": view.class_name,
-        "serviceClassType": view.service_type if view.class_name else "",
+        "serviceClassType": _type(view) if view.class_name else "",
         "args": dict(view.args),
         "autoStart": view.auto_start,
         "enabled": True,
@@ -96,6 +96,11 @@ def _data(view: ServiceView) -> JsonObject:
             if is_mapping(outputs):
                 data |= {name: value for name, value in outputs.items() if value is not None}
     return data
+
+
+def _type(view: ServiceView) -> str:
+    """Return the type of a service; those of a class that declares none are `generic` in muster."""
+    return "generic" if view.class_name and view.service_type == view.class_name else view.service_type
 
 
 def _state(view: ServiceView) -> str:
