@@ -17,7 +17,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.small_disk import fill, small_disk
+from tests.support.small_disk import fill, kept_full, small_disk
 
 from ostler.adapters.stores.records_json import OPERATION
 from ostler.adapters.stores.rows import CURSOR_RESERVE
@@ -299,7 +299,7 @@ def operation(key: str, kind: OperationKind, outcome: OperationOutcome | None = 
 
 
 async def test_room_is_kept_for_stops_and_deletes_on_a_full_disk(tmp_path: Path) -> None:
-    with small_disk(tmp_path, "4m") as mount:
+    with small_disk(tmp_path, "5m") as mount:
         async with SqliteStore.open(mount / "ostler.db") as store:
             await store.commit([put("1")])
             fill(mount)
@@ -312,6 +312,28 @@ async def test_room_is_kept_for_stops_and_deletes_on_a_full_disk(tmp_path: Path)
                 await store.commit([put("1"), operation(key, OperationKind.STOP, OperationOutcome.SUCCEEDED)])
             await store.commit([DropService("1"), operation("delete", OperationKind.DELETE)])
             assert (await store.load()).services == []
+
+
+async def test_stops_and_deletes_are_recorded_while_another_program_takes_all_room_of_the_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "16m") as mount:
+        async with SqliteStore.open(mount / "ostler.db") as store:
+            await store.commit([put(f"{number}") for number in range(40)])
+            with kept_full(mount):
+                with pytest.raises(StoreError, match="disk is full"):
+                    await store.commit([put("1"), operation("start", OperationKind.START)])
+                store.append_events([Event(1, NOW, EventKind.WARNING, message="x")])
+                for number in range(40):
+                    key, stop = f"{number}", f"stop{number}"
+                    await store.commit([put(key), operation(stop, OperationKind.STOP)])
+                    await store.commit([put(key), operation(stop, OperationKind.STOP, OperationOutcome.SUCCEEDED)])
+                    await store.commit([DropService(key), operation(f"delete{number}", OperationKind.DELETE)])
+            await store.commit([put("after")])
+        async with SqliteStore.open(mount / "ostler.db") as store:
+            state = await store.load()
+            assert [record.id for record in state.services] == ["after"]
+            assert len(state.open_operations) == 40
+            assert len(state.events) == 1
+            assert await store.quick_check() == []
 
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

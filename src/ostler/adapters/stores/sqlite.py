@@ -1,6 +1,8 @@
 """The SQLite store: one file in the state folder, one connection, one writer task with group commit."""
 
+import errno
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -16,7 +18,7 @@ from ostler.adapters.stores.records_json import EVENT, OPERATION, SERVICE
 from ostler.adapters.stores.retention import Retention
 from ostler.adapters.stores.rows import CommitWrite, EventWrite, column
 from ostler.adapters.stores.sqlite_copies import check_database, copy_database, export_database
-from ostler.adapters.stores.sqlite_faults import primary_code, translate
+from ostler.adapters.stores.sqlite_faults import lacks_room, translate
 from ostler.adapters.stores.sqlite_guard import Reserve, SameFiles
 from ostler.adapters.stores.sqlite_schema import open_database
 from ostler.adapters.stores.sqlite_writes import Writes
@@ -37,7 +39,7 @@ WHERE requests.service_name = ? AND requests.key = ? ORDER BY requests.operation
 """Statement that finds the operations that answer an idempotency key, newest first."""
 
 _RESERVE_PAUSE = 10.0
-"""Seconds after which the room on the disk that was given up is taken again, where there is enough."""
+"""Seconds after which room on the disk that was used, or was not there, is taken again, where there is enough."""
 
 
 class SqliteStore:
@@ -56,6 +58,7 @@ class SqliteStore:
         self._same_files = SameFiles(path)
         self._reserve = Reserve(path)
         self._reserve_due = 0.0
+        """When it is taken again, as it was used or there was not enough room for it; 0: it is taken."""
         self._thread = anyio.CapacityLimiter(1)
         self._queue = CommitQueue(repr(str(path)), self._write, last_cursor)
 
@@ -89,7 +92,8 @@ class SqliteStore:
         except sqlite3.Error as exc:
             connection.close()
             raise translate(exc, path, "written") from exc
-        self._reserve.hold()
+        if not self._reserve.hold():
+            self._reserve_due = time.monotonic() + _RESERVE_PAUSE
         return self
 
     @property
@@ -216,7 +220,7 @@ class SqliteStore:
             refused = await anyio.to_thread.run_sync(
                 self._write_now, commits, events, limiter=self._thread, abandon_on_cancel=True
             )
-        except (sqlite3.Error, StoreError) as exc:
+        except (OSError, sqlite3.Error, StoreError) as exc:
             rescued, errors = await self._use_reserve(commits, exc)
             errors |= {index: self._fault(exc) for index in range(len(commits)) if index not in rescued}
             return Written(errors, self._fault(exc))
@@ -224,10 +228,11 @@ class SqliteStore:
 
     def _write_now(self, commits: Sequence[CommitWrite], events: Sequence[EventWrite]) -> dict[int, Refusal]:
         self._same_files.check()
+        if (events or not all(commit.may_use_reserve for commit in commits)) and self._reserve.is_scarce():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         refused = self._writes.write(commits, events)
         if self._reserve_due and time.monotonic() > self._reserve_due:
-            self._reserve_due = 0.0
-            self._reserve.hold()
+            self._reserve_due = 0.0 if self._reserve.hold() else time.monotonic() + _RESERVE_PAUSE
         return refused
 
     async def _use_reserve(
@@ -235,19 +240,22 @@ class SqliteStore:
     ) -> tuple[Sequence[int], dict[int, StoreError]]:
         """On a full disk, write what the reserve is for; return what was dealt with, and what of it was refused."""
         chosen = [index for index, commit in enumerate(commits) if commit.may_use_reserve]
-        is_full = isinstance(exc, sqlite3.Error) and primary_code(exc) == sqlite3.SQLITE_FULL
-        if not (chosen and is_full and await anyio.to_thread.run_sync(self._reserve.release, limiter=self._thread)):
+        if not chosen or not lacks_room(exc):
             return (), {}
-        logger.warning("the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path)
+        if not self._reserve_due:
+            logger.warning("the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path)
         self._reserve_due = time.monotonic() + _RESERVE_PAUSE
         writes = [commits[index] for index in chosen]
-        try:
-            refused = await anyio.to_thread.run_sync(self._write_now, writes, (), limiter=self._thread)
-        except (sqlite3.Error, StoreError):
-            return (), {}
-        return chosen, {chosen[index]: refusal.error() for index, refusal in refused.items()}
+        while True:
+            try:
+                refused = await anyio.to_thread.run_sync(self._write_now, writes, (), limiter=self._thread)
+            except (sqlite3.Error, StoreError) as again:
+                if lacks_room(again) and await anyio.to_thread.run_sync(self._reserve.release, limiter=self._thread):
+                    continue
+                return (), {}
+            return chosen, {chosen[index]: refusal.error() for index, refusal in refused.items()}
 
-    def _fault(self, exc: sqlite3.Error | StoreError) -> StoreError:
+    def _fault(self, exc: OSError | sqlite3.Error | StoreError) -> StoreError:
         fault = exc.fresh() if isinstance(exc, StoreError) else translate(exc, self._path, "written")
         fault.__cause__ = exc
         return fault

@@ -39,6 +39,14 @@ def is_constraint(exc: sqlite3.Error) -> bool:
     return primary_code(exc) == sqlite3.SQLITE_CONSTRAINT
 
 
+def lacks_room(exc: Exception) -> bool:
+    """Whether a write failed as the disk is full, or may have, as for a quota, which SQLite reports as any fault."""
+    if isinstance(exc, OSError):
+        return exc.errno == errno.ENOSPC
+    code = getattr(exc, "sqlite_errorcode", None)
+    return code is not None and (code == sqlite3.SQLITE_IOERR_WRITE or code & 0xFF == sqlite3.SQLITE_FULL)
+
+
 def primary_code(exc: sqlite3.Error) -> int:
     """Return SQLite's primary result code, or -1 when the error came from Python's own module."""
     code = getattr(exc, "sqlite_errorcode", None)

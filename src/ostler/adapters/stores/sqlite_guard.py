@@ -4,6 +4,7 @@ Everything here runs in the store's one worker thread.
 """
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,42 +14,81 @@ from ostler.model.errors import StoreError
 RESERVE_BYTES: Final = 2 * 1024 * 1024
 """Room on the disk that is kept for recording stops, deletes and ends of operations."""
 
+LOG_BYTES: Final = 1000 * 4120 + RESERVE_BYTES
+"""Size that the write-ahead log is given: what SQLite lets it grow to, and the reserve."""
+
+_SCARCE_BYTES: Final = 32 * 1024
+"""With less room than that, only what the reserve is for is written: whoever fills the disk may take the rest, too."""
+
 _CHUNK: Final = 64 * 1024
 
 
 class Reserve:
-    """A file next to the database that takes room on the disk until it is needed."""
+    """Room that is taken before it is needed: in the write-ahead log, and in a file next to the database.
+
+    What goes into the log, whose end SQLite finds by checksums, needs no room of a disk that someone keeps filling.
+    The file is given up when the log must grow, or a file system writes nothing in place.
+    """
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}-reserve")
+        self._log = database.with_name(f"{database.name}-wal")
 
     def __repr__(self) -> str:
         return f"<Reserve {str(self._path)!r}>"
 
-    def hold(self) -> None:
-        """Take the room, where there is enough of it; quick when it is taken already."""
-        with suppress(OSError):
-            if self._path.stat().st_size == RESERVE_BYTES:
-                return
+    def hold(self) -> bool:
+        """Take the room, where there is enough of it; return whether it is taken. Quick when it was already."""
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            return self._extend(self._path, RESERVE_BYTES) and self._extend(self._log, LOG_BYTES)
         except OSError:
-            return
-        try:
-            for _ in range(RESERVE_BYTES // _CHUNK):  # written, for a hole takes no room
-                os.write(descriptor, bytes(_CHUNK))
-        except OSError:
-            self.release()
-        finally:
-            os.close(descriptor)
+            return False
 
     def release(self) -> bool:
-        """Give the room to whoever writes next; return whether there was any."""
+        """Give the room of the file to whoever writes next; return whether there was any."""
         try:
             self._path.unlink()
         except OSError:
             return False
         return True
+
+    def is_scarce(self) -> bool:
+        """Whether the disk has so little room that only what the reserve is for may be written."""
+        return _free_bytes(self._path.parent) < _SCARCE_BYTES
+
+    def _extend(self, path: Path, size: int) -> bool:
+        """Lengthen a file with zeros that take room on the disk, if it leaves as much again; return whether it is so.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        length = path.stat().st_size if path.exists() else 0
+        if length >= size:
+            return True
+        if _free_bytes(path.parent) < 2 * (size - length):
+            return False
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, length, size - length)
+                return True
+            os.lseek(descriptor, length, os.SEEK_SET)
+            for begin in range(length, size, _CHUNK):  # written, for a hole takes no room
+                os.write(descriptor, bytes(min(_CHUNK, size - begin)))
+        except OSError:
+            os.ftruncate(descriptor, length)
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return how much this user may still write in `folder`."""
+    if not hasattr(os, "statvfs"):
+        return shutil.disk_usage(folder).free
+    facts = os.statvfs(folder)
+    return facts.f_frsize * (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail)
 
 
 class SameFiles:
