@@ -19,8 +19,10 @@ from anyio.abc import ByteReceiveStream, ByteSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
+from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.process.marks import known_life, marks_of_servers
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
@@ -30,6 +32,7 @@ from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
 from ostler.model.errors import StateLockedError
+from ostler.model.marks import LIFE_VARIABLE
 
 
 @pytest.fixture
@@ -122,6 +125,19 @@ def test_status_and_stop_are_answered_beside_mcp(place: ServerPlace) -> None:
         assert dialer.request("stop")["pid"] == pid
         with pytest.raises(ServerUnavailableError, match=r"ended while tools/call was under way|broke"):
             client.call_tool("pid", {})
+
+
+@pytest.mark.realtime
+def test_what_a_server_writes_at_its_start_takes_no_new_room_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "256k") as disk:
+        place = ServerPlace(Paths.resolve(disk, disk / "state"))
+        for is_full in (False, True):
+            with StateLock(place, version="1.2.3"):
+                assert str(read_holder(place)).startswith(f"pid {os.getpid()}, version 1.2.3, since ")
+                marks = marks_of_servers(place.paths.state_dir)
+                assert known_life(place.paths.state_dir) == marks[LIFE_VARIABLE]
+            if not is_full:
+                fill(disk)
 
 
 @pytest.mark.realtime

@@ -41,8 +41,26 @@ def marks_of_servers(root: Path) -> dict[str, str]:
         StoreError: its id cannot be written.
     """
     life = secrets.token_hex(8)
-    replace_private(root / "life", life)
+    _overwrite(root / "life", life)
     return {OWNER_VARIABLE: owner_of(root), LIFE_VARIABLE: life}
+
+
+def _overwrite(file: Path, text: str) -> None:
+    """Write over what is in `file`, of the same length, which a full disk has room for; else replace it.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    content = f"{text}\n".encode()
+    try:
+        with file.open("r+b", buffering=0) as opened:
+            if len(opened.read()) == len(content):
+                opened.seek(0)
+                opened.write(content)
+                return
+    except OSError:
+        pass  # the first run, or a file system that writes nothing in place: the other way says what is wrong
+    replace_private(file, text)
 
 
 def _written(file: Path) -> str:

@@ -243,7 +243,9 @@ class SqliteStore:
         if not chosen or not lacks_room(exc):
             return (), {}
         if not self._reserve_due:
-            logger.warning("the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path)
+            logger.warning(
+                "the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path
+            )
         self._reserve_due = time.monotonic() + _RESERVE_PAUSE
         writes = [commits[index] for index in chosen]
         while True:
@@ -269,4 +271,5 @@ class SqliteStore:
         except sqlite3.Error as exc:
             logger.warning("%s", translate(exc, self._path, "written"))
         finally:
+            self._reserve.keep()
             self._connection.close()

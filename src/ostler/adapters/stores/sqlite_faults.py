@@ -31,6 +31,8 @@ _SYSTEM_CAUSES = {
     errno.EPERM: _DENIED,
 }
 
+_NO_ROOM = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -44,7 +46,7 @@ def lacks_room(exc: Exception) -> bool:
     if isinstance(exc, OSError):
         return exc.errno == errno.ENOSPC
     code = getattr(exc, "sqlite_errorcode", None)
-    return code is not None and (code == sqlite3.SQLITE_IOERR_WRITE or code & 0xFF == sqlite3.SQLITE_FULL)
+    return code is not None and (code in _NO_ROOM or code & 0xFF == sqlite3.SQLITE_FULL)
 
 
 def primary_code(exc: sqlite3.Error) -> int:

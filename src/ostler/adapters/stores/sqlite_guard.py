@@ -21,6 +21,7 @@ _SCARCE_BYTES: Final = 32 * 1024
 """With less room than that, only what the reserve is for is written: whoever fills the disk may take the rest, too."""
 
 _CHUNK: Final = 64 * 1024
+_LOG_HEADER: Final = 32
 
 
 class Reserve:
@@ -31,6 +32,7 @@ class Reserve:
     """
 
     def __init__(self, database: Path) -> None:
+        self._database = database
         self._path = database.with_name(f"{database.name}-reserve")
         self._log = database.with_name(f"{database.name}-wal")
 
@@ -51,6 +53,28 @@ class Reserve:
         except OSError:
             return False
         return True
+
+    def lend(self) -> None:
+        """Before a database is opened that has no log, as it was closed in order: let the file become its log.
+
+        SQLite begins a log whose first bytes are not its own from the start.
+        """
+        with suppress(OSError):
+            if self._log.exists() or not self._database.stat().st_size:
+                return
+            with self._path.open("r+b") as file:
+                if any(file.read(_LOG_HEADER)):
+                    file.seek(0)
+                    file.write(bytes(_LOG_HEADER))
+                    file.flush()
+                    os.fsync(file.fileno())
+            self._path.rename(self._log)
+
+    def keep(self) -> None:
+        """Before a database is closed, which removes its log: keep the room of that on a full disk, for `lend`."""
+        with suppress(OSError):
+            if self.is_scarce() and not self._path.exists():
+                os.link(self._log, self._path)
 
     def is_scarce(self) -> bool:
         """Whether the disk has so little room that only what the reserve is for may be written."""

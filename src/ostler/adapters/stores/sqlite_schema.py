@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ostler.adapters.stores.sqlite_faults import translate
+from ostler.adapters.stores.sqlite_faults import lacks_room, translate
+from ostler.adapters.stores.sqlite_guard import Reserve
 from ostler.model.errors import StoreCorruptError, StoreError, StoreNewerError
 
 APPLICATION_ID = 0x4F53544C
@@ -116,12 +117,15 @@ def open_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> s
     """
     try:
         _create_privately(path)
-        if path.stat().st_size:
-            inspect(path, migrations)
+        is_full = path.stat().st_size > 0 and not _is_inspected(path, migrations)
+        Reserve(path).lend()
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
         raise translate(exc, path, "opened") from exc
     try:
+        if is_full:  # without the file that readers would share, for which there is no room
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            _examine(connection, path, migrations)
         # fullfsync matters on macOS only, where a plain fsync leaves data in the drive's cache.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "fullfsync=ON"):
             connection.execute(f"PRAGMA {pragma}")
@@ -135,6 +139,17 @@ def open_database(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> s
         connection.close()
         raise
     return connection
+
+
+def _is_inspected(path: Path, migrations: Sequence[Migration]) -> bool:
+    """Inspect the database; False when the disk is so full that it cannot be read apart from what would write to it."""
+    try:
+        inspect(path, migrations)
+    except sqlite3.Error as exc:
+        if not lacks_room(exc):
+            raise
+        return False
+    return not Reserve(path).is_scarce()
 
 
 @contextmanager
@@ -177,20 +192,24 @@ def inspect(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     immutable = "" if log.exists() and log.stat().st_size else "&immutable=1"
     uri = f"{path.absolute().as_uri()}?mode=ro{immutable}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
-        application, version = _number(connection, "application_id"), _number(connection, "user_version")
-        is_new = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if application != APPLICATION_ID and not (is_new and application == version == 0):
-            raise _refused(path, "is a database of another program")
-        newest = migrations[-1].version
-        if version > newest:
-            raise StoreNewerError(
-                f"the database {str(path)!r} has schema version {version}, and this Ostler knows {newest}; "
-                "it was left untouched",
-                next_actions=("use the newer Ostler that wrote it", "or another state folder (--state)"),
-            )
-        problem: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise _refused(path, f"is damaged ({problem})")
+        _examine(connection, path, migrations)
+
+
+def _examine(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    application, version = _number(connection, "application_id"), _number(connection, "user_version")
+    is_new = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    if application != APPLICATION_ID and not (is_new and application == version == 0):
+        raise _refused(path, "is a database of another program")
+    newest = migrations[-1].version
+    if version > newest:
+        raise StoreNewerError(
+            f"the database {str(path)!r} has schema version {version}, and this Ostler knows {newest}; "
+            "it was left untouched",
+            next_actions=("use the newer Ostler that wrote it", "or another state folder (--state)"),
+        )
+    problem: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise _refused(path, f"is damaged ({problem})")
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:

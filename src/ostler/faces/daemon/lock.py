@@ -5,6 +5,7 @@ removed lock file is one that two processes can hold. When someone removes it wi
 held it ends; until then, on Linux, a name that no file holds keeps a second one out.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,9 @@ from typing import Final, Self
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.place import ServerPlace
 from ostler.model.errors import StateLockedError
+
+_CONTENT_BYTES: Final = 128
+"""Size of the file's content, filled up with spaces, so that it is replaced as a whole."""
 
 _FAR_BYTE: Final = 1 << 30
 """Windows locks bytes, and a locked byte cannot be read: one far behind the file's content is locked."""
@@ -70,9 +74,8 @@ class StateLock:
             "version": self._version,
             "started": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(facts).encode() + b"\n")
         self._descriptor = descriptor
+        self._write(json.dumps(facts))
 
     @property
     def is_of_folder(self) -> bool:
@@ -89,9 +92,18 @@ class StateLock:
             return
         if self._name is not None:
             self._name.close()
-        os.ftruncate(self._descriptor, 0)
+        self._write("")
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def _write(self, text: str) -> None:
+        """Say who holds the lock: in place, which needs no room. Without it, the first time, the lock alone counts."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        try:
+            os.write(self._descriptor, text.encode().ljust(_CONTENT_BYTES - 1) + b"\n")
+        except OSError as exc:
+            if exc.errno != errno.ENOSPC:
+                raise
 
 
 def _take_name(place: ServerPlace) -> socket.socket | None:
