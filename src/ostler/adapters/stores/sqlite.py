@@ -244,7 +244,7 @@ class SqliteStore:
             return (), {}
         if not self._reserve_due:
             logger.warning(
-                "the disk of %r is full: stops and deletes are recorded in the room kept for them", self._path
+                "the disk of %s is full: stops and deletes are recorded in the room kept for them", self._path
             )
         self._reserve_due = time.monotonic() + _RESERVE_PAUSE
         writes = [commits[index] for index in chosen]
