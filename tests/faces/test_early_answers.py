@@ -70,7 +70,7 @@ class Stage:
         self._relay = threading.Thread(target=relay.run, daemon=True)
         self._relay.start()
 
-    def say(self, *messages: dict[str, Any]) -> None:
+    def say(self, *messages: Any) -> None:
         for message in messages:
             self._from_client.put(json.dumps(message).encode() + b"\n")
 
@@ -147,6 +147,20 @@ def test_what_only_a_server_knows_waits_for_it_in_order_and_the_lists_do_not_wai
         assert stage.hear() == {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}
         stage.say(request(4, "tools/list"))
         assert server.hears()["id"] == 4
+
+
+def test_a_batch_is_refused_at_once_and_never_sent(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.say([request(1, "initialize", HELLO), request(2, "tools/call", {"name": "service_create"})], [])
+    refused = [stage.hear() for _ in range(3)]
+    assert [answer["id"] for answer in refused] == [1, 2, None]
+    assert all("batches are not taken" in answer["error"]["message"] for answer in refused)
+    stage.shake_hands()
+    with stage.server() as server:
+        assert [server.hears().get("method") for _ in range(2)] == ["initialize", "notifications/initialized"]
+        stage.say([request(3, "ping")], request(4, "ping"))
+        assert stage.hear()["id"] == 3
+        assert server.hears() == request(4, "ping")
 
 
 def test_a_client_that_needs_the_handshake_falls_back_to_it(tmp_path: Path) -> None:
