@@ -158,7 +158,10 @@ def _row(agent: Agent, npm: Path) -> str:
     shown = str(len(model.offered())) if listed else "after a search"
     instructions = "yes" if model.instructions_shown("Ostler") and model.instructions_shown("service_create") else "no"
     works = "no" if problems else "yes"
-    return f"| {agent.name} | {version} | {works} | {shown} | {instructions} | {'; '.join(problems)} |"
+    notes = problems
+    if "outputsAge" in json.dumps([body.get("tools") for body in model.bodies]):  # of service_status
+        notes = [*problems, "output schemas are shown"]
+    return f"| {agent.name} | {version} | {works} | {shown} | {instructions} | {'; '.join(notes)} |"
 
 
 def _turn(agent: Agent, npm: Path, home: Path, server: list[str], model: Model) -> int | None:

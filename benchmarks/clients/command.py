@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,13 +180,23 @@ def _rows(tools: Path, library: Library, url: str, stdio: list[str]) -> list[Row
             return Row(library.name, "", transport, "not tried", "it is not installed")
         done = _inspect(tools, target) if library.driver == "inspector" else _drive(tools, library, target)
         works = "yes" if tuple(done["steps"]) == STEPS and not done.get("fault") else "no"
-        note = (done.get("fault") or done.get("note") or "").replace("|", "/").replace("\n", " ")
+        notes = (done.get("note"), *_handed(done.get("handed") or []))
+        note = (done.get("fault") or "; ".join(filter(None, notes))).replace("|", "/").replace("\n", " ")
         if works == "yes" and not _is_free(done.get("args")):
             works, note = "no", f"args of service_create is handed to models as {json.dumps(done.get('args'))}"
         return Row(library.name, version, transport, works, note)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:  # each transport has a server of its own
         return list(pool.map(row, ("stdio", "HTTP"), (json.dumps(stdio), json.dumps(url))))
+
+
+def _handed(bodies: list[Any]) -> Iterator[str]:
+    """Yield in words what all tools cost where a library hands them to models, in each form that it has for them."""
+    texts = [json.dumps(body, separators=(",", ":"), ensure_ascii=False) for body in bodies]
+    if texts:
+        sizes = ", ".join(str(len(text.encode()) // 4) for text in texts)
+        outputs = " with output schemas" if any("outputsAge" in text for text in texts) else ""  # of service_status
+        yield f"tokens of all tools{outputs}: {sizes}"
 
 
 def _is_free(args: Any) -> bool:
@@ -225,7 +235,7 @@ def _costs(tools: Path, url: str) -> str:
     if not answer.startswith("{"):
         raise SystemExit(answer)
     found = json.loads(answer)
-    way = found["costs"][2:]
+    way = found["costs"][4:]
     total = ["the whole way", sum(cost[1] for cost in way), sum(cost[2] for cost in way)]
     lines = ["| what | text | structured content |", "| --- | --- | --- |"]
     lines += [f"| {what} | {text} | {structured} |" for what, text, structured in (*found["costs"], total)]
@@ -249,8 +259,8 @@ def _inspect(tools: Path, target: str) -> dict[str, Any]:
             tool_args = [word for pair in given for word in ("--tool-arg", pair)]
             return _run([*words, "--method", "tools/call", "--tool-name", tool, *tool_args], folder=tools / "npm")
 
-        listed = _run([*words, "--method", "tools/list"], folder=tools / "npm")
-        if '"service_create"' not in listed:
+        listed = _run([*words, "--method", "tools/list", "--strict", "--format", "json"], folder=tools / "npm")
+        if '"service_create"' not in listed or '"schemaFindings"' in listed:
             return {"steps": [], "fault": listed[-300:]}
         site = {"directory": os.environ["OSTLER_TRIAL_SITE"]}
         steps = ["list"]
@@ -267,7 +277,7 @@ def _inspect(tools: Path, target: str) -> dict[str, Any]:
         failed = call("service_create", serviceClassName="nothing")
         if "Next:" not in failed:
             return {"steps": steps, "fault": f"the failure is not seen: {failed[-300:]}"}
-    return {"steps": [*steps, "failure"], "args": {"type": "object"}, "note": "shows the server's own schemas"}
+    return {"steps": [*steps, "failure"], "args": {"type": "object"}, "note": "`--strict` warns of nothing"}
 
 
 def _run(words: list[str], folder: Path) -> str:

@@ -1,5 +1,6 @@
 """Schemas and answers as client libraries and models need them: laws over every tool, not cases."""
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import fields
@@ -62,6 +63,7 @@ def test_schemas_are_json_schema_and_defaults_fit_them(schema: dict[str, Any]) -
     assert schema["type"] == "object"
     for node in nodes(schema):
         assert set(node) <= KEYWORDS, node
+        assert "type" in node or "anyOf" in node, node  # else it takes anything, of which the Inspector warns
         if "default" in node:
             jsonschema.validate(node["default"], node)
 
@@ -267,6 +269,9 @@ async def test_both_eras_are_told_the_same_of_what_can_change() -> None:
     async with ledger(World()) as app:
         for mode in ("legacy", "auto"):
             async with Client(server_over(app), mode=mode) as client:
+                assert client.server_info is not None
+                icon = (client.server_info.icons or [])[0]
+                assert base64.b64decode(icon.src.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
                 announced.append(client.server_capabilities.model_dump(include={"tools", "prompts", "resources"}))
     assert announced[0] == announced[1]
     assert announced[0]["tools"] == {"list_changed": False}

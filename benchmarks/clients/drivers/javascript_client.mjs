@@ -71,6 +71,7 @@ async function ai() {
   if (lost.length) throw new Error(`args cannot be passed through: ${lost.join(", ")}`);
   return {
     schemas: { service_create: declared.openai },
+    handed: [bodies.openai.tools, bodies.google.tools, bodies.anthropic.tools],
     note: "the request bodies to OpenAI, Google and Anthropic were captured",
     call: async (name, args) => {
       const result = await tools[name].execute(args, { toolCallId: "1", messages: [] });
@@ -81,7 +82,7 @@ async function ai() {
 }
 
 const steps = [];
-let fault = "", note = "", args = null;
+let fault = "", note = "", args = null, handed = null;
 try {
   const tools = await { sdk1, sdk2, ai }[library]();
   steps.push("list");
@@ -101,10 +102,11 @@ try {
   if (!failed || !said.includes("Next:")) throw new Error(`the failure is not seen: ${said.slice(0, 300)}`);
   steps.push("failure");
   note = tools.note;
+  handed = tools.handed;
   args = tools.schemas.service_create.properties.args;
   await tools.close();
 } catch (error) {
   fault = String(error?.stack ?? error).slice(0, 600);
 }
-console.log(JSON.stringify({ steps, fault, note, args }));
+console.log(JSON.stringify({ steps, fault, note, args, handed }));
 process.exit(0);

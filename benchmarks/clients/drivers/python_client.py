@@ -11,10 +11,13 @@ from contextlib import AsyncExitStack
 
 
 class Tools:
-    """What a library makes of the server's tools: `schemas` as it hands them to a model, and `call`."""
+    """What a library makes of the server's tools: `schemas` as it hands them to a model, and `call`.
 
-    def __init__(self, schemas, call, note=""):
-        self.schemas, self.call, self.note = schemas, call, note
+    `handed` has all that it hands to a model of the tools, once for each form that it has, if it talks to models.
+    """
+
+    def __init__(self, schemas, call, note="", handed=None):
+        self.schemas, self.call, self.note, self.handed = schemas, call, note, handed
 
 
 async def mcp(stack, target):
@@ -74,12 +77,13 @@ async def langchain(stack, target):
         text = "".join(part if isinstance(part, str) else part["text"] for part in message.content)
         return message.status == "error", text
 
-    schemas = {name: convert_to_openai_tool(tool)["function"]["parameters"] for name, tool in tools.items()}
-    return Tools(schemas, call)
+    handed = [convert_to_openai_tool(tool)["function"] for tool in tools.values()]
+    return Tools({tool["name"]: tool["parameters"] for tool in handed}, call, handed=[handed])
 
 
 async def openai_agents(stack, target):
     from agents.mcp import MCPServerStdio, MCPServerStreamableHttp, MCPUtil
+    from agents.models.openai_responses import Converter
 
     server = (
         MCPServerStreamableHttp(params={"url": target})
@@ -98,7 +102,8 @@ async def openai_agents(stack, target):
 
     strict = sum(function.strict_json_schema for function in functions)
     schemas = {function.name: function.params_json_schema for function in functions}
-    return Tools(schemas, call, f"strict conversion on: {strict} of {len(functions)} tools become strict")
+    handed = Converter.convert_tools(functions, []).tools
+    return Tools(schemas, call, f"strict conversion on: {strict} of {len(functions)} tools become strict", [handed])
 
 
 async def pydantic_ai(stack, target):
@@ -136,7 +141,7 @@ async def pydantic_ai(stack, target):
         return False, json.dumps(result)
 
     schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in bodies[0]["tools"]}
-    return Tools(schemas, call, "the request body to OpenAI was captured")
+    return Tools(schemas, call, "the request body to OpenAI was captured", [bodies[0]["tools"]])
 
 
 async def google_adk(stack, target):
@@ -166,12 +171,13 @@ async def google_adk(stack, target):
         result = await tools[name].run_async(args=args, tool_context=ToolContext(turn, function_call_id=name))
         return bool(result.get("isError") or result.get("error")), json.dumps(result, default=str)
 
-    schemas = {}
+    schemas, handed = {}, []
     for name, tool in tools.items():
         declared = tool._get_declaration()  # noqa: SLF001 (what it hands to the model)
+        handed.append(json.loads(declared.model_dump_json(exclude_none=True)))
         schema = declared.parameters_json_schema or declared.parameters
         schemas[name] = schema if isinstance(schema, dict) else json.loads(schema.model_dump_json(exclude_none=True))
-    return Tools(schemas, call)
+    return Tools(schemas, call, handed=[handed])
 
 
 async def main(library, target, folder):
@@ -199,7 +205,7 @@ async def main(library, target, folder):
         steps.append("failure")
         note = tools.note
         schema = tools.schemas["service_create"]
-    print(json.dumps({"steps": steps, "note": note, "args": schema["properties"]["args"]}))
+    print(json.dumps({"steps": steps, "note": note, "args": schema["properties"]["args"], "handed": tools.handed}))
 
 
 asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]))

@@ -17,10 +17,12 @@ const faults = [];
 const tokens = text => Math.ceil(Buffer.byteLength(text) / 4);
 const small = new Client({ name: "trial", version: "1" });
 await small.connect(new StreamableHTTPClientTransport(new URL(`${base}/core`)));
-const costs = [
-  ["`tools/list`", tokens(JSON.stringify({ tools })), ""],
-  ["`tools/list` of the toolset `core`", tokens(JSON.stringify({ tools: (await small.listTools()).tools })), ""],
-];
+const seen = list => list.map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+const costs = [];
+for (const [what, list] of [["", tools], [" of the toolset `core`", (await small.listTools()).tools]]) {
+  costs.push([`names, descriptions and input schemas of \`tools/list\`${what}`, tokens(JSON.stringify(seen(list))), ""]);
+  costs.push([`\`tools/list\`${what}, whole`, tokens(JSON.stringify({ tools: list })), ""]);
+}
 for (const [name, args] of [
   ["serviceclass_list", {}],
   ["service_create", { serviceClassName: "static-web-server", name: "tokens", args: { directory: folder } }],

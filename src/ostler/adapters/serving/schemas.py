@@ -1,6 +1,6 @@
 """JSON Schemas of tools, written with as few tokens as the facts can be said in."""
 
-from typing import cast
+from typing import Final, cast
 
 from pydantic import BaseModel
 
@@ -71,11 +71,23 @@ def _without_null(node: JsonObject) -> JsonObject:
     return {**kept[0], **rest} if len(kept) == 1 else {"anyOf": kept, **rest}
 
 
+_KINDS: Final[dict[str, JsonObject]] = {
+    **{kind: {"type": kind} for kind in ("string", "integer", "number", "boolean")},
+    "object": {"type": "object"},
+    "strings": {"type": "array", "items": {"type": "string"}},
+    "objects": {"type": "array", "items": {"type": "object"}},
+    "any": {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "object", "array", "null")]},
+}
+
+
 def answer(keys: str) -> JsonObject:
     """Return the output schema of a tool, from the names of its keys, separated by spaces.
 
+    Each is a string, if `name:kind` does not say otherwise: `integer`, `number`, `boolean`, `object`, `strings` and
+    `objects` (lists of these), `any`.
+
     No key is required: common clients check structured content against the schema even when the result is an error.
-    The values are not described: models seldom see this schema, and every chat pays for every token of it.
+    What is inside of objects is not described: programs that read it know it, and models do not see this schema.
     """
-    properties: JsonObject = {name: {} for name in keys.split()}
-    return {"type": "object", "properties": properties}
+    kinds = (word.partition(":")[::2] for word in keys.split())
+    return {"type": "object", "properties": {name: _KINDS[kind or "string"] for name, kind in kinds}}

@@ -14,8 +14,8 @@ from ostler.model.errors import ArgumentError
 class ClassCheckArgs(Args):
     """Arguments of serviceclass_check."""
 
-    name: str = Field(default="", description="a loaded class; or")
-    manifest: Manifest = Field(default="", description="YAML to check unsaved")
+    name: str = Field(default="", description="a loaded class; or give manifest")
+    manifest: Manifest = Field(default="", description="ServiceClass YAML, unsaved")
 
 
 async def serviceclass_check(app: ApplicationLike, args: ClassCheckArgs, call: Call) -> Answer:
@@ -44,7 +44,7 @@ CHECK_TOOLS = (
         "Check a class",
         "All faults of a class: its form, each call against its tool's schema. Calls nothing.",
         ClassCheckArgs,
-        answer("clean findings classes"),
+        answer("clean:boolean findings:objects classes:strings"),
         Effect.READS,
         serviceclass_check,
     ),

@@ -31,7 +31,7 @@ MAX_DESCRIPTION = 84
 class ClassListArgs(Args):
     """Arguments of serviceclass_list."""
 
-    search: str = Field(default="", description="words in it")
+    search: str = Field(default="", description="only with all of these words")
     available_only: bool = Field(default=False, description="only what can be created now")
 
 
@@ -278,7 +278,7 @@ async def serviceclass_delete(app: ApplicationLike, args: ClassDeleteArgs, call:
     return Answer({"message": message, "name": args.name}, message)
 
 
-_WRITTEN = answer("message name available missingTools findings")
+_WRITTEN = answer("message name available:boolean missingTools:strings findings:objects")
 
 CLASS_TOOLS = (
     ToolDefinition(
@@ -286,7 +286,7 @@ CLASS_TOOLS = (
         "List ServiceClasses",
         "What can be created, with arguments; then what needs more. Start here.",
         ClassListArgs,
-        answer("serviceClasses total findings"),
+        answer("serviceClasses:objects total:integer findings:objects"),
         Effect.READS,
         serviceclass_list,
         core=True,
@@ -297,9 +297,10 @@ CLASS_TOOLS = (
         "One class: arguments (JSON Schema), outputs, tools, YAML.",
         ClassNameArgs,
         answer(
-            "name description serviceType available args outputs lifecycleTools timeouts restartPolicy "
-            "healthChecks origin digest path shadows labels dependencies manifest translation instances "
-            "missingTools missingServers reason problems"
+            "name description serviceType available:boolean args:object outputs:strings lifecycleTools:object "
+            "timeouts:object restartPolicy healthChecks:boolean origin digest path shadows:boolean labels:object "
+            "dependencies:strings manifest translation instances:strings missingTools:strings missingServers:strings "
+            "reason problems:integer",
         ),
         Effect.READS,
         serviceclass_get,
@@ -310,7 +311,10 @@ CLASS_TOOLS = (
         "Class availability",
         "Whether a class's tools exist; if not, the MCP server to add.",
         ClassNameArgs,
-        answer("name available missingTools missingServers reason addToMcpJson findings"),
+        answer(
+            "name available:boolean missingTools:strings missingServers:strings reason addToMcpJson:object "
+            "findings:objects"
+        ),
         Effect.READS,
         serviceclass_available,
     ),
@@ -319,14 +323,14 @@ CLASS_TOOLS = (
         "Check a manifest's form",
         "Whether an unsaved manifest is well-formed. serviceclass_check checks tools, too.",
         ManifestArgs,
-        answer("valid findings names missingTools"),
+        answer("valid:boolean findings:objects names:strings missingTools:strings"),
         Effect.READS,
         serviceclass_validate,
     ),
     ToolDefinition(
         "serviceclass_create",
         "Save a new ServiceClass",
-        "Save a new class.",
+        "Save a new class; services can be created from it at once.",
         ManifestArgs,
         _WRITTEN,
         Effect.WRITES,

@@ -93,8 +93,8 @@ async def mcpserver_get(app: ApplicationLike, args: ServerNameArgs, call: Call) 
 class ToolListArgs(Args):
     """Arguments of tool_list."""
 
-    server: str = Field(default="", description="of this MCP server")
-    search: str = Field(default="", description="words in name or description")
+    server: str = Field(default="", description="only of this MCP server")
+    search: str = Field(default="", description="only with all of these words")
     limit: Limit = 50
     cursor: Cursor = ""
 
@@ -283,7 +283,7 @@ DOWNSTREAM_TOOLS = (
         "List MCP servers",
         "MCP servers in use and their state. service_start, _stop and _restart take their names.",
         NoArgs,
-        answer("mcpServers total findings"),
+        answer("mcpServers:objects total:integer findings:strings"),
         Effect.READS,
         mcpserver_list,
     ),
@@ -293,8 +293,9 @@ DOWNSTREAM_TOOLS = (
         "An MCP server's entry (secrets masked), state and tools.",
         ServerNameArgs,
         answer(
-            "name state transport tools toolNames since entry reason pid protocolVersion serverName "
-            "serverVersion lastError stderrLog attempts toolNotes leftOut"
+            "name state transport tools:integer toolNames:strings since entry:object reason pid:integer "
+            "protocolVersion serverName serverVersion lastError stderrLog attempts:integer toolNotes:object "
+            "leftOut:strings findings:strings"
         ),
         Effect.READS,
         mcpserver_get,
@@ -304,7 +305,7 @@ DOWNSTREAM_TOOLS = (
         "List tools",
         "Find tools of the MCP servers; names are server/tool.",
         ToolListArgs,
-        answer("tools total nextCursor"),
+        answer("tools:objects total:integer nextCursor"),
         Effect.READS,
         tool_list,
     ),
@@ -313,16 +314,16 @@ DOWNSTREAM_TOOLS = (
         "Show a tool's schema",
         "One tool of an MCP server, with its schemas.",
         ToolNameArgs,
-        answer("name description title inputSchema outputSchema annotations note"),
+        answer("name description title inputSchema:object outputSchema:object annotations:object note"),
         Effect.READS,
         tool_describe,
     ),
     ToolDefinition(
         "tool_call",
         "Call a tool",
-        "Call an MCP server's tool. Prefer service_*.",
+        "Call an MCP server's tool directly. What it starts is not watched: prefer service_create.",
         ToolCallArgs,
-        answer("tool isError result truncated"),
+        answer("tool isError:boolean result:any truncated:boolean"),
         Effect.ANYTHING,
         tool_call,
     ),
@@ -331,7 +332,7 @@ DOWNSTREAM_TOOLS = (
         "Configuration",
         "Folders, settings, servers, classes, faults; secrets masked.",
         NoArgs,
-        answer("config"),
+        answer("config:object"),
         Effect.READS,
         config_get,
     ),

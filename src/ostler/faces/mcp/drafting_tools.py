@@ -20,9 +20,9 @@ class ServiceClassDraftArgs(Args):
 
     name: str = Field(default="", description="the future class")
     server: str = Field(default="", description="draft from its tools")
-    start: str = Field(default="", description="its starting tool; default: guessed")
-    stop: str = Field(default="", description="its stopping tool")
-    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many calls")
+    start: str = Field(default="", description="its tool that starts; default: guessed")
+    stop: str = Field(default="", description="its tool that stops")
+    last: int = Field(default=MAX_CALLS, ge=1, le=MAX_CALLS, description="without server: from so many of your calls")
 
 
 async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, call: Call) -> Answer:
@@ -105,7 +105,7 @@ DRAFTING_TOOLS = (
         "Draft a ServiceClass",
         "Draft a class from a server's tools, or your tool_call calls. Saves nothing.",
         ServiceClassDraftArgs,
-        answer("name manifest questions alternatives"),
+        answer("name manifest questions:strings alternatives:strings"),
         Effect.READS,
         serviceclass_draft,
     ),

@@ -89,7 +89,7 @@ EXPLAIN_TOOLS = (
         "Explain a service",
         "Why a service is failed, waiting, unknown or held, and what to call next.",
         ServiceNameArgs,
-        answer("name state health question causes lastCalls nextCalls"),
+        answer("name state health question causes:strings lastCalls:objects nextCalls:objects"),
         Effect.READS,
         service_explain,
     ),

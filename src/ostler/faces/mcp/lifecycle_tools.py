@@ -31,29 +31,29 @@ from ostler.model.settings import CancelledCreate
 Goal = Literal["running", "stopped", "deleted"]
 
 Wait = Annotated[bool, Field(description="false: return at once")]
-Key = Annotated[str, Field(description="same text: done once")]
+Key = Annotated[str, Field(description="your own text; a repeat with it is not done twice")]
 
 
 class ServiceCreateArgs(Args):
     """Arguments of service_create: a CreateRequest, and whether to wait."""
 
     class_name: ClassName = Field(alias="serviceClassName")
-    name: str = Field(default="", description="e.g. web; default: a new one each call")
-    args: JsonArgs = Field(default_factory=dict, description="see serviceclass_get")
-    persist: bool = Field(default=True, description="keep it when Ostler ends")
+    name: str = Field(default="", description="e.g. web; without one, each call makes another service")
+    args: JsonArgs = Field(default_factory=dict, description="the class's arguments, as serviceclass_get shows them")
+    persist: bool = Field(default=True, description="false: stopped and forgotten when Ostler ends")
     auto_start: bool = Field(default=False, description="start it again after a reboot")
     start: bool = Field(default=True, description="false: only register it")
     wait: Wait = True
-    lease: SomeSeconds | None = Field(default=None, description="stop it after, e.g. 2h")
-    labels: Labels = Field(default_factory=dict, description="your own marks")
-    owner: str = Field(default="", description="whose it is")
-    purpose: str = Field(default="", description="what it is for")
+    lease: SomeSeconds | None = Field(default=None, description="stop it after this time unless renewed, e.g. 2h")
+    labels: Labels = Field(default_factory=dict, description="your own names and values, to find it by")
+    owner: str = Field(default="", description="whose it is, e.g. alice")
+    purpose: str = Field(default="", description="what it is for, in words")
     idempotency_key: Key = ""
-    plan_id: str = Field(default="", description="refuse if it is out of date")
+    plan_id: str = Field(default="", description="of a plan: refuse if anything has changed since")
     changes: Annotated[GivenOverrides, ObjectFromText, WithJsonSchema(FREE_FORM)] = Field(
         default_factory=GivenOverrides,
         alias="overrides",
-        description="of the class: dependsOn, env, envFile, healthCheck, restartPolicy",
+        description="instead of the class's: dependsOn, env, envFile, healthCheck, restartPolicy",
     )
 
 
@@ -151,7 +151,7 @@ class ServiceStartArgs(OperationArgs):
     kind = OperationKind.START
 
     adopt: Annotated[bool | dict[str, JsonValue], BeforeValidator(_adoption), WithJsonSchema({"type": "boolean"})] = (
-        Field(default=False, description="it runs: only adopt it")
+        Field(default=False, description="it runs already: only take it over")
     )
     outputs: JsonArgs = Field(default_factory=dict, description="with adopt: what its start tool gave")
 
@@ -167,7 +167,7 @@ class ServiceStopArgs(OperationArgs):
     kind = OperationKind.STOP
     goal = "stopped"
 
-    dependents: bool = Field(default=False, description="stop first what depends on it")
+    dependents: bool = Field(default=False, description="first stop what depends on it")
 
 
 class ServiceRestartArgs(OperationArgs):
@@ -182,15 +182,15 @@ class ServiceDeleteArgs(OperationArgs):
     kind = OperationKind.DELETE
     goal = "deleted"
 
-    force: bool = Field(default=False, description="even if its stop fails")
-    abandon: bool = Field(default=False, description="without stopping it")
+    force: bool = Field(default=False, description="forget it even if its stop fails")
+    abandon: bool = Field(default=False, description="forget it without stopping it")
 
 
 class ServiceRenewArgs(Args):
     """Arguments of service_renew."""
 
     name: ServiceName
-    lease: SomeSeconds | None = Field(default=None, description="e.g. 2h; default: as before")
+    lease: SomeSeconds | None = Field(default=None, description="from now, e.g. 2h; default: as before")
 
 
 async def service_renew(app: ApplicationLike, args: ServiceRenewArgs, call: Call) -> Answer:
@@ -234,7 +234,7 @@ def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:
     return Answer(structured, "\n".join(lines))
 
 
-_CHANGED = answer("message service changed finished operationId cursor")
+_CHANGED = answer("message service:object changed:boolean finished:boolean operationId cursor:integer")
 
 LIFECYCLE_TOOLS = (
     ToolDefinition(

@@ -25,10 +25,12 @@ MAX_RANKED = 1000
 class ServiceEventsArgs(Args):
     """Arguments of service_events."""
 
-    name: str = Field(default="", description="default: of all")
-    since: Annotated[int, Field(ge=0)] | None = Field(default=None, description="the last cursor; default: newest")
-    kinds: Kinds = Field(default_factory=list, description="only these")
-    limit: int = Field(default=50, ge=1, le=500, description="at most")
+    name: str = Field(default="", description="only of this service")
+    since: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="cursor of the last answer; default: the newest"
+    )
+    kinds: Kinds = Field(default_factory=list, description="only such events")
+    limit: int = Field(default=50, ge=1, le=500, description="at most so many")
 
     @model_validator(mode="before")
     @classmethod
@@ -73,13 +75,13 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
 class ServiceLogsArgs(Args):
     """Arguments of service_logs."""
 
-    name: str = Field(default="", description="default: your project")
-    lines: int = Field(default=100, ge=1, le=1000, description="at most")
-    cursor: str = Field(default="", description="to read on")
-    search: str = Field(default="", description="regex")
-    ranked: bool = Field(default=False, description="rank by words")
+    name: str = Field(default="", description="service or project; default: your project")
+    lines: int = Field(default=100, ge=1, le=1000, description="at most so many")
+    cursor: str = Field(default="", description="cursor of the last answer, to read on")
+    search: str = Field(default="", description="only what this regex matches")
+    ranked: bool = Field(default=False, description="search has words: show what fits them best")
     errors_only: bool = Field(default=False, description="only errors")
-    since: SomeSeconds | None = Field(default=None, description="e.g. 10m")
+    since: SomeSeconds | None = Field(default=None, description="only the newest, e.g. 10m")
 
     @model_validator(mode="after")
     def _ranked_needs_words(self) -> "ServiceLogsArgs":
@@ -149,9 +151,9 @@ LOG_TOOLS = (
     ToolDefinition(
         "service_events",
         "Events",
-        "What happened to services.",
+        "What happened to services, oldest first.",
         ServiceEventsArgs,
-        answer("events cursor truncated dropped"),
+        answer("events:objects cursor:integer truncated:boolean dropped:boolean"),
         Effect.READS,
         service_events,
     ),
@@ -160,7 +162,7 @@ LOG_TOOLS = (
         "Service logs",
         "Log lines of a service or project.",
         ServiceLogsArgs,
-        answer("name lines source cursor truncated"),
+        answer("name lines:strings source cursor truncated:boolean"),
         Effect.READS,
         service_logs,
         core=True,

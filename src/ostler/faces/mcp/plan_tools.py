@@ -131,9 +131,11 @@ PLAN_TOOLS = (
     ToolDefinition(
         "service_plan",
         "Plan an operation",
-        "The exact tool calls of an operation. service_create takes the planId.",
+        "The exact tool calls that an operation would make. Does nothing; service_create takes the planId.",
         ServicePlanArgs,
-        answer("planId action service steps stopSteps services servers problems"),
+        answer(
+            "planId action service steps:objects stopSteps:objects services:objects servers:objects problems:strings"
+        ),
         Effect.READS,
         service_plan,
     ),

@@ -36,7 +36,7 @@ _DONE = {
 class ProjectArgs(Args):
     """Arguments of project_status, and of the other project tools with more of their own."""
 
-    directory: str = Field(default="", description="default: yours")
+    directory: str = Field(default="", description="its folder; default: yours")
 
 
 class ProjectUpArgs(ProjectArgs):
@@ -50,7 +50,7 @@ class ProjectDownArgs(ProjectArgs):
     """Arguments of project_down."""
 
     services: Texts = Field(default_factory=list, description="only these")
-    left_over: bool = Field(default=False, description="of removed folders")
+    left_over: bool = Field(default=False, description="instead, of projects whose folder is gone")
 
 
 async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> Answer:
@@ -249,9 +249,9 @@ PROJECT_TOOLS = (
     ToolDefinition(
         "project_up",
         "Project up",
-        "Bring up all services of the ostler.yaml. Safe to repeat.",
+        "Bring up the services of a project's ostler.yaml, and replace what has changed. Safe to repeat.",
         ProjectUpArgs,
-        answer("project services unfinished changes"),
+        answer("project services:objects unfinished:strings changes:objects"),
         Effect.STOPS,
         project_up,
     ),
@@ -260,7 +260,7 @@ PROJECT_TOOLS = (
         "Project down",
         "Stop and remove a project's services.",
         ProjectDownArgs,
-        answer("project services unfinished"),
+        answer("project services:objects unfinished:strings ended:objects"),
         Effect.STOPS,
         project_down,
     ),
@@ -269,7 +269,7 @@ PROJECT_TOOLS = (
         "Project status",
         "A project's services, and what project_up would change.",
         ProjectArgs,
-        answer("project directory services changes leftOver findings"),
+        answer("project directory services:objects changes:objects leftOver:objects findings:strings"),
         Effect.READS,
         project_status,
         page=DASHBOARD_PAGE,

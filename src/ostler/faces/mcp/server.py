@@ -9,7 +9,7 @@ from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp_types import CallToolResult, NotificationParams, ServerCapabilities
+from mcp_types import CallToolResult, Icon, NotificationParams, ServerCapabilities
 
 from ostler.adapters.serving.asking import PATIENCE
 from ostler.adapters.serving.known_roots import forget_roots
@@ -38,6 +38,17 @@ _FIXED_LISTS: tuple[CacheableMethod, ...] = (
 """What stays the same for as long as the server runs, so that clients may keep it."""
 
 _AN_HOUR = 3_600_000
+
+_ICON = Icon(
+    src="data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAADAAAAAwAgMAAAAqbBEUAAAACVBMVEUAAAAdTon///9LB8EOAAAAAXRSTlMAQObYZgAAAJRJREFU"
+    "eNqtksENgDAIRfHgCO7jCB5sDx2BfTqChzKlAVrbb2L0YA+kL9ACH4hoDnY2ouvuFK5DNHVYe5TGASwd9jcQcVDLIsUSucNdCknh"
+    "qMAKpYJIjXPIsUHUEJZskPSxGYOs7gaWy4EdioOVwn/B+DUkvZUzFAotQHPYNggCUoGIXV4Q/uOwnqcNSwHrgos0rNgJ3MXZY6QU"
+    "J5QAAAAASUVORK5CYII=",
+    mime_type="image/png",
+    sizes=["48x48"],
+)
+"""What clients show next to the name."""
 
 APPS = "io.modelcontextprotocol/ui"
 """The extension MCP Apps: some tools name a page that clients may show with their answers."""
@@ -149,6 +160,7 @@ def build_server(
         version=own_version(),
         title="Ostler",
         description="Starts, watches and stops services through the MCP tools you already have.",
+        icons=[_ICON],
         instructions=instructions(toolset),
         lifespan=lifespan,
         get_tool_input_schema=_no_headers,

@@ -29,7 +29,7 @@ class EntryArgs(Args):
     command: str = Field(default="", description="program, e.g. npx")
     args: Texts = Field(default_factory=list, description="its arguments")
     env: Labels = Field(default_factory=dict, description="its variables")
-    url: str = Field(default="", description="instead of command")
+    url: str = Field(default="", description="of a remote one, instead of command")
     headers: Labels = Field(default_factory=dict, description="sent to url")
     type: SkipJsonSchema[str] = ""
     timeout: SkipJsonSchema[SomeSeconds | None] = None
@@ -55,7 +55,7 @@ class EntryObjectArgs(EntryArgs):
     """The same with the entry as one object; its keys are taken besides `name` too."""
 
     name: ServerName
-    given: JsonArgs = Field(default_factory=dict, alias="entry", description="as for mcpserver_create")
+    given: JsonArgs = Field(default_factory=dict, alias="entry", description="keys as mcpserver_create takes them")
     command: SkipJsonSchema[str] = ""
     args: _HiddenTexts = Field(default_factory=list)
     env: _HiddenLabels = Field(default_factory=dict)
@@ -127,25 +127,25 @@ SERVER_TOOLS = (
     ToolDefinition(
         "mcpserver_create",
         "Add an MCP server",
-        "Add an MCP server for good.",
+        "Add an MCP server, for its tools: kept for good, connected at once.",
         EntryArgs,
-        answer("message mcpServer"),
+        answer("message mcpServer:object"),
         Effect.ADDS,
         mcpserver_create,
     ),
     ToolDefinition(
         "mcpserver_update",
         "Change an MCP server",
-        "Change an MCP server's entry.",
+        "Change some keys of an entry that mcpserver_create made; the server is connected again.",
         EntryObjectArgs,
-        answer("message mcpServer"),
+        answer("message mcpServer:object"),
         Effect.REMOVES,
         mcpserver_update,
     ),
     ToolDefinition(
         "mcpserver_delete",
         "Remove an MCP server",
-        "Remove an MCP server.",
+        "Remove an MCP server that mcpserver_create added.",
         ServerDeleteArgs,
         answer("message"),
         Effect.REMOVES,
@@ -156,7 +156,7 @@ SERVER_TOOLS = (
         "Check an entry",
         "Whether mcpserver_create takes an entry.",
         EntryObjectArgs,
-        answer("valid findings"),
+        answer("valid:boolean findings:objects"),
         Effect.READS,
         mcpserver_validate,
     ),

@@ -25,20 +25,20 @@ HISTORY = 5
 
 ServiceName = Annotated[Name, Field(description="the service")]
 ClassName = Annotated[Name, Field(description="the class, e.g. redis")]
-Limit = Annotated[int, Field(ge=1, le=200, description="at most")]
-Cursor = Annotated[str, Field(description="the last nextCursor")]
+Limit = Annotated[int, Field(ge=1, le=200, description="at most so many")]
+Cursor = Annotated[str, Field(description="nextCursor of the last answer")]
 
 
 class ServiceListArgs(Args):
     """Arguments of service_list."""
 
-    state: States = Field(default_factory=list, description="in any of these")
-    health: Healths = Field(default_factory=list, description="with any of these")
-    service_class_name: str = Field(default="", description="of this class")
-    service_type: str = Field(default="", description="e.g. MCPServer")
-    labels: Labels = Field(default_factory=dict, description="with all of these")
-    owner: str = Field(default="", description="of this owner")
-    project: str = Field(default="", description="an id, or all")
+    state: States = Field(default_factory=list, description="only in any of these states")
+    health: Healths = Field(default_factory=list, description="only with any of these")
+    service_class_name: str = Field(default="", description="only of this class")
+    service_type: str = Field(default="", description="only of this type, e.g. MCPServer")
+    labels: Labels = Field(default_factory=dict, description="only with all of these")
+    owner: str = Field(default="", description="only of this owner")
+    project: str = Field(default="", description="a project's id, or all; default: yours")
     limit: Limit = 50
     cursor: Cursor = ""
 
@@ -122,7 +122,7 @@ class ServiceValidateArgs(Args):
     """Arguments of service_validate."""
 
     service_class_name: ClassName
-    name: str = Field(default="", description="its future name")
+    name: str = Field(default="", description="its name, if it has one")
     args: JsonArgs = Field(default_factory=dict, description="the class's arguments")
 
 
@@ -162,7 +162,7 @@ SERVICE_TOOLS = (
         "List services",
         "List services and MCP servers with state and health.",
         ServiceListArgs,
-        answer("services total nextCursor inOtherProjects"),
+        answer("services:objects total:integer nextCursor inOtherProjects:integer"),
         Effect.READS,
         service_list,
         core=True,
@@ -171,12 +171,12 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_status",
         "Service status",
-        "How one service is: state, health, outputs (its URL), last error, ages.",
+        "How one service is now: state, health, outputs (such as its url), last error; how old each fact is.",
         ServiceNameArgs,
         answer(
-            "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures evidence "
-            "reachability reachabilityAge desired outputs outputsAge lastError lastErrorAge nextCheckIn nextRetryIn "
-            "leaseEndsIn dependencyProblems operation usage"
+            "name serviceClassName serviceType state stateAge reason health healthAge healthCheckFailures:integer "
+            "evidence reachability reachabilityAge desired outputs:object outputsAge lastError lastErrorAge "
+            "nextCheckIn nextRetryIn leaseEndsIn dependencyProblems:strings operation:object usage:object",
         ),
         Effect.READS,
         service_status,
@@ -190,9 +190,10 @@ SERVICE_TOOLS = (
         ServiceNameArgs,
         answer(
             "name id serviceClassName serviceType state stateSince reason health evidence reachability "
-            "desired args outputs serviceData dependencies dependencyProblems healthCheckFailures "
-            "healthCheckSuccesses createdAt updatedAt starts restarts lastError lastErrorAt lastChecked "
-            "nextCheckAt nextRetryAt leaseExpiresAt classDigest operation history " + " ".join(shapes.TRAITS)
+            "desired args:object outputs:object serviceData:object dependencies:strings dependencyProblems:strings "
+            "healthCheckFailures:integer healthCheckSuccesses:integer createdAt updatedAt starts:integer "
+            "restarts:integer lastError lastErrorAt lastChecked nextCheckAt nextRetryAt leaseExpiresAt classDigest "
+            "operation:object history:objects persist:boolean autoStart:boolean lease labels:object owner purpose",
         ),
         Effect.READS,
         service_get,
@@ -200,18 +201,18 @@ SERVICE_TOOLS = (
     ToolDefinition(
         "service_secrets",
         "Service secrets",
-        "One service's args and outputs with secrets. Only when needed.",
+        "One service's args and outputs with their secrets unmasked. Only when a person wants one.",
         ServiceNameArgs,
-        answer("name args outputs"),
+        answer("name args:object outputs:object"),
         Effect.SHOWS_SECRETS,
         service_secrets,
     ),
     ToolDefinition(
         "service_validate",
         "Check a create",
-        "Check a service_create: the effective args, or every problem.",
+        "Check a service_create without doing it: the effective args, or every problem.",
         ServiceValidateArgs,
-        answer("valid args problems"),
+        answer("valid:boolean args:object problems:strings"),
         Effect.READS,
         service_validate,
     ),

@@ -57,12 +57,14 @@ class _Choice(TypedDict, total=False):
 class ServiceWaitArgs(Args):
     """Arguments of service_wait."""
 
-    name: ServiceNames = Field(default_factory=list, description="one or several; default: any")
-    project: str = Field(default="", description="an id")
+    name: ServiceNames = Field(default_factory=list, description="one, or several with commas; default: any")
+    project: str = Field(default="", description="all services of the project with this id")
     state: WaitStates = Field(default_factory=list, description="any of these")
     health: Healths = Field(default_factory=list, description="any of these")
-    kinds: PlainKinds = Field(default_factory=list, description="or such an event")
-    cursor: Annotated[int, Field(ge=0)] | None = Field(default=None, description="events after this; default: now")
+    kinds: PlainKinds = Field(default_factory=list, description="without state and health: only such events")
+    cursor: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="events after this cursor; default: from now"
+    )
     timeout: Seconds = Field(
         default=DEFAULT_WAIT, description=f"at most {MAX_WAIT:g}s", json_schema_extra={"default": "30s"}
     )
@@ -124,6 +126,8 @@ async def _wait_for_state(
 ) -> Answer:
     if not names:
         raise ArgumentError(["name or project is required when waiting for a state or health"])
+    if args.kinds:
+        raise ArgumentError(["kinds has no effect when waiting for a state or health: leave one of them out"])
     events, seen = app.manager.events, since
     met, message = False, ""
     with anyio.move_on_after(timeout):
@@ -208,7 +212,7 @@ WAITING_TOOLS = (
         "Wait",
         "Wait until all have a state or health, or for the next event. met=false: not in time, or impossible.",
         ServiceWaitArgs,
-        answer("met message cursor service services events"),
+        answer("met:boolean message cursor:integer service:object services:objects events:objects"),
         Effect.READS,
         service_wait,
         core=True,
