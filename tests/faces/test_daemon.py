@@ -177,6 +177,18 @@ def test_foreground_serves_stdio_is_joined_by_others_and_does_not_hand_over(plac
 
 
 @pytest.mark.realtime
+def test_a_signal_ends_a_foreground_server_whose_client_stays(place: ServerPlace) -> None:
+    with BridgeClient(scripted("server", place, "--foreground")) as client:
+        client.initialize()
+        client.write(b'{"jsonrpc":"2.0","id":501,"method":"tools/call","params":"text"}\nno json\n')
+        assert client.answer(501)["error"]["code"] == -32602
+        assert client.call("echo", text="x" * 1_000_000)
+        client.process.terminate()
+        assert client.process.wait(60) == 0, "70: it was ended by its watchdog"
+    assert read_holder(place) is None
+
+
+@pytest.mark.realtime
 def test_foreground_serves_a_handshake_behind_a_discovery(place: ServerPlace) -> None:
     with BridgeClient(scripted("server", place, "--foreground")) as client:
         discovering = client.send("server/discover", {"_meta": MODERN_META})

@@ -7,14 +7,13 @@ which gets every later message without the envelope of that era.
 """
 
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared._stream_protocols import WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
 
@@ -28,15 +27,6 @@ ServeSession = Callable[[Incoming, WriteStream[SessionMessage]], Coroutine[Any, 
 """Serves one session to its end."""
 
 
-async def serve_eras(serve: ServeSession, incoming: ReadStream[Item], outgoing: WriteStream[SessionMessage]) -> None:
-    """Serve the sessions of one client to their end, over streams that are there already."""
-    writer, reader = anyio.create_memory_object_stream[Item](0)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_pass_on, incoming, EraRouter(writer, second_session(serve, outgoing, tasks)))
-        await serve(reader, outgoing)
-        tasks.cancel_scope.cancel()
-
-
 def second_session(
     serve: ServeSession, outgoing: WriteStream[SessionMessage], tasks: TaskGroup
 ) -> Callable[[], MemoryObjectSendStream[Item]]:
@@ -48,12 +38,6 @@ def second_session(
         return writer
 
     return open_second
-
-
-async def _pass_on(incoming: ReadStream[Item], router: "EraRouter") -> None:
-    async with aclosing(router):
-        async for item in incoming:
-            await router.send(item)
 
 
 class EraRouter:

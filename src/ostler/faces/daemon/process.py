@@ -16,10 +16,10 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from ostler.adapters.process.inheritance import take_ignored_signals
+from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.daemon.dashboard_link import DashboardLink
-from ostler.faces.daemon.eras import serve_eras
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, forwarding_http, serving_http
@@ -182,12 +182,18 @@ class ServerProcess:
                 tasks.start_soon(self._watch_idle, hosted, reception, dashboard, limit)
 
     async def _serve_stdio(self, hosted: Hosted) -> None:
-        from mcp.server.stdio import stdio_server
+        from ostler.faces.daemon.standard_streams import standard_streams
+        from ostler.faces.daemon.streams import SlowClientError, message_streams
 
         options = hosted.initialization_options or hosted.server.create_initialization_options()
         serve = partial(hosted.server.run, initialization_options=options)
-        async with stdio_server() as (incoming, outgoing):
-            await serve_eras(serve, incoming, outgoing)
+        try:
+            with standard_streams() as (receiver, sender):
+                async with message_streams(receiver, sender, serve_second=serve) as (incoming, outgoing):
+                    await serve(incoming, outgoing)
+        except* (SlowClientError, LineTooLongError) as group:
+            for error in _causes(group):
+                logger.warning("the client on stdio was dropped: %s", error)
         self.end("client")
 
     async def _watch_folder(self) -> None:
