@@ -86,7 +86,7 @@ async def test_other_arguments_or_another_operation_under_the_same_key_are_a_con
         await manager.stop_service("db", idempotency_key="k1")
         with pytest.raises(ConflictError, match="'k1' was used for service 'db' with other arguments"):
             await manager.stop_service("db", dependents=True, idempotency_key="k1")
-        with pytest.raises(ConflictError, match="stop at"):
+        with pytest.raises(ConflictError, match=r"for a stop of service 'db' at .* cannot stand for a restart of it"):
             await manager.restart_service("db", idempotency_key="k1")
         assert manager.view("db").state is ServiceState.STOPPED
         assert (await manager.stop_service("web", idempotency_key="k1")).changed, "keys belong to a service"
@@ -95,6 +95,9 @@ async def test_other_arguments_or_another_operation_under_the_same_key_are_a_con
             await manager.delete("db", force=True, idempotency_key="k2")
         with pytest.raises(NotFoundError, match="not found"):
             await manager.delete("db", idempotency_key="k3")
+        with pytest.raises(ConflictError, match=r"'k2' was used for a delete of .* cannot stand for a create of it"):
+            await manager.create(CreateRequest("basic", "db", idempotency_key="k2"))
+        assert (await manager.create(CreateRequest("basic", "db", idempotency_key="k3"))).changed
 
 
 @pytest.mark.parametrize("kind", ["start", "stop", "restart", "delete"])

@@ -13,6 +13,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -94,6 +95,10 @@ class Creator:
             OstlerError: nothing was created; see `ServiceManager.create`.
         """
         new = self._factory.prepare(request)
+        if key := request.idempotency_key:
+            other = await self._runtime.store.find_request(new.name, key)
+            if other is not None:
+                raise key_conflict(key, new.name, used_for(other), "a create")
         while (making := self._made_meanwhile(new)) is not None:
             await making.ended.wait()  # then the service answers this request, or the way is free
         existing = self._factory.replayed(new)

@@ -45,12 +45,7 @@ class Replays:
         """
         service = self._registry.find(name)
         if isinstance(service, ServiceInstance) and service.record.idempotency_key == asked.idempotency_key:
-            raise ConflictError(
-                f"idempotency key {asked.idempotency_key!r} was used to create service {name!r}, so it cannot stand "
-                f"for a {asked.kind.value} of it",
-                service=name,
-                next_actions=("use a new key for a new request",),
-            )
+            raise key_conflict(asked.idempotency_key, name, f"to create service {name!r}", f"a {asked.kind.value}")
         found = service.answering(asked.idempotency_key) if isinstance(service, ServiceInstance) else None
         if found is None:
             found = await self._runtime.store.find_request(name, asked.idempotency_key)
@@ -58,6 +53,8 @@ class Replays:
             return None
         record = found.record if isinstance(found, Operation) else found
         if record.requests[asked.idempotency_key] != asked.digest:
+            if record.kind is not asked.kind:
+                raise key_conflict(asked.idempotency_key, name, used_for(record), f"a {asked.kind.value}")
             raise ConflictError(
                 f"idempotency key {asked.idempotency_key!r} was used for service {name!r} with other arguments "
                 f"({record.kind.value} at {record.started_at.isoformat(timespec='seconds')})",
@@ -80,6 +77,21 @@ class Replays:
         service = self._registry.find(record.service_name)
         view = service.view() if service is not None else _gone(record)
         return OperationResult(view, record.message, changed=record.changed, operation_id=record.id)
+
+
+def key_conflict(key: str, name: str, used: str, wanted: str) -> ConflictError:
+    """Return the error for a key that was used for something else: `to create service 'db'`, `for a stop of …`."""
+    return ConflictError(
+        f"idempotency key {key!r} was used {used}, so it cannot stand for {wanted} of it",
+        service=name,
+        next_actions=("use a new key for a new request",),
+    )
+
+
+def used_for(record: OperationRecord) -> str:
+    """Return what a key of `record` was used for."""
+    when = record.started_at.isoformat(timespec="seconds")
+    return f"for a {record.kind.value} of service {record.service_name!r} at {when}"
 
 
 def _errors(base: type[OstlerError] = OstlerError) -> Iterator[type[OstlerError]]:
