@@ -1,5 +1,6 @@
 """How many commits an operation makes: each is a flush of the disk that its caller waits for."""
 
+from collections import UserDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,28 @@ async def test_an_operation_of_one_call_commits_its_intent_and_its_end() -> None
         assert store.taken() == 2
         await manager.delete("one")
         assert store.taken() == 2
+
+
+class CountedVariables(UserDict[str, str]):
+    """Variables that count how often templates get them: once for each set of names that is made for them."""
+
+    made = 0
+
+    def keys(self) -> Any:  # what `dict()` begins with
+        self.made += 1
+        return super().keys()
+
+
+async def test_a_call_is_rendered_once_although_it_is_stored_before_it_is_made() -> None:
+    variables = CountedVariables(HOME="/")
+    steps: dict[str, Any] = dict.fromkeys(f"lifecycleTools__{step}" for step in ("ready", "status", "find"))
+    plain = manifest(**steps, healthCheck__initialDelay="1h")
+    world = World()
+    async with running(world, plain, environment=variables) as manager:
+        await manager.create(CreateRequest("basic", "one"))
+        # The start call, the outputs of its answer, the stop plan, who the stop plan's id belongs to, the outputs.
+        assert variables.made == 5
+    assert world.tools_called() == ["w/start"]
 
 
 class JournalReader(World):

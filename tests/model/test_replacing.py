@@ -37,6 +37,12 @@ def test_it_is_what_dataclasses_replace_returns(value: One, changes: dict[str, o
         made.alone = 3  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_what_changes_nothing_is_the_value_itself() -> None:
+    value = Many(1, "it", ("a",))
+    assert replaced(value, alone=1, seen="it", later=value.later) is value
+    assert replaced(value, later=("b",)) is not value
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(TypeError, match="Many has no field 'nmae'"):
         replaced(Many(1), nmae=1)

@@ -5,7 +5,8 @@ and column. Every key here has an effect; what is not here is refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -201,8 +202,36 @@ class LifecycleTools(StrictModel):
     pre_stop: list[ToolCallSpec] = Field(default_factory=list)
     post_start: list[ToolCallSpec] = Field(default_factory=list)
 
-    def calls(self) -> Iterator[tuple[str, ToolCallSpec]]:
-        """Yield (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
+    def calls(self) -> Sequence[tuple[str, ToolCallSpec]]:
+        """Return (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
+        return self.every_call
+
+    @cached_property
+    def every_call(self) -> Sequence[tuple[str, ToolCallSpec]]:
+        """What `calls` returns: a start asks for it twenty times."""
+        return tuple(self._each_call())
+
+    @cached_property
+    def called(self) -> Sequence[str]:
+        """Every `server/tool` that is called, sorted, each once."""
+        return tuple(sorted({call.tool for _, call in self.every_call}))
+
+    @cached_property
+    def called_servers(self) -> Sequence[str]:
+        """The servers whose tools are called, sorted, each once."""
+        return tuple(sorted({call.server for _, call in self.every_call}))
+
+    @cached_property
+    def secret_outputs(self) -> Sequence[tuple[str, str]]:
+        """The outputs that must not be shown, as (step, output)."""
+        return tuple(
+            (step, name)
+            for step, call in self.every_call
+            for name, spec in call.outputs.items()
+            if isinstance(spec, OutputSpec) and spec.secret
+        )
+
+    def _each_call(self) -> Iterator[tuple[str, ToolCallSpec]]:
         for step in STEPS:
             call = getattr(self, _SNAKE.get(step, step))
             if call is not None:
@@ -398,8 +427,8 @@ class ServiceClass(StrictModel):
 
     def required_tools(self) -> list[str]:
         """Return every `server/tool` that the class calls, sorted, each once."""
-        return sorted({call.tool for _, call in self.tools.calls()})
+        return list(self.tools.called)
 
     def servers(self) -> list[str]:
         """Return the downstream servers that the class needs, sorted, each once."""
-        return sorted({call.server for _, call in self.tools.calls()})
+        return list(self.tools.called_servers)

@@ -14,6 +14,8 @@ _Set = Callable[[object, object], None]
 def replaced(value: _T, **changes: object) -> _T:
     """Return a copy of a frozen dataclass with slots, as `dataclasses.replace` does, without calling its `__init__`.
 
+    It is `value` itself if each field has the very object already: half of what a start sets is as it was.
+
     A start replaces its records more than thirty times; for the 36 fields of a `ServiceRecord` this takes a quarter of
     the time (54 µs with `dataclasses.replace`, 13 µs so).
 
@@ -22,14 +24,16 @@ def replaced(value: _T, **changes: object) -> _T:
     """
     kind = type(value)
     read, setters, by_name = _fields_of(kind)
+    for name in changes:
+        if name not in by_name:
+            raise TypeError(f"{kind.__name__} has no field {name!r}")
+    if all(getattr(value, name) is new for name, new in changes.items()):
+        return value
     made = object.__new__(kind)
     for put, kept in zip(setters, read(value), strict=True):
         put(made, kept)
     for name, new in changes.items():
-        put = by_name.get(name)
-        if put is None:
-            raise TypeError(f"{kind.__name__} has no field {name!r}")
-        put(made, new)
+        by_name[name](made, new)
     return made
 
 

@@ -1,6 +1,7 @@
 """The arguments of tools: one lenient base, and the types whose JSON Schema a model reads."""
 
 import json
+from functools import cache
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -42,12 +43,19 @@ class Args(BaseModel):
         if not isinstance(value, dict):
             return value
         given = cast("dict[str, Any]", value)
-        flags = {field.alias or name for name, field in cls.model_fields.items() if _takes_boolean(field.annotation)}
+        flags = _flags_of(cls)
         return {
             key: item
             for key, item in given.items()
             if not is_blank(item, flag=key in flags) or (key in cls.meaningful_blanks and item is not None)
         }
+
+
+@cache
+def _flags_of(args: type[Args]) -> frozenset[str]:
+    """Return the arguments, as callers write them, that may be booleans."""
+    fields = args.model_fields.items()
+    return frozenset(field.alias or name for name, field in fields if _takes_boolean(field.annotation))
 
 
 def _takes_boolean(annotation: Any) -> bool:

@@ -66,13 +66,15 @@ class DependencyGraph:
         Raises:
             TemplateError: a template of a dependency fails.
         """
+        if not instance.service_class.config.dependencies:
+            return []
         with bounded_work():
             return self._resolved(instance)
 
     def _resolved(self, instance: InstanceState) -> list[ResolvedDependency]:
         resolved: list[ResolvedDependency] = []
         entries = instance.service_class.config.dependencies
-        names = instance.template_names() if entries else {}
+        names = instance.template_names()
         for entry in entries:
             spec = DependencySpec.model_validate({"name": entry}) if isinstance(entry, str) else entry
             if spec.when is not None and not _is_true(render(spec.when, names)):

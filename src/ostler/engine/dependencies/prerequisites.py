@@ -130,6 +130,8 @@ class Prerequisites:
             if error is not None:
                 failures[server] = (None, error)
 
+        if not servers and not resolved:
+            return DependencyFacts(), failures
         async with anyio.create_task_group() as group:
             for server in servers:
                 group.start_soon(connect, server)

@@ -11,7 +11,7 @@ from ostler.engine.protocols import Observer, Progress
 from ostler.engine.services.views import OperationRequest, OperationView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.records import CallOutcome, CallRecord, OperationOutcome, OperationRecord
+from ostler.model.records import CallOutcome, CallRecord, OperationOutcome, OperationRecord, PlannedCall
 
 ANSWER_GRACE = 5.0
 """Seconds that a cancelled start still waits for the answer of a start call under way.
@@ -36,6 +36,7 @@ class Operation:
         submitted: it was given to the store, so its end must be stored as well.
         committed: the store has it.
         stored_intent: the call that the store has as intended, which `record` does not have yet.
+        planned: that call as it was rendered, to be made as it is.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         is_shared: a later request joined it.
         origin: where it was asked for, as the observer knows it.
@@ -83,6 +84,7 @@ class Operation:
         self.cancel_reason = ""
         self.submitted = self.committed = False
         self.stored_intent: CallRecord | None = None
+        self.planned: PlannedCall | None = None
         self.is_interrupted = self.is_shared = False
         self.origin: object = None
         self._done = anyio.Event()

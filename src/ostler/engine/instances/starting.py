@@ -25,7 +25,8 @@ from ostler.model.errors import (
 )
 from ostler.model.events import EventKind
 from ostler.model.manifest import ToolCallSpec
-from ostler.model.records import CallOutcome, CallRecord
+from ostler.model.records import CallOutcome, CallRecord, PlannedCall
+from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, ServiceState, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
 from ostler.rules.templates.template import certain_failure
@@ -73,6 +74,7 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
         call = planned_call(service, step, spec, config.timeout.create)
     except OstlerError:
         return None
+    operation.planned = call
     now = service.runtime.clock.now()
     return CallRecord(0, step, call.tool, service.masked(call.args), CallOutcome.INTENDED, now)
 
@@ -118,8 +120,8 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     tools = service.service_class.tools
     for index, spec in enumerate(tools.pre_start):
         await operation.report_progress(0, None, f"calling {spec.tool}")
-        await run_call(service, operation, planned_call(service, f"preStart[{index}]", spec, remaining(scope)))
-    call = planned_call(service, "start", tools.start, remaining(scope))
+        await run_call(service, operation, _call_of(service, operation, f"preStart[{index}]", spec, scope))
+    call = _call_of(service, operation, "start", tools.start, scope)
     await operation.report_progress(0, None, f"calling {call.tool}")
     try:
         answer = await run_call(service, operation, call, critical=True)
@@ -133,6 +135,16 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     if tools.ready is not None or tools.post_start:
         await service.commit(operation)
     await come_up(service, operation, scope)
+
+
+def _call_of(
+    service: InstanceState, operation: Operation, step: str, spec: ToolCallSpec, scope: anyio.CancelScope
+) -> PlannedCall:
+    """Return the call of `step`: as it was rendered to be stored, when it is the first of a new service."""
+    call, operation.planned = operation.planned, None
+    if call is None or call.step != step:
+        return planned_call(service, step, spec, remaining(scope))
+    return call if spec.timeout is not None else replaced(call, timeout=remaining(scope))
 
 
 def _keep_what_stops_it(service: InstanceState, error: OutputsMissingError) -> None:
@@ -200,9 +212,10 @@ def check_tools(service: InstanceState) -> None:
         return
     missing: list[str] = []
     for tool in service.service_class.required_tools():
-        status = tools.server_status(tool.partition("/")[0])
-        if not status.known or (status.tools_known and tools.find_tool(tool) is None):
-            missing.append(tool)
+        if tools.find_tool(tool) is None:
+            status = tools.server_status(tool.partition("/")[0])
+            if not status.known or status.tools_known:
+                missing.append(tool)
     if missing:
         raise ClassUnavailableError(service.service_class.name, missing, service=service.name)
 

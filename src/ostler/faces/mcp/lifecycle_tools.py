@@ -1,6 +1,7 @@
 """Tools that change services: create, start, stop, restart, delete, renew."""
 
 from dataclasses import fields, replace
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -62,8 +63,12 @@ _RequestT = TypeVar("_RequestT", CreateRequest, OperationRequest)
 
 def requested(form: type[_RequestT], args: Args, **more: Any) -> _RequestT:
     """Return the request of this form that `args` are: its fields by their names, and `more`."""
-    names = {item.name for item in fields(form)} & type(args).model_fields.keys()
-    return form(**{name: getattr(args, name) for name in names}, **more)
+    return form(**{name: getattr(args, name) for name in _shared_names(form, type(args))}, **more)
+
+
+@cache
+def _shared_names(form: type[CreateRequest] | type[OperationRequest], args: type[Args]) -> frozenset[str]:
+    return frozenset({item.name for item in fields(form)} & args.model_fields.keys())
 
 
 async def project_of_client(app: ApplicationLike) -> ProjectRef | None:

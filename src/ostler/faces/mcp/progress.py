@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from mcp.server import ServerRequestContext
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 
 from ostler.adapters.serving.answers import clipped
 from ostler.engine.protocols import Progress
@@ -18,6 +19,10 @@ FLUSH_TIMEOUT = 0.5
 """Seconds that the last reports of a call may take to be written before its answer is sent."""
 
 
+async def unreported(done: float, total: float | None, message: str | None) -> None:
+    """Drop the progress of a call whose client did not ask for any."""
+
+
 @asynccontextmanager
 async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator[Progress]:
     """Give a Progress callback that returns at once; reports are sent by a task of their own.
@@ -25,6 +30,9 @@ async def progress_to(context: ServerRequestContext[Lifespan]) -> AsyncGenerator
     The protocol wants values that grow. Steps of one operation count differently (a ready check counts its
     attempts), so a value that does not grow is sent as one more than the last, without a total.
     """
+    if context.request is not None and progress_token_from_params(context.params) is None:
+        yield unreported  # the SDK would drop each, after a task was made to send it
+        return
     pending: deque[tuple[float, float | None, str | None]] = deque(maxlen=MAX_PENDING)
     last = -1.0
     is_sending = is_over = False

@@ -34,7 +34,7 @@ from ostler.faces.mcp.lifecycle_tools import LIFECYCLE_TOOLS
 from ostler.faces.mcp.lifespan import Lifespan
 from ostler.faces.mcp.log_tools import LOG_TOOLS
 from ostler.faces.mcp.plan_tools import PLAN_TOOLS
-from ostler.faces.mcp.progress import progress_to
+from ostler.faces.mcp.progress import progress_to, unreported
 from ostler.faces.mcp.project_tools import PROJECT_TOOLS
 from ostler.faces.mcp.server_tools import SERVER_TOOLS
 from ostler.faces.mcp.service_tools import SERVICE_TOOLS
@@ -111,7 +111,7 @@ class CallDesk:
 
     def stranger(self) -> Call:
         """Return the facts of a call of which nothing is known but its arguments."""
-        return Call(_unreported, self._clock, "", self._log, self._names, NoPerson())
+        return Call(unreported, self._clock, "", self._log, self._names, NoPerson())
 
     @asynccontextmanager
     async def take(
@@ -217,10 +217,6 @@ def denied(name: str) -> ToolDeniedError:
         tool=name,
         next_actions=("ask the person who owns this Ostler: [policy] or [principals] in ostler.toml",),
     )
-
-
-async def _unreported(done: float, total: float | None, message: str | None) -> None:
-    """Drop the progress of a call whose client did not ask for any."""
 
 
 def called_tool(params: CallToolRequestParams) -> str:

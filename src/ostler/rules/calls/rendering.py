@@ -28,20 +28,20 @@ def plan_call(step: str, spec: ToolCallSpec, names: Mapping[str, Any], *, timeou
         TemplateError: templates fail or name what is not there; all missing names of the call are in `missing`.
     """
     retry_when = spec.retry.when if spec.retry is not None else None
-    parts: JsonObject = {
-        "args": spec.args,
-        "expect": _expectation_json(spec.expect),
-        "expectNot": _expectation_json(spec.expect_not),
-        "when": _expectation_json(retry_when),
-        "failWhen": _expectation_json(spec.fail_when) if isinstance(spec, ReadySpec) else None,
-        "goneWhen": _expectation_json(spec.gone_when) if isinstance(spec, StopSpec) else None,
-        "match": spec.batch.match if spec.batch is not None else None,
+    expectations = {
+        "expect": spec.expect,
+        "expectNot": spec.expect_not,
+        "when": retry_when,
+        "failWhen": spec.fail_when if isinstance(spec, ReadySpec) else None,
+        "goneWhen": spec.gone_when if isinstance(spec, StopSpec) else None,
     }
+    parts: JsonObject = {"args": spec.args}
+    parts |= {key: _expectation_json(value) for key, value in expectations.items() if value is not None}
+    if spec.batch is not None:
+        parts["match"] = spec.batch.match
     try:
         rendered: JsonObject = render(parts, names)
-        expect, expect_not, when, fail_when, gone_when = (
-            _checked(rendered[key], key) for key in ("expect", "expectNot", "when", "failWhen", "goneWhen")
-        )
+        expect, expect_not, when, fail_when, gone_when = (_checked(rendered.get(key), key) for key in expectations)
     except TemplateError as error:
         error.located(step=step, tool=spec.tool)
         raise
@@ -120,9 +120,7 @@ def _stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[P
     return tuple(planned)
 
 
-def _expectation_json(expectation: Expectation | None) -> JsonObject | None:
-    if expectation is None:
-        return None
+def _expectation_json(expectation: Expectation) -> JsonObject:
     return expectation.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 

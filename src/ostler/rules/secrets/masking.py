@@ -92,11 +92,14 @@ def shorten(value: JsonValue, limit: int) -> JsonValue:
         value: what is to be shown, already masked.
         limit: the most characters of the result (of its JSON, when it is not a text).
     """
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else _AS_TEXT(value)
     if len(text) <= limit:
         return value
     tail = f"… ({len(text)} characters)"
     return text[: max(0, limit - len(tail))] + tail[:limit]
+
+
+_AS_TEXT = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 class _Masker:

@@ -17,19 +17,11 @@ def secret_output_names(service_class: ServiceClass) -> frozenset[str]:
 
 def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
     """Return the values of secret outputs: of the service, and of its lifecycle tools."""
-    found = {
-        str(record.outputs[name])
-        for name in secret_output_names(service_class)
-        if record.outputs.get(name) not in (None, "")
-    }
-    for step, call in service_class.tools.calls():
+    found = [record.outputs.get(name) for name in secret_output_names(service_class)]
+    for step, name in service_class.tools.secret_outputs:
         held: JsonObject = record.step_outputs.get(step) or {}
-        found |= {
-            str(held[name])
-            for name, spec in call.outputs.items()
-            if isinstance(spec, OutputSpec) and spec.secret and held.get(name) not in (None, "")
-        }
-    return frozenset(found)
+        found.append(held.get(name))
+    return frozenset(str(value) for value in found if value not in (None, ""))
 
 
 def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:

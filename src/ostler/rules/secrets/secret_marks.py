@@ -26,6 +26,7 @@ LIKE_REFERENCE: Final = re.compile(r"\$\{secret:(?P<kind>\w*):?(?P<what>[^}]*)\}
 """What is meant as a reference, well-formed or not."""
 
 _REFERENCE: Final = re.compile(rf"\$\{{secret:(?:{'|'.join(SECRET_KINDS)}):[^}}]+\}}")
+_PREFIX: Final = "ostler-secret."
 _MARK: Final = re.compile(r"ostler-secret\.(?P<what>[A-Za-z0-9_-]+)\.(?P<signature>[0-9a-f]{32})")
 """Made of what stays as it is in a URL, in JSON and in a shell."""
 
@@ -56,12 +57,13 @@ def reference_problems(value: JsonValue) -> Iterator[tuple[tuple[str | int, ...]
 
 def references_in(value: JsonValue) -> list[str]:
     """Return the references that are written in `value`."""
-    return [match[0] for text in _texts(value) for match in _REFERENCE.finditer(text)]
+    return [match[0] for text in _texts(value) if "${" in text for match in _REFERENCE.finditer(text)]
 
 
 def marks_in(value: JsonValue) -> frozenset[str]:
     """Return the texts in `value` that look like marks."""
-    return frozenset(match[0] for text in _texts(value) for match in _MARK.finditer(text))
+    marked = [text for text in _texts(value) if _PREFIX in text]
+    return frozenset(match[0] for text in marked for match in _MARK.finditer(text))
 
 
 def with_references(value: JsonValue) -> JsonValue:
@@ -141,11 +143,19 @@ def _parts(value: JsonValue) -> list[tuple[str | int, JsonValue]]:
     return list(enumerate(cast("list[JsonValue]", value))) if isinstance(value, list) else []
 
 
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for _, part in _parts(value):
-        yield from _texts(part)
+def _texts(value: JsonValue) -> list[str]:
+    """Return the texts in `value`, in their order; each call of a tool is looked through, so no generator a value."""
+    texts: list[str] = []
+    rest = [value]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, list):
+            rest += reversed(cast("list[JsonValue]", part))
+        elif isinstance(part, dict) or (part is not None and isinstance(part, Mapping)):
+            rest += reversed(list(cast("JsonMapping", part).values()))
+    return texts
 
 
 def _each_text(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
