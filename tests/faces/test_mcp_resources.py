@@ -366,20 +366,28 @@ async def test_the_feed_listens_to_the_engine_only_while_someone_listens() -> No
     async with ledger(World()) as app:
         before = subscribers(app)
         feed = ChangeFeed(app.manager.events, app.classes)
-        seen: list[Any] = []
-        leave = feed.subscribe(seen.append)
-        also_leave = feed.subscribe(seen.append)
+        uris = ("service://one/logs", "service://one/outputs", "ostler://services", "service://one")
+        wanted = [ResourcesListChanged(), *map(ResourceUpdated, uris)]
+        one, two = Mailbox(), Mailbox()
+        leave = feed.subscribe(one, wanted)
+        also_leave = feed.subscribe(two, [ResourceUpdated("service://two")])
         assert (len(feed), subscribers(app)) == (2, before + 1)
-        leave()
-        leave()
         app.manager.events.append(EventKind.OUTPUTS_CHANGED, "one")
-        assert seen == snapshot(
+        feed.discard(one, ResourceUpdated("service://one"))
+        feed.add(two, ResourceUpdated("service://one/events"))
+        app.manager.events.append(EventKind.HEALTH_CHANGED, "one")
+        assert [await one.take() for _ in range(3)] == snapshot(
             [
-                ResourceUpdated(uri="service://one/events"),
                 ResourceUpdated(uri="service://one"),
                 ResourceUpdated(uri="ostler://services"),
                 ResourceUpdated(uri="service://one/outputs"),
             ]
         )
+        assert await two.take() == ResourceUpdated("service://one/events")
+        leave()
+        leave()
+        app.manager.events.append(EventKind.HEALTH_CHANGED, "one")
+        assert not one.waiting
+        assert two.waiting
         also_leave()
         assert (len(feed), subscribers(app)) == (0, before)

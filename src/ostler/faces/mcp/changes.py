@@ -1,6 +1,6 @@
 """From the engine's events to changed resources, and from there to each subscriber's own bounded mailbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import anyio
 from mcp.shared.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
@@ -9,8 +9,6 @@ from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.events.log import EventLog
 from ostler.faces.mcp.addresses import GRAPH, SERVICES, class_uri, service_uri
 from ostler.model.events import Event, EventKind
-
-Listener = Callable[[ServerEvent], None]
 
 _OF_THE_LIST = (EventKind.SERVICE_CREATED, EventKind.SERVICE_DELETED)
 _OF_THE_LOGS = (*_OF_THE_LIST, EventKind.STATE_CHANGED, EventKind.OPERATION_ENDED, EventKind.TOOL_CALLED)
@@ -35,54 +33,6 @@ def changes_of(event: Event) -> list[ServerEvent]:
     return changed
 
 
-class ChangeFeed:
-    """Notifies listeners which resources changed. It listens to the engine only while it has listeners."""
-
-    def __init__(self, events: EventLog, classes: ClassCatalogue) -> None:
-        self._events = events
-        self._classes = classes
-        self._class_names: set[str] = set()
-        self._listeners: dict[object, Listener] = {}
-        self._leave: list[Callable[[], None]] = []
-
-    def __len__(self) -> int:
-        return len(self._listeners)
-
-    def __repr__(self) -> str:
-        return f"ChangeFeed({len(self)} listeners)"
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener(change)` for each change, in order; it must be quick. Returns the way out (idempotent)."""
-        if not self._listeners:
-            self._class_names = {entry.name for entry in self._classes.get_all()}
-            self._leave = [self._events.subscribe(self._happened), self._classes.on_change(self._classes_changed)]
-        token = object()
-        self._listeners[token] = listener
-
-        def unsubscribe() -> None:
-            if self._listeners.pop(token, None) is not None and not self._listeners:
-                for leave in self._leave:
-                    leave()
-                self._leave = []
-
-        return unsubscribe
-
-    def _happened(self, event: Event) -> None:
-        for change in changes_of(event):
-            self._publish(change)
-
-    def _classes_changed(self, names: frozenset[str]) -> None:
-        before, self._class_names = self._class_names, {entry.name for entry in self._classes.get_all()}
-        for name in sorted(names):
-            self._publish(ResourceUpdated(class_uri(name)))
-        if before != self._class_names:
-            self._publish(ResourcesListChanged())
-
-    def _publish(self, change: ServerEvent) -> None:
-        for listener in list(self._listeners.values()):
-            listener(change)
-
-
 class Mailbox:
     """What one subscriber has not received yet. The same change waits once, so it holds at most what is subscribed."""
 
@@ -90,6 +40,11 @@ class Mailbox:
         self._pending: dict[ServerEvent, None] = {}
         self._came = anyio.Event()
         """Set when there is one again; one task takes them."""
+
+    @property
+    def waiting(self) -> int:
+        """How many changes are in it."""
+        return len(self._pending)
 
     def put(self, change: ServerEvent) -> None:
         """Remember `change`; never blocks."""
@@ -104,3 +59,71 @@ class Mailbox:
         change = next(iter(self._pending))
         del self._pending[change]
         return change
+
+
+class ChangeFeed:
+    """Puts what changed into the mailboxes of those who want it. It listens to the engine only while there are some.
+
+    A change costs as much as there are mailboxes that want it, however many others there are.
+    """
+
+    def __init__(self, events: EventLog, classes: ClassCatalogue) -> None:
+        self._events = events
+        self._classes = classes
+        self._class_names: set[str] = set()
+        self._wanted: dict[Mailbox, set[ServerEvent]] = {}
+        self._wanting: dict[ServerEvent, dict[Mailbox, None]] = {}
+        self._leave: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __repr__(self) -> str:
+        return f"ChangeFeed({len(self)} mailboxes)"
+
+    def subscribe(self, mailbox: Mailbox, changes: Iterable[ServerEvent] = ()) -> Callable[[], None]:
+        """Put each of `changes` into `mailbox` when it happens, in order. Returns the way out (idempotent)."""
+        if not self._wanted:
+            self._class_names = {entry.name for entry in self._classes.get_all()}
+            self._leave = [self._events.subscribe(self._happened), self._classes.on_change(self._classes_changed)]
+        self._wanted[mailbox] = set()
+        for change in changes:
+            self.add(mailbox, change)
+
+        def unsubscribe() -> None:
+            for change in list(self._wanted.get(mailbox, ())):
+                self.discard(mailbox, change)
+            if self._wanted.pop(mailbox, None) is not None and not self._wanted:
+                for leave in self._leave:
+                    leave()
+                self._leave = []
+
+        return unsubscribe
+
+    def add(self, mailbox: Mailbox, change: ServerEvent) -> None:
+        """Put `change` into a subscribed `mailbox`, too, when it happens."""
+        self._wanted[mailbox].add(change)
+        self._wanting.setdefault(change, {})[mailbox] = None
+
+    def discard(self, mailbox: Mailbox, change: ServerEvent) -> None:
+        """Put `change` into a subscribed `mailbox` no more."""
+        self._wanted[mailbox].discard(change)
+        if (mailboxes := self._wanting.get(change)) is not None:
+            mailboxes.pop(mailbox, None)
+            if not mailboxes:
+                del self._wanting[change]
+
+    def _happened(self, event: Event) -> None:
+        for change in changes_of(event):
+            self._publish(change)
+
+    def _classes_changed(self, names: frozenset[str]) -> None:
+        before, self._class_names = self._class_names, {entry.name for entry in self._classes.get_all()}
+        for name in sorted(names):
+            self._publish(ResourceUpdated(class_uri(name)))
+        if before != self._class_names:
+            self._publish(ResourcesListChanged())
+
+    def _publish(self, change: ServerEvent) -> None:
+        for mailbox in self._wanting.get(change, ()):
+            mailbox.put(change)

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
-from typing import cast
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -69,17 +70,17 @@ class LegacySubscriptions:
         """Notify the session when `params.uri` changes. What does not exist yet can be subscribed to."""
         if read_uri(params.uri) is None:
             raise MCPError(RESOURCE_NOT_FOUND, f"resource {params.uri!r} not found", data={"uri": params.uri})
-        uris = self._session(context).uris
-        if len(uris) >= MAX_URIS and params.uri not in uris:
+        session = self._session(context)
+        if len(session.uris) >= MAX_URIS and params.uri not in session.uris:
             raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one session")
-        uris.add(params.uri)
+        session.add(params.uri)
         return EmptyResult()
 
     async def unsubscribe(
         self, context: ServerRequestContext[Lifespan], params: UnsubscribeRequestParams
     ) -> EmptyResult:
         """Stop notifying the session about `params.uri`."""
-        self._session(context).uris.discard(params.uri)
+        self._session(context).discard(params.uri)
         return EmptyResult()
 
     def _session(self, context: ServerRequestContext[Lifespan]) -> "_LegacySession":
@@ -106,39 +107,55 @@ class _LegacySession:
         self._connection = connection
         self._feed = feed
         self._tasks = tasks
-        self._scope: anyio.CancelScope | None = None
+        self._listening: _Listening | None = None
+
+    def add(self, uri: str) -> None:
+        """Hear of changes of the resource `uri`."""
+        self.uris.add(uri)
+        if self._listening is not None:
+            self._feed.add(self._listening.mailbox, ResourceUpdated(uri))
+
+    def discard(self, uri: str) -> None:
+        """Hear of changes of the resource `uri` no more."""
+        self.uris.discard(uri)
+        if self._listening is not None:
+            self._feed.discard(self._listening.mailbox, ResourceUpdated(uri))
 
     def listen(self) -> None:
         """Send notifications from now on."""
-        if self._scope is None:
-            self._scope = anyio.CancelScope()
-            mailbox = Mailbox()
-            unsubscribe = self._feed.subscribe(partial(self._deliver, mailbox))
-            self._tasks.start_soon(self._run, mailbox, self._scope, unsubscribe, name="ostler-session-notifications")
+        if self._listening is None:
+            mailbox, scope = Mailbox(), anyio.CancelScope()
+            wanted = [ResourcesListChanged(), *(ResourceUpdated(uri) for uri in self.uris)]
+            self._listening = _Listening(mailbox, scope, self._feed.subscribe(mailbox, wanted))
+            self._tasks.start_soon(self._run, mailbox, scope, name="ostler-session-notifications")
 
     def rest(self) -> None:
         """Nobody listens any more: a notification that is stuck in its transport is given up."""
-        if self._scope is not None:
-            self._scope.cancel()
-            self._scope = None
+        if self._listening is not None:
+            self._listening.unsubscribe()
+            self._listening.scope.cancel()
+            self._listening = None
 
-    def _deliver(self, mailbox: Mailbox, change: ServerEvent) -> None:
-        match change:
-            case ResourceUpdated(uri=uri) if uri in self.uris:
-                mailbox.put(change)
-            case ResourcesListChanged():
-                mailbox.put(change)
-            case _:
-                pass
-
-    async def _run(self, mailbox: Mailbox, scope: anyio.CancelScope, unsubscribe: Callable[[], None]) -> None:
+    async def _run(self, mailbox: Mailbox, scope: anyio.CancelScope) -> None:
         with scope:
-            try:
-                while True:
-                    change = await mailbox.take()
-                    notification = event_to_notification(change, {})
-                    data = notification.model_dump(by_alias=True, mode="json", exclude_none=True)
-                    params = {key: value for key, value in data.get("params", {}).items() if key != "_meta"}
-                    await self._connection.notify(data["method"], params or None)
-            finally:
-                unsubscribe()
+            while True:
+                method, params = _message_of(await mailbox.take())
+                await self._connection.notify(method, params)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """What there is of a session while it listens."""
+
+    mailbox: Mailbox
+    scope: anyio.CancelScope
+    unsubscribe: Callable[[], None]
+
+
+@lru_cache(maxsize=256)
+def _message_of(change: ServerEvent) -> tuple[str, dict[str, Any] | None]:
+    """Return the method and parameters of the notification of `change`, made once for all sessions."""
+    notification = event_to_notification(change, {})
+    data = notification.model_dump(by_alias=True, mode="json", exclude_none=True)
+    params = {key: value for key, value in data.get("params", {}).items() if key != "_meta"}
+    return data["method"], params or None

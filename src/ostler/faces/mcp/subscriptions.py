@@ -65,21 +65,13 @@ class ListenHandler:
             resources_list_changed=True if wanted.resources_list_changed else None,
             resource_subscriptions=uris or None,
         )
-        wants_list, wanted_uris = bool(wanted.resources_list_changed), frozenset(uris)
+        changes: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
+        if wanted.resources_list_changed:
+            changes.append(ResourcesListChanged())
         meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream_id}
         mailbox = Mailbox()
-
-        def deliver(change: ServerEvent) -> None:
-            match change:
-                case ResourceUpdated(uri=uri) if uri in wanted_uris:
-                    mailbox.put(change)
-                case ResourcesListChanged() if wants_list:
-                    mailbox.put(change)
-                case _:
-                    pass
-
         # Subscribed before the acknowledgement, so that nothing between the two is lost.
-        unsubscribe = self._feed.subscribe(deliver)
+        unsubscribe = self._feed.subscribe(mailbox, changes)
         self._streams += 1
         try:
             acknowledgement = SubscriptionsAcknowledgedNotification(
