@@ -259,11 +259,15 @@ def muster_cases() -> str:
 
 def muster_documents() -> str:
     """The documents of muster that tests load: what is special about each, and what becomes of it."""
-    documents = yaml.safe_load((DOCS.parent / "tests" / "faces" / "muster_documents.yaml").read_text(encoding="utf-8"))
+    file = yaml.safe_load((DOCS.parent / "tests" / "data" / "muster_documents.yaml").read_text(encoding="utf-8"))
 
     def rows() -> Iterator[Sequence[str]]:
-        for document in documents.values():
-            here = f"not loaded: {document['wrong']}" if "wrong" in document else "loaded"
+        for document in file["documents"].values():
+            runs = (
+                f"; a create is refused: {document['refused']}" if "refused" in document else "; a service of it runs"
+            )
+            loaded = f"loaded{runs if 'args' in document else ''}"
+            here = f"not loaded: {document['wrong']}" if "wrong" in document else loaded
             yield document["about"], document["muster"], here
 
     return table(["document", "in muster", "here"], rows())

@@ -1,13 +1,23 @@
 """Manifests of muster, unchanged, through the whole life of a service: what its documentation promised works."""
 
-import pytest
-from tests.support.world import Fail, World, running, until
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+from tests.support.world import EPOCH, Fail, World, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.clock import LoopClock
+from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import DependencyError, ToolFailedError
+from ostler.model.errors import DependencyError, OstlerError, ToolFailedError
+from ostler.model.responses import ToolResponse
 from ostler.model.states import HealthStatus, ServiceState
 from ostler.model.tool_names import ToolNames
+from ostler.rules.answers.responses import normalise
 from ostler.rules.reading import load_manifests
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -163,3 +173,52 @@ async def test_a_failed_start_tool_fails_the_start_and_leaves_nothing() -> None:
         with pytest.raises(ToolFailedError, match="start tool failed: no space left"):
             await manager.create(CreateRequest("database", "", {"database_name": "shop"}))
         assert world.resources == {}
+
+
+FILE = yaml.safe_load((Path(__file__).parents[1] / "data" / "muster_documents.yaml").read_text(encoding="utf-8"))
+DOCUMENTS = FILE["documents"]
+
+
+class AnsweringAll:
+    """Tools of any name, which answer what the documents take from answers; what was stopped is not running."""
+
+    def __init__(self, stop_tool: str) -> None:
+        self.stop_tool = stop_tool
+        self.calls: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def call_tool(
+        self, tool: str, args: Mapping[str, Any], *, timeout: float | None = None, progress: Any = None
+    ) -> ToolResponse:
+        del timeout, progress
+        self.calls.append((tool, args))
+        is_over = self.stop_tool in {called for called, _ in self.calls}
+        if is_over:
+            return normalise([], {"state": "stopped", "status": "stopped", "phase": "over", "ready": False})
+        return normalise([], {**FILE["answer"], "state": "running", "status": "healthy", "ready": True})
+
+
+@pytest.mark.parametrize("name", [name for name, document in DOCUMENTS.items() if "args" in document])
+async def test_a_service_of_each_document_lives(name: str) -> None:
+    document = DOCUMENTS[name]
+    entries = [
+        ClassEntry.of(loaded)
+        for each in ("books-db", "cache", name)
+        if each in DOCUMENTS
+        for loaded in load_manifests(DOCUMENTS[each]["text"], f"{each}.yaml", known=ToolNames.of(["w"]))
+    ]
+    tools = entries[-1].service_class.tools
+    caller = AnsweringAll(tools.stop.tool)
+    async with ServiceManager(caller, MemoryStore(), clock=LoopClock(EPOCH)) as manager:
+        for each in entries:
+            manager.classes.add(each)
+        wanted = CreateRequest(entries[-1].name, "a", document["args"])
+        if "refused" in document:
+            with pytest.raises(OstlerError, match=document["refused"]):
+                await manager.create(wanted)
+            assert caller.calls == []
+            return
+        made = await manager.create(wanted)
+        assert caller.calls[0] == (tools.start.tool, document["starts"])
+        assert made.service.outputs == document["outputs"]
+        await manager.delete("a")
+        assert tools.stop.tool in {tool for tool, _ in caller.calls}

@@ -23,7 +23,8 @@ from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
-DOCUMENTS = yaml.safe_load(Path(__file__).with_name("muster_documents.yaml").read_text(encoding="utf-8"))
+DOCUMENTS_FILE = Path(__file__).parents[1] / "data" / "muster_documents.yaml"
+DOCUMENTS = yaml.safe_load(DOCUMENTS_FILE.read_text(encoding="utf-8"))["documents"]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "scripted_server.py"
 WITHIN = 20.0

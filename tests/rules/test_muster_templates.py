@@ -28,7 +28,7 @@ ARGS: Mapping[str, Mapping[str, Any]] = {
     "my-arg": {"type": "string", "default": "z"},
 }
 OUTPUTS = {
-    "start": frozenset({"sessionId", "serviceId", "url"}),
+    "start": frozenset({"sessionId", "serviceId", "url", "service", "stop"}),
     "stop": frozenset({"gone"}),
     "status": frozenset({"readyReplicas"}),
     "restart": frozenset({"url"}),
@@ -63,6 +63,8 @@ def translated(text: str) -> str:
         ("{{ start.sessionId }}", "{{ start.sessionId }}"),
         ("{{ .sessionId }}", "{{ start.sessionId }}"),
         ("{{ .service.metadata.sessionId }}", "{{ start.sessionId }}"),
+        ("{{ .service }} {{ .service.name }}", "{{ start.service }} {{ service.name }}"),
+        ("{{ .stop }}", "{{ start.stop }}"),
         ("{{ .service_id }}", "{{ start.serviceId }}"),
         ("{{ .service_session_id }}", "{{ start.sessionId }}"),
         ("{{ .url }}", "{{ start.url }}"),

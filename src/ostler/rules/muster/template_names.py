@@ -50,7 +50,8 @@ class ManifestNames:
         """Return what `.path` is in Ostler, or `message; fix`."""
         root, rest = path[0], path[1:]
         if root in _MUSTERS:
-            return self._musters(root, rest)
+            of_that_name = self._output(root, ()) if not rest and root in ("service", *STEPS) else None
+            return of_that_name or self._musters(root, rest)
         if root in self.args:
             return self._arg(root, rest)
         if root == "dependencies":
