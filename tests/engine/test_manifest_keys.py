@@ -616,6 +616,18 @@ async def test_logs_tool() -> None:
         assert (page.lines, page.source) == (("one", "two"), "w/logs")
 
 
+@proves("LifecycleTools.delete")
+async def test_delete_tool() -> None:
+    world = World()
+    world.faults["w/drop"].append(Answer("dropped"))
+    async with running(world, manifest(lifecycleTools__delete={"tool": "w/drop"})) as manager:
+        await manager.create(CreateRequest("basic", "one"))
+        await manager.stop_service("one")
+        assert world.tools_called("w/drop") == []
+        await manager.delete("one")
+        assert world.tools_called("w/stop", "w/drop") == ["w/stop", "w/drop"]
+
+
 @proves("LifecycleTools.sendInput")
 async def test_send_input_tool() -> None:
     world = World()

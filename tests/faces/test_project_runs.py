@@ -101,6 +101,20 @@ async def test_a_crash_in_a_replace_does_not_lose_the_service(shop: Path) -> Non
     assert crashes
 
 
+async def test_what_is_made_again_with_other_args_keeps_what_it_keeps_and_a_down_deletes_it(shop: Path) -> None:
+    world = World()
+    world.always["w/drop"] = Answer("dropped")
+    async with life(world, MemoryStore(), shop) as (manager, projects):
+        manager.classes.add(manifest(healthCheck=None, lifecycleTools__delete={"tool": "w/drop"}))
+        await up(projects, shop)
+        (shop / "ostler.yaml").write_text(FILE.replace("size: 1", "size: 2"))
+        await up(projects, shop)
+        assert [found["size"] for found in world.resources.values()] == [1, 2]
+        assert world.tools_called("w/drop") == []
+        await projects.down(str(shop), (), timeout=None)
+        assert (world.resources, len(world.tools_called("w/drop"))) == ({}, 2)
+
+
 async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop: Path, worktree: Path) -> None:
     world = World()
     world.always["w/start"] = Slow(0.05)

@@ -168,7 +168,7 @@ class ReadySpec(ToolCallSpec):
 
 
 class StopSpec(ToolCallSpec):
-    """The stop call; a failure that is like `gone_when` says that there was nothing to stop."""
+    """The stop or delete call; a failure that is like `gone_when` says that there was nothing to stop, or to delete."""
 
     gone_when: Expectation | None = None
 
@@ -179,7 +179,9 @@ class StoppedSpec(ToolCallSpec):
     interval: Duration = 0.5
 
 
-STEPS: Final = ("start", "ready", "stop", "stopped", "restart", "status", "healthCheck", "find", "logs", "sendInput")
+STEPS: Final = (
+    "start", "ready", "stop", "stopped", "delete", "restart", "status", "healthCheck", "find", "logs", "sendInput",
+)  # fmt: skip
 """The steps of one call each, as the manifest names them."""
 
 _SNAKE: Final = {"healthCheck": "health_check", "sendInput": "send_input"}
@@ -192,6 +194,7 @@ class LifecycleTools(StrictModel):
     stop: StopSpec
     ready: ReadySpec | None = None
     stopped: StoppedSpec | None = None
+    delete: StopSpec | None = None
     restart: ToolCallSpec | None = None
     status: ToolCallSpec | None = None
     health_check: ToolCallSpec | None = None

@@ -121,10 +121,12 @@ class DeleteMode:
     Attributes:
         force: it goes on when its stop fails.
         abandon: it stops nothing.
+        keep: what its class's delete tool would remove stays, as the service is made again.
     """
 
     force: bool = False
     abandon: bool = False
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ class ServiceRecord(ServiceTraits):
     outputs: JsonObject = field(default_factory=dict[str, JsonValue])
     stop_plan: tuple[PlannedCall, ...] = ()
     """Non-empty from the moment that something may have to be stopped."""
+    delete_plan: tuple[PlannedCall, ...] = ()
+    """The delete call, from the first time that the service has come up: what it keeps is its own then."""
+    delete_secrets: tuple[str, ...] = ()
+    """Texts in that call that must not be shown."""
     error: JsonObject | None = None
     """`{"code", "message", "reason", "at"}` of the last failure."""
     lease_expires_at: Moment | None = None

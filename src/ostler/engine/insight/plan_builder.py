@@ -63,7 +63,7 @@ class PlanDraft:
         state: list[JsonValue] = [service.state.value]
         if isinstance(service, ServiceInstance):
             record = service.record
-            state += [record.id, record.step_outputs, record.outputs, len(record.stop_plan)]
+            state += [record.id, record.step_outputs, record.outputs, len(record.stop_plan), len(record.delete_plan)]
         self._states[service.name] = state
 
     def note_stop(self, instance: ServiceInstance, knowledge: Knowledge) -> None:

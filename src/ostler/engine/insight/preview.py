@@ -206,6 +206,7 @@ class Planner:
             draft.concern(instance, "forget", left)
         else:
             self._stop(draft, instance, "delete")
+            draft.steps += forecast.pinned_steps(instance.name, instance.record.delete_plan, instance.secrets)
         for name in instance.dependencies:
             made = self._registry.find(name)
             if not isinstance(made, ServiceInstance) or CREATED_FOR not in made.record.labels:

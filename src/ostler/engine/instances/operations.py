@@ -71,6 +71,7 @@ class Operation:
             idempotency_key=operation_id,
             force=asked.force,
             abandon=asked.abandon,
+            keep=asked.keep,
             class_name=class_name,
         )
         self.step = ""

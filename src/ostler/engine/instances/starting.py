@@ -166,7 +166,8 @@ async def come_up(service: InstanceState, operation: Operation, scope: anyio.Can
             await run_call(service, operation, planned_call(service, step, spec, remaining(scope)))
     operation.step = "outputs"
     outputs = render_outputs(service.service_class.config.outputs, service.template_names())
-    service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now(), held=False)
+    service.take_outputs(outputs)
+    service.set_record(held=False)
     service.forget_health()
     service.set_vitals(gone=False)
     service.report(Transition.STARTED)

@@ -22,9 +22,9 @@ from ostler.model.manifest import ServiceClass
 from ostler.model.records import CallRecord, OperationKind, OperationOutcome, OperationRecord, ServiceRecord
 from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
-from ostler.rules.calls.rendering import stop_plan
+from ostler.rules.calls.rendering import delete_plan, stop_plan
 from ostler.rules.secrets.masking import mask, secret_strings
-from ostler.rules.secrets.record_secrets import output_secrets
+from ostler.rules.secrets.record_secrets import output_secrets, secrets_within
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
@@ -217,7 +217,7 @@ class InstanceState(BaseService):
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
         self.record = replaced(self.record, **changes)
-        if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets")):
+        if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets", "delete_secrets")):
             self.secrets = self._known_secrets()
 
     def identifiers(self) -> list[str]:
@@ -235,7 +235,7 @@ class InstanceState(BaseService):
 
     def _known_secrets(self) -> frozenset[str]:
         own = self._arg_secrets | output_secrets(self.service_class, self.record)
-        return own.union(self.record.dependency_secrets)
+        return own.union(self.record.dependency_secrets, self.record.delete_secrets)
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
         """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
@@ -253,6 +253,18 @@ class InstanceState(BaseService):
             TemplateError: it names what is not known.
         """
         self.set_record(stop_plan=stop_plan(self.service_class, self.template_names()))
+
+    def take_outputs(self, outputs: JsonObject) -> None:
+        """Note the outputs of a service that has come up, and render from them what deletes it.
+
+        Raises:
+            TemplateError: its delete call names what is not known.
+        """
+        self.set_record(outputs=outputs, outputs_at=self._clock.now())
+        if self.service_class.tools.delete is not None:
+            plan = delete_plan(self.service_class, self.template_names())
+            args: list[JsonValue] = [call.args for call in plan]
+            self.set_record(delete_plan=plan, delete_secrets=tuple(sorted(secrets_within(args, self.secrets))))
 
     def take_handles(self) -> None:
         """Note that the server's process of now has given the identifiers that are known of the service."""

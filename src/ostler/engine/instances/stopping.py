@@ -30,7 +30,7 @@ from ostler.model.errors import (
     TemplateError,
     ToolFailedError,
 )
-from ostler.model.records import CallOutcome, OperationKind, PlannedCall
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
 from ostler.rules.calls.rendering import stop_plan
 
@@ -61,28 +61,88 @@ async def stop(service: InstanceState, operation: Operation) -> None:
 
 
 async def delete(service: InstanceState, operation: Operation) -> None:
-    """Stop the service and forget it; a failed stop keeps it unless forced."""
-    if operation.asked.abandon or not service.may_be_there:
+    """Stop the service, delete what it keeps and forget it; a failure keeps it unless forced."""
+    if operation.asked.keep:
+        service.set_record(delete_plan=())
+    earlier = _delete_cut_off(service)
+    may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
+    if operation.asked.abandon or not may_be_there:
         service.set_record(desired=DesiredState.STOPPED)
-    leftover = service.record.has_leftover
     note = ""
     if operation.asked.abandon:
-        if leftover:
-            tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
-            note = f" without stopping it: what it started may still be running ({tool} was not called)"
-            service.note(f"abandoned{note}")
-    elif service.may_be_there:
-        try:
-            with _undone_where_nothing_was_called(service, operation):
-                service.set_record(desired=DesiredState.STOPPED)
-                await take_down(service, operation)
-        except OstlerError as error:
-            if not operation.asked.force:
-                raise
-            note = f" although stopping it failed: {error.summary}"
-            service.note(f"deleted by force{note}")
+        note = _abandon(service)
+    else:
+        if may_be_there:
+            try:
+                with _undone_where_nothing_was_called(service, operation):
+                    service.set_record(desired=DesiredState.STOPPED)
+                    await take_down(service, operation)
+            except OstlerError as error:
+                note = _go_on_by_force(service, operation, error, "stopping it")
+        if earlier is None or earlier.outcome is not CallOutcome.ANSWERED:
+            try:
+                await _delete_kept(service, operation)
+            except OstlerError as error:
+                note += _go_on_by_force(service, operation, error, "deleting what it keeps")
     service.set_vitals(removed=True)
     operation.message = f"service {service.name} was deleted{note}"
+
+
+def _abandon(service: InstanceState) -> str:
+    """Return what is left of a service that is forgotten as it is."""
+    note = ""
+    if service.record.has_leftover:
+        tool = service.record.stop_plan[-1].tool if service.record.stop_plan else "its stop tool"
+        note = f" without stopping it: what it started may still be running ({tool} was not called)"
+    if service.record.delete_plan:
+        note += f"; what it keeps is left ({service.record.delete_plan[0].tool} was not called)"
+    if note:
+        service.note(f"abandoned{note}")
+    return note
+
+
+def _go_on_by_force(service: InstanceState, operation: Operation, error: OstlerError, what: str) -> str:
+    """Return what to say about a step that failed, if the service is deleted all the same.
+
+    Raises:
+        OstlerError: it is not.
+    """
+    if not operation.asked.force:
+        raise error
+    note = f" although {what} failed: {error.summary}"
+    service.note(f"deleted by force{note}")
+    return note
+
+
+def _delete_cut_off(service: InstanceState) -> CallRecord | None:
+    """Return the last delete call of a delete that an earlier run of the server was cut off in."""
+    old = service.journal.interrupted
+    calls = [call for call in old.calls if call.step == "delete"] if old is not None else []
+    return calls[-1] if calls else None
+
+
+async def _delete_kept(service: InstanceState, operation: Operation) -> None:
+    """Call the class's delete tool, once the service is stopped.
+
+    Raises:
+        OstlerError: what the service keeps may still be there; it stays in the list, stopped.
+    """
+    for call in service.record.delete_plan:
+        await operation.report_progress(0, None, f"calling {call.tool}")
+        try:
+            with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
+                await run_call(service, operation, call)
+        except OstlerError as error:
+            if isinstance(error, ToolFailedError) and error.is_already_gone:
+                service.note(f"the delete tool says that it was already gone (goneWhen): {error.summary}")
+                continue
+            error.summary += f"; service {service.name!r} is stopped and stays in the list, with what it keeps"
+            error.next_actions = (
+                *error.next_actions,
+                f"service_delete {service.name} tries again",
+                f"service_delete {service.name} with force=true forgets it and leaves what it keeps",
+            )
+            raise
 
 
 async def take_down(service: InstanceState, operation: Operation) -> None:

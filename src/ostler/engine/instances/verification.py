@@ -151,11 +151,9 @@ async def renew_outputs(service: InstanceState) -> None:
 def render_adopted_outputs(service: InstanceState) -> None:
     """Make the outputs of what is adopted from what is known; where that is not enough, note it and go on."""
     try:
-        outputs = render_outputs(service.service_class.config.outputs, service.template_names())
+        service.take_outputs(render_outputs(service.service_class.config.outputs, service.template_names()))
     except OstlerError as error:
         service.note(f"adopted without its outputs: {error.summary}")
-    else:
-        service.set_record(outputs=outputs, outputs_at=service.runtime.clock.now())
 
 
 def adopt_unverified(service: InstanceState) -> None:

@@ -203,7 +203,7 @@ class Recovery:
         if self._waits_for_driver(instance, old.kind):
             return instance.request(OperationKind.VERIFY, reason="restored")
         return instance.submit(
-            OperationRequest(old.kind, force=old.force, abandon=old.abandon),
+            OperationRequest(old.kind, force=old.force, abandon=old.abandon, keep=old.keep),
             reason="resumed after a crash",
             resumes=True,
         )
@@ -213,7 +213,7 @@ class Recovery:
         tools = self._runtime.tools
         if tools is None or kind not in _ENDS:
             return False
-        calls = instance.record.stop_plan
+        calls = (*instance.record.stop_plan, *instance.record.delete_plan)
         servers = {call.tool.partition("/")[0] for call in calls} if calls else instance.service_class.servers()
         return not all(tools.server_status(server).connected for server in servers)
 

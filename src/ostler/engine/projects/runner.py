@@ -19,7 +19,9 @@ from ostler.engine.projects.changes import (
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
+from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
+from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
 
@@ -122,7 +124,7 @@ class ProjectRunner:
                 await self._manager.start_service(change.full_name)
             case ChangeKind.REPLACE:
                 request = scope.request(name, self._manager)
-                await self._manager.delete(change.full_name)
+                await self._manager.operate(change.full_name, OperationRequest(OperationKind.DELETE, keep=True))
                 await self._manager.create(request)
             case _:  # a template that still names what is not there raises here, with the name
                 await self._manager.create(scope.request(name, self._manager))

@@ -182,12 +182,12 @@ class OperationRequest(DeleteMode):
     @property
     def is_plain(self) -> bool:
         """Whether it asks for no more than its kind, so that one of that kind under way answers it."""
-        return not (self.force or self.abandon) and self.adopt is None
+        return not (self.force or self.abandon or self.keep) and self.adopt is None
 
     @property
     def digest(self) -> str:
         """What two equal requests share."""
-        facts = [self.kind.value, self.adopt, self.dependents, self.force, self.abandon]
+        facts = [self.kind.value, self.adopt, self.dependents, self.force, self.abandon, *([True] if self.keep else [])]
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -97,6 +97,19 @@ def stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[Pl
         return _stop_plan(service_class, names)
 
 
+def delete_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[PlannedCall, ...]:
+    """Return the call that deletes what a service keeps when it is stopped; none where its class has none.
+
+    Raises:
+        TemplateError: it cannot be rendered.
+    """
+    spec = service_class.tools.delete
+    if spec is None:
+        return ()
+    with bounded_work():
+        return (plan_call("delete", spec, names, timeout=service_class.config.timeout.delete),)
+
+
 def _stop_plan(service_class: ServiceClass, names: Mapping[str, Any]) -> tuple[PlannedCall, ...]:
     tools = service_class.tools
     limit = service_class.config.timeout.delete

@@ -25,7 +25,7 @@ from ostler.rules.text.yaml_source import Path
 _LOOKING = ("ready", "stopped", "status", "healthCheck", "find", "logs")
 """Steps that only look, and are called again and again."""
 
-_ACTING = ("start", "stop", "restart", "sendInput")
+_ACTING = ("start", "stop", "delete", "restart", "sendInput")
 
 
 def problem_violations(path: Path, problems: Iterable[tuple[tuple[str | int, ...], Problem]]) -> Iterator[Violation]:

@@ -23,7 +23,7 @@ from ostler.rules.text.yaml_source import Path
 CONFIG: Path = ("spec", "serviceConfig")
 TOOLS: Path = (*CONFIG, "lifecycleTools")
 
-STEPS = tuple(step for step in ALL_STEPS if step != "stopped")
+STEPS = tuple(step for step in ALL_STEPS if step not in ("stopped", "delete"))
 """Steps whose outputs templates see."""
 
 _BEFORE_START = ("preStart", "start", "find")

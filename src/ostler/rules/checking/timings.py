@@ -36,7 +36,7 @@ def _limits(service_class: ServiceClass, step: str) -> tuple[float, str] | None:
     match step.partition("[")[0]:
         case "preStart" | "start" | "ready" | "postStart":
             return timeout.create, "timeout.create"
-        case "stop" | "stopped" | "preStop":
+        case "stop" | "stopped" | "preStop" | "delete":
             return timeout.delete, "timeout.delete"
         case "restart":
             return timeout.restart_in_all, "timeout.restart"

@@ -27,7 +27,7 @@ def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozen
 def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
     """Return every secret text that `record` holds."""
     own = secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
-    return own.union(record.dependency_secrets)
+    return own.union(record.dependency_secrets, record.delete_secrets)
 
 
 def possible_secrets(record: ServiceRecord) -> frozenset[str]:
@@ -40,7 +40,7 @@ def possible_secrets(record: ServiceRecord) -> frozenset[str]:
     for step, outputs in record.step_outputs.items():
         held.append((_part(config, "lifecycleTools", step, "outputs"), outputs))
     found = [value for specs, values in held for name, value in values.items() if _may_be_secret(specs.get(name))]
-    return strings_in(found)
+    return strings_in(found).union(record.delete_secrets)
 
 
 def _part(value: JsonValue, *path: str) -> JsonObject:

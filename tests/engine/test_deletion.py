@@ -1,0 +1,128 @@
+"""What a service keeps when it is stopped is deleted with it, by the class's delete tool, and by nothing else."""
+
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.world import Fail, Lost, Slow, World, manifest, running, until
+
+from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.services.views import CreateRequest, OperationRequest
+from ostler.model.errors import OstlerError, ToolFailedError
+from ostler.model.records import OperationKind
+from ostler.model.states import ServiceState
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+DROP = {"tool": "w/drop", "args": {"name": "{{ name }}", "id": "{{ start.id }}", "url": "{{ outputs.url }}"}}
+
+
+class Keeping(World):
+    """A world in which a stop leaves something, which only `w/drop` removes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: set[str] = set()
+
+    def _do(self, tool: str, args: dict[str, Any]) -> tuple[Any, bool]:
+        if tool == "w/drop":
+            if args["name"] not in self.kept:
+                return f"nothing is kept for {args['name']}", True
+            self.kept.remove(args["name"])
+            return {"dropped": True}, False
+        if tool == "w/start":
+            self.kept.add(args["name"])
+        return super()._do(tool, args)
+
+
+def entry(**changes: Any) -> Any:
+    return manifest(lifecycleTools__delete={**DROP, **changes})
+
+
+async def test_a_delete_drops_what_stops_and_restarts_keep_and_a_plan_shows_it() -> None:
+    world = Keeping()
+    async with running(world, entry()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.restart_service("db")
+        planned = manager.plans.operate("db", "delete")
+        assert [step.tool for step in planned.steps] == ["w/stop", "w/drop"]
+        await manager.stop_service("db")
+        assert world.kept == {"db"}
+        assert [step.tool for step in manager.plans.operate("db", "delete").steps] == ["w/drop"]
+        await manager.delete("db")
+        assert (world.kept, manager.views()) == (set(), [])
+        assert world.calls[-1] == ("w/drop", {"name": "db", "id": "r2", "url": "ledger://r2/1"}), "of its last start"
+
+
+async def test_what_never_came_up_or_is_made_again_is_not_deleted() -> None:
+    world = Keeping()
+    world.kept.add("db")  # someone else's
+    async with running(world, entry()) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+        world.faults["w/start"].append(Fail("the name is taken"))
+        with pytest.raises(ToolFailedError, match="the name is taken"):
+            await manager.start_service("db")
+        await manager.delete("db")
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.operate("db", OperationRequest(OperationKind.DELETE, keep=True))
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.delete("db", abandon=True)
+        assert world.kept == {"db"}
+        assert world.tools_called("w/drop") == []
+
+
+async def test_a_delete_that_fails_keeps_the_service_stopped_until_it_is_tried_again_or_forced() -> None:
+    world = Keeping()
+    async with running(world, entry(goneWhen={"contains": "nothing is kept"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/drop"].append(Fail("it is in use"))
+        with pytest.raises(ToolFailedError, match="in use; service 'db' is stopped and stays in the list") as error:
+            await manager.delete("db")
+        assert (error.value.step, error.value.tool) == ("delete", "w/drop")
+        assert "service_delete db with force=true forgets it and leaves what it keeps" in error.value.next_actions
+        assert manager.view("db").state is ServiceState.STOPPED
+        world.kept.clear()
+        await manager.delete("db")  # goneWhen: there is nothing left to delete
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/drop"].append(Fail("it is in use"))
+        result = await manager.delete("db", force=True)
+        assert "although deleting what it keeps failed" in result.message
+        assert manager.views() == []
+
+
+@pytest.mark.parametrize("find", [True, False])
+async def test_a_delete_that_is_cut_off_is_finished_by_the_next_run(find: bool) -> None:
+    world, store = Keeping(), MemoryStore()
+    cut = entry() if find else manifest(lifecycleTools__delete=DROP, lifecycleTools__find=None)
+    async with anyio.create_task_group() as group, running(world, cut, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/drop"].append(Slow(100.0))
+
+        async def leave() -> None:
+            with pytest.raises(OstlerError, match="shutting down"):
+                await manager.delete("db")
+
+        group.start_soon(leave)
+        await until(lambda: world.tools_called("w/drop"))
+    assert world.kept == {"db"}
+    async with running(world, cut, store=store) as manager:
+        await until(manager.recovered.is_set)
+        assert (manager.views(), world.kept) == ([], set())
+        assert world.tools_called("w/stop") == ["w/stop"], "the stop had been answered"
+
+
+async def test_secrets_of_the_outputs_stay_masked_in_the_delete_call() -> None:
+    world, store = Keeping(), MemoryStore()
+    drop = {"tool": "w/drop", "args": {"name": "{{ name }}", "url": "{{ outputs.url }}"}}
+    secret = {"url": {"template": "ledger://hunter2/{{ start.id }}", "secret": True}}
+    async with running(world, manifest(lifecycleTools__delete=drop, outputs=secret), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.stop_service("db")
+        world.faults["w/drop"].append(Lost())
+        with pytest.raises(OstlerError):
+            await manager.delete("db")
+        assert world.calls[-1][1]["url"] == "ledger://hunter2/r1"
+        calls = [call for operation in await manager.history("db") for call in operation.calls if call.step == "delete"]
+        assert calls
+        assert "hunter2" not in str(calls)
+        assert "hunter2" not in str(manager.plans.operate("db", "delete").steps)
