@@ -94,6 +94,19 @@ async def test_tools_are_filtered(arguments: dict[str, Any], found: list[str]) -
     assert page["truncated"] == (page["total"] > len(found) + page["filters"]["offset"])
 
 
+async def test_a_filter_without_a_page_gives_everything_with_its_schema() -> None:
+    async with ledger(World()) as app, over(app) as client:
+        whole = json.loads(text_of(await client.call_tool("filter_tools", {"pattern": "core_*"})))
+        brief = json.loads(text_of(await client.call_tool("filter_tools", {"include_schema": False})))
+        paged = json.loads(text_of(await client.call_tool("filter_tools", {"pattern": "core_*", "offset": 1})))
+    assert whole["filtered_count"] == whole["total"] > 25
+    assert all("inputSchema" in tool and tool["description"] for tool in whole["tools"])
+    assert brief["filtered_count"] == brief["total_tools"]
+    assert not any("inputSchema" in tool for tool in brief["tools"])
+    assert (paged["filtered_count"], paged["truncated"]) == (25, True)
+    assert all(tool["summary"] and "inputSchema" not in tool for tool in paged["tools"])
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "text"),
     [
@@ -137,7 +150,7 @@ async def test_resources_and_prompts_are_reached_by_tools() -> None:
         (takes,) = [each["name"] for each in described["arguments"] if each["required"]]
         given = {"name": "diagnose_service", "arguments": {takes: "web"}}
         made = json.loads(text_of(await client.call_tool("get_prompt", given)))
-        assert "web" in made["messages"][0]["content"]["text"]
+        assert "web" in made[0]["content"]["text"]
 
 
 async def test_the_policy_counts_behind_call_tool() -> None:

@@ -104,8 +104,9 @@ async def get_a_prompt(request: Request, args: JsonObject) -> CallToolResult:
         )
     except MCPError as error:
         return failed(f"Prompt retrieval failed: {error.error.message}")
-    messages = [{"role": message.role, "content": block_json(message.content)} for message in found.messages]
-    return json_result({"description": found.description, "messages": messages})
+    return json_result([
+        {"role": message.role, "content": block_json(message.content)} for message in found.messages
+    ])  # fmt: skip
 
 
 def _prompt(found: Prompt) -> JsonObject:

@@ -90,6 +90,7 @@ META_TOOLS = (
             "case_sensitive": _CASE,
             "include_schema": _SCHEMA,
             **_PAGE,
+            "limit": ("number", f"At most so many (default: {DEFAULT_LIMIT} with query, labels or offset, else all)"),
         },
     ),
     MetaTool(

@@ -33,6 +33,9 @@ _INSTEAD = {
 }
 """What muster has and Ostler does otherwise, by what the names of muster's tools begin with."""
 
+_WITH_PAGES = ("query", "labels", "limit", "offset")
+"""Arguments of filter_tools that muster did not have at first."""
+
 MAX_SUMMARY = 120
 """Characters of a description in a page of tools."""
 
@@ -76,7 +79,13 @@ async def list_core_tools(request: Request, args: JsonObject) -> CallToolResult:
 
 
 async def filter_tools(request: Request, args: JsonObject) -> CallToolResult:
-    """Find tools by name, description or words."""
+    """Find tools by name, description or words.
+
+    Muster gave everything, with schemas, before it had pages; who asks for none of what came with them still gets that.
+    """
+    if all(args.get(key) in (None, "", {}) for key in _WITH_PAGES):
+        wanted = {**args, "include_schema": flag_arg(args, "include_schema", default=True)}
+        return _filtered(request, wanted, limit=0, whole=True)
     return _filtered(request, args, limit=number(args, "limit", DEFAULT_LIMIT, least=1))
 
 
@@ -106,7 +115,8 @@ def _found(tool: Reachable, score: float, *, wide: bool, whole: bool) -> JsonObj
     summary = clipped(" ".join(tool.description.split()), MAX_SUMMARY)
     return {
         "name": tool.name,
-        **({"description": tool.description} if wide or whole else {"summary": summary}),
+        **({} if wide and not whole else {"summary": summary}),
+        **({"description": tool.description} if wide or whole else {}),
         "kind": tool.kind,
         **present({"server": tool.server, "score": score or None, "annotations": tool.annotations}),
         **({"inputSchema": tool.input_schema} if wide else {}),
