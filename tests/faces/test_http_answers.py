@@ -1,10 +1,15 @@
 """How answers leave over HTTP: as one JSON body, as a stream once there is progress, and refused under load."""
 
 import json
+import socket
+import struct
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.abc
 import httpx2
 import pytest
 from mcp.client import Client
@@ -42,6 +47,24 @@ async def test_an_answer_is_one_json_body_where_nothing_goes_before_it() -> None
             assert int(answer.headers["content-length"]) == len(answer.content)
             assert answer.json()["id"] == 1
             assert answer.headers["mcp-session-id"]
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts what a connection has received")
+async def test_header_and_body_of_an_answer_arrive_together() -> None:
+    """A client that is woken by the header alone takes the processor from the server that is to write the body."""
+    async with served() as (_, url, _), await anyio.connect_tcp("127.0.0.1", urlsplit(url).port or 0) as stream:
+        facts = stream.extra(anyio.abc.SocketAttribute.raw_socket)
+        for asked in range(1, 4):
+            await stream.send(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+            head, _, body = (await stream.receive()).partition(b"\r\n\r\n")
+            assert f"content-length: {len(body)}".encode() in head
+            assert _DATA_SEGMENTS.unpack_from(facts.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256))[0] == asked
+
+
+_DATA_SEGMENTS = struct.Struct("152xI")
+"""Where `struct tcp_info` has how many segments with data came in."""
 
 
 @pytest.mark.anyio

@@ -160,7 +160,7 @@ class HealthCheck:
     def _apply_health(self, *, passed: bool, failure: OstlerError | None) -> None:
         """Count a result; below its threshold it does not change a verdict, and shows that there is none yet."""
         service = self._service
-        settings = service.service_class.config.health
+        settings = service.service_class.config.health_rules
         if passed:
             verdict, count, threshold = HealthStatus.HEALTHY, service.vitals.successes + 1, settings.success_threshold
             service.set_vitals(successes=count, failures=0, passed_at=service.vitals.checked_at)
