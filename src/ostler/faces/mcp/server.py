@@ -8,10 +8,8 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types import CallToolResult, Icon, NotificationParams, ServerCapabilities
 
-from ostler.adapters.serving.asking import PATIENCE
 from ostler.adapters.serving.known_roots import forget_roots
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock
@@ -22,6 +20,7 @@ from ostler.faces.mcp.legacy import LegacySubscriptions
 from ostler.faces.mcp.lifespan import Lifespan, lifespan
 from ostler.faces.mcp.prompts import Prompts
 from ostler.faces.mcp.resources import Resources
+from ostler.faces.mcp.sealing import SealedState
 from ostler.faces.mcp.subscriptions import ListenHandler
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import Toolbox, Toolset, tools_of
@@ -181,10 +180,7 @@ def build_server(
     server.subscriptions = legacy
     if isinstance(toolbox, Toolbox) and not middleware:
         server.look = toolbox.look
-    # Replies to questions come back with a state that only this process can have made.
-    server.middleware.append(
-        RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=PATIENCE), default_audience="ostler")
-    )
+    server.middleware.append(SealedState())
     if toolset != "muster":
         server.extensions = {APPS: {}}
     server.add_notification_handler("notifications/initialized", NotificationParams, legacy.initialized)
