@@ -30,6 +30,7 @@ SERVER = """
 import ostler.faces.daemon.__main__
 from ostler.faces.daemon.lean_imports import import_lean
 import_lean()
+from ostler.faces.daemon.foreground_options import foreground_run
 from ostler.faces.daemon.hosted_application import application_source
 from ostler.faces.daemon.process import run_server
 from ostler.faces.daemon.http import serving_http
@@ -70,7 +71,7 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            1000,
+            1010,
             "cryptography jsonschema lightkube mcp.server.mcpserver.server opentelemetry.sdk prometheus_client psycopg "
             "referencing rich typer wsproto "
             "ostler.adapters.telemetry.live "

@@ -1,4 +1,4 @@
-"""The `ostler` command. `ostler serve` goes straight to the bridge; everything else to the command line.
+"""The `ostler` command. `ostler serve` goes straight to the bridge or server; everything else to the command line.
 
 Nothing heavy may be imported here: clients wait for the bridge at every start of theirs.
 """
@@ -23,6 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.dont_write_bytecode = False  # Ostler keeps its own bytecode in its own folder: compiling is a third of a start
     options = bridge_options(arguments)
     if options is None:
+        if "serve" in arguments:
+            from ostler.faces.daemon.foreground_options import foreground_run
+            from ostler.faces.endings import status_of
+
+            run = foreground_run(arguments)
+            if run is not None:
+                return status_of(run)
         launched = early_server(arguments)
         from ostler.faces.cli.app import run_command
 

@@ -1,6 +1,5 @@
 """The command line put together."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +26,8 @@ from ostler.faces.cli import (
     top,
 )
 from ostler.faces.cli.session import ExitStatus, Session
-from ostler.faces.output import complain, say
-from ostler.model.errors import OstlerError
+from ostler.faces.endings import status_of
+from ostler.faces.output import say
 
 _HELP = """Start, watch and stop services through the MCP tools that you already have.
 
@@ -71,25 +70,15 @@ def run_command(arguments: Sequence[str], launched: LaunchedServer | None = None
         arguments: what follows `ostler`.
         launched: a server that is being started for it.
     """
-    try:
-        build_app()(args=list(arguments), prog_name="ostler", obj=launched)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    except OstlerError as error:
-        complain(str(error))
-        return int(ExitStatus.FAILED)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has left (`ostler ps | head`): nothing more to say, not even at exit.
-        sys.stdout = None
+
+    def run() -> int:
+        try:
+            build_app()(args=list(arguments), prog_name="ostler", obj=launched)
+        except SystemExit as ending:
+            return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
         return int(ExitStatus.OK)
-    except OSError as error:
-        # The system refuses a file that no verb expects it to: the user's matter, and no bug.
-        at = f"{error.filename!r} cannot be used" if error.filename else "the system refused something"
-        complain(f"{at}: {error.strerror or error}. Next: correct it, or use other folders (--config, --state)")
-        return int(ExitStatus.FAILED)
-    return int(ExitStatus.OK)
+
+    return status_of(run)
 
 
 def _show_version(wanted: bool) -> None:

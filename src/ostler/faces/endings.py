@@ -1,0 +1,30 @@
+"""With what status the command ends, and what it says of an error that no verb expects."""
+
+import sys
+from collections.abc import Callable
+
+from ostler.faces.output import complain
+from ostler.model.errors import OstlerError
+
+_FAILED = 1
+_INTERRUPTED = 130
+
+
+def status_of(run: Callable[[], int]) -> int:
+    """Run the command in `run` and return its exit status."""
+    try:
+        return run()
+    except OstlerError as error:
+        complain(str(error))
+        return _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has left (`ostler ps | head`): nothing more to say, not even at exit.
+        sys.stdout = None
+        return 0
+    except OSError as error:
+        # The system refuses a file that no verb expects it to: the user's matter, and no bug.
+        at = f"{error.filename!r} cannot be used" if error.filename else "the system refused something"
+        complain(f"{at}: {error.strerror or error}. Next: correct it, or use other folders (--config, --state)")
+        return _FAILED
