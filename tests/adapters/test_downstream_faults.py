@@ -306,7 +306,7 @@ async def test_an_error_without_a_message_is_no_empty_sentence(tmp_path: Path) -
 
 async def test_advice_to_raise_a_limit_names_the_one_in_force(tmp_path: Path) -> None:
     written = stdio_entry("w", ostler={"timeout": "300ms", "concurrency": 1, "maxResponseBytes": 100_000})
-    capped = stdio_entry("c", ostler={"timeout": 20}, responseCap=50_000)
+    capped = stdio_entry("c", responseCap=50_000)
     async with open_pool(tmp_path, written, capped) as pool:
         for name in ("w", "c"):
             await pool.wait_until_connected(name, 20)
@@ -318,6 +318,8 @@ async def test_advice_to_raise_a_limit_names_the_one_in_force(tmp_path: Path) ->
         assert "raise 'maxResponseBytes' under 'ostler' of 'w' in mcp.json (100000 bytes)" in large
         large = await pool_failure(pool, "c/big", {"bytes": 200_000})
         assert large.endswith("raise limits.maxResponseBytes in ostler.toml (50000 bytes)")
+        await pool.apply({"w": written, "c": stdio_entry("c", ostler={"timeout": 0.2}, responseCap=50_000)})
+        assert "mcp.json (0.2 s)" in await pool_failure(pool, "c/hang"), "set after it was connected to"
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(failure, pool, "w/hang", {}, 0.6)
             await anyio.sleep(0.2)

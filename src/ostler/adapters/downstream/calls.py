@@ -173,7 +173,7 @@ def _timed_out(link: Link, tool: str, limit: TimeLimit) -> ToolTimeoutError:
     """Return the error of a call that got no answer in time."""
     noise = link.noise.describe()
     seconds = f"{round(limit.seconds, 2):g} s"
-    allowed = link.entry.setting("timeout", seconds) if limit.is_default else f"what the caller allows it ({seconds})"
+    allowed = limit.entry.setting("timeout", seconds) if limit.entry else f"what the caller allows it ({seconds})"
     return ToolTimeoutError(
         f"no answer from {tool!r} within {seconds}; the call was cancelled" + (f"; {noise}" if noise else ""),
         tool=tool,

@@ -136,11 +136,11 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         connection = self._connections.get(server)
         if connection is None or not name:
             raise unknown_server(tool, self.names(), self.list_tools(), self.refused)
-        options = connection.entry.options
+        entry, options = connection.entry, connection.entry.options
         if not options.permits(name):
             raise denied(tool)
         seconds = options.timeout if timeout is None else timeout
-        limit = TimeLimit(seconds, anyio.current_time() + seconds, is_default=timeout is None)
+        limit = TimeLimit(seconds, anyio.current_time() + seconds, entry if timeout is None else None)
         await self._await_first_connection(connection, min(seconds, options.connect_seconds))
         self._live_link(connection, tool)
         if name not in connection.tools:

@@ -19,12 +19,12 @@ class TimeLimit:
     Attributes:
         seconds: in all, for errors.
         deadline: when to give up, by anyio's clock.
-        is_default: the seconds are the server's, since the caller gave none.
+        entry: of the server whose limit it is, since the caller gave none; it may be newer than its connection's.
     """
 
     seconds: float
     deadline: float
-    is_default: bool = False
+    entry: ServerEntry | None = None
 
 
 class CallSlots:
