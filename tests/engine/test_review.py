@@ -10,8 +10,10 @@ from mcp.client import Client
 from tests.support.ledger_app import SCHEMA, LedgerApplication, call, ledger, quiet, refusal, server_over
 from tests.support.world import World
 
+from ostler.engine.classes.catalogue import ClassEntry
 from ostler.engine.protocols import ToolInfo
 from ostler.model.events import EventKind
+from ostler.rules.reading import load_manifests
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +70,24 @@ async def test_other_tools_of_a_server_are_checked_against_its_classes() -> None
         app.pool.tell("w")
         await anyio.sleep(1)
         assert len(said(app)) == 2, "the same tools again are no news"
+
+
+@pytest.mark.realtime
+async def test_a_shipped_class_is_checked_against_the_built_in_server_only_if_that_lacks_a_tool() -> None:
+    text = quiet().text.replace("w/", "process/")
+    shipped = ClassEntry.of(load_manifests(text)[0], origin="shipped")
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    tools = [ToolInfo("process", call.tool_name, "", closed) for _, call in shipped.service_class.tools.calls()]
+    async with ledger(World(), shipped) as app, anyio.create_task_group() as group:
+        app.pool.listed = tools
+        await group.start(app.review.run)
+        await anyio.sleep(1)
+        assert said(app) == [], "no tool takes an argument, and that was not checked"
+        app.pool.listed = tools[1:]
+        app.pool.tell("process")
+        await settled(app, 1)
+        assert f"class {shipped.name} does not fit the tools of process: " in said(app)[0]
+        group.cancel_scope.cancel()
 
 
 async def test_a_class_is_checked_by_name_or_as_text() -> None:

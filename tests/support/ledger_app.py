@@ -67,14 +67,14 @@ class LedgerTools:
         return await self.world.call_tool(tool, args, timeout=timeout)
 
     def server_status(self, server: str) -> ServerStatus:
-        known = server == "w"
+        known = server in {"w", *(tool.server for tool in self.listed)}
         return ServerStatus(known, known and self.connected, "" if self.connected else "gone", tools_known=known)
 
     def find_tool(self, tool: str) -> ToolInfo | None:
         return next((info for info in self.list_tools() if info.qualified == tool), None)
 
     def list_tools(self, server: str | None = None) -> Sequence[ToolInfo]:
-        return self.listed if server in (None, "w") else []
+        return [tool for tool in self.listed if server in (None, tool.server)]
 
     def tell(self, server: str) -> None:
         """Tell the subscribers that the tools of `server` changed."""

@@ -49,7 +49,6 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.settings import PolicySettings, Settings
 from ostler.model.tool_names import ToolNames
-from ostler.rules.checking.tool_lists import KnownTools
 from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
 
 if TYPE_CHECKING:
@@ -75,7 +74,6 @@ class Application:
         pool: PermittedTools,
         variables: LiveEnvironment,
         server_files: ServerFiles,
-        saved: KnownTools,
         usages: ServiceUsages,
         telemetry: Telemetry,
         watched: WatchedStore | None,
@@ -91,9 +89,9 @@ class Application:
         self.telemetry = telemetry
         self.watched_store = watched
         downstream.environments.refresh = partial(take_asker_variables, self)
-        again = partial(known_tools, paths)
+        saved = partial(known_tools, paths)
         self.notices = NoticeBoard(manager.events)
-        self.review = ClassReview(manager.classes, pool, manager.events, saved, names=self.tool_names, read_saved=again)
+        self.review = ClassReview(manager.classes, pool, manager.events, names=self.tool_names, read_saved=saved)
         self.variables = variables
         self._server_files = server_files
         self.server_changes = ServerChanges(server_files, downstream, manager, self.reload_servers)

@@ -32,7 +32,7 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.faces.application import PROCESS_SERVER, Application
 from ostler.faces.bridge.version import VERSION
-from ostler.faces.configuration import known_tools, read_servers, refused_entries
+from ostler.faces.configuration import read_servers, refused_entries
 from ostler.faces.mcp.toolbox import NAMES
 from ostler.faces.own_tools import OwnTools
 from ostler.faces.permitted_tools import PermittedTools
@@ -117,7 +117,6 @@ async def open_application(
             pool=pool,
             variables=variables,
             server_files=server_files,
-            saved=await anyio.to_thread.run_sync(known_tools, paths),
             usages=ServiceUsages(manager, processes.meter, PROCESS_SERVER),
             telemetry=telemetry,
             watched=watched,

@@ -12,7 +12,7 @@ from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.server_files import ServerFiles
-from ostler.adapters.config.tool_files import saved_tools
+from ostler.adapters.config.tool_files import saved_tools_on_demand
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.environments import LiveEnvironment
@@ -79,12 +79,12 @@ def _translation(loaded: LoadedClass) -> str:
 
 
 def known_tools(paths: Paths) -> KnownTools:
-    """Return the saved tools lists; none when they cannot be read."""
-    try:
-        return saved_tools(paths)
-    except DefinitionError as error:
-        logger.warning("saved tools lists are not used: %s", error)
-        return KnownTools()
+    """Return the saved tools lists that can be read. Blocks on the disk, when a list is asked for as well."""
+
+    def report(error: DefinitionError) -> None:
+        logger.warning("a saved tools list is not used: %s", error)
+
+    return saved_tools_on_demand(paths, report)
 
 
 def effective_config(

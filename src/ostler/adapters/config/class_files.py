@@ -209,6 +209,8 @@ class ClassFiles:
             basis = names_for(content)
             if self.checked is None or basis is not None:
                 return load_manifests(text, file, known=basis)
+            if place.origin == "shipped":  # the tests of Ostler check these
+                return load_manifests(text, file, checked=True)
             loaded = load_manifests(text, file, checked=self.checked.has(content))
             if not any(each.warnings for each in loaded):
                 self.checked.note(content)

@@ -1,7 +1,8 @@
 """Saved tools lists of downstream servers: those that are shipped, and the user's, read for checks and written."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ostler.adapters.config.paths import Paths, class_test_files_in, shipped_classes_dir
@@ -12,6 +13,7 @@ from ostler.model.responses import ToolResponse
 from ostler.rules.checking.scripted_answers import scripted_answers
 from ostler.rules.checking.tool_lists import (
     KnownTools,
+    ListsOnDemand,
     ToolList,
     samples_by_tool,
     saved_text,
@@ -31,6 +33,24 @@ def saved_tools(paths: Paths) -> KnownTools:
         DefinitionError: a file is not a tools list.
     """
     return KnownTools(_in_folder(paths.config_dir / FOLDER)).over(shipped_tools())
+
+
+def saved_tools_on_demand(paths: Paths, report: Callable[[DefinitionError], None]) -> KnownTools:
+    """Return what `saved_tools` does, each list read when it is asked for; one that is broken is reported instead."""
+
+    def read(file: Path) -> ToolList | None:
+        try:
+            return _read(file)
+        except DefinitionError as error:
+            report(error)
+            return None
+
+    def in_folder(folder: Path) -> KnownTools:
+        return KnownTools(ListsOnDemand({file.stem: partial(read, file) for file in sorted(folder.glob("*.json"))}))
+
+    shipped = shipped_classes_dir()
+    users = in_folder(paths.config_dir / FOLDER)
+    return users if shipped is None else users.over(in_folder(shipped / FOLDER))
 
 
 def shipped_tools() -> KnownTools:

@@ -16,6 +16,7 @@ from ostler.model.errors import Finding
 from ostler.model.events import EventKind
 from ostler.model.manifest import ServiceClass
 from ostler.model.tool_names import OWN_SERVER, ToolNames
+from ostler.rules.calls.overrides import PROCESS_SERVER
 from ostler.rules.checking.loaded_class import LoadedClass
 from ostler.rules.checking.tool_lists import KnownTools, ToolSchema, live_list, tool_schema
 from ostler.rules.loading.manifests import service_class_to_json
@@ -47,7 +48,6 @@ class ClassReview:
         catalogue: ClassCatalogue,
         tools: ToolDirectory,
         events: EventLog,
-        saved: KnownTools | None = None,
         *,
         names: Callable[[], ToolNames] | None = None,
         read_saved: Callable[[], KnownTools] | None = None,
@@ -58,14 +58,12 @@ class ClassReview:
             catalogue: the loaded classes.
             tools: the tools that servers list.
             events: where a change in the tools that a class fits is reported.
-            saved: lists that stand in for servers that have listed nothing.
             names: returns the servers that are configured, and their tools; by default those of `tools`.
-            read_saved: reads `saved` again, before a check that someone asks for; it may block on the disk.
+            read_saved: returns lists that stand in for servers that have listed nothing; it may block on the disk.
         """
         self._catalogue = catalogue
         self._tools = tools
         self._events = events
-        self._saved = saved or KnownTools()
         self._names = names
         self._read_saved = read_saved
         self._seen: dict[str, Sequence[ToolInfo]] = {}
@@ -82,15 +80,21 @@ class ClassReview:
             return self._names()
         return ToolNames.of((), (tool.qualified for tool in self._tools.list_tools()))
 
-    def known_tools(self) -> KnownTools:
-        """Return what the servers list now, and saved lists of those that list nothing."""
+    async def _known(self, *, own: bool) -> KnownTools:
+        """Return what the servers list now, and saved lists of those that list nothing.
+
+        Args:
+            own: with the tools of Ostler itself, whose schemas are made for this.
+        """
         by_server: dict[str, list[ToolInfo]] = {}
-        for tool in [*self._tools.list_tools(), *self._tools.list_tools(OWN_SERVER)]:
+        for tool in [*self._tools.list_tools(), *(self._tools.list_tools(OWN_SERVER) if own else ())]:
             by_server.setdefault(tool.server, []).append(tool)
         live = {server: live_list(server, map(_schema, tools)) for server, tools in by_server.items()}
-        named = {server for entry in self._catalogue.get_all() for server in entry.service_class.servers()}
+        named = {OWN_SERVER} | {name for entry in self._catalogue.get_all() for name in entry.service_class.servers()}
         configured = {server for server in named | set(by_server) if self._tools.server_status(server).known}
-        return KnownTools(live, frozenset(configured) | self.tool_names().servers).over(self._saved)
+        # They are read again each time, as an answer may have been recorded since, and are not needed in between.
+        saved = KnownTools() if self._read_saved is None else await anyio.to_thread.run_sync(self._read_saved)
+        return KnownTools(live, frozenset(configured) | self.tool_names().servers).over(saved)
 
     async def check(self, name: str) -> "CheckResult":
         """Check the class `name`.
@@ -99,17 +103,12 @@ class ClassReview:
             NotFoundError: there is none.
         """
         entry = self._catalogue.get(name)
-        return await self._check(entry, await self._known_now())
+        return await self._check(entry, await self._known(own=True))
 
     async def check_text(self, text: str, file: str = "manifest") -> "CheckResult":
         """Check the manifests in `text`; what keeps them from being loaded is among the findings."""
-        tools, classes, names = await self._known_now(), self._service_classes(), self.tool_names()
+        tools, classes, names = await self._known(own=True), self._service_classes(), self.tool_names()
         return await anyio.to_thread.run_sync(check_text, text, file, tools, classes, names)
-
-    async def _known_now(self) -> KnownTools:
-        if self._read_saved is not None:  # an answer may have been recorded since
-            self._saved = await anyio.to_thread.run_sync(self._read_saved)
-        return self.known_tools()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Check again what changed, until cancelled: note the findings at the class, and report when they changed."""
@@ -153,17 +152,32 @@ class ClassReview:
         return changed
 
     async def _review(self, servers: set[str], classes: set[str]) -> None:
-        tools = self.known_tools()
-        for entry in self._catalogue.get_all():
-            touched = servers & set(entry.service_class.servers())
-            if not touched and entry.name not in classes:
-                continue
+        every = ((entry, servers & set(entry.service_class.servers())) for entry in self._catalogue.get_all())
+        reviewed = [
+            (entry, touched)
+            for entry, touched in every
+            if entry.name in classes or (touched and not self._fits_as_shipped(entry, touched))
+        ]
+        if not reviewed:
+            return
+        tools = await self._known(own=any(OWN_SERVER in entry.service_class.servers() for entry, _ in reviewed))
+        for entry, touched in reviewed:
             try:
                 result = await self._check(entry, tools)
             except Exception:  # boundary: a bug in the check of one class must not end the review of the others
                 logger.exception("the check of class %r failed unexpectedly", entry.name)
                 continue
             self._conclude(entry.name, sorted(touched), result)
+
+    def _fits_as_shipped(self, entry: ClassEntry, servers: set[str]) -> bool:
+        """Say whether a class ships with Ostler, as the server does that changed, and each tool that it calls is there.
+
+        The tests of Ostler check these. A start over the shipped classes alone loads nothing to check with: 5 MiB.
+        """
+        if entry.origin != "shipped" or servers != {PROCESS_SERVER}:
+            return False
+        listed = {tool.qualified for tool in self._tools.list_tools(PROCESS_SERVER)}
+        return listed.issuperset(entry.service_class.required_tools())
 
     def _conclude(self, name: str, servers: Sequence[str], result: "CheckResult") -> None:
         findings = tuple(finding for finding in result.findings if finding.rule not in _NOT_STANDING)

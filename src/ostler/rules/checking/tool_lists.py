@@ -1,9 +1,9 @@
 """What is known about the tools of downstream servers: as they list them now, or as a list was saved."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias, cast
 
 from ostler.model.errors import DefinitionError
@@ -77,6 +77,35 @@ class ToolList:
     version: str = ""
 
 
+class ListsOnDemand(Mapping[str, ToolList]):
+    """Tools lists by server, each made when it is first asked for: 25 are shipped, and most checks need one.
+
+    Attributes:
+        makers: return the list of a server, or None if it cannot be read.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], ToolList | None]]) -> None:
+        self.makers = makers
+        self._made: dict[str, ToolList | None] = {}
+
+    def __getitem__(self, server: str) -> ToolList:
+        if server not in self._made:
+            self._made[server] = self.makers[server]()
+        made = self._made[server]
+        if made is None:
+            raise KeyError(server)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return (server for server in self.makers if server in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"ListsOnDemand({len(self._made)} of {len(self.makers)} made)"
+
+
 @dataclass(frozen=True, slots=True)
 class KnownTools:
     """Everything that a check knows about downstream servers.
@@ -125,8 +154,14 @@ class KnownTools:
 
         An answer that was recorded of a tool still counts when the server lists the tool with the same arguments.
         """
-        lists = {server: _remembering(listed, others.of(server)) for server, listed in self.lists.items()}
-        return KnownTools({**others.lists, **lists}, self.servers | others.servers)
+
+        def merged(server: str) -> ToolList | None:
+            listed, saved = self.of(server), others.of(server)
+            return _remembering(listed, saved) if listed is not None and saved is not None else listed or saved
+
+        servers = dict.fromkeys([*_servers_of(others.lists), *_servers_of(self.lists)])
+        lists = ListsOnDemand({server: partial(merged, server) for server in servers})
+        return KnownTools(lists, self.servers | others.servers)
 
 
 def tool_list_from_json(text: str, server: str, file: str = "<tools>") -> ToolList:
@@ -176,10 +211,12 @@ def with_samples(tools: ToolList, samples: Mapping[str, Sequence[ToolResponse]])
     )
 
 
-def _remembering(listed: ToolList, saved: ToolList | None) -> ToolList:
+def _servers_of(lists: Mapping[str, ToolList]) -> Iterable[str]:
+    return lists.makers if isinstance(lists, ListsOnDemand) else lists
+
+
+def _remembering(listed: ToolList, saved: ToolList) -> ToolList:
     """Return a list with the answers that were recorded of its tools as `saved` has them."""
-    if saved is None:
-        return listed
     found: dict[str, tuple[ToolResponse, ...]] = {}
     for name, tool in listed.tools.items():
         known = saved.tools.get(name)
