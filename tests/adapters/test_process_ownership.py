@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+import trustme
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.processes import process_server, start_arguments
 
@@ -151,6 +152,45 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
         gone = start_arguments("next", "print('Ready'); import time; time.sleep(0.1); raise SystemExit(1)")
         gone.pop("startSeconds")
         assert "exited with code 1" in await server.fail("start", **{**gone, "ready": {"log": "Ready"}})
+
+
+async def test_sockets_over_udp_are_neither_a_port_nor_without_a_word_about_them(state_dir: Path) -> None:
+    asks = (
+        "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', int(sys.argv[2])))"
+    )
+    asks += "\nprint('ready', flush=True); time.sleep(2.5)"
+    asks += "\nif sys.argv[2] == '0': t = socket.create_server(('127.0.0.1', int(sys.argv[1])))\ntime.sleep(300)"
+    async with process_server(state_dir / "p") as server:
+        words = ["-S", "-c", asks, "{port}", "0"]
+        answer = await server.start("seeks", command="{python}", args=words, port=0, ready={"log": "ready"})
+        assert "askedPort" not in answer
+        await server.call("stop", key="seeks")
+        words[-1] = "{port}"
+        ready = {"tcp": "{port}", "timeout": "1.2s"}
+        text = await server.fail(
+            "start", **start_arguments("udp", None, command="{python}", args=words, port=0, ready=ready)
+        )
+        assert "; the process has UDP port " in text
+
+
+async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, foreign_port: int) -> None:
+    async with process_server(state_dir / "p") as server:
+        text = await server.fail("start", **start_arguments("tmux", "pass", ready={"tcp": foreign_port}))
+        assert f"exited with code 0 before it was ready, and port {foreign_port} is held by" in text
+        assert "in the foreground" in text
+
+
+async def test_an_address_that_lacks_an_s_is_said_to(state_dir: Path, tmp_path: Path) -> None:
+    serve = "import socket, ssl, sys\nc = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2])\n"
+    serve += "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n t = s.accept()[0]\n try:\n"
+    serve += "  t = c.wrap_socket(t, server_side=True)\n except OSError: pass\n t.close()"
+    pem = tmp_path / "own.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    async with process_server(state_dir / "p") as server:
+        ready = {"http": "http://127.0.0.1:{port}/", "timeout": "1s"}
+        words = ["-S", "-c", serve, "{port}", str(pem)]
+        arguments = start_arguments("tls", None, command="{python}", args=words, port=0, ready=ready)
+        assert "it speaks TLS there, so its address begins with https://" in await server.fail("start", **arguments)
 
 
 async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:

@@ -198,7 +198,14 @@ async def test_what_cannot_be_started_is_named_and_leaves_nothing(state_dir: Pat
     garbage = tmp_path / "garbage"
     garbage.write_bytes(b"\x7fELFnot")
     garbage.chmod(0o755)
+    scripts = {"plainer": "sleep 1\n", "windows": "#!/bin/sh\r\nsleep 1\r\n", "lost": "#!/opt/none/python3 -u\n"}
+    for name, text in scripts.items():
+        (tmp_path / name).write_bytes(text.encode())
+        (tmp_path / name).chmod(0o755)
     faults = {
+        "Exec format error; it is a text without a #! line": {"command": str(tmp_path / "plainer")},
+        "its #! line ends with a carriage return": {"command": str(tmp_path / "windows")},
+        "its #! line names /opt/none/python3, which does not exist": {"command": str(tmp_path / "lost")},
         "command not found: 'no-such-program'": {"command": "no-such-program"},
         f"command not found: '{tmp_path}/absent'": {"command": "./absent", "cwd": str(tmp_path)},
         f"command '{plain}' is not executable": {"command": str(plain)},

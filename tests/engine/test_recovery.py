@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.support.world import EPOCH, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
+from tests.support.world import EPOCH, Answer, Down, Fail, Lost, Servers, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.classes.catalogue import ClassEntry
@@ -90,6 +90,27 @@ async def test_a_service_that_died_meanwhile_is_stopped_and_started_only_with_au
             await settle(manager)
             assert manager.view("db").state is state
             assert len(world.resources) == (1 if auto_start else 0)
+
+
+async def test_how_a_job_ended_meanwhile_is_said() -> None:
+    job = manifest(completed={"jsonPath": {"state": "done"}}, lifecycleTools__healthCheck=None)
+    for entry, state, auto_start in (
+        (job, ServiceState.FAILED, False),
+        (job, ServiceState.RUNNING, True),
+        (manifest(), ServiceState.STOPPED, False),
+    ):
+        world, store = World(), MemoryStore()
+        async with running(world, entry, store=store) as manager:
+            await manager.create(CreateRequest("basic", "db", auto_start=auto_start))
+        world.resources.clear()
+        world.faults["w/status"].append(Answer({"state": "exited", "exitCode": 3}))
+        async with running(world, entry, store=store) as manager:
+            await settle(manager)
+            assert manager.view("db").state is state
+            said = explain(manager.registry.get("db"), manager.registry, None, [])
+            assert (manager.view("db").reason, len(said.causes)) == ("", 1) if auto_start else ("gone", 2)
+            assert auto_start or 'state was "exited"' in said.causes[1]
+            assert (state is ServiceState.FAILED) == ("without having completed" in (manager.view("db").error or ""))
 
 
 async def test_a_service_that_is_not_persisted_is_stopped_on_leaving() -> None:

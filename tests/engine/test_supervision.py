@@ -269,6 +269,22 @@ async def test_a_find_tool_alone_proves_it_too() -> None:
         assert (await manager.check_health("db")).state is ServiceState.FAILED
 
 
+async def test_a_start_is_no_answer_about_what_the_last_check_missed() -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        for is_gone, starts in ((False, 1), (True, 2)):
+            await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+            world.faults["w/health"].append(Answer({"ok": False}))
+            world.faults["w/status"] += [Slow(5), Slow(5)]  # a look at whether it is gone takes a while
+            await until(lambda: manager.view("db").health_failures == 1)
+            if is_gone:
+                world.resources.clear()
+            result = await manager.start_service("db")
+            assert result.changed is is_gone
+            assert (manager.view("db").state, len(world.tools_called("w/start"))) == (ServiceState.RUNNING, starts)
+
+
 async def test_what_may_come_back_is_left_to_the_threshold() -> None:
     world = World()
     entry = manifest(lifecycleTools__healthCheck=None)

@@ -28,6 +28,9 @@ PYTHON_PLACEHOLDER = "{python}"
 KEEPER_SECONDS = 30.0
 """How long a keeper may take to start its program; it takes some 30 ms."""
 
+_FIRST_LINE = 256
+"""Bytes of a script that its #! line may have; systems read no more."""
+
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _SHELL_WORDS = frozenset(
     {".", ":", "alias", "case", "cd", "eval", "exec", "export", "for", "if", "pushd", "set", "source", "trap", "ulimit"}
@@ -203,7 +206,7 @@ class Launch:
 
     def _refusal(self, why: str) -> OperationError:
         return OperationError(
-            f"command {self.label!r} could not be started: {why}",
+            f"command {self.label!r} could not be started: {why}{_interpreter_trouble(Path(self.argv[0]))}",
             next_actions=("check that it is a program for this machine, with a valid #! line",),
         )
 
@@ -271,6 +274,23 @@ def probe_with_port(probe: Probe, port: int | None) -> Probe:
             "exec": None if probe.exec is None else [with_port(word, port) for word in probe.exec],
         }
     )
+
+
+def _interpreter_trouble(program: Path) -> str:
+    """Return in words what is wrong with the first line of a script that the system would not run."""
+    try:
+        with program.open("rb") as file:
+            first, _, _ = file.read(_FIRST_LINE).partition(b"\n")
+    except OSError:
+        return ""
+    if not first.startswith(b"#!"):
+        return "" if b"\0" in first or not first.isascii() else "; it is a text without a #! line"
+    words = first[2:].decode("latin-1").strip(" \t").split(maxsplit=1)
+    if first.endswith(b"\r"):
+        return "; its #! line ends with a carriage return, as files of Windows do"
+    if not words or not Path(words[0]).exists():
+        return f"; its #! line names {words[0] if words else 'nothing'}, which does not exist"
+    return ""
 
 
 def _words(request: StartRequest) -> list[str]:

@@ -49,11 +49,13 @@ class Verdict:
         ready: it passed.
         detail: what was found, in words.
         at: the host and port that answered, when they are not those that were asked for.
+        is_brief: it was not looked at where else the process listens, which costs much.
     """
 
     ready: bool
     detail: str
     at: Listener | None = None
+    is_brief: bool = False
 
 
 @dataclass(slots=True)
@@ -186,7 +188,7 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     is_starting = sockets is not None and sockets.entry.starting and is_this_machine(host)
     is_refused = is_starting and _refuses(reachable_host(host), port)
     if is_refused and sockets is not None and not sockets.is_due():  # the usual look at what starts costs nothing
-        return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections")
+        return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
     passed, detail = await ask(host, port)
     if sockets is None or not is_this_machine(host):
         return Verdict(passed, detail)
@@ -208,8 +210,7 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
         if passed:
             return Verdict(ready=True, detail=said, at=listener)
         detail = said
-    places = ", ".join(sorted({listener.address for listener in tcp if listener.port != port}))
-    elsewhere = f"; the process listens on {places} instead" if places and not here else ""
+    elsewhere = "" if here else _elsewhere(own, port)
     holders = [] if here or is_refused else await sockets.holders(port, own)
     if holders:
         held = " and ".join(map(str, holders))
@@ -217,6 +218,15 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
             ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
         )
     return Verdict(ready=False, detail=detail + elsewhere)
+
+
+def _elsewhere(own: list[Listener], port: int) -> str:
+    """Return in words where a process listens that does not at TCP `port`."""
+    places = ", ".join(sorted({listener.address for listener in own if listener.is_tcp and listener.port != port}))
+    said = f"; the process listens on {places} instead" if places else ""
+    if any(listener.port == port and not listener.is_tcp for listener in own):
+        said += f"; the process has UDP port {port}, which only a log line or a command can show to be ready"
+    return said
 
 
 def _refuses(host: str, port: int) -> bool:

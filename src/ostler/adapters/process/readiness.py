@@ -37,6 +37,15 @@ LONGEST_SETTLE_SECONDS = 3.0
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
 
+HANDED_OVER_SECONDS = 2.0
+"""How long the holder of the awaited port is looked for when the process has ended well without listening there."""
+
+HOLDER_LOOK_SECONDS = 0.2
+
+_FOREGROUND = (
+    "run it in the foreground: what it hands to another program (tmux, docker, systemctl) cannot be watched or stopped"
+)
+
 PROGRESS_SECONDS = 1.0
 SHOWN_LINES = 20
 SEARCHED_LINES = 300
@@ -103,7 +112,7 @@ async def await_ready(
     timeout = READY_SECONDS if probe.timeout is None else probe.timeout
     interval = INTERVAL_SECONDS if probe.interval is None else probe.interval
     scanner, watch = scanner_for(entry, probe, log_path), log_watch(entry, probe, log_path)
-    verdict = Verdict(ready=False, detail="it was not probed yet")
+    verdict = Verdict(ready=False, detail="it was not probed yet", is_brief=True)
     began = anyio.current_time()
     reported = began - PROGRESS_SECONDS
     said_at: float | None = None
@@ -118,7 +127,8 @@ async def await_ready(
                 line = scanner.line if scanner is not None else ""
                 settle = min(max(SETTLE_SECONDS, SETTLE_SHARE * (said_at - began)), LONGEST_SETTLE_SECONDS)
                 seen = await _confirmed(sockets, seen, line, owner=probe.owner, may_wait=may_wait, settle=settle)
-            verdict = seen
+            if not (seen.is_brief and not verdict.is_brief):  # what a thorough look found is kept until the next one
+                verdict = seen
             if verdict.ready and is_current() and entry.refresh() == "running":
                 _take_place(entry, verdict)
                 if probe.log is not None:
@@ -131,13 +141,33 @@ async def await_ready(
                 reported = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
             await anyio.sleep(interval)
+    if entry.refresh() != "exited" and is_current():
+        what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
+        raise NotReadyError(
+            what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",)
+        )
+    raise await _cut_short(sockets, awaited_by(probe, log_path).port, log_path)
+
+
+async def _cut_short(sockets: Sockets, port: int | None, log_path: Path) -> NotReadyError:
+    """Return the failure of a process that ended, or was replaced, before it was ready."""
+    entry = sockets.entry
+    what, actions = f"process {entry.record.key!r} was replaced before it was ready", ["fix the command"]
     if entry.refresh() == "exited":
         what = f"process {entry.record.key!r} {entry.ending()} before it was ready"
-    elif not is_current():
-        what = f"process {entry.record.key!r} was replaced before it was ready"
-    else:
-        what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"
-    raise NotReadyError(what, log=await _end_of(log_path, entry), next_actions=("fix the command, or allow more time",))
+        if entry.record.exit_code == 0:
+            what += "" if port is None else await _handed_over(sockets, port)
+            actions = [_FOREGROUND, "if it does its work and ends, start it by a class that has 'completed'"]
+    return NotReadyError(what, log=await _end_of(log_path, entry), next_actions=actions)
+
+
+async def _handed_over(sockets: Sockets, port: int) -> str:
+    """Return in words who holds the awaited port of a process that ended well: it may have asked another program to."""
+    with anyio.move_on_after(HANDED_OVER_SECONDS):
+        while not (holders := await sockets.holders(port, ())):  # noqa: ASYNC110 (only a look shows it)
+            await anyio.sleep(HOLDER_LOOK_SECONDS)
+        return f", and port {port} is held by {' and '.join(map(str, holders))}, which is not part of it"
+    return ""
 
 
 async def _confirmed(
@@ -158,8 +188,10 @@ async def _confirmed(
     port = sockets.entry.record.port
     own = await sockets.own() if port is not None else None
     if port is not None and own is not None:
-        if sockets.is_elsewhere(own, port):
-            return Verdict(ready=True, detail=f"it listens on {own[0].address}", at=own[0])
+        is_there = any(listener.port == port for listener in own)
+        tcp = [listener for listener in own if listener.is_tcp]  # a UDP socket elsewhere may be one to ask from
+        if not is_there and sockets.is_elsewhere(tcp, port):
+            return Verdict(ready=True, detail=f"it listens on {tcp[0].address}", at=tcp[0])
         here = next((listener for listener in own if listener.port == port), None)
         if here is None:
             places = ", ".join(sorted({listener.address for listener in own}))

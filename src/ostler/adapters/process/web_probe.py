@@ -1,6 +1,7 @@
 """HTTP as a probe: one GET, whose status alone is read."""
 
 import os
+import ssl
 from dataclasses import dataclass
 from typing import Self, cast
 from urllib.parse import SplitResult, urlsplit
@@ -10,6 +11,11 @@ import httpx2
 
 from ostler.adapters.process.ports import address_of, reachable_host
 from ostler.model.errors import ArgumentError
+
+_BAD_REQUEST = 400
+"""What servers answer that were asked in HTTP where they speak TLS, if they answer."""
+
+_TLS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +61,60 @@ async def look_http(url: Url, wanted: int | list[int] | None, timeout: float) ->
 
     Certificates are not checked: this only asks whether something answers, and sends nothing.
     """
-    asked = str(url.at(url.host, url.port))
-    authority = url.parts.netloc.rpartition("@")[2]
-    headers = {"Host": authority, "User-Agent": "ostler", "Accept": "*/*", "Connection": "close"}
-    if url.host != reachable_host(url.host):
-        asked = str(url.at(reachable_host(url.host), url.port))
     try:
         with anyio.fail_after(timeout):
-            async with (
-                httpx2.AsyncClient(verify=False, trust_env=False, timeout=None) as client,
-                client.stream("GET", asked, headers=headers) as response,
-            ):
-                got = response.status_code
+            got = await _status_of(url)
     except TimeoutError:
         return False, f"{url} did not answer in {timeout:g} s"
+    except httpx2.ConnectError as error:
+        return False, f"{url} could not be fetched ({_reason(error)})"
     except httpx2.RemoteProtocolError as error:
         is_closed = "disconnected" in str(error).lower()
-        return False, f"{url} could not be fetched (the connection was closed)" if is_closed else (
-            f"{url} did not answer in HTTP"
-        )
+        said = "could not be fetched (the connection was closed)" if is_closed else "did not answer in HTTP"
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        return False, f"{url} could not be fetched ({_reason(error)})"
+        said = f"could not be fetched ({_reason(error)})"
+    else:
+        passed, statuses = _is_wanted(got, wanted)
+        said = f"answered {got}" + ("" if passed else f", wanted {statuses}")
+        if passed or got != _BAD_REQUEST:
+            return passed, f"{url} {said}"
+    if url.parts.scheme == "http" and await _speaks_tls(url):
+        said += "; it speaks TLS there, so its address begins with https://"
+    return False, f"{url} {said}"
+
+
+async def _status_of(url: Url) -> int:
+    asked = str(url.at(reachable_host(url.host), url.port))
+    authority = url.parts.netloc.rpartition("@")[2]
+    headers = {"Host": authority, "User-Agent": "ostler", "Accept": "*/*", "Connection": "close"}
+    async with (
+        httpx2.AsyncClient(verify=False, trust_env=False, timeout=None) as client,
+        client.stream("GET", asked, headers=headers) as response,
+    ):
+        return response.status_code
+
+
+def _is_wanted(got: int, wanted: int | list[int] | None) -> tuple[bool, str]:
+    """Return whether a status is wanted, and which are, in words."""
     match wanted:
         case None:
-            passed, said = 200 <= got < 400, "200 to 399"
+            return 200 <= got < 400, "200 to 399"
         case int():
-            passed, said = got == wanted, str(wanted)
+            return got == wanted, str(wanted)
         case _:
-            passed, said = got in wanted, ", ".join(map(str, wanted))
-    return passed, f"{url} answered {got}" + ("" if passed else f", wanted {said}")
+            return got in wanted, ", ".join(map(str, wanted))
+
+
+async def _speaks_tls(url: Url) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with anyio.fail_after(_TLS_SECONDS):
+            stream = await anyio.connect_tcp(reachable_host(url.host), url.port, ssl_context=context)
+    except (OSError, anyio.BrokenResourceError, anyio.EndOfStream):
+        return False
+    await anyio.aclose_forcefully(stream)
+    return True
 
 
 def _reason(error: BaseException) -> str:

@@ -125,6 +125,8 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
     yield f"{view.name} is {_state_words(view)}"
     if view.error and not view.state.is_up:
         yield f"{view.name}: {_own_error(service, view)}"
+    elif view.reason == "gone" and view.evidence:
+        yield f"{view.name}: {view.evidence}"
     if view.state.is_up and view.health_failures:
         yield f"{view.name}: {view.health_failures} health checks failed in a row: {view.evidence or view.error or '?'}"
     for name in view.dependencies if depth and not view.state.is_up else ():
@@ -233,8 +235,8 @@ def _after_the_cause(
         if dependency is not None and not dependency.state.is_up:
             yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
     has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
-    troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
-    if troubled and has_logs:
+    is_troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
+    if (is_troubled or view.reason == "gone") and has_logs:
         yield NextCall("service_logs", name, "what it printed")
     if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
         yield NextCall("service_restart", name, "to restart it")

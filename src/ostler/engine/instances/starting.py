@@ -14,6 +14,7 @@ from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call, remaining
 from ostler.engine.instances.stopping import clear_leftover, take_down
+from ostler.engine.instances.vanishing import is_there
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
     ClassUnavailableError,
@@ -34,6 +35,9 @@ from ostler.rules.templates.template import certain_failure
 
 async def start(service: InstanceState, operation: Operation) -> None:
     """Bring the service up: pre-checks, dependencies, start tool, ready, postStart, outputs."""
+    if service.state.is_up and service.vitals.failures and await _is_gone_by_now(service):
+        service.set_vitals(gone=True)
+        service.report(Transition.FOUND_STOPPED, reason="gone")
     if service.state.is_up:
         if not service.is_wanted:
             service.set_record(desired=DesiredState.RUNNING)
@@ -56,6 +60,13 @@ async def start(service: InstanceState, operation: Operation) -> None:
     service.set_record(desired=DesiredState.RUNNING, start_key=operation.id)
     service.report(Transition.START_REQUESTED)
     await bring_up(service, operation)
+
+
+async def _is_gone_by_now(service: InstanceState) -> bool:
+    """Whether a service whose last check failed is gone, though that is not known yet."""
+    with suppress(OstlerError):
+        return await is_there(service) is False
+    return False
 
 
 def first_intent(service: InstanceState, operation: Operation) -> CallRecord | None:

@@ -21,6 +21,9 @@ from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState, Transition
 from ostler.rules.answers.extraction import render_outputs
 
+_RAN = (ServiceState.UNKNOWN, ServiceState.UNREACHABLE, ServiceState.RUNNING)
+"""States of what was running when it was last known."""
+
 
 async def verify(service: InstanceState, operation: Operation) -> None:
     """Find out whether the service is there, by its status, healthCheck or find tool.
@@ -92,11 +95,21 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
         elif service.can_be_healthy and not service.service_class.looks_after_start:
             service.judge_by_driver()  # find finds it, after its server was away
         return f"service {service.name} is running and was adopted"
-    if service.state is not ServiceState.STOPPED:
-        # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
-        reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
-        service.set_vitals(gone=True)
-        service.report(Transition.FOUND_STOPPED, reason=reason)
+    return _conclude_absence(service)
+
+
+def _conclude_absence(service: InstanceState) -> str:
+    """It is not there: stopped, or failed if it is a job that ran and was to complete."""
+    if service.state is ServiceState.STOPPED:
+        return f"service {service.name} is not running"
+    # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
+    reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
+    service.set_vitals(gone=True)
+    if reason == "gone" and service.state in _RAN and service.service_class.config.completed is not None:
+        error = OperationError(f"it ended without having completed: {service.vitals.evidence or 'it is gone'}")
+        service.report(Transition.FAILED, reason=reason, error=error.located(service=service.name))
+        return f"service {service.name} has failed"
+    service.report(Transition.FOUND_STOPPED, reason=reason)
     return f"service {service.name} is not running"
 
 

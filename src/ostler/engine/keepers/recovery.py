@@ -237,7 +237,8 @@ class Recovery:
             return
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
-        if instance.state is ServiceState.STOPPED and instance.is_wanted and wanted and instance.operation is None:
+        has_ended = instance.state is ServiceState.STOPPED or _is_failed_job(instance)
+        if has_ended and instance.is_wanted and wanted and instance.operation is None:
             reason = "autoStart" if instance.record.auto_start else "it was to be started when the server ended"
             instance.request(OperationKind.START, reason=reason)
 
@@ -318,3 +319,9 @@ def _stand_in(record: ServiceRecord) -> ServiceClass:
             },
         }
     )
+
+
+def _is_failed_job(instance: ServiceInstance) -> bool:
+    """Whether it ended without having completed, and its restart policy leaves it at that."""
+    is_lost = instance.state is ServiceState.FAILED and instance.status.reason == "gone"
+    return is_lost and instance.service_class.config.restart.policy == "never"

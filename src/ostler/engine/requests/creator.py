@@ -215,7 +215,10 @@ class Creator:
                 return
             error.summary += f"; service {instance.name!r} was not created"
             if instance.service_class.tools.logs is not None:
-                error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
+                error.next_actions = (
+                    *error.next_actions,
+                    f"service_logs {instance.name} still shows what it printed, if it did",
+                )
 
     async def create_dependency(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> Service:
         """Make a dependency of `user` on demand, not started."""
