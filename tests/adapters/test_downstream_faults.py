@@ -198,7 +198,12 @@ async def test_calls_are_refused_before_they_are_sent(tmp_path: Path) -> None:
     down = ServerEntry(name="down", transport="stdio", command="no-such-program-anywhere")
     guarded = stdio_entry("s", ostler={"denyTools": ["st*"]})
     idle = stdio_entry("idle", ostler={"autoStart": False})
-    async with open_pool(tmp_path, guarded, down, idle) as pool:
+    folder = ServerEntry(name="folder", transport="stdio", command=str(tmp_path))
+    (tmp_path / "plain").touch()
+    plain = ServerEntry(name="plain", transport="stdio", command="./plain", cwd=str(tmp_path))
+    async with open_pool(tmp_path, guarded, down, idle, folder, plain) as pool:
+        assert "is a folder; name the program in it" in str(await failure(pool, "folder/echo"))
+        assert "is a file that is not executable" in str(await failure(pool, "plain/echo"))
         assert isinstance(denied := await failure(pool, "s/stop", {"name": "x"}), ToolDeniedError)
         assert denied.delivery is Delivery.NOT_SENT
         assert "did you mean 'down'" in str(await failure(pool, "donw/echo"))

@@ -256,6 +256,10 @@ async def test_what_a_tool_proves_gone_has_failed_at_the_first_check() -> None:
         view = await manager.check_health("db")
         assert (view.state, view.health, view.reason) == (ServiceState.FAILED, HealthStatus.UNHEALTHY, "gone")
         assert "absent" in (view.error or "")
+    async with running(world, manifest(lifecycleTools__healthCheck=None)) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/status"] = Answer({"result": "No resource named db"})
+        assert (await manager.check_health("db")).state is ServiceState.FAILED
 
 
 async def test_a_find_tool_alone_proves_it_too() -> None:

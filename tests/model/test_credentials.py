@@ -67,6 +67,8 @@ PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
         (["run", "-u", "1000:1000", "-u", "node:node", "node"], ["run", "-u", "1000:1000", "-u", "node:node", "node"]),
         (["-c", "x --token $TOKEN --key-file k"], ["-c", "x --token $TOKEN --key-file k"]),
         ([f"{PEM}\nabcdefgh\n{DASHES}END"], [f"{PEM}{MASK}{DASHES}END"]),
+        (["mcp-neo4j-data-modeling", "k8s_tools_server_v2"], ["mcp-neo4j-data-modeling", "k8s_tools_server_v2"]),
+        (["a8f3-c2d1-e4b5-a697-8812", "prod-7f3a9c2b1d4e5f6a7b"], [MASK, MASK]),
         (["-y", "mcp-remote", "ghp_0123456789abcdefghijABCDEFGHIJ"], ["-y", "mcp-remote", MASK]),
     ],
 )  # fmt: skip

@@ -1,12 +1,14 @@
 """Which answers prove that a thing is not there, and which may be a passing trouble."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ostler.model.manifest import Expectation
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import is_list_without, is_out_of_reach, proves_absence
+from ostler.rules.answers.absence import is_list_without, is_out_of_reach, is_said_missing, proves_absence
 from ostler.rules.answers.responses import without_reason
 
 
@@ -146,3 +148,40 @@ def test_who_could_not_ask_proves_nothing(text: str) -> None:
 def test_what_was_asked_and_answered_is_no_complaint(text: str) -> None:
     assert not is_out_of_reach(ToolResponse(text, text=text))
     assert not is_out_of_reach(ToolResponse({"state": "stopped", "log": text}, text=text))
+
+
+@pytest.mark.parametrize(
+    ("value", "missing"),
+    [
+        ("Session s6 not found", True),
+        ("Error: Session 's6' not found.", True),
+        ("No session s6", True),
+        ("No such session: s6", True),
+        ("No session found with ID s6", True),
+        ("Unknown job id s6", True),
+        ("❌ Could not find process s6", True),
+        ("The process with id s6 does not exist", True),
+        ("Session s6 is no longer running", True),
+        ("s6 has already exited (code 1)", True),
+        ("Session `s6` was terminated by SIGKILL", True),
+        ({"success": False, "error": "Session s6 not found"}, True),
+        ({"result": "No session s6"}, True),
+        ("No output for session s6", False),
+        ("No new output from s6", False),
+        ("Session s6: log file not found", False),
+        ("Config not found for session s6", False),
+        ("Session s60 not found", False),
+        ("Session s6 is starting; s5 has exited", False),
+        ("Session s6 has not exited", False),
+        ("Session s6 has 2 stopped children", False),
+        ("Session s6 not found: cannot connect to the daemon, connection refused", False),
+        ("Session s6: starting\nno session found", False),
+        ("Session not found", False),
+    ],
+)
+def test_a_sentence_that_says_of_the_service_that_it_is_gone(value: object, missing: bool) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
+    answer = ToolResponse(value, text=text)
+    assert is_said_missing(answer, {"session": "s6"}, ["web", "s6"]) is missing
+    assert not is_said_missing(answer, {"session": "all"}, ["web", "s6"])
+    assert not is_said_missing(replace(answer, is_error=True), {"session": "s6"}, ["s6"])

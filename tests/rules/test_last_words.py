@@ -101,7 +101,11 @@ JAVA = """
 NPM = """
     npm error code E404
     npm error 404 Not Found - GET https://npm.example/x
+    npm error 404
     npm error 404 sorry
+    npm error 404
+    npm error 404 Note that you can also install from a
+    npm error 404 tarball, folder, http url, or git url.
     npm notice
     npm notice New major version of npm available!
     npm error A complete log of this run can be found in: /home/u/.npm/_logs/x.log

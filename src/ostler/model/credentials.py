@@ -28,6 +28,10 @@ _KNOWN_LOOKS: Final = re.compile(
     r"|(?:ntn|lin_api|pat|npm|hf|dop_v1|shpat|sq0[a-z]{3})[_-][A-Za-z0-9_-]{16,}"
 )
 _RANDOM: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9])[A-Za-z0-9+/_=-]{20,}")
+_NAME_PART: Final = re.compile(r"[a-z]*\d{0,4}[a-z]*")
+_LONG_WORD: Final = 5
+"""Letters of the longest word, at least, in a name such as `mcp-neo4j-data-modeling`; random parts have none."""
+
 _UUID_OR_HASH: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
 _PAIR: Final = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
@@ -74,7 +78,19 @@ def looks_secret(value: str) -> bool:
     """Whether `value` is a credential by its looks: a known prefix, or a long run of letters and digits by chance."""
     if _KNOWN_LOOKS.search(value):
         return True
-    return bool(_RANDOM.fullmatch(value)) and not _PATH.match(value) and not _UUID_OR_HASH.fullmatch(value)
+    is_plain = _UUID_OR_HASH.fullmatch(value) or _PATH.match(value) or _is_worded(value)
+    return not is_plain and _RANDOM.fullmatch(value) is not None
+
+
+def _is_worded(value: str) -> bool:
+    """Whether `value` is a name made of words, as of packages: `mcp-neo4j-data-modeling`, `k8s_tools_server_v2`."""
+    parts = value.replace("_", "-").split("-")
+    words = [part for part in parts if part.isalpha()]
+    return (
+        2 * len(words) >= len(parts) > 1
+        and max(map(len, words)) >= _LONG_WORD
+        and all(map(_NAME_PART.fullmatch, parts))
+    )
 
 
 def secrets_in_environment(environment: Mapping[str, str]) -> Iterator[str]:

@@ -130,6 +130,8 @@ async def _found(entry: ServerEntry, env: dict[str, str], environments: Environm
     if program is None and entry.cwd is not None:
         program = shutil.which(str(Path(entry.cwd) / entry.command))
     if program is None:
+        if what := await anyio.to_thread.run_sync(_what_is_there, Path(entry.cwd or ".") / entry.command):
+            raise ConnectFailedError(f"the command {entry.command!r} is {what}")
         environments.lacking[entry.name] = entry.command
         raise ConnectFailedError(
             f"the command {entry.command!r} was not found; install it, or give its full path in mcp.json, or start "
@@ -137,6 +139,13 @@ async def _found(entry: ServerEntry, env: dict[str, str], environments: Environm
         )
     environments.lacking.pop(entry.name, None)
     return program, found_env
+
+
+def _what_is_there(path: Path) -> str:
+    """Return in words what is at the path of a command that cannot be run; nothing where it is a name, or absent."""
+    if path.is_dir():
+        return "a folder; name the program in it"
+    return "a file that is not executable; make it executable, or name its interpreter" if path.is_file() else ""
 
 
 async def _spawn(entry: ServerEntry, program: str, env: Mapping[str, str]) -> Process:

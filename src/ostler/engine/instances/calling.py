@@ -27,7 +27,13 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
-from ostler.rules.answers.absence import is_leaving, is_list_without, is_out_of_reach, proves_absence
+from ostler.rules.answers.absence import (
+    is_leaving,
+    is_list_without,
+    is_out_of_reach,
+    is_said_missing,
+    proves_absence,
+)
 from ostler.rules.answers.expectations import evaluate_health_check_expectation, is_like
 from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.pages import more_pages
@@ -193,7 +199,10 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
                 )
                 out_of_reach = True
             else:
-                failure.is_absence = is_list_without(response, expect, call.args, service.identifiers())
+                names = service.identifiers()
+                failure.is_absence = is_said_missing(response, call.args, names) or is_list_without(
+                    response, expect, call.args, names
+                )
         failure.is_out_of_reach = out_of_reach
         failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
         failure.is_leaving = is_leaving(response, expect)

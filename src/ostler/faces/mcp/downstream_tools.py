@@ -63,8 +63,10 @@ def server_line(entry: JsonObject) -> str:
     facts += [f"speaks {entry['protocolVersion']}"] if entry.get("protocolVersion") else []
     facts += [f"since {entry['since']}"] if entry.get("since") else []
     line = f"{entry.get('name', '?')} {entry.get('state', 'unknown')}" + (f" ({', '.join(facts)})" if facts else "")
-    reasons = dict.fromkeys(str(entry[key]) for key in ("reason", "error", "lastError") if entry.get(key))
-    return f"{line}: {'; '.join(shapes.value_text(reason) for reason in reasons)}" if reasons else line
+    now = dict.fromkeys(str(entry[key]) for key in ("reason", "error") if entry.get(key))
+    line += f": {'; '.join(map(shapes.value_text, now))}" if now else ""
+    before = str(entry.get("lastError") or "")
+    return line if not before or before in now else f"{line}; before that: {shapes.value_text(before)}"
 
 
 class ServerNameArgs(Args):

@@ -10,6 +10,7 @@ from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import listed, mentions
 from ostler.rules.answers.extraction import find_in_response
 from ostler.rules.text.equality import loosely_equal
+from ostler.rules.text.missing import says_missing
 from ostler.rules.text.statements import RUNS, denies, is_sentence
 
 _GONE = frozenset(
@@ -196,6 +197,26 @@ def is_list_without(
     return bool(labels) and (
         _EMPTY_LIST.fullmatch(text) is not None or any(label and label in text for label in labels)
     )
+
+
+def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequence[str]) -> bool:
+    """Return whether an answer that misses its expectation is a sentence that says of the service that it is gone.
+
+    Args:
+        response: the answer; a tool that failed proves nothing.
+        args: of the call; one of `identifiers` is among their values.
+        identifiers: what names the service: its name, and what its start tool returned.
+    """
+    if response.is_error or is_out_of_reach(response):
+        return False
+    text = response.text
+    match response.value:
+        case {"error": str(said)} | {"message": str(said)} | {"detail": str(said)} | {"result": str(said)}:
+            text = said
+        case _:
+            pass
+    asked = {str(value) for value in args.values()}
+    return any(name in asked and says_missing(text, name) for name in identifiers)
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:

@@ -17,7 +17,8 @@ _FRAME: Final = re.compile(
     r"|^exit status \d|^\s*throw |^note: run with|^stack backtrace|^\s+\d+: |^\d+: 0x|^\[process exited|^\s*[~^]+\s*$"
 )
 _NOISE: Final = re.compile(
-    r"^npm (?:notice|warn|error|ERR!)\s*$|^npm notice|A complete log of this run can be found"
+    r"^npm (?:notice|warn|error|ERR!)(?: [A-Z\d]+)?\s*$|^npm (?:error|ERR!) 404 (?:Note that you can|tarball, folder)"
+    r"|^npm notice|A complete log of this run can be found"
     r"|^npm (?:error|ERR!)\s+/\S+\.log|^\(Use `node --trace|^\s*[{}\]]+,?\s*$|^For (?:more )?help, see"
     r"|^Need to install the following"
 )
