@@ -78,6 +78,8 @@ async def test_faults_over_stdio(tmp_path: Path) -> None:
         malformed = await failure(pool, "s/malformed")
         assert isinstance(malformed, BadResponseError)
         assert "content" in str(malformed)
+        empty = await failure(pool, "s/malformed", {"empty": True})
+        assert "answered with something that is not MCP: its 'result' is null" in str(empty)
         declined = await pool.call_tool("s/ask", {})
         assert "not supported" in declined.text
         garbage = await failure(pool, "s/garbage", {"lines": 3}, timeout=1)

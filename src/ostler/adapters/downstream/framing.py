@@ -3,9 +3,9 @@
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
-from ostler.model.json import JsonValue
+from ostler.model.json import JsonObject, JsonValue
 
 _HEAD_BYTES: Final = 64 * 1024
 _TAIL_BYTES: Final = 1024
@@ -77,6 +77,22 @@ def message_id(line: bytes) -> int | str | None:
     """Return the id of a message that cannot be read as a whole; None where none is found at its beginning or end."""
     found = top_level_scalars(line[:_HEAD_BYTES]).get("id", id_at_end(line[-_TAIL_BYTES:]).get("id"))
     return found if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def unreadable_answer(line: bytes) -> tuple[int | str, str] | None:
+    """Return whose answer a line is that does not follow JSON-RPC, and what is wrong with it; None: it is no answer."""
+    try:
+        message: JsonValue = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict) or "method" in message:
+        return None
+    found = cast("JsonObject", message)
+    request_id, key = found.get("id"), next((key for key in ("error", "result") if key in found), None)
+    if key is None or not isinstance(request_id, int | str) or isinstance(request_id, bool):
+        return None
+    shown = json.dumps(found[key])
+    return request_id, f"its {key!r} is {shown[:_SAMPLE_CHARS]}" + ("…" if len(shown) > _SAMPLE_CHARS else "")
 
 
 def id_at_end(tail: bytes) -> dict[str, JsonValue]:

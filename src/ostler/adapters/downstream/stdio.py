@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.downstream.children import ChildRecords, ProcessId, end_processes, tree_of
 from ostler.adapters.downstream.fault_codes import Fault
-from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise
+from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise, unreadable_answer
 from ostler.adapters.downstream.installers import broken_cache, written_for_mcp_1
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.adapters.downstream.stderr_log import StderrLog
@@ -266,8 +266,13 @@ class _Child:
         try:
             return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
         except (ValidationError, ValueError):
+            answered = unreadable_answer(line)
+        if answered is None:
             self._facts.noise.add(line)
             return None
+        request_id, what = answered
+        error = types.ErrorData(code=types.PARSE_ERROR, message=what)
+        return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request_id, error=error))
 
     def _oversized(self, line: OversizedLine) -> SessionMessage | None:
         request_id = line.fields.get("id")

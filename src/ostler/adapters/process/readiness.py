@@ -116,7 +116,7 @@ async def await_ready(
     began = anyio.current_time()
     reported = began - PROGRESS_SECONDS
     said_at: float | None = None
-    with anyio.move_on_after(timeout):
+    with anyio.CancelScope() as scope:  # a look of its own is had in any case, however slow the machine is
         while True:
             if not is_current() or entry.refresh() == "exited":
                 break
@@ -140,6 +140,7 @@ async def await_ready(
             if progress is not None and now - reported >= PROGRESS_SECONDS:
                 reported = now
                 await progress(now - began, timeout, f"waiting for {entry.record.key}: {verdict.detail}")
+            scope.deadline = began + timeout
             await anyio.sleep(interval)
     if entry.refresh() != "exited" and is_current():
         what = f"process {entry.record.key!r} was not ready within {timeout:g} s: {verdict.detail}"

@@ -45,7 +45,8 @@ async def mcpserver_list(app: ApplicationLike, args: NoArgs, call: Call) -> Answ
     faults = app.server_file_findings()
     lines = [f"{len(entries)} MCP server{'' if len(entries) == 1 else 's'}" + (":" if entries else "")]
     for entry in entries:
-        lines += [server_line(entry), *(f"  {finding}" for finding in entry.get("findings", ()))]
+        said = server_line(entry)
+        lines += [said, *(f"  {finding}" for finding in entry.get("findings", ()) if str(finding) not in said)]
     if faults:
         structured["findings"] = faults
         lines += [f"error: {clipped(fault, 300)}" for fault in faults]

@@ -7,13 +7,24 @@ from typing import Final, cast
 from ostler.model.json import JsonMapping, JsonValue
 from ostler.model.responses import ToolResponse
 
-_NEXT: Final = frozenset({"nextcursor", "nextpage", "nextpagetoken", "nexttoken", "continuationtoken"})
-_MORE: Final = frozenset({"hasmore", "hasnext", "hasnextpage", "more", "incomplete", "istruncated"})
+_NEXT: Final = frozenset({
+    "continue", "continuationtoken", "lastevaluatedkey", "nextcursor", "nextlink", "nextmarker", "nextoffset",
+    "nextpage", "nextpagetoken", "nexttoken", "nexturl", "odatanextlink", "remainingitemcount",
+})  # fmt: skip
+_MORE: Final = frozenset({"hasmore", "hasnext", "hasnextpage", "more", "incomplete", "istruncated", "truncated"})
+_LAST: Final = frozenset({"islast", "islastpage", "last", "lastpage"})
+"""Names whose `false` says that there is more."""
+
+_LINK: Final = re.compile(r"https?://|[/?]")
+"""What the `next` of a list begins with if it is the address of its next page, and no advice."""
+
 _TOTAL: Final = frozenset({"total", "totalcount", "totalitems", "totalresults", "totalrecords"})
 _SIZE: Final = frozenset({"limit", "pagesize", "perpage", "maxresults"})
 _PAGE: Final = frozenset({"page", "currentpage", "pagenumber"})
 _PAGES: Final = frozenset({"pages", "totalpages", "pagecount", "lastpage"})
-_HOLDERS: Final = frozenset({"pagination", "paging", "pageinfo", "meta", "metadata"})
+_HOLDERS: Final = frozenset({
+    "links", "meta", "metadata", "pageinfo", "pagination", "paging", "responsemetadata",
+})  # fmt: skip
 _IN_WORDS: Final = re.compile(
     r"""
     \b(?:showing|displaying|listing|shown|page)\W+(?:(?:first|last|\d+\s*[-\u2013])\W*)?(?P<shown>\d+)
@@ -46,17 +57,24 @@ def _in_object(value: JsonMapping) -> str:
         return ""
     facts = list(_facts(value))
     total, page, pages = (_number(facts, names) for names in (_TOTAL, _PAGE, _PAGES))
-    for key, word, item in facts:
-        if word in _NEXT and item not in (None, "", False, 0):
-            return f"{key} is {item!r}"
-        if word in _MORE and item is True:
-            return f"{key} is true"
+    if said := next(filter(None, (_points_on(*fact) for fact in facts)), ""):
+        return said
     if total is not None:
         return f"it has {max(lists)} of {total}" if total > max(lists) else ""
     if page is not None and pages is not None:
         return f"it is page {page} of {pages}" if page < pages else ""
     size = _number(facts, _SIZE)
     return f"it has as many items as its limit, {size}" if size and size in lists else ""
+
+
+def _points_on(key: str, word: str, item: JsonValue) -> str:
+    """Return in words that a value beside a list says that there is more of it; empty where it does not."""
+    if word in _NEXT and item not in (None, "", False, 0):
+        return f"{key} is {item!r}"
+    if (word in _MORE and item is True) or (word in _LAST and item is False):
+        return f"{key} is {str(item).lower()}"
+    link = cast("JsonMapping", item).get("href") if isinstance(item, Mapping) else item
+    return f"{key} is {link!r}" if word == "next" and isinstance(link, str) and _LINK.match(link) else ""
 
 
 def _facts(value: JsonMapping) -> Iterator[tuple[str, str, JsonValue]]:
