@@ -343,7 +343,7 @@ async def test_ports(state_dir: Path) -> None:
         assert first["port"] != other["port"]
         assert (await server.call("status", key="one"))["port"] == first["port"]
         taken = await server.fail("start", **serve_arguments("three", port=first["port"]))
-        assert f"port {first['port']} on 127.0.0.1 is already in use" in taken
+        assert f"port {first['port']} on 127.0.0.1 is already in use: it is held by " in taken
         await server.call("stop", key="one")
         again = await server.call("start", **serve_arguments("one", ready=ready))
         assert again["port"] == first["port"], "a chosen port is kept over a restart while it is free"

@@ -418,12 +418,15 @@ async def test_events_are_ordered_and_complete() -> None:
 
 async def test_health_has_thresholds_and_evidence() -> None:
     world = World()
-    entry = manifest(lifecycleTools__status=None, lifecycleTools__find=None)
+    logs = {"tool": "w/status", "args": {"id": "{{ start.id }}"}}
+    entry = manifest(lifecycleTools__status=None, lifecycleTools__find=None, lifecycleTools__logs=logs)
     async with running(world, entry) as manager:
         await manager.create(CreateRequest("basic", "db"))
         await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
         world.healthy = False
         await until(lambda: manager.view("db").health_failures == 2)
+        said = explain(manager.registry.get("db"), manager.registry, None, [])
+        assert [call.tool for call in said.next_calls] == ["service_logs"]
         assert manager.view("db").health is HealthStatus.HEALTHY, "two misses are below the threshold of three"
         await until(lambda: manager.view("db").health is HealthStatus.UNHEALTHY)
         view = manager.view("db")

@@ -322,7 +322,8 @@ class Supervisor:
             self.ports.claim(host, port)
         except ConflictError as error:
             if holders := holders_of(port, list(self.entries.values())):
-                error.summary += f": it is held by {' and '.join(map(str, holders))}"
+                held = " and ".join(map(str, holders))
+                error.summary = f"port {port} on {host} is already in use: it is held by {held}"
                 own = [f"use service {holder.key!r}, which listens there" for holder in holders if holder.key]
                 error.next_actions = (*own, *error.next_actions)
             raise

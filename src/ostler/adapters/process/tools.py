@@ -108,6 +108,11 @@ def _start_text(result: StartResult) -> str:
     return text if result.port_note is None else f"{text} ({result.port_note})"
 
 
+def _status_text(result: StatusResult) -> str:
+    is_said = result.detail.startswith(result.state)
+    return f"{result.key}: {result.detail}" if is_said else f"{result.key}: {result.state}, {result.detail}"
+
+
 def _stop_text(result: StopResult) -> str:
     text = f"{result.key} {'was already stopped' if result.already_stopped else 'stopped'}"
     if result.killed:
@@ -155,7 +160,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         result=StatusResult,
         effect=Effect.READS,
         run=_status,
-        text=lambda result: f"{result.key}: {result.state}, {result.detail}",
+        text=_status_text,
     ),
     _tool(
         "logs",

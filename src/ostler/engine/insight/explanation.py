@@ -236,7 +236,7 @@ def _after_the_cause(
             yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
     has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
     is_troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
-    if (is_troubled or view.reason == "gone") and has_logs:
+    if (is_troubled or view.reason == "gone" or (view.state.is_up and view.health_failures)) and has_logs:
         yield NextCall("service_logs", name, "what it printed")
     if view.state.is_up and view.health is HealthStatus.UNHEALTHY:
         yield NextCall("service_restart", name, "to restart it")
