@@ -154,7 +154,7 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
         assert "exited with code 1" in await server.fail("start", **{**gone, "ready": {"log": "Ready"}})
 
 
-async def test_sockets_over_udp_are_neither_a_port_nor_without_a_word_about_them(state_dir: Path) -> None:
+async def test_a_socket_over_udp_is_no_port_and_is_named(state_dir: Path) -> None:
     asks = (
         "import socket, sys, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', int(sys.argv[2])))"
     )
