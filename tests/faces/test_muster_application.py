@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 import yaml
+from anyio.abc import SocketAttribute, SocketStream
 from mcp.client import Client
 from tests.support.ledger_app import call, refusal, text_of
 
@@ -303,13 +304,51 @@ async def test_classes_are_made_of_musters_own_arguments(state_dir: Path, tmp_pa
             assert 'unknown field "colour"' in text
 
 
+@asynccontextmanager
+async def locked_server() -> AsyncGenerator[str]:
+    """The address of a server that answers everything with 401."""
+
+    async def refuse(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 0\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, refuse)
+        yield f"http://127.0.0.1:{listener.extra(SocketAttribute.local_port)}"
+        tasks.cancel_scope.cancel()
+
+
 async def test_muster_names_and_states_of_real_servers(state_dir: Path, tmp_path: Path) -> None:
-    async with application(state_dir, tmp_path) as app, Client(build_server(app, "muster")) as client:
+    async with (
+        locked_server() as locked,
+        application(state_dir, tmp_path) as app,
+        Client(build_server(app, "muster")) as client,
+    ):
 
         async def ask(tool: str, **arguments: Any) -> str:
             result = await client.call_tool(tool, arguments)
             assert not result.is_error, text_of(result)
             return text_of(result)
+
+        wants_sign_in: dict[str, Any] = {"type": "streamable-http", "url": f"{locked}/mcp", "auth": {"type": "oauth"}}
+        await ask("core_mcpserver_create", name="sso", **wants_sign_in, autoStart=True)
+        await ask("core_mcpserver_create", name="events", type="sse", url=f"{locked}/sse", autoStart=True)
+        for name, kind in (("sso", "streamable-http"), ("events", "sse")):
+            await until(lambda name=name: app.manager.view(name).state is ServiceState.AUTH_REQUIRED)
+            assert json.loads(await ask("core_service_status", name=name))["state"] == "auth_required"
+            shown = json.loads(await ask("core_mcpserver_get", name=name))
+            assert (shown["type"], shown["state"], shown["auth"]) == (kind, "Auth Required", {"type": "oauth"})
+            refused = text_of(await client.call_tool("call_tool", {"name": f"x_{name}_do"}))
+            assert "demands authorisation (HTTP 401); ostler servers login" in refused
+        listed = json.loads(await ask("list_tools"))["servers_requiring_auth"]
+        assert [(each["name"], each["status"]) for each in listed] == [
+            ("events", "auth_required"),
+            ("sso", "auth_required"),
+        ]
+        for name in ("sso", "events"):
+            await ask("core_mcpserver_delete", name=name)
 
         ledger = [str(SCRIPT), "--ledger", str(tmp_path / "ledger.json")]
         command = {"type": "stdio", "command": sys.executable, "args": ledger, "autoStart": True}
