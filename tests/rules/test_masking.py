@@ -77,6 +77,20 @@ def test_secret_strings_are_all_texts_and_numbers_of_secret_args() -> None:
     assert secret_strings(specs, args) == {"u", "x", "3", "1234"}
 
 
+def test_credentials_in_command_lines_and_environments_are_secrets_and_words_in_plain_sight_are_not() -> None:
+    args = {
+        "arguments": ["-u", "root", "-phunter22", "--token", "abcdef12", "--pin", "1234"],
+        "command": "mysql",
+        "url": "http://app:s3same-x@h/",
+        "environment": {"API_KEY": "k-123456", "POSTGRES_PASSWORD": "postgres", "MODE": "cluster-west-2024-production"},
+        "image": "postgres:16",
+        "port": 8080,
+    }
+    secrets = secret_strings({}, args)
+    assert secrets == {"hunter22", "abcdef12", "s3same-x", "k-123456"}
+    assert mask(args["arguments"], secrets) == ["-u", "root", "-p***", "--token", "***", "--pin", "1234"]
+
+
 @given(st.text(max_size=200) | st.lists(st.integers(), max_size=50), st.integers(min_value=0, max_value=100))
 def test_shorten_keeps_to_the_limit(value: object, limit: int) -> None:
     shown = shorten(value, limit)

@@ -93,34 +93,39 @@ def _is_worded(value: str) -> bool:
     )
 
 
-def secrets_in_environment(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the secret values of `environment`, whole, and the passwords in its URLs."""
+def secrets_in_environment(environment: Mapping[str, str], *, by_looks: bool = True) -> Iterator[str]:
+    """Yield the secret values of `environment`, whole, and the passwords in its URLs.
+
+    Args:
+        environment: values by name.
+        by_looks: also what looks like a secret by chance, as `looks_secret` has it, whatever its name.
+    """
     for name, value in environment.items():
-        yield from _of_pair(name, value)
+        yield from _of_pair(name, value, by_looks=by_looks)
 
 
-def secrets_in_arguments(args: Sequence[str]) -> Iterator[str]:
+def secrets_in_arguments(args: Sequence[str], *, by_looks: bool = True) -> Iterator[str]:
     """Yield the credentials in a program's arguments.
 
     `--token X`, `--api-key=X`, `NAME=X` (as after `docker run -e`), `Authorization: Bearer X` and other headers of
-    secret names, `-u user:X`, `mysql -pX` and the like, and what `_in_text` finds.
+    secret names, `-u user:X`, `mysql -pX` and the like, and what `_in_text` finds. `by_looks` as above.
     """
     yield from _of_programs(args[:_MOST_ARGS])
     previous = ""
     for arg in args[:_MOST_ARGS]:
         if previous.startswith("-") and "=" not in previous and not arg.startswith("-") and is_secret_name(previous):
-            yield from _of_pair(previous, arg)
+            yield from _of_pair(previous, arg, by_looks=by_looks)
         if previous in _LOGINS:
             yield from _of_login(arg)
         previous = arg
         if pair := _PAIR.fullmatch(arg):
-            yield from _of_pair(pair["name"], pair["value"])
+            yield from _of_pair(pair["name"], pair["value"], by_looks=by_looks)
         text = pair["value"] if pair else arg
         if (header := _HEADER.fullmatch(text)) and not header["value"].startswith("//"):
             yield from _of_header(header["name"], header["value"])
         if scheme := _SCHEME.search(text):
             yield scheme["rest"]
-        yield from _in_text(text)
+        yield from _in_text(text, by_looks=by_looks)
 
 
 def secrets_in_headers(headers: Mapping[str, str]) -> Iterator[str]:
@@ -157,13 +162,13 @@ def secrets_in_url(url: str, *, every_query: bool = True) -> Iterator[str]:
             yield unquote(text)
 
 
-def _of_pair(name: str, value: str) -> Iterator[str]:
+def _of_pair(name: str, value: str, *, by_looks: bool) -> Iterator[str]:
     if is_secret_name(name) and value.lower() not in _PLAIN:
         yield value
         if scheme := _SCHEME.fullmatch(value):
             yield scheme["rest"]
     else:
-        yield from _in_text(value)
+        yield from _in_text(value, by_looks=by_looks)
 
 
 def _of_header(name: str, value: str) -> Iterator[str]:
@@ -196,7 +201,7 @@ def _of_programs(args: Sequence[str]) -> Iterator[str]:
         previous = arg
 
 
-def _in_text(text: str) -> Iterable[str]:
+def _in_text(text: str, *, by_looks: bool) -> Iterable[str]:
     """Yield the credentials in any text.
 
     Passwords and secret queries of URLs, values of secret names in JSON, connection strings and command lines, private
@@ -215,6 +220,6 @@ def _in_text(text: str) -> Iterable[str]:
         yield from (line for line in key["body"].splitlines() if len(line) >= _SHORTEST_LINE)
     for url in _URL.findall(text):
         yield from secrets_in_url(url, every_query=False)
-    if looks_secret(text):
+    if by_looks and looks_secret(text):
         yield text
     yield from _KNOWN_LOOKS.findall(text)

@@ -115,9 +115,8 @@ class InstanceState(BaseService):
         self._known_handle: tuple[tuple[object, ...], str | None] | None = None
         self._created_at = record.created_at
         self._updated_at = record.updated_at
-        marks = marks_in([record.args, service_class.tools.start.args])
-        self._arg_secrets = secret_strings(service_class.spec.args, record.args) | marks
-        self.secrets: frozenset[str] = self._known_secrets()
+        self._arg_secrets: frozenset[str] | None = None
+        self._secrets: frozenset[str] | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------
 
@@ -218,7 +217,7 @@ class InstanceState(BaseService):
         """Replace fields of the record (durable with the next commit)."""
         self.record = replaced(self.record, **changes)
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets", "delete_secrets")):
-            self.secrets = self._known_secrets()
+            self._secrets = None
 
     def identifiers(self) -> list[str]:
         """Return what names the service to its server: its name, and what its start tool returned."""
@@ -233,9 +232,16 @@ class InstanceState(BaseService):
         """What was checked before does not count any more."""
         self.set_vitals(failures=0, successes=0, evidence="", checked_at=None, passed_at=None, next_check_at=None)
 
-    def _known_secrets(self) -> frozenset[str]:
-        own = self._arg_secrets | output_secrets(self.service_class, self.record)
-        return own.union(self.record.dependency_secrets, self.record.delete_secrets)
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every text that is masked wherever this service is shown; found when it is asked for."""
+        if self._arg_secrets is None:
+            marks = marks_in([self.record.args, self.service_class.tools.start.args])
+            self._arg_secrets = secret_strings(self.service_class.spec.args, self.record.args) | marks
+        if self._secrets is None:
+            own = self._arg_secrets | output_secrets(self.service_class, self.record)
+            self._secrets = own.union(self.record.dependency_secrets, self.record.delete_secrets)
+        return self._secrets
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
         """Keep the outputs of a step for later templates; start, ready, restart and find keep theirs themselves."""
@@ -360,8 +366,8 @@ class InstanceState(BaseService):
             secrets: what must not be shown, as the class cannot say.
         """
         self.set_vitals(unreadable=error)
-        self._arg_secrets |= secrets
-        self.secrets = self._known_secrets()
+        self._arg_secrets = self.secrets | secrets
+        self._secrets = None
         self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
 
     def note(self, message: str) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import cast
 from urllib.parse import quote, quote_plus
 
+from ostler.model.credentials import secrets_in_arguments, secrets_in_environment
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec
-from ostler.model.servers import MASK
+from ostler.model.servers import MASK, MIN_SECRET_LENGTH
 
 SHORT_SECRET = 4
 """A secret with fewer characters is only masked where it is a whole value: it would be found in any text."""
@@ -45,10 +46,29 @@ def without_likely_secrets(text: str) -> str:
 def secret_strings(specs: Mapping[str, ArgSpec], args: JsonMapping) -> frozenset[str]:
     """Return every text that must not be shown: what the secret args hold, nested, and numbers as text.
 
-    Of a URL with a password, who signs in is one of them, too: other URLs are made from it.
+    Of a URL with a password, who signs in is one of them, too: other URLs are made from it. Of the other args it is
+    what is a credential by the name that it goes by in a command line or an environment.
     """
-    held = strings_in([value for name, value in args.items() if name in specs and specs[name].secret])
-    return held | {found[1] for text in held for found in _SIGNED_IN_URL.finditer(text)}
+    secret = {name for name in args if name in specs and specs[name].secret}
+    held = strings_in([args[name] for name in secret])
+    signed_in = {found[1] for text in held for found in _SIGNED_IN_URL.finditer(text)}
+    return held | signed_in | _credentials([value for name, value in args.items() if name not in secret])
+
+
+def _credentials(values: list[JsonValue]) -> frozenset[str]:
+    """Return the credentials in command lines and environments, without those that are also words in plain sight."""
+    words = [value for value in values if isinstance(value, str)]
+    for value in values:
+        if isinstance(value, list):
+            words += [item for item in cast("list[JsonValue]", value) if isinstance(item, str)]
+    found = list(secrets_in_arguments(words, by_looks=False))
+    for value in values:
+        if isinstance(value, Mapping):
+            named = {name: item for name, item in cast("JsonMapping", value).items() if isinstance(item, str)}
+            found += secrets_in_environment(named, by_looks=False)
+    credentials = frozenset(one for one in found if len(one) >= MIN_SECRET_LENGTH)
+    seen = "\n".join(strings_in(values)) if credentials else ""
+    return frozenset(one for one in credentials if seen.count(one) <= found.count(one))
 
 
 def secrets_by_key(value: JsonValue) -> frozenset[str]:
