@@ -1,12 +1,17 @@
 """Secrets stay out of what is shown."""
 
 import json
+import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import MASK, mask, secret_strings, shorten
+
+MOST = 2.0
+"""Seconds of CPU time; where a search begins at every character of a word, it takes many times that."""
 
 SECRET = st.text(alphabet=st.characters(exclude_characters="*", exclude_categories=["Cs"]), min_size=4, max_size=12)
 TEXT = st.text(max_size=30)
@@ -89,6 +94,16 @@ def test_credentials_in_command_lines_and_environments_are_secrets_and_words_in_
     secrets = secret_strings({}, args)
     assert secrets == {"hunter22", "abcdef12", "s3same-x", "k-123456"}
     assert mask(args["arguments"], secrets) == ["-u", "root", "-p***", "--token", "***", "--pin", "1234"]
+
+
+@pytest.mark.parametrize("part", ["a", "a-", "eyJ", "a://", "a=", "mysql ", "password=abcdef", " --token abcdef1"])
+def test_credentials_are_looked_for_in_no_time(part: str) -> None:
+    began = time.thread_time()
+    secrets = secret_strings({}, {"text": part * (200_000 // len(part))})
+    assert len(secrets) <= 200
+    assert time.thread_time() - began < 2, (
+        "s of CPU time; where every way to split a word is tried it takes ten times that"
+    )
 
 
 @given(st.text(max_size=200) | st.lists(st.integers(), max_size=50), st.integers(min_value=0, max_value=100))

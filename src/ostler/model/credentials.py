@@ -24,7 +24,7 @@ _HARMLESS_ENDS: Final = frozenset({
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _KNOWN_LOOKS: Final = re.compile(
     r"(?:sk|pk|rk)[-_][A-Za-z0-9_-]{12,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
-    r"|xox[abposr]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
+    r"|xox[abposr]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"
     r"|(?:ntn|lin_api|pat|npm|hf|dop_v1|shpat|sq0[a-z]{3})[_-][A-Za-z0-9_-]{16,}"
 )
 _RANDOM: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])(?=[^0-9]*[0-9])[A-Za-z0-9+/_=-]{20,}")
@@ -37,7 +37,7 @@ _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
 _PAIR: Final = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 _HEADER: Final = re.compile(r"(?P<name>(?:--?)?[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<value>\S.*)", re.DOTALL)
 _SCHEME: Final = re.compile(r"(?<![\w$-])(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>(?!\$)\S+)", re.IGNORECASE)
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
+_URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s'\"]+")
 _VALUE: Final = r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s;,&\"'$][^\s;,&\"']*)"
 _WITHIN: Final = (
     re.compile(r"(?<![\w.-])(?P<name>(?:--?)?[A-Za-z_][\w.-]*)\s*=\s*" + _VALUE),
@@ -219,7 +219,7 @@ def _in_text(text: str, *, by_looks: bool) -> Iterable[str]:
         yield key["body"]
         yield from (line for line in key["body"].splitlines() if len(line) >= _SHORTEST_LINE)
     for url in _URL.findall(text):
-        yield from secrets_in_url(url, every_query=False)
+        yield from secrets_in_url(url.lstrip("0123456789+.-"), every_query=False)
     if by_looks and looks_secret(text):
         yield text
     yield from _KNOWN_LOOKS.findall(text)

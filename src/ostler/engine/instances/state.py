@@ -23,8 +23,8 @@ from ostler.model.records import CallRecord, OperationKind, OperationOutcome, Op
 from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import delete_plan, stop_plan
-from ostler.rules.secrets.masking import mask, secret_strings
-from ostler.rules.secrets.record_secrets import output_secrets, secrets_within
+from ostler.rules.secrets.masking import mask
+from ostler.rules.secrets.record_secrets import record_secrets, secrets_within
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
@@ -115,7 +115,7 @@ class InstanceState(BaseService):
         self._known_handle: tuple[tuple[object, ...], str | None] | None = None
         self._created_at = record.created_at
         self._updated_at = record.updated_at
-        self._arg_secrets: frozenset[str] | None = None
+        self._possible_secrets = frozenset[str]()
         self._secrets: frozenset[str] | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------
@@ -235,12 +235,9 @@ class InstanceState(BaseService):
     @property
     def secrets(self) -> frozenset[str]:
         """Every text that is masked wherever this service is shown; found when it is asked for."""
-        if self._arg_secrets is None:
-            marks = marks_in([self.record.args, self.service_class.tools.start.args])
-            self._arg_secrets = secret_strings(self.service_class.spec.args, self.record.args) | marks
         if self._secrets is None:
-            own = self._arg_secrets | output_secrets(self.service_class, self.record)
-            self._secrets = own.union(self.record.dependency_secrets, self.record.delete_secrets)
+            marks = marks_in([self.record.args, self.service_class.tools.start.args])
+            self._secrets = record_secrets(self.service_class, self.record) | marks | self._possible_secrets
         return self._secrets
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
@@ -366,8 +363,7 @@ class InstanceState(BaseService):
             secrets: what must not be shown, as the class cannot say.
         """
         self.set_vitals(unreadable=error)
-        self._arg_secrets = self.secrets | secrets
-        self._secrets = None
+        self._possible_secrets, self._secrets = secrets, None
         self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
 
     def note(self, message: str) -> None:

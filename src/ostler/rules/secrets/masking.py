@@ -6,6 +6,7 @@ Mask first, then shorten: a secret that was cut in half is no longer recognised.
 import contextlib
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import cast
 from urllib.parse import quote, quote_plus
@@ -19,6 +20,9 @@ SHORT_SECRET = 4
 """A secret with fewer characters is only masked where it is a whole value: it would be found in any text."""
 
 _LINE_SECRET = 8
+
+_MOST_CREDENTIALS = 200
+"""Credentials in args that are masked though no one declared them: each is looked for in every text."""
 
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
@@ -61,14 +65,14 @@ def _credentials(values: list[JsonValue]) -> frozenset[str]:
     for value in values:
         if isinstance(value, list):
             words += [item for item in cast("list[JsonValue]", value) if isinstance(item, str)]
-    found = list(secrets_in_arguments(words, by_looks=False))
+    found = Counter(secrets_in_arguments(words, by_looks=False))
     for value in values:
         if isinstance(value, Mapping):
             named = {name: item for name, item in cast("JsonMapping", value).items() if isinstance(item, str)}
-            found += secrets_in_environment(named, by_looks=False)
-    credentials = frozenset(one for one in found if len(one) >= MIN_SECRET_LENGTH)
+            found.update(secrets_in_environment(named, by_looks=False))
+    credentials = [one for one in found if len(one) >= MIN_SECRET_LENGTH][:_MOST_CREDENTIALS]
     seen = "\n".join(strings_in(values)) if credentials else ""
-    return frozenset(one for one in credentials if seen.count(one) <= found.count(one))
+    return frozenset(one for one in credentials if seen.count(one) <= found[one])
 
 
 def secrets_by_key(value: JsonValue) -> frozenset[str]:
