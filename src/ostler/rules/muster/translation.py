@@ -48,7 +48,8 @@ def translate_manifest(document: Document, known: ToolNames, version: str) -> Tr
     if "apiVersion" not in manifest:
         message = "there is no apiVersion; it is read as muster's, as its tools have names of muster"
         sheet.find((), "missing-key", message, f"write 'apiVersion: {version}'", is_certain=False)
-    manifest |= {"apiVersion": API_VERSION, "kind": manifest.get("kind", "ServiceClass")}
+    manifest = {"apiVersion": "", "kind": "ServiceClass", **manifest}
+    manifest["apiVersion"] = API_VERSION
     if is_mapping(metadata := manifest.get("metadata", {})):
         manifest["metadata"] = _metadata(sheet, metadata)
     if is_mapping(spec := without_nothing(manifest.get("spec"))):
