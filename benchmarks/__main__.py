@@ -66,6 +66,7 @@ LONG = {
     "wire": "calls over HTTP and stdio, of any number of builds side by side",
     "programs": "real programs as services",
     "clients": "real client libraries and the conformance suite",
+    "drafts-fit": "the weights by which drafts choose a pair, fitted again to the labelled lists",
     "drafts-live": "classes drafted from real MCP servers, each tried over one life as it was drafted",
     "agents": "real coding agents, with a model endpoint of our own",
     "stacks": "projects of several services, in two worktrees",
@@ -149,6 +150,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
             options.tools, only=options.only, install_first=options.install, verify=options.verify
         ),
         "programs": lambda: programs.main(options.tools.absolute(), only=options.only, install_first=options.install),
+        "drafts-fit": _fit_drafts,
         "drafts-live": lambda: drafts_live.main(
             options.tools.absolute(), only=options.only, install_first=options.install
         ),
@@ -156,6 +158,12 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "stacks": lambda: stacks.main(options.tools.absolute(), only=options.only, install_first=options.install),
     }
     return int(bool(runs[name]()))
+
+
+def _fit_drafts() -> None:
+    from benchmarks import drafts_fit  # which needs numpy
+
+    drafts_fit.main()
 
 
 if __name__ == "__main__":

@@ -371,7 +371,9 @@ def test_several_likely_pairs_are_asked_for() -> None:
         for verb in ("start", "stop")
     ]
     draft = draft_class("s", both)
-    assert draft.alternatives == ("start_vm / stop_vm",)
+    [other] = draft.alternatives
+    assert (other.start, other.stop) == ("start_vm", "stop_vm")
+    assert draft_class("s", both, start=other.start, stop=other.stop).start == "s/start_vm"
     assert "is start_pod / stop_pod what is meant? The server also has start_vm / stop_vm" in draft.questions
 
 
@@ -589,6 +591,10 @@ def test_a_flag_says_that_an_entry_has_ended(flag: str, *, ended: bool) -> None:
     assert bool(search(PROSE_GONE, f'{{"session_id": "6a", {flag}}}')) is ended
 
 
+def _pairs(*tools: Tool) -> list[str]:
+    return [str(pair) for pair in find_pairs(tools)]
+
+
 def _uses(*named: tuple[str, str, list[str]]) -> list[str]:
     """Return the likeliest pairs of tools of (name, description, needed parameters)."""
     tools = [
@@ -641,6 +647,33 @@ def test_the_tool_that_has_an_action_says_how_much_the_action_starts() -> None:
     assert str(find_pairs(tools)[0]) == "game_run(action=play) / game_run(action=stop)"
     [pair] = find_pairs([acting("power_vm", "on", "off", "pause", "unpause")])
     assert str(pair) == "power_vm(action=on) / power_vm(action=off)"
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "Start, stop (hard), shut down (ACPI) or restart the VM.",
+        "Change a server. action must be start, stop or restart.",
+        "Manage processes.\n\n    action: what to do (start, stop, restart, status)",
+    ],
+)
+def test_actions_that_only_prose_lists_are_uses_of_the_tool(about: str) -> None:
+    tool = Tool("server_power", {"properties": {"action": TEXT}, "required": ["action"]}, description=about)
+    assert _pairs(tool)[0] == "server_power(action=start) / server_power(action=stop)"
+
+
+def test_what_continues_a_thing_that_is_there_does_not_start_it() -> None:
+    found = _uses(("resume_training", "Resume training.", []), ("stop_training", "Stop training.", []))
+    assert found == []
+
+
+def test_a_refusal_names_the_calls_that_settle_it() -> None:
+    notes = [tool("create_note", required=("title",), title=TEXT), tool("delete_note", required=("id",), id=TEXT)]
+    with pytest.raises(DefinitionError) as caught:
+        draft_class("s", notes)
+    asked = caught.value.next_actions[0]
+    assert asked.startswith('serviceclass_draft {"server": "s", "start": "create_note", "stop": "delete_note"}')
+    assert "record" in asked
 
 
 def test_what_is_started_in_a_thing_is_a_part_of_it() -> None:

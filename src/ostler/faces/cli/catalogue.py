@@ -199,7 +199,8 @@ def class_new(  # noqa: PLR0917 (typer's parameters are options)
     for number, question in enumerate(draft["questions"], 1):
         complain(f"to answer {number}: {question}")
     for pair in draft.get("alternatives") or ():
-        complain(f"another pair: {pair} (--start {str(pair).partition(' / ')[0]!r})")
+        said = f": {pair['reason']}" if pair.get("reason") else ""
+        complain(f"another pair: --start {str(pair['start'])!r} --stop {str(pair['stop'])!r}{said}")
     say(draft["manifest"], end="")
 
 

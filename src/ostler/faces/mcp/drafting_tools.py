@@ -73,11 +73,19 @@ def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str)
         "name": draft.name,
         "manifest": draft.manifest,
         "questions": list(draft.questions),
-        **shapes.present({"alternatives": list(draft.alternatives)}),
+        **shapes.present(
+            {
+                "alternatives": [
+                    shapes.present({"start": pair.start, "stop": pair.stop, "reason": pair.reason})
+                    for pair in draft.alternatives
+                ]
+            }
+        ),
     }
     lines = [draft.manifest, *(f"Question: {question}" for question in draft.questions)]
     if draft.alternatives:
-        lines.append(f"Other pairs of this server: {'; '.join(draft.alternatives)}")
+        lines.append("Other pairs of this server, the likeliest first; to draft one, give its start and stop:")
+        lines += [f"- {pair}" + (f" ({pair.reason})" if pair.reason else "") for pair in draft.alternatives]
     lines.append("Next: answer what is marked with ASK, then serviceclass_create")
     return Answer(facts, "\n".join(lines))
 

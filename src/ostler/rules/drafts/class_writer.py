@@ -37,6 +37,24 @@ _SLOW = re.compile(r"\bminutes?\b|\bdownloads?\b|\bpull(?:s|ed)?\b|\bprovision",
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another pair of a server, as `start` and `stop` of a draft take it.
+
+    Attributes:
+        start: the step that starts.
+        stop: the step that stops.
+        reason: what says most for and against it, in words.
+    """
+
+    start: str
+    stop: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.start} / {self.stop}"
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A drafted class.
 
@@ -46,7 +64,7 @@ class Draft:
         start: the tool that starts, as `server/tool`.
         stop: the tool that stops.
         questions: what the tools leave open, for a person or a trial to answer.
-        alternatives: other pairs of the server, as `start / stop`.
+        alternatives: other pairs of the server, the likeliest first.
     """
 
     name: str
@@ -54,7 +72,7 @@ class Draft:
     start: str
     stop: str
     questions: tuple[str, ...]
-    alternatives: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,11 +91,11 @@ class ClassWriter:
     def __post_init__(self) -> None:
         self.given = StepArguments(self.pair, self._ask)
 
-    def draft(self, others: tuple[str, ...]) -> Draft:
+    def draft(self, others: tuple[Alternative, ...]) -> Draft:
         """Return the draft.
 
         Args:
-            others: other pairs of the server, as `start / stop`.
+            others: other pairs of the server, the likeliest first.
         """
         start_args = self.given.for_start()
         define_args = self.given.for_definition()
@@ -131,7 +149,7 @@ class ClassWriter:
         yield from self._definition(define_args)
         yield from ("      start:", f"        tool: {self.server}/{pair.start.tool.name}")
         if self.rivals:
-            others = "; or ".join(self.rivals[:4])
+            others = "; or ".join(self.rivals)
             yield f"        {self._ask(f'is {pair} what is meant? The server also has {others}')}"
         yield from self._call_args(pair.start, start_args)
         if self.given.left_out:

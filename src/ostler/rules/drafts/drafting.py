@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 
 from ostler.model.errors import DefinitionError
-from ostler.rules.drafts.class_writer import ClassWriter, Draft
+from ostler.rules.drafts.class_writer import Alternative, ClassWriter, Draft
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair, find_pairs, find_step, said_pair
 from ostler.rules.drafts.lifecycle_words import words_of
 from ostler.rules.drafts.tool_traits import Step, Tool
 
 MAX_CLASS_NAME = 63
+NAMED = 3
+"""How many other pairs a question names."""
+
 _SHOWN = 8
 
 
@@ -41,9 +44,10 @@ def draft_class(server: str, tools: Sequence[Tool], *, name: str = "", start: st
             fitting[0] if not stop or _is_meant(fitting[0].stop, stop) else _said(tools, str(fitting[0].start), stop)
         )
         others = [pair for pair in pairs if str(pair.start) != str(chosen.start)]
-    rivals = [] if start or stop else [str(pair) for pair in others if chosen.rivals(pair)]
+    rivals = [] if start or stop else [str(pair) for pair in others if chosen.rivals(pair)][:NAMED]
     writer = ClassWriter(server, chosen, name or _class_name(server, chosen.thing), rivals)
-    return writer.draft(tuple(map(str, others)))
+    shown = tuple(Alternative(str(pair.start), str(pair.stop), pair.reason) for pair in others[:_SHOWN])
+    return writer.draft(shown)
 
 
 def _is_meant(step: Step, wanted: str) -> bool:
@@ -88,11 +92,18 @@ def _no_pair(server: str, tools: Sequence[Tool], start: str, stop: str) -> Defin
             next_actions=(f"name both: {what}={start or stop} and {other}=TOOL are taken as they are",),
         )
     names = ", ".join(tool.name for tool in tools[:40]) or "none"
-    records = "; ".join(str(pair) for pair in find_pairs(tools, records=True)[:_SHOWN])
+    nearest = find_pairs(tools, records=True)[:NAMED]
+    records = "; ".join(map(str, nearest))
     note = f"; {records} look like records, which do not run, or only pause things" if records else ""
+    asked = [
+        f'serviceclass_draft {{"server": "{server}", "start": "{pair.start}", "stop": "{pair.stop}"}} if that runs'
+        + (f" ({pair.reason})" if pair.reason else "")
+        for pair in nearest
+    ]
     return DefinitionError(
         f"no two tools of server {server!r} look as if one starts and the other stops a thing (tools: {names}){note}",
         next_actions=(
+            *asked,
             "name them, if there are such tools: start=TOOL and stop=TOOL are taken as they are",
             "or do it once by tool_call, and draft from these calls (no server)",
         ),

@@ -1,65 +1,37 @@
 """Finding the tools of a server that start and stop one thing.
 
-Each two uses of tools are weighed by all that a list says: the verbs and what the tools are about, whether an id or a
-name flows from the one to the other, annotations, descriptions, output schemas and recorded answers. What is merely
-written down and deleted again, such as a note or a user, is not a lifecycle.
+Each two uses of tools that may be a start and a stop are described by what a list says for and against them
+(`pair_features`), and this is summed up with weights that were fitted to lists that people labelled (`pair_weights`). A
+pair below 0 is less likely than that the server has none: what is merely written down and deleted again, such as a note
+or a user, is not a lifecycle.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
-from ostler.rules.drafts.lifecycle_words import (
-    ACCESSORIES,
-    BLOCKING,
-    BULK,
-    DEFINED,
-    EDITS,
-    ENDS,
-    FAINT,
-    LIFE,
-    LIVING,
-    OPPOSITES,
-    PARTNERS,
-    RECORDS,
-    STARTS,
-    UNNAMED,
-    WEAK,
-    WORKS,
-    words_of,
-)
-from ostler.rules.drafts.pair_evidence import (
-    LINKED,
-    belong,
-    described_thing,
-    flow_of,
-    handle_of,
-    is_of_another,
-    mentions,
-    name_score,
-    partner_score,
-    thing_of,
-)
-from ostler.rules.drafts.server_words import ServerWords, Use
+from ostler.rules.drafts.lifecycle_words import BLOCKING, BULK, LIVING
+from ostler.rules.drafts.pair_evidence import squeezed
+from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
+from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
+from ostler.rules.drafts.server_words import ServerWords
 from ostler.rules.drafts.tool_traits import Step, Tool, steps_of
 
-_SURE = 2
-"""How much must say that a thing lives, for its pair to be taken without being asked for."""
-
-_CLOSE = 10
+_CLOSE = 1.5
 """Scores that are no further apart than this do not show which pair is meant."""
+
+_UNLIKELY = -4.0
+"""Pairs below this score are not offered, not even where someone asks for their start."""
+
+_BELOW = 0.1
+"""How far a part is put below the thing that it is a part of."""
 
 _PAUSES = frozenset(("pause", "suspend", "disable"))
 """What these end is there before and after."""
 
-_ACCESSORY = 50
-_EXISTING = 30
-_UNKNOWN_HANDLE = 12
-_STRONG_STARTS = frozenset(("start", "launch", "spawn", "boot", "serve", "forward", "provision", "allocate", "up"))
-_STRONG_ENDS = frozenset(("stop", "terminate", "kill", "shutdown", "quit", "halt", "down"))
+_CONTINUES = frozenset(("resume", "unpause", "enable"))
+"""What these start is there before and after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +42,25 @@ class LifecyclePair:
         start: the step that starts it.
         stop: the step that ends it.
         thing: what it is, in the words of the tools (`branch`, `port forward`).
-        score: how likely it is a lifecycle; only the order of several means something.
+        score: how likely it is the lifecycle that is meant, in log-odds against that there is none.
         handle: the parameter of `stop` that says which one; empty when it needs none.
         is_record: it is more likely something that is written down than something that runs.
         is_pause: it is there before and after, as with resume and pause, or enable and disable.
         companions: the tools that show it, show its logs or restart it.
         others: other steps that may be what ends it.
+        reason: what says most for and against them, in words.
     """
 
     start: Step
     stop: Step
     thing: str
-    score: int
+    score: float
     handle: str = ""
     is_record: bool = False
     is_pause: bool = False
     companions: Companions = field(default_factory=Companions)
     others: tuple[str, ...] = ()
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"{self.start} / {self.stop}"
@@ -116,31 +90,48 @@ class LifecyclePair:
         return str(pair.start) != str(self.start) and pair.score >= self.score - _CLOSE
 
 
-def find_pairs(tools: Sequence[Tool], *, records: bool = False) -> list[LifecyclePair]:
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each feature of a pair adds to its score; a score below `refusal` is less likely than that there is none."""
+
+    features: Mapping[str, float]
+    refusal: float
+
+    def score(self, features: Mapping[str, float]) -> float:
+        """Return how likely a pair is, in log-odds against that there is none."""
+        return sum(self.features.get(name, 0.0) * value for name, value in features.items()) - self.refusal
+
+
+FITTED = Weights(WEIGHTS, REFUSAL)
+
+
+def find_pairs(tools: Sequence[Tool], *, records: bool = False, weights: Weights = FITTED) -> list[LifecyclePair]:
     """Return what of `tools` starts and stops a thing, the likeliest first; each starting step once.
 
     Args:
         tools: the tools of one server.
         records: whether things that are rather written down than run are wanted, too.
+        weights: what to judge by.
     """
-    server = _Server(tools)
+    server = _Server(tools, weights)
     found: list[LifecyclePair] = []
     for start in server.starts:
-        ends = server.nearest([pair for stop in server.ends if (pair := server.pair(start, stop)) is not None])
-        if ends:
-            best, *rest = sorted(ends, key=lambda pair: (-pair.score, str(pair)))
+        ends = [pair for stop in server.ends if server.can_be(start, stop) and (pair := server.pair(start, stop))]
+        likely = [pair for pair in ends if pair.score >= _UNLIKELY and (records or not pair.is_pause)]
+        if likely:
+            best, *rest = sorted(likely, key=lambda pair: (-pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
             found.append(replace(best, others=near))
-    found = [replace(pair, score=pair.score - _ACCESSORY * _is_part(pair, found)) for pair in found]
-    kept = [pair for pair in found if records or not (pair.is_record or pair.is_pause)]
+    found = [replace(pair, score=_as_part(pair, found)) for pair in found]
+    kept = [pair for pair in found if records or pair.score >= 0]
     ordered = sorted(kept, key=lambda pair: (-pair.score, str(pair)))
     return [replace(pair, companions=server.companions(pair)) for pair in ordered]
 
 
 def said_pair(tools: Sequence[Tool], start: Step, stop: Step) -> LifecyclePair:
     """Return two steps as the pair that a person said they are."""
-    server = _Server(tools)
-    pair = server.weighed(start, stop)
+    server = _Server(tools, FITTED)
+    pair = server.pair(start, stop)
     return replace(pair, is_record=False, is_pause=False, companions=server.companions(pair))
 
 
@@ -149,25 +140,58 @@ def find_step(tools: Sequence[Tool], wanted: str) -> Step | None:
     return next((step for tool in tools for step in steps_of(tool) if str(step) == wanted), None)
 
 
+def candidates(tools: Sequence[Tool]) -> list[tuple[Step, Step, PairFacts]]:
+    """Return each two steps that may be a start and a stop, with what is known of them: what weights are fitted to."""
+    server = _Server(tools, FITTED)
+    return [
+        (start, stop, server.features.facts(start, stop))
+        for start in server.starts
+        for stop in server.ends
+        if server.can_be(start, stop) and not server.is_pause(start, stop)
+    ]
+
+
+def _as_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> float:
+    """Return the score of a pair: below that of what it is a part of, such as a language server in a sandbox.
+
+    A start that needs the id of another thing works in that thing. What it starts is the same thing, and no part, where
+    both are called alike: a container is created, and then started.
+    """
+    needed = {squeezed(name) for name in pair.start.needed() if is_identifier(name)}
+    wholes = [
+        other.score
+        for other in pairs
+        if squeezed(other.handle) in needed
+        and other.handle not in other.start.needed()
+        and other.start.tool is not pair.start.tool
+        and other.thing != pair.thing
+        and other.score >= 0
+        and not other.is_record
+    ]
+    return min([pair.score, *(score - _BELOW for score in wholes)])
+
+
 class _Server:
     """The steps of one server, and what they say together."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], weights: Weights) -> None:
+        self._weights = weights
         self._words = ServerWords(tools)
-        self._steps = [step for tool in tools for step in steps_of(tool)]
+        steps = [step for tool in tools for step in steps_of(tool)]
         # a tool that chooses by `action` is not used without one
-        chosen = {step.tool.name for step in self._steps if step.fixed}
-        self._uses = [step for step in self._steps if step.fixed or step.tool.name not in chosen]
+        chosen = {step.tool.name for step in steps if step.fixed}
+        self._uses = [step for step in steps if step.fixed or step.tool.name not in chosen]
+        self.features = PairFeatures(tools, self._words, self._uses)
 
-    @cached_property
+    @property
     def starts(self) -> list[Step]:
-        """The steps that start something."""
-        return [step for step in self._uses if not step.tool.is_read_only and self._words.verb(step, STARTS)]
+        """The steps that may start something."""
+        return self.features.starts
 
-    @cached_property
+    @property
     def ends(self) -> list[Step]:
         """The steps that end something."""
-        return [step for step in self._uses if not step.tool.is_read_only and self._words.verb(step, ENDS)]
+        return self.features.ends
 
     def companions(self, pair: LifecyclePair) -> Companions:
         """Return what else shows the pair's thing."""
@@ -175,143 +199,42 @@ class _Server:
         rest = [step for step in self._uses if str(step) not in taken]
         return companions_of(pair.start, pair.handle, frozenset(pair.thing.split()), self._words, rest)
 
-    def pair(self, start: Step, stop: Step) -> LifecyclePair | None:
-        """Return the two as a pair, None when they are not one."""
-        if not self._can_be(start, stop):
-            return None
-        first, last = self._words.use(start, STARTS), self._words.use(stop, ENDS)
-        if self._ends_another(first, last):
-            return None
-        handle = handle_of(start, stop, {*first.things, *last.things})
-        flow = flow_of(start, stop, handle.name)
-        if not belong(first, last, name_score(first, last), flow, handle.name):
-            return None
-        if handle.open_count > 1 or (handle.open_count and flow.answered < LINKED):
-            return None
-        is_weak = min(STARTS.get(first.verb, 0), ENDS.get(last.verb, 0)) < WEAK
-        if is_weak and last.verb not in PARTNERS.get(first.verb, ()):
-            return None
-        return self.weighed(start, stop)
+    def is_pause(self, start: Step, stop: Step) -> bool:
+        """Whether what two steps start and end is there before and after."""
+        is_continued = self.features.use_as_start(start).verb in _CONTINUES
+        return is_continued or self.features.use_as_end(stop).verb in _PAUSES
 
-    def nearest(self, ends: list[LifecyclePair]) -> list[LifecyclePair]:
-        """Return those of one start's ends that may be meant: none that names no thing where one names the start's."""
-        about = set(self._words.use(ends[0].start, STARTS).things) if ends else set[str]()
-        named = {str(pair.stop): set(self._words.use(pair.stop, ENDS).things) for pair in ends}
-        if not about or about not in named.values():
-            return ends
-        return [pair for pair in ends if named[str(pair.stop)]]
+    def pair(self, start: Step, stop: Step) -> LifecyclePair:
+        """Return the two as a pair, however unlikely it is."""
+        facts = self.features.facts(start, stop)
+        score = self._weights.score(facts.features)
+        return LifecyclePair(
+            start,
+            stop,
+            " ".join(facts.thing),
+            score,
+            facts.handle.name,
+            is_record=facts.life < SURE,
+            is_pause=self.is_pause(start, stop),
+            reason=facts.reason(),
+        )
 
-    def weighed(self, start: Step, stop: Step) -> LifecyclePair:
-        """Return the two as a pair, whatever says against it."""
-        first, last = self._words.use(start, STARTS), self._words.use(stop, ENDS)
-        handle = handle_of(start, stop, {*first.things, *last.things}).name
-        flow = flow_of(start, stop, handle)
-        names = name_score(first, last)
-        by_handle = tuple(word for word in words_of(handle) if word in LIVING) if is_identifier(handle) else ()
-        thing = thing_of(first, last, by_handle or self._words.prefix or described_thing(start, stop))
-        life = self._life(first, last, thing)
-        begins, ends = _strength(first, STARTS), ENDS.get(last.verb, 0)
-        score = begins + ends + partner_score(first.verb, last.verb) + (-6 if names is None else names)
-        score += min(flow.total, 30) + 2 * life + _hints(start, stop)
-        score += 6 if mentions(first, last) else 0
-        if handle and not flow.total and (begins < STARTS["execute"] + 5 or "name" in handle):
-            score -= _UNKNOWN_HANDLE
-        if is_of_another(first, handle, flow):
-            score -= _EXISTING
-        if handle and "array" in str(stop.tool.parameter(handle).get("type")):
-            score -= _UNKNOWN_HANDLE
-        if not start.fixed and {*thing} & FAINT and not {*thing} & (LIVING - FAINT):
-            score -= _UNKNOWN_HANDLE
-        if {*thing, *words_of(handle)} & ACCESSORIES or min(begins, ends) < WEAK:
-            score -= _ACCESSORY
-        return LifecyclePair(start, stop, " ".join(thing), score, handle, life < _SURE, last.verb in _PAUSES)
-
-    def _can_be(self, start: Step, stop: Step) -> bool:
-        """Whether two steps can be a pair at all."""
-        if str(start) == str(stop) or (start.tool is stop.tool and not (start.fixed and stop.fixed)):
-            return False
-        if start.tool is stop.tool and start.fixed[0][0] != stop.fixed[0][0] and start.fixed[0][1] is not True:
+    def can_be(self, start: Step, stop: Step) -> bool:
+        """Whether two steps can be a pair at all, and a class of them complete."""
+        if str(start) == str(stop) or (start.tool is stop.tool and not _are_actions(start, stop)):
             return False
         if BULK & set(self._words.content(stop)) and not BULK & set(self._words.content(start)):
             return False
         if stop.saying == ("cleanup",) and not stop.tool.parameters():
             return False
-        use = self._words.use(start, STARTS)
-        if use.verb == "up" and use.things and not {*use.things} & LIVING:
-            return False  # mouse_up, scroll_up
-        runs = use.verb in ("run", "execute", "exec")
-        return not (runs and BLOCKING.search(start.tool.description))
+        use = self.features.use_as_start(start)
+        is_moved = use.verb == "up" and bool(use.things) and not {*use.things} & LIVING  # mouse_up, scroll_up
+        waits = use.verb in ("run", "execute", "exec") and bool(BLOCKING.search(start.tool.description))
+        return not is_moved and not waits and self.features.open_parameters(start, stop) <= 1
 
-    def _ends_another(self, first: Use, last: Use) -> bool:
-        """Whether the very opposite of an end is there, and is about something else (`enter_copy_mode`)."""
-        things = set(last.things)
-        if not things or things & set(first.things) or last.step.fixed:
-            return False
-        for step in self._uses:
-            # a tool may be called what all tools are about, and no more: bash, of bash_…
-            verb, *about = self._words.content(step) or ("",)
-            if set(about) == things and last.verb in OPPOSITES.get(verb, PARTNERS.get(verb, ())):
-                return True
+
+def _are_actions(start: Step, stop: Step) -> bool:
+    """Whether two uses of one tool are two values of the parameter that chooses, or two flags."""
+    if not start.fixed or not stop.fixed:
         return False
-
-    def _life(self, start: Use, stop: Use, thing: tuple[str, ...]) -> int:
-        """Return how much says that the thing runs (or, below `_SURE`, that it is only written down)."""
-        is_chosen = bool(start.step.fixed)
-        records = set(words_of(start.step.tool.name)) & RECORDS if is_chosen else set[str]()
-        # where all tools are about one thing, none says it again: ssh_connect, ssh_disconnect
-        nouns = {*thing, *records, *(() if start.things else self._words.prefix)}
-        is_living = bool(nouns & LIVING - FAINT)
-        life = 3 if is_living else 1 if nouns & FAINT else 0
-        # what is run and stopped is no mere record, whatever it is called: run_scene, stop_scene
-        is_run = start.verb in _STRONG_STARTS - {"up"} | {"run"} and stop.verb in _STRONG_ENDS and not is_chosen
-        if nouns & RECORDS and not is_run and (is_chosen or not is_living or thing[-1] in RECORDS):
-            life = min(life, 0) - 5
-        life += 3 if start.verb in _STRONG_STARTS else 1 if start.verb in ("run", "open", "reserve", "deploy") else 0
-        gentle = stop.verb in ("close", "end", "cancel", "abort", "release", "destroy") and bool(life or not thing)
-        life += 2 if stop.verb in _STRONG_ENDS else int(gentle)
-        if not is_chosen:
-            descriptions = f"{start.step.tool.description[:400]} {stop.step.tool.description[:400]}"
-            life += min(2, len({word.lower() for word in LIFE.findall(descriptions)}) // 2)
-            is_written = start.verb in ("create", "new", "add") and stop.verb in ("delete", "remove")
-            if is_written and nouns & DEFINED and re.search(r"\bfiles?\b|(?<![\w.])\.[a-z]{2,5}\b", descriptions):
-                life -= 5
-        return life + self._use_of(nouns, is_living=is_living)
-
-    def _use_of(self, nouns: set[str], *, is_living: bool) -> int:
-        """Return what the other tools say: what lives is asked to do things, records are edited."""
-        about = [words for step in self._steps if set(words := self._words.content(step)) & nouns]
-        use = 1 if any(set(words) & set(WORKS) for words in about) else 0
-        if any(words[0] in EDITS or words[-1] in EDITS for words in about):
-            use -= 1 if is_living else 3
-        if nouns & {"branch", "tag"} and any("commit" in step.words for step in self._steps):
-            use -= 3
-        return use
-
-
-def _is_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> bool:
-    """Whether a start needs the id of what another pair makes: a language server in a sandbox.
-
-    What surely runs may well be made from a record: a sandbox from its template.
-    """
-    needed = {name for name in pair.start.needed() if name != pair.handle and is_identifier(name)}
-    surely_runs = bool({*pair.thing.split()} & (LIVING - FAINT - UNNAMED))
-    return any(
-        other.handle in needed
-        and other.start.tool is not pair.start.tool
-        and other.handle not in other.start.needed()
-        and not (other.is_record and surely_runs)
-        for other in pairs
-    )
-
-
-def _strength(use: Use, table: Mapping[str, int]) -> int:
-    """Return how strongly a step says what it does; `watch(action=start)` starts no more than a watch."""
-    own = [table[word] for word in words_of(use.step.tool.name) if word in table] if use.step.fixed else []
-    return min(own, default=table.get(use.verb, 0))
-
-
-def _hints(start: Step, stop: Step) -> int:
-    """Return what the annotations say: to end a thing destroys, to start one does not."""
-    ends = stop.tool.annotations.get("destructiveHint") is True
-    begins = start.tool is not stop.tool and start.tool.annotations.get("destructiveHint") is True
-    return 1 if ends else -3 if begins else 0
+    return start.fixed[0][0] == stop.fixed[0][0] or start.fixed[0][1] is True

@@ -148,7 +148,7 @@ EDITS = ("update", "edit", "rename", "modify", "move", "patch", "import", "expor
 
 LOOKS = frozenset(
     (*STATUS, *LISTS, "count", "fetch", "analyze", "analyse", "explain", "validate", "compare", "tail", "take", "dump",
-     "help", "diff", "discover", "scan", "screenshot", "lookup", "verify", "diagnose", "summarize")
+     "help", "diff", "discover", "find", "scan", "screenshot", "lookup", "verify", "diagnose", "summarize")
 )  # fmt: skip
 """First words of tools that only look."""
 

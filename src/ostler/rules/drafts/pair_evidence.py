@@ -143,7 +143,7 @@ def background_switch(start: Step) -> str:
 def name_score(start: Use, stop: Use) -> int | None:
     """Return how well the names belong together, None when they do not."""
     mine, theirs = set(start.things), set(stop.things)
-    if mine == theirs or _undoes(start.step, stop.step):
+    if mine == theirs or undoes(start.step, stop.step):
         return _SAME
     if not theirs:
         return 8 if mine & LIVING or stop.verb in PARTNERS.get(start.verb, ()) else 0
@@ -157,7 +157,7 @@ def name_score(start: Use, stop: Use) -> int | None:
     return 2 if mine & theirs & LIVING else None
 
 
-def _undoes(start: Step, stop: Step) -> bool:
+def undoes(start: Step, stop: Step) -> bool:
     """Whether a stop is named like the start as a whole, with a word before or behind (`stop_port_forward`)."""
     if start.fixed:
         return False

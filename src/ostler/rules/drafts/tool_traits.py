@@ -26,6 +26,9 @@ ACTION_PARAMETERS = (
 _QUOTED = re.compile(
     r"""["'`]([A-Za-z][\w-]{1,30})["'`]|^\s*[-*]?\s*([a-z][a-z_-]{2,30})\s*[:=\u2013\u2014]""", re.MULTILINE
 )
+_ENUMERATION = re.compile(
+    r"\b[A-Za-z][\w-]*(?:(?:\s*[,|/]\s*(?:or\s+|and\s+)?|\s+or\s+)[A-Za-z][\w-]*(?: (?:down|up|off|on)\b)?)+"
+)
 _VERBS = frozenset((*STARTS, *ENDS, *STATUS, *LISTS, *LOGS, *RESTARTS))
 _MOST_REFERENCES = 4
 
@@ -214,7 +217,18 @@ def _actions(tool: Tool, name: str) -> list[str]:
         r"(?:one of|actions?|operations?)\W{1,3}((?:[\w-]+(?:\s*[,|/]\s*(?:or\s+)?)?)+)", text, re.IGNORECASE
     )
     named += [word for group in after for word in re.findall(r"[A-Za-z][\w-]+", group)]
+    named += _enumerated(text)
     return list(dict.fromkeys(word for word in named if set(action_words(word)) & _VERBS))
+
+
+def _enumerated(text: str) -> list[str]:
+    """Return the words of each enumeration in prose that has what starts and what ends (`start, stop or restart`)."""
+    found: list[str] = []
+    for group in _ENUMERATION.findall(re.sub(r"\s*\([^(),]*\)", "", text)):
+        words = [word.lower() for word in re.split(r"\s*[,|/]\s*(?:or\s+|and\s+)?|\s+or\s+", group) if " " not in word]
+        if any(word in STARTS for word in words) and any(word in ENDS for word in words):
+            found += words
+    return found
 
 
 def values_of(schema: JsonObject) -> list[JsonValue]:
