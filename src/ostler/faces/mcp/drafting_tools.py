@@ -113,7 +113,7 @@ DRAFTING_TOOLS = (
         "Draft a ServiceClass",
         "Draft a class from a server's tools, or your tool_call calls. Saves nothing.",
         ServiceClassDraftArgs,
-        answer("name manifest questions:strings alternatives:strings"),
+        answer("name manifest questions:strings alternatives:objects"),
         Effect.READS,
         serviceclass_draft,
     ),
