@@ -197,7 +197,7 @@ class PairFeatures:
         mine, theirs = set(first.things), set(last.things)
         shared = set(self._words.content(first.step)) & set(self._words.content(last.step)) - FILLERS
         is_part = bool(mine and theirs) and mine != theirs and (theirs < mine or mine < theirs)
-        is_named = not theirs and bool(mine) and mine in self._ended
+        is_named = not theirs and bool(mine) and frozenset(mine) in self._ended
         return {
             "names_same": float(mine == theirs and bool(mine)),
             "names_bare": float(not mine and not theirs),
