@@ -32,6 +32,7 @@ from benchmarks import (
 )
 from benchmarks.agents import command as agents
 from benchmarks.clients import command as clients
+from benchmarks.frameworks import command as frameworks
 from benchmarks.programs import command as programs
 from benchmarks.stacks import command as stacks
 from benchmarks.stacks import supervisors
@@ -69,6 +70,7 @@ LONG = {
     "drafts-fit": "the weights by which drafts choose a pair, fitted again to the labelled lists",
     "drafts-live": "classes drafted from real MCP servers, each tried over one life as it was drafted",
     "agents": "real coding agents, with a model endpoint of our own",
+    "frameworks": "real agent frameworks, with the same",
     "stacks": "projects of several services, in two worktrees",
     "supervisors": "a project under other supervisors",
 }
@@ -98,18 +100,18 @@ def main() -> int:
     parser.add_argument(
         "--only",
         default="",
-        help="what has this in its name: cells (truth), programs, stacks, clients, agents, servers",
+        help="what has this in its name: cells (truth), programs, stacks, clients, agents, frameworks, servers",
     )
     parser.add_argument(
         "--tools",
         type=Path,
         default=Path(".programs"),
-        help="folder of the programs (programs, stacks, clients, agents)",
+        help="folder of the programs (programs, stacks, clients, agents, frameworks)",
     )
     parser.add_argument(
         "--install",
         action="store_true",
-        help="fill that folder first, from registries (programs, stacks, clients, agents)",
+        help="fill that folder first, from registries (programs, stacks, clients, agents, frameworks)",
     )
     parser.add_argument("--verify", action="store_true", help="run the libraries alone and write no tables (clients)")
     options = parser.parse_intermixed_args()
@@ -146,6 +148,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "truth": lambda: truth.main(options.only),
         "wire": lambda: wire.main(options.servers, min(options.services or 1000, 2000), rounds or 3, options.calls),
         "agents": lambda: agents.main(options.tools, only=options.only, install_first=options.install),
+        "frameworks": lambda: frameworks.main(options.tools, only=options.only, install_first=options.install),
         "clients": lambda: clients.main(
             options.tools, only=options.only, install_first=options.install, verify=options.verify
         ),

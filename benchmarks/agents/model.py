@@ -126,13 +126,34 @@ def _offered(body: Body) -> dict[str, Any]:
 def _results(body: Body) -> list[str]:
     found: list[str] = []
     for message in body.get("messages") or body.get("input") or body.get("contents") or []:
-        if message.get("role") == "tool" or message.get("type") == "function_call_output":
+        if message.get("role") == "tool" or message.get("type") == "function_call_output" or _is_observation(message):
             found.append(json.dumps(message))
         parts = message.get("content") or message.get("parts") or []
         if isinstance(parts, list):
             results = [part for part in parts if part.get("type") == "tool_result" or "functionResponse" in part]
             found += map(json.dumps, results)
     return found
+
+
+def _is_observation(message: Body) -> bool:
+    """Whether a framework writes the result of a call as what its user says (smolagents does)."""
+    return message.get("role") == "user" and "Observation:\\n" in json.dumps(message.get("content"))
+
+
+def _arguments(body: Body, call: Call) -> str:
+    """Return the call's arguments as JSON, with blanks for what the schema shown requires besides."""
+    schema = _offered(body).get(_named(body, call)) or {}
+    required = [name for name in schema.get("required", []) if name not in call.args]
+    return json.dumps({**{name: _blank(schema["properties"][name]) for name in required}, **call.args})
+
+
+def _blank(schema: Body) -> Any:
+    if "default" in schema:
+        return schema["default"]
+    if any(option.get("type") == "null" for option in schema.get("anyOf", [])):
+        return None
+    blanks: Body = {"string": "", "boolean": False, "integer": 0, "number": 0, "array": [], "object": {}}
+    return blanks[schema["type"]]
 
 
 def _named(body: Body, call: Call) -> str:
@@ -175,11 +196,11 @@ def _chat(body: Body, call: Call | None) -> Body | list[Body | str]:
     message: Body = {"role": "assistant", "content": "DONE"}
     why = "stop"
     if call is not None:
-        function = {"name": _named(body, call), "arguments": json.dumps(call.args)}
+        function = {"name": _named(body, call), "arguments": _arguments(body, call)}
         calls = [{"index": 0, "id": f"call_{len(_results(body))}", "type": "function", "function": function}]
         message, why = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    whole = {"id": "c", "created": 1, "model": body["model"], "usage": usage}
+    whole = {"id": f"c{len(_results(body))}", "created": 1, "model": body["model"], "usage": usage}
     if not body.get("stream"):
         return {
             **whole,

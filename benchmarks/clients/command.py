@@ -51,8 +51,15 @@ JAVASCRIPT = (
     Library("AI SDK", "@ai-sdk/mcp", "ai"),
     Library("MCP Inspector (CLI)", "@modelcontextprotocol/inspector", "inspector"),
 )
-GO = (Library("Go SDK", "github.com/modelcontextprotocol/go-sdk", "go"),)
-GO_DRIVER = HERE / "drivers" / "go"
+GO = Library("Go SDK", "github.com/modelcontextprotocol/go-sdk", "go")
+JAVA = Library("Java SDK", "mcp", "java")
+RUST = Library("Rust SDK (rmcp)", "rmcp", "rust")
+COMPILED = {
+    GO: ("go", "go.mod", r"go-sdk v(\S+)"),
+    JAVA: ("mvn", "pom.xml", r"<artifactId>mcp</artifactId>\s*<version>(.*?)<"),
+    RUST: ("cargo", "Cargo.toml", r'rmcp = .*"=(.*?)"'),
+}
+"""Each with the program that builds it, the file of its driver that pins it, and where in there."""
 
 
 class Row(NamedTuple):
@@ -81,17 +88,19 @@ def main(tools: Path, *, only: str = "", install_first: bool = False, verify: bo
         1 if a library does not work, else 0.
     """
     tools = tools.resolve()
-    chosen = [library for library in (*PYTHON, *JAVASCRIPT, *GO) if only in library.name]
+    chosen = [library for library in (*PYTHON, *JAVASCRIPT, *COMPILED) if only in library.name]
+    if verify:
+        chosen = [library for library in chosen if library is not RUST]  # it takes minutes to build
     if install_first:
         began = time.monotonic()
         _install(tools, chosen)
         print(f"installed in {time.monotonic() - began:.0f} s", flush=True)
     title("Client libraries over a real server, and the conformance suite")
-    with tempfile.TemporaryDirectory() as place, _serving(Path(place)) as (url, stdio):
+    with tempfile.TemporaryDirectory() as place, serving(Path(place)) as (url, stdio):
         rows = [row for library in chosen for row in _rows(tools, library, url, stdio)]
         table = "\n".join(["| client | version | transport | works | note |", "| --- " * 5 + "|", *map(str, rows)])
         print(table)
-        excused = () if shutil.which("go") else [library.name for library in GO]
+        excused = [library.name for library, (builder, *_) in COMPILED.items() if not shutil.which(builder)]
         failed = [row for row in rows if row.works != "yes" and row.client not in excused]
         for row in failed:
             print(f"FAILED: {row.client} {row.version} over {row.transport}: {row.note}", file=sys.stderr)
@@ -101,7 +110,7 @@ def main(tools: Path, *, only: str = "", install_first: bool = False, verify: bo
         costs = _costs(tools, url)
         print(costs)
         write_measured(PAGE, "tokens", costs)
-        report = conformance.run(_node(tools), tools / "npm", url)
+        report = conformance.run(node_of(tools), tools / "npm", url)
         print(report)
         write_measured(PAGE, "conformance", report)
     return int(bool(failed))
@@ -110,17 +119,43 @@ def main(tools: Path, *, only: str = "", install_first: bool = False, verify: bo
 def _install(tools: Path, chosen: Sequence[Library]) -> None:
     tools.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        done = [pool.submit(_install_python, tools, library) for library in PYTHON if library in chosen]
-        if set(GO) & set(chosen) and shutil.which("go"):
-            done.append(
-                pool.submit(_run_installer, ["go", "build", "-o", str(tools / "go" / "client"), "."], GO_DRIVER)
-            )
-        done.append(pool.submit(_install_npm, tools / "npm"))  # also brings the Node.js that the others run in
+        done = [pool.submit(install_python, tools, library) for library in PYTHON if library in chosen]
+        for library, (builder, *_) in COMPILED.items():
+            if library in chosen and shutil.which(builder):
+                done.append(pool.submit(_build, tools / library.driver, library))
+        done.append(
+            pool.submit(install_packages, tools / "npm", HERE / "npm" / "package.json")
+        )  # also brings the Node.js that the others run in
     for each in done:
         each.result()
 
 
-def _install_python(tools: Path, library: Library) -> None:
+def _build(folder: Path, library: Library) -> None:
+    driver = HERE / "drivers" / library.driver
+    folder.mkdir(exist_ok=True)
+    if library is GO:
+        _run_installer(["go", "build", "-o", str(folder / "client"), "."], driver)
+    elif library is RUST:
+        shutil.copytree(driver, folder / "source", dirs_exist_ok=True)
+        _run_installer(["cargo", "build", "--quiet", "--target-dir", str(folder)], folder / "source")
+    else:
+        path = folder / "class-path"
+        words = ["mvn", "--quiet", "--batch-mode", "--file", str(driver / "pom.xml"), "dependency:build-classpath"]
+        _run_installer([*words, f"-Dmdep.outputFile={path}"], folder)
+        _run_installer(["javac", "-cp", path.read_text(), "-d", str(folder), str(driver / "JavaClient.java")], folder)
+
+
+def _compiled(folder: Path, library: Library) -> list[str]:
+    """Return the command of a driver that was built into `folder`; empty if it was not."""
+    if library is JAVA:
+        path = folder / "class-path"
+        return ["java", "-cp", f"{folder}{os.pathsep}{path.read_text()}", "JavaClient"] if path.is_file() else []
+    program = folder / ("client" if library is GO else "debug/rust-client")
+    return [str(program)] if program.is_file() else []
+
+
+def install_python(tools: Path, library: Library) -> None:
+    """Install a library of Python into a virtual environment of its own."""
     environment = tools / library.driver
     packages = [library.package, *library.more]
     if uv := shutil.which("uv"):
@@ -131,23 +166,25 @@ def _install_python(tools: Path, library: Library) -> None:
         _run_installer([str(environment / "bin/pip"), "install", "-q", *packages], tools)
 
 
-def _install_npm(npm: Path) -> None:
+def install_packages(npm: Path, package: Path, *options: str) -> None:
+    """Install what a `package.json` names into the folder `npm`."""
     npm.mkdir(exist_ok=True)
-    shutil.copy(HERE / "npm" / "package.json", npm)
-    _run_installer(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error"], npm)
+    shutil.copy(package, npm)
+    _run_installer(["npm", "install", "--no-fund", "--no-audit", "--loglevel=error", *options], npm)
 
 
 def _run_installer(command: list[str], folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True)
 
 
-def _node(tools: Path) -> Path:
+def node_of(tools: Path) -> Path:
     """Return Node.js as npm's package `node` brings it: the Inspector and the suite need 22.19 or newer."""
     return tools / "npm" / "node_modules" / ".bin" / "node"
 
 
 @contextmanager
-def _serving(place: Path) -> Generator[tuple[str, list[str]]]:
+def serving(place: Path) -> Generator[tuple[str, list[str]]]:
+    """Serve Ostler over HTTP; yield its URL, and the command of another one over stdio."""
     (place / "site").mkdir()
     (place / "site" / "index.html").write_text("hello")
     ostler = str(Path(sys.executable).parent / "ostler")
@@ -182,7 +219,7 @@ def _rows(tools: Path, library: Library, url: str, stdio: list[str]) -> list[Row
         works = "yes" if tuple(done["steps"]) == STEPS and not done.get("fault") else "no"
         notes = (done.get("note"), *_handed(done.get("handed") or []))
         note = (done.get("fault") or "; ".join(filter(None, notes))).replace("|", "/").replace("\n", " ")
-        if works == "yes" and not _is_free(done.get("args")):
+        if works == "yes" and not is_free(done.get("args")):
             works, note = "no", f"args of service_create is handed to models as {json.dumps(done.get('args'))}"
         return Row(library.name, version, transport, works, note)
 
@@ -199,7 +236,7 @@ def _handed(bodies: list[Any]) -> Iterator[str]:
         yield f"tokens of all tools{outputs}: {sizes}"
 
 
-def _is_free(args: Any) -> bool:
+def is_free(args: Any) -> bool:
     """Whether a model that is shown this schema of an object can pass any key in it."""
     return isinstance(args, dict) and args.get("type") == "object" and args.get("additionalProperties") is not False
 
@@ -207,9 +244,10 @@ def _is_free(args: Any) -> bool:
 def _version(tools: Path, library: Library) -> str:
     if library in PYTHON:
         return library.package.partition("==")[2] if (tools / library.driver).is_dir() else ""
-    if library in GO:
-        pinned = re.search(rf"{library.package} v(\S+)", (GO_DRIVER / "go.mod").read_text())
-        return pinned[1] if pinned and (tools / "go" / "client").is_file() else ""
+    if library in COMPILED:
+        _, file, place = COMPILED[library]
+        pinned = re.search(place, (HERE / "drivers" / library.driver / file).read_text())
+        return pinned[1] if pinned and _compiled(tools / library.driver, library) else ""
     package = tools / "npm" / "node_modules" / library.package / "package.json"
     return str(json.loads(package.read_text())["version"]) if package.is_file() else ""
 
@@ -217,11 +255,11 @@ def _version(tools: Path, library: Library) -> str:
 def _drive(tools: Path, library: Library, target: str) -> dict[str, Any]:
     if library in PYTHON:
         words = [str(tools / library.driver / "bin/python"), str(HERE / "drivers" / "python_client.py"), library.driver]
-    elif library in GO:
-        words = [str(tools / "go" / "client")]
+    elif library in COMPILED:
+        words = _compiled(tools / library.driver, library)
     else:
-        words = [str(_node(tools)), str(HERE / "drivers" / "javascript_client.mjs"), library.driver]
-    answer = _run([*words, target, os.environ["OSTLER_TRIAL_SITE"]], tools if library in GO else tools / "npm")
+        words = [str(node_of(tools)), str(HERE / "drivers" / "javascript_client.mjs"), library.driver]
+    answer = _run([*words, target, os.environ["OSTLER_TRIAL_SITE"]], tools if library in COMPILED else tools / "npm")
     for line in reversed(answer.splitlines()):
         if line.startswith("{"):
             return json.loads(line)
@@ -230,7 +268,12 @@ def _drive(tools: Path, library: Library, target: str) -> dict[str, Any]:
 
 def _costs(tools: Path, url: str) -> str:
     """Return the table of what the usual way costs in tokens, and what strict Ajv says of the schemas."""
-    words = [str(_node(tools)), str(HERE / "drivers" / "schemas.mjs"), json.dumps(url), os.environ["OSTLER_TRIAL_SITE"]]
+    words = [
+        str(node_of(tools)),
+        str(HERE / "drivers" / "schemas.mjs"),
+        json.dumps(url),
+        os.environ["OSTLER_TRIAL_SITE"],
+    ]
     answer = _run(words, tools / "npm")
     if not answer.startswith("{"):
         raise SystemExit(answer)
@@ -246,7 +289,7 @@ def _costs(tools: Path, url: str) -> str:
 def _inspect(tools: Path, target: str) -> dict[str, Any]:
     """Take the Inspector's command line through the same steps, one process each."""
     where = json.loads(target)
-    inspector = [str(_node(tools)), str(tools / "npm/node_modules/.bin/mcp-inspector"), "--cli"]
+    inspector = [str(node_of(tools)), str(tools / "npm/node_modules/.bin/mcp-inspector"), "--cli"]
     # The server's own options would be read as the Inspector's: an entry of a file has them.
     entry = {"type": "http", "url": where} if isinstance(where, str) else {"command": where[0], "args": where[1:]}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,1 @@
+"""Real agent frameworks over a real server."""
