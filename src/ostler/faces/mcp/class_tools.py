@@ -284,7 +284,7 @@ CLASS_TOOLS = (
     ToolDefinition(
         "serviceclass_list",
         "List ServiceClasses",
-        "What can be created, with arguments; then what needs more. Start here.",
+        "What can be created, with arguments; then what cannot yet, and why. Start here.",
         ClassListArgs,
         answer("serviceClasses:objects total:integer findings:objects"),
         Effect.READS,

@@ -81,7 +81,7 @@ class ServiceLogsArgs(Args):
     search: str = Field(default="", description="only what this regex matches")
     ranked: bool = Field(default=False, description="search has words: show what fits them best")
     errors_only: bool = Field(default=False, description="only errors")
-    since: SomeSeconds | None = Field(default=None, description="only the newest, e.g. 10m")
+    since: SomeSeconds | None = Field(default=None, description="only lines newer than this, e.g. 10m")
 
     @model_validator(mode="after")
     def _ranked_needs_words(self) -> "ServiceLogsArgs":

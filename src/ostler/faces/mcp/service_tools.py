@@ -122,7 +122,7 @@ class ServiceValidateArgs(Args):
     """Arguments of service_validate."""
 
     service_class_name: ClassName
-    name: str = Field(default="", description="its name, if it has one")
+    name: str = Field(default="", description="the name it would have")
     args: JsonArgs = Field(default_factory=dict, description="the class's arguments")
 
 
