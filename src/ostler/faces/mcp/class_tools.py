@@ -24,7 +24,7 @@ from ostler.rules.reading import load_manifests
 WHOLE = 3
 """Classes found up to which each is shown with its whole description."""
 
-MAX_DESCRIPTION = 84
+MAX_DESCRIPTION = 80
 """Characters of a class's description in a longer list."""
 
 
@@ -51,9 +51,11 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     if others:
         how = "; serviceclass_available NAME says how to get one" if "serviceclass_available" in call.tools else ""
         lines.append(f"{len(others)} not available{how}:")
+        reasons: dict[str, list[str]] = {}
         for item in items[len(ready) :]:
             about = f" ({item['description']})" if item.get("description") else ""
-            lines.append(f"{item['name']}{about}: {item['reason']}")
+            reasons.setdefault(item["reason"], []).append(item["name"] + about)
+        lines += [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
     if app.classes.findings:
         structured["findings"] = [finding_json(finding) for finding in app.classes.findings]
         lines += [f"problem: {finding}" for finding in app.classes.findings]
