@@ -181,6 +181,20 @@ async def test_an_unreachable_server_is_not_an_unhealthy_service() -> None:
         assert view.state is ServiceState.RUNNING
 
 
+async def test_what_ended_with_its_server_is_known_when_the_server_is_back_not_at_the_next_check() -> None:
+    world, servers = World(), Servers()
+    async with running(world, manifest(healthCheck__interval="1h"), tools=servers) as manager:
+        for name in ("db", "web"):
+            await manager.create(CreateRequest("basic", name))
+        await until(lambda: all(view.health is HealthStatus.HEALTHY for view in manager.views()))
+        servers.set("w", connected=False)
+        await anyio.sleep(5)
+        world.resources = {key: kept for key, kept in world.resources.items() if kept["name"] == "web"}
+        servers.set("w", connected=True)
+        await until(lambda: manager.view("db").state is ServiceState.FAILED, within=1)
+        assert (manager.view("db").reason, manager.view("web").state) == ("gone", ServiceState.RUNNING)
+
+
 async def test_one_failing_service_disturbs_no_other() -> None:
     world = World()
     async with running(world) as manager:

@@ -102,6 +102,7 @@ def test_a_failed_tool_passes_only_when_that_is_asked_for(expect: Any, expect_no
         (PROSE, {"contains": "PID: 8590"}, None, 'the answer contains "PID: 8590"'),
         (text_answer("gone"), {"contains": "PID"}, None, 'the answer was "gone", expected it to contain "PID"'),
         (RUNNING, None, None, "the tool succeeded"),
+        (RUNNING, None, {"matches": f"zz{'y' * 80}|run+ing"}, 'the answer has "running", which expectNot rules out'),
         (text_answer("boom", is_error=True), None, None, 'the tool failed: "boom"'),
         (RUNNING, {"success": False}, None, "the tool succeeded, expected it to fail"),
     ],

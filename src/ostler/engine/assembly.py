@@ -36,6 +36,9 @@ from ostler.model.states import Reachability, ServiceState
 
 logger = logging.getLogger(__name__)
 
+_CHECK_PACE = 0.02
+"""Seconds for each of the services that are checked once the server that drives them is back."""
+
 
 class Assembly:
     """The engine's parts. It is what services see of the engine (`ControllerRuntime`)."""
@@ -237,6 +240,7 @@ class Assembly:
         """A downstream server came, went or lists other tools: notify what it drives."""
         assert self.tools is not None
         connected = self.tools.server_status(server).connected
+        back: list[ServiceInstance] = []
         for instance in self.instances():
             if server not in instance.service_class.servers():
                 continue
@@ -247,6 +251,10 @@ class Assembly:
                 instance.set_reachability(Reachability.REACHABLE)
                 self.recovery.server_is_back(instance)
                 self.restarts.driver_is_back(instance)
+                back.append(instance)
+        for instance in back:  # what it ran may have ended with it
+            within = min(instance.service_class.config.health.interval, len(back) * _CHECK_PACE)
+            self.health.hasten(instance, within)
         if connected:
             self.needs.server_came(server)
 

@@ -111,6 +111,19 @@ class HealthScheduler:
         self._push(instance, due, epoch)
         self._show_next(instance, due)
 
+    def hasten(self, instance: ServiceInstance, within: float) -> None:
+        """Let the next check of `instance` come within that many seconds, at a random point.
+
+        What is checked together with others is left to their round.
+        """
+        if instance.id not in self._epochs or instance.health_check.shared_key() is not None:
+            return
+        epoch = self._epochs[instance.id] = next(self._counter)
+        self._bunched.add(instance.id)
+        due = anyio.current_time() + self._rng.random() * within
+        self._push(instance, due, epoch)
+        self._show_next(instance, due)
+
     def forget(self, instance: ServiceInstance) -> None:
         """Stop checking `instance`."""
         self._epochs.pop(instance.id, None)

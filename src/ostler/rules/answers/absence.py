@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from ostler.model.errors import ExtractionError
 from ostler.model.json import JsonMapping, JsonValue
@@ -31,6 +32,9 @@ _GONE_FROM_RUNNING = frozenset(
 )  # fmt: skip
 """States that mean an end where something was expected to run; of a health they would mean something else."""
 
+_GONE_BY_ITSELF = _GONE - {"completed", "finished", "closed"}
+"""Those that are not said of a question, either, that has been answered."""
+
 _LEAVING = frozenset(
     {
         "closing", "deleting", "draining", "ending", "exiting", "halting", "in progress", "killing", "pending deletion",
@@ -50,6 +54,9 @@ _COMING = frozenset(
 
 _PRESENCE = re.compile(r"(?:^|[._])(?:is_?)?(?:running|alive|exists?|found|present|active)$", re.IGNORECASE)
 """Paths whose `false` says that there is nothing."""
+
+_LIFE = re.compile(r"(?:is_?)?(?:running|alive|exists)", re.IGNORECASE)
+"""Those among them that mean nothing else; `active` may be the one of several that is in use."""
 
 _ENDED_WHERE = re.compile(
     r"(?:^|[._])(?:exit_?(?:code|status)|return_?code|(?:ended|exited|finished|stopped|terminated)_?at|term_?signal)$",
@@ -200,14 +207,18 @@ def is_list_without(
 
 
 def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequence[str]) -> bool:
-    """Return whether an answer that misses its expectation is a sentence that says of the service that it is gone.
+    """Return whether an answer that misses its expectation says by its own words that the service is gone.
+
+    That is a state such as `exited`, `alive: false`, or a sentence about what was asked for.
 
     Args:
         response: the answer; a tool that failed proves nothing.
         args: of the call; one of `identifiers` is among their values.
         identifiers: what names the service: its name, and what its start tool returned.
     """
-    if response.is_error or is_out_of_reach(response):
+    asked = {str(value) for value in args.values()}
+    names = [name for name in identifiers if name in asked]
+    if response.is_error or not names or is_out_of_reach(response):
         return False
     text = response.text
     match response.value:
@@ -215,8 +226,20 @@ def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequ
             text = said
         case _:
             pass
-    asked = {str(value) for value in args.values()}
-    return any(name in asked and says_missing(text, name) for name in identifiers)
+    return _has_gone_state(response) or any(says_missing(text, name) for name in names)
+
+
+def _has_gone_state(response: ToolResponse) -> bool:
+    """Return whether an answer has a state of what has ended, or says `false` of its running."""
+    if not isinstance(response.value, dict):
+        return _is_among(_GONE_BY_ITSELF, status_in(response.text))
+    facts = cast("JsonMapping", response.value)
+    state = next((facts[key] for key in ("state", "status") if isinstance(facts.get(key), str)), "")
+    if _is_among(_COMING | _LEAVING, state):
+        return False
+    word = _MORE_OF_IT.sub("", str(state)) or state
+    lives = {item for key, item in facts.items() if _LIFE.fullmatch(key) and isinstance(item, bool)}
+    return lives == {False} or (not lives and _is_among(_GONE_BY_ITSELF, word))
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:

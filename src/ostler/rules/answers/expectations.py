@@ -18,6 +18,8 @@ from ostler.rules.text.statements import is_plain_pattern, is_said, places, rule
 from ostler.rules.text.work_budget import bounded_work
 
 _SHOWN = 300
+_READABLE = 80
+"""Characters of a regular expression that explains itself; of a longer one, what it has found is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,17 @@ def _expression_condition(response: ToolResponse, expression: str) -> _Condition
 def _match_condition(text: str, pattern: str, *, is_ruled_out: bool) -> _Condition:
     counts = partial(is_said, text, is_ruled_out=is_ruled_out)
     try:
-        holds = any(not is_worded or counts(start, end) for start, end, is_worded in _matches(pattern, text))
+        found = (
+            text[start:end] for start, end, is_worded in _matches(pattern, text) if not is_worded or counts(start, end)
+        )
+        hit = next(found, None)
     except PatternError as error:
         return _Condition(holds=False, found=str(error), wanted=f"it to match {_json(pattern)}", is_judged=False)
-    found = f"the answer matches {_json(pattern)}" if holds else f"the answer was {_json(text)}"
-    return _Condition(holds, found, f"it to match {_json(pattern)}")
+    if hit is None:
+        return _Condition(holds=False, found=f"the answer was {_json(text)}", wanted=f"it to match {_json(pattern)}")
+    is_readable = len(pattern) <= _READABLE or not hit.strip()
+    said = f"the answer matches {_json(pattern)}" if is_readable else f"the answer has {_json(hit)}"
+    return _Condition(holds=True, found=said, wanted=f"it to match {_json(pattern)}")
 
 
 def _matches(pattern: str, text: str) -> Iterator[tuple[int, int, bool]]:

@@ -8,7 +8,7 @@ from ostler.rules.text.statements import is_sentence
 _HEAD: Final = r"\W*(?:(?:error|warning|info)\b\W*)?"
 _ABOUT: Final = r"for|from|in|of|on|by|to|new|more|outputs?|data|logs?|changes?|errors?|problems?|updates?|results?"
 _KIND: Final = rf"(?:[ :#=]+(?!(?:{_ABOUT})\b)[\w-]+){{0,4}}?[ :#='\"`(]+"
-_TAIL: Final = r"(?:[ ,]+(?:any ?more|currently|yet|with|by|at|after|on|since)\b.*|\s*\(.*)?\W*"
+_TAIL: Final = r"(?:[ ,]+(?:any ?more|currently|yet|with|by|at|after|on|since)\b.*|\s*\(.*|\W*[.!] .*)?\W*"
 _THERE: Final = r"(?:found|exists?|existing|known|running|active|open|alive|available)"
 _ENDED: Final = (
     r"(?:exited|ended|terminated|stopped|finished|closed|killed|crashed|died|gone|dead|deleted|removed|destroyed)"
