@@ -32,7 +32,7 @@ _GONE_FROM_RUNNING = frozenset(
 )  # fmt: skip
 """States that mean an end where something was expected to run; of a health they would mean something else."""
 
-_GONE_BY_ITSELF = _GONE - {"completed", "finished", "closed"}
+_GONE_FOR_SURE = _GONE - {"completed", "finished", "closed"}
 """Those that are not said of a question, either, that has been answered."""
 
 _LEAVING = frozenset(
@@ -232,14 +232,14 @@ def is_said_missing(response: ToolResponse, args: JsonMapping, identifiers: Sequ
 def _has_gone_state(response: ToolResponse) -> bool:
     """Return whether an answer has a state of what has ended, or says `false` of its running."""
     if not isinstance(response.value, dict):
-        return _is_among(_GONE_BY_ITSELF, status_in(response.text))
+        return _is_among(_GONE_FOR_SURE, status_in(response.text))
     facts = cast("JsonMapping", response.value)
     state = next((facts[key] for key in ("state", "status") if isinstance(facts.get(key), str)), "")
     if _is_among(_COMING | _LEAVING, state):
         return False
     word = _MORE_OF_IT.sub("", str(state)) or state
     lives = {item for key, item in facts.items() if _LIFE.fullmatch(key) and isinstance(item, bool)}
-    return lives == {False} or (not lives and _is_among(_GONE_BY_ITSELF, word))
+    return lives == {False} or (not lives and _is_among(_GONE_FOR_SURE, word))
 
 
 def is_out_of_reach(response: ToolResponse) -> bool:
