@@ -266,6 +266,7 @@ async def test_messages_pass_in_order_and_bad_lines_are_answered() -> None:
         b'{"jsonrpc":"2.0","method":"a","params":{"a":"\xff"},"id":"ten"}',
         b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
         b'{"jsonrpc":"2.0","id":null,"method":"ping"}',
+        b'[{"jsonrpc":"2.0","id":11,"method":"ping"},{"jsonrpc":"2.0","id":"x","method":"ping"}]',
     ]
     whole = b"".join(lines) + b"\n\n".join((*bad, lines[0].rstrip()))
     sink = Sink()
@@ -277,12 +278,12 @@ async def test_messages_pass_in_order_and_bad_lines_are_answered() -> None:
         await outgoing.drained.wait()
     assert [getattr(item.message, "id", None) for item in got if isinstance(item, SessionMessage)] == [0, 1, 2, 0]
     assert [type(item).__name__ for item in got if not isinstance(item, SessionMessage)] == [
-        *["ValidationError"] * 6, "ValueError", "ValueError",
+        *["ValidationError"] * 6, "ValueError", "ValueError", "ValidationError",
     ]  # fmt: skip
     answers = [json.loads(line) for line in sink.received.splitlines()]
     assert [(each["id"], each["error"]["code"]) for each in answers if "error" in each] == [
         (None, -32700), (None, -32700), (7, -32600), (8, -32602), (9, -32700), ("ten", -32700), (None, -32602),
-        (None, -32602),
+        (None, -32602), (11, -32600), ("x", -32600),
     ]  # fmt: skip
     assert [each["params"]["text"] for each in answers if "params" in each] == ["one", "two"]
 

@@ -6,7 +6,7 @@ the 2026-07-28 era carry all they need, so nothing of theirs is repeated on a ne
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 Message: TypeAlias = dict[str, Any]
@@ -18,6 +18,11 @@ OWN_ID: Final = "ostler-bridge-"
 _LIST_CHANGES: Final = ("tools", "resources", "prompts")
 _SUBJECTS: Final = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resources"}
 """The lists that are answered early, and what their change is notified as."""
+
+INVALID_REQUEST: Final = -32600
+_BATCH: Final = (
+    "JSON-RPC batches are not taken, as the protocol has them no longer: send each message on a line of its own"
+)
 
 
 class Orphans(NamedTuple):
@@ -41,6 +46,12 @@ def error_line(key: RequestKey | None, message: str, *, code: int = -32000) -> b
     """Return a JSON-RPC error answering request `key`."""
     answer = {"jsonrpc": "2.0", "id": key, "error": {"code": code, "message": message}}
     return json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+
+
+def batch_refusals(messages: Sequence[Message]) -> list[bytes]:
+    """Return the answers to a batch: an error for each request in it, and one without an id where it has none."""
+    keys = [key for message in messages if is_key(key := message.get("id"))]
+    return [error_line(key, _BATCH, code=INVALID_REQUEST) for key in keys or [None]]
 
 
 def notification_line(method: str, params: Message | None = None) -> bytes:

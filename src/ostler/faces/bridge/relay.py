@@ -17,7 +17,16 @@ from typing import Final
 from ostler.faces.bridge.dialer import Dialer, Link, Note, ServerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX, decode_line
 from ostler.faces.bridge.known_answers import KnownAnswers
-from ostler.faces.bridge.ledger import Ledger, Message, error_line, is_key, notification_line, read_messages
+from ostler.faces.bridge.ledger import (
+    INVALID_REQUEST,
+    Ledger,
+    Message,
+    batch_refusals,
+    error_line,
+    is_key,
+    notification_line,
+    read_messages,
+)
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 
 EOF_GRACE: Final = 1.0
@@ -29,9 +38,7 @@ HANDOVER_PATIENCE: Final = 3.0
 WAITING_LIMIT: Final = 1024 * 1024
 """Bytes kept for a server that starts, beyond which the client is no longer read until it is there."""
 
-_INVALID_REQUEST: Final = -32600
 _METHOD_NOT_FOUND: Final = -32601
-_BATCH = "JSON-RPC batches are not taken, as the protocol has them no longer: send each message on a line of its own"
 _CLIENT_GONE = "the client is gone"
 _ENDINGS = {
     "stop": "was stopped",
@@ -137,7 +144,7 @@ class Relay:
                     self._forward(line if line.endswith(b"\n") else line + b"\n")
         except LineTooLongError as error:
             self._note(f"{error}; the client's connection ends here")
-            self._write(error_line(None, f"{error}; send large content by reference", code=_INVALID_REQUEST))
+            self._write(error_line(None, f"{error}; send large content by reference", code=INVALID_REQUEST))
         except OSError as error:
             self._note(f"the client can no longer be read: {error}")
         with self._changed:
@@ -149,8 +156,8 @@ class Relay:
     def _forward(self, line: bytes) -> None:
         messages = read_messages(line)
         if line.lstrip().startswith(b"["):
-            for key in [key for message in messages if is_key(key := message.get("id"))] or [None]:
-                self._write(error_line(key, _BATCH, code=_INVALID_REQUEST))
+            for refusal in batch_refusals(messages):
+                self._write(refusal)
             return
         if self._handshake_only and [message.get("method") for message in messages] == ["server/discover"]:
             self._write(error_line(messages[0].get("id"), "Method not found", code=_METHOD_NOT_FOUND))

@@ -207,7 +207,7 @@ def _message(line: bytes) -> JSONRPCMessage:
 
 
 def _refusal(line: bytes) -> bytes:
-    """Return the JSON-RPC error for a line that is not a message."""
+    """Return the JSON-RPC error for a line that is not a message, or one for each request of a batch."""
     key: int | str | None = None
     try:
         content: object = json.loads(line)
@@ -215,6 +215,10 @@ def _refusal(line: bytes) -> bytes:
         key, code, text = message_id(line), -32700, "Parse error: the line is not JSON, or is too deeply nested"
     else:
         code, text = -32600, "Invalid request: this is not a JSON-RPC message"
+        if isinstance(content, list):
+            from ostler.faces.bridge.ledger import batch_refusals, read_messages
+
+            return b"".join(batch_refusals(read_messages(line)))
         if isinstance(content, dict):
             message = cast("dict[str, object]", content)
             given = message.get("id")
