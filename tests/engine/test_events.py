@@ -107,6 +107,18 @@ def test_what_a_deleted_service_did_is_forgotten_with_its_deletion() -> None:
     assert len(events._by_service) <= 101  # pyright: ignore[reportPrivateUsage] (the leak that it must not be)
 
 
+def test_events_that_many_services_have_alike_share_what_they_say() -> None:
+    events = log()
+    first, again = (
+        events.append(EventKind.STATE_CHANGED, name, f"{before} -> starting", {"to": "starting"})
+        for name, before in (("a", "stopped"), ("b", "stopped"))
+    )
+    assert (again.message is first.message, again.data is first.data) == (True, True)
+    other = events.append(EventKind.STATE_CHANGED, "c", first.message, {"to": "starting", "reason": "lease"})
+    assert other.data == {"to": "starting", "reason": "lease"}
+    assert [event.service for event in events.read().events] == ["a", "b", "c"]
+
+
 def test_a_cursor_of_another_life_begins_again_and_says_so() -> None:
     events = log()
     events.append(EventKind.WARNING, "a", "one")

@@ -22,6 +22,14 @@ MAX_EVENTS_PER_SERVICE = 50
 """Events held in memory for who reads those of one service, apart from the others: a noisy one pushes none out."""
 
 
+_ALIKE = frozenset(
+    {EventKind.SERVICE_CREATED, EventKind.STATE_CHANGED, EventKind.HEALTH_CHANGED, EventKind.REACHABILITY_CHANGED}
+)
+"""Kinds of which many services have the same events but for the time; they share message and data, 1 KiB a service."""
+
+_MAX_ALIKE = 256
+
+
 @dataclass(frozen=True, slots=True)
 class EventPage:
     """Some events and how to go on.
@@ -59,6 +67,7 @@ class EventLog:
         self._by_service: dict[str, ServiceHistory] = {}
         self._ended: dict[str, int] = {}
         """Service → cursor of its deletion; what it did is kept as long as that event is."""
+        self._alike: dict[tuple[EventKind, str], tuple[str, JsonObject]] = {}
         self._last_cursor = 0
         self._dropped_until = 0
         self._subscribers: list[Callable[[Event], None]] = []
@@ -95,7 +104,8 @@ class EventLog:
     ) -> Event:
         """Record a fact. Never blocks; a subscriber that raises is logged."""
         self._last_cursor += 1
-        event = Event(self._last_cursor, at or self._clock.now(), kind, service, message, data or {})
+        message, data = self._shared(kind, message, data or {})
+        event = Event(self._last_cursor, at or self._clock.now(), kind, service, message, data)
         self._keep(event)
         if self._store is not None:
             self._store.append_events((event,))
@@ -177,6 +187,17 @@ class EventLog:
         """Call `callback(event)` for each new event, in order; it must be quick. Returns the way out."""
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback)
+
+    def _shared(self, kind: EventKind, message: str, data: JsonObject) -> tuple[str, JsonObject]:
+        """Return message and data as an event alike has them, which no one changes any more."""
+        if kind not in _ALIKE:
+            return message, data
+        known = self._alike.get((kind, message))
+        if known is None or known[1] != data:
+            if len(self._alike) >= _MAX_ALIKE:
+                self._alike.clear()
+            known = self._alike[kind, message] = (message, data)
+        return known
 
     def _gone_until(self, service: str) -> int:
         own = self._by_service.get(service)

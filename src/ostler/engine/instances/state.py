@@ -24,7 +24,7 @@ from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import delete_plan, stop_plan
 from ostler.rules.secrets.masking import mask
-from ostler.rules.secrets.record_secrets import record_secrets, secrets_within
+from ostler.rules.secrets.record_secrets import NO_SECRETS, record_secrets, secrets_within
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
@@ -115,7 +115,7 @@ class InstanceState(BaseService):
         self._known_handle: tuple[tuple[object, ...], str | None] | None = None
         self._created_at = record.created_at
         self._updated_at = record.updated_at
-        self._possible_secrets = frozenset[str]()
+        self._possible_secrets = NO_SECRETS
         self._secrets: frozenset[str] | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------
@@ -236,8 +236,8 @@ class InstanceState(BaseService):
     def secrets(self) -> frozenset[str]:
         """Every text that is masked wherever this service is shown; found when it is asked for."""
         if self._secrets is None:
-            marks = marks_in([self.record.args, self.service_class.tools.start.args])
-            self._secrets = record_secrets(self.service_class, self.record) | marks | self._possible_secrets
+            others = marks_in([self.record.args, self.service_class.tools.start.args]) | self._possible_secrets
+            self._secrets = record_secrets(self.service_class, self.record) | others or NO_SECRETS
         return self._secrets
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
