@@ -195,3 +195,12 @@ def test_a_record_that_kept_counters_is_read_into_fields() -> None:
     assert (read.starts, read.restarts, read.held, read.completed, read.missed_stop) == (3, 1, True, False, False)
     assert read.outputs_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert "counters" not in service_to_json(read)
+
+
+@pytest.mark.parametrize("manifest", [{}, {"a": ["é", 1.5, None]}, {"odd": "\ud800"}, {"large": float("inf")}])
+def test_services_that_share_a_manifest_each_have_it(manifest: JsonObject) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    kept = {"created_at": now, "updated_at": now, "desired": DesiredState.RUNNING, "state": ServiceState.RUNNING}
+    for name in ("one", "two"):
+        record = ServiceRecord(name, name, "c", "d", manifest, args={"n": name}, **kept)  # pyright: ignore[reportArgumentType]
+        assert SERVICE.read(SERVICE.write(record)) == record

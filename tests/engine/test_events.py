@@ -1,5 +1,7 @@
 """The event log: cursors, filters, retention of all and of each service, and what is told about what is gone."""
 
+import sys
+import zlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -94,6 +96,28 @@ def test_a_noisy_service_pushes_out_nothing_of_the_others() -> None:
     assert not page.dropped
     assert events.read(since=1).dropped
     assert len(events.read(service="noisy", limit=1000).events) == 50
+
+
+def test_an_event_of_a_service_with_many_opens_none_of_the_older_ones() -> None:
+    """They are kept packed. To open them for each event took 100 µs of its 115."""
+    events = log(max_per_service=50)
+    opened = 0
+
+    def count(frame: object, happened: str, called: object) -> None:
+        nonlocal opened
+        del frame
+        opened += happened == "c_call" and called is zlib.decompress
+
+    sys.setprofile(count)
+    try:
+        for number in range(400):
+            events.append(EventKind.WARNING, "noisy", f"attempt {number}")
+    finally:
+        sys.setprofile(None)
+    assert opened < 400 // 8
+    page = events.read(service="noisy", since=350, limit=1)
+    assert (page.events[0].message, page.dropped) == ("attempt 350", False)
+    assert events.read(service="noisy", since=349).dropped
 
 
 def test_what_a_deleted_service_did_is_forgotten_with_its_deletion() -> None:

@@ -7,11 +7,12 @@ know, and is strict about types: a stored value of the wrong type is `StoreCorru
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Generic, NewType, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, PydanticSerializationError
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 
 from ostler.model.errors import StoreCorruptError, StoreError
 from ostler.model.events import Event
@@ -106,6 +107,46 @@ class RecordForm(Generic[_T]):
         raise _corrupt(f"{self._what} {label!r}", _misfit(error.errors(include_url=False)[0])) from error
 
 
+class _ServiceForm(RecordForm[ServiceRecord]):
+    """The stored form of services. What a class's manifest is as text is kept, as all its services share it.
+
+    Each operation writes its service twice or more, and of the largest shipped class's, 95 % is the manifest: 68 µs,
+    and 20 µs so.
+    """
+
+    def write(self, record: ServiceRecord) -> str:
+        """Return the text of `record`; see `RecordForm.write`."""
+        try:
+            text = self._adapter.dump_json(record, by_alias=True, exclude=_BUT_MANIFEST).decode()
+            manifest = _manifest_text(_Shared(record.class_manifest))
+        except (PydanticSerializationError, TypeError, ValueError, RecursionError):
+            return super().write(record)
+        return f'{text[:-1]},"classManifest":{manifest}}}'
+
+
+_BUT_MANIFEST: Final = {"class_manifest"}
+
+
+class _Shared:
+    """A value that is looked up by which it is, not by what it holds; it is kept, so that no other takes its place."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: JsonObject) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shared) and self.value is other.value
+
+
+@lru_cache(maxsize=64)
+def _manifest_text(manifest: _Shared) -> str:
+    return to_json(manifest.value, inf_nan_mode="constants").decode()
+
+
 def _misfit(problem: ErrorDetails) -> str:
     """Return what does not fit, and where; never the value itself, which may be a secret."""
     where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in problem["loc"]).lstrip(".")
@@ -138,6 +179,6 @@ def _fields_of(counters: JsonObject) -> JsonObject:
     return {key: counters[key] for key in ("starts", "restarts", "outputsAt") if key in counters} | flags
 
 
-SERVICE: Final = RecordForm[ServiceRecord](TypeAdapter(_Service, config=_CONFIG), "service", upgrade=_without_counters)
+SERVICE: Final = _ServiceForm(TypeAdapter(_Service, config=_CONFIG), "service", upgrade=_without_counters)
 OPERATION: Final = RecordForm[OperationRecord](TypeAdapter(_Operation, config=_CONFIG), "operation")
 EVENT: Final = RecordForm[Event](TypeAdapter(_Event, config=_CONFIG), "event")
