@@ -226,8 +226,11 @@ def test_an_answer_whose_text_only_looks_like_json_stays_text(text: str) -> None
         coerce(text, "object")
 
 
-@pytest.mark.parametrize("template", ["{{ 'nan' | float }}", "{{ [1e308 * 10] }}", "{{ 2 ** 2000 }}"])
-def test_a_template_that_gives_no_json_number_fails(template: str) -> None:
+@pytest.mark.parametrize(
+    "template",
+    ["{{ 'nan' | float }}", "{{ [1e308 * 10] }}", "{{ 2 ** 2000 }}", "x{{ '\\ud800' }}", "{{ ['\\ud800'] }}"],
+)
+def test_a_template_that_gives_what_json_does_not_have_fails(template: str) -> None:
     with pytest.raises(TemplateError):
         render(template, {})
 

@@ -1,6 +1,7 @@
 """Named aliases for JSON, the only place where values have no narrower type, and what JSON cannot hold."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,6 +21,12 @@ MAX_VALUES: Final = 1_000_000
 """The most values that one JSON value may have in it, each counted where it stands."""
 
 _SHOWN: Final = 40
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether `text` can be sent and stored: half of a surrogate pair is no character."""
+    return text.isascii() or _HALF.search(text) is None
 
 
 def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 
-from ostler.model.json import JsonValue, is_json_number
+from ostler.model.json import JsonValue, is_encodable, is_json_number
 from ostler.rules.text.work_budget import MAX_MADE, spend
 
 MAX_OUTPUT = 1_048_576
@@ -117,7 +117,18 @@ class _Copier:
         self._characters_left -= len(text)
         if self._characters_left < 0:
             raise TooLargeError(f"makes more than {self._characters} characters")
-        return text
+        return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """Return `text`, which a template made.
+
+    Raises:
+        TypeError: half of a surrogate pair is in it, which nothing can send or store.
+    """
+    if not is_encodable(text):
+        raise TypeError("gives half of a surrogate pair, which is no character")
+    return text
 
 
 class Omitted:

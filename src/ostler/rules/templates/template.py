@@ -16,7 +16,7 @@ from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 
 from ostler.model.errors import TemplateError
 from ostler.model.json import JsonMapping, JsonValue
-from ostler.rules.templates.plain_values import MAX_OUTPUT, OMIT, TooLargeError, to_json
+from ostler.rules.templates.plain_values import MAX_OUTPUT, OMIT, TooLargeError, encodable, to_json
 from ostler.rules.templates.references import References, references_of
 from ostler.rules.templates.sandbox import MAX_SOURCE, MAX_TOKENS, GivenUpError, bound, check_statements, environment
 from ostler.rules.text.work_budget import WorkSpentError, bounded_work
@@ -214,7 +214,7 @@ def _run(compiled: CompiledTemplate, names: Mapping[str, Any]) -> JsonValue:
     if compiled.is_expression:
         result = context.vars["result"]
         return result if result is OMIT else to_json(result)
-    return "".join(chunks)
+    return encodable("".join(chunks))
 
 
 @lru_cache(maxsize=4096)
