@@ -21,6 +21,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.server import listed_tools
 from ostler.engine.services.views import CreateRequest, OperationRequest
 from ostler.faces.assembly import open_application
+from ostler.faces.mcp.downstream_tools import MAX_SCHEMA_TEXT, schema_text
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import NAMES, TOOLS, tools_of
 from ostler.model.records import ServiceTraits
@@ -208,6 +209,17 @@ async def test_events_end_where_the_text_says() -> None:
                 break
             assert cursors[-1] == page.structured_content["cursor"]
             seen = cursors[-1]
+
+
+def test_a_long_schema_is_whole_json_in_the_text_or_not_there() -> None:
+    described = {f"a{index}": {"type": "string", "description": "x" * 100} for index in range(MAX_SCHEMA_TEXT // 100)}
+    text = schema_text({"type": "object", "properties": described})
+    kept, _, note = text.partition(" (descriptions left out)")
+    assert set(json.loads(kept)["properties"]) == set(described)
+    assert note == ""
+    assert "description" not in kept
+    endless = {f"a{index}": {"type": "string"} for index in range(MAX_SCHEMA_TEXT // 20)}
+    assert "the structured content has it" in schema_text({"type": "object", "properties": endless})
 
 
 @pytest.mark.anyio
