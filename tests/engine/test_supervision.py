@@ -68,6 +68,7 @@ async def test_what_goes_after_its_stop_failed_is_shown_as_stopped() -> None:
         assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "stop-failed")
         world.resources.clear()
         await until(lambda: manager.view("db").state is ServiceState.STOPPED)
+        assert manager.view("db").error is None
 
 
 async def test_a_crash_loop_ends() -> None:

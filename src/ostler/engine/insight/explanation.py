@@ -37,7 +37,7 @@ _REASONS = {
     UNKNOWN_OUTCOME: "it is held: the outcome of its start is unknown, and nothing is done until you decide",
     NO_STOP_PLAN: "it runs, but what its stop tool needs was lost in a crash",
     NOT_VERIFIABLE: "its class has no tool that could show whether it runs",
-    STOP_FAILED: "its stop tool failed, so it may still be there",
+    STOP_FAILED: "its stop failed, so it may still be there",
     STOP_NOT_SENT: "its stop could not be sent, as the server that drives it is away",
     STOP_INTERRUPTED: "its stop was interrupted, so it may still be there",
     START_FAILED: "its start failed, and was cleaned up",

@@ -57,12 +57,13 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
         what = f"{operation.kind.value} took longer than {format_duration(seconds)} (timeout.{key})"
         if operation.step == "ready" and operation.last_miss:
             what += f"; the last ready check said: {operation.last_miss}"
-        raise OperationTimeoutError(
-            what,
-            service=service.name,
-            step=operation.step,
-            next_actions=("service_logs shows what it printed", f"raise timeout.{key} in the class if it is slow"),
-        )
+        actions = [f"raise timeout.{key} in the class if it is slow"]
+        if service.service_class.tools.logs is not None:
+            actions.insert(0, "service_logs shows what it printed")
+        if operation.step == "stopped" and operation.last_miss:
+            what += f"; its stop tool answered, but it is still there: {operation.last_miss}"
+            actions.insert(0, f"service_stop {service.name} tries again")
+        raise OperationTimeoutError(what, service=service.name, step=operation.step, next_actions=actions)
 
 
 def remaining(scope: anyio.CancelScope) -> float:

@@ -83,6 +83,7 @@ class StateUpdater(Protocol):
         ...
 
 
+_SUCCESSES = (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED)
 _FORGET_HEALTH = (
     Transition.START_REQUESTED,
     Transition.STOPPED,
@@ -226,7 +227,7 @@ class BaseService:
         failed, failed_at = old.error, old.error_at
         if error is not None:
             failed, failed_at = _kept(error), now
-        elif transition in (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED):
+        elif transition in _SUCCESSES or (transition is Transition.FOUND_STOPPED and reason != "gone"):
             failed, failed_at = None, None
         health, health_at = old.health, old.health_at
         if transition in _FORGET_HEALTH:
