@@ -162,6 +162,9 @@ def test_a_built_in_server_can_be_configured_and_disabled() -> None:
     process = loaded.entries["process"]
     assert (process.transport, process.disabled) == ("builtin", True)
     assert not process.options.permits("start")
+    (finding,) = load('{"mcpServers": {"process": {"command": "x"}}}').findings
+    assert (finding.severity, finding.fix) == ("warning", "give it another name")
+    assert "replaces the built-in 'process'" in finding.message
 
 
 def test_secrets_are_known_and_never_shown() -> None:

@@ -457,7 +457,7 @@ async def test_stopped() -> None:
         assert world.resources == {}
         world.lingers = 100
         await manager.start_service("db")
-        with pytest.raises(OperationTimeoutError, match="stop took longer than 30s.*stop tool answered, but it is still there: "):
+        with pytest.raises(OperationTimeoutError, match="stop took longer than 30s.*answered, but it is still there: "):
             await manager.stop_service("db")
         assert manager.view("db").state is not ServiceState.STOPPED
 

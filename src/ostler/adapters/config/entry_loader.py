@@ -175,6 +175,11 @@ class EntryLoader:
         if has_command and has_url:
             self._find(path, "an entry has either 'command' or 'url', not both", "command-and-url")
             raise _BrokenEntryError
+        if name in self._builtin_names and (has_command or has_url):
+            message = (
+                f"this server replaces the built-in {name!r}, which runs the local processes of the shipped classes"
+            )
+            self._find(path, message, "replaces-built-in", fix="give it another name", severity="warning")
         if not has_command and not has_url:
             if name in self._builtin_names and given is None:
                 return "builtin"
