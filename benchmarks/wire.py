@@ -51,6 +51,11 @@ def over_http(build: Build) -> AbstractAsyncContextManager[Caller]:
     return RawHttp.open(build.url)
 
 
+def through_the_sdk(build: Build) -> AbstractAsyncContextManager[Caller]:
+    """Send a header that the short way of plain reading calls leaves to the SDK: what each writing call costs, too."""
+    return RawHttp.open(build.url, headers="mcp-param-none: x\r\n")
+
+
 def over_sessions(build: Build) -> AbstractAsyncContextManager[Caller]:
     return RawHttp.open(build.url, sessions=True)
 
@@ -157,6 +162,7 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
         await fill(build, old, table)
     reads = [
         Case(f"service_status of {services}", over_http, status),
+        Case("service_status, through the SDK", through_the_sdk, status),
         Case("service_status, protocol with sessions", over_sessions, status),
         Case("service_status, SDK client", over_sdk, status),
         Case(f"service_status, {CLIENTS} clients", over_http, status, CLIENTS),

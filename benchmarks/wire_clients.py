@@ -39,10 +39,12 @@ class RawHttp:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, sessions: bool = False) -> AsyncGenerator["RawHttp"]:
+    async def open(cls, url: str, *, sessions: bool = False, headers: str = "") -> AsyncGenerator["RawHttp"]:
+        """Connect, and send `headers` with each request besides those that it needs."""
         parts = urlsplit(url)
         async with await anyio.connect_tcp(parts.hostname or "", parts.port or 80) as stream:
             client = cls(stream, url)
+            client._head += headers
             if sessions:
                 await client.initialize()
             yield client
