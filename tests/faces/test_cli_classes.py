@@ -78,6 +78,9 @@ def test_a_class_is_found_added_and_drafted(ostler: CommandLine, tmp_path: Path)
     assert drafted["name"] == "again"
     assert ostler.run("class", "new") == ExitStatus.USAGE
     assert ostler.json("class", "draft", "process", "--json")["name"] == "process"
+    chosen = ("--start", "start", "--stop", "stop")
+    assert "tool: process/stop" in ostler.json("class", "draft", "process", *chosen, "--json")["manifest"]
+    assert ostler.run("class", "draft", *chosen) == ExitStatus.USAGE
     assert ostler.run("class", "draft", "process", "--last", "2") == ExitStatus.USAGE
     assert (
         ostler.run("create", "again", "sleeper", "--arg", "key=sleeper", "--arg", "command=sleep 300") == ExitStatus.OK

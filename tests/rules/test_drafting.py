@@ -667,6 +667,23 @@ def test_what_continues_a_thing_that_is_there_does_not_start_it() -> None:
     assert found == []
 
 
+def test_two_words_for_what_runs_are_one_arg() -> None:
+    said: JsonObject = {"type": "string", "description": "The command."}
+    server = [
+        tool("start_job", command=said, cmd=said, cwd=TEXT),
+        tool("stop_job", required=("pid",), pid={"type": "integer"}),
+    ]
+    assert set(drafted(server).spec.args) == {"command", "cwd"}
+
+
+def test_an_index_that_both_take_says_which_one_and_a_list_of_the_things_is_no_log() -> None:
+    number: JsonObject = {"type": "integer", "default": 0}
+    server = [tool("start_stream", camera_index=number), tool("stop_stream", camera_index=number), tool("list_streams")]
+    tools = drafted(server).tools
+    assert tools.stop.args == {"camera_index": "{{ cameraIndex }}"}
+    assert tools.logs is None
+
+
 def test_a_refusal_names_the_calls_that_settle_it() -> None:
     notes = [tool("create_note", required=("title",), title=TEXT), tool("delete_note", required=("id",), id=TEXT)]
     with pytest.raises(DefinitionError) as caught:

@@ -65,13 +65,15 @@ def class_get(
     show(session_of(context).ask("serviceclass_get", {"name": name}), as_json=as_json)
 
 
-def class_draft(
+def class_draft(  # noqa: PLR0917 (typer's parameters are options)
     context: typer.Context,
     server: Annotated[
         str | None, typer.Argument(metavar="SERVER", help="Draft from this server's tools instead of from calls.")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="The class's name.")] = None,
     last: Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last so many calls.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="TOOL", help="The server's tool that starts.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="TOOL", help="The server's tool that stops.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Draft a ServiceClass from the tool calls just made with `ostler call`: start it, look at it, stop it.
@@ -81,8 +83,10 @@ def class_draft(
     if server and last:
         usage_error("--last chooses among the latest calls, and a draft from a server's tools uses none")
     if server:
-        class_new(context, server, name, as_json=as_json)
+        class_new(context, server, name, start, stop, as_json=as_json)
         return
+    if start or stop:
+        usage_error("--start and --stop choose among a server's tools; name the server, too")
     answer = session_of(context).ask("serviceclass_draft", {"name": name, "last": last})
     if as_json:
         say_json(answer.structured)

@@ -84,7 +84,8 @@ def companions_of(
     return Companions(
         views.best(rest, STATUS, views.shows_state),
         views.best(rest, LISTS, views.lists),
-        views.best(rest, LOGS, views.shows_logs),
+        # a word for what is shown is none where it is the thing itself: list_streams
+        views.best(rest, [word for word in LOGS if word not in thing], views.shows_logs),
         restart,
         None if restart else views.best(rest, RESTARTS, views.may_restart),
         views.definition(rest),

@@ -100,7 +100,8 @@ def _optional_handle(start: Step, stop: Step, things: AbstractSet[str]) -> Handl
 
     if asked:
         return Handle(min(asked, key=unlikely), is_optional=True)
-    return Handle("index", is_optional=True) if "index" in free else Handle()
+    counted = next((name for name in free if words_of(name)[-1:] == ("index",)), "")
+    return Handle(counted, is_optional=True) if counted else Handle()
 
 
 def flow_of(start: Step, stop: Step, handle: str) -> Flow:

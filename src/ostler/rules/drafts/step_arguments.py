@@ -103,7 +103,7 @@ class StepArguments:
             if name == background_switch(step):
                 values[name] = True
                 continue
-            arg = self._arg_for(step, name, schema)
+            arg = None if self._is_alias(name) else self._arg_for(step, name, schema)
             if arg is None:
                 self.left_out.append(name)
                 continue
@@ -139,7 +139,9 @@ class StepArguments:
         )
         if name in step.needed() or asked or name in self._needed_later():
             return ClassArg(arg_name(name), known, "default" not in known)
-        is_answered = name == self.pair.handle and not known.get("default")  # an empty one names none
+        default = known.get("default")
+        names_one = bool(default) or (default == 0 and words_of(name)[-1:] == ("index",))  # an empty one names none
+        is_answered = name == self.pair.handle and not names_one
         if is_answered or not self._matters(name):
             return None
         if "default" in known:
@@ -165,6 +167,17 @@ class StepArguments:
     def _is_what_runs(self, name: str) -> bool:
         """Whether an optional parameter says what runs, of a start that needs nothing else."""
         return name.lower() in ("command", "cmd", "script", "image", "url") and not self.pair.start.needed()
+
+    def _is_alias(self, name: str) -> bool:
+        """Whether an optional parameter says what runs in another word for an arg that is there (`command`, `cmd`)."""
+        described = self.pair.start.description_of(name)
+        return (
+            bool(described)
+            and self._is_what_runs(name)
+            and any(
+                self._is_what_runs(other) and self.pair.start.description_of(other) == described for other in self.args
+            )
+        )
 
     def _is_shared(self, name: str) -> bool:
         """Whether the stop takes a parameter of the start too, so that it says which one is meant.
