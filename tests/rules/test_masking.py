@@ -89,14 +89,15 @@ def test_credentials_in_command_lines_and_environments_are_secrets_and_words_in_
         "url": "http://app:s3same-x@h/",
         "environment": {"API_KEY": "k-123456", "POSTGRES_PASSWORD": "postgres", "MODE": "cluster-west-2024-production"},
         "image": "postgres:16",
+        "shell": "echo basic tutorial; curl -H 'Authorization: Bearer b-1234567' token --verbose-flag",
         "port": 8080,
     }
     secrets = secret_strings({}, args)
-    assert secrets == {"hunter22", "abcdef12", "s3same-x", "k-123456"}
+    assert secrets == {"hunter22", "abcdef12", "s3same-x", "k-123456", "b-1234567"}
     assert mask(args["arguments"], secrets) == ["-u", "root", "-p***", "--token", "***", "--pin", "1234"]
 
 
-@pytest.mark.parametrize("part", ["a", "a-", "eyJ", "a://", "a=", "mysql ", "password=abcdef", " --token abcdef1"])
+@pytest.mark.parametrize("part", ["a", "a-", "eyJ", "a://", "a=", "Bearer x ", "password=abcdef", " --token abcdef1"])
 def test_credentials_are_looked_for_in_no_time(part: str) -> None:
     began = time.thread_time()
     secrets = secret_strings({}, {"text": part * (200_000 // len(part))})

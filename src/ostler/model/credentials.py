@@ -36,7 +36,7 @@ _UUID_OR_HASH: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w.@%+,= -]|[A-Za-z]:[\\/]")
 _PAIR: Final = re.compile(r"(?P<name>--?[A-Za-z][\w.-]*|[A-Za-z_][\w.-]*)=(?P<value>.*)", re.DOTALL)
 _HEADER: Final = re.compile(r"(?P<name>(?:--?)?[A-Za-z][A-Za-z0-9-]*)\s*:\s*(?P<value>\S.*)", re.DOTALL)
-_SCHEME: Final = re.compile(r"(?<![\w$-])(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>(?!\$)\S+)", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"(?<![\w$-])(?:Bearer|Basic|Token|ApiKey|Digest)\s+(?P<rest>(?![$-])\S+)", re.IGNORECASE)
 _URL: Final = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s'\"]+")
 _VALUE: Final = r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s;,&\"'$][^\s;,&\"']*)"
 _WITHIN: Final = (
@@ -61,6 +61,8 @@ _PROGRAM_OPTIONS: Final = (
 
 _PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null", ""})
 _MOST_ARGS: Final = 1000
+_BEFORE_SCHEME: Final = 4
+"""Characters before `Bearer X` in which a colon or an equals sign makes it a header."""
 _OPTION_LENGTH: Final = len("-p")
 _SHORTEST_LINE: Final = 16
 """Characters of a line of a private key that is masked alone, too."""
@@ -123,8 +125,10 @@ def secrets_in_arguments(args: Sequence[str], *, by_looks: bool = True) -> Itera
         text = pair["value"] if pair else arg
         if (header := _HEADER.fullmatch(text)) and not header["value"].startswith("//"):
             yield from _of_header(header["name"], header["value"])
-        if scheme := _SCHEME.search(text):
-            yield scheme["rest"]
+        for scheme in _SCHEME.finditer(text):
+            before = text[max(0, scheme.start() - _BEFORE_SCHEME) : scheme.start()]
+            if by_looks or before.rstrip().endswith((":", "=")):
+                yield scheme["rest"].strip("\"'")
         yield from _in_text(text, by_looks=by_looks)
 
 
