@@ -34,6 +34,26 @@ async def test_the_audit_log_keeps_the_newest_lines_in_a_bounded_number_of_files
 
 @pytest.mark.anyio
 @pytest.mark.realtime
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
+async def test_of_a_line_that_the_disk_takes_a_part_of_nothing_is_left(tmp_path: Path) -> None:
+    import resource
+
+    log = AuditLog(tmp_path / "audit", AuditSettings())
+    await log.record({"who": "alice"})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "audit" / "audit.jsonl").stat().st_size + 9, before[1]))
+    try:
+        with pytest.raises(StoreError, match="could not be written"):
+            await log.record({"who": "bob"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    await log.record({"who": "carol"})
+    lines = (tmp_path / "audit" / "audit.jsonl").read_text().splitlines()
+    assert [json.loads(line)["who"] for line in lines] == ["alice", "carol"]
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
 async def test_starts_of_the_last_hour_are_counted_by_the_audit_log_of_earlier_runs(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "audit", AuditSettings.model_validate({"maxBytes": 500, "files": 9}))
     assert recent_starts(tmp_path / "audit", 3600) == {}

@@ -61,8 +61,7 @@ class AuditLog:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 descriptor = self._open_for(len(line))
                 try:
-                    os.write(descriptor, line)
-                    os.fsync(descriptor)
+                    _append(descriptor, line)
                 finally:
                     os.close(descriptor)
             except OSError as error:
@@ -89,6 +88,24 @@ class AuditLog:
 
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """Append a line, and wait until it is on the disk; of one that does not fit, nothing is left.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    before = os.fstat(descriptor).st_size
+    try:
+        left = line
+        while left:  # a disk that is almost full takes a part, and says no to the rest
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
 
 
 def _line(facts: JsonMapping) -> bytes:
