@@ -25,7 +25,7 @@ class Account:
     """What a principal has done lately, over all its connections.
 
     Attributes:
-        creating: services that are being created, and are not among its services yet.
+        creating: owner and name of each service that is being created; no name where the engine chooses it.
     """
 
     def __init__(self, earlier: Iterable[float] = ()) -> None:
@@ -34,7 +34,7 @@ class Account:
         Args:
             earlier: how many seconds ago it started something, before this server did.
         """
-        self.creating = 0
+        self.creating: list[tuple[str, str]] = []
         self._starts = Rate(HOUR)
         self._starts.restore(earlier)
 

@@ -173,10 +173,11 @@ class GuardedManager(ServiceManager):
             refusal = None
         except OstlerError as error:
             asked, refusal = request, error
+        if refusal is None and not (asked.name or asked.plan_id or asked.idempotency_key):
+            asked = replace(asked, name=self._manager.name_of(asked))  # so that the quota knows when it is there
         name = asked.name and in_namespace(asked.name, asked.namespace)
         act = self._acting.act("create", f"{request.class_name} {name}".strip(), starts=request.start, refusal=refusal)
-        is_there = bool(name) and self._seen.find(name) is not None
-        async with act, self._room(asked.owner, start=request.start, is_there=is_there):
+        async with act, self._room(asked, name):
             with self._without_hidden(name):
                 return self._shown(await self._manager.create(asked, **waiting))
 
@@ -271,13 +272,12 @@ class GuardedManager(ServiceManager):
         raise self._seen.missing(name)
 
     @asynccontextmanager
-    async def _room(self, owner: str, *, start: bool, is_there: bool) -> AsyncGenerator[None]:
-        """Count a service that is being created, and its start.
+    async def _room(self, asked: CreateRequest, name: str) -> AsyncGenerator[None]:
+        """Count a service that is being created until it is one of its owner's, and its start.
 
         Args:
-            owner: whose it will be, which can be someone whose services the principal manages.
-            start: it is started.
-            is_there: a service of that name is there already, and answers the request or refuses it.
+            asked: its request; the owner can be someone whose services the principal manages.
+            name: its full name; empty where the engine chooses it.
 
         Raises:
             QuotaError: the policy allows no more.
@@ -286,20 +286,22 @@ class GuardedManager(ServiceManager):
         if policy.admin:
             yield
             return
-        owned = sum(owner_of(service) == owner for service in self._manager.registry.get_all()) + account.creating
+        registry, owner = self._manager.registry, asked.owner
+        owned = sum(owner_of(service) == owner for service in registry.get_all())
+        owned += sum(whose == owner and registry.find(new) is None for whose, new in account.creating)
         limit = self._rights.max_services(owner)
-        if owned >= limit and not is_there:
+        if owned >= limit and self._seen.find(name) is None:
             raise QuotaError(
                 f"{owner!r} has {owned} services, and may not have more (maxServices = {limit})",
                 next_actions=("service_delete one that is no longer needed", f"service_list owner={owner} shows them"),
             )
-        if start:
+        if asked.start:
             account.take_start(policy.starts_per_hour, me)
-        account.creating += 1
+        account.creating.append((owner, name))
         try:
             yield
         finally:
-            account.creating -= 1
+            account.creating.remove((owner, name))
 
     # -- operations ----------------------------------------------------------------------------------------
 
