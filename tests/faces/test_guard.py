@@ -357,6 +357,10 @@ async def test_what_is_for_admins_is_refused_to_others(is_muster: bool) -> None:
             for tool in sorted(NAMES - USUAL_TOOLS):
                 called = of_muster(tool, {}) if is_muster else (tool, {})
                 assert f"tool '{tool}' is denied" in await said(bob, *called)
+            tried = {target for who, _, target, outcome in made.trail.told() if (who, outcome) == ("bob", "refused")}
+            assert {"serviceclass_delete", "mcpserver_create", "project_up"} <= tried
+            assert {"config_get", "project_status"}.isdisjoint(tried)
+            assert made.trail.lines[0]["tool"].endswith(made.trail.lines[0]["target"])
             if is_muster:
                 refused = await said(bob, "call_tool", {"name": "core_config_reload", "arguments": {}})
                 assert "tool 'config_get' is denied" in refused

@@ -32,6 +32,7 @@ from ostler.model.errors import (
     ConflictError,
     Finding,
     NotFoundError,
+    OstlerError,
     ToolDeniedError,
     ToolNotFoundError,
 )
@@ -162,6 +163,9 @@ class LedgerApplication:
 
     def denies(self, tool: str) -> bool:
         return tool in self.denied
+
+    async def note_denied(self, tool: str, refusal: OstlerError) -> None:
+        pass
 
     def recorded_answers(self, server: str) -> dict[str, tuple[Any, ...]]:
         return self.recorded.get(server, {})

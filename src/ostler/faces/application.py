@@ -44,7 +44,7 @@ from ostler.faces.server_changes import ServerChanges
 from ostler.faces.server_entries import server_entries, server_entry
 from ostler.faces.service_logs import ServiceLogs
 from ostler.faces.service_usage import ServiceUsages
-from ostler.model.errors import AlreadyExistsError, ConflictError, Finding
+from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.settings import PolicySettings, Settings
@@ -264,6 +264,9 @@ class Application:
     def denies(self, tool: str) -> bool:
         """Whether the policy forbids clients Ostler's own tool `tool`."""
         return self.policy.denies_own(tool)
+
+    async def note_denied(self, tool: str, refusal: OstlerError) -> None:
+        """Do nothing: only what principals do is recorded."""
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""

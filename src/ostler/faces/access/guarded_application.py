@@ -1,6 +1,7 @@
 """The application for one principal: all that tools, resources, prompts and subscriptions are given."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ostler.adapters.access.audit_log import AuditTrail
@@ -20,7 +21,7 @@ from ostler.faces.access.seen_services import Owners
 from ostler.faces.mcp.surface import ApplicationLike, ServerChangesLike
 from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
-from ostler.model.errors import AccessDeniedError, Finding, NotFoundError
+from ostler.model.errors import AccessDeniedError, Finding, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.settings import PolicySettings
 from ostler.rules.text.log_pages import LogPage, LogRange
@@ -122,6 +123,12 @@ class GuardedApplication:
     def denies(self, tool: str) -> bool:
         """Whether the principal may not call Ostler's own tool `tool`."""
         return self._app.denies(tool) or not self._rights.policy().allows_own_tool(tool)
+
+    async def note_denied(self, tool: str, refusal: OstlerError) -> None:
+        """Record that a call of `tool` was refused; nothing else is kept of it."""
+        with suppress(OstlerError):  # the refusal itself, or a log that cannot be written: nothing is done in any case
+            async with self._acting.act("denied", tool, refusal=refusal):
+                pass
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked; for others than admins without the entry."""

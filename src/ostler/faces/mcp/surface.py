@@ -10,7 +10,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import ToolProvider
 from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
-from ostler.model.errors import Finding
+from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.settings import PolicySettings
 from ostler.rules.text.log_pages import LogPage, LogRange
@@ -104,6 +104,10 @@ class ApplicationLike(Protocol):
 
     def denies(self, tool: str) -> bool:
         """Whether the policy forbids clients Ostler's own tool `tool`."""
+        ...
+
+    async def note_denied(self, tool: str, refusal: OstlerError) -> None:
+        """Have it recorded that a call of `tool`, which changes something, was refused."""
         ...
 
     def server_entries(self) -> list[JsonObject]:

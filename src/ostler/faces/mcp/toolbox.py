@@ -16,7 +16,7 @@ from mcp_types import (
 
 from ostler.adapters.serving.answers import error_result
 from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, UsedRounds
-from ostler.adapters.serving.table import ToolTable
+from ostler.adapters.serving.table import Effect, ToolTable
 from ostler.engine.protocols import Clock
 from ostler.faces.access.call_facts import CallFacts, call_of
 from ostler.faces.client_facts import current_client
@@ -162,10 +162,10 @@ class Toolbox:
             MCPError: there is no such tool.
         """
         tool = self._table.get(params.name)
-        if self._app.denies(tool.name):
-            return error_result(denied(tool.name))
         try:
             async with self._desk.take(context, params) as call:
+                if (refusal := await refusal_of(self._app, tool)) is not None:
+                    return error_result(refusal)
                 result = await self._answer(tool, params, call)
                 return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
         except (ArgumentError, BusyError) as error:
@@ -179,7 +179,7 @@ class Toolbox:
         if name not in LOOKS & self._names or self._app.policy.confirm_tools:
             return None
         if self._app.denies(name):
-            return error_result(denied(name))
+            return error_result(_denied(name))
         try:
             self._desk.admit(arguments)
         except (BusyError, ArgumentError) as error:
@@ -209,8 +209,17 @@ class Toolbox:
         return {**arguments, **scoped}
 
 
-def denied(name: str) -> ToolDeniedError:
-    """Return the refusal of one of Ostler's own tools."""
+async def refusal_of(app: ApplicationLike, tool: AnyTool) -> ToolDeniedError | None:
+    """Return why a client may not call one of Ostler's own tools, and have it recorded; None where it may."""
+    if not app.denies(tool.name):
+        return None
+    refusal = _denied(tool.name)
+    if tool.effect is not Effect.READS:
+        await app.note_denied(tool.name, refusal)
+    return refusal
+
+
+def _denied(name: str) -> ToolDeniedError:
     return ToolDeniedError(
         f"tool {name!r} is denied by the policy of this Ostler (denyTools has 'ostler/{name}' or a pattern for it, or "
         "it is for admins alone)",

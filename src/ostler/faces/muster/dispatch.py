@@ -12,7 +12,7 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.downstream_tools import bounded_content
 from ostler.faces.mcp.shapes import value_text
 from ostler.faces.mcp.surface import ApplicationLike
-from ostler.faces.mcp.toolbox import CONFIRMATIONS, denied
+from ostler.faces.mcp.toolbox import CONFIRMATIONS, refusal_of
 from ostler.faces.muster.core_tool import OWN, CoreTool
 from ostler.faces.muster.error_phrases import failure_text, with_core_names
 from ostler.faces.muster.exposed_names import CORE, find_exposed, is_connected
@@ -29,8 +29,8 @@ async def call_reachable(app: ApplicationLike, name: str, args: JsonObject, call
     own = core.policy if core is not None and core.policy else name.removeprefix(CORE)
     if own not in OWN:
         return None
-    if app.denies(own):
-        return failed(str(denied(own)))
+    if (refusal := await refusal_of(app, OWN[own])) is not None:
+        return failed(str(refusal))
     try:
         await CONFIRMATIONS.confirm(app, OWN[own], args, call)
     except OstlerError as error:
@@ -62,8 +62,8 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
     tool = find_exposed(app, name)
     if tool is None:
         return None
-    if app.denies("tool_call"):  # it is the same call, by a shorter name
-        return failed(str(denied("tool_call")))
+    if (refusal := await refusal_of(app, OWN["tool_call"])) is not None:  # it is the same call, by a shorter name
+        return failed(str(refusal))
     gone = "" if is_connected(app, tool.server) else f"tool not found: {name}: "
     try:
         await confirm_tool(app, tool.qualified, args, call)
