@@ -682,6 +682,9 @@ def test_an_index_that_both_take_says_which_one_and_a_list_of_the_things_is_no_l
     tools = drafted(server).tools
     assert tools.stop.args == {"camera_index": "{{ cameraIndex }}"}
     assert tools.logs is None
+    assert (
+        drafted([*server, tool("start_dashboard"), tool("stop_dashboard")], start="start_dashboard").tools.logs is None
+    )
 
 
 def test_a_refusal_names_the_calls_that_settle_it() -> None:

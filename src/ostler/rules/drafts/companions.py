@@ -161,6 +161,8 @@ class _Views:
 
     def shows_logs(self, view: _View) -> bool:
         """Whether a view shows what one wrote."""
+        if view.verb == "stream" and view.spoken[0] != "stream":
+            return False  # list_streams, get_stream
         alone = not self.handle and not view.step.needed() and bool(set(view.spoken) & set(LOGS) - {"read", "stream"})
         return (alone and self._looks(view)) or self._is_of_one(view)
 
