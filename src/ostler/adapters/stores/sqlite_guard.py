@@ -5,6 +5,7 @@ Everything here runs in the store's one worker thread.
 
 import os
 import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -108,10 +109,12 @@ class Reserve:
 
 
 def _free_bytes(folder: Path) -> int:
-    """Return how much this user may still write in `folder`."""
+    """Return how much this user may still write in `folder`; a file system that does not say has enough."""
     if not hasattr(os, "statvfs"):
         return shutil.disk_usage(folder).free
     facts = os.statvfs(folder)
+    if not facts.f_blocks:
+        return sys.maxsize
     return facts.f_frsize * (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail)
 
 
