@@ -281,6 +281,23 @@ async def test_the_message_above_a_long_stack_is_among_the_last_log_lines(state_
         assert "noise" not in text
 
 
+async def test_work_that_ends_is_waited_for_to_its_end(state_dir: Path) -> None:
+    def work(script: str, ends_within: float = 30.0) -> dict[str, Any]:
+        return {"command": "{python}", "args": ["-S", "-u", "-c", script], "endsWithin": ends_within}
+
+    async with process_server(state_dir / "p") as server:
+        done = await server.call("start", key="done", **work("import time; time.sleep(0.6); print('dropped')"))
+        assert (done["state"], done["exitCode"]) == ("exited", 0), "longer than a start is watched"
+        text = await server.fail("start", key="bad", **work("print('in use'); raise SystemExit(3)"))
+        assert "process 'bad' exited with code 3" in text
+        assert "in use" in text
+        text = await server.fail("start", key="slow", **work("import time; time.sleep(300)", 0.2))
+        assert "process 'slow' had not ended after 0.2 s (endsWithin)" in text
+        assert (await server.call("status", key="slow"))["state"] == "exited", "it is stopped"
+        text = await server.fail("start", key="both", **work("pass"), startSeconds=1)
+        assert "endsWithin: what ends is not waited for by 'ready' or 'startSeconds'" in text
+
+
 async def test_blanks_mean_not_given_but_for_an_empty_list_of_arguments(state_dir: Path, tmp_path: Path) -> None:
     program = tmp_path / "a program"
     program.write_text("#!/bin/sh\necho ran\n")

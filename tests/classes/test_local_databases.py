@@ -177,16 +177,20 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         server = {"server": open_one["connectionString"]}
         await redis(open_one["port"], "-n", "1", "SET", "x", "of someone else")
         first = await create(manager, "redis-database", "data.shop", whenStopped="drop", **server)
-        other = await create(manager, "redis-database", "data.fix.shop", **server)
+        other = await create(manager, "redis-database", "data.fix.shop", whenDeleted="drop", **server)
         assert (first["number"], other["number"]) == (2, 3), "an empty one each"
         assert first["connectionString"] == f"{open_one['url']}/2"
         await redis(open_one["port"], "-n", "2", "SET", "x", "mine")
         await manager.restart_service("data.shop")
         assert await redis(open_one["port"], "-n", "2", "GET", "x") == "mine"
-        for name in ("data.shop", "data.fix.shop"):
-            await manager.delete(name)
+        await manager.delete("data.shop")
         assert await redis(open_one["port"], "-n", "2", "DBSIZE") == "0"
-        assert (await create(manager, "redis-database", "data.fix.shop", **server))["number"] == 3, "it is kept"
+        await redis(open_one["port"], "-n", "3", "SET", "x", "mine")
+        await manager.stop_service("data.fix.shop")
+        assert await redis(open_one["port"], "-n", "3", "GET", "x") == "mine", "a stop keeps it"
+        await manager.delete("data.fix.shop")
+        assert await redis(open_one["port"], "-n", "3", "DBSIZE") == "0"
+        assert (await create(manager, "redis-database", "data.two.shop", **server))["number"] == 2, "both are free"
         with pytest.raises(OstlerError, match=r"a server that listens on 0\.0\.0\.0 needs the arg password"):
             await manager.create(CreateRequest("redis", "public", {"host": "0.0.0.0", "dataDirectory": data}))
 
@@ -224,9 +228,15 @@ async def test_each_worktree_has_a_database_on_one_server(tmp_path: Path, data: 
         await manager.delete("data.fix-ui.shop")
         databases = "SELECT datname FROM pg_database WHERE datname LIKE 'db_%' ORDER BY 1"
         assert await sql(seed, databases) == "db_data_shop"
+        kept = "SELECT datname FROM pg_database WHERE datname = 'kept'"
         await create(manager, "postgresql-database", "kept", server=seed, database="kept")
         await manager.delete("kept")
-        assert await sql(seed, "SELECT datname FROM pg_database WHERE datname = 'kept'") == "kept"
+        assert await sql(seed, kept) == "kept"
+        await create(manager, "postgresql-database", "kept", server=seed, database="kept", whenDeleted="drop")
+        await manager.stop_service("kept")
+        assert await sql(seed, kept) == "kept"
+        await manager.delete("kept")
+        assert await sql(seed, kept) == ""
         with pytest.raises(OstlerError, match="does not exist"):
             await create(manager, "postgresql-database", "none", server=seed, template="nowhere")
 

@@ -247,6 +247,13 @@ class StartRequest(Request):
             "Default: 0.5s, in which an exit code of 0 is not a failure (state is exited then)."
         ),
     ] = None
+    ends_within: Annotated[
+        Annotated[Duration, Field(gt=0, le=MAX_TIMEOUT)] | None,
+        Field(
+            description="For work that ends: answer when it has ended with 0, at most after this time; anything else is "
+            "a failure. Not with ready or startSeconds."
+        ),
+    ] = None
     stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"
     stop_timeout: Annotated[Timeout, Field(description="How long stop waits before it kills.")] = 10.0
     memory_limit: Annotated[

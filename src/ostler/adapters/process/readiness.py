@@ -273,6 +273,30 @@ async def await_started(entry: Entry, seconds: float | None, log_path: Path) -> 
     )
 
 
+async def await_ended(entry: Entry, seconds: float, log_path: Path) -> None:
+    """Return when the process has ended with exit code 0.
+
+    Args:
+        entry: the process.
+        seconds: how long to wait.
+        log_path: the log of the process.
+
+    Raises:
+        NotReadyError: it ended otherwise, or still runs after that time.
+    """
+    with anyio.move_on_after(seconds):
+        while entry.refresh() != "exited":  # noqa: ASYNC110 (only a look shows it everywhere)
+            await anyio.sleep(LOOK_SECONDS)
+    if entry.refresh() == "exited" and entry.record.exit_code == 0:
+        return
+    what = entry.ending() if entry.refresh() == "exited" else f"had not ended after {seconds:g} s (endsWithin)"
+    raise NotReadyError(
+        f"process {entry.record.key!r} {what}",
+        log=await _end_of(log_path, entry),
+        next_actions=("fix the command, or allow more time",),
+    )
+
+
 async def _end_of(log_path: Path, entry: Entry) -> str:
     """Return the end of the log, with the message above it when the end is only the stack of calls below that."""
     lines = (

@@ -19,7 +19,7 @@ from ostler.adapters.process.meter import Meter
 from ostler.adapters.process.port_owners import Sockets, holders_of
 from ostler.adapters.process.ports import PortBook
 from ostler.adapters.process.probes import log_scanner
-from ostler.adapters.process.readiness import NotReadyError, await_ready, await_started, awaited_by
+from ostler.adapters.process.readiness import NotReadyError, await_ended, await_ready, await_started, awaited_by
 from ostler.adapters.process.records import ProcessRecord, RecordFolder
 from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.termination import end_tree
@@ -133,6 +133,8 @@ class Supervisor:
                     is_current=lambda: self._roster.is_current(entry),
                     progress=progress,
                 )
+            elif request.ends_within is not None:
+                await await_ended(entry, request.ends_within, log_path)
             elif entry.starting:
                 await await_started(entry, request.start_seconds, log_path)
         except OstlerError as error:
@@ -399,6 +401,11 @@ def _signal_number(name: str) -> int:
 def _check(request: StartRequest) -> None:
     """Refuse what cannot work before anything is touched."""
     _signal_number(request.stop_signal)
+    if request.ends_within is not None and (request.ready is not None or request.start_seconds is not None):
+        raise ArgumentError(
+            ["endsWithin: what ends is not waited for by 'ready' or 'startSeconds'"],
+            next_actions=("give one of the three",),
+        )
     if request.ready is not None:
         sample: Probe = probe_with_port(request.ready, None if request.port is None else request.port or 1)
         log_scanner(sample, Path())
