@@ -380,6 +380,7 @@ SECTIONS = {
     "batch": "BatchSpec",
     "healthCheck": "HealthCheckSpec",
     "timeout": "TimeoutSpec",
+    "idleStop": "IdleStopSpec",
     "restartPolicy": "RestartPolicySpec",
     "restartPolicy.backoff": "BackoffSpec",
     "dependencies": "DependencySpec",

@@ -51,6 +51,7 @@ SECTIONS = {
     "batch": manifest.BatchSpec,
     "healthCheck": manifest.HealthCheckSpec,
     "timeout": manifest.TimeoutSpec,
+    "idleStop": manifest.IdleStopSpec,
     "restartPolicy": manifest.RestartPolicySpec,
     "restartPolicy.backoff": manifest.BackoffSpec,
     "dependencies": manifest.DependencySpec,

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -110,8 +112,16 @@ async def test_connections_to_a_process_are_counted(state_dir: Path) -> None:
         server = ProcessClient(client)
         web = await server.call("start", **serve_arguments("web", ready={"tcp": "{port}"}))
         await until(0)
-        with socket.create_connection(("127.0.0.1", web["port"])):
+        talk = (
+            "import socket, sys; at = socket.create_connection(('127.0.0.1', int(sys.argv[1])));"
+            "print(flush=True); sys.stdin.read()"
+        )
+        talker = [sys.executable, "-c", talk, str(web["port"])]
+        with subprocess.Popen(talker, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
             await until(1)
+            with socket.create_connection(("127.0.0.1", web["port"])):  # as a health check makes one
+                assert await supervisor.meter.connections(["web"]) == {"web": 1}
+            client.kill()
         await until(0)
         assert (await supervisor.meter.measure()).keys() == {"web"}
         await server.call("stop", key="web")

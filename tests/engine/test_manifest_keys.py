@@ -737,10 +737,10 @@ class Meter:
         return {name: self.seen[name] for name in names if name in self.seen}
 
 
-def with_idle_stop(entry: ClassEntry, seconds: float) -> ClassEntry:
+def with_idle_stop(entry: ClassEntry, **idle: Any) -> ClassEntry:
     """Return a class as if the world's server were that of local processes, whose classes alone may have the key."""
     of_class, spec = entry.service_class, entry.service_class.spec
-    config = of_class.config.model_copy(update={"idle_stop": seconds})
+    config = of_class.config.model_copy(update={"idle_stop": model.IdleStopSpec.model_validate(idle)})
     changed = of_class.model_copy(update={"spec": spec.model_copy(update={"service_config": config})})
     return replace(entry, service_class=changed)
 
@@ -748,7 +748,7 @@ def with_idle_stop(entry: ClassEntry, seconds: float) -> ClassEntry:
 @proves("ServiceConfig.idleStop")
 async def test_idle_stop() -> None:
     meter = Meter()
-    idle = with_idle_stop(manifest(), 60.0)
+    idle = with_idle_stop(manifest(), after=60.0)
     async with running(World(), idle, named("web", dependencies=["db"])) as manager, anyio.create_task_group() as group:
         group.start_soon(manager.stop_idle, meter)
         await manager.create(CreateRequest("basic", "db"))
@@ -775,6 +775,28 @@ async def test_idle_stop() -> None:
         assert await after(200) is ServiceState.RUNNING, "what cannot be seen is not known to be idle"
         await manager.stop_service("db")
         assert manager.view("db").reason == "", "this stop was asked for"
+        group.cancel_scope.cancel()
+
+
+@proves("IdleStopSpec.after", "IdleStopSpec.cpuPercent", "IdleStopSpec.connections")
+async def test_what_a_service_does_without_being_used() -> None:
+    meter = Meter()
+    pooled = with_idle_stop(manifest(), after="60s", cpuPercent=5, connections=False)
+    async with running(World(), pooled) as manager, anyio.create_task_group() as group:
+        group.start_soon(manager.stop_idle, meter)
+        await manager.create(CreateRequest("basic", "db"))
+
+        async def spend(seconds: float, each: float) -> None:
+            for _ in range(int(seconds / 2)):
+                await anyio.sleep(2)
+                meter.seen["db"] = Activity(meter.seen["db"].cpu_seconds + each, 1)
+
+        await spend(100, 0.2)
+        assert manager.view("db").state is ServiceState.RUNNING, "10 % of a core is use"
+        await spend(50, 0.06)
+        meter.seen["db"] = Activity(meter.seen["db"].cpu_seconds + 0.15, 1)  # such as the answer to a health check
+        await spend(40, 0.06)
+        assert manager.view("db").reason == "idle", "3 % and the connection of a pool are not"
         group.cancel_scope.cancel()
 
 

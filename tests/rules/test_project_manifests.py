@@ -7,6 +7,7 @@ import pytest
 from tests.support.world import manifest
 
 from ostler.model.errors import ArgumentError, ManifestError
+from ostler.model.manifest import IdleStopSpec
 from ostler.model.projects import Overrides
 from ostler.rules.calls.overrides import overridden, overridden_args
 from ostler.rules.loading.projects import load_project
@@ -149,7 +150,11 @@ def test_variables_go_where_a_class_takes_them_or_are_refused() -> None:
 def test_only_local_processes_are_stopped_because_no_one_uses_them() -> None:
     changes = load_project("services: {a: {class: c, idleStop: 30m}}").project.services["a"].overrides
     local = load_manifests(_class_with("{tool: process/start, args: {key: x, command: y}}"))[0].service_class
-    assert overridden(local, changes).config.idle_stop == 1800.0
+    assert overridden(local, changes).config.idle_stop == IdleStopSpec(after=1800.0)
+    for wrong, said in (("soon", "'soon' is not a duration"), ("{cpuPercent: 5}", "idleStop needs 'after'")):
+        with pytest.raises(ManifestError) as refused:
+            load_project(f"services: {{a: {{class: c, idleStop: {wrong}}}}}")
+        assert [said in str(finding) for finding in refused.value.findings] == [True]
     other = _class_with("{tool: w/go}")
     with pytest.raises(ArgumentError, match="idleStop: class 'c' starts by 'w/go'"):
         overridden(load_manifests(other)[0].service_class, changes)

@@ -7,9 +7,9 @@ and column. Every key here has an effect; what is not here is refused.
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
@@ -301,6 +301,24 @@ class RestartPolicySpec(StrictModel):
         return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
 
 
+class IdleStopSpec(StrictModel):
+    """After how many seconds without use a service is stopped, and what of it is no use yet."""
+
+    after: Annotated[Duration, Field(gt=0)]
+    cpu_percent: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Share of one core up to which it does nothing, on average over some seconds."""
+    connections: bool = True
+    """Whether an open TCP connection to its ports is use."""
+
+
+def _in_long_form(value: object) -> object:
+    return {"after": value} if isinstance(value, str | int | float) else value
+
+
+IdleStop: TypeAlias = Annotated[IdleStopSpec, BeforeValidator(_in_long_form)]
+"""Written as an object, or as its `after` alone."""
+
+
 class DependencySpec(StrictModel):
     """A service that must be there first.
 
@@ -346,8 +364,7 @@ class ServiceConfig(StrictModel):
     outputs: dict[str, str | OutputSpec] = Field(default_factory=dict)
     completed: Expectation | None = None
     max_instances: Annotated[int, Field(ge=1)] | None = None
-    idle_stop: Annotated[Duration, Field(gt=0)] | None = None
-    """Seconds without a connection to its ports and without CPU after which it is stopped; None: never."""
+    idle_stop: IdleStop | None = None
 
     @field_validator("restart_policy", mode="before")
     @classmethod

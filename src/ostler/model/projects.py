@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from ostler.model.durations import Duration
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
-from ostler.model.manifest import HealthCheckSpec, RestartPolicySpec
+from ostler.model.manifest import HealthCheckSpec, IdleStop, RestartPolicySpec
 from ostler.model.strict import StrictModel
 
 PROJECT_KIND = "Project"
@@ -48,14 +48,14 @@ class Overrides(StrictModel):
         depends_on: services that must be there first, by name.
         restart_policy: instead of the class's.
         health_check: instead of the class's settings.
-        idle_stop: instead of the class's: seconds without use after which it is stopped.
+        idle_stop: instead of the class's: when it is stopped because no one uses it.
         env: environment variables for what the start tool runs; None takes one away from `env_file`.
     """
 
     depends_on: dict[str, NeedSpec] = Field(default_factory=dict[str, NeedSpec])
     restart_policy: RestartPolicySpec | None = None
     health_check: HealthCheckSpec | None = None
-    idle_stop: Annotated[Duration, Field(gt=0)] | None = None
+    idle_stop: IdleStop | None = None
     env: dict[str, EnvironmentValue] = Field(default_factory=dict[str, EnvironmentValue])
 
     @field_validator("depends_on", mode="before")

@@ -250,8 +250,8 @@ class StartRequest(Request):
     ends_within: Annotated[
         Annotated[Duration, Field(gt=0, le=MAX_TIMEOUT)] | None,
         Field(
-            description="For work that ends: answer when it has ended with 0, at most after this time; anything else is "
-            "a failure. Not with ready or startSeconds."
+            description="For work that ends: answer when it has ended with 0, at most after this time; anything else "
+            "is a failure. Not with ready or startSeconds."
         ),
     ] = None
     stop_signal: Annotated[SignalName, Field(description="Signal that stop sends first.")] = "SIGTERM"

@@ -127,16 +127,25 @@ def _has_keeper(one: Entry | int) -> bool:
 
 
 def _connections_to(pids: Iterable[int]) -> int:
-    """Return how many connections there are to ports on which `pids` listen. Blocks."""
-    listening, used = set[int](), list[int]()
+    """Return how many connections there are to ports on which `pids` listen, Ostler's own left out. Blocks."""
+    listening, used = set[int](), list[tuple[int, tuple[str, int]]]()
     for pid in pids:
         with suppress(psutil.Error):
             for connection in psutil.Process(pid).net_connections(kind="tcp"):
                 if connection.status == psutil.CONN_LISTEN:
                     listening.add(connection.laddr.port)
                 elif connection.status == psutil.CONN_ESTABLISHED:
-                    used.append(connection.laddr.port)
-    return sum(port in listening for port in used)
+                    used.append((connection.laddr.port, _plain(connection.raddr)))
+    others = [peer for port, peer in used if port in listening]
+    if not others:
+        return 0
+    checks = {_plain(connection.laddr) for connection in psutil.Process().net_connections(kind="tcp")}
+    return sum(peer not in checks for peer in others)
+
+
+def _plain(address: tuple[str, int]) -> tuple[str, int]:
+    """Return an address as its IPv4 form, if it is one that IPv6 sockets show."""
+    return address[0].removeprefix("::ffff:"), address[1]
 
 
 def _age(pid: int) -> float:

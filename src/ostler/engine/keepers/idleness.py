@@ -12,19 +12,20 @@ from ostler.engine.instances.runtime import Runtime
 from ostler.engine.protocols import ActivityMeter
 from ostler.model.durations import format_duration
 from ostler.model.events import EventKind
+from ostler.model.manifest import IdleStopSpec
 from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
 LOOK_SECONDS = 2.0
 """Between two looks at services that have an `idleStop`."""
 
-IDLE_SHARE = 0.01
-"""Share of one core up to which a service counts as doing nothing: programs that watch files need some."""
+SPAN_SECONDS = 10.0
+"""Over how long CPU use is averaged, so that the answer to a health check is not taken for use."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the last look at a service found: when that was, its CPU seconds, and when it was used last."""
+    """Since when the CPU use of a service is averaged, what it had used then, and when it was used last."""
 
     at: float
     cpu_seconds: float
@@ -71,20 +72,30 @@ class IdleKeeper:
             activity, last = found.get(instance.name), self._seen.get(instance.id)
             if activity is None or not _is_at_rest(instance):
                 continue  # what cannot be seen is not known to be idle
-            share = (activity.cpu_seconds - last.cpu_seconds) / (now - last.at) if last else 1.0
-            is_used = share > IDLE_SHARE or activity.connections > 0 or self._is_needed(instance)
-            used_at = now if last is None or is_used else last.used_at
+            idle = instance.service_class.config.idle_stop
+            assert idle is not None
+            is_used = (idle.connections and activity.connections > 0) or self._is_needed(instance)
+            if last is None or is_used:
+                seen[instance.id] = _Seen(now, activity.cpu_seconds, now)
+                continue
+            if now - last.at < min(SPAN_SECONDS, idle.after):
+                seen[instance.id] = last
+                continue
+            percent = 100 * (activity.cpu_seconds - last.cpu_seconds) / (now - last.at)
+            used_at = now if percent > idle.cpu_percent else last.used_at
             seen[instance.id] = _Seen(now, activity.cpu_seconds, used_at)
-            limit = instance.service_class.config.idle_stop
-            if limit is not None and now - used_at >= limit:
-                self._runtime.events.append(
-                    EventKind.WARNING,
-                    instance.name,
-                    f"not used for {format_duration(limit)} (no connection, no CPU): stopping; a start, an up or a "
-                    "wait starts it again",
-                )
-                instance.request(OperationKind.STOP, reason=IDLE)
+            if now - used_at >= idle.after:
+                self._stop(instance, idle)
         self._seen = seen
+
+    def _stop(self, instance: ServiceInstance, idle: IdleStopSpec) -> None:
+        why = f"not used for {format_duration(idle.after)} ({'no connection, ' if idle.connections else ''}no CPU)"
+        self._runtime.events.append(
+            EventKind.WARNING,
+            instance.name,
+            f"{why}: stopping; a start, an up or a wait starts it again",
+        )
+        instance.request(OperationKind.STOP, reason=IDLE)
 
     def _is_needed(self, instance: ServiceInstance) -> bool:
         return any(service.state is not ServiceState.STOPPED for service in self._graph.dependents(instance.name))

@@ -52,7 +52,7 @@ def overridden(service_class: ServiceClass, overrides: Overrides) -> ServiceClas
             problem = f"idleStop: class {service_class.name!r} starts by {service_class.tools.start.tool!r}"
             fix = "leave idleStop out: the use of local processes alone can be seen, which process/start starts"
             raise ArgumentError([problem], next_actions=(fix,))
-        config["idleStop"] = overrides.idle_stop
+        config["idleStop"] = overrides.idle_stop.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if overrides.env and not _takes_environment(service_class):
         _set_environment(service_class.name, config["lifecycleTools"], overrides)
     return ServiceClass.model_validate(manifest)

@@ -17,7 +17,14 @@ def manifest_json_schema() -> JsonObject:
     schema: JsonObject = ServiceClass.model_json_schema(by_alias=True, mode="validation")
     policy = schema["$defs"]["ServiceConfig"]["properties"]["restartPolicy"]
     policy["anyOf"] = [{"enum": ["never", "on-failure", "always"], "type": "string"}, *policy["anyOf"]]
+    allow_short_idle_stop(schema, "ServiceConfig")
     return {"$schema": DIALECT, **schema, "title": "Ostler ServiceClass"}
+
+
+def allow_short_idle_stop(schema: JsonObject, model: str) -> None:
+    """Let the `idleStop` of a model of `schema` be its `after` alone."""
+    idle = schema["$defs"][model]["properties"]["idleStop"]
+    idle["anyOf"] = [schema["$defs"]["IdleStopSpec"]["properties"]["after"], *idle["anyOf"]]
 
 
 @lru_cache(maxsize=1)

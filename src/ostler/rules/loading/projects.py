@@ -12,7 +12,7 @@ from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import API_VERSION
 from ostler.model.projects import PROJECT_KIND, Project, ProjectServiceSpec
 from ostler.rules.loading.documents import SingleDocument, only_document, read_model
-from ostler.rules.loading.manifest_schema import DIALECT
+from ostler.rules.loading.manifest_schema import DIALECT, allow_short_idle_stop
 from ostler.rules.secrets.secret_marks import SECRET_FORMS, reference_problems
 from ostler.rules.templates.template import optional_names, referenced_names, template_syntax_errors
 from ostler.rules.text.findings import Findings, Violation, by_place
@@ -90,6 +90,7 @@ def project_json_schema() -> JsonObject:
         {"enum": ["never", "on-failure", "always"], "type": "string"},
         *service["restartPolicy"]["anyOf"],
     ]
+    allow_short_idle_stop(schema, "ProjectServiceSpec")
     condition = schema["$defs"]["NeedSpec"]["properties"]["condition"]
     service["dependsOn"] = {
         "anyOf": [
