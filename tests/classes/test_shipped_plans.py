@@ -52,9 +52,11 @@ class PlannedRun(TestRun):
         self.wrong: list[str] = []
         self._plan: Plan | None = None
         self._watch: Watch | None = None
+        self._secrets = frozenset[str]()
 
     async def _act(self, manager: ServiceManager, step: TestStep) -> OperationResult | None:
         self._plan = self._watch = None
+        self._secrets = frozenset(manager.secrets())  # of what a delete forgets, too
         answers = [*(step.calls or ()), *(a for listed in self._test.answers.values() for a in listed)]
         fails = any(answer.fails is not None or answer.error or answer.is_error for answer in answers) or (
             step.expect is not None and step.expect.error
@@ -74,7 +76,7 @@ class PlannedRun(TestRun):
         if self._plan is None or self._watch is None:
             return
         self.compared += 1
-        secrets = manager.secrets()
+        secrets = self._secrets.union(manager.secrets())
         made = [(tool, mask(args, secrets)) for tool, args in self._watch.calls()]
         self.wrong += [f"step {index + 1}: {line}" for line in differences_from_plan(self._plan.steps, made)]
         self._plan = self._watch = None
