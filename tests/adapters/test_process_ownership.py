@@ -245,9 +245,20 @@ async def test_a_program_may_be_the_probe(state_dir: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "command", ["A=1 sleep 1", "cd / && sleep 1", "cd /", "sleep 1 || true", "export A=1", "$HOME/x"]
-)
+    "command",
+    [
+        "A=1 sleep 1", "cd / && sleep 1", "cd /", "sleep 1 || true", "export A=1", "$HOME/x", "echo bad >&2; exit 3",
+        "echo x | cat", "echo x >f", "echo x 2>&1", "sleep 1; echo x", "sleep 1 &",
+    ],
+)  # fmt: skip
 async def test_what_needs_a_shell_is_told_so(state_dir: Path, command: str) -> None:
     async with process_server(state_dir / "p") as server:
         text = await server.fail("start", key="x", cwd="/", command=command)
         assert "set shell: true" in text
+
+
+async def test_signs_of_the_shell_that_are_quoted_or_part_of_a_word_are_arguments(state_dir: Path) -> None:
+    line = """echo '|' "a;" -exec {} \\; ; http://x/?a=1&b=2 "a && b" a>=1 it\\'s"""
+    async with process_server(state_dir / "p") as server:
+        await server.call("start", key="x", cwd="/", command=line)
+        assert (await server.call("logs", key="x"))["lines"] == ["| a; -exec {} ; ; http://x/?a=1&b=2 a && b a>=1 it's"]

@@ -32,6 +32,9 @@ _FIRST_LINE = 256
 """Bytes of a script that its #! line may have; systems read no more."""
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_JOINING = re.compile(r"&&?|\|\|?|\d*[<>].*|&>.*|[^\\'\"]*[^\\'\"];")
+"""What only a shell understands. A lone `;` is an argument of `find -exec`."""
+
 _SHELL_WORDS = frozenset(
     {".", ":", "alias", "case", "cd", "eval", "exec", "export", "for", "if", "pushd", "set", "source", "trap", "ulimit"}
     | {"umask", "unset", "until", "while", "{", "!"}
@@ -128,8 +131,8 @@ class Launch:
                 env = _with_programs(line, env, fallback)
             return cls(argv=_shell(line, env), cwd=cwd, env=env, label="shell", account=account, stdin=request.stdin)
         words = _words(request)
-        if request.args is None and not {"&&", "||"}.isdisjoint(words):
-            raise _needs_shell(f"command {request.command[:80]!r} joins commands with && or ||")
+        if request.args is None and (sign := _shell_sign(request.command)):
+            raise _needs_shell(f"command {request.command[:80]!r} has {sign!r}")
         argv = [with_port(word, port) for word in words]
         argv[0], env = _program(argv[0], cwd, env, fallback if "PATH" not in (request.env or {}) else None)
         return cls(argv=tuple(argv), cwd=cwd, env=env, label=words[0], account=account, stdin=request.stdin)
@@ -394,6 +397,15 @@ def _programs_in(line: str) -> Iterator[str]:
                 begins = False
                 if word not in _BUILTINS and _PROGRAM_NAME.fullmatch(word):
                     yield word
+
+
+def _shell_sign(line: str) -> str:
+    """Return the first word of `line` that joins or redirects commands, or ends with `;`; none if all are quoted."""
+    words = shlex.shlex(line)  # not posix: quotes stay, so that "|" is told from |
+    words.whitespace_split, words.commenters = True, ""
+    with contextlib.suppress(ValueError):  # a quote after a backslash: the words have been split all the same
+        return next((word for word in words if _JOINING.fullmatch(word)), "")
+    return ""
 
 
 def _needs_shell(what: str) -> OperationError:
