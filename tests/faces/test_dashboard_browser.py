@@ -183,20 +183,22 @@ def test_a_link_opens_the_page_once_and_then_a_token_is_asked_for(stage: Stage) 
 
 
 @pytest.mark.npm
-def test_axe_finds_no_barrier_in_any_view(stage: Stage) -> None:
+def test_axe_finds_no_barrier_in_any_view_and_all_fit_a_phone(stage: Stage) -> None:
     stage.create("needed")
     stage.register(needing := Thing("needing", "Thing", dependencies=["needed"]))
     stage.app.logs["needed"] = ["a line"]
     axe = npm_package("axe-core/axe.min.js").read_text(encoding="utf-8")
     found: dict[str, Any] = {}
     try:
-        for scheme, keys, rules in (("light", "le23?", None), ("dark", "o2", ["color-contrast"])):
+        for scheme, width, keys, rules in (("light", 1200, "le23?", None), ("dark", 360, "ol23", ["color-contrast"])):
             with stage.page(color_scheme=scheme, bypass_csp=True) as page:
+                page.set_viewport_size({"width": width, "height": 700})
                 row(page, "needed").click()
                 page.evaluate(axe)
                 for key in keys:
                     page.keyboard.press(key)
                     result = page.evaluate("rules => axe.run(rules ? {runOnly: rules} : {})", rules)
+                    assert page.evaluate("document.documentElement.scrollWidth") <= width, (scheme, key)
                     for broken in result["violations"]:
                         found[f"{scheme} {key} {broken['id']}"] = [node["html"][:200] for node in broken["nodes"]]
     finally:
