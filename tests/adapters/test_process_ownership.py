@@ -166,11 +166,11 @@ async def test_a_socket_over_udp_is_no_port_and_is_named(state_dir: Path) -> Non
         assert "askedPort" not in answer
         await server.call("stop", key="seeks")
         words[-1] = "{port}"
-        ready = {"tcp": "{port}", "timeout": "1.2s"}
-        text = await server.fail(
-            "start", **start_arguments("udp", None, command="{python}", args=words, port=0, ready=ready)
-        )
-        assert "; the process has UDP port " in text
+        await server.start("udp", command="{python}", args=words, port=0, ready={"log": "ready"})
+        status = await server.call("status", key="udp", ready={"tcp": "{port}"})
+        assert not status["ready"]
+        assert "; the process has UDP port " in status["detail"]
+        await server.call("stop", key="udp")
 
 
 async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, foreign_port: int) -> None:
@@ -182,15 +182,17 @@ async def test_who_holds_the_port_of_what_ended_well_is_named(state_dir: Path, f
 
 async def test_an_address_that_lacks_an_s_is_said_to(state_dir: Path, tmp_path: Path) -> None:
     serve = "import socket, ssl, sys\nc = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain(sys.argv[2])\n"
-    serve += "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\nwhile True:\n t = s.accept()[0]\n try:\n"
+    serve += "s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); print('on', flush=True)"
+    serve += "\nwhile True:\n t = s.accept()[0]\n try:\n"
     serve += "  t = c.wrap_socket(t, server_side=True)\n except OSError: pass\n t.close()"
     pem = tmp_path / "own.pem"
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
     async with process_server(state_dir / "p") as server:
-        ready = {"http": "http://127.0.0.1:{port}/", "timeout": "1s"}
         words = ["-S", "-c", serve, "{port}", str(pem)]
-        arguments = start_arguments("tls", None, command="{python}", args=words, port=0, ready=ready)
-        assert "it speaks TLS there, so its address begins with https://" in await server.fail("start", **arguments)
+        await server.start("tls", command="{python}", args=words, port=0, ready={"log": "on"})
+        status = await server.call("status", key="tls", ready={"http": "http://127.0.0.1:{port}/"})
+        assert "it speaks TLS there, so its address begins with https://" in status["detail"]
+        await server.call("stop", key="tls")
 
 
 async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
@@ -210,7 +212,7 @@ async def test_a_shared_port_is_not_its_own(state_dir: Path) -> None:
             text = await server.fail("start", **asked, ready={"log": "on :", "timeout": "2s"})
             assert f"port {port}, where it says that it listens, is shared with" in text
             silent = [*words[:2], script.replace("'on :' + sys.argv[1]", "'serving'"), port]  # as caddy does
-            text = await server.fail("start", **{**asked, "args": silent}, ready={"log": "serving", "timeout": "1s"})
+            text = await server.fail("start", **{**asked, "args": silent}, ready={"log": "serving", "timeout": "2s"})
             assert f"the log line was found, but port {port}, on which it listens, is shared with" in text
             ready = {"log": "serving", "owner": "any"}
             assert (await server.call("start", **{**asked, "args": silent}, ready=ready))["state"] == "running"
