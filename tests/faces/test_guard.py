@@ -461,10 +461,12 @@ async def test_the_tools_of_muster_are_no_way_around_a_denied_tool_call(tool: st
     async with team(**policies) as made, made.client("alice", "muster") as alice:
         told = await said(alice, tool, arguments)
         assert "tool 'tool_call' is denied" in told
+        assert made.trail.told() == [("alice", "denied", "tool_call", "refused")]
         made.policies["alice"] = {"tools": ["w/*"], "confirmTools": ["ostler/tool_call"]}
         told = await said(alice, tool, arguments)
         assert "confirm" in told
         assert "absent" not in told
+        assert made.trail.told()[1:] == [("alice", "denied", "w/status", "refused")]
         made.policies["alice"] = {"tools": ["w/*"]}
         assert "absent" in await said(alice, tool, arguments)
 

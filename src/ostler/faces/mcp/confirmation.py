@@ -69,7 +69,7 @@ class Confirmations:
         plans, tools = await _plans(app, args)
         causes += dict.fromkeys(tool for tool in tools if policy.confirms(tool))
         if causes:
-            await _ask(call, tool.name, causes, "\n".join(_about(app, tool, arguments, plans)))
+            await _ask(app, call, tool.name, causes, "\n".join(_about(app, tool, arguments, plans)))
 
 
 async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, Any], call: Call) -> None:
@@ -83,15 +83,17 @@ async def confirm_tool(app: ApplicationLike, tool: str, arguments: Mapping[str, 
     causes += [tool] if policy.confirms(tool) else []
     if causes:
         shown = shapes.value_text(dict(arguments))
-        await _ask(call, tool, causes, f"Call {tool} with {shown}?")
+        await _ask(app, call, tool, causes, f"Call {tool} with {shown}?")
 
 
-async def _ask(call: Call, name: str, causes: list[str], about: str) -> None:
+async def _ask(app: ApplicationLike, call: Call, name: str, causes: list[str], about: str) -> None:
     field = {"type": "boolean", "title": "Yes, do it", "default": False}
     reply = await call.person.ask(Question(f"confirm {name}", clipped(about, MAX_MESSAGE), {_FIELD: field}, (_FIELD,)))
     if reply.outcome is Outcome.ACCEPTED and reply.content.get(_FIELD) is True:
         return
-    raise ConfirmationError(name, causes, asked=reply.outcome is not Outcome.UNAVAILABLE)
+    refusal = ConfirmationError(name, causes, asked=reply.outcome is not Outcome.UNAVAILABLE)
+    await app.note_denied(name, refusal)
+    raise refusal
 
 
 async def _plans(app: ApplicationLike, args: Any) -> tuple[Sequence[Plan], Sequence[str]]:

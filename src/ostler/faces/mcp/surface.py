@@ -107,7 +107,7 @@ class ApplicationLike(Protocol):
         ...
 
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:
-        """Have it recorded that a call of `tool`, which changes something, was refused."""
+        """Have it recorded that a call of `tool` was refused, as the policy forbids it or no one confirmed it."""
         ...
 
     def server_entries(self) -> list[JsonObject]:
