@@ -6,6 +6,7 @@ the process table, and what each supervisor itself shows or prints about a proce
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,9 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from string import Template
+from typing import IO, Any, TypeVar
 
 import psutil
+import yaml
 
 from benchmarks.figures import title
 from benchmarks.stacks.catalogue import FOLDER, STACKS, Stack, copy_stack, remove_databases
@@ -42,6 +45,7 @@ _KILLED = {"django-queue": "site", "monorepo": "web"}
 _SECONDS = 60.0
 _NOTICE_SECONDS = 15.0
 _LOOK = 0.02
+_CLOSE_LOOK = 0.005
 _PAUSE = threading.Event()
 
 
@@ -54,6 +58,7 @@ class Life:
         environment: of the supervisor; its mark is inherited by all that it starts.
         ports: by service, as the files of the others want them.
         urls: by service, as Ostler chose them.
+        waited_for: by process, whether it is ready, where no supervisor runs.
         printed: what the supervisor printed, line by line, with its times.
         process: the supervisor, if it runs in the foreground.
     """
@@ -63,6 +68,7 @@ class Life:
     ports: dict[str, int]
     urls: dict[str, str] = field(default_factory=dict[str, str])
     printed: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    waited_for: dict[str, bool] = field(default_factory=dict[str, bool])
     process: "subprocess.Popen[str] | None" = None
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -101,6 +107,7 @@ class Supervisor:
 
     name = ""
     file = ""
+    is_supervisor = True
 
     def path(self, stack: Stack) -> Path:
         """Return its file of the stack."""
@@ -114,6 +121,11 @@ class Supervisor:
     def up(self, life: Life, stack: Stack) -> None:
         """Start it, and with it the stack."""
         raise NotImplementedError
+
+    def shows_all_healthy(self, life: Life) -> bool:
+        """Whether it shows all of the stack as healthy or completed; those that know no health show nothing else."""
+        del life
+        return True
 
     def url(self, life: Life, service: str) -> str:
         return f"http://127.0.0.1:{life.ports[service]}/"
@@ -146,7 +158,10 @@ class Ostler(Supervisor):
 
     def up(self, life: Life, stack: Stack) -> None:
         del stack
-        services = json.loads(life.run(self._program(), "up", "--json").stdout)["services"]
+        done = life.run(self._program(), "up", "--json")
+        if done.returncode:
+            raise OSError(f"up failed: {done.stdout}{done.stderr}")
+        services = json.loads(done.stdout)["services"]
         life.urls = {row["name"].partition(".")[0]: row.get("outputs", {}).get("url", "") for row in services}
 
     def url(self, life: Life, service: str) -> str:
@@ -182,16 +197,24 @@ class ProcessCompose(Supervisor):
         file = str(self.path(stack))
         life.start(self.name, "up", "--tui=false", "-p", str(life.ports["supervisor"]), "-f", file)
 
+    def shows_all_healthy(self, life: Life) -> bool:
+        rows = self._rows(life)
+        good = (row["is_ready"] == "Ready" or (row["status"] == "Completed" and not row["exit_code"]) for row in rows)
+        return bool(rows) and all(good)
+
     def noticed(self, life: Life, service: str, killed: float) -> float | None:
         del killed
+        rows = self._rows(life)
+        gone = (row["name"] == service and (not row["is_running"] or row["is_ready"] == "Not Ready") for row in rows)
+        return time.monotonic() if any(gone) else None
+
+    def _rows(self, life: Life) -> list[dict[str, Any]]:
         try:
             url = f"http://127.0.0.1:{life.ports['supervisor']}/processes"
             with urllib.request.urlopen(url, timeout=5) as answer:
-                rows = json.load(answer)["data"]
+                return json.load(answer)["data"]
         except OSError:
-            return None
-        gone = (row["name"] == service and (not row["is_running"] or row["is_ready"] == "Not Ready") for row in rows)
-        return time.monotonic() if any(gone) else None
+            return []
 
 
 class Honcho(Supervisor):
@@ -210,7 +233,7 @@ class Overmind(Honcho):
     name = "overmind"
 
     def up(self, life: Life, stack: Stack) -> None:
-        socket_file = life.folder / f"{life.environment[_MARK][:8]}.sock"
+        socket_file = life.folder / f"{uuid.uuid4().hex[:8]}.sock"  # one that was killed leaves its own
         life.start(
             self.name, "start", "-N", "-f", str(self.path(stack)), "-d", str(life.folder), "-s", str(socket_file)
         )  # fmt: skip
@@ -219,7 +242,57 @@ class Overmind(Honcho):
         return [each for each in life.processes() if each.name().startswith(("overmind", "tmux"))]
 
 
-SUPERVISORS = (Ostler(), ProcessCompose(), Honcho(), Overmind())
+class CriticalPath(ProcessCompose):
+    """No supervisor: each command of process-compose's file is started once what it needs is ready, looked at closely.
+
+    No supervisor that keeps the order of that file can be faster.
+    """
+
+    name = "critical path"
+    is_supervisor = False
+
+    def up(self, life: Life, stack: Stack) -> None:
+        given = yaml.safe_load(Template(self.path(stack).read_text()).safe_substitute(life.environment))
+        common = dict(each.split("=", 1) for each in given.get("environment", []))
+        life.waited_for = dict.fromkeys(given["processes"], False)
+        for name, process in given["processes"].items():
+            own = dict(each.split("=", 1) for each in process.get("environment", []))
+            work = (life, given["processes"], name, {**life.environment, **common, **own})
+            threading.Thread(target=self._bring, args=work, daemon=True).start()
+
+    def shows_all_healthy(self, life: Life) -> bool:
+        return all(life.waited_for.values())
+
+    def down(self, life: Life) -> None:
+        _kill_rest(life)
+
+    def _bring(self, life: Life, all_of_them: dict[str, Any], name: str, environment: dict[str, str]) -> None:
+        own = all_of_them[name]
+        while not all(life.waited_for[needed] for needed in own.get("depends_on", {})):
+            _PAUSE.wait(_CLOSE_LOOK)
+        log = life.folder.parent / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                own["command"], shell=True, cwd=life.folder, env=environment,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        probe = own.get("readiness_probe", {})
+        while not life.waited_for[name]:
+            if "http_get" in probe:
+                life.waited_for[name] = _answers("http://{host}:{port}{path}".format_map(probe["http_get"]), "")
+            elif "exec" in probe:
+                asked = subprocess.run(
+                    probe["exec"]["command"], shell=True, env=environment, capture_output=True, check=False
+                )
+                life.waited_for[name] = not asked.returncode
+            elif "ready_log_line" in own:
+                life.waited_for[name] = bool(re.search(own["ready_log_line"], log.read_text(errors="replace")))
+            else:
+                life.waited_for[name] = process.wait() == 0
+            _PAUSE.wait(_CLOSE_LOOK)
+
+
+SUPERVISORS = (CriticalPath(), Ostler(), ProcessCompose(), Honcho(), Overmind())
 
 
 def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
@@ -235,7 +308,11 @@ def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
         [str(tools / "py/bin"), str(tools / "npm/node_modules/.bin"), str(tools), os.environ["PATH"]]
     )
     for stack in (each for each in STACKS if only in each.name):
-        there = [each for each in SUPERVISORS if isinstance(each, Ostler) or shutil.which(each.name, path=path)]
+        there = [
+            each
+            for each in SUPERVISORS
+            if isinstance(each, Ostler | CriticalPath) or shutil.which(each.name, path=path)
+        ]
         measured: dict[str, list[dict[str, str]]] = {each.name: [] for each in there}
         for _ in range(rounds):
             for each in there:
@@ -247,7 +324,7 @@ def main(tools: Path, *, only: str = "", rounds: int = 3) -> None:
 
 def _amount(cell: str) -> float:
     number = cell.partition(" ")[0]
-    return float(number) if number != "never" else float("inf")
+    return float(number) if number not in ("", "never") else float("inf")
 
 
 def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> dict[str, str]:
@@ -256,6 +333,10 @@ def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> di
         life = _life(Path(root), stack, tools, path)
         try:
             figures["first start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
+            if not supervisor.is_supervisor:
+                supervisor.down(life)
+                figures["second start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
+                return {step: figures.get(step, "") if step.endswith("start") else "" for step in STEPS}
             memory = sum(each.memory_full_info().pss for each in supervisor.own(life))
             figures["memory"] = f"{memory / 2**20:.0f} MB"
             victim = _KILLED.get(stack.name, stack.killed)
@@ -270,7 +351,8 @@ def _measure(supervisor: Supervisor, stack: Stack, tools: Path, path: str) -> di
             life.printed.clear()
             figures["second start"] = f"{_until_all_answer(supervisor, life, stack):.2f} s"
             for each in supervisor.main(life):
-                each.kill()
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             left = _settled(supervisor, life)
             figures["left"] = str(len(left))
             supervisor.up(life, stack)
@@ -309,6 +391,8 @@ def _until_all_answer(supervisor: Supervisor, life: Life, stack: Stack) -> float
         if not _eventually(lambda s=service, p=path, w=wanted: _answers(supervisor.url(life, s) + p, w) or None):
             said = "".join(line for _, line in life.printed[-20:])
             raise TimeoutError(f"{service} under {supervisor.name} does not answer: {said}")
+    if not _eventually(lambda: supervisor.shows_all_healthy(life) or None):
+        raise TimeoutError(f"{supervisor.name} does not show all as healthy")
     return time.monotonic() - began
 
 
@@ -323,14 +407,18 @@ def _answers(url: str, wanted: str) -> bool:
 def _kill(supervisor: Supervisor, life: Life, service: str) -> float:
     """Kill what listens for `service`; return when."""
     port = int(supervisor.url(life, service).rstrip("/").rpartition(":")[2])
-    listeners = [
-        each
-        for each in life.processes()
-        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in each.net_connections(kind="tcp"))
-    ]
+    listeners = [each for each in life.processes() if _listens(each, port)]
     killed = time.monotonic()
     listeners[0].kill()
     return killed
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        connections = process.net_connections(kind="tcp")
+    except psutil.NoSuchProcess:  # what a server starts for a moment
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
 
 
 def _settled(supervisor: Supervisor, life: Life) -> set[int]:
@@ -349,8 +437,11 @@ def _end(supervisor: Supervisor, life: Life) -> None:
 
 def _kill_rest(life: Life) -> None:
     for _ in range(3):
-        for each in life.processes():
-            each.kill()
+        left = life.processes()
+        for each in left:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(left, timeout=5)
     if life.process is not None:
         life.process.wait(10)
 
