@@ -11,7 +11,7 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.reading import load_manifests
 
 SHAPES = Path(__file__).parents[1] / "rules" / "data" / "muster"
-SERVERS = ("k8s", "docker", "postgres", "kubernetes", "http", "test-mock")
+SERVERS = ("k8s", "docker", "postgres", "kubernetes", "http", "tunnel-box")
 
 FORWARD = """\
 # Opens the metrics of a cluster.

@@ -21,7 +21,7 @@ from ostler.rules.reading import load_manifests
 from ostler.rules.text.yaml_source import read_documents
 
 FOLDER = Path(__file__).parent / "data" / "muster"
-KNOWN = ToolNames.of(["k8s", "docker", "postgres", "kubernetes", "http", "test-mock"])
+KNOWN = ToolNames.of(["k8s", "docker", "postgres", "kubernetes", "http", "tunnel-box"])
 HEAD = "apiVersion: muster.giantswarm.io/v1alpha1\nkind: ServiceClass\nmetadata: {name: web, namespace: default}\n"
 MINIMAL: dict[str, Any] = {
     "lifecycleTools": {
@@ -118,7 +118,7 @@ def test_only_outputs_that_something_needs_must_be_in_the_answer() -> None:
     assert outputs["monitoringUrl"] == {"path": "result.monitoring_url", "required": False}
     forward = config_of("port-forward")["lifecycleTools"]
     assert forward["stop"]["outputs"] == {"status": {"path": "status", "required": False}}
-    assert forward["restart"]["outputs"] == {"sessionID": "connection.sessionID"}
+    assert forward["restart"]["outputs"] == {"linkId": "link.id"}
 
 
 def test_dependencies_with_conditions_and_waits() -> None:

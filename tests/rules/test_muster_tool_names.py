@@ -6,7 +6,7 @@ from ostler.model.tool_names import ToolNames
 from ostler.rules.muster.joined_names import OWN_TOOLS, ResolvedTool, ToolNameError, resolve_tool
 
 KNOWN = ToolNames.of(
-    ["kubernetes", "kubernetes_port", "test-mock", "github", "docker", "podman", "git"],
+    ["kubernetes", "kubernetes_port", "tunnel-box", "github", "docker", "podman", "git"],
     ["git/git_log", "git/status", "docker/run", "docker/stop", "podman/run", "podman/kube_play"],
 )
 
@@ -15,7 +15,7 @@ KNOWN = ToolNames.of(
     ("name", "tool"),
     [
         ("x_docker_run", "docker/run"),
-        ("x_test-mock_connection_start", "test-mock/connection_start"),
+        ("x_tunnel-box_link_open", "tunnel-box/link_open"),
         # the longest server name, unless a listed tool tells otherwise
         ("x_kubernetes_port_forward", "kubernetes_port/forward"),
         ("x_kubernetes_get_pods", "kubernetes/get_pods"),
