@@ -152,6 +152,13 @@ async def test_prose_that_differs_gives_a_pattern() -> None:
     assert advised(report)["status.expect"] == (r"expect: {matches: '(?i)\bStatus: running\b'}",)
 
 
+async def test_words_about_all_that_runs_are_no_expectation_of_one() -> None:
+    status = {"tool": "w/words", "args": {"verbose": True}}
+    report = await tried(Talkative(), kills=False, lifecycleTools__status=status, lifecycleTools__healthCheck=None)
+    assert "its call names none" in report.advice[0].problem
+    assert advised(report)["status"][:2] == ("status:", "  tool: w/status")
+
+
 async def test_a_class_that_looks_at_nothing_gets_a_status() -> None:
     report = await tried(World(), **BLIND)
     assert verdicts(report)["healthy"] == "failed"

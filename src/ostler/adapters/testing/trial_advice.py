@@ -128,19 +128,22 @@ class Adviser:
         gone = [probe.response] if probe.response is not None else []
         told = telling_expectation([alive], gone)
         shown = f": {_cut(gone[0].readable)}" if gone else ""
+        runs_on = f"{step} says that it runs after it {how}{shown}"
         if told is None:
-            problem = (
-                f"{step} says that it runs after it {how}{shown}; the answer is the same for both, so this tool "
-                "shows nothing. Use another one, or a list with batch.match"
+            self._add_other_look(
+                step,
+                f"{runs_on}; the answer is the same for both, so this tool shows nothing. Use another one, or a list "
+                "with batch.match",
             )
-            if step in ("status", "find"):
-                drafted = self._drafted(step)
-                if drafted is not None and drafted.get("tool") != getattr(self._class.tools, step).tool:
-                    self._add(problem, (step,), _step_lines(step, drafted))
-                    return
-            self._add(problem, (step,), [])
             return
-        self._add(f"{step} says that it runs after it {how}{shown}", (step, *_place(told)), _lines(told))
+        if self._asks_for_all(step):
+            self._add_other_look(
+                step,
+                f"{runs_on}; its call names none, so that any other one that runs would count. Use a call that names "
+                "it, or a list with batch.match",
+            )
+            return
+        self._add(runs_on, (step, *_place(told)), _lines(told))
 
     def only_unhealthy(self) -> None:
         """The death showed as bad health only."""
@@ -194,6 +197,18 @@ class Adviser:
             self._add(f"{problem}: it means something else, or takes longer (a stopped check waits)", ("stop",), [])
 
     # -- places --------------------------------------------------------------------------------------------
+
+    def _asks_for_all(self, step: str) -> bool:
+        """Whether the call of a step says nothing of the service, though there may be several."""
+        spec = dict(self._class.tools.calls())[step]
+        return self._class.config.max_instances != 1 and spec.batch is None and "{{" not in flow(dict(spec.args))
+
+    def _add_other_look(self, step: str, problem: str) -> None:
+        drafted = self._drafted(step) if step in ("status", "find") else None
+        if drafted is None or drafted.get("tool") == dict(self._class.tools.calls())[step].tool:
+            self._add(problem, (step,), [])
+        else:
+            self._add(problem, (step,), _step_lines(step, drafted))
 
     def _drafted(self, step: str) -> JsonObject | None:
         """Return a step as a draft from the server's tools has it, for the same start and stop."""
