@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import ResourceTemplateReference
 from tests.support.ledger_app import call, ledger, quiet, refusal, text_of
 from tests.support.team import Team, Trail
-from tests.support.world import BASIC, Slow, World, manifest
+from tests.support.world import BASIC, Fail, Slow, World, manifest
 
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.events.log import EventLog
@@ -532,3 +532,20 @@ async def test_what_cannot_be_recorded_is_not_done() -> None:
         made.trail.record = full  # type: ignore[method-assign]
         await refusal(alice, "service_create", serviceClassName="basic", name="web")
         assert made.app.manager.listed() == []
+
+
+async def test_an_end_that_cannot_be_recorded_is_logged_and_told_to_the_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def nearly_full(facts: Mapping[str, Any]) -> None:
+        if facts["outcome"] != "begun":
+            raise StoreError("no space is left")
+
+    async with team(alice={}) as made, made.client("alice") as alice:
+        made.trail.record = nearly_full  # type: ignore[method-assign]
+        made.app.pool.world.faults["w/stop"].append(Fail("it is busy"))
+        assert (await call(alice, "service_create", serviceClassName="basic", name="web"))["changed"]
+        text, _ = await refusal(alice, "service_stop", name="web")
+        assert "it is busy" in text
+        assert "create of 'basic web.alice' by alice" in caplog.text
+        assert "stop of 'web.alice' by alice" in caplog.text

@@ -1,5 +1,6 @@
 """What every change by a principal goes through: quotas, and the audit log."""
 
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ from ostler.faces.access.call_facts import current_call
 from ostler.faces.access.rate import Rate
 from ostler.faces.access.rights import Rights
 from ostler.model.durations import format_duration
-from ostler.model.errors import AccessDeniedError, OstlerError, QuotaError
+from ostler.model.errors import AccessDeniedError, OstlerError, QuotaError, StoreError
 from ostler.model.json import JsonObject
+
+logger = logging.getLogger(__name__)
 
 HOUR: Final = 3600.0
 
@@ -89,21 +92,20 @@ class Acting:
         if starts:
             facts[STARTS] = True
         if refusal is not None:
-            await self._record(facts, "refused", refusal)
+            await self._record_end(facts, "refused", refusal)
             raise refusal
         await self._record(facts, "begun")
         try:
             yield
         except OstlerError as error:
-            await self._record(
-                facts, "refused" if isinstance(error, (QuotaError, AccessDeniedError)) else "failed", error
-            )
+            is_refusal = isinstance(error, (QuotaError, AccessDeniedError))
+            await self._record_end(facts, "refused" if is_refusal else "failed", error)
             raise
         except BaseException:
             with anyio.move_on_after(_LAST_WORDS, shield=True):
-                await self._record(facts, "left")  # the caller went away, or a bug; the engine may go on
+                await self._record_end(facts, "left")  # the caller went away, or a bug; the engine may go on
             raise
-        await self._record(facts, "done")
+        await self._record_end(facts, "done")
 
     def _facts(self, action: str, target: str) -> JsonObject:
         call, who = current_call(), self._rights.principal
@@ -117,6 +119,14 @@ class Acting:
             "action": action,
             "target": target,
         }
+
+    async def _record_end(self, facts: JsonObject, outcome: str, error: OstlerError | None = None) -> None:
+        """Record how a change ended; where that cannot be, the caller still learns how, and the server's log has it."""
+        try:
+            await self._record(facts, outcome, error)
+        except StoreError as trouble:
+            done = f"{facts['action']} of {facts['target']!r} by {facts['who']} ({facts['id']}): {outcome}"
+            logger.error("the audit log lacks how this ended: %s: %s", done, trouble)  # noqa: TRY400 (no bug)
 
     async def _record(self, facts: JsonObject, outcome: str, error: OstlerError | None = None) -> None:
         if self._trail is not None:
