@@ -90,6 +90,17 @@ async def test_a_delete_that_fails_keeps_the_service_stopped_until_it_is_tried_a
         assert manager.views() == []
 
 
+async def test_a_service_that_could_not_be_made_again_is_still_deleted_with_what_it_keeps() -> None:
+    world = Keeping()
+    async with running(world, entry()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Fail("it is in use"))
+        with pytest.raises(ToolFailedError, match="in use"):
+            await manager.operate("db", OperationRequest(OperationKind.DELETE, keep=True))
+        await manager.delete("db")
+        assert world.kept == set()
+
+
 @pytest.mark.parametrize("find", [True, False])
 async def test_a_delete_that_is_cut_off_is_finished_by_the_next_run(find: bool) -> None:
     world, store = Keeping(), MemoryStore()

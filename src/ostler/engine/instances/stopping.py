@@ -62,8 +62,6 @@ async def stop(service: InstanceState, operation: Operation) -> None:
 
 async def delete(service: InstanceState, operation: Operation) -> None:
     """Stop the service, delete what it keeps and forget it; a failure keeps it unless forced."""
-    if operation.asked.keep:
-        service.set_record(delete_plan=())
     earlier = _delete_cut_off(service)
     may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
     if operation.asked.abandon or not may_be_there:
@@ -79,7 +77,8 @@ async def delete(service: InstanceState, operation: Operation) -> None:
                     await take_down(service, operation)
             except OstlerError as error:
                 note = _go_on_by_force(service, operation, error, "stopping it")
-        if earlier is None or earlier.outcome is not CallOutcome.ANSWERED:
+        is_done = earlier is not None and earlier.outcome is CallOutcome.ANSWERED
+        if not (is_done or operation.asked.keep):
             try:
                 await _delete_kept(service, operation)
             except OstlerError as error:
