@@ -4,7 +4,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.world import Fail, Lost, Slow, World, manifest, running, until
+from tests.support.world import BASIC, Fail, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.services.views import CreateRequest, OperationRequest
@@ -99,6 +99,18 @@ async def test_a_service_that_could_not_be_made_again_is_still_deleted_with_what
             await manager.operate("db", OperationRequest(OperationKind.DELETE, keep=True))
         await manager.delete("db")
         assert world.kept == set()
+
+
+async def test_what_was_made_for_a_service_is_deleted_with_it_and_keeps_what_it_has_when_that_is_made_again() -> None:
+    world = Keeping()
+    needs = [{"name": "db", "serviceClassName": "basic", "create": True}]
+    app = manifest(BASIC.replace("{name: basic}", "{name: app}"), dependencies=needs)
+    async with running(world, entry(), app) as manager:
+        for keep, left in ((True, {"db", "web"}), (False, {"web"})):
+            await manager.create(CreateRequest("app", "web"))
+            await manager.operate("web", OperationRequest(OperationKind.DELETE, keep=keep))
+            await until(lambda: not manager.views())
+            assert world.kept == left
 
 
 @pytest.mark.parametrize("find", [True, False])

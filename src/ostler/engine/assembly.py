@@ -30,6 +30,7 @@ from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import Reporting, StatusReporter
 from ostler.engine.services.service import BaseService, Service
+from ostler.engine.services.views import OperationRequest
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState
@@ -146,7 +147,8 @@ class Assembly:
         if len(instances) < stored:
             return  # a record could not be read, and who is in it may be the user of another
         for orphan in self.graph.orphans():
-            orphan.request(OperationKind.DELETE, reason="nothing uses it any more")
+            # Whether its user was deleted for good is not known: a delete tool could destroy what `up` still needs.
+            orphan.submit(OperationRequest(OperationKind.DELETE, keep=True), reason="nothing uses it any more")
 
     def _registry_changed(self, service: Service, is_registered: bool) -> None:
         if is_registered:
@@ -187,8 +189,8 @@ class Assembly:
         """Return what templates see of the dependencies of `service` as they are now."""
         return self.needs.facts_of(service)
 
-    def instance_removed(self, instance: ServiceInstance) -> None:
-        """Take a deleted service out, with what was made for it alone."""
+    def instance_removed(self, instance: ServiceInstance, *, keep: bool) -> None:
+        """Take a deleted service out, with what was made for it alone; with `keep`, what that keeps stays."""
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
         self.departed.add(instance)
@@ -196,7 +198,8 @@ class Assembly:
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted", {"owner": owner} if owner else None)
         for orphan in self.graph.forget(instance):
             if not self.is_leaving:
-                orphan.request(OperationKind.DELETE, reason=f"made for {instance.name}, which was deleted")
+                asked = OperationRequest(OperationKind.DELETE, keep=keep)
+                orphan.submit(asked, reason=f"made for {instance.name}, which was deleted")
 
     def watch_health(self, instance: ServiceInstance) -> None:
         """Check what can be checked; of the rest, what is known about the driving server is all there is."""

@@ -44,8 +44,8 @@ class ControllerRuntime(Surroundings, Protocol):
         """The state or the health of `instance` changed."""
         ...
 
-    def instance_removed(self, instance: "ServiceInstance") -> None:
-        """`instance` was deleted."""
+    def instance_removed(self, instance: "ServiceInstance", *, keep: bool) -> None:
+        """`instance` was deleted; with `keep`, to be made again."""
         ...
 
     def operation_ended(self, instance: "ServiceInstance") -> None:
@@ -386,7 +386,7 @@ class ServiceInstance(InstanceState):
             {"operation": operation.id, "kind": operation.kind.value, "outcome": outcome.value},
         )
         if self.vitals.removed:
-            self._others.instance_removed(self)
+            self._others.instance_removed(self, keep=operation.asked.keep)
         operation.release()
 
     async def _run(self, operation: Operation) -> None:
