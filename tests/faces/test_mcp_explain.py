@@ -8,7 +8,7 @@ import pytest
 from mcp.client import Client
 from tests.engine.test_recovery import crashed_start
 from tests.support.ledger_app import LedgerApplication, LedgerTools, call, ledger, quiet, refusal, server_over
-from tests.support.world import EPOCH, Fail, World, manifest, until
+from tests.support.world import EPOCH, Answer, Fail, World, manifest, until
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.clock import LoopClock
@@ -81,6 +81,38 @@ async def test_a_failure_is_followed_to_the_dependency_behind_it() -> None:
         assert (await explained(client, "db"))["lastCalls"][0]["error"] == (
             "start tool failed: the disk quota is used up"
         )
+
+
+async def test_what_has_done_its_work_is_no_cause_and_what_one_runs_without_is() -> None:
+    world = World()
+    job = quiet(
+        completed={"jsonPath": {"state": "done"}}, lifecycleTools__healthCheck=None, healthCheck__initialDelay="1s"
+    )
+    needs = [{"name": "migrate", "condition": "completed"}]
+    classes = (_named(job, "job"), _named(quiet(dependencies=needs), "api"), _named(quiet(dependencies=["api"]), "web"))
+    async with ledger(world, *classes) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="job", name="migrate")
+        world.always["w/status"] = Answer({"state": "done"})
+        await until(lambda: app.manager.view("migrate").reason == "completed", within=15)
+        del world.always["w/status"]
+        found = await explained(client, "migrate")
+        assert found["causes"] == ["migrate is stopped: it has done its work"]
+        for name in ("api", "web"):
+            await call(client, "service_create", serviceClassName=name, name=name)
+        world.always["w/start"] = Fail("the disk quota is used up")
+        await refusal(client, "service_restart", name="api")
+        found = await explained(client, "api")
+        assert "the disk quota is used up" in found["causes"][1]
+        assert not [cause for cause in found["causes"] if "migrate" in cause]
+        assert [step["tool"] for step in found["nextCalls"]] == ["service_start"]
+        found = await explained(client, "web")
+        assert found["causes"][0] == "web is running"
+        assert found["causes"][1].startswith(
+            "web runs on, but its dependency api is failed: start tool failed: the disk"
+        )
+        assert found["nextCalls"] == [
+            {"tool": "service_explain", "args": {"name": "api"}, "when": "to see what is wrong with its dependency"}
+        ]
 
 
 def _named(entry: Any, name: str) -> Any:

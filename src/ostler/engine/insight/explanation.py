@@ -43,6 +43,7 @@ _REASONS = {
     START_FAILED: "its start failed, and was cleaned up",
     START_UNSEEN: "its start failed, and whether it left something is not known yet; it is looked for again",
     "gone": "it was running, and is gone",
+    "completed": "it has done its work",
     DRIVER_UNREACHABLE: "the server that drives it cannot be asked",
     NOT_VERIFIED: "the server that drives it did not say whether it runs; it is asked again",
     "adopted-unverified": "it is taken for running, as its class says (onUnknown: adopt); nothing has verified it",
@@ -129,14 +130,29 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
         yield f"{view.name}: {view.evidence}"
     if view.state.is_up and view.health_failures:
         yield f"{view.name}: {view.health_failures} health checks failed in a row: {view.evidence or view.error or '?'}"
-    for name in view.dependencies if depth and not view.state.is_up else ():
-        dependency = registry.find(name)
+    for problem in view.dependency_problems if view.state.is_up else ():
+        yield f"{view.name} runs on, but its dependency {problem}"
+    for name, dependency in _lacking(view, registry) if depth else ():
         if dependency is None:
             yield f"{view.name} depends on {name}, which does not exist"
-        elif not dependency.state.is_up:
+        else:
             yield from _causes(dependency, registry, tools, depth - 1)
     for server, reason in _lost_servers(service, tools):
         yield f"downstream server {server} is not connected: {reason}"
+
+
+def _lacking(view: ServiceView, registry: ServiceRegistry) -> list[tuple[str, Service | None]]:
+    """Return the dependencies that are not up; those that have done their work if it waits for them alone."""
+    if view.state.is_up:
+        return []
+    found = [(name, registry.find(name)) for name in view.dependencies]
+    lacking = [(name, service) for name, service in found if service is None or not service.state.is_up]
+    unfinished = [(name, service) for name, service in lacking if not _has_completed(service)]
+    return unfinished or (lacking if view.state is ServiceState.WAITING else [])
+
+
+def _has_completed(service: Service | None) -> bool:
+    return isinstance(service, ServiceInstance) and service.has_completed
 
 
 def _lost_servers(service: Service, tools: ToolDirectory | None) -> Iterator[tuple[str, str]]:
@@ -230,10 +246,7 @@ def _after_the_cause(
         if registry.find(server) is not None:
             yield NextCall("service_start", {"name": server}, "to connect the server that drives it")
             yield NextCall("service_logs", {"name": server}, "to see why it does not connect")
-    for other in view.dependencies if not view.state.is_up else ():
-        dependency = registry.find(other)
-        if dependency is not None and not dependency.state.is_up:
-            yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
+    yield from _after_the_dependencies(service, view, registry)
     has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
     is_troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
     if (is_troubled or view.reason == "gone" or (view.state.is_up and view.health_failures)) and has_logs:
@@ -243,7 +256,24 @@ def _after_the_cause(
     if view.state is ServiceState.FAILED and not view.reason.startswith(("stop-", UNKNOWN_OUTCOME)):
         yield NextCall("service_start", name, "once the cause is fixed")
     if view.state is ServiceState.STOPPED:
-        yield NextCall("service_start", name, "to start it")
+        yield NextCall("service_start", name, "to run it again" if _has_completed(service) else "to start it")
+
+
+def _after_the_dependencies(service: Service, view: ServiceView, registry: ServiceRegistry) -> Iterator[NextCall]:
+    """Yield what to call about what `service` waits for, or runs without."""
+    for other, dependency in _lacking(view, registry):
+        if dependency is not None:
+            yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
+    if not isinstance(service, ServiceInstance) or not view.state.is_up:
+        return
+    for other in sorted(service.vitals.dependency_problems):
+        dependency = registry.find(other)
+        if dependency is None:
+            continue
+        if dependency.state.is_up and dependency.health is not HealthStatus.UNHEALTHY:
+            yield NextCall("service_restart", {"name": view.name}, f"to take the new outputs of {other}")
+        else:
+            yield NextCall("service_explain", {"name": other}, "to see what is wrong with its dependency")
 
 
 def is_noteworthy(call: CallRecord) -> bool:
