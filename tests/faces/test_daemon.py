@@ -324,6 +324,28 @@ async def test_a_client_that_lets_too_much_wait_is_dropped() -> None:
     assert accepted <= 6
 
 
+class SlowSink(Sink):
+    async def send(self, item: bytes) -> None:
+        await anyio.sleep(SLOW_CLIENT_TIMEOUT / 2)
+        await super().send(item)
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_a_client_that_sends_what_is_refused_and_takes_the_answers_slowly_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ostler.faces.daemon.streams.BACKLOG_LIMIT", 1_000_000)
+    batch = b"[" + b",".join([b'{"id":1}'] * 1000) + b"]\n"
+    with pytest.raises(ExceptionGroup) as dropped:
+        async with message_streams(Chunks(*[batch] * 12), SlowSink()) as (incoming, outgoing):
+            async for _ in incoming:
+                pass
+            await outgoing.aclose()
+            await outgoing.drained.wait()
+    assert "bytes wait for it" in str(dropped.value.exceptions[0])
+
+
 @pytest.mark.realtime
 def test_over_stdio_every_request_with_an_id_has_an_answer(place: ServerPlace) -> None:
     with BridgeClient(scripted("bridge", place)) as client:

@@ -59,23 +59,26 @@ class OutgoingMessages:
             anyio.BrokenResourceError: the client is gone, or has been dropped.
         """
         await anyio.lowlevel.checkpoint()
-        if self._waiting > BACKLOG_LIMIT:
-            self._overflowed = True
-            self.close()
-        if self._closed:
+        if not self._takes_more():
             raise anyio.BrokenResourceError
-        line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-        self._lines.append(line)
-        self._waiting += len(line)
-        self._news.set()
+        self._add(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
 
     def refuse(self, line: bytes) -> None:
         """Answer a line that is not a message, with its id if it has one."""
-        if not self._closed:
-            answer = _refusal(line)
-            self._lines.append(answer)
-            self._waiting += len(answer)
-            self._news.set()
+        if self._takes_more():
+            self._add(_refusal(line))
+
+    def _takes_more(self) -> bool:
+        """Return whether this is open; a client that lets too much wait is dropped now."""
+        if self._waiting > BACKLOG_LIMIT:
+            self._overflowed = True
+            self.close()
+        return not self._closed
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._waiting += len(line)
+        self._news.set()
 
     async def aclose(self) -> None:
         """Take no more; what is queued is still written."""
@@ -89,8 +92,7 @@ class OutgoingMessages:
     def finish(self, line: bytes) -> None:
         """Queue `line` as the last one."""
         if not self._closed:
-            self._lines.append(line)
-            self._waiting += len(line)
+            self._add(line)
             self.close()
 
     async def drain(self, stream: ByteSendStream) -> None:
