@@ -98,7 +98,10 @@ def _problem(detail: ErrorDetails, where: str, model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"{where} is required"
     if kind == "extra_forbidden":
-        hint = near(where.rpartition(".")[2], accepted_names(model))
+        outer, _, last = where.rpartition(".")
+        hint = near(last, accepted_names(model))
+        if outer and not hint:
+            hint = f" ({outer} takes {', '.join(accepted_names(model))})"
         if not hint and _has_free_args(model):
             hint = " (arguments of the class or tool go inside 'args')"
         return f"unknown argument {where!r}{hint}"

@@ -135,6 +135,8 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
             if isinstance(error, ToolFailedError) and error.is_already_gone:
                 service.note(f"the delete tool says that it was already gone (goneWhen): {error.summary}")
                 continue
+            if operation.asked.force:
+                raise
             error.summary += f"; service {service.name!r} is stopped and stays in the list, with what it keeps"
             error.next_actions = (
                 *error.next_actions,
