@@ -338,6 +338,18 @@ async def test_stops_and_deletes_are_recorded_while_another_program_takes_all_ro
             assert await store.quick_check() == []
 
 
+async def test_a_log_that_was_kept_as_reserve_and_is_still_there_is_not_taken_for_room(path: Path) -> None:
+    log, reserve = (path.with_name(path.name + end) for end in ("-wal", "-reserve"))
+    async with SqliteStore.open(path) as store:
+        await store.commit([put("a")])
+        reserve.unlink()
+        reserve.hardlink_to(log)  # as a close on a full disk leaves them if the log cannot be removed
+        async with SqliteStore.open(path) as second:
+            assert not reserve.samefile(log)
+            assert 0 < reserve.stat().st_size < log.stat().st_size
+            assert [record.id for record in (await second.load()).services] == ["a"]
+
+
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.touch()

@@ -43,6 +43,8 @@ class Reserve:
     def hold(self) -> bool:
         """Take the room, where there is enough of it; return whether it is taken. Quick when it was already."""
         try:
+            if self._path.exists() and self._log.exists() and self._path.samefile(self._log):
+                self._path.unlink()  # `keep` named the log by it, and SQLite could not remove that: it is no other room
             return self._extend(self._path, RESERVE_BYTES) and self._extend(self._log, LOG_BYTES)
         except OSError:
             return False
