@@ -1,6 +1,7 @@
 """Standard input and output of this process as byte streams whose waits can be cancelled, so that a signal ends it."""
 
 import os
+import select
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
@@ -11,8 +12,8 @@ import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import ByteReceiveStream, ByteSendStream
 
-_WRITE_SIZE: Final = 4096
-"""What a pipe that is ready takes at once."""
+_WRITE_SIZE: Final = getattr(select, "PIPE_BUF", 4096)
+"""What a pipe that is ready takes at once: 4 KiB on Linux, 512 bytes on macOS."""
 
 
 class _Input(ByteReceiveStream):
