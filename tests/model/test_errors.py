@@ -34,3 +34,13 @@ def test_every_error_code_is_raised_by_something() -> None:
 def test_every_error_has_a_code_of_its_own() -> None:
     codes = [item.code for item in CLASSES.values()]
     assert len(set(codes)) == len(codes)
+
+
+def test_a_short_name_is_held_against_the_short_names_of_projects_too() -> None:
+    known = ["api.shop", "web.shop", "api.fix.shop", "db"]
+    for name, hint in (("apii", "'api.shop' or 'api.fix.shop'"), ("dbs", "'db'"), ("web.shp", "'web.shop'")):
+        assert (
+            str(errors.NotFoundError("service", name, known=known))
+            == f"service {name!r} not found; did you mean {hint}?"
+        )
+    assert str(errors.NotFoundError("service", "mail", known=known)) == "service 'mail' not found"

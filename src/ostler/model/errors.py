@@ -201,6 +201,10 @@ class NotFoundError(RequestError):
         import difflib  # noqa: PLC0415 (only wanted when something went wrong)
 
         close = difflib.get_close_matches(name, list(known), n=3)
+        if not close and "." not in name:  # a short name of a project's service
+            first = {each: each.partition(".")[0] for each in known}
+            labels = difflib.get_close_matches(name, list(dict.fromkeys(first.values())), n=3)
+            close = [each for each, label in first.items() if label in labels][:3]
         hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
         super().__init__(f"{kind} {name!r} not found{hint}", next_actions=next_actions)
 

@@ -127,7 +127,8 @@ class ServerProcess:
             self._start_companions(tasks, hosted, reception, dashboard)
             tasks.start_soon(listener.serve, reception.receive, tasks)
             self._serving = True
-            logger.info("server %s, pid %d, serves %s", settings.version, os.getpid(), settings.place)
+            place = settings.place.state_dir
+            logger.info("server %s, pid %d, serves the state folder %s", settings.version, os.getpid(), place)
             if settings.ready is not None:
                 settings.ready()
             await self._ending.wait()
