@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import runpy
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -27,6 +28,7 @@ from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model import access, class_tests, manifest, settings, statics
 from ostler.model.durations import parse_duration
 from ostler.model.errors import ManifestError
+from ostler.model.idle_stops import IdleStopSpec
 from ostler.model.servers import ServerOptions
 from ostler.rules.loading.projects import load_project
 from ostler.rules.loading.static_services import load_static_services
@@ -51,7 +53,7 @@ SECTIONS = {
     "batch": manifest.BatchSpec,
     "healthCheck": manifest.HealthCheckSpec,
     "timeout": manifest.TimeoutSpec,
-    "idleStop": manifest.IdleStopSpec,
+    "idleStop": IdleStopSpec,
     "restartPolicy": manifest.RestartPolicySpec,
     "restartPolicy.backoff": manifest.BackoffSpec,
     "dependencies": manifest.DependencySpec,
@@ -102,8 +104,9 @@ def rows_of(text: str) -> dict[str, list[str]]:
 def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     yield model
     for field in model.model_fields.values():
-        for inner in re.findall(r"ostler\.model\.manifest\.(\w+)", str(field.annotation)):
-            yield from models_below(getattr(manifest, inner))
+        for module, inner in re.findall(r"(ostler\.model\.\w+)\.(\w+)", str(field.annotation)):
+            if issubclass(found := getattr(sys.modules[module], inner), BaseModel):
+                yield from models_below(found)
 
 
 # -- examples ----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Every key of a manifest has its effect: one proof a key, and none may be without."""
 
 import re
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,7 @@ from ostler.model.errors import (
     ToolFailedError,
 )
 from ostler.model.events import EventKind
+from ostler.model.idle_stops import IdleStopSpec
 from ostler.model.records import CallOutcome, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, HealthStatus, ServiceState
 from ostler.rules.reading import load_manifests
@@ -62,9 +64,9 @@ def keys_of(cls: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
         inherited = any(name in base.model_fields for base in cls.__bases__ if issubclass(base, BaseModel))
         if not inherited:
             yield f"{cls.__name__}.{to_camel(name)}"
-        for inner in re.findall(r"ostler\.model\.manifest\.(\w+)", str(field.annotation)):
-            found = getattr(model, inner)
-            if found not in seen:
+        for module, inner in re.findall(r"(ostler\.model\.\w+)\.(\w+)", str(field.annotation)):
+            found = getattr(sys.modules[module], inner)
+            if isinstance(found, type) and issubclass(found, BaseModel) and found not in seen:
                 yield from keys_of(found, seen)
 
 
@@ -740,7 +742,7 @@ class Meter:
 def with_idle_stop(entry: ClassEntry, **idle: Any) -> ClassEntry:
     """Return a class as if the world's server were that of local processes, whose classes alone may have the key."""
     of_class, spec = entry.service_class, entry.service_class.spec
-    config = of_class.config.model_copy(update={"idle_stop": model.IdleStopSpec.model_validate(idle)})
+    config = of_class.config.model_copy(update={"idle_stop": IdleStopSpec.model_validate(idle)})
     changed = of_class.model_copy(update={"spec": spec.model_copy(update={"service_config": config})})
     return replace(entry, service_class=changed)
 

@@ -1,6 +1,7 @@
 """The MCP face over the full application: real files, a real process, and real HTTP in both protocol eras."""
 
 import re
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ from ostler.faces.mcp.server import build_server
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
 WITHIN = 60.0
+READER = "import socket, sys; used = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.stdin.read()"
+"""Keeps a connection open until its input ends, from another process: connections of Ostler's own do not count."""
 
 
 @asynccontextmanager
@@ -90,9 +93,11 @@ async def test_a_web_server_from_a_shipped_class(mode: Any, state_dir: Path, tmp
         assert [line for line in read_on["lines"] if "GET / " in line] == read_on["lines"][-1:]
         found = await call(client, "service_logs", name="site", search="GET /nothing", cursor="")
         assert found["lines"] == []
-        reader = await anyio.connect_tcp("127.0.0.1", created["service"]["outputs"]["port"])
-        await until_used(app, "site", 1)
-        await reader.aclose()
+        port = str(created["service"]["outputs"]["port"])
+        async with await anyio.open_process([sys.executable, "-S", "-c", READER, port]) as reader:
+            await until_used(app, "site", 1)
+            assert reader.stdin is not None
+            await reader.stdin.aclose()
         await until_used(app, "site", 0)
         await call(client, "service_stop", name="site")
         assert "usage" not in await call(client, "service_status", name="site")

@@ -36,7 +36,7 @@ def test_every_error_has_a_code_of_its_own() -> None:
     assert len(set(codes)) == len(codes)
 
 
-def test_a_short_name_is_held_against_the_short_names_of_projects_too() -> None:
+def test_a_short_name_is_compared_with_the_short_names_of_projects_too() -> None:
     known = ["api.shop", "web.shop", "api.fix.shop", "db"]
     for name, hint in (("apii", "'api.shop' or 'api.fix.shop'"), ("dbs", "'db'"), ("web.shp", "'web.shop'")):
         assert (

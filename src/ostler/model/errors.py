@@ -198,14 +198,9 @@ class NotFoundError(RequestError):
     def __init__(self, kind: str, name: str, *, known: Sequence[str] = (), next_actions: Sequence[str] = ()) -> None:
         self.kind = kind
         self.name = name
-        import difflib  # noqa: PLC0415 (only wanted when something went wrong)
+        from ostler.model.near_names import hint_at  # noqa: PLC0415 (only wanted when something went wrong)
 
-        close = difflib.get_close_matches(name, list(known), n=3)
-        if not close and "." not in name:  # a short name of a project's service
-            first = {each: each.partition(".")[0] for each in known}
-            labels = difflib.get_close_matches(name, list(dict.fromkeys(first.values())), n=3)
-            close = [each for each, label in first.items() if label in labels][:3]
-        hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+        hint = hint_at(name, known)
         super().__init__(f"{kind} {name!r} not found{hint}", next_actions=next_actions)
 
 

@@ -7,11 +7,12 @@ and column. Every key here has an effect; what is not here is refused.
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ostler.model.durations import Duration
+from ostler.model.idle_stops import IdleStop
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.label_names import validate_class_name, validate_name
 from ostler.model.strict import StrictModel
@@ -299,24 +300,6 @@ class RestartPolicySpec(StrictModel):
     def pause(self, restarts: int) -> float:
         """Return the seconds to wait, without jitter, after `restarts` restarts."""
         return min(self.backoff.initial * self.backoff.multiplier ** min(restarts, 64), self.backoff.max)
-
-
-class IdleStopSpec(StrictModel):
-    """After how many seconds without use a service is stopped, and what of it is no use yet."""
-
-    after: Annotated[Duration, Field(gt=0)]
-    cpu_percent: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Share of one core up to which it does nothing, on average over some seconds."""
-    connections: bool = True
-    """Whether an open TCP connection to its ports is use."""
-
-
-def _in_long_form(value: object) -> object:
-    return {"after": value} if isinstance(value, str | int | float) else value
-
-
-IdleStop: TypeAlias = Annotated[IdleStopSpec, BeforeValidator(_in_long_form)]
-"""Written as an object, or as its `after` alone."""
 
 
 class DependencySpec(StrictModel):

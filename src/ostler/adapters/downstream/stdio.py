@@ -130,7 +130,8 @@ async def _found(entry: ServerEntry, env: dict[str, str], environments: Environm
     if program is None and entry.cwd is not None:
         program = shutil.which(str(Path(entry.cwd) / entry.command))
     if program is None:
-        if what := await anyio.to_thread.run_sync(_what_is_there, Path(entry.cwd or ".") / entry.command):
+        path = Path(entry.cwd or ".") / entry.command
+        if entry.command != path.name and (what := await anyio.to_thread.run_sync(_what_is_there, path)):
             raise ConnectFailedError(f"the command {entry.command!r} is {what}")
         environments.lacking[entry.name] = entry.command
         raise ConnectFailedError(
@@ -142,7 +143,7 @@ async def _found(entry: ServerEntry, env: dict[str, str], environments: Environm
 
 
 def _what_is_there(path: Path) -> str:
-    """Return in words what is at the path of a command that cannot be run; nothing where it is a name, or absent."""
+    """Return in words what is at the path of a command that cannot be run; nothing where nothing is there."""
     if path.is_dir():
         return "a folder; name the program in it"
     return "a file that is not executable; make it executable, or name its interpreter" if path.is_file() else ""
