@@ -15,6 +15,7 @@ from tests.support.processes import (
     start_arguments,
 )
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.process.logfile import MAX_TAIL_BYTES, rotate, tail, unread
 
@@ -177,6 +178,22 @@ async def test_what_a_loud_program_leaves_is_small_and_ends_with_its_last_words(
         answer = await server.call("logs", key="job", lines=3)
         assert answer["lines"][-1].endswith(" the last words")
         assert answer["nextOffset"] == 100 * (1023 + bool(end)) * 1024 + len(" the last words")
+
+
+async def test_on_a_full_disk_logs_of_ended_programs_give_way_and_how_they_ended_stays(state_dir: Path) -> None:
+    script = "print('x' * 200_000); raise SystemExit(3)"
+    with small_disk(state_dir, "8m") as disk:
+        async with process_server(disk / "p") as server:
+            await run_to_its_end(server, "old", script)
+            await run_to_its_end(server, "new", script)
+            assert (await server.call("logs", key="old"))["lines"]
+            fill(disk)
+            with anyio.fail_after(20):
+                while (answer := await server.call("logs", key="old"))["lines"]:
+                    await anyio.sleep(0.02)
+            assert answer["nextOffset"] == 200_001, "cursors stay what they are"
+            assert (await server.call("status", key="old"))["exitCode"] == 3
+            assert (await server.call("logs", key="new"))["lines"], "the newest is what a person looks for"
 
 
 async def test_a_log_is_kept_small_while_the_end_of_its_program_is_waited_for(state_dir: Path) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -209,10 +210,24 @@ class RecordFolder:
 
     def remove(self, key: str) -> None:
         """Remove the record and logs of `key`; files that cannot be removed are left for a later time."""
+        with contextlib.suppress(OSError):
+            self._record_path(key).unlink(missing_ok=True)
+        self.remove_log(key)
+
+    def remove_log(self, key: str) -> None:
+        """Remove the logs of `key`, whose program has ended; files that cannot be removed are left."""
         log = self.log_path(key)
-        for path in (self._record_path(key), log, previous_part(log)):
+        for path in (log, previous_part(log)):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk with the logs has.
+
+        Raises:
+            OSError: it does not say.
+        """
+        return shutil.disk_usage(self._logs).free
 
     def endings_path(self, token: str) -> Path:
         """Return where the keeper of the run `token` writes down how its processes end."""

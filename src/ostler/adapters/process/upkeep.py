@@ -1,6 +1,7 @@
 """What is done about processes without being asked: exits heard, logs rotated, records written, old ones dropped."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -261,15 +262,38 @@ class Upkeep:
         ended = [entry for entry in self._roster.entries.values() if entry.record.exited_at is not None]
         ended.sort(key=lambda entry: entry.record.exited_at or now, reverse=True)
         bytes_left = KEPT_BYTES
+        room = await self._room_for(ended)
         for rank, entry in enumerate(ended):
             key, at = entry.record.key, entry.record.exited_at or now
             bytes_left -= entry.log_bytes
+            room -= entry.log_bytes
             is_old = rank >= KEPT_EXITED or bytes_left < 0 or (now - at).total_seconds() > KEPT_SECONDS
             if is_old and rank > 0 and not self._roster.is_busy(key):
                 async with self._roster.exclusive(key):
                     if self._roster.is_current(entry):
                         del self._roster.entries[key]
                         await anyio.to_thread.run_sync(self._roster.folder.remove, key)
+            elif room < 0 and rank > 0 and entry.log_bytes and not self._roster.is_busy(key):
+                await self._remove_log(entry)
+
+    async def _room_for(self, ended: Sequence[Entry]) -> int:
+        """Return how many bytes the logs of ended programs may take: as many as the disk still has free."""
+        if not any(entry.log_bytes for entry in ended[1:]):
+            return KEPT_BYTES
+        try:
+            return await anyio.to_thread.run_sync(self._roster.folder.free_bytes)
+        except OSError:
+            return KEPT_BYTES
+
+    async def _remove_log(self, entry: Entry) -> None:
+        """Give the room of an ended program's log back to the disk; what is known of its end stays."""
+        key = entry.record.key
+        async with self._roster.exclusive(key), entry.log_lock:
+            if self._roster.is_current(entry):
+                size = await anyio.to_thread.run_sync(self._log_size, entry)
+                await anyio.to_thread.run_sync(self._roster.folder.remove_log, key)
+                entry.update(log_base=entry.record.log_base + size)  # cursors stay what they are
+                entry.log_bytes = 0
 
 
 def _size(path: Path) -> int:
