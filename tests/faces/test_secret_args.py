@@ -152,6 +152,17 @@ async def test_answers_and_errors_have_marks_where_the_secret_was() -> None:
         await calls.call_tool("w/x", SecretMarks(b"another").marked({"a": "${secret:env:A}"}))
 
 
+async def test_answers_wait_for_the_secrets_of_what_runs_already() -> None:
+    marks = SecretMarks(b"key")
+    calls = SecretCalls(Echo(log="the token is p@ss word"), marks, Environments({"A": "p@ss word"}))
+    sent = marks.marked({"a": "${secret:env:A}"})
+    async with anyio.create_task_group() as group:
+        calls.recall_in(group, [sent["a"]])
+        answer = await calls.call_tool("w/x", {})
+        assert answer.value == {"log": f"the token is {sent['a']}"}
+        group.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("wrong", ["${secret:vault:x}", "${secret:file:here}", "${secret:keyring:x}", "${secret:env:}"])
 @pytest.mark.parametrize("place", ["args: {password: 'a%s'}", "env: {A: '%s'}", "args: {list: [1, '%s']}"])
 def test_what_is_not_a_reference_is_found_in_the_file(place: str, wrong: str) -> None:

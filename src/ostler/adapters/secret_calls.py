@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, cast
 
+import anyio
+from anyio.abc import TaskGroup
+
 from ostler.adapters.caller_environment import asker_environment, without_own
 from ostler.adapters.downstream.secret_references import MissingSecretError, look_up
 from ostler.adapters.environments import Environments
@@ -18,6 +21,9 @@ from ostler.rules.secrets.secret_marks import Seal, SecretMarks, filled, marks_i
 
 FRESH: Final = 60.0
 """Seconds that what a keyring or a command gave is used again: health checks may need it every few seconds."""
+
+RECALL_SECONDS: Final = 10.0
+"""For so long answers wait, after a start, for the secrets of what runs already; a keyring may wait for a person."""
 
 _VARIABLE: Final = "${secret:env:"
 _CHEAP: Final = (_VARIABLE, "${secret:file:")
@@ -42,6 +48,7 @@ class SecretCalls:
         self._environments = environments
         self._found: dict[str, tuple[str, float]] = {}
         self._seal = Seal({})
+        self._recalled: anyio.Event | None = None
 
     def __repr__(self) -> str:
         return f"SecretCalls({self._tools!r})"
@@ -62,17 +69,32 @@ class SecretCalls:
         try:
             response = await self._tools.call_tool(tool, values, timeout=timeout, progress=progress)
         except OstlerError as error:
+            await self._wait_for_recall()
             error.summary = str(self._seal(error.summary))
             raise
+        await self._wait_for_recall()
         return self._sealed(response) if self._found else response
 
-    async def recall(self, texts: Iterable[str]) -> None:
-        """Look up the secrets whose marks are in `texts`, so that answers about what runs already do not show them."""
-        for mark in marks_in(list(texts)):
-            try:
-                await self._secret(mark, "")
-            except SecretMissingError as error:
-                logger.warning("it may be in logs that are shown: %s", error)
+    def recall_in(self, group: TaskGroup, texts: Iterable[str]) -> None:
+        """Let a task look up the secrets whose marks are in `texts`, before answers about what runs are shown."""
+        if marks := marks_in(list(texts)):
+            self._recalled = anyio.Event()
+            group.start_soon(self._recall, marks, self._recalled, name="ostler-recall-secrets")
+
+    async def _recall(self, marks: Iterable[str], recalled: anyio.Event) -> None:
+        try:
+            for mark in marks:
+                try:
+                    await self._secret(mark, "")
+                except SecretMissingError as error:
+                    logger.warning("it may be in logs that are shown: %s", error)
+        finally:
+            recalled.set()
+
+    async def _wait_for_recall(self) -> None:
+        if self._recalled is not None and not self._recalled.is_set():
+            with anyio.move_on_after(RECALL_SECONDS):
+                await self._recalled.wait()
 
     async def _secret(self, mark: str, server: str) -> str:
         reference = self.marks.reference_of(mark)

@@ -98,7 +98,7 @@ class Projects:
         self._watches.run_in(group)
         self._runs.run_in(group, self.scope_of)
         if self._secrets is not None:
-            group.start_soon(self._secrets.recall, self._manager.secrets())
+            self._secrets.recall_in(group, self._manager.secrets())
         group.start_soon(self._watch_all, name="ostler-project-watches")
         group.start_soon(self._prune_gone, name="ostler-project-prune")
 
