@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -21,6 +20,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ostler.adapters.disk_room import free_bytes
 from ostler.adapters.process.contract import KEY_PATTERN, Probe, StdinKind
 from ostler.adapters.process.kept_ports import KeptPorts
 from ostler.adapters.process.marks import owner_of
@@ -227,7 +227,7 @@ class RecordFolder:
         Raises:
             OSError: it does not say.
         """
-        return shutil.disk_usage(self._logs).free
+        return free_bytes(self._logs)
 
     def endings_path(self, token: str) -> Path:
         """Return where the keeper of the run `token` writes down how its processes end."""

@@ -4,12 +4,11 @@ Everything here runs in the store's one worker thread.
 """
 
 import os
-import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from ostler.adapters.disk_room import free_bytes
 from ostler.model.errors import StoreError
 
 RESERVE_BYTES: Final = 2 * 1024 * 1024
@@ -81,7 +80,7 @@ class Reserve:
 
     def is_scarce(self) -> bool:
         """Whether the disk has so little room that only what the reserve is for may be written."""
-        return _free_bytes(self._path.parent) < _SCARCE_BYTES
+        return free_bytes(self._path.parent) < _SCARCE_BYTES
 
     def _extend(self, path: Path, size: int) -> bool:
         """Lengthen a file with zeros that take room on the disk, if it leaves as much again; return whether it is so.
@@ -92,7 +91,7 @@ class Reserve:
         length = path.stat().st_size if path.exists() else 0
         if length >= size:
             return True
-        if _free_bytes(path.parent) < 2 * (size - length):
+        if free_bytes(path.parent) < 2 * (size - length):
             return False
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
@@ -108,16 +107,6 @@ class Reserve:
         finally:
             os.close(descriptor)
         return True
-
-
-def _free_bytes(folder: Path) -> int:
-    """Return how much this user may still write in `folder`; a file system that does not say has enough."""
-    if not hasattr(os, "statvfs"):
-        return shutil.disk_usage(folder).free
-    facts = os.statvfs(folder)
-    if not facts.f_blocks:
-        return sys.maxsize
-    return facts.f_frsize * (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail)
 
 
 class SameFiles:

@@ -1,0 +1,20 @@
+"""How much room a disk has."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much this user may still write in `folder`; a file system that does not say has enough.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
+    if not hasattr(os, "statvfs"):
+        return shutil.disk_usage(folder).free
+    facts = os.statvfs(folder)
+    if not facts.f_blocks:
+        return sys.maxsize
+    return facts.f_frsize * (facts.f_bfree if os.geteuid() == 0 else facts.f_bavail)
