@@ -51,6 +51,7 @@ class Adviser:
 
     def __init__(self, entry: ClassEntry, tools: Sequence[Tool]) -> None:
         self._class = entry.service_class
+        self._calls = dict(entry.service_class.tools.calls())
         self._document = entry.loaded.document if entry.loaded is not None else None
         self._tools = tools
         self._found: dict[str, Advice] = {}
@@ -71,7 +72,7 @@ class Adviser:
         tools = [call["tool"] for call in calls]
         if self._class.tools.stop.tool in tools:  # from there on it was cleaned up
             calls = calls[: tools.index(self._class.tools.stop.tool)]
-        spec = dict(self._class.tools.calls()).get(step)
+        spec = self._calls.get(step)
         last = _last_answer(calls, spec.tool) if spec is not None else None
         if isinstance(error, ExtractionError) and last is not None and spec is not None:
             lines = [
@@ -200,12 +201,12 @@ class Adviser:
 
     def _asks_for_all(self, step: str) -> bool:
         """Whether the call of a step says nothing of the service, though there may be several."""
-        spec = dict(self._class.tools.calls())[step]
+        spec = self._calls[step]
         return self._class.config.max_instances != 1 and spec.batch is None and "{{" not in flow(dict(spec.args))
 
     def _add_other_look(self, step: str, problem: str) -> None:
         drafted = self._drafted(step) if step in ("status", "find") else None
-        if drafted is None or drafted.get("tool") == dict(self._class.tools.calls())[step].tool:
+        if drafted is None or drafted.get("tool") == self._calls[step].tool:
             self._add(problem, (step,), [])
         else:
             self._add(problem, (step,), _step_lines(step, drafted))
