@@ -4,7 +4,6 @@ What each client's keys, variables and files mean is in `dialects`; `entry_loade
 One broken entry is left out, with a finding; the others load.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -58,8 +57,3 @@ def load_mcp_json(
 
     around = Surroundings(env, folder, workspace, answer=answer)
     return EntryLoader(source, around, builtin_names, clients, beside).load(project)
-
-
-def entry_text(name: str, entry: JsonObject) -> str:
-    """Return an entry as a line of `mcpServers`."""
-    return f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(entry, ensure_ascii=False)}"
