@@ -77,7 +77,7 @@ async def test_a_shipped_class_is_checked_against_the_built_in_server_only_if_th
     text = quiet().text.replace("w/", "process/")
     shipped = ClassEntry.of(load_manifests(text)[0], origin="shipped")
     closed = {"type": "object", "properties": {}, "additionalProperties": False}
-    tools = [ToolInfo("process", call.tool_name, "", closed) for _, call in shipped.service_class.tools.calls()]
+    tools = [ToolInfo("process", call.tool_name, "", closed) for _, call in shipped.service_class.tools.calls]
     async with ledger(World(), shipped) as app, anyio.create_task_group() as group:
         app.pool.listed = tools
         await group.start(app.review.run)

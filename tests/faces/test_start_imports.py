@@ -50,6 +50,16 @@ from mcp.server.lowlevel import Server
 
 assert "mcp.server.mcpserver.server" not in sys.modules
 assert not isinstance(Server("a"), compared)
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+
+def used_first(_):
+    return import_module("mcp.server.mcpserver").Context
+
+with ThreadPoolExecutor(4) as threads:
+    assert len(set(threads.map(used_first, range(4)))) == 1
+
 from mcp.server.mcpserver import Context, MCPServer
 assert isinstance(MCPServer("b"), compared) and not isinstance(Server("a"), compared)
 

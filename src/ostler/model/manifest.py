@@ -206,31 +206,27 @@ class LifecycleTools(StrictModel):
     pre_stop: list[ToolCallSpec] = Field(default_factory=list)
     post_start: list[ToolCallSpec] = Field(default_factory=list)
 
-    def calls(self) -> Sequence[tuple[str, ToolCallSpec]]:
-        """Return (step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
-        return self.every_call
-
     @cached_property
-    def every_call(self) -> Sequence[tuple[str, ToolCallSpec]]:
-        """What `calls` returns: a start asks for it twenty times."""
+    def calls(self) -> Sequence[tuple[str, ToolCallSpec]]:
+        """(step, call) for every call there is; steps are named as in the manifest (`postStart[0]`)."""
         return tuple(self._each_call())
 
     @cached_property
     def called(self) -> Sequence[str]:
         """Every `server/tool` that is called, sorted, each once."""
-        return tuple(sorted({call.tool for _, call in self.every_call}))
+        return tuple(sorted({call.tool for _, call in self.calls}))
 
     @cached_property
     def called_servers(self) -> Sequence[str]:
         """The servers whose tools are called, sorted, each once."""
-        return tuple(sorted({call.server for _, call in self.every_call}))
+        return tuple(sorted({call.server for _, call in self.calls}))
 
     @cached_property
     def secret_outputs(self) -> Sequence[tuple[str, str]]:
         """The outputs that must not be shown, as (step, output)."""
         return tuple(
             (step, name)
-            for step, call in self.every_call
+            for step, call in self.calls
             for name, spec in call.outputs.items()
             if isinstance(spec, OutputSpec) and spec.secret
         )

@@ -32,7 +32,7 @@ def saved_tools(paths: Paths) -> KnownTools:
     Raises:
         DefinitionError: a file is not a tools list.
     """
-    return KnownTools(_in_folder(paths.config_dir / FOLDER)).over(shipped_tools())
+    return _users_over_shipped(paths, lambda folder: KnownTools(_in_folder(folder)))
 
 
 def saved_tools_on_demand(paths: Paths, report: Callable[[DefinitionError], None]) -> KnownTools:
@@ -48,6 +48,10 @@ def saved_tools_on_demand(paths: Paths, report: Callable[[DefinitionError], None
     def in_folder(folder: Path) -> KnownTools:
         return KnownTools(ListsOnDemand({file.stem: partial(read, file) for file in sorted(folder.glob("*.json"))}))
 
+    return _users_over_shipped(paths, in_folder)
+
+
+def _users_over_shipped(paths: Paths, in_folder: Callable[[Path], KnownTools]) -> KnownTools:
     shipped = shipped_classes_dir()
     users = in_folder(paths.config_dir / FOLDER)
     return users if shipped is None else users.over(in_folder(shipped / FOLDER))

@@ -51,7 +51,7 @@ class Adviser:
 
     def __init__(self, entry: ClassEntry, tools: Sequence[Tool]) -> None:
         self._class = entry.service_class
-        self._calls = dict(entry.service_class.tools.calls())
+        self._calls = dict(entry.service_class.tools.calls)
         self._document = entry.loaded.document if entry.loaded is not None else None
         self._tools = tools
         self._found: dict[str, Advice] = {}

@@ -65,7 +65,7 @@ class TriedService:
         values = self.named_values()
         self.pids = self._outside.pids_in(values)
         self.ports = self._outside.ports_in(values)
-        for step, spec in self.instance.service_class.tools.calls():
+        for step, spec in self.instance.service_class.tools.calls:
             if step in _PROBES:
                 with suppress(TemplateError):
                     self.pinned[step] = planned_call(self.instance, step, spec, _LOOK_SECONDS)

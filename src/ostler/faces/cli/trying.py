@@ -196,7 +196,7 @@ def _ask_first(entry: "ClassEntry", args: "JsonObject", *, yes: bool, as_json: b
     if missing:
         usage_error(f"class {entry.name!r} needs args: {'; '.join(missing)}. Next: give them with -a NAME=VALUE")
     if not as_json:
-        calls = dict.fromkeys(f"{step.partition('[')[0]} {call.tool}" for step, call in service_class.tools.calls())
+        calls = dict.fromkeys(f"{step.partition('[')[0]} {call.tool}" for step, call in service_class.tools.calls)
         say(f"trying class {entry.name} on the live servers: {', '.join(calls)}")
     why = "this starts and stops a service on the live servers. Next: --yes goes on without asking"
     confirm("Create a service of it, kill it, and remove it again?", yes=yes, why=why, declined="nothing was tried")

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
@@ -37,13 +38,22 @@ class _PostponingFinder:
 
 
 class _PostponingLoader(SourceFileLoader):
+    def __init__(self, fullname: str, path: str) -> None:
+        super().__init__(fullname, path)
+        self._running = threading.RLock()
+        self._began = False
+
     def exec_module(self, module: ModuleType) -> None:
-        if type(module) is ModuleType:
-            module.__class__ = _Postponed
-            vars(module)["MCPServer"] = _AnyHighLevelServer
-        else:
-            module.__class__ = ModuleType
-            super().exec_module(module)
+        module.__class__ = _Postponed
+        vars(module)["MCPServer"] = _AnyHighLevelServer
+
+    def run(self, module: ModuleType) -> None:
+        """Run the module's code, once, whichever thread comes first; another one waits until it has run."""
+        with self._running:
+            if not self._began:
+                self._began = True
+                super().exec_module(module)
+                module.__class__ = ModuleType
 
 
 class _Postponed(ModuleType):
@@ -53,8 +63,8 @@ class _Postponed(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         assert isinstance(self.__loader__, _PostponingLoader)
-        self.__loader__.exec_module(self)
-        return getattr(self, name)
+        self.__loader__.run(self)
+        return ModuleType.__getattribute__(self, name)
 
 
 class _Comparing(type):

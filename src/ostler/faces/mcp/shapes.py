@@ -322,7 +322,7 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
         "available": availability.available,
         "args": args,
         "outputs": list(config.outputs),
-        "lifecycleTools": {step: call.tool for step, call in service_class_.tools.calls()},
+        "lifecycleTools": {step: call.tool for step, call in service_class_.tools.calls},
         "timeouts": {
             "create": format_duration(config.timeout.create),
             "delete": format_duration(config.timeout.delete),

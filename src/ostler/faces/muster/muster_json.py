@@ -135,7 +135,7 @@ def service_class(app: ApplicationLike, entry: ClassEntry) -> JsonObject:
     prefixes = tool_prefixes(app)
     availability = app.classes.availability(entry.name)
     missing = {shown_tool(tool, prefixes) for tool in missing_tools(app, entry.service_class)}
-    tools = {step: shown_tool(call.tool, prefixes) for step, call in entry.service_class.tools.calls()}
+    tools = {step: shown_tool(call.tool, prefixes) for step, call in entry.service_class.tools.calls}
     return {
         "name": entry.name,
         "version": str(spec.get("version") or ""),

@@ -59,7 +59,7 @@ def check_loaded(
     service_class, document = loaded.service_class, loaded.document
     known = {**(classes or {}), service_class.name: service_class}
     scopes = ClassScopes(service_class, tools, known)
-    steps = [step for step, _ in service_class.tools.calls()]
+    steps = [step for step, _ in service_class.tools.calls]
     calls = [(step, path, call) for step, (path, call) in zip(steps, calls_with_paths(service_class), strict=True)]
     checker = CallCheck(scopes, tools)
     findings = Findings(document)

@@ -46,7 +46,7 @@ def check_class(service_class: ServiceClass) -> Iterator[Violation]:
 
 def calls_with_paths(service_class: ServiceClass) -> Iterator[tuple[Path, ToolCallSpec]]:
     """Yield every tool call of the class with its path in the manifest."""
-    for step, call in service_class.tools.calls():
+    for step, call in service_class.tools.calls:
         name, _, index = step.rstrip("]").partition("[")
         yield (*TOOLS, name, *((int(index),) if index else ())), call
 

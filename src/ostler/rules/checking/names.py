@@ -70,7 +70,7 @@ def check_names(service_class: ServiceClass) -> Iterator[Violation]:
         if isinstance(dependency, DependencySpec):
             value = {"name": dependency.name, "when": dependency.when, "args": dependency.args}
         yield from _check(place, value, scopes.base(with_dependencies=False))
-    for step, call in service_class.tools.calls():
+    for step, call in service_class.tools.calls:
         name, _, index_text = step.rstrip("]").partition("[")
         place = (*TOOLS, name, *((int(index_text),) if index_text else ()))
         yield from _check_call(place, call, scopes.step(name))
@@ -204,7 +204,7 @@ class _Scopes:
         self._base: Keys = {**self._before_name, "name": None, "service": service}
         self._dependencies = _dependency_keys(service_class)
         self._steps: dict[str, Keys] = {
-            step: dict.fromkeys(call.outputs) for step, call in service_class.tools.calls() if "[" not in step
+            step: dict.fromkeys(call.outputs) for step, call in service_class.tools.calls if "[" not in step
         }
         self._outputs: Keys = dict.fromkeys(service_class.config.outputs)
 

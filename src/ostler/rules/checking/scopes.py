@@ -170,7 +170,7 @@ class ClassScopes:
         start = self.outputs_of(tools.start, self.before_start)
         names: Names = {**self.before_start, "start": written_object(start)}
         steps: dict[str, Shape] = {}
-        for step, call in tools.calls():
+        for step, call in tools.calls:
             if step == "start" or "[" in step:
                 continue
             made = self.outputs_of(call, self.before_start if step == "find" else {**names, "outputs": OBJECT})
