@@ -179,10 +179,13 @@ class _GuardedStream(httpx2.AsyncByteStream):
 
 
 def _checking(may_send: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
-    """Return what the HTTP client notifies of its steps, which raises what `may_send` does when it begins to send."""
+    """Return what the HTTP client notifies of its steps, which raises what `may_send` does before it sends.
+
+    A process may be paused between the headers and the body, without which the server does nothing.
+    """
 
     async def trace(step: str, _facts: object) -> None:
-        if step.endswith("send_request_headers.started"):
+        if step.endswith(("send_request_headers.started", "send_request_body.started")):
             may_send()
 
     return trace
