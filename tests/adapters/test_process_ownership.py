@@ -13,12 +13,17 @@ import trustme
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
 from tests.support.processes import process_server, start_arguments
 
+from ostler.adapters.process import readiness
+
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.realtime,
     pytest.mark.usefixtures("nothing_left"),
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the holder of a port may not be seen"),
 ]
+
+WORK = "all(iter(lambda: time.thread_time() < 0.6, False))"
+"""More work than a process is watched for at least."""
 
 SERVE_AT = """
 import http.server, socket, sys
@@ -152,6 +157,24 @@ async def test_a_log_line_is_believed_when_the_port_listens_and_the_process_live
         gone = start_arguments("next", "print('Ready'); import time; time.sleep(0.1); raise SystemExit(1)")
         gone.pop("startSeconds")
         assert "exited with code 1" in await server.fail("start", **{**gone, "ready": {"log": "Ready"}})
+
+
+@pytest.mark.parametrize(("after", "becomes"), [("time.sleep(300)", "running"), (f"{WORK}; sys.exit(3)", "exited")])
+async def test_after_its_log_line_a_process_is_watched_for_as_long_as_it_works(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, after: str, becomes: str
+) -> None:
+    monkeypatch.setattr(readiness, "SETTLE_SHARE", 1e6)
+    monkeypatch.setattr(readiness, "LONGEST_SETTLE_SECONDS", 600.0)
+    started = start_arguments("next", f"import sys, time; print('Ready', flush=True); {after}")
+    started.pop("startSeconds")
+    async with process_server(state_dir / "p") as server:
+        if becomes == "running":
+            with anyio.fail_after(60):
+                await server.start(**started, ready={"log": "Ready"})
+            await server.call("stop", key="next")
+        else:
+            said = await server.fail("start", **started, ready={"log": "Ready"})
+            assert "exited with code 3 before it was ready" in said
 
 
 async def test_a_socket_over_udp_is_no_port_and_is_named(state_dir: Path) -> None:

@@ -35,8 +35,11 @@ _SHELL_SIGNALS = 128
 
 _MOST_SIGNALS = 32
 
-ENDING_SECONDS = 1.0
-"""How long after the end of a process its keeper may take to write down how it ended."""
+FORKING_SECONDS = 1.0
+"""How long after the end of a process another one that it left may be found to be the program."""
+
+ENDING_SECONDS = 5.0
+"""How long after the end of a process its keeper may take to write down how it ended: a busy disk keeps it waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,7 @@ class Entry:
             return Observation(Liveness.GONE, _reaped(pid))
         found = _ending(self.endings, pid)
         if found is None:
-            if self._may_be_early():
+            if self._may_be_early(ENDING_SECONDS):
                 return Observation(Liveness.ALIVE)
             _reaped(self.record.keeper)
             return Observation(Liveness.GONE)
@@ -166,7 +169,7 @@ class Entry:
             # Later on, a server replaces itself (nginx and gunicorn by SIGUSR2): the new one has its sockets.
             successor = successor_of(self.record, self._fits)
             # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
-            if successor is None and self.starting and self._may_be_early():
+            if successor is None and self.starting and self._may_be_early(FORKING_SECONDS):
                 return Observation(Liveness.ALIVE)
         if successor is None and self.child is None:
             _reaped(self.record.keeper)
@@ -186,11 +189,11 @@ class Entry:
     def _has_served(self) -> bool:
         return self.record.port is not None or self.listener is not None
 
-    def _may_be_early(self) -> bool:
-        """Whether its keeper is there and may have more to show, for `ENDING_SECONDS` from the first such look."""
+    def _may_be_early(self, seconds: float) -> bool:
+        """Whether its keeper is there and may have more to show, for `seconds` from the first such look."""
         now = time.monotonic()
         self.missed = now if self.missed is None else self.missed
-        return now - self.missed < ENDING_SECONDS and keeper_of(self.record) is not None
+        return now - self.missed < seconds and keeper_of(self.record) is not None
 
     def apply(self, seen: Observation) -> None:
         """Take in what a look found."""

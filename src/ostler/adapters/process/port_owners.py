@@ -12,6 +12,7 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
+from ostler.adapters.process.process_table import work_of
 from ostler.adapters.process.trees import is_frozen, keeper_of
 
 ELSEWHERE_SECONDS = 2.0
@@ -104,6 +105,10 @@ class Sockets:
                 self.entry.listener = listener.pid
                 return True
         return await anyio.to_thread.run_sync(self._is_of_its_container, port)
+
+    async def work(self) -> int | None:
+        """Return the clock ticks that the process and all below it have used; None: they work now, or none can tell."""
+        return await anyio.to_thread.run_sync(lambda: work_of(each.pid for each in _family(self.entry)))
 
     async def left(self) -> str:
         """Return in words what an ended process has left that still listens: `node (pid 4711) on port 3000`."""

@@ -69,6 +69,24 @@ def usage_of(pids: Iterable[int], table: Mapping[int, Row]) -> Usage:
     )
 
 
+def work_of(pids: Iterable[int]) -> int | None:
+    """Return the clock ticks that the threads of `pids` have used.
+
+    None while one of them runs or waits for a disk, and where the system does not show threads. Blocks.
+    """
+    ticks = 0
+    try:
+        for pid in pids:
+            for thread in os.listdir(f"{_PROC}/{pid}/task"):  # noqa: PTH208 (of a process that may go any moment)
+                fields = _stat(f"{_PROC}/{pid}/task/{thread}")
+                if fields[0] in (b"R", b"D"):
+                    return None
+                ticks += int(fields[11]) + int(fields[12])
+    except OSError:  # also: one has ended meanwhile
+        return None
+    return ticks
+
+
 def _above(pid: int, table: Mapping[int, Row], wanted: frozenset[int]) -> int | None:
     seen: set[int] = set()
     while pid in table and pid not in seen:
@@ -85,15 +103,19 @@ def _linux_rows() -> Iterable[tuple[int, Row]]:
         if not entry.name.isdecimal():
             continue
         try:
-            with Path(entry.path, "stat").open("rb") as file:
-                # the name, in parentheses, may hold anything
-                fields = file.read().rpartition(b")")[2].split()
+            fields = _stat(entry.path)
             yield (
                 int(entry.name),
                 Row(int(fields[1]), sum(map(int, fields[11:15])) / tick, int(fields[21]) * page, fields[0] == b"Z"),
             )
         except (OSError, ValueError, IndexError):
             continue  # it has ended meanwhile
+
+
+def _stat(folder: str) -> list[bytes]:
+    """Return the fields after the name, which is in parentheses and may hold anything."""
+    with Path(folder, "stat").open("rb") as file:
+        return file.read().rpartition(b")")[2].split()
 
 
 def _psutil_rows() -> dict[int, Row]:

@@ -34,6 +34,11 @@ SETTLE_SHARE = 0.5
 
 LONGEST_SETTLE_SECONDS = 3.0
 
+QUIET_SECONDS = 0.2
+"""Without any work of a process for this time, what follows its log line is over."""
+
+QUIET_LOOK_SECONDS = 0.05
+
 LINE_SECONDS = 10.0
 """How long a process may take to listen where its log line says that it does, as long as nothing listens there."""
 
@@ -184,7 +189,7 @@ async def _confirmed(
         line: the log line that says so; empty: not known.
         owner: `any` where it does not matter who listens where the line says, or shares a port.
         may_wait: the process may be about to listen where the line says.
-        settle: how long the process must live on, in seconds.
+        settle: how long the process must live on, in seconds, unless it does nothing before.
     """
     port = sockets.entry.record.port
     own = await sockets.own() if port is not None else None
@@ -205,14 +210,27 @@ async def _confirmed(
     elif port is None and owner == "own" and (doubt := await _doubt_of(sockets, line, may_wait=may_wait)):
         return Verdict(ready=False, detail=f"{verdict.detail}, but {doubt}")
     with anyio.move_on_after(settle):
-        while sockets.entry.refresh() == "running":  # noqa: ASYNC110 (only a look shows it everywhere)
-            await anyio.sleep(LOOK_SECONDS)
+        await _until_quiet(sockets)
     if owner == "own" and (sharing := await sockets.sharing()) and not await sockets.runs_elsewhere():
         port, holders = next(iter(sharing.items()))
         held = " and ".join(map(str, holders))
         shared = f"port {port}, on which it listens, is shared with {held} (owner 'any' accepts that)"
         return Verdict(ready=False, detail=f"{verdict.detail}, but {shared}")
     return verdict
+
+
+async def _until_quiet(sockets: Sockets) -> None:
+    """Return when a process has ended, or has lived on for a moment and does nothing any more."""
+    began = quiet_since = anyio.current_time()
+    work: int | None = None
+    while sockets.entry.refresh() == "running":
+        await anyio.sleep(QUIET_LOOK_SECONDS)
+        before, work = work, await sockets.work()
+        now = anyio.current_time()
+        if work is None or work != before:
+            quiet_since = now
+        if now - began >= SETTLE_SECONDS and now - quiet_since >= QUIET_SECONDS:
+            return
 
 
 async def _doubt_of(sockets: Sockets, line: str, *, may_wait: bool) -> str:
