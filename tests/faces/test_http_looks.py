@@ -1,4 +1,4 @@
-"""The short way of reading calls over HTTP: it says what the SDK says, byte for byte, or leaves the call to it."""
+"""The short ways over HTTP, of reading calls and of streams: they say what the SDK says, byte for byte, or leave it."""
 
 import json
 from collections.abc import AsyncGenerator, Iterator
@@ -19,8 +19,12 @@ from tests.support.ledger_app import LedgerApplication, ledger
 from tests.support.world import EPOCH, World
 
 from ostler.engine.services.views import CreateRequest
+from ostler.faces.daemon import http_listening
+from ostler.faces.daemon.http_listening import with_short_listening
 from ostler.faces.daemon.http_looks import MAX_BODY, ShortLooks, with_short_looks
 from ostler.faces.mcp.server import OstlerServer, build_server
+from ostler.faces.mcp.subscriptions import MAX_STREAMS
+from ostler.model.events import EventKind
 
 pytestmark = pytest.mark.realtime
 
@@ -70,6 +74,22 @@ class BothWays:
         self.left.clear()
         return await ask(self.sdk, body, headers), await ask(with_short_looks(self._leave, self.server), body, headers)
 
+    async def streams(self, wanted: dict[str, Any]) -> tuple[list[bytes], list[bytes]]:
+        """Return what the SDK's stream and the short way's write for `wanted` until a service has changed."""
+        self.left.clear()
+        body = json.dumps(listen_to(wanted)).encode()
+        async with listener(self.sdk, body) as long, listener(self.short_listening, body) as short:
+            self.app.manager.events.append(EventKind.HEALTH_CHANGED, "one", "", {"from": "healthy", "to": "healthy"})
+            with anyio.fail_after(10):
+                while not all(heard[-1].endswith(b'"service://one"}}\r\n\r\n') for heard in (long, short)):
+                    await anyio.sleep(0.001)
+        return long, short
+
+    @property
+    def short_listening(self) -> ASGIApp:
+        """The short way of streams, in front of the SDK."""
+        return with_short_listening(self._leave, self.server)
+
     async def _leave(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.left.append(scope)
         await self.sdk(scope, receive, send)
@@ -96,15 +116,57 @@ async def ask(app: ASGIApp, body: bytes, headers: list[tuple[bytes, bytes]]) -> 
     return start["status"], dict(start["headers"]), b"".join(message.get("body", b"") for message in rest)
 
 
+@asynccontextmanager
+async def listener(app: ASGIApp, body: bytes) -> AsyncGenerator[list[bytes]]:
+    """Yield what a client that asks `app` for a stream reads, from the acknowledgement on; it leaves with the block."""
+    heard: list[bytes] = []
+    acknowledged, leaves = anyio.Event(), anyio.Event()
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        if (found := next(parts, None)) is not None:
+            return found
+        await leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            heard.append(message["body"])
+            acknowledged.set()
+
+    headers = stream_headers(body)
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+
+    async def listen() -> None:
+        await app(scope, receive, send)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen)
+            await acknowledged.wait()
+            yield heard
+            leaves.set()
+
+
 def headers_of(tool: str, body: bytes, **others: str) -> list[tuple[bytes, bytes]]:
     said = {**HEADERS, "mcp-name": tool, "content-length": str(len(body))}
     said |= {name.replace("_", "-"): value for name, value in others.items()}
     return [(name.encode(), value.encode()) for name, value in said.items()]
 
 
+def stream_headers(body: bytes, **others: str) -> list[tuple[bytes, bytes]]:
+    pairs = headers_of("", body, mcp_method="subscriptions/listen", **others)
+    return [pair for pair in pairs if pair[0] != b"mcp-name"]
+
+
 def call_of(tool: str, arguments: Any, **others: Any) -> dict[str, Any]:
     params = {"name": tool, "arguments": arguments, "_meta": META}
     return {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params, **others}
+
+
+def listen_to(wanted: Any, **others: Any) -> dict[str, Any]:
+    params = {"notifications": wanted, "_meta": META}
+    return {"jsonrpc": "2.0", "id": "né1", "method": "subscriptions/listen", "params": params, **others}
 
 
 @asynccontextmanager
@@ -258,6 +320,72 @@ def test_a_header_twice_a_body_in_parts_and_a_get_are_left_to_the_sdk(both: Both
     portal.call(in_parts, "POST")
     portal.call(in_parts, "GET")
     assert ended == ["POST abcd", "GET abcd"]
+
+
+def test_a_plain_stream_is_what_the_sdk_writes_with_one_write_for_all_that_changed(both: Both) -> None:
+    portal, ways = both
+    uris = ["service://list", "service://one/events", "service://two", "service://one"]
+    long, short = portal.call(ways.streams, {"resourceSubscriptions": uris, "resourcesListChanged": True})
+    assert b"".join(short) == b"".join(long)
+    assert len(short) == 2
+    assert not ways.left
+    listening = ways.server.listening
+    assert listening
+    assert (listening.streams, len(listening.feed)) == (0, 0)  # who has left costs nothing
+
+
+@pytest.mark.parametrize(
+    ("message", "headers"),
+    [
+        (listen_to({"resourceSubscriptions": ["file:///etc"]}), {}),
+        (listen_to({"resourceSubscriptions": "service://one"}), {}),
+        (listen_to({"resourceSubscriptions": ["service://one"] * 1001}), {}),
+        (listen_to(None), {}),
+        (listen_to({}, id=None), {}),
+        (listen_to({}, params={"notifications": {}}), {}),
+        (listen_to({}, method="tools/list"), {}),
+        (listen_to({}), {"mcp_protocol_version": "2027-01-01"}),
+        (listen_to({}), {"accept": "application/json"}),
+    ],
+)
+def test_a_stream_that_is_refused_is_refused_by_the_sdk(both: Both, message: Any, headers: dict[str, str]) -> None:
+    portal, ways = both
+    body = json.dumps(message).encode()
+    pairs = stream_headers(body, **headers)
+    ways.left.clear()
+    assert portal.call(ask, ways.short_listening, body, pairs) == portal.call(ask, ways.sdk, body, pairs)
+    assert ways.left
+
+
+def test_one_stream_too_many_is_refused_on_both_ways(both: Both) -> None:
+    portal, ways = both
+    listening = ways.server.listening
+    assert listening
+    body = json.dumps(listen_to({})).encode()
+    ways.left.clear()
+    before, listening.streams = listening.streams, MAX_STREAMS
+    try:
+        _, _, said = portal.call(ask, ways.short_listening, body, stream_headers(body))
+    finally:
+        listening.streams = before
+    assert b"no more than 1024 subscription streams" in said
+    assert ways.left
+
+
+def test_a_stream_without_changes_says_that_it_is_alive(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal, ways = both
+    monkeypatch.setattr(http_listening, "PING_SECONDS", 0.001)
+
+    async def pinged() -> list[bytes]:
+        async with listener(
+            ways.short_listening, json.dumps(listen_to({"resourcesListChanged": True})).encode()
+        ) as heard:
+            with anyio.fail_after(10):
+                while len(heard) < 3:
+                    await anyio.sleep(0.001)
+            return heard
+
+    assert portal.call(pinged)[1:3] == [b": ping\r\n\r\n"] * 2
 
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.sampled_from(["one"]))

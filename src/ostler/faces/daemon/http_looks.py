@@ -8,6 +8,7 @@ faults included: nothing is refused here.
 
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Final, cast
 
@@ -51,7 +52,7 @@ class ShortLooks:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tool = _tool_of(scope)
-        if not tool or _is_traced():
+        if not tool or is_traced():
             await self._app(scope, receive, send)
             return
         message = await receive()
@@ -84,48 +85,57 @@ def with_short_looks(app: ASGIApp, server: object) -> ASGIApp:
 
 
 def _tool_of(scope: Scope) -> str:
-    """Return the tool that the headers of a plain request name; empty for any other request."""
+    """Return the tool that the headers of a plain call name; empty for any other request."""
+    headers = plain_headers(scope, _CALL)
+    return "" if headers is None else _TOOLS.get(headers.get(b"mcp-name", b""), "")
+
+
+def plain_headers(scope: Scope, method: str) -> dict[bytes, bytes] | None:
+    """Return the headers of a request of `method` that says nothing out of the ordinary in them; else None."""
     if scope["type"] != "http" or scope["method"] != "POST":
-        return ""
+        return None
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
     found = dict(pairs)
-    tool = _TOOLS.get(found.get(b"mcp-name", b""), "")
     is_plain = (
-        tool
+        found.get(b"mcp-method") == method.encode()
         and len(found) == len(pairs)  # which of two equal headers counts is for the SDK to say
         and found.get(b"mcp-protocol-version") == VERSION.encode()
-        and found.get(b"mcp-method") == _CALL.encode()
         and found.get(b"content-type", b"").lower().startswith(b"application/json")
         and found.get(b"content-length", b"").isdigit()
         and int(found[b"content-length"]) <= MAX_BODY
         and not any(name.startswith(b"mcp-param-") for name in found)
     )
     if not is_plain:
-        return ""
+        return None
     accepted = found.get(b"accept", b"").decode("latin-1").split(",")
-    return tool if {kind.split(";")[0].strip().lower() for kind in accepted} >= _ACCEPTED else ""
+    return found if {kind.split(";")[0].strip().lower() for kind in accepted} >= _ACCEPTED else None
 
 
 def _request_in(body: bytes, tool: str) -> dict[str, Any] | None:
     """Return the call of `tool` that `body` is, by a client that has no roots to ask for; None where it is not."""
+    request = plain_request(body, _CALL, _PARAMS)
+    if request is None or request["params"].get("name") != tool:
+        return None
+    return None if "roots" in request["params"]["_meta"][CLIENT_CAPABILITIES_META_KEY] else request
+
+
+def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str, Any] | None:
+    """Return the valid request of `method` that `body` is, with no params but `keys`; None where it is not."""
     if len(body) > MAX_BODY or _SURROGATE in body.lower():
         return None
     with suppress(ValueError, RecursionError, ValidationError):
         request = _object(json.loads(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
         params = _object(request.get("params"))
         meta = _object(params.get("_meta"))
-        capabilities = meta.get(CLIENT_CAPABILITIES_META_KEY)
         if (
             request.keys() == _MESSAGE
-            and (request["jsonrpc"], request["method"]) == ("2.0", _CALL)
+            and (request["jsonrpc"], request["method"]) == ("2.0", method)
             and type(request["id"]) in (int, str)
-            and params.keys() <= _PARAMS
-            and params.get("name") == tool
+            and params.keys() <= keys
             and meta.get(PROTOCOL_VERSION_META_KEY) == VERSION
-            and isinstance(capabilities, dict)
-            and "roots" not in capabilities
+            and isinstance(meta.get(CLIENT_CAPABILITIES_META_KEY), dict)
         ):
-            methods.validate_client_request(_CALL, VERSION, params)
+            methods.validate_client_request(method, VERSION, params)
             return request
     return None
 
@@ -145,6 +155,6 @@ def _shown(result: CallToolResult) -> dict[str, Any] | None:
     return {"content": content, "isError": result.is_error, "resultType": "complete", **structured}
 
 
-def _is_traced() -> bool:
+def is_traced() -> bool:
     """Whether someone follows calls, through the span that the SDK makes of each."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
+from ostler.faces.daemon.http_listening import with_short_listening
 from ostler.faces.daemon.http_looks import with_short_looks
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_sessions import LastingSessions
@@ -103,7 +104,8 @@ class Endpoint:
         app: ASGIApp = sessions.handle_request
         if isinstance(server, OstlerServer):
             app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
-        app = with_short_looks(LastingSessions(app, self._key_of(principal)), server)
+        app = with_short_listening(LastingSessions(app, self._key_of(principal)), server)
+        app = with_short_looks(app, server)
         with anyio.CancelScope() as scope:
             async with sessions.run():
                 task_status.started(_Served(app, scope))

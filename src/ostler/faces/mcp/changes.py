@@ -53,12 +53,22 @@ class Mailbox:
 
     async def take(self) -> ServerEvent:
         """Return the change that waited longest."""
-        while not self._pending:
-            self._came = anyio.Event()
-            await self._came.wait()
+        await self._some()
         change = next(iter(self._pending))
         del self._pending[change]
         return change
+
+    async def take_all(self) -> list[ServerEvent]:
+        """Return all changes in the order in which they came, at least one."""
+        await self._some()
+        changes = list(self._pending)
+        self._pending.clear()
+        return changes
+
+    async def _some(self) -> None:
+        while not self._pending:
+            self._came = anyio.Event()
+            await self._came.wait()
 
 
 class ChangeFeed:

@@ -96,10 +96,12 @@ class OstlerServer(Server[Lifespan]):
     Attributes:
         subscriptions: of the sessions of protocol 2025-11-25 and older; informed which of them have their stream open.
         look: answers calls of `toolbox.LOOKS` without the rest of the server; None where its middleware must see them.
+        listening: opens streams of changes without the rest of the server; None where its middleware must see them.
     """
 
     subscriptions: LegacySubscriptions
     look: Look | None = None
+    listening: ListenHandler | None = None
 
     def create_initialization_options(
         self,
@@ -153,6 +155,7 @@ def build_server(
     toolbox = _toolbox(app, time, toolset)
     resources = Resources(app, time)
     legacy = LegacySubscriptions(feed, Channels(app))
+    listening = ListenHandler(feed)
     prompts = Prompts({tool.name for tool in tools_of(toolset)})
     server = OstlerServer(
         "ostler",
@@ -171,15 +174,16 @@ def build_server(
         on_read_resource=resources.read,
         on_subscribe_resource=legacy.subscribe,
         on_unsubscribe_resource=legacy.unsubscribe,
-        on_subscriptions_listen=ListenHandler(feed),
+        on_subscriptions_listen=listening,
         on_list_prompts=prompts.list_prompts,
         on_get_prompt=prompts.get_prompt,
         on_completion=Completions(app).complete,
     )
     server.middleware.extend(middleware)
     server.subscriptions = legacy
-    if isinstance(toolbox, Toolbox) and not middleware:
-        server.look = toolbox.look
+    if not middleware:
+        server.listening = listening
+        server.look = toolbox.look if isinstance(toolbox, Toolbox) else None
     server.middleware.append(SealedState())
     if toolset != "muster":
         server.extensions = {APPS: {}}

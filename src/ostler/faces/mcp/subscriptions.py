@@ -1,6 +1,7 @@
 """`subscriptions/listen` of protocol 2026-07-28: one request is one stream of changes."""
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from mcp.server import ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -15,6 +16,8 @@ from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
+    RequestId,
+    ServerNotification,
     SubscriptionFilter,
     SubscriptionsAcknowledgedNotification,
     SubscriptionsAcknowledgedNotificationParams,
@@ -33,16 +36,84 @@ MAX_URIS = 1000
 """Resources that one stream or session may subscribe to."""
 
 
+class ChangeStream:
+    """What one stream hears of, from the moment that it was made; `with` ends it.
+
+    Attributes:
+        meta: what each of its notifications carries.
+        acknowledged: what the client is promised.
+    """
+
+    def __init__(self, handler: "ListenHandler", stream_id: RequestId, wanted: SubscriptionFilter) -> None:
+        uris = list(wanted.resource_subscriptions or [])
+        # Ostler's tools and prompts never change: only what can happen is acknowledged.
+        self.acknowledged = SubscriptionFilter(
+            resources_list_changed=True if wanted.resources_list_changed else None,
+            resource_subscriptions=uris or None,
+        )
+        self.meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream_id}
+        changes: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
+        if wanted.resources_list_changed:
+            changes.append(ResourcesListChanged())
+        self._handler = handler
+        self._mailbox = Mailbox()
+        self._unsubscribe = handler.feed.subscribe(self._mailbox, changes)
+        handler.streams += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self._unsubscribe()
+        self._handler.streams -= 1
+
+    @property
+    def acknowledgement(self) -> ServerNotification:
+        """What the client hears first."""
+        params = SubscriptionsAcknowledgedNotificationParams(notifications=self.acknowledged, _meta=self.meta)
+        return SubscriptionsAcknowledgedNotification(params=params)
+
+    async def next(self) -> ServerNotification:
+        """Return what the client is to hear next."""
+        return event_to_notification(await self._mailbox.take(), self.meta)
+
+    async def next_changes(self) -> list[ServerEvent]:
+        """Return all that the client is to hear now, at least one change."""
+        return await self._mailbox.take_all()
+
+
 class ListenHandler:
     """Serves the streams.
 
     Unlike the SDK's own handler it sends each stream a pending change once, however often it happened, so a client
     that reads slowly neither loses its stream nor holds anybody up.
+
+    Attributes:
+        feed: where the changes come from.
+        streams: how many are open.
     """
 
     def __init__(self, feed: ChangeFeed) -> None:
-        self._feed = feed
-        self._streams = 0
+        self.feed = feed
+        self.streams = 0
+
+    def open(self, stream_id: RequestId, wanted: SubscriptionFilter) -> ChangeStream:
+        """Return a stream, which hears of everything from now on: before its acknowledgement, so nothing is lost.
+
+        Raises:
+            MCPError: it asks for what there is not, or too many streams are open.
+        """
+        if self.streams >= MAX_STREAMS:
+            raise MCPError(INTERNAL_ERROR, f"no more than {MAX_STREAMS} subscription streams are served at once")
+        uris = wanted.resource_subscriptions or []
+        if len(uris) > MAX_URIS:
+            raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one stream")
+        foreign = [uri for uri in uris if read_uri(uri) is None]
+        if foreign:
+            raise MCPError(INVALID_PARAMS, f"resource {foreign[0]!r} not found", data={"uri": foreign[0]})
+        return ChangeStream(self, stream_id, wanted)
 
     async def __call__(
         self, context: ServerRequestContext[Lifespan], params: SubscriptionsListenRequestParams
@@ -51,38 +122,7 @@ class ListenHandler:
         stream_id = context.request_id
         if stream_id is None:
             raise MCPError(INVALID_REQUEST, "subscriptions/listen requires a request id")
-        if self._streams >= MAX_STREAMS:
-            raise MCPError(INTERNAL_ERROR, f"no more than {MAX_STREAMS} subscription streams are served at once")
-        wanted = params.notifications
-        uris = list(wanted.resource_subscriptions or [])
-        if len(uris) > MAX_URIS:
-            raise MCPError(INVALID_PARAMS, f"at most {MAX_URIS} resources can be subscribed to in one stream")
-        foreign = [uri for uri in uris if read_uri(uri) is None]
-        if foreign:
-            raise MCPError(INVALID_PARAMS, f"resource {foreign[0]!r} not found", data={"uri": foreign[0]})
-        # Ostler's tools and prompts never change: only what can happen is acknowledged.
-        honoured = SubscriptionFilter(
-            resources_list_changed=True if wanted.resources_list_changed else None,
-            resource_subscriptions=uris or None,
-        )
-        changes: list[ServerEvent] = [ResourceUpdated(uri) for uri in uris]
-        if wanted.resources_list_changed:
-            changes.append(ResourcesListChanged())
-        meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: stream_id}
-        mailbox = Mailbox()
-        # Subscribed before the acknowledgement, so that nothing between the two is lost.
-        unsubscribe = self._feed.subscribe(mailbox, changes)
-        self._streams += 1
-        try:
-            acknowledgement = SubscriptionsAcknowledgedNotification(
-                params=SubscriptionsAcknowledgedNotificationParams(notifications=honoured, _meta=meta)
-            )
-            await context.session.send_notification(acknowledgement, related_request_id=stream_id)
+        with self.open(stream_id, params.notifications) as stream:
+            await context.session.send_notification(stream.acknowledgement, related_request_id=stream_id)
             while True:
-                change = await mailbox.take()
-                await context.session.send_notification(
-                    event_to_notification(change, meta), related_request_id=stream_id
-                )
-        finally:
-            unsubscribe()
-            self._streams -= 1
+                await context.session.send_notification(await stream.next(), related_request_id=stream_id)
