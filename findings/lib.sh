@@ -7,7 +7,7 @@
 #   pip_install NAME==V…     into $WORK/venv; its programs come first in PATH
 #   venv_install DIR NAME==V…  into a virtual environment of its own, PATH as before
 #   npm_install NAME@V…      into $WORK/node; its programs come first in PATH
-#   go_install MODULE@V…     into $WORK/gobin; its programs come first in PATH
+#   go_install MODULE@V…     into $WORK/gobin; its programs come first in PATH; MODULE@V//FOLDER: the program in a folder
 #   deb_install NAME=V…      Debian packages unpacked into $WORK/deb, nothing installed; programs first in PATH
 #   observed TEXT…           print one thing that was seen
 #   verdict CODE             finish: 0 as stated, 1 changed
@@ -88,12 +88,14 @@ npm_install() {
 
 go_install() {
     need go
-    local module
+    local module folder
     mkdir -p "$WORK/go"
     for module in "$@"; do
+        folder=${module#"${module%%//*}"}
+        module=${module%%//*}
         (cd "$WORK/go" && rm -f go.mod go.sum && export HOME="$USER_HOME" GOFLAGS="-mod=mod -buildvcs=false" \
             && go mod init finding && go mod edit -require "$module" \
-            && timeout 580 go build -o "$WORK/gobin/" "${module%@*}") >"$WORK/go.log" 2>&1 \
+            && timeout 580 go build -o "$WORK/gobin/" "${module%@*}${folder#/}") >"$WORK/go.log" 2>&1 \
             || { tail -3 "$WORK/go.log" >&2; unable "go build $module"; }
     done
     PATH="$WORK/gobin:$PATH"
