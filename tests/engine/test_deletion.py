@@ -7,6 +7,7 @@ import pytest
 from tests.support.world import BASIC, Fail, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.manager import ServiceManager
 from ostler.engine.services.views import CreateRequest, OperationRequest
 from ostler.model.errors import OstlerError, ToolFailedError
 from ostler.model.records import OperationKind
@@ -80,6 +81,9 @@ async def test_a_delete_that_fails_keeps_the_service_stopped_until_it_is_tried_a
             await manager.delete("db")
         assert (error.value.step, error.value.tool) == ("delete", "w/drop")
         assert "service_delete db with force=true forgets it and leaves what it keeps" in error.value.next_actions
+        assert any(
+            "corrected class counts only for services created later" in each for each in error.value.next_actions
+        )
         assert manager.view("db").state is ServiceState.STOPPED
         world.kept.clear()
         await manager.delete("db")  # goneWhen: there is nothing left to delete
@@ -111,6 +115,72 @@ async def test_what_was_made_for_a_service_is_deleted_with_it_and_keeps_what_it_
             await manager.operate("web", OperationRequest(OperationKind.DELETE, keep=keep))
             await until(lambda: not manager.views())
             assert world.kept == left
+
+
+async def test_what_was_made_for_a_service_that_is_abandoned_stays_and_is_a_service_like_any_other() -> None:
+    world, store = Keeping(), MemoryStore()
+    needs = [{"name": "db", "serviceClassName": "basic", "create": True}]
+    app = manifest(BASIC.replace("{name: basic}", "{name: app}"), dependencies=needs)
+    async with running(world, entry(), app, store=store) as manager:
+        await manager.create(CreateRequest("app", "web"))
+        await manager.delete("web", abandon=True)
+        [left] = manager.views()
+        assert (left.name, left.state) == ("db", ServiceState.RUNNING)
+    async with running(world, entry(), app, store=store) as manager:
+        await until(manager.recovered.is_set)
+        assert [view.name for view in manager.views()] == ["db"]
+        assert "w/stop" not in world.tools_called()
+
+
+async def test_a_delete_that_joins_one_that_was_to_keep_everything_drops_it() -> None:
+    world = Keeping()
+    async with running(world, entry()) as manager, anyio.create_task_group() as group:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/stop"].append(Slow(5.0))
+        group.start_soon(manager.operate, "db", OperationRequest(OperationKind.DELETE, keep=True))
+        await until(lambda: world.tools_called("w/stop"))
+        await manager.delete("db")
+        assert (world.kept, manager.views()) == (set(), [])
+
+
+async def test_what_a_replaced_service_keeps_is_that_of_the_next_one_also_if_that_never_comes_up() -> None:
+    world = Keeping()
+    async with running(world, entry()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        with pytest.raises(OstlerError, match="labels"):
+            await manager.create(CreateRequest("basic", "db", {"labels": 3}, replaces=True))
+        assert manager.view("db").state is ServiceState.RUNNING, "what cannot be made takes nothing away"
+        world.faults["w/start"].append(Fail("no room"))
+        with pytest.raises(ToolFailedError, match="no room; .* service 'db' is kept as failed"):
+            await manager.create(CreateRequest("basic", "db", replaces=True))
+        assert (manager.view("db").state, world.kept) == (ServiceState.FAILED, {"db"})
+        await manager.delete("db")
+        assert (world.kept, manager.views()) == (set(), [])
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_delete_call_that_could_not_be_sent_is_made_when_its_server_is_back(restarts: bool) -> None:
+    world, store = Keeping(), MemoryStore()
+
+    async def settled(manager: ServiceManager) -> None:
+        world.is_dead = False
+        await until(lambda: not manager.views(), within=200)
+        assert world.kept == set()
+
+    async with running(world, entry(), store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.stop_service("db")
+        world.is_dead = True
+        with pytest.raises(
+            OstlerError, match="with what it keeps; it is deleted automatically when the server is back"
+        ):
+            await manager.delete("db")
+        assert manager.view("db").state is ServiceState.STOPPED
+        if not restarts:
+            await settled(manager)
+    if restarts:
+        async with running(world, entry(), store=store) as manager:
+            await settled(manager)
 
 
 @pytest.mark.parametrize("find", [True, False])

@@ -7,7 +7,7 @@ from random import Random
 from anyio.abc import TaskGroup
 
 from ostler.engine.classes.catalogue import ClassCatalogue
-from ostler.engine.dependencies.graph import DependencyGraph
+from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
@@ -31,6 +31,7 @@ from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import Reporting, StatusReporter
 from ostler.engine.services.service import BaseService, Service
 from ostler.engine.services.views import OperationRequest
+from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
 from ostler.model.states import Reachability, ServiceState
@@ -189,17 +190,30 @@ class Assembly:
         """Return what templates see of the dependencies of `service` as they are now."""
         return self.needs.facts_of(service)
 
-    def instance_removed(self, instance: ServiceInstance, *, keep: bool) -> None:
-        """Take a deleted service out, with what was made for it alone; with `keep`, what that keeps stays."""
+    def instance_removed(self, instance: ServiceInstance, asked: OperationRequest) -> None:
+        """Take a deleted service out, with what was made for it alone: that keeps what it has where this one did.
+
+        Where it was abandoned, what was made for it runs on, as a service like any other.
+        """
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
         self.departed.add(instance)
         owner = instance.owner
         self.events.append(EventKind.SERVICE_DELETED, instance.name, "deleted", {"owner": owner} if owner else None)
         for orphan in self.graph.forget(instance):
-            if not self.is_leaving:
-                asked = OperationRequest(OperationKind.DELETE, keep=keep)
-                orphan.submit(asked, reason=f"made for {instance.name}, which was deleted")
+            if asked.abandon and self.task_group is not None:
+                self.task_group.start_soon(self._set_free, orphan, instance.name)
+            elif not self.is_leaving:
+                request = OperationRequest(OperationKind.DELETE, keep=asked.keep)
+                orphan.submit(request, reason=f"made for {instance.name}, which was deleted")
+
+    async def _set_free(self, orphan: ServiceInstance, user: str) -> None:
+        orphan.set_record(labels={name: value for name, value in orphan.labels.items() if name != CREATED_FOR})
+        orphan.note(f"it was made for {user}, which was abandoned, and is left as it is")
+        try:
+            await orphan.commit()
+        except OstlerError as error:
+            logger.warning("%s", error)
 
     def watch_health(self, instance: ServiceInstance) -> None:
         """Check what can be checked; of the rest, what is known about the driving server is all there is."""

@@ -44,8 +44,8 @@ class ControllerRuntime(Surroundings, Protocol):
         """The state or the health of `instance` changed."""
         ...
 
-    def instance_removed(self, instance: "ServiceInstance", *, keep: bool) -> None:
-        """`instance` was deleted; with `keep`, to be made again."""
+    def instance_removed(self, instance: "ServiceInstance", asked: OperationRequest) -> None:
+        """`instance` was deleted, as `asked`."""
         ...
 
     def operation_ended(self, instance: "ServiceInstance") -> None:
@@ -139,7 +139,7 @@ class ServiceInstance(InstanceState):
         current, pending = self._current, self._pending
         if self.vitals.removed or (current is not None and current.kind is OperationKind.DELETE):
             if current is not None and kind is OperationKind.DELETE and asked.is_plain:
-                return current
+                return current.joined_by(asked)
             if kind is not OperationKind.DELETE or self.vitals.removed:
                 raise ConflictError(f"service {self.name!r} is being deleted", service=self.name)
         latest = pending or current
@@ -148,8 +148,7 @@ class ServiceInstance(InstanceState):
             if latest.kind is kind or is_started:
                 if self.runtime.observer is not None:
                     self.runtime.observer.joined(latest.origin)
-                latest.is_shared = True
-                return latest
+                return latest.joined_by(asked)
         operation = self._operation(asked, reason, resumes=resumes)
         self.carry_out(operation)
         return operation
@@ -386,7 +385,7 @@ class ServiceInstance(InstanceState):
             {"operation": operation.id, "kind": operation.kind.value, "outcome": outcome.value},
         )
         if self.vitals.removed:
-            self._others.instance_removed(self, keep=operation.asked.keep)
+            self._others.instance_removed(self, operation.asked)
         operation.release()
 
     async def _run(self, operation: Operation) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
+from typing import Self
 
 import anyio
 
@@ -218,6 +219,13 @@ class Operation:
         call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
         self.record = replace(self.record, calls=(*self.record.calls, call))
         return seq
+
+    def joined_by(self, asked: OperationRequest) -> Self:
+        """Answer a later request, too; a delete that was to keep what the service has drops that where one asks so."""
+        self.is_shared = True
+        if self.asked.keep and not asked.keep:
+            self.asked, self.record = replace(self.asked, keep=False), replace(self.record, keep=False)
+        return self
 
     def is_journaled(self, seq: int) -> bool:
         """Whether the store has this call as intended already; true once."""

@@ -264,7 +264,7 @@ class InstanceState(BaseService):
             TemplateError: its delete call names what is not known.
         """
         self.set_record(outputs=outputs, outputs_at=self._clock.now())
-        if self.service_class.tools.delete is not None:
+        if self.service_class.tools.delete is not None or self.record.delete_plan:
             plan = delete_plan(self.service_class, self.template_names())
             args: list[JsonValue] = [call.args for call in plan]
             self.set_record(delete_plan=plan, delete_secrets=tuple(sorted(secrets_within(args, self.secrets))))

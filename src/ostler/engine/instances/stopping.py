@@ -18,6 +18,7 @@ from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
+from ostler.engine.services.views import MANAGED_LABEL
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
@@ -65,7 +66,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     earlier = _delete_cut_off(service)
     may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
     if operation.asked.abandon or not may_be_there:
-        service.set_record(desired=DesiredState.STOPPED)
+        service.set_record(desired=DesiredState.STOPPED, missed_stop=False, missed_delete=False)
     note = ""
     if operation.asked.abandon:
         note = _abandon(service)
@@ -138,9 +139,18 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
             if operation.asked.force:
                 raise
             error.summary += f"; service {service.name!r} is stopped and stays in the list, with what it keeps"
+            sent = (one.outcome is not CallOutcome.NOT_SENT for one in operation.calls("delete"))
+            again = (f"service_delete {service.name} tries again",)
+            if isinstance(error, ServerUnavailableError) and not any(sent):
+                error.summary += "; it is deleted automatically when the server is back"
+                service.set_record(missed_stop=True, missed_delete=True)
+            elif MANAGED_LABEL in service.record.labels:
+                again += ("if the class is wrong: once it is corrected, 'ostler up' makes the service again with it",)
+            else:
+                again += ("a corrected class counts only for services created later: this call stays as it is",)
             error.next_actions = (
                 *error.next_actions,
-                f"service_delete {service.name} tries again",
+                *again,
                 f"service_delete {service.name} with force=true forgets it and leaves what it keeps",
             )
             raise

@@ -173,6 +173,8 @@ class Recovery:
         if instance.state is ServiceState.FAILED and instance.status.reason in unseen:
             # what a stop tool gave up on often goes a moment later, and what did not answer often does
             return self._attempts.get(instance.id, 0) < _STOP_LOOKS and can_be_missed(instance.service_class)
+        if instance.state is ServiceState.STOPPED:
+            return self._missed(instance) is not None
         return instance.state is ServiceState.UNREACHABLE or _was_vouched_for(instance)
 
     async def _look_later(self, instance: ServiceInstance, scope: anyio.CancelScope, pause: float) -> None:
@@ -184,9 +186,12 @@ class Recovery:
                 await self._look(instance)
 
     async def _look(self, instance: ServiceInstance) -> None:
-        operation = self._first_step(instance) or instance.request(OperationKind.VERIFY, reason="looking again")
+        operation = self._first_step(instance)
+        if operation is None and instance.state is not ServiceState.STOPPED:
+            operation = instance.request(OperationKind.VERIFY, reason="looking again")
         try:
-            await operation.wait()
+            if operation is not None:
+                await operation.wait()
             await self._follow_up(instance)
         except OstlerError as error:
             logger.warning("verification of %r: %s", instance.name, error)

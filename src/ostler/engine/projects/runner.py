@@ -1,7 +1,7 @@
 """Bringing a project up and taking it down: level-triggered, along the graph, safe to repeat and to call at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -19,9 +19,7 @@ from ostler.engine.projects.changes import (
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import OperationRequest
 from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
-from ostler.model.records import OperationKind
 from ostler.model.states import ServiceState
 
 
@@ -123,9 +121,7 @@ class ProjectRunner:
             case ChangeKind.START:
                 await self._manager.start_service(change.full_name)
             case ChangeKind.REPLACE:
-                request = scope.request(name, self._manager)
-                await self._manager.operate(change.full_name, OperationRequest(OperationKind.DELETE, keep=True))
-                await self._manager.create(request)
+                await self._manager.create(replace(scope.request(name, self._manager), replaces=True))
             case _:  # a template that still names what is not there raises here, with the name
                 await self._manager.create(scope.request(name, self._manager))
         return change

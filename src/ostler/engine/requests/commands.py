@@ -48,6 +48,8 @@ class Requests:
 
     async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
         """Carry out `request`; see `ServiceManager.create`."""
+        if request.replaces:
+            request = await self._make_room(request)
         placed = await self._creator.place(request)
         instance = placed.instance
         if not placed.is_new:
@@ -68,6 +70,19 @@ class Requests:
         else:
             done = "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
+
+    async def _make_room(self, request: CreateRequest) -> CreateRequest:
+        """Delete the service that `request` replaces; return the request for what takes its place.
+
+        Raises:
+            OstlerError: the request could not be carried out, or the service not be stopped; it is still there.
+        """
+        old = self._registry.find(self._creator.check(request))
+        if not isinstance(old, ServiceInstance):
+            return replace(request, replaces=False)
+        deletion = await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
+        await deletion.wait()
+        return replace(request, replaces=False, predecessor=old.record if deletion.asked.keep else None)
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"

@@ -104,19 +104,33 @@ class Creator:
         existing = self._factory.replayed(new)
         if existing is not None:
             return Placed(existing, is_new=False)
-        if request.start:
-            availability = self._classes.availability(request.class_name)
-            unlisted = [t for t in availability.missing_tools if not self._factory.may_come(t)]
-            if unlisted:
-                raise ClassUnavailableError(
-                    request.class_name,
-                    unlisted,
-                    service=new.name,
-                    next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
-                )
+        self._check_tools(new)
         instance = self._factory.make(new)
         self._graph.check(instance)
         return Placed(instance, await self._admit(instance, start=request.start))
+
+    def check(self, request: CreateRequest) -> str:
+        """Return the name of the service that `request` makes.
+
+        Raises:
+            OstlerError: the class, the args or the overrides do not fit, or the class lacks tools.
+        """
+        new = self._factory.prepare(request)
+        self._check_tools(new)
+        return new.name
+
+    def _check_tools(self, new: NewService) -> None:
+        if not new.request.start:
+            return
+        availability = self._classes.availability(new.request.class_name)
+        unlisted = [t for t in availability.missing_tools if not self._factory.may_come(t)]
+        if unlisted:
+            raise ClassUnavailableError(
+                new.request.class_name,
+                unlisted,
+                service=new.name,
+                next_actions=(f"fix this: {availability.reason}", "mcpserver_list shows the servers there are"),
+            )
 
     def _made_meanwhile(self, new: NewService) -> _Making | None:
         """Return what is being made under the name or the idempotency key of `new`."""
@@ -201,8 +215,11 @@ class Creator:
 
     @staticmethod
     async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:
-        """Remove a new service whose start failed, unless something of it is left; say so in `error`."""
-        clean = not instance.record.has_leftover
+        """Remove a new service whose start failed, unless something of it, or of what it replaced, is left.
+
+        `error` says which.
+        """
+        clean = not (instance.record.has_leftover or instance.record.delete_plan)
         if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
             if instance.state is ServiceState.FAILED:
                 error.summary += f"; service {instance.name!r} is kept as failed"

@@ -177,6 +177,8 @@ class InstanceFactory:
             request_digest=new.digest,
             **traits,
         )
+        if (old := request.predecessor) is not None:  # until it comes up, what that kept has no other owner
+            record = replace(record, delete_plan=old.delete_plan, delete_secrets=old.delete_secrets)
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 
     def virtual(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> ServiceInstance:

@@ -11,7 +11,7 @@ from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.projects import Overrides
-from ostler.model.records import DeleteMode, OperationKind, ServiceTraits
+from ostler.model.records import DeleteMode, OperationKind, ServiceRecord, ServiceTraits
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
@@ -149,6 +149,10 @@ class CreateRequest(ServiceTraits):
     plan_id: str = ""
     overrides: Overrides | None = None
     """What the instance changes of its class."""
+    replaces: bool = False
+    """A service of that name is deleted first; what it keeps stays, and is the new one's."""
+    predecessor: ServiceRecord | None = None
+    """The service that it replaces."""
     project: ProjectRef | None = None
     """The project that it belongs to."""
     managed: bool = False
