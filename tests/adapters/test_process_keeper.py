@@ -104,9 +104,9 @@ os.execve(sys.executable, [sys.executable, '-S', '-c', 'import time; time.sleep(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
 async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(state_dir: Path) -> None:
-    """It has another session, another parent, and nothing of ours in its environment."""
+    """It has another session, another parent, and nothing of ours in its environment; its server dies at once."""
     root = state_dir / "p"
-    [started] = start_and_kill_the_server(root, start_arguments("daemon", DAEMON, startSeconds=1))
+    [started] = start_and_kill_the_server(root, start_arguments("daemon", DAEMON, startSeconds=0.4))
     assert started["state"] == "running"
     daemon = psutil.Process(started["pid"])
     assert "time.sleep(300)" in daemon.cmdline()[-1]
@@ -114,6 +114,23 @@ async def test_a_program_that_goes_into_the_background_is_followed_and_stopped(s
         assert (await server.call("status", key="daemon"))["state"] == "running"
         assert (await server.call("stop", key="daemon"))["pids"] == [daemon.pid]
         assert not daemon.is_running()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+async def test_one_that_goes_there_after_its_start_has_been_answered_is_followed_too(state_dir: Path) -> None:
+    async with process_server(state_dir / "p") as server:
+        started = await server.start("late", f"import time; time.sleep(0.2)\n{DAEMON}", startSeconds=0.05)
+        followed = await server.until("late", lambda answer: answer["pid"] != started["pid"])
+        assert followed["state"] == "running"
+        await server.call("stop", key="late")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")
+async def test_a_helper_that_awaited_work_left_is_not_the_work(state_dir: Path) -> None:
+    """As builds leave compilers running for the next one."""
+    async with process_server(state_dir / "p") as server:
+        assert (await server.start("build", DAEMON, startSeconds=None, endsWithin="20s"))["exitCode"] == 0
+        assert len((await server.call("stop", key="build"))["pids"]) == 1
 
 
 HELPED = """

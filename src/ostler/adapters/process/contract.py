@@ -270,6 +270,11 @@ class StartRequest(Request):
             raise ValueError("'args' cannot be combined with 'shell'; write the whole line in 'command'")
         return self
 
+    @property
+    def has_to_stay(self) -> bool:
+        """Whether an end soon after the start would be a failure."""
+        return bool(self.start_seconds) or (self.ready is not None and not self.ready.is_empty)
+
 
 class StopRequest(Request):
     """The arguments of `stop`."""

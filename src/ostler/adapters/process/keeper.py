@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ENDINGS_KEPT = 64
 """Endings of adopted descendants that are written down; of more the rest is not of interest."""
 
+_LINE = 64
+"""Bytes of one ending. Room for all is taken before the program runs: it may fill the disk."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 65536
 
@@ -45,6 +48,7 @@ def main() -> None:
         given, _held = _pipe_at(order["input"])
     else:
         given = os.open(os.devnull, os.O_RDONLY)
+    endings = _Endings(order["endings"])
     failure, failing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -65,7 +69,7 @@ def main() -> None:
         os.dup2(nothing, descriptor)
     os.close(nothing)
     os.chdir("/")
-    endings = _Endings(pid, order["endings"])
+    endings.main_pid = pid
     if terminal >= 0:
         signal.signal(signal.SIGCHLD, endings.reap_all)
         endings.reap_all(signal.SIGCHLD, None)
@@ -137,13 +141,19 @@ def _become(order: Mapping[str, Any], given: int, *, is_terminal: bool) -> None:
 
 
 class _Endings:
-    """Reaps, and writes down the end of the program and, from then on, of what it left."""
+    """Reaps, and writes down the end of the program, `main_pid`, and, from then on, of what it left."""
 
-    def __init__(self, main_pid: int, path: str) -> None:
-        self._main_pid = main_pid
-        self._path = path
+    main_pid = 0
+
+    def __init__(self, path: str) -> None:
         self._has_ended = False
         self._written = 0
+        self._file = -1
+        try:
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.write(self._file, b"\n" * (ENDINGS_KEPT * _LINE))
+        except OSError:
+            return  # the disk is full already; there may be room later
 
     def reap(self, options: int = 0) -> bool:
         """Reap one that has ended, waiting for it unless WNOHANG is among `options`; False when there is none.
@@ -154,10 +164,10 @@ class _Endings:
         pid, status = os.waitpid(-1, options)
         if pid == 0:
             return False
-        self._has_ended = self._has_ended or pid == self._main_pid
+        self._has_ended = self._has_ended or pid == self.main_pid
         if self._has_ended and self._written < ENDINGS_KEPT:
-            self._written += 1
             self._write(f"{pid} {os.waitstatus_to_exitcode(status)} {time.time():.3f}\n")
+            self._written += 1
         return True
 
     def reap_all(self, number: int, frame: object) -> None:
@@ -171,11 +181,9 @@ class _Endings:
 
     def _write(self, line: str) -> None:
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            os.write(descriptor, line.encode())
-            os.close(descriptor)
+            os.pwrite(self._file, line.encode(), self._written * _LINE)
         except OSError:
-            return  # a full disk: the status is lost, the processes are looked after
+            return  # no room, also not before: the status is lost, the processes are looked after
 
 
 def _copy(terminal: int, log: int, typed: int) -> None:

@@ -41,6 +41,9 @@ FORKING_SECONDS = 1.0
 ENDING_SECONDS = 5.0
 """How long after the end of a process its keeper may take to write down how it ended: a busy disk keeps it waiting."""
 
+BACKGROUND_SECONDS = 5.0
+"""How long after its start a program goes into the background at the latest, also where no start waits for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -165,7 +168,7 @@ class Entry:
             return Observation(Liveness.GONE)
         code, at = found
         successor = None
-        if code == 0 and not self.is_ending and (self.starting or self._has_served()):
+        if code == 0 and not self.is_ending and self._may_have_left_another(at):
             # Later on, a server replaces itself (nginx and gunicorn by SIGUSR2): the new one has its sockets.
             successor = successor_of(self.record, self._fits)
             # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
@@ -178,7 +181,7 @@ class Entry:
     def _fits(self, left: psutil.Process) -> bool:
         """Whether `left`, which the program left, is the program in the background, and not a helper such as epmd."""
         ports = family_ports(left)
-        if not self.starting:
+        if not self.starting and (self.record.port is not None or self.listener is not None):
             return bool(ports) and self.record.port in (None, *ports)
         awaited = self.awaited
         port = self.record.port if awaited is None or awaited.port is None else awaited.port
@@ -186,8 +189,16 @@ class Entry:
             return False
         return awaited is None or awaited.log is None or awaited.is_logged() or holds_open(left, awaited.log)
 
-    def _has_served(self) -> bool:
-        return self.record.port is not None or self.listener is not None
+    def _may_have_left_another(self, ended: datetime) -> bool:
+        """Whether what the program left may be the program itself: work that ends leaves helpers alone.
+
+        The server may be another one than that which started it, and a loaded machine slow: its age counts, too.
+        """
+        if self.record.ends:
+            return False
+        if self.starting or self.record.port is not None or self.listener is not None:
+            return True
+        return self.record.stays and (ended - self.record.started_at).total_seconds() < BACKGROUND_SECONDS
 
     def _may_be_early(self, seconds: float) -> bool:
         """Whether its keeper is there and may have more to show, for `seconds` from the first such look."""

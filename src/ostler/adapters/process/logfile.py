@@ -71,7 +71,8 @@ def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> boo
     Args:
         path: the log.
         max_bytes: also what is kept of it, from its end.
-        before_cut: called with the number of bytes that are about to go, before they do.
+        before_cut: called with the number of bytes that are about to go, before they do, and once more with how many
+            were added meanwhile, as it may take its time.
     """
     try:
         size = path.stat().st_size
@@ -88,8 +89,12 @@ def rotate(path: Path, max_bytes: int, before_cut: Callable[[int], None]) -> boo
             is_copied = False
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-        before_cut(source.seek(0, os.SEEK_END))
+        known = source.seek(0, os.SEEK_END)
+        before_cut(known)
+        added = source.seek(0, os.SEEK_END) - known
         source.truncate(0)
+    if added:
+        before_cut(added)
     if is_copied:
         partial.replace(previous_part(path))
     else:  # what is there now is not what came before, and takes the room that is missing

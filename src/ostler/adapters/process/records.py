@@ -86,6 +86,9 @@ class ProcessRecord(BaseModel):
         user: the user that it runs as, when that was asked for.
         stdin: what its standard input is.
         forked: the program that was started has ended well and left others in its place; `pid` is the oldest of them.
+        ends: its end was to be waited for, so what it leaves does not take its place.
+        stays: it was to become ready or to stay for some seconds, so an early end with 0 can be its way to the
+            background.
         memory_limit: bytes that it and what it started may have in memory; killed_for: why Ostler has killed it.
         environment: what it was started in, without what the request set; for a start again that no one asks for.
         service: the id of the service that it was started for; empty where someone called the tool on their own.
@@ -115,6 +118,8 @@ class ProcessRecord(BaseModel):
     user: str | None = None
     stdin: StdinKind = "pipe"
     forked: bool = False
+    ends: bool = False
+    stays: bool = False
     family: tuple[Relative, ...] = ()
     log_base: int = 0
     seen: tuple[str, ...] = ()

@@ -68,9 +68,13 @@ class Roster:
         """Write down what is not on disk yet; a disk that refuses is tried again later."""
         for key, entry in list(self.entries.items()):
             if entry.dirty and not self.is_busy(key):
-                async with self.exclusive(key):
-                    if self.is_current(entry):
-                        await self.write(entry)
+                await self.save_one(entry)
+
+    async def save_one(self, entry: Entry) -> None:
+        """Write down `entry`, after what is under way for its key; a disk that refuses is tried again later."""
+        async with self.exclusive(entry.record.key):
+            if self.is_current(entry):
+                await self.write(entry)
 
     async def write(self, entry: Entry) -> None:
         """Write down `entry`, whose key the caller holds; a disk that refuses is tried again with the next save."""

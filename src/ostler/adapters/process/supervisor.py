@@ -152,10 +152,16 @@ class Supervisor:
         finally:
             if not already:
                 entry.starting, entry.awaited = False, None
-        self._upkeep.watch(entry)
-        entry.refresh()
+        await self._settle(entry)
         facts = entry.facts(str(self.folder.log_path(request.key)))
         return StartResult(**dict(facts), already_running=already)
+
+    async def _settle(self, entry: Entry) -> None:
+        """Look at what a start is about to answer; a server killed then must not leave the pid of what has ended."""
+        self._upkeep.watch(entry)
+        entry.refresh()
+        if entry.dirty and entry.record.forked:
+            await self._roster.save_one(entry)
 
     async def state_of(self, entry: Entry) -> ProcessState:
         """Look at the process, and return its state."""
@@ -235,6 +241,8 @@ class Supervisor:
                 cwd=str(launch.cwd),
                 user=request.user,
                 stdin=request.stdin,
+                ends=request.ends_within is not None,
+                stays=request.has_to_stay,
                 memory_limit=request.memory_limit,
                 environment=kept,
                 service=service,
@@ -249,7 +257,7 @@ class Supervisor:
                     self.folder.endings_path(token),
                     child=child,
                     process=find_process(record.pid, record.created, record.since_boot),
-                    starting=True,
+                    starting=not record.ends,
                     changed=self._roster.report_change,
                     port_note=note,
                 )
