@@ -89,6 +89,7 @@ async def test_a_second_server_is_refused_and_one_that_stands_by_takes_over(post
         while not (seen.last and seen.last.url):
             await anyio.sleep(0.02)
         assert (seen.last.epoch, seen.last.url) == (1, f"http://{socket.gethostname()}:8765")
+        assert seen.last.key == keys[0]
         order.append("first lets go")
     assert order == ["first lets go", "second has it"]
     assert seen.last is None

@@ -36,8 +36,10 @@ from tests.support.world import World
 from ostler.adapters.access.access_tokens import AccessTokens
 from ostler.adapters.access.signing_keys import SigningKeys
 from ostler.adapters.access.token_file import TokenFile
+from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.daemon import http_gate, http_tls
-from ostler.faces.daemon.http import HttpSettings, serving_http
+from ostler.faces.daemon.forwarding import Forwarder
+from ostler.faces.daemon.http import HttpSettings, forwarding_http, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
 from ostler.model.access import OAuthSettings, Principal
 from ostler.model.settings import Settings
@@ -93,6 +95,31 @@ async def test_a_token_says_whose_services_these_are(tmp_path: Path) -> None:
         line = made.trail.lines[0]
         assert (line["who"], line["credential"]) == ("alice", "token laptop")
         assert line["from"].startswith("127.0.0.1:")
+
+
+async def test_the_audit_log_has_the_address_of_the_client_of_a_request_that_another_server_passed_on(
+    tmp_path: Path,
+) -> None:
+    key, standby = b"k" * 32, Forwarder("1")
+    async with (
+        served(tmp_path, session_key=key) as (url, made, tokens),
+        forwarding_http(standby, HttpSettings("127.0.0.1", 0)) as asked,
+    ):
+        headers = bearer(tokens.add("alice")[0])
+        elsewhere = httpx2.AsyncHTTPTransport(local_address="127.0.0.2")
+        standby.saw(SeenHolder(1, url.removesuffix("/mcp"), "the other one", key))
+        async with connected(asked, headers=headers, transport=elsewhere) as alice:
+            await call(alice, "service_create", serviceClassName="basic", name="web")
+        standby.saw(SeenHolder(2, url.removesuffix("/mcp"), "of another database", b"x" * 32))
+        async with connected(asked, headers=headers) as alice:  # who has no key says nothing that counts
+            await call(alice, "service_stop", name="web")
+        forged = {"ostler-client": f"127.0.0.3 80 {'0' * 64}"}
+        async with connected(url, headers=headers | forged) as alice:
+            await call(alice, "service_start", name="web")
+        async with connected(asked, headers=headers | forged) as alice:
+            await call(alice, "service_delete", name="web")
+        came = {line["action"]: line["from"].partition(":")[0] for line in made.trail.lines}
+        assert came == {"create": "127.0.0.2", "stop": "127.0.0.1", "start": "127.0.0.1", "delete": "127.0.0.1"}
 
 
 async def test_a_token_that_is_removed_ends_at_once_and_so_do_its_streams(

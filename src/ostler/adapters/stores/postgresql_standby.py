@@ -16,10 +16,11 @@ from ostler.model.errors import StoreError, StoreHeldError
 logger = logging.getLogger(__name__)
 
 _HOLDER: Final = """
-SELECT heartbeat.epoch, coalesce(address.url, ''), heartbeat.label
+SELECT heartbeat.epoch, coalesce(address.url, ''), heartbeat.label,
+    (SELECT value FROM secrets WHERE name = 'http-sessions')
 FROM heartbeat LEFT JOIN address ON address.epoch = heartbeat.epoch
 """
-_HOLDER_WITHOUT_ADDRESS: Final = "SELECT epoch, '', label FROM heartbeat"
+_HOLDER_WITHOUT_ADDRESS: Final = "SELECT epoch, '', label, '' FROM heartbeat"
 _WITH_ADDRESS: Final = 2
 """The version of the tables from which on the holder says where it is."""
 
@@ -71,7 +72,8 @@ class Waiter:
             query = _HOLDER if version >= _WITH_ADDRESS else _HOLDER_WITHOUT_ADDRESS
             found = await (await connection.execute(query)).fetchone()
             assert found is not None
-            self._standby.saw(SeenHolder(*found))
+            epoch, url, label, key = found
+            self._standby.saw(SeenHolder(epoch, url, label, bytes.fromhex(key)))
             return False
         return True
 

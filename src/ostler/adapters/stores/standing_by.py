@@ -1,6 +1,6 @@
 """What a server that stands by sees of the one that holds the database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -12,11 +12,13 @@ class SeenHolder:
         epoch: a number that grows with each server that takes the database over.
         url: where it serves clients over HTTP; empty while it does not.
         label: for people.
+        key: what the servers of the database prove to each other with that they are; empty where there is none.
     """
 
     epoch: int
     url: str
     label: str
+    key: bytes = field(default=b"", repr=False)
 
 
 class Standby(Protocol):

@@ -1,12 +1,13 @@
-"""A request that a server which stands by passes on: what it asks for, whether it may be sent twice, how it fails."""
+"""A request that a server which stands by passes on: what it asks for, who did, whether it may be sent twice."""
 
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, cast
 
-from starlette.types import Message, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.serving.answers import error_result
 from ostler.adapters.serving.arguments import Args
@@ -19,12 +20,15 @@ from ostler.model.errors import OperationError, OstlerError, ServerUnavailableEr
 FORWARDED: Final = b"ostler-forwarded"
 """The header of a request that another server has passed on: it is not passed on again."""
 
+ADDRESS: Final = b"ostler-client"
+"""The header with the address of the client whose request was passed on, and the proof that a server says so."""
+
 _KEY: Final = "idempotencyKey"
 
 _OF_THE_HOP: Final = frozenset(
     {
         b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"origin", b"proxy-authenticate",
-        b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade", FORWARDED,
+        b"proxy-authorization", b"te", b"trailer", b"transfer-encoding", b"upgrade", FORWARDED, ADDRESS,
     }
 )  # fmt: skip
 """Headers that are not passed on. Host and Origin were checked here, and name this server."""
@@ -61,10 +65,12 @@ class ForwardedRequest:
         path = self.scope.get("raw_path", self.scope["path"].encode()).decode("latin-1")
         return f"{path}?{query}" if query else path
 
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """What is passed on of its headers."""
+    def headers(self, key: bytes) -> list[tuple[bytes, bytes]]:
+        """Return what is passed on of its headers, with the address of its client, proven by the servers' `key`."""
         kept = [pair for pair in self.scope["headers"] if pair[0].lower() not in _OF_THE_HOP]
+        if key and (client := self.scope.get("client")):
+            address = f"{client[0]} {client[1]}".encode()
+            kept.append((ADDRESS, address + b" " + _proof(key, address, self.scope)))
         return [*kept, (FORWARDED, b"1")]
 
     @property
@@ -104,6 +110,31 @@ class ForwardedRequest:
     def replayed(self) -> Message:
         """Return the message of the whole body, for an application that reads the request again."""
         return {"type": "http.request", "body": self.body, "more_body": False}
+
+
+class ForwardedClients:
+    """Lets `app` see the address of the client whose request another server has passed on, not that of the server.
+
+    The address counts only with a proof by `key`, which the servers of a database share; anyone can send the header.
+    """
+
+    def __init__(self, app: ASGIApp, key: bytes) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (stated := header(scope, ADDRESS)):
+            address, _, proof = stated.rpartition(b" ")
+            host, _, port = address.rpartition(b" ")
+            if hmac.compare_digest(proof, _proof(self._key, address, scope)):
+                scope = {**scope, "client": (host.decode("latin-1"), int(port))}
+        await self._app(scope, receive, send)
+
+
+def _proof(key: bytes, address: bytes, scope: Scope) -> bytes:
+    """Return the proof that a client with the token of this request asked from `address`."""
+    text = b"\n".join((b"a client's address", address, header(scope, b"authorization")))
+    return hmac.digest(key, text, "sha256").hex().encode()
 
 
 def _messages(body: bytes) -> list[Mapping[str, Any]]:

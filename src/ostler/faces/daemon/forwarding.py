@@ -252,7 +252,7 @@ class Forwarder:
         asked = self._client.build_request(
             request.scope["method"],
             f"{holder.url}{request.target}",
-            headers=request.headers,
+            headers=request.headers(holder.key),
             content=request.body or None,
             extensions={"trace": answering.trace} | ({"sni_hostname": self._name} if self._name else {}),
         )

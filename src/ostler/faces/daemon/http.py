@@ -23,6 +23,7 @@ from mcp.server.lowlevel import Server
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ostler.faces.daemon.forwarded_requests import ForwardedClients
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
@@ -222,7 +223,7 @@ async def serving_http(
     servers = _makers(server, toolsets or {}, by_principal)
     documents = settings.documents
     async with web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents) as web:
-        app = _gated(web, settings, policy or _no_policy)
+        app = ForwardedClients(_gated(web, settings, policy or _no_policy), settings.session_key)
         if forwarder is None:
             async with _listening(app, settings) as listener:
                 if started is not None:
