@@ -32,8 +32,8 @@ PAIRS: dict[str, list[str]] = {
     "browserbase": ["browserbase_session_create / browserbase_session_close"],
     "chrome-devtools": [
         "new_page / close_page",
-        "performance_start_trace / performance_stop_trace",
         "screencast_start / screencast_stop",
+        "performance_start_trace / performance_stop_trace",
     ],
     "commands": [],
     "dbhub": [],
@@ -752,3 +752,36 @@ def test_an_id_behind_what_was_done_is_found() -> None:
         assert found is not None
         assert found["value"] == value
     assert search(pattern, "Connection refused by the device") is None
+
+
+def test_what_a_description_says_first_is_what_a_start_makes() -> None:
+    launch = ("launch_agents", "Create a session with one pane per agent.", ["session", "agents"])
+    ends = [("kill_pane", "Kill one pane (one agent).", ["pane"]), ("kill_session", "Kill a session.", ["session"])]
+    window = ("new_window", "Add a window.", ["session", "name"])
+    found = _uses(window, launch, *ends, ("kill_window", "Kill a window.", ["session", "name"]))
+    assert found[0] == "launch_agents / kill_session"  # and a window is a part of the session
+
+
+def test_what_a_description_says_is_a_record_is_none_that_runs() -> None:
+    made = ("zoo_create", "Create a model from another.", ["name"]), ("zoo_delete", "Delete one.", ["name"])
+    assert _uses(*made, ("zoo_list", "List all.", []), ("zoo_show", "Show one.", ["name"])) == []
+
+
+def test_a_word_that_is_written_together_with_its_verb_is_read() -> None:
+    assert _uses(("startserver", "Begins.", ["port"]), ("stopserver", "Ends.", [])) == ["startserver / stopserver"]
+
+
+def test_a_tool_that_names_another_one_for_what_waits_does_not_wait() -> None:
+    found = _uses(
+        (
+            "execute_task",
+            "Submit a script. Returns a task_id immediately. For synchronous execution, use execute_code instead.",
+            ["script"],
+        ),
+        ("interrupt_task", "Cancel a running task.", ["task_id"]),
+    )
+    assert found == ["execute_task / interrupt_task"]
+
+
+def test_a_question_about_a_stop_is_no_stop() -> None:
+    assert _uses(("start_session", "Start a session.", []), ("session_stop_reason", "Why it stopped.", [])) == []

@@ -13,10 +13,7 @@ NOT_YET = frozenset(("shell-server",))
 
 WRONG = {
     "edb-debugger": "an action that only prose lists starts a trace; a program is what a person would start",
-    "ollama": "a model that is made from another runs nothing",
     "rabbitmq": "a connection is chosen before the queue that it serves",
-    "tmux-agents": "agents_launch opens a session, and a pane of it is closed; the session is named second",
-    "godot-mcp-server": "what is made in a scene is taken for what runs",
 }
 """Where the weighing of pairs is wrong, and how; each is a list that it knew when it was fitted."""
 

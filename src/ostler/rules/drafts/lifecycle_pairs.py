@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
-from ostler.rules.drafts.lifecycle_words import BLOCKING, BULK, LIVING
-from ostler.rules.drafts.pair_evidence import squeezed
+from ostler.rules.drafts.lifecycle_words import BULK, LIVING, words_of
+from ostler.rules.drafts.pair_evidence import said_things, says_it_waits, squeezed
 from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
 from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
 from ostler.rules.drafts.server_words import ServerWords
@@ -46,6 +46,9 @@ class LifecyclePair:
         handle: the parameter of `stop` that says which one; empty when it needs none.
         is_record: it is more likely something that is written down than something that runs.
         is_pause: it is there before and after, as with resume and pause, or enable and disable.
+        gives: the start makes what the stop's handle names, so that others may need it.
+        is_said: the description of the start begins with what the stop is about.
+        is_apart: their names do not belong together.
         companions: the tools that show it, show its logs or restart it.
         others: other steps that may be what ends it.
         reason: what says most for and against them, in words.
@@ -58,6 +61,9 @@ class LifecyclePair:
     handle: str = ""
     is_record: bool = False
     is_pause: bool = False
+    gives: bool = False
+    is_said: bool = False
+    is_apart: bool = False
     companions: Companions = field(default_factory=Companions)
     others: tuple[str, ...] = ()
     reason: str = ""
@@ -119,6 +125,8 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False, weights: Weights
         ends = [pair for stop in server.ends if server.can_be(start, stop) and (pair := server.pair(start, stop))]
         likely = [pair for pair in ends if pair.score >= _UNLIKELY and (records or not pair.is_pause)]
         if likely:
+            said = [pair for pair in likely if pair.is_said]
+            likely = [pair for pair in likely if pair.is_said or not pair.is_apart] if said else likely
             best, *rest = sorted(likely, key=lambda pair: (-pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
             found.append(replace(best, others=near))
@@ -162,11 +170,11 @@ def _as_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> float:
         other.score
         for other in pairs
         if squeezed(other.handle) in needed
-        and other.handle not in other.start.needed()
         and other.start.tool is not pair.start.tool
         and other.thing != pair.thing
         and other.score >= 0
         and not other.is_record
+        and other.gives
     ]
     return min([pair.score, *(score - _BELOW for score in wholes)])
 
@@ -216,6 +224,7 @@ class _Server:
             facts.handle.name,
             is_record=facts.life < SURE,
             is_pause=self.is_pause(start, stop),
+            gives=_gives(start, facts),
             reason=facts.reason(),
         )
 
@@ -229,8 +238,18 @@ class _Server:
             return False
         use = self.features.use_as_start(start)
         is_moved = use.verb == "up" and bool(use.things) and not {*use.things} & LIVING  # mouse_up, scroll_up
-        waits = use.verb in ("run", "execute", "exec") and bool(BLOCKING.search(start.tool.description))
+        waits = use.verb in ("run", "execute", "exec") and says_it_waits(start.tool.description)
         return not is_moved and not waits and self.features.open_parameters(start, stop) <= 1
+
+
+def _gives(start: Step, facts: PairFacts) -> bool:
+    """Whether a start makes what the stop's handle names: it answers with it, or it is called with a name for it."""
+    known = facts.features.keys()
+    is_doubtful = "names_overlap" in known or ("names_apart" in known and "said_thing" not in known)
+    if is_doubtful and "linked" not in known:
+        return False
+    is_named = "said_thing" in known and bool(said_things(start) & {*words_of(facts.handle.name)})
+    return facts.handle.name not in start.needed() or is_named
 
 
 def _are_actions(start: Step, stop: Step) -> bool:

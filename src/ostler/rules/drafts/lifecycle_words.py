@@ -56,6 +56,7 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "replay": ("stop", "cancel"),
     "simulate": ("stop", "cancel"),
     "stream": ("stop",),
+    "cast": ("stop",),
     "broadcast": ("stop",),
     "sniff": ("stop",),
     "dispatch": ("cancel", "abort", "stop"),
@@ -91,7 +92,7 @@ STARTS: dict[str, int] = {
     "join": 10, "login": 6, "mount": 14, "load": 14, "play": 14, "record": 12, "capture": 10, "monitor": 10,
     "watch": 12, "add": 12, "register": 8, "subscribe": 6, "activate": 8, "expose": 4, "restore": 4, "resume": 4,
     "unpause": 2, "enable": 2, "install": 2, "replay": 16, "simulate": 14, "stream": 10, "broadcast": 10, "sniff": 14,
-    "dispatch": 14, "rent": 22, "claim": 10, "dial": 14, "arm": 10,
+    "dispatch": 14, "cast": 12, "rent": 22, "claim": 10, "dial": 14, "arm": 10,
 }  # fmt: skip
 """What starts a thing, and how strongly the word says that the thing then runs."""
 
@@ -114,7 +115,7 @@ ALSO_NOUNS = frozenset(
     ("up", "down", "end", "new", "load", "play", "join", "watch", "host", "listen", "exit", "run", "record", "capture",
      "monitor", "release", "tunnel", "debug", "exec", "forward", "schedule", "trigger", "lease", "return", "deploy",
      "open", "init", "setup", "drop", "free", "connect", "begin", "boot", "launch", "cleanup", "interrupt",
-     "replay", "stream", "broadcast", "dispatch", "rent", "claim", "dial", "arm")
+     "replay", "stream", "broadcast", "dispatch", "rent", "claim", "dial", "arm", "cast")
 )  # fmt: skip
 """Verbs that are nouns or adjectives inside of a name (`test_run_list`, `get_open_page`)."""
 
@@ -141,6 +142,9 @@ SAME_AGAIN = frozenset(("restart", "reboot", "respawn", "relaunch"))
 WORKS = ("exec", "execute", "run", "send", "write", "interact", "input", "attach", "navigate", "click", "evaluate",
          "eval", "step", "continue", "pause", "resume", "wait", *RESTARTS)  # fmt: skip
 """What only a thing that lives can be asked for."""
+
+ATTRIBUTES = frozenset(("reason", "time", "status", "state", "count", "condition", "info", "help"))
+"""Last words of names that ask for something about a thing (`stop_reason`)."""
 
 EDITS = ("update", "edit", "rename", "modify", "move", "patch", "import", "export", "archive", "complete", "merge",
          "append", "insert", "replace", "copy", "duplicate")  # fmt: skip
@@ -195,7 +199,7 @@ FAINT = frozenset("task project database run page tab connection node port searc
 ACCESSORIES = frozenset(
     """
     recording record log logging trace tracing screencast profile profiling monitoring monitor video audio tab pane
-    window
+    window watch rtt perf animation search coverage
     """.split()  # noqa: SIM905
 )
 """Things that run for the sake of another one, or are a part of it, which is more likely meant."""
@@ -245,19 +249,31 @@ _UNCHANGED = frozenset(
      "exists", "this", "details", "macos", "os", "axis", "bus", "canvas", "redis", "windows")
 )  # fmt: skip
 _SHORT = frozenset(("vms", "ids", "dbs", "vpcs"))
+_GLUED = ("start", "stop", "launch", "kill", "open", "close", "create", "delete", "pause")
 _SHORTEST_IES = 4
 _SHORTEST_PLURAL = 3
 
 
 def words_of(name: str) -> tuple[str, ...]:
     """Return the words of a tool's name, in lower case and singular (`pods_run`, `listPods`: pod)."""
-    words = [singular(word.lower()) for word in _WORDS.findall(name)]
+    words = [singular(part) for word in _WORDS.findall(name) for part in _unglued(word.lower())]
     joined: list[str] = []
     while words:
         spoken = _SPOKEN.get((words[0], words[1])) if len(words) > 1 else None
         joined.append(spoken or words[0])
         del words[: 2 if spoken else 1]
     return tuple(joined)
+
+
+def _unglued(word: str) -> tuple[str, ...]:
+    """Return a word as the verb and the rest that it is written together of (`stopplay`, `startserver`)."""
+    if word in STARTS or word in ENDS:
+        return (word,)
+    for verb in _GLUED:
+        rest = word.removeprefix(verb)
+        if rest != word and (rest in LIVING or rest in STARTS or rest in ENDS):
+            return verb, rest
+    return (word,)
 
 
 def singular(word: str) -> str:

@@ -9,6 +9,7 @@ from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.lifecycle_words import (
     ACCESSORIES,
     BACKGROUND,
+    BLOCKING,
     CANCELS,
     FAINT,
     LIVING,
@@ -30,6 +31,15 @@ _PLACES = frozenset(
     "namespace context project organization org region zone cluster team account host target profile cwd broker".split()  # noqa: SIM905
 )
 _SPOKEN = {"pid": "process id"}
+_ANSWERS_FIRST = re.compile(
+    r"\basynchronous(?:ly)?\b[^.]*\bbackground\b|\breturns?\b[^.]{0,50}\bid\b[^.]{0,20}\bimmediately\b|"
+    r"\breturns? immediately\b[^.]{0,40}\bid\b",
+    re.IGNORECASE,
+)
+"""What descriptions say of tools that answer while what they began runs."""
+
+_DETAIL = re.compile(r"[.,:;\n(]|\b(?:with|in|on|for|from|of|by|to|using|at|inside|and)\b")
+_OF_OTHERS = re.compile(r"\buse \S+ (?:instead|for)\b|\binstead,? use\b", re.IGNORECASE)
 _RUNS = frozenset(("run", "execute", "exec"))
 MAKERS = frozenset(("create", "new", "add", "register"))
 """Verbs of tools whose callers choose the id of what is made."""
@@ -139,6 +149,30 @@ def background_switch(start: Step) -> str:
         ),
         "",
     )
+
+
+def described_record(step: Step) -> tuple[str, ...]:
+    """Return the record that a description says its tool makes, where names say nothing (`Create a model from …`)."""
+    said = _said_first(step)[1:6]
+    noun = next((word for word in said if word in RECORDS or word in LIVING - FAINT), "")
+    return (noun,) if noun in RECORDS else ()
+
+
+def said_things(step: Step) -> frozenset[str]:
+    """Return what lives and a description begins with, before any further detail (`Create a session with a pane`)."""
+    return frozenset() if step.fixed else frozenset(_said_first(step)[1:8]) & (LIVING - UNNAMED)
+
+
+def _said_first(step: Step) -> tuple[str, ...]:
+    """Return the words of a description up to the first detail."""
+    return words_of(re.sub(r"[^A-Za-z]+", " ", _DETAIL.split(step.tool.description.strip())[0]))
+
+
+def says_it_waits(description: str) -> bool:
+    """Whether a description says that a tool gives back what is over; what it says of other tools does not count."""
+    if _ANSWERS_FIRST.search(description):
+        return False
+    return any(BLOCKING.search(said) for said in re.split(r"(?<=[.!?;])\s", description) if not _OF_OTHERS.search(said))
 
 
 def name_score(start: Use, stop: Use) -> int | None:

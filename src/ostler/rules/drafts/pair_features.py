@@ -35,6 +35,7 @@ from ostler.rules.drafts.pair_evidence import (
     Flow,
     Handle,
     belong,
+    described_record,
     described_thing,
     flow_of,
     handle_of,
@@ -43,6 +44,7 @@ from ostler.rules.drafts.pair_evidence import (
     mentions,
     name_score,
     partner_score,
+    said_things,
     squeezed,
     thing_of,
     undoes,
@@ -60,6 +62,9 @@ _GIVING = frozenset(
      "init")
 )  # fmt: skip
 """Verbs of tools whose answers give the id of what they made."""
+
+_ATTACHES = frozenset(("attach", "add", "load", "register", "subscribe", "claim", "join", "enable"))
+"""Verbs that put what is there already somewhere, rather than begin it."""
 
 _DECLARED = 20
 """How strong a verb at the head of a description must be, for a tool whose name has none to count as a start."""
@@ -167,7 +172,8 @@ class PairFeatures:
         by_handle = (
             tuple(word for word in words_of(handle.name) if word in LIVING) if is_identifier(handle.name) else ()
         )
-        thing = thing_of(first, last, by_handle or self._words.prefix or described_thing(start, stop))
+        record = described_record(start) if not first.things and not last.things else ()
+        thing = thing_of(first, last, by_handle or record or self._words.prefix or described_thing(start, stop))
         life = self._life(first, last, thing)
         features = {
             **_verbs(first, last),
@@ -177,6 +183,7 @@ class PairFeatures:
             **_descriptions(first, last),
             **self._server(first, last, handle, thing),
         }
+        features["made_defined"] = features["made_deleted"] * float(bool(thing) and {*thing} <= DEFINED)
         features["made_living"] = features["made_deleted"] * features["living"]
         return PairFacts({name: value for name, value in features.items() if value}, handle, thing, life)
 
@@ -377,6 +384,7 @@ def _flow(first: Use, last: Use, handle: Handle, flow: Flow) -> dict[str, float]
         "handle_list": float("array" in kind),
         "of_another": float(is_of_another(first, handle.name, flow)),
         "runs_silently": float(runs_command and not flow.answered),
+        "attaches": float(first.verb in _ATTACHES),
         "belongs": float(belong(first, last, name_score(first, last), flow, handle.name)),
         "stop_destroys": float(stop.tool.annotations.get("destructiveHint") is True),
         "start_destroys": float(start.tool is not stop.tool and start.tool.annotations.get("destructiveHint") is True),
@@ -405,5 +413,6 @@ def _descriptions(first: Use, last: Use) -> dict[str, float]:
         "said_to_look": float(begins in LOOKS | ACTS and begins not in STARTS),
         "said_to_end": float(ENDS.get(ends, 0) >= 18),
         "said_to_last": float(bool(_LASTING.search(said[:500]))),
+        "said_thing": float(bool(said_things(first.step) & {*last.things})),
         "said_to_give_id": float(bool(_RETURNS_ID.search(said))),
     }

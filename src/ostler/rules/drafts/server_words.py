@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ostler.rules.drafts.lifecycle_words import ACTS, ALSO_NOUNS, ENDS, FILLERS, LOOKS, STARTS, words_of
+from ostler.rules.drafts.lifecycle_words import ACTS, ALSO_NOUNS, ATTRIBUTES, ENDS, FILLERS, LOOKS, STARTS, words_of
 from ostler.rules.drafts.tool_traits import Step, Tool
 
 _PREFIX_SHARE = 0.6
@@ -47,6 +47,8 @@ class ServerWords:
     def verb(self, step: Step, table: Mapping[str, int]) -> str:
         """Return the word of `table` that says what a step does; '' when another word says it."""
         words = step.saying if step.fixed else self.content(step)
+        if len(words) > 1 and words[-1] in ATTRIBUTES:
+            return ""  # stop_reason, start_time
         if not step.fixed and len(words) > 1 and words[0] in self.families:
             words = words[1:]
         if not words or (words[0] in LOOKS | ACTS and words[0] not in table):
