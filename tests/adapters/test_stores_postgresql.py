@@ -178,7 +178,9 @@ async def cut_off(
 
 async def test_a_lost_database_is_said_at_once_and_all_goes_on_when_it_is_back(postgresql: Postgresql) -> None:
     heard: list[str] = []
-    async with cut_off(postgresql, postgresql.new_database()) as (proxy, store):
+    url = postgresql.new_database()
+    closed = f"ALTER DATABASE {url.rpartition('/')[2]} ALLOW_CONNECTIONS"
+    async with cut_off(postgresql, url) as (proxy, store):
         store.on_trouble(lambda trouble: heard.append("lost" if trouble else "back"))
         await store.commit([PutService(service("a"))])
         proxy.refuses = True
@@ -189,7 +191,12 @@ async def test_a_lost_database_is_said_at_once_and_all_goes_on_when_it_is_back(p
         assert "127.0.0.1" in str(caught.value)
         assert "let" not in str(caught.value).partition("Next:")[0]  # the password
         store.append_events([event(1)])
+        postgresql.execute(f"{closed} false")
         proxy.refuses = False
+        with anyio.fail_after(10):
+            while "not currently accepting connections" not in str(store.trouble):  # the reason is that of now
+                await anyio.sleep(0.02)
+        postgresql.execute(f"{closed} true")
         await until(store, lost=False)
         await store.commit([PutService(service("c"))])
         assert await names(store) == ["a", "c"]
@@ -260,7 +267,15 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(postgresql: Postgr
     assert "refused" in await refusal(postgresql.url(name, port=1))
     assert "cannot be read" in await refusal("postgresql://%zz/y")
     postgresql.execute("CREATE ROLE guest LOGIN PASSWORD 'let me in'")
-    assert f"GRANT CREATE ON DATABASE {name} TO guest" in await refusal(postgresql.url(name, user="guest"))
+    as_guest = postgresql.url(name, user="guest")
+    assert f"GRANT CREATE ON DATABASE {name} TO guest" in await refusal(as_guest)
+    async with PostgresqlStore.open(url, holder("a")) as store:
+        assert "GRANT THAT_ROLE TO guest" in await refusal(as_guest)  # the tables are another role's
+        postgresql.execute("DROP SCHEMA ostler CASCADE", name)
+        with pytest.raises(StoreError, match="Ostler's tables are gone"):
+            await store.commit([PutService(service("a"))])
+    postgresql.execute("ALTER ROLE guest CONNECTION LIMIT 0")
+    assert "raise max_connections" in await refusal(as_guest)
     postgresql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     assert "read-only, as a standby is" in await refusal(url)
 

@@ -12,12 +12,17 @@ FENCED: Final = "OS001"
 
 _ADDRESS: Final = "check the URL (store in ostler.toml, or OSTLER_STORE) and that PostgreSQL runs there"
 _RIGHTS: Final = "let its role create: GRANT CREATE ON DATABASE {database} TO {user}"
+_FOREIGN: Final = "use the role that made the tables, or give its rights to this one: GRANT THAT_ROLE TO {user}"
+_GONE: Final = "restore a backup of the schema 'ostler', or start this server again: it makes new, empty ones"
+_CONNECTIONS: Final = "raise max_connections, or end other clients; Ostler needs two"
 
 _CAUSES: Final = {
     "42501": ("the role {user!r} lacks a right", _RIGHTS),
     "25006": ("it is read-only, as a standby is", "use the primary, or add target_session_attrs=read-write to the URL"),
     "53100": ("its disk is full", "free space there, then ask again"),
-    "53300": ("it has too many connections", "raise max_connections, or end other clients; Ostler needs two"),
+    "53300": ("it has too many connections", _CONNECTIONS),
+    "42P01": ("Ostler's tables are gone", _GONE),
+    "42883": ("Ostler's tables are gone", _GONE),
     "57P01": ("it is being shut down", "wait until PostgreSQL is back: Ostler connects automatically"),
     "57P02": ("it crashed", "wait until PostgreSQL is back: Ostler connects automatically"),
     "57P03": ("it is starting", "wait until PostgreSQL is back: Ostler connects automatically"),
@@ -29,6 +34,13 @@ _REFUSALS: Final = {
     "password authentication failed": "correct the user and the password in the URL, or give them by ~/.pgpass",
     "no password supplied": "give the password in the URL, by ~/.pgpass or by PGPASSWORD",
     "no pg_hba.conf entry": "allow this connection in pg_hba.conf",
+    "too many clients": _CONNECTIONS,
+    "too many connections": _CONNECTIONS,
+    "connection slots are reserved": _CONNECTIONS,
+    "does not support ssl": "correct sslmode in the URL, or turn on ssl in PostgreSQL",
+    "is not permitted to log in": "let the role log in: ALTER ROLE {user} LOGIN",
+    "is starting up": "wait until PostgreSQL is back: Ostler connects automatically",
+    "is shutting down": "wait until PostgreSQL is back: Ostler connects automatically",
     "does not exist": "create what is missing (createuser, createdb), or correct the URL",
     "could not translate host name": "correct the host in the URL",
     "name or service not known": "correct the host in the URL",
@@ -90,14 +102,22 @@ def translate(exc: BaseException, address: Address, done: str) -> StoreError:
     state = exc.sqlstate if isinstance(exc, psycopg.Error) else None
     if state == FENCED:
         return taken_over(address)
+    names = {"user": address.user or "of this connection", "database": address.database or "NAME"}
+    text = _first_line(exc)
     if state in _CAUSES:
         cause, action = _CAUSES[state]
-        names = {"user": address.user or "of this connection", "database": address.database or "NAME"}
-        text = cause.format(**names)
-        return StoreError(f"{where}: {text} ({_first_line(exc)})", next_actions=(action.format(**names),))
-    text = _first_line(exc)
+        said = cause.format(**names)
+        actions = _rights(text) if action is _RIGHTS else (action,)
+        return StoreError(f"{where}: {said} ({text})", next_actions=tuple(each.format(**names) for each in actions))
     action = next((fix for part, fix in _REFUSALS.items() if part in text.lower()), _ADDRESS)
-    return StoreError(f"{where}: {text}", next_actions=(action,))
+    return StoreError(f"{where}: {text}", next_actions=(action.format(**names),))
+
+
+def _rights(said: str) -> tuple[str, ...]:
+    """Return what to do about a missing right; PostgreSQL names in its own language what it is a right of."""
+    if "permission denied for database" in said:
+        return (_RIGHTS,)
+    return (_FOREIGN,) if "permission denied for" in said else (_RIGHTS, _FOREIGN)
 
 
 def taken_over(address: Address) -> StoreHeldError:

@@ -214,15 +214,8 @@ class Link:
 
     def lost(self, exc: BaseException) -> None:
         """Note that a connection failed: until both are there again, everything fails with what is said here."""
-        if self._trouble is not None:
-            return
-        fault = translate(exc, self.address, "reached")
-        self._set_trouble(
-            StoreError(
-                f"{fault.summary}; nothing was written",
-                next_actions=(*fault.next_actions, "Ostler tries again until it is back"),
-            )
-        )
+        if self._trouble is None:
+            self._set_trouble(_refusing(translate(exc, self.address, "reached")))
 
     def _set_trouble(self, trouble: StoreError | None, *, is_final: bool = False) -> None:
         self._trouble = trouble
@@ -275,7 +268,7 @@ class Link:
             except StoreHeldError as error:
                 self.end_for_good(error)
             except StoreError as error:
-                logger.debug("%s", error)
+                self._trouble = _refusing(error)  # why it is away may be another reason by now
                 await anyio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
@@ -316,6 +309,14 @@ class Link:
         ends, self._ends = self._ends, None
         if ends is not None:
             await ends.close()
+
+
+def _refusing(fault: StoreError) -> StoreError:
+    """Return what operations fail with while the database is away because of `fault`."""
+    return StoreError(
+        f"{fault.summary}; nothing was written",
+        next_actions=(*fault.next_actions, "Ostler tries again until it is back"),
+    )
 
 
 def _went_back(address: Address) -> StoreHeldError:
