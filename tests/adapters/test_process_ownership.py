@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -125,6 +126,26 @@ async def test_a_port_at_which_nothing_listens_yet_is_seen_without_a_look_at_the
             "start", **start_arguments("late", "import time; time.sleep(300)", port=0, ready=ready)
         )
         assert "refuses connections" in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_a_port_that_serves_one_client_is_left_to_it(state_dir: Path, host: str) -> None:
+    # as `dlv --headless` (1.27.2) and `debugpy --wait-for-client` (1.8.22) do: who connects first is their client
+    script = f"""
+import socket, sys, time
+door = socket.create_server(({host!r}, int(sys.argv[1])), family=socket.AF_INET{"6" if ":" in host else ""})
+client, _ = door.accept()
+door.close(); client.sendall(b'yours'); time.sleep(300)
+"""
+    asked: dict[str, Any] = {"command": "{python}", "args": ["-S", "-c", script, "{port}"], "port": 0}
+    ready = {"tcp": "{port}", "timeout": "10s"}
+    async with process_server(state_dir / "p") as server:
+        started = await server.start("debugger", **asked, ready=ready)
+        assert (await server.call("status", key="debugger", ready=ready))["ready"]
+        async with await anyio.connect_tcp(host, started["port"]) as client:
+            assert await client.receive() == b"yours"
+        assert not (await server.call("status", key="debugger", ready=ready))["ready"]
+        await server.call("stop", key="debugger")
 
 
 async def test_a_server_that_ignores_its_port_is_found_where_it_is(state_dir: Path) -> None:

@@ -2,8 +2,10 @@
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 import anyio
@@ -25,6 +27,8 @@ _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never 
 
 _LISTENING = "0A"
 """The state in the system's tables."""
+
+_LOOPBACKS = {"localhost": ("127.0.0.1", "::1")}
 
 _CONTAINER_TOOLS = frozenset({"docker", "podman", "nerdctl", "docker-compose", "podman-compose", "finch", "colima"})
 _CONTAINER_PROXIES = (
@@ -70,6 +74,19 @@ class Holder:
         if self.pid is None:
             return "a process that Ostler may not inspect"
         return f"{self.program} (pid {self.pid}" + (f", service {self.key!r})" if self.key else ")")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One listening TCP socket in the system's table.
+
+    Attributes:
+        host: the address at which it listens.
+        waiting: connections that its program has not taken yet.
+    """
+
+    host: str
+    waiting: int
 
 
 @dataclass(slots=True)
@@ -129,7 +146,7 @@ class Sockets:
 
     async def sharing(self, port: int | None = None) -> dict[int, list[Holder]]:
         """Return who listens where this process does, by port: only `port`, or all on which it listens."""
-        if port is not None and await anyio.to_thread.run_sync(_has_one_listener, port):
+        if port is not None and len(await anyio.to_thread.run_sync(rows_of, port) or ()) == 1:
             return {}
         own = [listener for listener in await self.own() or () if listener.is_tcp and port in (None, listener.port)]
         pids = {listener.pid for listener in own}
@@ -204,6 +221,16 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
+def is_listening(rows: Iterable[Row], host: str) -> bool | None:
+    """Return whether connections to `host` are taken, as `rows` show it; None: only a connection shows it.
+
+    A socket at `::` may take those over IPv4 or not, and one with connections that wait may be of a program that hangs.
+    """
+    hosts = _LOOPBACKS.get(host.lower(), (host,))
+    near = [row for row in rows if row.host == "::" or _is_at(row.host, hosts)]
+    return any(not row.waiting and _is_at(row.host, hosts) for row in near) or (None if near else False)
+
+
 def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:
     """Whether connections to one of `hosts` may reach what listens at `ip`; the two families are two places."""
     return hosts is None or any(
@@ -211,21 +238,31 @@ def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:
     )
 
 
-def _has_one_listener(port: int) -> bool:
-    """Return whether a single socket of this machine listens on TCP `port`; False where that cannot be read. Blocks.
+def rows_of(port: int) -> list[Row] | None:
+    """Return which sockets of this machine listen on TCP `port`; None where the system has no such table. Blocks.
 
-    A look at all processes shows whose it is, and costs a hundred times as much.
+    A look at all processes shows whose they are, and costs a hundred times as much.
     """
-    count = 0
+    found: list[Row] = []
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            return False
-        count += sum(
-            words[3] == _LISTENING and int(words[1].rpartition(":")[2], 16) == port for words in map(str.split, rows)
-        )
-    return count == 1
+            with Path(table).open() as file:
+                next(file)
+                for words in map(str.split, file):
+                    if words[3] != _LISTENING:
+                        break  # listening sockets come first, of the others there may be very many
+                    address, _, number = words[1].rpartition(":")
+                    if int(number, 16) == port:
+                        found.append(Row(_address_in_words(address), int(words[4].rpartition(":")[2], 16)))
+        except (OSError, StopIteration):
+            return None
+    return found
+
+
+def _address_in_words(address: str) -> str:
+    """Return `0100007F` as 127.0.0.1: the tables have words of four bytes in the order of the machine."""
+    words = [int(address[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(address), 8)]
+    return str(ip_address(b"".join(words)))
 
 
 def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:

@@ -17,7 +17,7 @@ from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import clean_line, split_lines
-from ostler.adapters.process.port_owners import Listener, Sockets
+from ostler.adapters.process.port_owners import Listener, Sockets, is_listening, rows_of
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
@@ -155,7 +155,11 @@ async def look(
     if isinstance(probe.tcp, int):
         host = probe.host or record.host
         verdict = await _look_at(
-            host, probe.tcp, sockets if is_own else None, lambda where, port: _look_tcp(where, port, timeout, probe)
+            host,
+            probe.tcp,
+            sockets if is_own else None,
+            lambda where, port: _look_tcp(where, port, timeout, probe),
+            is_port_all=probe.answer is None,
         )
         if not verdict.ready:
             return verdict
@@ -182,16 +186,32 @@ def frozen_verdict(pid: int | None) -> Verdict:
 
 
 async def _look_at(  # noqa: PLR0911 (each thing that may be found)
-    host: str, port: int, sockets: Sockets | None, ask: Callable[[str, int], Awaitable[tuple[bool, str]]]
+    host: str,
+    port: int,
+    sockets: Sockets | None,
+    ask: Callable[[str, int], Awaitable[tuple[bool, str]]],
+    *,
+    is_port_all: bool = False,
 ) -> Verdict:
-    """Ask at `host` and `port`; where the process listens on another address or port instead, ask there."""
-    is_starting = sockets is not None and sockets.entry.starting and is_this_machine(host)
-    is_refused = is_starting and _refuses(reachable_host(host), port)
-    if is_refused and sockets is not None and not sockets.is_due():  # the usual look at what starts costs nothing
-        return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
-    passed, detail = await ask(host, port)
+    """Ask at `host` and `port`; where the process listens on another address or port instead, ask there.
+
+    Args:
+        host: where to ask.
+        port: where to ask.
+        sockets: of the process, when only what it has itself counts.
+        ask: asks over a connection.
+        is_port_all: whether a listening socket is all that is wanted. What the system's table shows is then not asked
+            for over a connection: a debugger (Delve, debugpy) takes the first one for its client, and lets no other in.
+    """
     if sockets is None or not is_this_machine(host):
-        return Verdict(passed, detail)
+        return Verdict(*await ask(host, port))
+    address = reachable_host(host)
+    rows = await anyio.to_thread.run_sync(rows_of, port)
+    is_shown = None if rows is None else is_listening(rows, address)
+    is_refused = sockets.entry.starting and (_refuses(address, port) if rows is None else is_shown is False)
+    if is_refused and not sockets.is_due():  # the usual look at what starts costs nothing
+        return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
+    passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)
     if passed and await sockets.holds(port):
         if (frozen := await sockets.frozen_listener()) is not None:
             return frozen_verdict(frozen)  # the system accepts connections for it
@@ -206,7 +226,8 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     here = [listener for listener in tcp if listener.port == port and reachable_host(listener.host) != host]
     is_given = port == sockets.entry.record.port
     for listener in here or (tcp if is_given and sockets.is_elsewhere(tcp, port) else ()):
-        passed, said = await ask(reachable_host(listener.host), listener.port)
+        there = reachable_host(listener.host), listener.port
+        passed, said = (True, _accepts(listener.port)) if is_port_all else await ask(*there)
         if passed:
             return Verdict(ready=True, detail=said, at=listener)
         detail = said
@@ -264,7 +285,11 @@ async def _look_tcp(host: str, port: int, timeout: float, probe: Probe) -> tuple
     except (OSError, anyio.BrokenResourceError) as error:
         what = "broke" if connected else "refused"
         return False, f"{where} {what} the connection ({_reason(error)})"
-    return True, f"port {port} accepts connections"
+    return True, _accepts(port)
+
+
+def _accepts(port: int) -> str:
+    return f"port {port} accepts connections"
 
 
 async def _look_answer(stream: ByteStream, where: str, sent: str | None, wanted: str) -> tuple[bool, str]:
