@@ -57,6 +57,47 @@ async def test_a_first_look_that_shows_nothing_is_followed_by_others(fault: Faul
         await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
 
 
+@pytest.mark.parametrize("tool", ["w/status", "w/find"])
+@pytest.mark.parametrize("said", ["done", None, {"state": "restarting"}, {"state": "stopping"}], ids=str)
+async def test_an_answer_that_proves_nothing_is_no_end_after_a_restart_either(tool: str, said: Any) -> None:
+    world, store = World(), MemoryStore()
+    look = {"tool": tool, "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"state": "running"}}}
+    if tool == "w/status":
+        policy = {"policy": "always", "backoff": {"initial": "1s"}}
+        tools: dict[str, Any] = {"lifecycleTools__status": look, "lifecycleTools__find": None, "restartPolicy": policy}
+    else:
+        tools = {"lifecycleTools__status": None, "lifecycleTools__find": look, "healthCheck": None}
+    entry = manifest(lifecycleTools__healthCheck=None, **tools)
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.always[tool] = Answer({"state": "running"})
+    world.faults[tool].extend([Answer(said)] * 2)
+    world.calls.clear()
+    async with running(world, store=store) as manager:
+        await until(lambda: manager.view("db").state is not ServiceState.UNKNOWN)
+        assert manager.view("db").state is ServiceState.UNREACHABLE
+        assert f"{tool[2:]} tool failed" in (manager.view("db").error or "")
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
+        assert world.tools_called("w/start", "w/stop") == []
+        assert len(world.resources) == 1
+
+
+@pytest.mark.parametrize(("said", "ends"), [("odd", True), ("restarting", False), ("removing", False)])
+async def test_an_answer_that_goes_on_proving_nothing_is_believed_unless_the_service_comes_or_goes(
+    said: str, ends: bool
+) -> None:
+    world, store = World(), MemoryStore()
+    entry = manifest(lifecycleTools__find=None, lifecycleTools__healthCheck=None)
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+    world.always["w/status"] = Answer({"state": said})
+    async with running(world, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.UNREACHABLE)
+        await anyio.sleep(100)
+        assert manager.view("db").state is (ServiceState.STOPPED if ends else ServiceState.UNREACHABLE)
+        assert len(world.resources) == 1
+
+
 async def test_what_waited_for_the_look_happens_after_it() -> None:
     world, store = World(), MemoryStore()
     async with running(world, manifest(restartPolicy="always"), store=store) as manager:

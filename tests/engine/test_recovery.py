@@ -219,6 +219,27 @@ async def test_a_start_cut_off_that_did_not_act_is_done_again() -> None:
         assert len(world.resources) == 1
 
 
+@pytest.mark.parametrize("step", ["status", "find"])
+@pytest.mark.parametrize(("said", "state"), [({"state": "creating"}, "running"), ("done", "unknown")])
+async def test_a_start_cut_off_is_not_repeated_by_what_proves_nothing(step: str, said: Any, state: str) -> None:
+    world, store = World(), MemoryStore()
+    look = {"tool": f"w/{step}", "args": {"name": "{{ name }}"}, "expect": {"jsonPath": {"state": "running"}}}
+    tools: dict[str, Any] = {"status": None, "find": None, "healthCheck": None, "ready": None, step: look}
+    tools["stop"] = {"tool": "w/stop", "args": {"id": "{{ name }}"}}
+    changes = {f"lifecycleTools__{key}": tool for key, tool in tools.items()}
+    entry = manifest(healthCheck=None, outputs=None, **changes)
+    await crashed_start(world, store, CallOutcome.INTENDED, entry=entry)
+    world.always[f"w/{step}"] = Answer(said)
+    async with running(world, entry, store=store) as manager:
+        if step == "find" and state == "running":
+            await anyio.sleep(30)  # it is looked for again, as long as a start may take
+            assert manager.view("db").state is ServiceState.UNKNOWN
+            world.always["w/find"] = Answer({"state": "running"})
+        await settle(manager)
+        assert manager.view("db").state.value == state
+        assert world.tools_called("w/start", "w/stop") == []
+
+
 @pytest.mark.parametrize(
     ("policy", "state"),
     [("hold", ServiceState.UNKNOWN), ("adopt", ServiceState.RUNNING)],

@@ -291,11 +291,11 @@ class ToolFailedError(OperationError):
 
     Attributes:
         is_error: the tool itself said that it failed (`isError`).
-        is_refusal: so it did, where the class expects nothing about its success, or it said that it could not ask.
-            Such an answer says nothing about the service: it does not prove that the service is gone.
+        is_refusal: so it did, where its success is not in `expect`, or it could not ask: that proves nothing.
         is_out_of_reach: the tool said, marked as an error or not, that it could not reach what it had to ask.
         is_absence: the answer proves that there is no such thing, which is a fact and no failed probe.
-        is_leaving: the answer says that the thing is on its way out, and so still there.
+        is_leaving, is_coming: the answer says that the thing is on its way out, or in, and so is there.
+        is_unclear: the answer is not of the kind that was expected (nothing, or text instead of JSON).
         is_final: the answer is like the ready check's `failWhen`: waiting is of no use.
         is_named: the answer is like `retry.when`, or there is none: it is a reason to try again.
         is_already_gone: the answer is like the stop call's `goneWhen`: there was nothing to stop.
@@ -307,6 +307,8 @@ class ToolFailedError(OperationError):
     is_out_of_reach: bool = False
     is_absence: bool = False
     is_leaving: bool = False
+    is_coming: bool = False
+    is_unclear: bool = False
     is_final: bool = False
     is_named: bool = True
     is_already_gone: bool = False

@@ -28,8 +28,10 @@ from ostler.model.json import JsonObject
 from ostler.model.records import CallOutcome, PlannedCall
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.absence import (
+    is_coming,
     is_leaving,
     is_list_without,
+    is_of_other_kind,
     is_out_of_reach,
     is_said_missing,
     proves_absence,
@@ -206,6 +208,8 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         failure.is_out_of_reach = out_of_reach
         failure.is_refusal = out_of_reach or (response.is_error and (expect is None or expect.success is None))
         failure.is_leaving = is_leaving(response, expect)
+        failure.is_coming = not failure.is_absence and is_coming(response, expect)
+        failure.is_unclear = not failure.is_absence and is_of_other_kind(response, expect)
         failure.is_final = is_final
         failure.is_named = call.retry_when is None or is_like(response, pinned_expectation(call.retry_when))
         failure.is_already_gone = is_like(response, pinned_expectation(call.gone_when))

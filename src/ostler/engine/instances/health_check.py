@@ -131,6 +131,8 @@ class HealthCheck:
                 return
         if proof is None or proof.is_refusal or not (is_unhealthy or proof.is_absence):
             return
+        if not proof.is_absence and (proof.is_coming or proof.is_leaving):
+            return  # it is there, and not well
         if service.state.is_up and service.status.since == since:
             service.set_vitals(gone=proof.is_absence)
             if not proof.next_actions and (hint := _gateway_hint(service)):

@@ -10,7 +10,7 @@ from ostler.engine.instances.handles import is_replaced, renewed_names
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.instances.vanishing import proves_loss
-from ostler.model.errors import OperationError, OstlerError, TemplateError, ToolFailedError
+from ostler.model.errors import OperationError, TemplateError, ToolFailedError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.responses import ToolResponse
 from ostler.rules.answers.expectations import evaluate_health_check_expectation
@@ -29,43 +29,78 @@ FRESH = 2.0
 async def is_alive(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
     """Ask the status, healthCheck or find tool; None when the class has none of them.
 
+    An answer that misses what is expected without proving that the service is gone counts as gone when it came as often
+    in a row as the class's `failureThreshold`; never while it says that the service is on its way in or out.
+
     Args:
         service: what is looked for.
         max_age: seconds that an answer for many services may be old.
 
     Raises:
         DownstreamError: the driving server could not be asked.
+        ToolFailedError: the answer does not show it yet.
     """
     if await lost_to_rival(service, max_age=max_age) is not None:
         return False
     tools = service.service_class.tools
-    refused: OstlerError | None = None
+    misses: list[ToolFailedError] = []
     for step, spec in (("status", tools.status), ("healthCheck", tools.health_check)):
-        if spec is None:
-            continue
         try:
-            call = planned_call(service, step, spec, 10.0)
-        except TemplateError:
-            continue
-        try:
-            response = await look(service, call, not_before=anyio.current_time() - max_age)
-            if completes(service, spec, response):
-                service.set_completed()
-                return False
-            judge(service, call, response)
+            if spec is not None and (shown := await _shown_by(service, step, spec, max_age)) is not None:
+                return shown
         except ToolFailedError as miss:
-            if miss.is_refusal:
-                refused = refused or located(service, miss, call)
-                continue
-            if not proves_loss(service, spec):
-                continue
-            service.set_vitals(evidence=service.mask_text(miss.summary), checked_at=service.runtime.clock.now())
-            return False
-        return True
-    found = await find(service, max_age=max_age)
-    if found is None and refused is not None:
-        raise refused
+            misses.append(miss)
+    try:
+        found = await find(service, max_age=max_age)
+    except ToolFailedError as miss:
+        found = None
+        misses.append(miss)
+    if found is None and misses:
+        return _is_believed(service, next((miss for miss in misses if not miss.is_refusal), misses[0]))
     return found
+
+
+async def _shown_by(service: InstanceState, step: str, spec: ToolCallSpec, max_age: float) -> bool | None:
+    """Return whether `spec` shows that the service is there; None: it cannot be asked.
+
+    Raises:
+        ToolFailedError: its answer does not prove anything.
+    """
+    try:
+        call = planned_call(service, step, spec, 10.0)
+    except TemplateError:
+        return None
+    try:
+        response = await look(service, call, not_before=anyio.current_time() - max_age)
+        if completes(service, spec, response):
+            service.set_completed()
+            return False
+        judge(service, call, response)
+    except ToolFailedError as miss:
+        if miss.is_refusal:
+            raise located(service, miss, call) from None
+        if not proves_loss(service, spec):
+            return None
+        service.set_vitals(evidence=service.mask_text(miss.summary), checked_at=service.runtime.clock.now())
+        if not miss.is_absence:
+            raise located(service, miss, call) from None
+        return False
+    return True
+
+
+def _is_believed(service: InstanceState, miss: ToolFailedError) -> bool:
+    """Return False, as the service is gone, once it was missed often enough.
+
+    Raises:
+        ToolFailedError: `miss`, which does not show that yet.
+    """
+    if miss.is_refusal:
+        raise miss
+    service.set_vitals(failures=service.vitals.failures + 1)
+    threshold = service.service_class.config.health_rules.failure_threshold
+    if miss.is_coming or miss.is_leaving or service.vitals.failures < threshold:
+        raise miss
+    return False
 
 
 async def lost_to_rival(service: InstanceState, *, max_age: float = 0.0) -> ToolFailedError | None:
@@ -114,7 +149,7 @@ async def find(service: InstanceState, *, max_age: float = 0.0) -> bool | None:
             service, planned_call(service, "find", spec, 10.0), not_before=anyio.current_time() - max_age
         )
     except ToolFailedError as miss:
-        if miss.is_refusal:
+        if miss.is_refusal or miss.is_unclear or miss.is_coming or miss.is_leaving:
             raise
         return False
     start_outputs = service.service_class.tools.start.outputs

@@ -29,7 +29,7 @@ from ostler.model.errors import (
     ToolTimeoutError,
 )
 from ostler.model.json import JsonObject
-from ostler.model.manifest import OutputSpec
+from ostler.model.manifest import OutputSpec, ToolCallSpec
 from ostler.model.records import START_STEPS, CallRecord, OperationKind, OperationRecord
 from ostler.model.states import DesiredState, Reachability, ServiceState, Transition
 
@@ -178,7 +178,7 @@ async def _follow_policy(service: InstanceState, operation: Operation, old: Oper
             raise _question(
                 service,
                 f"the {old.kind.value} of service {service.name!r} was interrupted, and its outcome is unknown "
-                f"it ({evidence})",
+                f"({evidence})",
                 "Does it run?",
                 old,
             )
@@ -247,7 +247,7 @@ def _under_way_until(service: InstanceState, old: OperationRecord) -> datetime |
 
 
 async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
-    attempt = 0
+    attempt, until = 0, anyio.current_time() + service.service_class.config.timeout.create
     while True:
         attempt += 1
         try:
@@ -258,7 +258,9 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
             if attempt >= LOOK_ATTEMPTS:
                 raise
         except OstlerError as error:
-            if attempt >= LOOK_ATTEMPTS or not (error.retryable or isinstance(error, ToolFailedError)):
+            is_missed = isinstance(error, ToolFailedError)
+            is_moving = is_missed and (error.is_coming or error.is_leaving) and anyio.current_time() < until
+            if not is_moving and (attempt >= LOOK_ATTEMPTS or not (error.retryable or is_missed)):
                 return None, f"{error.tool or error.step} cannot show it: {error.summary}"
         await anyio.sleep(_LOOK_PAUSE)
 
@@ -285,16 +287,29 @@ async def _look_once(service: InstanceState) -> tuple[bool | None, str]:
         try:
             await probe(service, call)
         except ToolFailedError as miss:
-            if miss.is_refusal:
-                raise
-            if step == "status" and proves_loss(service, spec):
-                return False, "status"
+            if (shown := _shown_by_miss(service, step, spec, miss)) is not None:
+                return shown, step
             asked = f"its {step} tool fails, which proves nothing"
             continue
         return True, step
     if refusal is not None:
         raise refusal
     return None, asked
+
+
+def _shown_by_miss(service: InstanceState, step: str, spec: ToolCallSpec, miss: ToolFailedError) -> bool | None:
+    """Return whether an answer that misses shows that the service is there; None: that one cannot show it.
+
+    Raises:
+        ToolFailedError: `miss`, which may be a passing trouble: the tool is asked again.
+    """
+    if miss.is_refusal:
+        raise miss
+    if step != "status" or not proves_loss(service, spec):
+        return None
+    if miss.is_coming or miss.is_absence:
+        return miss.is_coming
+    raise miss
 
 
 async def adopt(service: InstanceState, operation: Operation, outputs: JsonObject) -> None:

@@ -1,7 +1,6 @@
 """One service made from a class, as it is: record, status, vitals, secrets, what its templates see, and its commits.
 
-Nothing here knows a procedure: what is done to a service is in the modules next to this one, and who decides it is its
-controller (`ostler.engine.instances.instance`).
+Nothing here knows a procedure: these are in the modules next to this one, and `instance` decides which is due.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +38,7 @@ class Vitals:
         passed_at: when a health check passed last.
         next_check_at: when it is checked next.
         next_retry_at: when its restart policy tries it next.
-        failures: checks that failed in a row.
+        failures: checks that failed in a row, and looks after a restart that missed it and proved nothing.
         successes: checks that passed in a row.
         calls_before: serial of the last shared call that was begun before it came up, and so shows nothing about it.
         dependency_problems: what is wrong with a service that it runs without, by the name of that service.

@@ -67,9 +67,9 @@ async def _still_there(service: InstanceState) -> tuple[bool | None, str]:
         try:
             await probe(service, planned_call(service, step, spec, _LOOK_TIME))
         except ToolFailedError as miss:
-            if miss.is_leaving:
+            if miss.is_leaving or miss.is_coming:
                 return True, miss.summary
-            if miss.is_out_of_reach:
+            if miss.is_out_of_reach or miss.is_unclear:
                 return None, miss.summary
             if miss.is_refusal or not proves_loss(service, spec):
                 continue
@@ -92,9 +92,10 @@ async def is_there(service: InstanceState) -> bool | None:
         try:
             await probe(service, planned_call(service, step, spec, _LOOK_TIME))
         except ToolFailedError as miss:
-            if miss.is_refusal or not (miss.is_leaving or proves_loss(service, spec)):
+            is_there = miss.is_leaving or miss.is_coming
+            if miss.is_refusal or miss.is_unclear or not (is_there or proves_loss(service, spec)):
                 continue
-            return miss.is_leaving
+            return is_there
         except DownstreamError:
             raise
         except OstlerError:
@@ -123,7 +124,7 @@ async def is_gone(service: InstanceState) -> bool:
             try:
                 await probe(service, planned_call(service, step, spec, 5.0))
             except ToolFailedError as miss:
-                if miss.is_refusal or miss.is_leaving:
+                if miss.is_refusal or miss.is_unclear or miss.is_leaving or miss.is_coming:
                     continue
                 return True
             except OstlerError:

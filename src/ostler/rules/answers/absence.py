@@ -271,6 +271,24 @@ def is_leaving(response: ToolResponse, expect: Expectation | None) -> bool:
     return _is_among(_LEAVING, response.text) or _is_among(_LEAVING, status_in(response.text))
 
 
+def is_coming(response: ToolResponse, expect: Expectation | None) -> bool:
+    """Return whether an answer that misses `expect` says that what was asked about is on its way in."""
+    if response.is_error or expect is None:
+        return False
+    found = [said for _, _, said in _missed(response, expect)]
+    if expect.contains or expect.matches:
+        found += [response.text, status_in(response.text)]
+    return any(_is_among(_COMING, said) for said in found)
+
+
+def is_of_other_kind(response: ToolResponse, expect: Expectation | None) -> bool:
+    """Return whether an answer that misses `expect` says nothing, or is a text where a key of JSON was expected."""
+    if response.is_error or expect is None:
+        return False
+    has_keys = bool(expect.json_path) or any("@" not in expression for expression in listed(expect.jmespath))
+    return is_empty(response) or (has_keys and not isinstance(response.value, dict | list))
+
+
 def says_another_state(response: ToolResponse, expect: Expectation) -> bool:
     """Return whether an answer that misses `expect` says that there is nothing, or that it is coming or going."""
     if _EMPTY_LIST.fullmatch(response.text) or proves_absence(response, expect) or is_leaving(response, expect):
