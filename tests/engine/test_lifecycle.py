@@ -140,6 +140,26 @@ async def test_what_a_failed_start_left_is_looked_for_until_find_shows_it(acts: 
     assert world.resources == {}
 
 
+async def test_what_is_added_to_the_end_of_a_log_is_on_a_line_of_its_own() -> None:
+    world = World()
+    world.faults["w/start"].append(Fail("it exited. Last log lines:\none\ntwo"))
+    async with running(world) as manager:
+        with pytest.raises(ToolFailedError) as caught:
+            await manager.create(CreateRequest("basic", "db"))
+        assert str(caught.value).splitlines()[1:] == [
+            "one",
+            "two",
+            "Nothing was left to clean up; service 'db' was not created (step 'start', tool 'w/start')",
+        ]
+        world.always["w/stop"] = Fail("one\ntwo")
+        await manager.create(CreateRequest("basic", "db"))
+        with pytest.raises(ToolFailedError) as caught:
+            await manager.stop_service("db")
+        assert str(caught.value).splitlines()[-1].startswith("(service 'db', step 'stop', tool 'w/stop')")
+        world.always.clear()
+        await manager.delete("db")
+
+
 async def test_a_find_that_fails_once_is_asked_again_before_a_failed_create_is_forgotten() -> None:
     world = World()
     world.faults["w/start"].append(Fail("the daemon is not ready", acts=True))

@@ -350,7 +350,9 @@ async def test_a_client_that_sends_what_is_refused_and_takes_the_answers_slowly_
 def test_over_stdio_every_request_with_an_id_has_an_answer(place: ServerPlace) -> None:
     with BridgeClient(scripted("bridge", place)) as client:
         client.initialize()
-        client.write(b'{"jsonrpc":"2.0","id":501}\n')
+        client.write(b'[{"jsonrpc":"2.0","id":499},{}]\n[{"jsonrpc":"2.0","id":500}\n{"jsonrpc":"2.0","id":501}\n')
+        assert "batches" in client.answer(499)["error"]["message"]
+        assert client.answer(500)["error"]["code"] == -32700
         client.write(b'{"jsonrpc":"2.0","id":502,"method":"tools/call","params":"text"}\n')
         client.write(b'{"jsonrpc":"2.0","id":503,"method":"tools/call","params":{"name":7}}\n')
         client.write(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":["x"]}}\n')

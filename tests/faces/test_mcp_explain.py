@@ -170,3 +170,18 @@ async def test_lists_and_status_never_wait_for_the_disk() -> None:
         assert (await call(client, "service_list"))["total"] == 1
         assert anyio.current_time() - began < 0.1
         store.is_stuck = False
+
+
+async def test_half_a_surrogate_pair_in_what_is_kept_breaks_no_answer() -> None:
+    world = World()
+    async with ledger(world, quiet()) as app, Client(server_over(app)) as client:
+        await call(client, "service_create", serviceClassName="basic", name="db", start=False)
+        world.always["w/start"] = Fail("no file caf\udce9")
+        for _ in range(4):  # so many that the first events are packed
+            assert "no file caf\ufffd" in (await refusal(client, "service_start", name="db"))[0]
+        assert "no file caf\ufffd" in str(await explained(client, "db"))
+        for tool in ("service_get", "service_status", "service_events"):
+            answer = await call(client, tool, name="db")
+            assert "caf\ufffd" in json.dumps(answer, ensure_ascii=False).encode().decode()
+        world.always.clear()
+        await call(client, "service_delete", name="db")

@@ -69,6 +69,7 @@ class OstlerError(Exception):
 
     code: ClassVar[str] = "error"
     retryable: bool = False
+    _has_remark: bool = False
 
     def __init__(
         self,
@@ -92,10 +93,24 @@ class OstlerError(Exception):
             for label, value in (("service", self.service), ("step", self.step), ("tool", self.tool))
             if value and repr(value) not in self.summary
         ]
-        text = self.summary + (f" ({', '.join(context)})" if context else "")
+        text = self.summary
+        if context:
+            text += f"{' ' if self._is_sentence else chr(10)}({', '.join(context)})"
         if self.next_actions:
-            text += ("" if text.endswith("?") else ".") + " Next: " + "; ".join(self.next_actions)
+            end = "" if text.endswith("?") else "."
+            end = f"{end} " if context or self._is_sentence else "\n"
+            text += f"{end}Next: {'; '.join(self.next_actions)}"
         return text
+
+    @property
+    def _is_sentence(self) -> bool:
+        """Whether `summary` can go on: it does not end with several lines of a tool, such as the end of a log."""
+        return self._has_remark or "\n" not in self.summary
+
+    def add(self, remark: str) -> None:
+        """Add a remark to `summary`, on a line of its own where that ends with several lines of a tool."""
+        self.summary += f"; {remark}" if self._is_sentence else f"\n{remark[0].upper()}{remark[1:]}"
+        self._has_remark = True
 
     def located(self, *, service: str | None = None, step: str | None = None, tool: str | None = None) -> "OstlerError":
         """Fill in where it happened, where the raiser did not know; return the same error."""
@@ -113,9 +128,6 @@ class OstlerError(Exception):
         return copy
 
 
-# -- definitions -------------------------------------------------------------------------------------------
-
-
 class DefinitionError(OstlerError):
     """A file, manifest, template or argument is wrong; nothing was run."""
 
@@ -129,10 +141,9 @@ class ManifestError(DefinitionError):
 
     def __init__(self, findings: Sequence[Finding], *, what: str = "manifest") -> None:
         self.findings = tuple(findings)
-        count = len(self.findings)
-        head = f"{what} has {count} problem{'' if count == 1 else 's'}: "
+        head = f"{what} has {len(findings)} problem{'' if len(findings) == 1 else 's'}: "
         steps = ("correct the places named and try again",)
-        super().__init__(head + "; ".join(map(str, self.findings)), next_actions=steps)
+        super().__init__(head + "; ".join(map(str, findings)), next_actions=steps)
 
 
 class ArgumentError(DefinitionError):
@@ -151,9 +162,8 @@ class ArgumentError(DefinitionError):
         self.problems = tuple(problems)
         self.missing = tuple(missing)
         """The required arguments that were not given."""
-        super().__init__(
-            "arg validation failed: " + "; ".join(self.problems), service=service, next_actions=next_actions
-        )
+        text = "arg validation failed: " + "; ".join(problems)
+        super().__init__(text, service=service, next_actions=next_actions)
 
 
 class TemplateError(DefinitionError):
@@ -179,9 +189,6 @@ class ExtractionError(OstlerError):
     """An output or expectation path found nothing; the text names the path and shows what was there."""
 
     code = "extraction"
-
-
-# -- requests ----------------------------------------------------------------------------------------------
 
 
 class RequestError(OstlerError):
@@ -259,9 +266,6 @@ class ConfirmationError(RequestError):
         super().__init__(f"{name} was not confirmed, so nothing was done: {why}, and {end}", next_actions=(step,))
 
 
-# -- operations --------------------------------------------------------------------------------------------
-
-
 class OperationError(OstlerError):
     """An operation on a service did not reach its goal."""
 
@@ -331,9 +335,6 @@ class DependencyError(OperationError):
     """A required dependency is missing, failed, or part of a cycle."""
 
     code = "dependency"
-
-
-# -- downstream --------------------------------------------------------------------------------------------
 
 
 class DownstreamError(OstlerError):
@@ -407,9 +408,6 @@ class BadResponseError(DownstreamError):
     code = "bad_response"
     delivery = Delivery.AMBIGUOUS
     retryable = False
-
-
-# -- state folder ------------------------------------------------------------------------------------------
 
 
 class StoreError(OstlerError):

@@ -1,5 +1,6 @@
 """Named aliases for JSON, the only place where values have no narrower type, and what JSON cannot hold."""
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,30 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 def is_encodable(text: str) -> bool:
     """Return whether `text` can be sent and stored: half of a surrogate pair is no character."""
     return text.isascii() or _HALF.search(text) is None
+
+
+def sendable(value: JsonValue) -> JsonValue:
+    """Return `value` with U+FFFD for each half of a surrogate pair, in texts and keys; itself where there is none.
+
+    What is stored keeps them, as file names have them; no message can carry them.
+    """
+    try:
+        _PLAIN.encode(value).encode()
+    except UnicodeEncodeError:
+        return _without_halves(value)
+    return value
+
+
+_PLAIN: Final = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
+def _without_halves(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        items = cast("JsonMapping", value).items()
+        return {_without_halves(key): _without_halves(item) for key, item in items}
+    return [_without_halves(item) for item in cast("list[JsonValue]", value)] if isinstance(value, list) else value
 
 
 def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:

@@ -14,7 +14,7 @@ from ostler.model.errors import (
     OstlerError,
     TemplateError,
 )
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, sendable
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class Answer:
 
     def result(self) -> CallToolResult:
         """Return it as the SDK sends it."""
-        content = list(self.content) or [TextContent(type="text", text=self.text)]
-        return CallToolResult(content=content, structured_content=self.structured, is_error=self.is_error)
+        content = list(self.content) or [TextContent(type="text", text=sendable(self.text))]
+        return CallToolResult(content=content, structured_content=sendable(self.structured), is_error=self.is_error)
 
 
 def finding_json(finding: Finding) -> JsonObject:
@@ -103,9 +103,8 @@ def internal_error_result(tool: str, error: Exception) -> CallToolResult:
 
 
 def _failed(text: str, facts: JsonValue) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=clipped(text))], structured_content={"error": facts}, is_error=True
-    )
+    content = TextContent(type="text", text=sendable(clipped(text)))
+    return CallToolResult(content=[content], structured_content={"error": sendable(facts)}, is_error=True)
 
 
 def clipped(text: str, limit: int = MAX_ERROR_TEXT) -> str:

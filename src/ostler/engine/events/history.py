@@ -79,7 +79,7 @@ class ServiceHistory:
         rows: list[_Row] = [
             (event.cursor, event.at.timestamp(), event.kind.value, event.message, event.data) for event in self._recent
         ]
-        count, text = len(rows), _ENCODE(rows)[1:-1].encode()
+        count, text = len(rows), _ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass")
         if self._packs and self._packs[-1][0] + count <= _PACKED:
             earlier, packed = self._packs.pop()
             count, text = earlier + count, zlib.decompress(packed) + b"," + text

@@ -195,7 +195,7 @@ def judge(service: InstanceState, call: PlannedCall, response: ToolResponse) -> 
         failure.is_absence = proves_absence(response, expect)
         if call.step in _LOOKS and not failure.is_absence:
             if more := more_pages(response):  # what is missed may be on another page
-                failure.summary += f"; that proves nothing, as it is not the whole list ({more})"
+                failure.add(f"that proves nothing, as it is not the whole list ({more})")
                 failure.next_actions = (
                     f"let the args of {call.step} ask for more on a page, or for this service alone",
                 )

@@ -260,12 +260,12 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
         reason, what = await compensate(service, operation)
-        error.summary += f"; {what}"
+        error.add(what)
         if reason == START_FAILED:
             service.forget_start()
         else:
             if reason == START_UNSEEN:
-                error.summary += "; it is looked for again automatically"
+                error.add("it is looked for again automatically")
             error.next_actions = (
                 *error.next_actions,
                 f"service_stop {service.name} tries the cleanup again",

@@ -138,11 +138,11 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
                 continue
             if operation.asked.force:
                 raise
-            error.summary += f"; service {service.name!r} is stopped and stays in the list, with what it keeps"
+            error.add(f"service {service.name!r} is stopped and stays in the list, with what it keeps")
             sent = (one.outcome is not CallOutcome.NOT_SENT for one in operation.calls("delete"))
             again = (f"service_delete {service.name} tries again",)
             if isinstance(error, ServerUnavailableError) and not any(sent):
-                error.summary += "; it is deleted automatically when the server is back"
+                error.add("it is deleted automatically when the server is back")
                 service.set_record(missed_stop=True, missed_delete=True)
             elif MANAGED_LABEL in service.record.labels:
                 again += ("if the class is wrong: once it is corrected, 'ostler up' makes the service again with it",)
@@ -214,7 +214,7 @@ def _undone_where_nothing_was_called(service: InstanceState, operation: Operatio
 
 def _say_not_begun(service: InstanceState, before: ServiceStatus, error: StoreError) -> None:
     """The stop could not be recorded, so its tool was not called: the service is as it was before."""
-    error.summary += f"; the stop tool of service {service.name!r} was not called"
+    error.add(f"the stop tool of service {service.name!r} was not called")
     match before.state:
         case ServiceState.UNREACHABLE:
             service.report(Transition.STOP_NOT_SENT, reason=before.reason, error=error)
@@ -242,8 +242,8 @@ def _say_stop_failed(service: InstanceState, operation: Operation, error: Ostler
     is_missed = isinstance(error, ServerUnavailableError) and never_left and not service.is_wanted
     if is_missed and service.state is ServiceState.STOPPING:  # the stop of a restart fails with it, to be retried
         is_delete = operation.kind is OperationKind.DELETE
-        error.summary += (
-            f"; the stop was not sent, so service {service.name!r} may still run; it is "
+        error.add(
+            f"the stop was not sent, so service {service.name!r} may still run; it is "
             f"{'deleted' if is_delete else 'stopped'} automatically when the server is back"
         )
         service.set_record(missed_stop=True, missed_delete=is_delete)

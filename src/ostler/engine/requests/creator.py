@@ -222,7 +222,7 @@ class Creator:
         clean = not (instance.record.has_leftover or instance.record.delete_plan)
         if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
             if instance.state is ServiceState.FAILED:
-                error.summary += f"; service {instance.name!r} is kept as failed"
+                error.add(f"service {instance.name!r} is kept as failed")
             return
         with anyio.CancelScope(shield=True):
             try:
@@ -230,7 +230,7 @@ class Creator:
             except OstlerError as delete_error:
                 logger.warning("%s", delete_error)
                 return
-            error.summary += f"; service {instance.name!r} was not created"
+            error.add(f"service {instance.name!r} was not created")
             if instance.service_class.tools.logs is not None:
                 error.next_actions = (
                     *error.next_actions,

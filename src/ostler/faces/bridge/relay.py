@@ -155,7 +155,7 @@ class Relay:
 
     def _forward(self, line: bytes) -> None:
         messages = read_messages(line)
-        if line.lstrip().startswith(b"["):
+        if messages and line.lstrip().startswith(b"["):
             for refusal in batch_refusals(messages):
                 self._write(refusal)
             return

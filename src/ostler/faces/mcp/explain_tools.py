@@ -36,7 +36,8 @@ async def service_explain(app: ApplicationLike, args: ServiceNameArgs, call: Cal
 
 
 def _size(shown: Answer) -> int:
-    return len(json.dumps(shown.structured, ensure_ascii=False).encode()) + len(shown.text.encode())
+    text = json.dumps(shown.structured, ensure_ascii=False) + shown.text
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _shown(found: Explanation, now: datetime, limit: int, calls: int) -> Answer:

@@ -30,7 +30,7 @@ from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import read_service
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, NotFoundError, OstlerError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, sendable
 from ostler.rules.text.log_pages import LogRange
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Resources:
             raise MCPError(code, str(error), data={"uri": uri}) from None
         except OstlerError as error:
             raise MCPError(INTERNAL_ERROR, str(error), data={"uri": uri, "error": error_json(error)}) from None
-        return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
+        return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=mime_type, text=sendable(text))])
 
     async def _read(self, address: Address) -> tuple[str, str]:
         """Return a resource's text and its MIME type."""
