@@ -6,6 +6,7 @@ from pathlib import Path, PosixPath
 from threading import Event, Thread
 
 import pytest
+from tests.support.small_disk import kept_full, small_disk
 
 from ostler.adapters.access.audit_log import AuditLog, audit_files, recent_starts
 from ostler.adapters.access.token_file import PREFIX, TokenFile, read_tokens
@@ -20,7 +21,8 @@ async def test_the_audit_log_keeps_the_newest_lines_in_a_bounded_number_of_files
     for number in range(40):
         await log.record({"number": number, "error": "", "who": "alice"})
     files = list(audit_files(tmp_path / "audit"))
-    assert [file.name for file in files] == ["audit.2.jsonl", "audit.1.jsonl", "audit.jsonl"]
+    assert [file.name for file in files] == ["audit.2.jsonl", "audit.1.jsonl", "audit.jsonl", "reserve.jsonl"]
+    assert not files.pop().read_text().strip()
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert [line["number"] for line in lines] == list(range(lines[0]["number"], 40))
     assert all(file.stat().st_size <= 500 for file in files)
@@ -50,6 +52,29 @@ async def test_of_a_line_that_the_disk_takes_a_part_of_nothing_is_left(tmp_path:
     await log.record({"who": "carol"})
     lines = (tmp_path / "audit" / "audit.jsonl").read_text().splitlines()
     assert [json.loads(line)["who"] for line in lines] == ["alice", "carol"]
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_on_a_full_disk_stops_and_deletes_are_recorded_in_what_was_kept_for_them(tmp_path: Path) -> None:
+    def recorded(folder: Path) -> list[str]:
+        lines = [line for file in audit_files(folder) for line in file.read_text().splitlines() if line]
+        return [json.loads(line)["who"] for line in lines]
+
+    with small_disk(tmp_path, "2m") as disk:
+        log = AuditLog(disk / "audit", AuditSettings())
+        await log.record({"who": "alice", "action": "create"})
+        with kept_full(disk):
+            for number in range(100):
+                await log.record({"who": str(number), "action": "stop", "error": "x" * 200})
+            with pytest.raises(StoreError, match="could not be written"):
+                await log.record({"who": "bob", "action": "create"})
+            log = AuditLog(disk / "audit", AuditSettings())  # as after a restart
+            await log.record({"who": "100", "action": "delete"})
+            assert recorded(disk / "audit") == ["alice", *map(str, range(101))]
+        await log.record({"who": "carol", "action": "create"})
+        assert recorded(disk / "audit") == ["alice", *map(str, range(101)), "carol"]
+        assert not (disk / "audit" / "reserve.jsonl").read_text().strip()
 
 
 @pytest.mark.anyio

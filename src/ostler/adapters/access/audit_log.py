@@ -1,5 +1,6 @@
 """The audit log: JSON lines, each on the disk before the caller goes on, in a bounded number of files."""
 
+import errno
 import json
 import os
 import threading
@@ -13,11 +14,20 @@ from typing import Final, Protocol
 import anyio.to_thread
 
 from ostler.adapters.config.atomic_files import not_written
+from ostler.adapters.disk_room import free_bytes
 from ostler.model.access import AuditSettings
 from ostler.model.json import JsonMapping
 
 FILE: Final = "audit.jsonl"
 """The current file, in the folder `audit` of the state folder; `audit.1.jsonl` is the one before it."""
+
+RESERVE: Final = "reserve.jsonl"
+"""The file next to it with the lines for which the disk had no room: empty lines, in whose place they are written."""
+
+RESERVE_BYTES: Final = 256 * 1024
+
+_GIVING_BACK: Final = frozenset({"stop", "delete", "project"})
+"""The actions that the reserve is for: others would use it up on a full disk, and are of no use there."""
 
 STARTS: Final = "starts"
 """The key in lines of changes that start something."""
@@ -35,7 +45,10 @@ class AuditTrail(Protocol):
 
 
 class AuditLog:
-    """Appends to the current file, and begins another when that is full."""
+    """Appends to the current file, and begins another when that is full.
+
+    What gives room back on a full disk is recorded in a reserve, whose lines are moved when there is room again.
+    """
 
     def __init__(self, folder: Path, settings: AuditSettings) -> None:
         self._folder = folder
@@ -43,6 +56,7 @@ class AuditLog:
         self._max_bytes = int(settings.max_bytes)
         self._files = settings.files
         self._lock = threading.Lock()
+        self._reserve = _Reserve(folder / RESERVE)
 
     def __repr__(self) -> str:
         return f"AuditLog({str(self._path)!r})"
@@ -53,19 +67,28 @@ class AuditLog:
         Raises:
             StoreError: it cannot be written.
         """
-        await anyio.to_thread.run_sync(self._write, _line(facts))
+        await anyio.to_thread.run_sync(self._write, _line(facts), facts.get("action") in _GIVING_BACK)
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, gives_back: bool) -> None:
         with self._lock:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                descriptor = self._open_for(len(line))
-                try:
-                    _append(descriptor, line)
-                finally:
-                    os.close(descriptor)
+                if self._reserve.held:
+                    self._append(self._reserve.held)
+                    self._reserve.clear()
+                self._append(line)
+                self._reserve.take()
             except OSError as error:
-                raise not_written(self._path, error) from error
+                is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+                if not (is_full and gives_back and self._reserve.write(line)):
+                    raise not_written(self._path, error) from error
+
+    def _append(self, lines: bytes) -> None:
+        descriptor = self._open_for(len(lines))
+        try:
+            _append(descriptor, lines)
+        finally:
+            os.close(descriptor)
 
     def _open_for(self, size: int) -> int:
         descriptor = os.open(self._path, _FLAGS, 0o600)
@@ -85,6 +108,59 @@ class AuditLog:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"audit.{number}.jsonl")
+
+
+class _Reserve:
+    """A file that has its room on the disk before it is needed.
+
+    Attributes:
+        held: the lines that are in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.held = b""
+        with suppress(OSError):
+            self.held = path.read_bytes().strip(b"\n")
+        self.held += b"\n" if self.held else b""
+
+    def take(self) -> None:
+        """Make the file, where the disk has enough room; one that is there is left as it is."""
+        if self._path.exists():
+            return
+        with suppress(OSError):
+            if free_bytes(self._path.parent) >= 2 * RESERVE_BYTES:
+                self._put(b"\n" * RESERVE_BYTES, 0)
+
+    def write(self, line: bytes) -> bool:
+        """Add a line; return whether it is on the disk."""
+        if not self._path.exists() or len(self.held) + len(line) > RESERVE_BYTES:
+            return False
+        try:
+            self._put(line, len(self.held))
+        except OSError:
+            return False
+        self.held += line
+        return True
+
+    def clear(self) -> None:
+        """Empty it; its lines are in the log.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._put(b"\n" * len(self.held), 0)
+        self.held = b""
+
+    def _put(self, data: bytes, offset: int) -> None:
+        descriptor = os.open(self._path, _FLAGS & ~os.O_APPEND, 0o600)
+        try:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
@@ -119,11 +195,10 @@ def _cut(value: object) -> object:
 
 
 def audit_files(folder: Path) -> Iterator[Path]:
-    """Yield the files of the audit log that exist, oldest first."""
+    """Yield the files of the audit log that exist, oldest first; lines of the last one may be empty."""
     numbered = sorted(folder.glob("audit.*.jsonl"), key=lambda path: -int(path.name.split(".")[1]))
     yield from numbered
-    if (current := folder / FILE).exists():
-        yield current
+    yield from (path for name in (FILE, RESERVE) if (path := folder / name).exists())
 
 
 def recent_starts(folder: Path, seconds: float) -> dict[str, list[float]]:
