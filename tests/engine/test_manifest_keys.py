@@ -766,6 +766,7 @@ async def test_idle_stop() -> None:
         assert await after(50) is ServiceState.RUNNING, "it was used 50 s ago"
         assert await after(20) is ServiceState.STOPPED
         assert (manager.view("db").reason, manager.view("db").desired.value) == ("idle", "stopped")
+        assert [one.reason for one in manager.listed()] == ["idle"]
 
         await manager.create(CreateRequest("web", "web"))
         assert manager.view("db").state is ServiceState.RUNNING, "what needs it starts it"

@@ -19,9 +19,10 @@ from tests.support.postgresql import Postgresql
 from ostler.adapters.config.paths import Paths, class_files_in
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
-from ostler.faces.cli.listing import relative, url_of
+from ostler.faces.cli.listing import relative, state_text, url_of
 from ostler.faces.cli.next_steps import in_verbs
 from ostler.faces.cli.session import ExitStatus
+from ostler.model.json import JsonValue
 
 pytestmark = pytest.mark.realtime
 
@@ -104,6 +105,20 @@ def test_ages_are_short(seconds: float, age: str) -> None:
 )
 def test_a_url_is_found_among_the_outputs(outputs: dict[str, object], url: str | None) -> None:
     assert url_of(outputs) == url
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"state": "running"}, "running"),
+        ({"state": "stopped", "reason": "idle"}, "stopped (idle)"),
+        ({"state": "failed", "reason": "gone", "error": "it exited with code 1"}, "failed (gone)"),
+        ({"state": "unreachable", "reason": "npx was not found", "error": "not connected: npx was …"}, "unreachable"),
+        ({"state": "waiting", "reason": "for its first client"}, "waiting (for its first client)"),
+    ],
+)
+def test_a_state_has_its_reason_once(facts: dict[str, JsonValue], shown: str) -> None:
+    assert state_text(facts) == shown
 
 
 def test_a_service_s_whole_life(ostler: CommandLine, tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def test_what_is_written_for_a_client_is_what_it_reads(home: Home, client: str) 
     assert home.run("install", "--yes", client) == ExitStatus.OK
     assert "nothing to change" in home.out
     assert home.run("uninstall", "--yes", client) == ExitStatus.OK
+    if file.path.suffix == ".json":
+        assert json.loads(file.path.read_text()) == {}, "nothing that was made for Ostler is left"
 
 
 @pytest.mark.parametrize(

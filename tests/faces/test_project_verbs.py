@@ -102,6 +102,12 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     }  # fmt: skip
     assert pid_of(ostler, "api.shop") == pids["api"], "the other worktree is not touched"
 
+    assert ostler.run("logs", "--search", "no such line") == ExitStatus.OK
+    assert (ostler.out, ostler.err) == ("", "ostler: no such line\n")
+    (worktree / "ostler.yaml").write_text(changed.replace("outputs.url", "outputs.link"))
+    impossible = [change for change in ostler.json("diff", "--json")["changes"] if change["change"] == "impossible"]
+    assert [change["name"] for change in impossible] == ["api.fix.shop"]
+    assert "'services.files.outputs.link' is undefined" in impossible[0]["reason"]
     (worktree / "ostler.yaml").write_text("services: [")
     assert ostler.run("up") == ExitStatus.FAILED
     assert "[yaml-syntax]" in ostler.err

@@ -141,7 +141,7 @@ def removal(file: ClientFile) -> Edit:
                 raise _by_hand(file, None, str(error)) from None
         case _:
             try:
-                after = remove_member(before, _place_in(before, file))
+                after = remove_member(before, _place_in(before, file), with_empty=True)
             except JsoncError as error:
                 raise _broken(file, error) from None
     return Edit(file, before, _with_ends_of(before, after))

@@ -38,8 +38,13 @@ def set_member(text: str, path: KeyPath, value: JsonValue) -> str:
     return _insert(document, path[:depth], cast("str", path[depth]), value)
 
 
-def remove_member(text: str, path: KeyPath) -> str:
+def remove_member(text: str, path: KeyPath, *, with_empty: bool = False) -> str:
     """Return `text` without the member at `path`, also where it is written twice; unchanged when it is not there.
+
+    Args:
+        text: JSON, maybe with comments.
+        path: of the member.
+        with_empty: the objects that it was in are removed, too, where nothing is left in them, not even a comment.
 
     Raises:
         JsoncError: the text is not JSON.
@@ -48,7 +53,16 @@ def remove_member(text: str, path: KeyPath) -> str:
     while path in document.spans:  # of a member that is written twice, the last one
         text = _without(document, path)
         document = parse_jsonc(text)
+        while with_empty and len(path) > 1 and not _has_content(document, path[:-1]):
+            path = path[:-1]
+            text = _without(document, path)
+            document = parse_jsonc(text)
     return text
+
+
+def _has_content(document: JsoncDocument, path: KeyPath) -> bool:
+    start, end = document.spans[path]
+    return bool(document.text[start + 1 : end - 1].strip())
 
 
 def _without(document: JsoncDocument, path: KeyPath) -> str:

@@ -14,15 +14,14 @@ from ostler.rules.secrets.record_secrets import secret_output_names
 
 def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | None) -> ServiceView:
     """Return what `plain`, a snapshot of any service, lacks of `instance`, which has `operation` under way."""
-    status, record, vitals = instance.status, instance.record, instance.vitals
-    stored: JsonObject = (instance.stored_error() or {}) if status.error is None else {}
+    record, vitals = instance.record, instance.vitals
     return replace(
         plain,
         id=record.id,
         class_name=record.class_name,
         class_digest=record.class_digest,
         desired=record.desired,
-        reason=status.reason or str(stored.get("reason") or "") or _stop_reason(instance),
+        reason=reason_of(instance),
         args=_masked_args(instance),
         outputs=_masked_outputs(instance),
         outputs_at=record.outputs_at,
@@ -42,6 +41,13 @@ def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | 
         operation=operation.view() if operation is not None else None,
         **record.traits,
     )
+
+
+def reason_of(instance: InstanceState) -> str:
+    """Return a short code for why the state of `instance` is what it is; empty where there is nothing to say."""
+    status = instance.status
+    stored: JsonObject = (instance.stored_error() or {}) if status.error is None else {}
+    return status.reason or str(stored.get("reason") or "") or _stop_reason(instance)
 
 
 def _stop_reason(instance: InstanceState) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol, assert_never
 
 import anyio
 
-from ostler.engine.instances.display import view_of
+from ostler.engine.instances.display import reason_of, view_of
 from ostler.engine.instances.health_check import HealthCheck
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, is_alive, read_logs
@@ -73,7 +73,6 @@ class ServiceInstance(InstanceState):
         self.health_check = HealthCheck(self)
         self._current: Operation | None = None
         self._pending: Operation | None = None
-        self._controlled = False
         self._idle: anyio.Event | None = None
         """Set when no operation is under way any more; there only while one is."""
 
@@ -103,6 +102,11 @@ class ServiceInstance(InstanceState):
         if self.status.error is None and (stored := self.stored_error()) is not None:
             return str(stored["message"]) if stored.get("message") else None
         return super().error
+
+    @property
+    def reason(self) -> str:
+        """A short code for why the state is what it is, also of a stop that no one asked for."""
+        return reason_of(self)
 
     @property
     def health_failures(self) -> int:
@@ -218,8 +222,7 @@ class ServiceInstance(InstanceState):
 
     async def wait_idle(self) -> None:
         """Return when no operation is under way or about to begin."""
-        while self._controlled:
-            assert self._idle is not None
+        while self._idle is not None:
             await self._idle.wait()
 
     async def start(self) -> None:
@@ -277,11 +280,10 @@ class ServiceInstance(InstanceState):
     # -- the controller ------------------------------------------------------------------------------------
 
     def _ensure_controlled(self) -> None:
-        if not self._controlled:
+        if self._idle is None:
             group = self.runtime.task_group
             if group is None:
                 raise RuntimeError("the ServiceManager is not running: use 'async with manager:'")
-            self._controlled = True
             self._idle = anyio.Event()
             group.start_soon(self._control, name=f"ostler-service-{self.name}")
 
@@ -298,9 +300,8 @@ class ServiceInstance(InstanceState):
                         operation.error = operation.error or SupersededError("the server is ending", service=self.name)
                         operation.release()
         finally:
-            self._controlled = False
-            if self._idle is not None:
-                self._idle.set()
+            assert self._idle is not None, "it is set with this task"
+            self._idle.set()
             self._idle = None
         self._others.operation_ended(self)
 

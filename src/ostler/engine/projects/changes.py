@@ -24,6 +24,8 @@ class ChangeKind(StrEnum):
     """It left the file."""
     UNKNOWN = "unknown"
     """It is seen once what it needs is up: its args take outputs of that."""
+    IMPOSSIBLE = "impossible"
+    """Its args or env name what is not there, although what it needs is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
     """Return what has to be done for service `name` of the file now."""
     full = scope.full_name(name)
     service = manager.registry.find(full)
+    try:
+        request = scope.request(name, manager)
+        difference = "" if service is None else manager.difference(request)
+    except TemplateError as error:
+        is_final = all(change_of(scope, need, manager).kind is ChangeKind.KEEP for need in scope.needs(name))
+        if service is not None or is_final:
+            return Change(name, full, ChangeKind.IMPOSSIBLE if is_final else ChangeKind.UNKNOWN, error.summary)
+        difference = ""
     if service is None:
         return Change(name, full, ChangeKind.CREATE)
-    try:
-        difference = manager.difference(scope.request(name, manager))
-    except TemplateError as error:
-        return Change(name, full, ChangeKind.UNKNOWN, error.summary)
     if difference and scope.owner_of(name) == scope.ref:
         return Change(name, full, ChangeKind.REPLACE, f"changed: {difference}")
     if has_other_inputs(scope, name, service):

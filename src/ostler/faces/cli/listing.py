@@ -152,7 +152,7 @@ def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
     usage = cast("JsonObject", service.get("usage") or {})
     return {
         **service,
-        "state": f"{service['state']} ({reason})" if (reason := service.get("reason")) else service["state"],
+        "state": state_text(service),
         "kind": service.get("serviceClassName") or service.get("serviceType"),
         "health": _health(service),
         "age": _time(service.get("createdAt"), now, absolute=absolute),
@@ -161,6 +161,13 @@ def _row(service: JsonObject, now: datetime, *, absolute: bool) -> JsonObject:
         "memory": size_text(usage["memoryBytes"]) if usage else "",
         "address": _address(cast("JsonObject", service.get("outputs") or {})),
     }
+
+
+def state_text(service: JsonObject) -> str:
+    """Return a service's state, with its reason where that is a word; a sentence is in its error, too."""
+    reason = str(service.get("reason") or "")
+    is_shown = reason and not (" " in reason and service.get("error"))
+    return f"{service['state']} ({reason})" if is_shown else str(service["state"])
 
 
 def _health(service: JsonObject) -> str:

@@ -111,7 +111,8 @@ def init(
     except FileExistsError:
         fail(f"{file} already exists and stays unchanged. Next: ostler project init --dry-run", ExitStatus.FAILED)
     count = sum(len(each.services) for each in found)
-    say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: read through it, then run ostler up")
+    step = "read through it, then run ostler up" if count else "list your services in it, then run ostler up"
+    say(f"wrote {file} with {count} service{'' if count == 1 else 's'}. Next: {step}")
     if not found:
         say(f"nothing was found to convert; these files are read: {', '.join(source_names())}")
 

@@ -258,6 +258,8 @@ def logs(  # noqa: PLR0917 (what follows the name are options)
             for line in [] if as_json else lines_found:
                 say(line)
             if not follow:
+                if not (lines_found or as_json):
+                    complain("no such line" if args["search"] or errors or since else "nothing was logged")
                 return
             say(end="", flush=True)
             args["cursor"] = answer.structured["cursor"]

@@ -30,6 +30,7 @@ _DONE = {
     ChangeKind.KEEP: "unchanged",
     ChangeKind.REMOVE: "removed",
     ChangeKind.UNKNOWN: "brought up",
+    ChangeKind.IMPOSSIBLE: "brought up",
 }
 
 
@@ -234,7 +235,10 @@ def _change(change: Change) -> JsonObject:
 
 
 def _change_line(change: Change) -> str:
-    words: dict[Any, str] = {ChangeKind.UNKNOWN: "seen when what it needs is up"}
+    words: dict[Any, str] = {
+        ChangeKind.UNKNOWN: "seen when what it needs is up",
+        ChangeKind.IMPOSSIBLE: "cannot be brought up",
+    }
     return f"{change.full_name}: {words.get(change.kind, change.kind.value)}" + (
         f" ({change.reason})" if change.reason else ""
     )
