@@ -17,7 +17,7 @@ from ostler.faces.bridge.ledger import Ledger, read_messages
 from ostler.faces.bridge.lines import LineTooLongError, split_lines
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.bridge.version import VERSION, version_order
-from ostler.faces.entry import bridge_options, early_server
+from ostler.faces.entry import begin_early, bridge_options
 
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
@@ -217,9 +217,9 @@ def test_only_verbs_that_start_something_start_the_server_early(state_dir: Path)
     (state_dir / "file").write_text("")
     folders = ["--config", str(state_dir), f"--state={state_dir / 'state'}"]
     for words in ([], ["ps"], ["up", "--help"], ["--unknown", "up"], ["project", "init"]):
-        assert early_server([*folders, *words]) is None
+        assert begin_early([*folders, *words]) is None
     assert not (state_dir / "state").exists()
-    assert early_server(["--state", str(state_dir / "file" / "state"), "up"]) is None  # the command line says why
+    assert begin_early(["--state", str(state_dir / "file" / "state"), "up"]) is None  # the command line says why
 
 
 @pytest.mark.realtime

@@ -12,7 +12,9 @@ import pytest
 from processes.bridge_client import clean_place, eventually
 from processes.command_line import CommandLine
 
+from ostler.faces.cli.app import run_command
 from ostler.faces.cli.session import ExitStatus
+from ostler.faces.entry import begin_early
 
 pytestmark = pytest.mark.realtime
 
@@ -129,6 +131,20 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.run("down") == ExitStatus.OK, ostler.err
     assert [row["name"] for row in ostler.json("ps", "--json")["services"]] == ["process"]
     assert not any(psutil.pid_exists(pid) for pid in pids.values())
+
+
+def test_up_is_under_way_before_the_command_line_is_loaded(
+    ostler: CommandLine, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shop)
+    assert ostler.run("ps") == ExitStatus.OK, "the server is there"
+    words = [*ostler.folders, "up", "files", "--json"]
+    assert begin_early([*words, "--project", "."]) is None, "what is not plain is left to the command line"
+    early = begin_early(words)
+    assert early is not None
+    assert run_command(words, early) == ExitStatus.OK
+    [service] = json.loads(capsys.readouterr().out)["services"]
+    assert (service["name"], service["change"]) == ("files.shop", "created"), "by the first call, and the only one"
 
 
 def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ostler.faces.bridge.launcher import LaunchedServer
+    from ostler.faces.cli.rpc import Early
 
 _WITH_VALUE = {"--config": "config", "--state": "state", "--toolset": "toolset"}
 _STARTING = frozenset({"up", "create", "start", "restart"})
@@ -30,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             run = foreground_run(arguments)
             if run is not None:
                 return status_of(run)
-        launched = early_server(arguments)
+        early = begin_early(arguments)
         from ostler.faces.cli.app import run_command
 
-        return run_command(arguments, launched)
+        return run_command(arguments, early)
     from ostler.adapters.config.paths import Paths
     from ostler.faces.bridge.known_answers import KnownAnswers
     from ostler.faces.bridge.place import ServerPlace
@@ -46,10 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_bridge(place, toolset=toolset, channel=channel, answers=answers)
 
 
-def early_server(arguments: Sequence[str]) -> "LaunchedServer | None":
-    """Start the server that a verb needs, if none runs, so that it starts while the command line is imported.
+def begin_early(arguments: Sequence[str]) -> "Early | None":
+    """Begin what a verb needs, so that it goes on while the command line is imported.
 
-    Whatever is wrong is left to the command line, which explains it.
+    That is the start of the server, if none runs, and else the call of an `up` that is plain enough to be understood
+    here. Whatever is wrong is left to the command line, which explains it.
     """
     rest = iter(arguments)
     options: dict[str, str | None] = {}
@@ -63,8 +64,12 @@ def early_server(arguments: Sequence[str]) -> "LaunchedServer | None":
     if argument not in _STARTING or "--help" in arguments:
         return None
     from ostler.adapters.config.paths import Paths
+    from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
     from ostler.faces.bridge.launcher import launch, server_command
     from ostler.faces.bridge.place import ServerPlace
+    from ostler.faces.cli.asking import asker
+    from ostler.faces.cli.rpc import Early, ServerClient
+    from ostler.faces.output import complain
     from ostler.model.errors import OstlerError
 
     try:
@@ -72,9 +77,14 @@ def early_server(arguments: Sequence[str]) -> "LaunchedServer | None":
         try:
             connection, _ = place.dial()
         except OSError:
-            return launch(place, server_command(place))
+            return Early(launch(place, server_command(place)))
         connection.close()
-    except (OSError, OstlerError):
+        names = [word for word in rest if word != "--json"]
+        if argument == "up" and not any(name.startswith("-") for name in names):
+            client = ServerClient(Dialer(place, kind="cli", note=complain), asker())
+            client.send_ahead("project_up", {"services": names} if names else {})
+            return Early(client=client)
+    except (OSError, OstlerError, ServerUnavailableError):
         pass
     return None
 

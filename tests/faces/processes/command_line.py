@@ -19,9 +19,12 @@ class CommandLine:
         self.out = ""
         self.err = ""
 
+    @property
+    def folders(self) -> list[str]:
+        return ["--config", self.place.config_dir, "--state", self.place.state_dir]
+
     def run(self, *arguments: str) -> int:
-        folders = ["--config", self.place.config_dir, "--state", self.place.state_dir]
-        status = run_command([*folders, *arguments])
+        status = run_command([*self.folders, *arguments])
         captured = self._capsys.readouterr()
         self.out, self.err = captured.out, captured.err
         return status

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from ostler.adapters.config.paths import CONFIG_VARIABLE, STATE_VARIABLE, Paths
-from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli import (
     catalogue,
@@ -25,6 +24,7 @@ from ostler.faces.cli import (
     tokens,
     top,
 )
+from ostler.faces.cli.rpc import Early
 from ostler.faces.cli.session import ExitStatus, Session
 from ostler.faces.endings import status_of
 from ostler.faces.output import say
@@ -63,17 +63,17 @@ def build_app() -> typer.Typer:
     return app
 
 
-def run_command(arguments: Sequence[str], launched: LaunchedServer | None = None) -> int:
+def run_command(arguments: Sequence[str], early: Early | None = None) -> int:
     """Run the command in `arguments` and return its exit status.
 
     Args:
         arguments: what follows `ostler`.
-        launched: a server that is being started for it.
+        early: what was begun for it already.
     """
 
     def run() -> int:
         try:
-            build_app()(args=list(arguments), prog_name="ostler", obj=launched)
+            build_app()(args=list(arguments), prog_name="ostler", obj=early or Early())
         except SystemExit as ending:
             return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
         return int(ExitStatus.OK)

@@ -3,15 +3,16 @@
 import sys
 from typing import cast
 
+from ostler.faces.cli.rpc import AskPerson
 from ostler.faces.output import say
 from ostler.model.json import JsonObject, JsonValue
 
 _YES = ("y", "yes")
 
 
-def has_terminal() -> bool:
-    """Whether a person can be asked: both ends of the conversation are a terminal."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+def asker() -> AskPerson | None:
+    """Return what puts questions to a person; None unless both ends of the conversation are a terminal."""
+    return ask_at_terminal if sys.stdin.isatty() and sys.stdout.isatty() else None
 
 
 def ask_at_terminal(message: str, schema: JsonObject) -> JsonObject:

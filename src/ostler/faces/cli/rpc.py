@@ -13,6 +13,7 @@ from typing import Final, Self, cast
 
 from ostler.faces.bridge.dialer import Dialer, Link, ServerUnavailableError
 from ostler.faces.bridge.greeting import PREFIX
+from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.lines import LineTooLongError
 from ostler.faces.bridge.version import VERSION
 from ostler.model.json import JsonObject, JsonValue
@@ -71,6 +72,24 @@ class ToolAnswer:
         return str(cast("JsonObject", error).get("code", "")) if isinstance(error, dict) else ""
 
 
+@dataclass(slots=True)
+class Early:
+    """What was begun before the command line was loaded, which takes longer than many an answer.
+
+    Attributes:
+        launched: a server that is being started for it.
+        client: a connection on which the call is under way; the first one who needs one takes it.
+    """
+
+    launched: LaunchedServer | None = None
+    client: "ServerClient | None" = None
+
+    def taken_client(self) -> "ServerClient | None":
+        """Return the connection, once."""
+        client, self.client = self.client, None
+        return client
+
+
 class ServerClient:
     """One connection to the server, opened by entering it."""
 
@@ -81,12 +100,14 @@ class ServerClient:
         self._meta: JsonObject = _META if ask is None else {**_META, _CAPABILITIES: _FORMS}
         self._link: Link | None = None
         self._keys = itertools.count(1)
+        self._ahead: tuple[int, JsonObject] | None = None
+        """A call whose answer no one has read yet: its key and what it asks."""
 
     def __repr__(self) -> str:
         return f"<ServerClient {self._link!r}>"
 
     def __enter__(self) -> Self:
-        self._link = self._dialer.connect()
+        self._link = self._link or self._dialer.connect()
         return self
 
     def __exit__(
@@ -111,6 +132,20 @@ class ServerClient:
         contents: list[JsonObject] = result.get("contents") or [{}]
         found: JsonObject = json.loads(contents[0].get("text") or "{}")
         return found
+
+    def send_ahead(self, tool: str, args: Mapping[str, JsonValue]) -> None:
+        """Send a call now; `call_tool` with the same arguments then only waits for its answer.
+
+        Raises:
+            ServerUnavailableError: there is no server, or it ended.
+        """
+        params: JsonObject = {"name": tool, "arguments": dict(args)}
+        self._link = self._dialer.connect()
+        try:
+            self._ahead = self._send("tools/call", params, has_progress=True), params
+        except OSError as error:
+            self.close()
+            raise ServerUnavailableError(f"the connection to the Ostler server broke: {error}") from error
 
     def call_tool(
         self, tool: str, args: Mapping[str, JsonValue], *, progress: ShowProgress | None = None
@@ -139,13 +174,11 @@ class ServerClient:
     def _request(self, method: str, params: JsonObject, progress: ShowProgress | None) -> JsonObject:
         link = self._link
         assert link is not None, "enter the client before calling"
-        key = next(self._keys)
-        meta = {**self._meta, "progressToken": key} if progress else self._meta
-        request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": meta}}
         deadline = time.monotonic() + CALL_TIMEOUT
+        ahead, self._ahead = self._ahead, None
         try:
-            link.settle(CALL_TIMEOUT)
-            link.send(json.dumps(request).encode() + b"\n")
+            is_sent = ahead is not None and ahead[1] == params
+            key = ahead[0] if ahead is not None and is_sent else self._send(method, params, has_progress=bool(progress))
             for line in link.lines():
                 if time.monotonic() > deadline:
                     break
@@ -168,6 +201,15 @@ class ServerClient:
             f"the Ostler server (pid {link.pid}) ended while {method} was under way; "
             "run the command again: it starts the server, which recovers what was interrupted"
         )
+
+    def _send(self, method: str, params: JsonObject, *, has_progress: bool) -> int:
+        assert self._link is not None, "enter the client before calling"
+        key = next(self._keys)
+        meta = {**self._meta, "progressToken": key} if has_progress else self._meta
+        request = {"jsonrpc": "2.0", "id": key, "method": method, "params": {**params, "_meta": meta}}
+        self._link.settle(CALL_TIMEOUT)
+        self._link.send(json.dumps(request).encode() + b"\n")
+        return key
 
     def _late(self, method: str) -> str:
         return f"the Ostler server ({self._link!r}) did not answer {method} within {CALL_TIMEOUT:.0f} s"

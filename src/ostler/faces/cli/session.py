@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NoReturn, cast
 
@@ -12,11 +12,10 @@ import typer
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
-from ostler.faces.bridge.launcher import LaunchedServer
 from ostler.faces.bridge.place import ServerPlace
-from ostler.faces.cli.asking import ask_at_terminal, has_terminal
+from ostler.faces.cli.asking import asker
 from ostler.faces.cli.next_steps import in_verbs
-from ostler.faces.cli.rpc import RequestFailedError, ServerClient, ToolAnswer
+from ostler.faces.cli.rpc import Early, RequestFailedError, ServerClient, ToolAnswer
 from ostler.faces.output import complain, say, say_json
 from ostler.model.json import JsonObject, JsonValue
 
@@ -40,11 +39,11 @@ class Session:
 
     Attributes:
         paths: the folders.
-        launched: a server that is being started for this command.
+        early: what was begun for this command before it was loaded.
     """
 
     paths: Paths
-    launched: LaunchedServer | None = None
+    early: Early = field(default_factory=Early)
 
     @property
     def place(self) -> ServerPlace:
@@ -53,13 +52,13 @@ class Session:
 
     def dialer(self) -> Dialer:
         """Return what reaches the server."""
-        return Dialer(self.place, kind="cli", note=complain, launched=self.launched)
+        return Dialer(self.place, kind="cli", note=complain, launched=self.early.launched)
 
     @contextmanager
     def client(self) -> Generator[ServerClient]:
         """Connect to the server, starting it when there is none; a server that cannot be had ends the command."""
         try:
-            with ServerClient(self.dialer(), ask_at_terminal if has_terminal() else None) as client:
+            with self.early.taken_client() or ServerClient(self.dialer(), asker()) as client:
                 yield client
         except ServerUnavailableError as error:
             fail(str(error), ExitStatus.UNAVAILABLE)
