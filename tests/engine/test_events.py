@@ -9,8 +9,13 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.world import World, manifest
 
+from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.events.log import EventLog
+from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.manager import ServiceManager
+from ostler.engine.services.views import CreateRequest
 from ostler.model.events import Event, EventKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,6 +146,24 @@ def test_events_that_many_services_have_alike_share_what_they_say() -> None:
     other = events.append(EventKind.STATE_CHANGED, "c", first.message, {"to": "starting", "reason": "lease"})
     assert other.data == {"to": "starting", "reason": "lease"}
     assert [event.service for event in events.read().events] == ["a", "b", "c"]
+
+
+@pytest.mark.anyio
+async def test_a_change_and_its_event_have_one_time_not_two_that_are_alike() -> None:
+    """Of each service there are a dozen of them, 48 bytes each."""
+    clock = Ticking()
+    store = MemoryStore()
+    async with ServiceManager(World(), store, clock=clock) as manager:
+        manager.classes.add(manifest())
+        await manager.create(CreateRequest("basic", "one"))
+        service = manager.registry.get("one")
+        assert isinstance(service, ServiceInstance)
+        last = {event.kind: event for event in manager.events.read(service="one").events}
+        status = service.status
+        assert last[EventKind.STATE_CHANGED].at is status.since
+        assert last[EventKind.REACHABILITY_CHANGED].at is status.reachability_at
+        (operation,) = await store.operations(service.id)
+        assert last[EventKind.OPERATION_ENDED].at == operation.finished_at
 
 
 def test_a_cursor_of_another_life_begins_again_and_says_so() -> None:

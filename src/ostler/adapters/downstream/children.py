@@ -136,10 +136,10 @@ def tree_of(child: ProcessId) -> list[psutil.Process]:
             found |= {process.pid: process for process in leader.children(recursive=True)}
         found[leader.pid] = leader
     if sys.platform != "win32":
-        for process in psutil.process_iter():
+        for pid in psutil.pids():
             with suppress(OSError, psutil.Error):
-                if os.getsid(process.pid) == child.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.setdefault(process.pid, process)
+                if os.getsid(pid) == child.pid and (process := psutil.Process(pid)).status() != psutil.STATUS_ZOMBIE:
+                    found.setdefault(pid, process)
     return list(found.values())
 
 

@@ -384,6 +384,7 @@ class ServiceInstance(InstanceState):
             self.name,
             f"{operation.kind.value} {outcome.value}" + (f": {error}" if error is not None else ""),
             {"operation": operation.id, "kind": operation.kind.value, "outcome": outcome.value},
+            at=operation.record.finished_at,
         )
         if self.vitals.removed:
             self._others.instance_removed(self, operation.asked)
@@ -426,22 +427,16 @@ class ServiceInstance(InstanceState):
             message = f"{old.state.value} -> {new.state.value}"
             if new.error is not None and new.error is not old.error:
                 message += f": {self.mask_text(error_text(new.error) or '')}"
-            events.append(EventKind.STATE_CHANGED, self.name, message, data)
+            events.append(EventKind.STATE_CHANGED, self.name, message, data, at=new.since)
         if old.health is not new.health:
-            events.append(
-                EventKind.HEALTH_CHANGED,
-                self.name,
-                f"{old.health.value} -> {new.health.value}"
-                + (f": {self.vitals.evidence}" if self.vitals.evidence else ""),
-                {"from": old.health.value, "to": new.health.value},
-            )
+            evidence = f": {self.vitals.evidence}" if self.vitals.evidence else ""
+            message = f"{old.health.value} -> {new.health.value}{evidence}"
+            data = {"from": old.health.value, "to": new.health.value}
+            events.append(EventKind.HEALTH_CHANGED, self.name, message, data, at=new.health_at)
         if old.reachability is not new.reachability:
-            events.append(
-                EventKind.REACHABILITY_CHANGED,
-                self.name,
-                f"driving server {new.reachability.value}",
-                {"from": old.reachability.value, "to": new.reachability.value},
-            )
+            message = f"driving server {new.reachability.value}"
+            data = {"from": old.reachability.value, "to": new.reachability.value}
+            events.append(EventKind.REACHABILITY_CHANGED, self.name, message, data, at=new.reachability_at)
         if new.state.is_up and not old.state.is_up:
             self._others.watch_health(self)
         if old.state is not new.state or old.health is not new.health:
