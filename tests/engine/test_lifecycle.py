@@ -6,6 +6,7 @@ import anyio
 import pytest
 from tests.support.world import Answer, Down, Fail, Hang, Lost, Slow, World, manifest, running, until
 
+from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.insight.explanation import explain
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import (
@@ -120,17 +121,20 @@ async def test_what_a_failed_start_left_and_no_cleanup_removes_is_kept(stop: Fai
         assert world.resources == {}
 
 
-@pytest.mark.parametrize("acts", [True, False])
-async def test_what_a_failed_start_left_is_looked_for_until_find_shows_it(acts: bool) -> None:
-    world = World()
+@pytest.mark.parametrize(("acts", "restarts"), [(True, False), (False, False), (True, True)])
+async def test_what_a_failed_start_left_is_looked_for_until_find_shows_it(*, acts: bool, restarts: bool) -> None:
+    world, store = World(), MemoryStore()
     world.faults["w/start"].append(Fail("the daemon is not ready", acts=acts))
     world.faults["w/find"] += [Fail("the daemon is not ready")] * 4
-    async with running(world) as manager:
+    async with running(world, store=store) as manager:
         with pytest.raises(ToolFailedError, match="whether the failed start left something; it is looked for again"):
             await manager.create(CreateRequest("basic", "db"))
         assert (manager.view("db").state, manager.view("db").reason) == (ServiceState.FAILED, "start-unseen")
         found = explain(manager.registry.get("db"), manager.registry, None, [])
         assert [call.tool for call in found.next_calls] == ["service_delete", "service_start"]
+        if not restarts:
+            await until(lambda: manager.view("db").reason == "start-failed")
+    async with running(world, store=store) as manager:
         await until(lambda: manager.view("db").reason == "start-failed")
         assert world.resources == {}
         assert "the daemon is not ready" in str(manager.view("db").error)

@@ -98,6 +98,25 @@ async def test_an_answer_that_goes_on_proving_nothing_is_believed_unless_the_ser
         assert len(world.resources) == 1
 
 
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_what_a_failed_stop_left_is_looked_for_after_a_restart_too(*, is_gone: bool) -> None:
+    world, store = World(), MemoryStore()
+    async with running(world, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.always["w/stop"] = Fail("daemon not ready")
+        with pytest.raises(ToolFailedError):
+            await manager.stop_service("db")
+    world.always.clear()
+    if is_gone:
+        world.resources.clear()
+    async with running(world, store=store) as manager:
+        await until(manager.recovered.is_set)
+        shown = (ServiceState.STOPPED, "") if is_gone else (ServiceState.FAILED, "stop-failed")
+        assert (manager.view("db").state, manager.view("db").reason) == shown
+        await manager.stop_service("db")
+        assert not world.resources
+
+
 async def test_what_waited_for_the_look_happens_after_it() -> None:
     world, store = World(), MemoryStore()
     async with running(world, manifest(restartPolicy="always"), store=store) as manager:

@@ -93,6 +93,8 @@ class Recovery:
         keeps = nothing_left or (settled and record.state is ServiceState.FAILED)
         state = record.state if keeps else ServiceState.UNKNOWN
         instance = ServiceInstance(self._runtime, record, service_class, state=state)
+        if keeps:
+            instance.take_reason(str((record.error or {}).get("reason") or ""))
         if opened:
             instance.take_interrupted(opened)
         if record.state in _PROMISED:
@@ -202,7 +204,8 @@ class Recovery:
         if instance.vitals.removed or instance.operation is not None:  # someone was quicker and has decided
             return instance.operation
         if old is None or old.kind is OperationKind.VERIFY:
-            if old is None and instance.state not in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
+            is_unknown = instance.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE)
+            if old is None and not is_unknown and not self._is_to_be_looked_at(instance):
                 return None
             return instance.request(OperationKind.VERIFY, reason="restored")
         if self._waits_for_driver(instance, old.kind):

@@ -265,6 +265,10 @@ class BaseService:
             replace(self._status.value, error=error and _kept(error), error_at=None if error is None else now), now
         )
 
+    def take_reason(self, reason: str) -> None:
+        """Keep why an earlier run of the server left the state as it is; nothing has changed by that."""
+        self._status.replace(replace(self._status.value, reason=reason))
+
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
         if reachability is not self._status.value.reachability:
