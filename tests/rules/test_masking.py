@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostler.model.json import JsonValue
 from ostler.model.manifest import ArgSpec
 from ostler.rules.secrets.masking import MASK, mask, secret_strings, shorten
 
@@ -93,8 +94,33 @@ def test_credentials_in_command_lines_and_environments_are_secrets_and_words_in_
         "port": 8080,
     }
     secrets = secret_strings({}, args)
-    assert secrets == {"hunter22", "abcdef12", "s3same-x", "k-123456", "b-1234567"}
-    assert mask(args["arguments"], secrets) == ["-u", "root", "-p***", "--token", "***", "--pin", "1234"]
+    assert secrets >= {"hunter22", "abcdef12", "s3same-x", "k-123456", "b-1234567"}
+    assert not secrets & {"1234", "postgres"}, "they would be found in any text"
+    assert mask(args, secrets) == {
+        **args,
+        "arguments": ["-u", "root", "-p***", "--token", "***", "--pin", "***"],
+        "url": "http://app:***@h/",
+        "environment": {"API_KEY": "***", "POSTGRES_PASSWORD": "***", "MODE": "cluster-west-2024-production"},
+        "shell": "echo basic tutorial; curl -H 'Authorization: Bearer ***' token --verbose-flag",
+    }
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("mysql -pabc -u abc abc", "mysql *** -u abc abc"),
+        ("redis-cli -a abc ping", "redis-cli *** ping"),
+        ("tool --password 'abc' --env abc", "tool *** --env abc"),
+        ("env PGPASSWORD=abc psql abc", "env *** psql abc"),
+        ("psql postgres://me:abc@h/abc", "psql ***"),
+        ("serve --token-file abc --level abc", "serve --token-file abc --level abc"),
+        (["sh", "-c", "mysql -pabc"], ["sh", "-c", "mysql ***"]),
+        (["redis-cli", "-a", "abc", "abc"], ["redis-cli", "-a", "***", "abc"]),
+    ],
+)
+def test_a_short_credential_is_masked_where_it_stands(command: JsonValue, shown: JsonValue) -> None:
+    secrets = secret_strings({}, {"command": command})
+    assert mask({"command": command, "database": "abc"}, secrets) == {"command": shown, "database": "abc"}
 
 
 @pytest.mark.parametrize("part", ["a", "a-", "eyJ", "a://", "a=", "Bearer x ", "password=abcdef", " --token abcdef1"])

@@ -7,11 +7,11 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import quote, quote_plus
 
-from ostler.model.credentials import secrets_in_arguments, secrets_in_environment
+from ostler.model.credentials import is_secret_name, secrets_in_arguments, secrets_in_environment
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.manifest import ArgSpec
 from ostler.model.servers import MASK, MIN_SECRET_LENGTH
@@ -23,6 +23,10 @@ _LINE_SECRET = 8
 
 _MOST_CREDENTIALS = 200
 """Credentials in args that are masked though no one declared them: each is looked for in every text."""
+
+_MOST_WORDS = 1000
+_PASSWORD_OPTIONS = frozenset({"-a", "-p", "-P", "-w"})
+_LETTER_OPTION = len("-p")
 
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?$|token$|secret|api_?key|authorization|credential|private_?key", re.IGNORECASE
@@ -70,9 +74,47 @@ def _credentials(values: list[JsonValue]) -> frozenset[str]:
         if isinstance(value, Mapping):
             named = {name: item for name, item in cast("JsonMapping", value).items() if isinstance(item, str)}
             found.update(secrets_in_environment(named, by_looks=False))
-    credentials = [one for one in found if len(one) >= MIN_SECRET_LENGTH][:_MOST_CREDENTIALS]
+    credentials = list(found)[:_MOST_CREDENTIALS]
     seen = "\n".join(strings_in(values)) if credentials else ""
-    return frozenset(one for one in credentials if seen.count(one) <= found[one])
+    telling = {one for one in credentials if len(one) >= MIN_SECRET_LENGTH and seen.count(one) <= found[one]}
+    common = set(credentials) - telling
+    return frozenset(telling.union(_in_place(values, common)) if common else telling)
+
+
+def _in_place(values: list[JsonValue], credentials: set[str]) -> Iterator[str]:
+    """Yield `credentials` that would be found in any text with what they stand in: `--pin 1234`, `-p1234`, `PIN=1234`.
+
+    An option and its value, or a variable and its value, are also found as neighbours in a list and in an object.
+    """
+    for value in values:
+        if isinstance(value, Mapping):
+            for name, item in cast("JsonMapping", value).items():
+                if isinstance(item, str) and is_secret_name(name) and item in credentials:
+                    yield f"{name}={item}"
+                elif isinstance(item, str):
+                    yield from _words_in_place(item.split(maxsplit=_MOST_WORDS), credentials)
+        elif isinstance(value, list):
+            texts = [item for item in cast("list[JsonValue]", value)[:_MOST_WORDS] if isinstance(item, str)]
+            yield from _words_in_place(texts, credentials)
+            for text in texts:
+                yield from _words_in_place(text.split(maxsplit=_MOST_WORDS), credentials)
+        elif isinstance(value, str):
+            yield from _words_in_place(value.split(maxsplit=_MOST_WORDS), credentials)
+
+
+def _words_in_place(words: list[str], credentials: set[str]) -> Iterator[str]:
+    previous = ""
+    for word in words:
+        bare = word.strip("\"'")
+        if bare in credentials:
+            if previous.startswith("-") and (is_secret_name(previous) or previous in _PASSWORD_OPTIONS):
+                yield f"{previous} {word}"
+        elif len(word.split(maxsplit=1)) == 1 and (
+            not credentials.isdisjoint(secrets_in_arguments([word], by_looks=False))
+            or (word.startswith("-") and bare[_LETTER_OPTION:] in credentials)
+        ):
+            yield word
+        previous = word
 
 
 def secrets_by_key(value: JsonValue) -> frozenset[str]:
@@ -137,7 +179,7 @@ class _Masker:
         if isinstance(value, Mapping):
             return self._object(cast("JsonMapping", value))
         if isinstance(value, list | tuple):
-            return [self.mask(item) for item in cast("list[JsonValue]", value)]
+            return self._list(cast("list[JsonValue]", value))
         if value is None or isinstance(value, bool):
             return value
         text = _scalar_text(value)
@@ -150,7 +192,16 @@ class _Masker:
             shown = self._text(key)
             while shown in masked:
                 shown += "'"
-            masked[shown] = self.mask(item)
+            masked[shown] = MASK if isinstance(item, str) and f"{key}={item}" in self._whole else self.mask(item)
+        return masked
+
+    def _list(self, value: Sequence[JsonValue]) -> list[JsonValue]:
+        masked: list[JsonValue] = []
+        previous: JsonValue = None
+        for item in value:
+            is_pair = isinstance(previous, str) and isinstance(item, str) and f"{previous} {item}" in self._whole
+            masked.append(MASK if is_pair else self.mask(item))
+            previous = item
         return masked
 
     def _text(self, text: str) -> str:
