@@ -1,8 +1,11 @@
 """Ready means ours: a port, URL or log line counts only when the process itself, or one below it, listens there."""
 
+import contextlib
 import shutil
 import socket
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from tests.support.processes import process_server, start_arguments
 
 from ostler.adapters.process import readiness
+from ostler.adapters.process.process_table import below, bound_by, bound_sockets
 
 pytestmark = [
     pytest.mark.anyio,
@@ -49,6 +53,29 @@ def foreign_port() -> Generator[int]:
 
 def at(key: str, host: str, where: str, /, **arguments: object) -> dict[str, object]:
     return start_arguments(key, None, command="{python}", args=["-S", "-c", SERVE_AT, host, where], **arguments)
+
+
+def test_sockets_and_children_are_found_as_the_system_s_tables_have_them() -> None:
+    me = psutil.Process()
+    with contextlib.ExitStack() as stack:
+        for host, kind in (("127.0.0.1", "tcp"), ("::1", "tcp"), ("::ffff:127.0.0.1", "tcp"), ("127.0.0.1", "udp")):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            one = stack.enter_context(socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM))
+            one.bind((host, 0))
+            if kind == "tcp":
+                one.listen()
+        with socket.create_server(("127.0.0.1", 0)) as mine, socket.create_connection(mine.getsockname()):
+            found = bound_by(me, bound_sockets())
+            assert len(found) >= 5
+            assert Counter(found) == Counter(bound_by(me, None))
+        words, pipe = ["/bin/sh", "-c", "cat; :"], subprocess.PIPE
+        with subprocess.Popen(words, bufsize=0, stdin=pipe, stdout=pipe) as shell:
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+            shell.stdin.write(b"hello\n")
+            assert shell.stdout.readline() == b"hello\n", "from the shell's child"
+            assert {each.pid for each in below(me)} == {each.pid for each in me.children(recursive=True)} > {shell.pid}
+            shell.stdin.close()
 
 
 async def test_the_port_of_another_program_is_not_ready(state_dir: Path, foreign_port: int) -> None:

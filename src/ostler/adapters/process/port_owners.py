@@ -1,12 +1,8 @@
 """Who listens where: the sockets of a process's own tree, and the holder of a port that is not among them."""
 
 import contextlib
-import socket
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -14,7 +10,7 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.ports import address_of
-from ostler.adapters.process.process_table import work_of
+from ostler.adapters.process.process_table import Bound, below, bound_by, bound_sockets, holders_among, work_of
 from ostler.adapters.process.trees import is_frozen, keeper_of
 
 ELSEWHERE_SECONDS = 2.0
@@ -24,9 +20,6 @@ STARTING_SECONDS = 0.5
 """Between looks at all that a process listens on while it starts, and nothing answers at its port."""
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, never bound)
-
-_LISTENING = "0A"
-"""The state in the system's tables."""
 
 _LOOPBACKS = {"localhost": ("127.0.0.1", "::1")}
 
@@ -74,19 +67,6 @@ class Holder:
         if self.pid is None:
             return "a process that Ostler may not inspect"
         return f"{self.program} (pid {self.pid}" + (f", service {self.key!r})" if self.key else ")")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One listening TCP socket in the system's table.
-
-    Attributes:
-        host: the address at which it listens.
-        waiting: connections that its program has not taken yet.
-    """
-
-    host: str
-    waiting: int
 
 
 @dataclass(slots=True)
@@ -146,7 +126,7 @@ class Sockets:
 
     async def sharing(self, port: int | None = None) -> dict[int, list[Holder]]:
         """Return who listens where this process does, by port: only `port`, or all on which it listens."""
-        if port is not None and len(await anyio.to_thread.run_sync(rows_of, port) or ()) == 1:
+        if port is not None and len(await anyio.to_thread.run_sync(listening_at, port) or ()) == 1:
             return {}
         own = [listener for listener in await self.own() or () if listener.is_tcp and port in (None, listener.port)]
         pids = {listener.pid for listener in own}
@@ -204,15 +184,7 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
     The system names one of the processes that share a socket, often a forked worker: of its line, the topmost one that
     has the socket is the holder.
     """
-    try:
-        found = psutil.net_connections(kind="tcp")
-    except (psutil.Error, OSError):
-        return []
-    pids = {
-        c.pid
-        for c in found
-        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and _is_at(c.laddr.ip, hosts)
-    }
+    pids = _pids_at(port, hosts)
     keys: dict[int, str] = {}
     for entry in entries:
         if entry.state == "running":
@@ -221,14 +193,30 @@ def holders_of(port: int, entries: Iterable[Entry], hosts: Iterable[str] | None 
     return [holders[pid] for pid in sorted(holders, key=lambda pid: pid or 0)]
 
 
-def is_listening(rows: Iterable[Row], host: str) -> bool | None:
-    """Return whether connections to `host` are taken, as `rows` show it; None: only a connection shows it.
+def _pids_at(port: int, hosts: Iterable[str] | None) -> set[int | None]:
+    sockets = bound_sockets()
+    if sockets is not None:
+        inodes = (i for i, one in sockets.items() if one.is_tcp and one.port == port and _is_at(one.host, hosts))
+        return holders_among(frozenset(inodes))
+    try:
+        found = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return set()
+    return {
+        c.pid
+        for c in found
+        if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and _is_at(c.laddr.ip, hosts)
+    }
+
+
+def is_listening(found: Iterable[Bound], host: str) -> bool | None:
+    """Return whether connections to `host` are taken, as `found` shows it; None: only a connection shows it.
 
     A socket at `::` may take those over IPv4 or not, and one with connections that wait may be of a program that hangs.
     """
     hosts = _LOOPBACKS.get(host.lower(), (host,))
-    near = [row for row in rows if row.host == "::" or _is_at(row.host, hosts)]
-    return any(not row.waiting and _is_at(row.host, hosts) for row in near) or (None if near else False)
+    near = [one for one in found if one.host == "::" or _is_at(one.host, hosts)]
+    return any(not one.waiting and _is_at(one.host, hosts) for one in near) or (None if near else False)
 
 
 def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:
@@ -238,31 +226,13 @@ def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:
     )
 
 
-def rows_of(port: int) -> list[Row] | None:
-    """Return which sockets of this machine listen on TCP `port`; None where the system has no such table. Blocks.
+def listening_at(port: int) -> list[Bound] | None:
+    """Return which sockets of this machine listen on TCP `port`; None where the system does not list them. Blocks.
 
     A look at all processes shows whose they are, and costs a hundred times as much.
     """
-    found: list[Row] = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with Path(table).open() as file:
-                next(file)
-                for words in map(str.split, file):
-                    if words[3] != _LISTENING:
-                        break  # listening sockets come first, of the others there may be very many
-                    address, _, number = words[1].rpartition(":")
-                    if int(number, 16) == port:
-                        found.append(Row(_address_in_words(address), int(words[4].rpartition(":")[2], 16)))
-        except (OSError, StopIteration):
-            return None
-    return found
-
-
-def _address_in_words(address: str) -> str:
-    """Return `0100007F` as 127.0.0.1: the tables have words of four bytes in the order of the machine."""
-    words = [int(address[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(address), 8)]
-    return str(ip_address(b"".join(words)))
+    sockets = bound_sockets()
+    return None if sockets is None else [one for one in sockets.values() if one.is_tcp and one.port == port]
 
 
 def _holder(pid: int | None, port: int, keys: dict[int, str]) -> Holder:
@@ -287,36 +257,32 @@ def _family(entry: Entry) -> list[psutil.Process]:
     for above in (entry.process, keeper_of(entry.record)):
         if above is not None:
             with contextlib.suppress(psutil.Error):
-                found.update({child.pid: child for child in above.children(recursive=True)})
+                found.update({child.pid: child for child in below(above)})
     return list(found.values())
 
 
 def _listeners_of(entry: Entry) -> list[Listener] | None:
     found: list[Listener] = []
     is_hidden = False
+    sockets = bound_sockets()
     for process in _family(entry):
         try:
-            connections = process.net_connections(kind="inet")
+            bound = bound_by(process, sockets)
         except psutil.AccessDenied:
             is_hidden = True
-            continue
         except psutil.Error:
             continue
-        for connection in connections:
-            is_tcp = connection.type == socket.SOCK_STREAM
-            is_open = connection.status == psutil.CONN_LISTEN if is_tcp else not connection.raddr
-            if is_open and connection.laddr:
-                found.append(Listener(connection.laddr.ip, connection.laddr.port, process.pid, is_tcp))
+        else:
+            found += (Listener(one.host, one.port, process.pid, one.is_tcp) for one in bound)
     return None if is_hidden and not found else found
 
 
 def _hosts_at(process: psutil.Process, port: int) -> set[str]:
     """Return the addresses at which `process` itself listens on TCP `port`."""
     try:
-        found = process.net_connections(kind="tcp")
+        return {one.host for one in bound_by(process, bound_sockets()) if one.is_tcp and one.port == port}
     except psutil.Error:
         return set()
-    return {one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port}
 
 
 def _listens(pid: int, port: int) -> bool:

@@ -17,7 +17,7 @@ from ostler.adapters.process.contract import Probe
 from ostler.adapters.process.escapes import bytes_of
 from ostler.adapters.process.log_watch import LogWatch
 from ostler.adapters.process.logfile import clean_line, split_lines
-from ostler.adapters.process.port_owners import Listener, Sockets, is_listening, rows_of
+from ostler.adapters.process.port_owners import Listener, Sockets, is_listening, listening_at
 from ostler.adapters.process.ports import address_of, is_this_machine, reachable_host
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
@@ -206,9 +206,9 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     if sockets is None or not is_this_machine(host):
         return Verdict(*await ask(host, port))
     address = reachable_host(host)
-    rows = await anyio.to_thread.run_sync(rows_of, port)
-    is_shown = None if rows is None else is_listening(rows, address)
-    is_refused = sockets.entry.starting and (_refuses(address, port) if rows is None else is_shown is False)
+    found = await anyio.to_thread.run_sync(listening_at, port)
+    is_shown = None if found is None else is_listening(found, address)
+    is_refused = sockets.entry.starting and (_refuses(address, port) if found is None else is_shown is False)
     if is_refused and not sockets.is_due():  # the usual look at what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
     passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)

@@ -1,15 +1,41 @@
-"""All processes of the machine at one moment, read in one pass: who descends from whom, and what they use."""
+"""The processes and listening sockets of the machine at one moment: who descends from whom, has what, and uses what.
+
+Linux is asked in the ways that cost least where there are many processes and connections: psutil reads all of them for
+each question.
+"""
 
 import os
+import socket
+import struct
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 _PROC: Final = Path("/proc")
+
+_HEADER: Final = struct.Struct("=IHHII")
+"""Of a netlink message: its length and type, flags, number and sender."""
+
+_ASKED: Final = struct.Struct("=BBBBI48x")
+"""What sockets are asked for: their family and protocol, and a mask of their states."""
+
+_ANSWERED: Final = struct.Struct("!4xH2x16s")
+"""The port and the address that begin the answer about one socket."""
+
+_WAITING_AT: Final = 56
+_INODE_AT: Final = 68
+_BY_FAMILY: Final = 20
+_REQUEST_ALL: Final = 0x301
+_DONE: Final = 3
+_FAILED: Final = 2
+_LISTENING: Final = ((socket.IPPROTO_TCP, 1 << 10), (socket.IPPROTO_UDP, 1 << 7))
+"""Protocol → mask of the state in which a socket listens: of UDP, that it has no peer."""
+
+_ANSWER_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +82,92 @@ def trees_below(roots: Iterable[int], table: Mapping[int, Row]) -> dict[int, lis
     for pid in table if wanted else ():
         if (root := _above(pid, table, wanted)) is not None:
             found.setdefault(root, []).append(pid)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A socket that others may reach: a TCP one that listens, or a UDP one without a peer.
+
+    `waiting` is how many connections its program has not taken yet; 0 where that is not known.
+    """
+
+    host: str
+    port: int
+    is_tcp: bool
+    waiting: int = field(default=0, compare=False)
+
+
+BoundSockets = Mapping[int, Bound] | None
+"""By inode; None where the system has no list of them alone."""
+
+
+def bound_sockets() -> BoundSockets:
+    """Return the sockets of this machine that others may reach; a fraction of a millisecond. Blocks."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        return {
+            inode: bound
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for protocol, states in _LISTENING
+            for inode, bound in _diagnosed(family, protocol, states)
+        }
+    except (OSError, struct.error):
+        return None
+
+
+def bound_by(process: psutil.Process, sockets: BoundSockets) -> list[Bound]:
+    """Return those of `sockets` that `process` has open; if they are not known, it is looked for them. Blocks.
+
+    Raises:
+        psutil.Error: it has ended, or may not be looked at.
+    """
+    inodes = None if sockets is None else _sockets_of(process.pid)
+    if sockets is not None and inodes is not None:
+        return [sockets[inode] for inode in inodes if inode in sockets]
+    found: list[Bound] = []
+    for connection in process.net_connections(kind="inet"):
+        is_tcp = connection.type == socket.SOCK_STREAM
+        is_open = connection.status == psutil.CONN_LISTEN if is_tcp else not connection.raddr
+        if is_open and connection.laddr:
+            found.append(Bound(connection.laddr.ip, connection.laddr.port, is_tcp))
+    return found
+
+
+def holders_among(inodes: frozenset[int]) -> set[int | None]:
+    """Return the processes that have one of the sockets `inodes` open, None for one whose owner is hidden. Blocks."""
+    found: set[int | None] = set()
+    left = set(inodes)
+    for pid in psutil.pids() if inodes else ():
+        try:
+            own = inodes.intersection(_sockets_of(pid) or ())
+        except psutil.Error:
+            continue
+        if own:
+            found.add(pid)
+            left -= own
+    if left:
+        found.add(None)
+    return found
+
+
+def below(process: psutil.Process) -> list[psutil.Process]:
+    """Return all processes below `process`, oldest first among brothers. Blocks.
+
+    Raises:
+        psutil.Error: it has ended.
+    """
+    pids = _children(process.pid)
+    if pids is None:
+        return process.children(recursive=True)
+    found: list[psutil.Process] = []
+    for pid in pids:
+        try:
+            child = psutil.Process(pid)
+        except psutil.Error:
+            continue
+        found += [child, *(below(child) if _children(pid) else ())]
     return found
 
 
@@ -110,6 +222,71 @@ def _linux_rows() -> Iterable[tuple[int, Row]]:
             )
         except (OSError, ValueError, IndexError):
             continue  # it has ended meanwhile
+
+
+def _children(pid: int) -> list[int] | None:
+    """Return the children of `pid`; None where the system does not list them by process."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"{_PROC}/{pid}/task"):  # noqa: PTH208 (of a process that may go any moment)
+            with Path(f"{_PROC}/{pid}/task/{thread}/children").open("rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        return None
+    return found
+
+
+def _sockets_of(pid: int) -> list[int] | None:
+    """Return the inodes of the sockets that `pid` has open; None if its network is another one, as in a container.
+
+    Raises:
+        psutil.Error: it has ended, or may not be looked at.
+    """
+    found: list[int] = []
+    folder = f"{_PROC}/{pid}"
+    try:
+        if os.readlink(f"{folder}/ns/net") != os.readlink(f"{_PROC}/self/ns/net"):  # noqa: PTH115 (it is no path)
+            return None
+        for name in os.listdir(f"{folder}/fd"):  # noqa: PTH208 (of a process that may go any moment)
+            try:
+                target = os.readlink(f"{folder}/fd/{name}")  # noqa: PTH115 (it is no path)
+            except FileNotFoundError:
+                continue
+            if target.startswith("socket:["):
+                found.append(int(target[8:-1]))
+    except PermissionError:
+        raise psutil.AccessDenied(pid) from None
+    except OSError:
+        raise psutil.NoSuchProcess(pid) from None
+    return found
+
+
+def _diagnosed(family: int, protocol: int, states: int) -> Iterator[tuple[int, Bound]]:
+    """Yield the sockets in these states, with their inodes, as `ss` asks for them.
+
+    Raises:
+        OSError: the system does not answer that.
+    """
+    body = _ASKED.pack(family, protocol, 0, 0, states)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as link:  # NETLINK_SOCK_DIAG
+        link.settimeout(_ANSWER_SECONDS)
+        link.send(_HEADER.pack(_HEADER.size + len(body), _BY_FAMILY, _REQUEST_ALL, 1, 0) + body)
+        while True:
+            data, at = link.recv(1 << 16), 0
+            while at < len(data):
+                length, kind, *_ = _HEADER.unpack_from(data, at)
+                if kind == _DONE:
+                    return
+                if kind == _FAILED:
+                    raise OSError(-struct.unpack_from("=i", data, at + _HEADER.size)[0], "sockets are not listed")
+                start = at + _HEADER.size
+                port, address = _ANSWERED.unpack_from(data, start)
+                host = socket.inet_ntop(family, address[: 4 if family == socket.AF_INET else 16])
+                (waiting,) = struct.unpack_from("=I", data, start + _WAITING_AT)
+                (inode,) = struct.unpack_from("=I", data, start + _INODE_AT)
+                is_tcp = protocol == socket.IPPROTO_TCP
+                yield inode, Bound(host, port, is_tcp, waiting if is_tcp else 0)
+                at += (length + 3) & ~3
 
 
 def _stat(folder: str) -> list[bytes]:

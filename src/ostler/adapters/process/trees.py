@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from ostler.adapters.process.process_table import below, bound_by, bound_sockets
 from ostler.adapters.process.records import ProcessRecord
 from ostler.model.marks import TOKEN_VARIABLE
 
@@ -172,16 +173,15 @@ def successor_of(record: ProcessRecord, fits: Callable[[psutil.Process], bool]) 
 def listening_ports(process: psutil.Process) -> set[int]:
     """Return the TCP ports at which `process` itself listens."""
     try:
-        found = process.net_connections(kind="tcp")
+        return {one.port for one in bound_by(process, bound_sockets()) if one.is_tcp}
     except psutil.Error:
         return set()
-    return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN and one.laddr}
 
 
 def family_ports(process: psutil.Process) -> set[int]:
     """Return the TCP ports at which `process` or one below it listens."""
     try:
-        return set[int]().union(*map(listening_ports, [process, *process.children(recursive=True)]))
+        return set[int]().union(*map(listening_ports, [process, *below(process)]))
     except psutil.Error:
         return set()
 
