@@ -14,6 +14,7 @@ _ADDRESS: Final = "check the URL (store in ostler.toml, or OSTLER_STORE) and tha
 _RIGHTS: Final = "let its role create: GRANT CREATE ON DATABASE {database} TO {user}"
 _FOREIGN: Final = "use the role that made the tables, or give its rights to this one: GRANT THAT_ROLE TO {user}"
 _GONE: Final = "restore a backup of the schema 'ostler', or start this server again: it makes new, empty ones"
+POOLER: Final = "connect to PostgreSQL itself, or let the pooler keep sessions: pool_mode = session"
 _CONNECTIONS: Final = "raise max_connections, or end other clients; Ostler needs two"
 
 _CAUSES: Final = {
@@ -37,6 +38,7 @@ _REFUSALS: Final = {
     "too many clients": _CONNECTIONS,
     "too many connections": _CONNECTIONS,
     "connection slots are reserved": _CONNECTIONS,
+    "statement pooling mode": POOLER,
     "does not support ssl": "correct sslmode in the URL, or turn on ssl in PostgreSQL",
     "is not permitted to log in": "let the role log in: ALTER ROLE {user} LOGIN",
     "is starting up": "wait until PostgreSQL is back: Ostler connects automatically",

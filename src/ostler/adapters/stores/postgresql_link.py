@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeAlias
 
@@ -13,7 +13,7 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection
 
-from ostler.adapters.stores.postgresql_faults import Address, is_loss, translate
+from ostler.adapters.stores.postgresql_faults import POOLER, Address, is_loss, translate
 from ostler.adapters.stores.postgresql_hold import Hold, application_name
 from ostler.adapters.stores.postgresql_schema import SCHEMA, Connection
 from ostler.model.errors import StoreError, StoreHeldError
@@ -89,11 +89,8 @@ class Ends:
 
     writer: Connection
     reader: Connection
-
-    @property
-    def backends(self) -> tuple[int, int]:
-        """Their processes in PostgreSQL."""
-        return self.writer.info.backend_pid, self.reader.info.backend_pid
+    backends: tuple[int, int]
+    """Their processes in PostgreSQL."""
 
     async def close(self) -> None:
         """Close both."""
@@ -105,15 +102,50 @@ async def open_ends(address: Address, hold: Hold) -> Ends:
     """Connect twice.
 
     Raises:
-        StoreError: that cannot be done.
+        StoreError: that cannot be done, or a pooler is between that keeps no session.
     """
     name, seconds = application_name(hold.holder.run), hold.timings.connect
-    writer = await connect(address, name, seconds)
-    try:
-        return Ends(writer, await connect(address, name, seconds))
-    except BaseException:
-        await close(writer)
-        raise
+    async with AsyncExitStack() as undoing:
+        writer = await connect(address, name, seconds)
+        undoing.push_async_callback(close, writer)
+        reader = await connect(address, name, seconds)
+        undoing.push_async_callback(close, reader)
+        try:
+            with anyio.fail_after(seconds):
+                ends = Ends(writer, reader, await _backends(writer, reader, address))
+        except (psycopg.Error, TimeoutError) as exc:
+            raise translate(exc, address, "reached") from exc
+        undoing.pop_all()
+        return ends
+
+
+async def _backends(writer: Connection, reader: Connection, address: Address) -> tuple[int, int]:
+    """Return the connections' processes in PostgreSQL.
+
+    These are not those that a connection was told, which are a pooler's own where there is one. A pooler that gives
+    each transaction whatever process is free gives another one while that of before is busy, so it is found out here.
+
+    Raises:
+        StoreError: the process changes.
+        psycopg.Error, TimeoutError: there is no answer.
+    """
+    of_writer = await _backend(writer)
+    async with reader.transaction():
+        of_reader = await _backend(reader)
+        is_kept = await _backend(writer) == of_writer
+    if not is_kept or await _backend(reader) != of_reader:
+        raise StoreError(
+            f"the database {str(address)!r} is reached through a pooler that keeps no session, as PgBouncer does in "
+            "transaction mode; it was left untouched",
+            next_actions=(POOLER,),
+        )
+    return of_writer, of_reader
+
+
+async def _backend(connection: Connection) -> int:
+    found = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+    assert found is not None
+    return found[0]
 
 
 OnRegained: TypeAlias = Callable[[Connection], Awaitable[None]]
