@@ -110,6 +110,10 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     impossible = [change for change in ostler.json("diff", "--json")["changes"] if change["change"] == "impossible"]
     assert [change["name"] for change in impossible] == ["api.fix.shop"]
     assert "'services.files.outputs.link' is undefined" in impossible[0]["reason"]
+    (worktree / "ostler.yaml").write_text(changed.replace("class: command", "class: comand"))
+    assert ostler.run("project", "status") == ExitStatus.OK, "what runs is shown all the same"
+    assert "api.fix.shop [command] running" in ostler.out
+    assert "api.fix.shop: cannot be brought up (ServiceClass 'comand' not found" in ostler.out
     (worktree / "ostler.yaml").write_text("services: [")
     assert ostler.run("up") == ExitStatus.FAILED
     assert "[yaml-syntax]" in ostler.err

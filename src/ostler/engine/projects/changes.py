@@ -9,7 +9,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, PROJECT_LABEL
-from ostler.model.errors import NotFoundError, TemplateError
+from ostler.model.errors import ArgumentError, NotFoundError, TemplateError
 
 
 class ChangeKind(StrEnum):
@@ -25,7 +25,7 @@ class ChangeKind(StrEnum):
     UNKNOWN = "unknown"
     """It is seen once what it needs is up: its args take outputs of that."""
     IMPOSSIBLE = "impossible"
-    """Its args or env name what is not there, although what it needs is up."""
+    """Its class is not there, or its args do not fit, or name what is not there although what it needs is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,11 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
     service = manager.registry.find(full)
     try:
         request = scope.request(name, manager)
+        full = manager.name_of(request)  # of what can be made
         difference = "" if service is None else manager.difference(request)
-    except TemplateError as error:
-        is_final = all(change_of(scope, need, manager).kind is ChangeKind.KEEP for need in scope.needs(name))
+    except (TemplateError, NotFoundError, ArgumentError) as error:
+        needs = scope.needs(name) if isinstance(error, TemplateError) else ()
+        is_final = all(change_of(scope, need, manager).kind is ChangeKind.KEEP for need in needs)
         if service is not None or is_final:
             return Change(name, full, ChangeKind.IMPOSSIBLE if is_final else ChangeKind.UNKNOWN, error.summary)
         difference = ""

@@ -166,7 +166,9 @@ class ProjectRunner:
         for full in wanted:
             if full not in members:
                 known = [_short(member, project_id) for member in members]
-                raise NotFoundError("service", _short(full, project_id), known=known)
+                raise NotFoundError(
+                    "service", _short(full, project_id), known=known, next_actions=("project_status lists them",)
+                )
         with anyio.move_on_after(timeout):
             await self._remove(wanted, project_id, report)
         report.unfinished = [name for full in wanted if not report.has_ended(name := _short(full, project_id))]
