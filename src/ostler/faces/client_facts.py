@@ -8,9 +8,8 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ostler.adapters.caller_environment import asked_with, sendable, without_own
 
@@ -18,8 +17,7 @@ PROJECT_VARIABLE = "CLAUDE_PROJECT_DIR"
 """Where a client says which folder its user works in; else it is the folder that the process was started in."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFacts:
+class ClientFacts(NamedTuple):
     """One local client.
 
     Attributes:
@@ -32,9 +30,13 @@ class ClientFacts:
 
     directory: str = ""
     is_named: bool = False
-    environment: Mapping[str, str] | None = field(default=None, repr=False)
+    environment: Mapping[str, str] | None = None
     toolset: str = ""
     channel: bool = False
+
+    def __repr__(self) -> str:
+        """Show all but the environment, which may hold secrets."""
+        return f"ClientFacts(directory={self.directory!r}, toolset={self.toolset!r}, channel={self.channel})"
 
 
 _facts: ContextVar[ClientFacts] = ContextVar("facts of the connection", default=ClientFacts())  # noqa: B039 (frozen)
@@ -68,7 +70,7 @@ def client_of(hello: Mapping[str, Any]) -> Generator[ClientFacts]:
 @contextmanager
 def working_in(directory: str) -> Generator[None]:
     """Let calls that are made inside see `directory` as the folder of their client."""
-    token = _facts.set(replace(current_client(), directory=directory))
+    token = _facts.set(current_client()._replace(directory=directory))
     try:
         yield
     finally:

@@ -6,9 +6,8 @@ something else), `OperationError` (look at the service), `DownstreamError` (a to
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 
 class Delivery(StrEnum):
@@ -22,8 +21,7 @@ class Delivery(StrEnum):
     """Perhaps delivered: the tool may have acted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One problem in a file, as `ostler check` and every load error show it.
 
     Attributes:

@@ -107,7 +107,7 @@ def candidates_in(
             there = replace(around, workspace=Path(project))
             found += _candidates(load(project, Path(project)), path, label, project, there)
     except SourceError as error:
-        return [], [replace(error.finding, message=f"{error.finding.message}; it limits the servers in {path}")]
+        return [], [error.finding._replace(message=f"{error.finding.message}; it limits the servers in {path}")]
     return found, rest
 
 

@@ -60,7 +60,7 @@ class ServerFiles:
         """Return what an `entry` under `name` would be read as. The findings name no file."""
         text = json.dumps({"mcpServers": {name: entry}})
         loaded = load_mcp_json(text, self._variables, file=name, answer=self._answer)
-        findings = tuple(with_values(finding, line=0, column=0) for finding in loaded.findings)
+        findings = tuple(finding._replace(line=0, column=0) for finding in loaded.findings)
         return with_values(loaded, findings=findings)
 
     def entry(self, name: str) -> JsonObject:
