@@ -19,6 +19,7 @@ from benchmarks import (
     health,
     latency,
     notifications,
+    reads,
     recovery,
     replicas,
     scale,
@@ -58,6 +59,7 @@ LONG = {
     "crash": "everything goes wrong in real servers",
     "failover": "several servers over one PostgreSQL, of which the working one fails",
     "replicas": "one, two and three servers over one PostgreSQL, beside one over its file",
+    "reads": "what several servers answer after each change, while they fail",
     "scale": "what each query costs over a million services, and what breaks first",
     "cycles": "reconnections",
     "fuzz": "hostile manifests, project files and arguments",
@@ -91,7 +93,7 @@ def main() -> int:
     parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
-    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover, reads)")
     parser.add_argument("--jobs", type=int, default=1, help="chunks of 25 rounds that are played at once (crash)")
     parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
     parser.add_argument("--states", default="", help="NAME=STATE,…: the services that it begins with (crash)")
@@ -135,6 +137,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "simulate": lambda: simulate.main(twice=options.twice),
         "failover": lambda: failover.main(rounds or 100, options.seed),
         "replicas": lambda: replicas.main(rounds or 5),
+        "reads": lambda: reads.main(rounds or 120, options.seed),
         "scale": lambda: scale.main(options.services or 1_000_000),
         "crash": lambda: (
             crash.play_again(options.again, options.states, rounds or 20, options.seed)

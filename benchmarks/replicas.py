@@ -1,6 +1,6 @@
 """Reads and operations a second with one, two and three servers over one PostgreSQL, beside one over its file.
 
-The clients are spread over the servers. One server holds the database; the others pass on to it what they are asked.
+The clients are spread over the servers. One server holds the database; the others answer reads, and pass on the rest.
 What a call costs the holder and the others in CPU says what more servers would bring on machines of their own.
 """
 
@@ -71,14 +71,14 @@ async def _create_services(url: str) -> None:
 
 
 async def _repeat(
-    deployment: Deployment, clients: int, seconds: float, calls_of: Callable[[int], list[tuple[str, dict[str, Any]]]]
+    urls: list[str], clients: int, seconds: float, calls_of: Callable[[int], list[tuple[str, dict[str, Any]]]]
 ) -> list[float]:
-    """Let `clients` do their calls again and again; return the seconds of each call."""
+    """Let `clients` do their calls at these servers again and again; return the seconds of each call."""
     times: list[float] = []
     until = time.perf_counter() + seconds
 
     async def work(number: int) -> None:
-        async with RawHttp.open(deployment.urls[number % len(deployment.urls)]) as client:
+        async with RawHttp.open(urls[number % len(urls)]) as client:
             for turn in count():
                 for tool, args in calls_of(number + turn * clients):
                     began = time.perf_counter()
@@ -105,14 +105,18 @@ def _restart(number: int) -> list[tuple[str, dict[str, Any]]]:
 def _measure(deployment: Deployment, seconds: float) -> dict[str, float]:
     """Print what so many seconds of reads and of operations come to; return the operations' median."""
     medians: dict[str, float] = {}
-    for what, clients, calls in (("reads", READERS, _read), ("operations", WRITERS, _restart)):
+    every, others = deployment.urls, deployment.urls[1:]
+    rounds = [("reads", every, READERS, _read), ("operations", every, WRITERS, _restart)]
+    if others:
+        rounds.insert(1, ("reads elsewhere", others, READERS, _read))
+    for what, urls, clients, calls in rounds:
         before = deployment.cpu()
-        times = anyio.run(_repeat, deployment, clients, seconds, calls)
-        holder, others = (after - earlier for after, earlier in zip(deployment.cpu(), before, strict=True))
+        times = anyio.run(_repeat, urls, clients, seconds, calls)
+        holder, rest = (after - earlier for after, earlier in zip(deployment.cpu(), before, strict=True))
         medians[what] = statistics.median(times)
-        cpu = f"{holder / len(times) * 1000:.2f} ms of the holder, {others / len(times) * 1000:.2f} ms of others"
+        cpu = f"{holder / len(times) * 1000:.2f} ms of the holder, {rest / len(times) * 1000:.2f} ms of others"
         print(
-            f"{deployment.label:<24}{what:<12}{len(times) / seconds:>6.0f}/s   p50 {medians[what] * 1000:>7.2f} ms"
+            f"{deployment.label:<24}{what:<17}{len(times) / seconds:>6.0f}/s   p50 {medians[what] * 1000:>7.2f} ms"
             f"   p99 {percentile(times, 0.99) * 1000:>7.1f} ms   CPU a call: {cpu}"
         )
     return medians

@@ -22,6 +22,7 @@ from ostler.adapters.stores.choice import StorePlace
 from ostler.adapters.stores.moving import move_store
 from ostler.adapters.stores.postgresql import PostgresqlStore
 from ostler.adapters.stores.postgresql_copies import examine_database, migrate_database, take_over
+from ostler.adapters.stores.postgresql_history import OperationHistory
 from ostler.adapters.stores.postgresql_hold import Holder, Timings
 from ostler.adapters.stores.sqlite import SqliteStore
 from ostler.adapters.stores.standing_by import SeenHolder, Waiting
@@ -108,6 +109,23 @@ async def test_a_second_server_is_refused_and_one_that_stands_by_takes_over(post
         order.append("first lets go")
     assert order == ["first lets go", "second has it"]
     assert seen.last is None
+
+
+async def test_a_server_that_stands_by_reads_the_same_history(postgresql: Postgresql) -> None:
+    url = postgresql.new_database()
+    async with PostgresqlStore.open(url, holder("a"), timings=QUICK) as store, tcp_proxy(postgresql.port) as way:
+        done = [PutOperation(operation(f"op{number}", done=True)) for number in range(4)]
+        await store.commit([PutService(service("a")), *done])
+        history = OperationHistory(postgresql.url(url.rpartition("/")[2], port=way.port))
+        for limit in (1, 3, 20):
+            assert await history.newest("id-a", limit) == await store.operations("id-a", limit=limit)
+        way.refuses = True
+        await way.cut()
+        with pytest.raises(StoreError):
+            await history.newest("id-a", 1)
+        way.refuses = False
+        assert len(await history.newest("id-a", 20)) == 4
+        await history.close()
 
 
 async def test_a_server_that_was_cut_off_writes_nothing_more_and_knows_it_in_time(postgresql: Postgresql) -> None:

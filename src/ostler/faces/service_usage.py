@@ -60,6 +60,10 @@ class ServiceUsages:
             found |= {name: others[pid] for name, pid in pids.items() if pid in others}
         return found
 
+    def measures(self, service: Service) -> bool:
+        """Whether it is known what `service` uses, as its processes run on this machine."""
+        return self._key_of(service) is not None or (isinstance(service, McpServerService) and service.pid is not None)
+
     def _key_of(self, service: Service | None) -> str | None:
         """Return the key of the process that a service runs as; None: it is no such service, or is not up."""
         if not isinstance(service, ServiceInstance) or not service.state.is_up:

@@ -9,6 +9,10 @@ from typing import TypeAlias
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
 
+Parts: TypeAlias = tuple[tuple[tuple[int, bytes], ...], int, tuple[Event, ...], int]
+"""What a history is made of: packs with the events in each, events of the first one that are beyond the limit, events
+that are not packed, and the cursor before the first pack."""
+
 _Row: TypeAlias = tuple[int, float, str, str, JsonObject]
 
 _RECENT = 8
@@ -36,6 +40,19 @@ class ServiceHistory:
 
     def __len__(self) -> int:
         return sum(count for count, _ in self._packs) - self._skipped + len(self._recent)
+
+    @property
+    def parts(self) -> Parts:
+        """Everything in it, as it is now."""
+        return tuple(self._packs), self._skipped, tuple(self._recent), self._ended_at
+
+    @classmethod
+    def of(cls, service: str, limit: int, parts: Parts) -> "ServiceHistory":
+        """Return the history of `service` that had those `parts`."""
+        self = cls(service, limit)
+        packs, self._skipped, recent, self._ended_at = parts
+        self._packs, self._recent = list(packs), list(recent)
+        return self
 
     @property
     def dropped_until(self) -> int:

@@ -2,13 +2,13 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
 
-from ostler.engine.events.history import ServiceHistory
+from ostler.engine.events.history import Parts, ServiceHistory
 from ostler.engine.protocols import Clock, Store
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
@@ -46,6 +46,29 @@ class EventPage:
     next_cursor: int
     truncated: bool = False
     dropped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogContents:
+    """All that a log holds in memory.
+
+    Attributes:
+        events: the newest ones of all services, oldest first.
+        dropped_until: the cursor of the newest event before them.
+        last_cursor: of the newest event.
+        histories: the events of each service.
+        ended: services that were deleted, with the cursors of these events.
+        max_events: how many `events` are kept.
+        max_per_service: how many events of a service are kept.
+    """
+
+    events: tuple[Event, ...]
+    dropped_until: int
+    last_cursor: int
+    histories: Mapping[str, Parts]
+    ended: Mapping[str, int]
+    max_events: int
+    max_per_service: int
 
 
 class EventLog:
@@ -109,6 +132,44 @@ class EventLog:
         self._keep(event)
         if self._store is not None:
             self._store.append_events((event,))
+        self._publish(event)
+        return event
+
+    @property
+    def contents(self) -> LogContents:
+        """Everything that is held in memory now."""
+        return LogContents(
+            tuple(self._all),
+            self._dropped_until,
+            self._last_cursor,
+            {service: history.parts for service, history in self._by_service.items()},
+            dict(self._ended),
+            self._max_events,
+            self._max_per_service,
+        )
+
+    def follow(self, contents: LogContents) -> None:
+        """Hold what another log holds instead; what is new in it is published, unless nothing was known before."""
+        before = self._last_cursor or contents.last_cursor
+        self._max_events, self._max_per_service = contents.max_events, contents.max_per_service
+        self._all = deque(contents.events)
+        self._by_service = {
+            service: ServiceHistory.of(service, contents.max_per_service, parts)
+            for service, parts in contents.histories.items()
+        }
+        self._ended = dict(contents.ended)
+        self._dropped_until, self._last_cursor = contents.dropped_until, contents.last_cursor
+        for event in contents.events:
+            if event.cursor > before:
+                self._publish(event)
+
+    def repeat(self, event: Event) -> None:
+        """Take in an event that another log has appended; one that is known already is ignored."""
+        if event.cursor > self._last_cursor:
+            self._keep(event)
+            self._publish(event)
+
+    def _publish(self, event: Event) -> None:
         for waiter in self._waiters:
             waiter.set()
         for subscriber in list(self._subscribers):
@@ -116,7 +177,6 @@ class EventLog:
                 subscriber(event)
             except Exception:  # boundary: a subscriber's fault must not disturb the engine or other subscribers
                 logger.exception("event subscriber failed")
-        return event
 
     def read(
         self,

@@ -125,11 +125,6 @@ class InstanceState(BaseService):
         return self.record.id
 
     @property
-    def updated_at(self) -> datetime:
-        """When it changed last."""
-        return self._updated_at
-
-    @property
     def is_wanted(self) -> bool:
         """Whether it should be running."""
         return self.record.desired is DesiredState.RUNNING
@@ -215,6 +210,7 @@ class InstanceState(BaseService):
     def set_record(self, **changes: object) -> None:
         """Replace fields of the record (durable with the next commit)."""
         self.record = replaced(self.record, **changes)
+        self._touch()
         if not changes.keys().isdisjoint(("step_outputs", "outputs", "dependency_secrets", "delete_secrets")):
             self._secrets = None
 
@@ -226,6 +222,7 @@ class InstanceState(BaseService):
     def set_vitals(self, **changes: object) -> None:
         """Replace fields of the vitals."""
         self.vitals = replaced(self.vitals, **changes)
+        self._touch()
 
     def forget_health(self) -> None:
         """What was checked before does not count any more."""
@@ -361,9 +358,9 @@ class InstanceState(BaseService):
             error: what to say, also to who wants to start it.
             secrets: what must not be shown, as the class cannot say.
         """
-        self.set_vitals(unreadable=error)
         self._possible_secrets, self._secrets = secrets, None
         self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
+        self.set_vitals(unreadable=error)
 
     def note(self, message: str) -> None:
         """Record something that people should know of."""

@@ -96,7 +96,13 @@ _FORGET_HEALTH = (
 
 
 class BaseService:
-    """State, health, last error, listeners and waiting; subclasses supply start, stop and restart."""
+    """State, health, last error, listeners and waiting; subclasses supply start, stop and restart.
+
+    Attributes:
+        on_touch: called with the name whenever what `view` shows may have changed; None: no one follows it.
+    """
+
+    on_touch: Callable[[str], None] | None = None
 
     def __init__(
         self,
@@ -135,6 +141,11 @@ class BaseService:
     def service_type(self) -> str:
         """The kind of service."""
         return self._service_type
+
+    @property
+    def updated_at(self) -> datetime:
+        """When it changed last."""
+        return self._updated_at
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -268,6 +279,7 @@ class BaseService:
     def take_reason(self, reason: str) -> None:
         """Keep why an earlier run of the server left the state as it is; nothing has changed by that."""
         self._status.replace(replace(self._status.value, reason=reason))
+        self._touch()
 
     def set_reachability(self, reachability: Reachability) -> None:
         """Report whether the driving server can be asked."""
@@ -339,6 +351,7 @@ class BaseService:
         old = self._status.value
         self._status.replace(new)
         self._updated_at = now
+        self._touch()
         self._changes.append((old, new))
         if self._delivering:  # a follower caused this change: it is delivered after the one under way
             return
@@ -348,6 +361,10 @@ class BaseService:
                 self._deliver(*self._changes.pop(0))
         finally:
             self._delivering = False
+
+    def _touch(self) -> None:
+        if self.on_touch is not None:
+            self.on_touch(self._name)
 
     def _deliver(self, old: ServiceStatus, new: ServiceStatus) -> None:
         self._status_changed(old, new)

@@ -8,7 +8,7 @@ import anyio
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.graph import reached
-from ostler.engine.events.log import EventLog, EventPage
+from ostler.engine.events.log import EventLog, EventPage, LogContents
 from ostler.engine.instances.departed import Departed
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import StateChangeCallback
@@ -354,6 +354,21 @@ class SeenEvents(EventLog):
         """Refuse: only the engine fills the log."""
         del events, last_cursor
         raise AccessDeniedError("events are restored by the engine alone")
+
+    @property
+    def contents(self) -> LogContents:
+        """Refuse: `read` shows what the principal may see."""
+        raise AccessDeniedError("events are published by the engine alone")
+
+    def follow(self, contents: LogContents) -> None:
+        """Refuse: only the engine fills the log."""
+        del contents
+        raise AccessDeniedError("events are restored by the engine alone")
+
+    def repeat(self, event: Event) -> None:
+        """Refuse: only the engine fills the log."""
+        del event
+        raise AccessDeniedError("events are recorded by the engine alone")
 
 
 class SeenDeparted(Departed):

@@ -44,7 +44,10 @@ def serve(  # noqa: PLR0917 (typer's parameters are the options)
     ] = False,
     standby: Annotated[
         bool,
-        typer.Option("--standby", help="With a store on PostgreSQL: while another server holds it, pass requests on."),
+        typer.Option(
+            "--standby",
+            help="With PostgreSQL: while another server holds it, answer reads, and pass on the rest.",
+        ),
     ] = False,
     advertise: Annotated[
         str, typer.Option(metavar="URL", help="Where other servers of its database reach this one; default: found out.")

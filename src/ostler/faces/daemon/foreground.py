@@ -15,6 +15,7 @@ from ostler.model.errors import OstlerError
 
 if TYPE_CHECKING:
     from ostler.adapters.access.token_file import TokenFile
+    from ostler.faces.daemon.forwarding import Forwarder
     from ostler.faces.daemon.http import HttpSettings
     from ostler.faces.daemon.http_tls import Certificate
     from ostler.faces.mcp.toolbox import Toolset
@@ -59,7 +60,6 @@ def run_foreground(
     set_up_logging(log_level, form=log_format(paths.settings_file))
 
     from ostler.adapters.stores.standing_by import Waiting
-    from ostler.faces.daemon.forwarding import Forwarder
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.http import HttpSettingsError
     from ostler.faces.daemon.process import ServerSettings, run_server
@@ -67,11 +67,11 @@ def run_foreground(
     try:
         names = (*allowed_hosts, *_advertised_host(advertise))
         settings = None if http is None else _http_settings(paths, http, names, tls)
+        forwarder = _forwarder(paths, settings, toolset) if stand_by and settings is not None else None
     except (HttpSettingsError, OstlerError) as error:
         lock.release()
         complain(str(error))
         return 2
-    forwarder = Forwarder(VERSION, settings.tls) if stand_by and settings is not None else None
     standby = forwarder or (Waiting() if stand_by else None)
     source = application_source(paths, toolset=toolset, stop_on_exit=stop_on_exit, standby=standby)
     return run_server(
@@ -80,6 +80,18 @@ def run_foreground(
             advertise=advertise,
         )
     )  # fmt: skip
+
+
+def _forwarder(paths: Paths, http: "HttpSettings", toolset: "Toolset") -> "Forwarder":
+    """Return what answers until this server holds the database.
+
+    Raises:
+        OstlerError: the settings are wrong.
+    """
+    from ostler.faces.daemon.forwarding import Forwarder
+    from ostler.faces.replicas.replica import Replica
+
+    return Forwarder(VERSION, http.tls, reader=Replica(paths, http, version=VERSION, toolset=toolset))
 
 
 def _advertised_host(url: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A request that a server which stands by passes on: what it asks for, who did, whether it may be sent twice."""
+"""A request that a server which stands by passes on: who asks for what, whether it may be sent twice, its answer."""
 
 import hmac
 import json
@@ -24,6 +24,7 @@ ADDRESS: Final = b"ostler-client"
 """The header with the address of the client whose request was passed on, and the proof that a server says so."""
 
 _KEY: Final = "idempotencyKey"
+_WAIT: Final = "service_wait"
 
 _OF_THE_HOP: Final = frozenset(
     {
@@ -32,6 +33,10 @@ _OF_THE_HOP: Final = frozenset(
     }
 )  # fmt: skip
 """Headers that are not passed on. Host and Origin were checked here, and name this server."""
+
+
+_OF_THAT_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"})
+"""Headers of an answer that are not passed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,45 @@ def _proof(key: bytes, address: bytes, scope: Scope) -> bytes:
     return hmac.digest(key, text, "sha256").hex().encode()
 
 
+class ForwardedAnswer:
+    """The answer to a client, as it comes from the other server."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.was_sent = False
+        """Whether anything of the request was sent to it."""
+        self.has_begun = False
+        self._has_length = False
+
+    async def trace(self, event: str, _facts: dict[str, Any]) -> None:
+        """Follow the request."""
+        self.was_sent = self.was_sent or event == "http11.send_request_headers.started"
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        kept = [pair for pair in headers if pair[0].lower() not in _OF_THAT_HOP]
+        self.has_begun = True
+        self._has_length = any(name.lower() == b"content-length" for name, _ in kept)
+        await self._send({"type": "http.response.start", "status": status, "headers": kept})
+
+    async def go_on(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def break_off(self) -> None:
+        """End an answer whose rest was lost: a stream ends, and of any other the client sees that it is not whole."""
+        if not self._has_length:
+            await self.finish()
+
+    async def finish(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def only_reads(body: bytes) -> bool:
+    """Whether nothing in a request changes anything, or waits for a change."""
+    reading = _harmless_tools()[0] - {_WAIT}
+    calls = (_name(message) for message in _messages(body) if message.get("method") == "tools/call")
+    return all(name in reading for name in calls)
+
+
 def _messages(body: bytes) -> list[Mapping[str, Any]]:
     try:
         content: Any = json.loads(body)
@@ -144,6 +188,12 @@ def _messages(body: bytes) -> list[Mapping[str, Any]]:
         return []  # refused by whoever answers, whether once or twice
     items = cast("list[Any]", content) if isinstance(content, list) else [content]
     return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _name(call: Mapping[str, Any]) -> object:
+    params: Any = call.get("params")
+    name = cast("Mapping[str, Any]", params).get("name") if isinstance(params, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -155,8 +205,7 @@ def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
 def _may_repeat(message: Mapping[str, Any]) -> bool:
     if message.get("method") != "tools/call":
         return True  # lists, resources, prompts, handshakes, notifications
-    params: Any = message.get("params")
-    name = cast("Mapping[str, Any]", params).get("name") if isinstance(params, dict) else None
+    name = _name(message)
     reading, keyed = _harmless_tools()
     return name in reading or (name in keyed and bool(_arguments(message).get(_KEY)))
 

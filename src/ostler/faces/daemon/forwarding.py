@@ -8,9 +8,9 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 import anyio.lowlevel
@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
-from ostler.faces.daemon.forwarded_requests import ForwardedRequest
-from ostler.faces.daemon.http_answers import READ_SECONDS, LoadShedding, answer_json, refuse_busy
+from ostler.faces.daemon.forwarded_requests import ForwardedAnswer, ForwardedRequest
+from ostler.faces.daemon.http_answers import READ_SECONDS, LoadShedding, answer_json, refuse_busy, replaying
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.http_tls import Certificate
@@ -38,6 +38,9 @@ MAX_HELD: Final = 8 * MAX_BODY
 NOT_HOLDER: Final = "ostler-not-holder"
 """The header of a refusal by a server that stands by: it did nothing."""
 
+LATE: Final = 2.0
+"""Seconds after which a read that no server answers is answered from what was known last, with its age."""
+
 _LOOK: Final = 0.25
 """Seconds from one attempt to the next."""
 
@@ -45,8 +48,6 @@ _LAST_ANSWERS: Final = 3.0
 _CONNECT: Final = 2.0
 _IDLE: Final = 2.0
 """Seconds for which an idle connection is kept: less than the other server keeps it."""
-
-_OF_THE_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"})
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,56 @@ class _Outcome(Enum):
     """It may have been carried out."""
 
 
+class Reader(Protocol):
+    """What answers reads on a server that stands by (`ostler.faces.replicas.replica`)."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it answers as the holder would."""
+        ...
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it did; None: it never did."""
+        ...
+
+    def open(self, client: httpx2.AsyncClient, name: str) -> AbstractAsyncContextManager[None]:
+        """Follow the holder within the block, with a client for servers whose certificate is for `name`."""
+        ...
+
+    def saw(self, holder: SeenHolder | None) -> None:
+        """Note who holds the database."""
+        ...
+
+    def end(self) -> None:
+        """Answer nothing any more."""
+        ...
+
+    def reads(self, request: ForwardedRequest) -> bool:
+        """Whether a request is of a kind that is answered here."""
+        ...
+
+    def is_stream(self, request: ForwardedRequest) -> bool:
+        """Whether the answer to a request has no end."""
+        ...
+
+    async def answer(self, request: ForwardedRequest, receive: Receive, send: Send, *, is_late: bool = False) -> bool:
+        """Answer a request, with its age if it `is_late`; False, with nothing sent, if only the holder can."""
+        ...
+
+
+class Feed(Protocol):
+    """What the holder serves for them, in front of everything else (`ostler.faces.replicas.feed_server`)."""
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return what serves those who follow, and lets `app` answer everything else."""
+        ...
+
+    async def close(self) -> None:
+        """End what they follow; within seconds."""
+        ...
+
+
 class Forwarder:
     """An ASGI application in front of a server's own, which is there once this server holds the database.
 
@@ -66,12 +117,20 @@ class Forwarder:
         tls: what this server is reached with over https. All servers of a database have it or its like: another one is
             trusted if its certificate is trusted by the system or is the same, and is for the same name.
         patience: seconds for which a request waits until a server can carry it out.
+        reader: answers reads here; None passes them on, too.
     """
 
-    def __init__(self, version: str, tls: "Certificate | None" = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        version: str,
+        tls: "Certificate | None" = None,
+        patience: float = PATIENCE,
+        reader: Reader | None = None,
+    ) -> None:
         self._version = version
         self._patience = patience
         self._tls = tls
+        self._reader = reader
         self._own: ASGIApp | None = None
         self._holder: SeenHolder | None = None
         self._trouble = "the database was not reached yet"
@@ -105,7 +164,11 @@ class Forwarder:
             for name in ("accept", "accept-encoding", "connection", "user-agent"):
                 client.headers.pop(name, None)  # the client's own are passed on, if there are any
             self._client = client
-            yield
+            if self._reader is None:
+                yield
+            else:
+                async with self._reader.open(client, self._name):
+                    yield
 
     def saw(self, holder: SeenHolder | None, trouble: str = "") -> None:
         """Note who holds the database; the one that was seen last counts while the database cannot be reached."""
@@ -113,16 +176,27 @@ class Forwarder:
         if not trouble and holder != self._holder:
             self._holder = holder
             self._wake()
+            if self._reader is not None:
+                self._reader.saw(holder)
 
     @asynccontextmanager
-    async def serving_here(self, app: ASGIApp) -> AsyncGenerator[None]:
-        """Let `app` answer within the block, also what waits; after it no more requests come."""
-        self._own = app
+    async def serving_here(self, app: ASGIApp, feed: Feed | None = None) -> AsyncGenerator[None]:
+        """Let `app` answer within the block, also what waits; after it no more requests come.
+
+        Args:
+            app: this server's own.
+            feed: what those follow that stand by.
+        """
+        self._own = app if feed is None else feed.around(app)
         self._wake()
+        if self._reader is not None:
+            self._reader.end()
         try:
             yield
         finally:
             with anyio.move_on_after(_LAST_ANSWERS, shield=True):
+                if feed is not None:
+                    await feed.close()
                 await self.end()
 
     def _wake(self) -> None:
@@ -158,9 +232,20 @@ class Forwarder:
         body = bytearray()
         try:
             if await self._read(body, receive, send):
-                await self._pass_on(ForwardedRequest.of(scope, bytes(body)), receive, send)
+                request = ForwardedRequest.of(scope, bytes(body))
+                reader = self._reader_of(request)
+                if reader is not None and reader.is_current:
+                    again = replaying(receive, [request.replayed()])
+                    if self._own is None and await reader.answer(request, again, send):
+                        return
+                await self._pass_on(request, receive, send)
         finally:
             self._held -= len(body)
+
+    def _reader_of(self, request: ForwardedRequest) -> Reader | None:
+        """Return what may answer a request here."""
+        reader = self._reader
+        return reader if reader is not None and not request.was_forwarded and reader.reads(request) else None
 
     async def _read(self, body: bytearray, receive: Receive, send: Send) -> bool:
         """Read a request's body; False where it was refused, or its client is gone."""
@@ -201,6 +286,8 @@ class Forwarder:
     async def _answer(self, request: ForwardedRequest, gone: anyio.Event, send: Send) -> None:
         """Have a request answered by whoever holds the database, while it has patience."""
         deadline = anyio.current_time() + self._patience
+        reader = self._reader_of(request)
+        late = None if reader is None or reader.is_stream(request) else _LateAnswer(reader)
         while True:
             changed, holder = self._changed, self._holder
             if self._own is not None:
@@ -209,8 +296,10 @@ class Forwarder:
             if request.was_forwarded:
                 await answer_json(send, 503, b'{"error": "not_holder"}', [(NOT_HOLDER.encode(), b"1")])
                 return
+            if late is not None and await late.answer(request, _again(request, gone), send):
+                return
             if holder is not None and holder.url:
-                match await self._try(holder, request, send):
+                match await self._try(holder, request, send, None if late is None else late.comes_at):
                     case _Outcome.ANSWERED:
                         return
                     case _Outcome.UNCLEAR if not request.may_repeat:
@@ -224,10 +313,15 @@ class Forwarder:
             with anyio.move_on_after(min(left, _LOOK)):
                 await changed.wait()
 
-    async def _try(self, holder: SeenHolder, request: ForwardedRequest, send: Send) -> _Outcome:
-        """Send a request to `holder` and pass its answer on; give up when another server takes over."""
+    async def _try(
+        self, holder: SeenHolder, request: ForwardedRequest, send: Send, until: float | None = None
+    ) -> _Outcome:
+        """Send a request to `holder` and pass its answer on; give up when another server takes over.
+
+        A read for which there is an older answer here is given up at `until`, unless its answer has begun.
+        """
         outcome: _Outcome | None = None
-        answering = _Answer(send)
+        answering = ForwardedAnswer(send)
         async with anyio.create_task_group() as tasks:
 
             async def watch_holder() -> None:
@@ -237,17 +331,24 @@ class Forwarder:
                     await self._changed.wait()
                 tasks.cancel_scope.cancel()
 
+            async def watch_clock(until: float) -> None:
+                await anyio.sleep_until(until)
+                if not answering.has_begun:
+                    tasks.cancel_scope.cancel()
+
             tasks.start_soon(watch_holder)
+            if until is not None:
+                tasks.start_soon(watch_clock, until)
             outcome = await self._exchange(holder, request, answering)
             tasks.cancel_scope.cancel()
         if outcome is None:
             outcome = _Outcome.UNCLEAR if answering.was_sent else _Outcome.NOT_SENT
         if outcome is _Outcome.UNCLEAR and answering.has_begun:
-            await answering.finish()
+            await answering.break_off()
             return _Outcome.ANSWERED
         return outcome
 
-    async def _exchange(self, holder: SeenHolder, request: ForwardedRequest, answering: "_Answer") -> _Outcome:
+    async def _exchange(self, holder: SeenHolder, request: ForwardedRequest, answering: ForwardedAnswer) -> _Outcome:
         assert self._client is not None, "a request before the forwarder was opened"
         asked = self._client.build_request(
             request.scope["method"],
@@ -292,29 +393,22 @@ class Forwarder:
         )
 
 
-class _Answer:
-    """The answer to a client, as it comes from the other server."""
+class _LateAnswer:
+    """What was known last, as the answer to a read that no server answers in time."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.was_sent = False
-        """Whether anything of the request was sent to it."""
-        self.has_begun = False
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._due = anyio.current_time() + LATE
 
-    async def trace(self, event: str, _facts: dict[str, Any]) -> None:
-        """Follow the request."""
-        self.was_sent = self.was_sent or event == "http11.send_request_headers.started"
+    @property
+    def comes_at(self) -> float | None:
+        """When to ask no longer for a better one; None: there is no reason to stop."""
+        return self._due if self._reader.age is not None and anyio.current_time() < self._due else None
 
-    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        kept = [pair for pair in headers if pair[0].lower() not in _OF_THE_HOP]
-        self.has_begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": kept})
-
-    async def go_on(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-
-    async def finish(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def answer(self, request: ForwardedRequest, receive: Receive, send: Send) -> bool:
+        """Answer a request, if it is time and something is known."""
+        is_due = anyio.current_time() >= self._due
+        return is_due and await self._reader.answer(request, receive, send, is_late=True)
 
 
 def _again(request: ForwardedRequest, gone: anyio.Event) -> Receive:

@@ -12,6 +12,7 @@ from mcp.server.lowlevel import Server
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.environments import LoginShell
 from ostler.adapters.stores.standing_by import Standby
+from ostler.engine.clock import SystemClock
 from ostler.faces.assembly import open_application
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.client_environment import client_joined
@@ -21,9 +22,13 @@ from ostler.faces.daemon.http_pages import WatchPages
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import TOOLSETS, Toolset
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
+from ostler.model.errors import StoreError
 
 if TYPE_CHECKING:
     from ostler.faces.access.principals import Principals
+    from ostler.faces.application import Application
+    from ostler.faces.daemon.forwarding import Feed
+    from ostler.faces.daemon.http import HttpSettings
 
 
 def application_source(
@@ -89,10 +94,41 @@ def application_source(
                 by_principal=by_principal,
                 policy=lambda name: policy_of(app.settings.principals, name),
                 announce=None if app.watched_store is None else app.watched_store.announce,
+                feed=None if app.watched_store is None else partial(_feed, app, toolset),
                 session_key=None if app.watched_store is None else await app.watched_store.shared_key(),
             )
 
     return open_hosted
+
+
+@asynccontextmanager
+async def _feed(app: "Application", toolset: Toolset, http: "HttpSettings") -> AsyncGenerator["Feed"]:
+    """Publish what reading tools show for the servers that stand by."""
+    from ostler.adapters.replicas.publisher import Publisher  # most servers have no others that stand by
+    from ostler.faces.replicas.access_digest import AccessDigest
+    from ostler.faces.replicas.feed_server import FeedServer
+
+    store = app.watched_store
+    assert store is not None, "only a database can be watched by others"
+
+    def is_holder() -> bool:
+        try:
+            store.confirm()
+        except StoreError:
+            return False
+        return True
+
+    key = await store.shared_key()
+    publisher = Publisher(
+        app.manager,
+        app.downstream,
+        SystemClock(),
+        is_measured=app.usages.measures,
+        access=AccessDigest(key, lambda: app.settings, http, toolset),
+        is_holder=is_holder,
+    )
+    async with FeedServer(publisher, key, VERSION).open() as feed:
+        yield feed
 
 
 async def _recent_starts(paths: Paths) -> dict[str, list[float]]:

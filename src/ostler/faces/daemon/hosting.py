@@ -4,13 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from mcp.server.lowlevel import Server
 from mcp.server.models import InitializationOptions
 
 from ostler.faces.daemon.http_pages import Page
 from ostler.model.access import Principal, PrincipalSettings
+
+if TYPE_CHECKING:
+    from ostler.faces.daemon.forwarding import Feed
+    from ostler.faces.daemon.http import HttpSettings
 
 IDLE_EXIT: Final = 600.0
 """Seconds without a client and without work after which a server in the background ends."""
@@ -41,6 +45,7 @@ class Hosted:
             all are served alike.
         policy: returns the policy in force of a principal, by name.
         announce: called with the URL at which clients are served over HTTP, for the servers that stand by.
+        feed: opens what the servers that stand by follow, as HTTP is served; None where none do.
         session_key: what the ids of HTTP sessions are signed with; None: with a key of the state folder.
     """
 
@@ -56,6 +61,7 @@ class Hosted:
     by_principal: Callable[[str, Principal], Server[Any]] | None = None
     policy: Callable[[str], PrincipalSettings | None] | None = None
     announce: Callable[[str], None] | None = None
+    feed: "Callable[[HttpSettings], AbstractAsyncContextManager[Feed]] | None" = None
     session_key: bytes | None = None
 
     @property

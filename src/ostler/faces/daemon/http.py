@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ostler.faces.daemon.forwarded_requests import ForwardedClients
-from ostler.faces.daemon.forwarding import Forwarder
+from ostler.faces.daemon.forwarding import Feed, Forwarder
 from ostler.faces.daemon.http_answers import LoadShedding, PlainAnswers
 from ostler.faces.daemon.http_hosts import Front, Hosts
 from ostler.faces.daemon.http_pages import Page
@@ -201,6 +201,7 @@ async def serving_http(
     by_principal: Callable[[str, Principal], Server[Any]] | None = None,
     policy: PolicyOf | None = None,
     forwarder: Forwarder | None = None,
+    feed: Feed | None = None,
 ) -> AsyncGenerator[str]:
     """Serve `server` at `/mcp`, the dashboard at `/`, and `/healthz`; yield the URL of `/mcp`.
 
@@ -215,23 +216,44 @@ async def serving_http(
         by_principal: what makes the server of one principal with a toolset; None serves all alike.
         policy: returns the policy of a principal by name; None: no one but holders of `settings.token` comes in.
         forwarder: listens already, and lets this answer from here on.
+        feed: with `forwarder`: what the servers that stand by follow.
 
     Raises:
         HttpSettingsError: the address may not, or cannot, be served.
     """
     settings.check()
-    servers = _makers(server, toolsets or {}, by_principal)
-    documents = settings.documents
-    async with web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents) as web:
-        app = ForwardedClients(_gated(web, settings, policy or _no_policy), settings.session_key)
+    async with gated_web(
+        server, settings, version=version, toolsets=toolsets or {}, codes=codes, pages=pages,
+        by_principal=by_principal, policy=policy,
+    ) as web:  # fmt: skip
+        app = ForwardedClients(web, settings.session_key)
         if forwarder is None:
             async with _listening(app, settings) as listener:
                 if started is not None:
                     started(listener)
                 yield f"{listener.address}/mcp"
             return
-        async with forwarder.serving_here(app):
+        async with forwarder.serving_here(app, feed):
             yield forwarder.url
+
+
+@asynccontextmanager
+async def gated_web(
+    server: Server[Any],
+    settings: HttpSettings,
+    *,
+    version: str,
+    toolsets: Mapping[str, Callable[[], Server[Any]]],
+    codes: OneTimeCodes | None = None,
+    pages: Mapping[str, Page] = MappingProxyType({}),
+    by_principal: Callable[[str, Principal], Server[Any]] | None = None,
+    policy: PolicyOf | None = None,
+) -> AsyncGenerator[ASGIApp]:
+    """Yield what answers those who may come in; the arguments are those of `serving_http`."""
+    servers = _makers(server, toolsets, by_principal)
+    documents = settings.documents
+    async with web_application(servers, settings.session_key, version, codes=codes, pages=pages, more=documents) as web:
+        yield _gated(web, settings, policy or _no_policy)
 
 
 @asynccontextmanager

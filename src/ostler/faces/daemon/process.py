@@ -150,6 +150,9 @@ class ServerProcess:
     async def _open_http(self, stack: AsyncExitStack, http: HttpSettings, hosted: Hosted) -> None:
         settings = self._settings
         http = replace(http, session_key=hosted.session_key or session_key(settings.place.paths.state_dir))
+        feed = None
+        if settings.forwarder is not None and hosted.feed is not None:
+            feed = await stack.enter_async_context(hosted.feed(http))
         url = await stack.enter_async_context(
             serving_http(
                 hosted.server,
@@ -160,6 +163,7 @@ class ServerProcess:
                 by_principal=hosted.server_of,
                 policy=hosted.policy,
                 forwarder=settings.forwarder,
+                feed=feed,
             )
         )
         if settings.forwarder is None:

@@ -1,0 +1,384 @@
+"""What the holder of a database publishes, as a registry, an event log and classes that can be read like the holder's.
+
+Their objects stay the same while the holder does and when another one takes over, so who follows them goes on.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from ostler.adapters.replicas.wire_form import (
+    VIEW,
+    Kind,
+    ShownClass,
+    read_class,
+    read_findings,
+    read_history,
+)
+from ostler.adapters.stores.records_json import EVENT, decode
+from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
+from ostler.engine.clock import SystemClock
+from ostler.engine.events.history import Parts
+from ostler.engine.events.log import EventLog, LogContents
+from ostler.engine.protocols import StateChangeCallback
+from ostler.engine.services.registry import ServiceRegistry
+from ostler.engine.services.views import Availability, ServiceView
+from ostler.model.errors import ConflictError, Finding
+from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
+from ostler.model.manifest import ServiceClass
+from ostler.model.states import HealthStatus, ServiceState
+
+_READ_ONLY: Final = "this server stands by, and only reads; the one that holds the database makes changes"
+
+
+class MirroredService:
+    """A service as the holder said last that it is."""
+
+    def __init__(self, view: ServiceView) -> None:
+        self._view = view
+
+    def __repr__(self) -> str:
+        return f"<MirroredService {self.name!r} {self.state.value}/{self.health.value}>"
+
+    def take(self, view: ServiceView) -> None:
+        """Be as `view` says."""
+        self._view = view
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._view.name
+
+    @property
+    def service_type(self) -> str:
+        """Its type."""
+        return self._view.service_type
+
+    @property
+    def state(self) -> ServiceState:
+        """Its state."""
+        return self._view.state
+
+    @property
+    def health(self) -> HealthStatus:
+        """Its health."""
+        return self._view.health
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Nothing: the view has the error's text."""
+        return None
+
+    @property
+    def dependencies(self) -> Sequence[str]:
+        """What it depends on."""
+        return self._view.dependencies
+
+    async def start(self) -> None:
+        """Refuse."""
+        raise ConflictError(_READ_ONLY, service=self.name)
+
+    async def stop(self) -> None:
+        """Refuse."""
+        raise ConflictError(_READ_ONLY, service=self.name)
+
+    async def restart(self) -> None:
+        """Refuse."""
+        raise ConflictError(_READ_ONLY, service=self.name)
+
+    def view(self) -> ServiceView:
+        """Return the snapshot."""
+        return self._view
+
+    def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
+        """Refuse: the events have its changes."""
+        del callback
+        raise ConflictError(_READ_ONLY, service=self.name)
+
+
+class MirroredEvents(EventLog):
+    """The holder's event log."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+
+    def append(
+        self,
+        kind: EventKind,
+        service: str = "",
+        message: str = "",
+        data: JsonObject | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Event:
+        """Refuse: only the holder says what happened."""
+        del kind, message, data, at
+        raise ConflictError(_READ_ONLY, service=service)
+
+
+class MirroredClasses(ClassCatalogue):
+    """The holder's classes, with what it knows of their tools."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[str, ShownClass] = {}
+        self._all_findings: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Problems of the class files, and of the classes among each other."""
+        return self._all_findings
+
+    def standing_of(self, name: str) -> tuple[Finding, ...]:
+        """Return what the last check of the class `name` against the listed tools found."""
+        return self._shown[name].standing if name in self._shown else ()
+
+    def availability(self, name: str) -> Availability:
+        """Return whether the tools of class `name` are there."""
+        return self._shown[name].availability if name in self._shown else super().availability(name)
+
+    def availability_of(self, service_class: ServiceClass) -> Availability:
+        """Return whether the tools of `service_class` are there."""
+        return self.availability(service_class.name)
+
+    def take(self, shown: dict[str, ShownClass], findings: tuple[Finding, ...]) -> None:
+        """Be these classes."""
+        self._shown, self._all_findings = shown, findings
+        self.replace((each.entry for each in shown.values()), findings)
+
+    def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
+        """Refuse: the holder checks classes."""
+        del name, findings
+        raise ConflictError(_READ_ONLY)
+
+    def add(self, entry: ClassEntry) -> None:
+        """Refuse: classes come from the holder."""
+        del entry
+        raise ConflictError(_READ_ONLY)
+
+
+class HolderClock:
+    """The holder's time, which the ages in answers count by: clocks of machines differ."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def take(self, now: datetime) -> None:
+        """Note that it is `now` there."""
+        self._ahead = now - datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """Return the current time there."""
+        return datetime.now(UTC) + self._ahead
+
+    def elapsed(self) -> float:
+        """Return seconds that do not jump."""
+        return time.monotonic()
+
+
+@dataclass
+class _Snapshot:
+    """A snapshot that is still arriving."""
+
+    run: str
+    number: int
+    log: JsonObject = field(default_factory=dict[str, Any])
+    events: list[Event] = field(default_factory=list[Event])
+    histories: dict[str, Parts] = field(default_factory=dict[str, Parts])
+    services: dict[str, tuple[ServiceView, bool]] = field(default_factory=dict[str, tuple[ServiceView, bool]])
+    classes: dict[str, ShownClass] = field(default_factory=dict[str, ShownClass])
+    findings: tuple[Finding, ...] = ()
+
+
+class Mirror:
+    """Takes in what a publisher sends.
+
+    Attributes:
+        registry: the services.
+        events: what happened.
+        classes: the classes.
+        clock: the holder's time.
+        measured: services whose CPU and memory the holder measures.
+        run: which run of which holder it follows; empty: none yet.
+        number: of the newest batch that was taken in.
+        wanted: of the newest one that an answer of the holder waits for.
+        access: digest of what decides at the holder who may read what.
+        is_last: the holder ends, and is not followed any more.
+    """
+
+    def __init__(self) -> None:
+        self.registry = ServiceRegistry()
+        self.events = MirroredEvents()
+        self.classes = MirroredClasses()
+        self.clock = HolderClock()
+        self.measured: set[str] = set()
+        self.run = ""
+        self.number = self.wanted = 0
+        self.access = ""
+        self.is_last = False
+        self._whole_from = 0
+        self._shown: dict[str, ShownClass] = {}
+        self._findings: tuple[Finding, ...] = ()
+        self._snapshot: _Snapshot | None = None
+        self._rest = b""
+        self._batch: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Mirror {len(self.registry)} services, batch {self.number}>"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has shown everything as it was at one moment."""
+        return bool(self.run) and self._snapshot is None and self.number >= self._whole_from
+
+    def connected(self) -> None:
+        """What comes is the beginning of an answer."""
+        self._rest, self._batch, self._snapshot, self.is_last = b"", [], None, False
+
+    def read(self, data: bytes) -> None:
+        """Take in what was received; what is not complete yet waits.
+
+        Raises:
+            ValueError, KeyError, OstlerError: it is not what a publisher of this version sends.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for text in lines:
+            self._take(text.decode())
+
+    def _take(self, text: str) -> None:
+        kind, value = Kind(text[0]), text[1:]
+        if kind is Kind.SNAPSHOT:
+            head = decode(value, "snapshot")
+            self._snapshot, self._batch = _Snapshot(head["run"], head["number"]), []
+        elif kind is Kind.WHOLE:
+            self._adopt(int(value))
+        elif self._snapshot is not None:
+            self._add(self._snapshot, kind, value)
+        elif kind is Kind.MARK:
+            batch, self._batch = self._batch, []
+            number = int(value.rstrip("!"))
+            if number != self.number + 1:
+                raise ValueError(f"batch {number} came after {self.number}")
+            self._apply(batch)
+            self.number = number
+            if value.endswith("!"):
+                self.wanted = self.number
+        else:
+            self._batch.append(text)
+
+    # -- snapshots -------------------------------------------------------------------------------------------
+
+    def _add(self, snapshot: _Snapshot, kind: Kind, value: str) -> None:
+        match kind:
+            case Kind.PUT:
+                view = VIEW.read(value[1:])
+                snapshot.services[view.name] = view, value[0] == "1"
+            case Kind.EVENT:
+                snapshot.events.append(EVENT.read(value))
+            case Kind.HISTORY:
+                service, parts = read_history(value)
+                snapshot.histories[service] = parts
+            case Kind.LOG:
+                snapshot.log = decode(value, "log")
+            case Kind.CLASS:
+                shown = read_class(value)
+                snapshot.classes[shown.entry.name] = shown
+            case Kind.FINDINGS:
+                snapshot.findings = read_findings(value)
+            case Kind.BEAT:
+                self._beat(value)
+            case _:
+                raise ValueError(f"a snapshot has no line {kind.value!r}")
+
+    def _adopt(self, whole_from: int) -> None:
+        """Be what the snapshot has shown."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is None:
+            raise ValueError("a snapshot ends that did not begin")
+        self.run, self.number, self.wanted, self._whole_from = snapshot.run, snapshot.number, 0, whole_from
+        for service in self.registry.get_all():
+            if service.name not in snapshot.services:
+                self.registry.unregister(service.name)
+        self.measured.clear()
+        for view, is_measured in snapshot.services.values():
+            self._put(view, is_measured=is_measured)
+        self._shown, self._findings = snapshot.classes, snapshot.findings
+        self.classes.take(dict(self._shown), self._findings)
+        log = snapshot.log
+        self.events.follow(
+            LogContents(
+                tuple(snapshot.events),
+                log["droppedUntil"],
+                log["lastCursor"],
+                snapshot.histories,
+                log["ended"],
+                log["maxEvents"],
+                log["maxPerService"],
+            )
+        )
+
+    # -- changes ---------------------------------------------------------------------------------------------
+
+    def _apply(self, batch: Sequence[str]) -> None:
+        """Take in a batch as a whole: the events after what they are about."""
+        events: list[Event] = []
+        of_classes = False
+        for text in batch:
+            kind, value = Kind(text[0]), text[1:]
+            match kind:
+                case Kind.PUT:
+                    self._put(VIEW.read(value[1:]), is_measured=value[0] == "1")
+                case Kind.GONE:
+                    self._drop(_name_in(value))
+                case Kind.EVENT:
+                    events.append(EVENT.read(value))
+                case Kind.BEAT:
+                    self._beat(value)
+                case Kind.LAST:
+                    self.is_last = True
+                case _:
+                    self._take_of_classes(kind, value)
+                    of_classes = True
+        if of_classes:
+            self.classes.take(dict(self._shown), self._findings)
+        for event in events:
+            self.events.repeat(event)
+
+    def _take_of_classes(self, kind: Kind, value: str) -> None:
+        match kind:
+            case Kind.CLASS:
+                shown = read_class(value)
+                self._shown[shown.entry.name] = shown
+            case Kind.CLASS_GONE:
+                self._shown.pop(_name_in(value), None)
+            case Kind.FINDINGS:
+                self._findings = read_findings(value)
+            case _:
+                raise ValueError(f"a batch has no line {kind.value!r}")
+
+    def _put(self, view: ServiceView, *, is_measured: bool) -> None:
+        (self.measured.add if is_measured else self.measured.discard)(view.name)
+        known = self.registry.find(view.name)
+        if isinstance(known, MirroredService):
+            if known.view().id == view.id:
+                known.take(view)
+                return
+            self.registry.unregister(view.name)
+        self.registry.register(MirroredService(view))
+
+    def _drop(self, name: str) -> None:
+        self.measured.discard(name)
+        if name in self.registry:
+            self.registry.unregister(name)
+
+    def _beat(self, value: str) -> None:
+        facts = decode(value, "sign of life")
+        self.clock.take(datetime.fromisoformat(facts["now"]))
+        self.access = facts["access"]
+
+
+def _name_in(value: str) -> str:
+    return str(decode(f'{{"name":{value}}}', "name")["name"])

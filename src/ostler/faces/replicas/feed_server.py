@@ -1,0 +1,160 @@
+"""What the holder of a database serves to the servers that stand by, in front of everything else that it serves.
+
+A GET of `FEED` is what they follow, without an end; a POST to `LEASE` acknowledges what was taken in and asks for a
+lease. Both need what is derived from the key in the database. An answer to any call that may have changed something
+leaves when everyone with a lease knows of the change.
+"""
+
+import hmac
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+from urllib.parse import parse_qs
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ostler.adapters.replicas.publisher import Publisher
+from ostler.faces.daemon.forwarded_requests import only_reads
+from ostler.faces.daemon.http_answers import answer_json, header
+
+FEED: Final = "/replicas/feed"
+LEASE: Final = "/replicas/lease"
+
+_SEND_SECONDS: Final = 10.0
+"""For a follower to take what is sent to it."""
+
+_MAX_KEPT: Final = 256 * 1024
+"""Bytes of a request by which it is decided whether it only reads; a longer one counts as a change."""
+
+
+def follower_token(key: bytes) -> str:
+    """Return what a follower shows, by the key of the database."""
+    return hmac.new(key, b"to follow the holder", "sha256").hexdigest()
+
+
+class FeedServer:
+    """An ASGI application in front of another, `app`, which is set with `around`.
+
+    Args:
+        publisher: what is served.
+        key: that of the database.
+        version: of this program; others speak another language.
+    """
+
+    def __init__(self, publisher: Publisher, key: bytes, version: str) -> None:
+        self._publisher = publisher
+        self._token = follower_token(key)
+        self._version = version
+        self._app: ASGIApp | None = None
+        self._streams: set[anyio.CancelScope] = set()
+
+    def __repr__(self) -> str:
+        return f"<FeedServer {self._publisher!r}>"
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator["FeedServer"]:
+        """Publish within the block."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._publisher.run)
+            yield self
+            tasks.cancel_scope.cancel()
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return what serves followers, and lets `app` answer everything else."""
+        self._app = app
+        return self
+
+    async def close(self) -> None:
+        """Take back the leases, and end the streams: followers know at once that this server ends."""
+        await self._publisher.end()
+        for stream in list(self._streams):
+            stream.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._app is not None, "a request before there is something to serve"
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["path"] in (FEED, LEASE):
+            await self._serve_follower(scope, receive, send)
+        elif scope["method"] == "GET" or not self._publisher.has_followers:
+            await self._app(scope, receive, send)
+        else:
+            await self._serve_settled(self._app, scope, receive, send)
+
+    # -- changes ---------------------------------------------------------------------------------------------
+
+    async def _serve_settled(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let `app` answer; what is not only a read is answered once all who answer reads know what it changed."""
+        body = bytearray()
+        reads: bool | None = None
+        start: Message | None = None
+
+        async def reading() -> Message:
+            message = await receive()
+            if len(body) <= _MAX_KEPT:
+                body.extend(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            nonlocal reads, start
+            if reads is None:
+                reads = len(body) <= _MAX_KEPT and only_reads(bytes(body))
+            if reads:
+                await send(message)
+                return
+            if message["type"] == "http.response.start":
+                start = message  # if this server is lost meanwhile, nothing of the answer has begun
+                return
+            await self._publisher.settle()
+            if start is not None:
+                await send(start)
+                start = None
+            await send(message)
+
+        await app(scope, reading, sending)
+
+    # -- followers -------------------------------------------------------------------------------------------
+
+    async def _serve_follower(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shown = header(scope, b"authorization").decode("latin-1")
+        asked = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        number = asked.get("number", "0")
+        if not hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode()):
+            await answer_json(send, 401, b'{"error": "invalid_token"}')
+        elif asked.get("version") != self._version:
+            await answer_json(send, 409, json.dumps({"error": "other_version", "version": self._version}).encode())
+        elif not number.isdecimal() or not asked.get("follower"):
+            await answer_json(send, 400, b'{"error": "invalid_request"}')
+        elif scope["path"] == LEASE:
+            has_lease = self._publisher.acknowledge(asked["follower"], int(number))
+            await answer_json(send, 200, b'{"lease": true}' if has_lease else b'{"lease": false}')
+        elif not self._publisher.admits():
+            await answer_json(send, 503, b'{"error": "no_room"}')
+        else:
+            await self._stream(asked["follower"], asked.get("run", ""), int(number), receive, send)
+
+    async def _stream(self, follower: str, run: str, number: int, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"cache-control", b"no-store")]})
+        async with anyio.create_task_group() as tasks:
+
+            async def watch_follower() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                tasks.cancel_scope.cancel()
+
+            self._streams.add(tasks.cancel_scope)
+            tasks.start_soon(watch_follower)
+            try:
+                with anyio.CancelScope() as sending:
+                    async with aclosing(self._publisher.feed(follower, run, number)) as parts:
+                        async for part in parts:
+                            sending.deadline = anyio.current_time() + _SEND_SECONDS
+                            await send({"type": "http.response.body", "body": part, "more_body": True})
+                            sending.deadline = float("inf")
+            finally:
+                self._streams.discard(tasks.cancel_scope)
+            tasks.cancel_scope.cancel()
+        with anyio.move_on_after(1, shield=True):
+            await send({"type": "http.response.body", "body": b""})

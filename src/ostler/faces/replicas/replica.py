@@ -1,0 +1,303 @@
+"""What a server that stands by answers itself: plain reads, from its mirror of what the holder shows."""
+
+import json
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio
+import httpx2
+from mcp.server.lowlevel import Server
+from mcp_types import CLIENT_CAPABILITIES_META_KEY
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.types import ASGIApp, Message, Receive, Send
+
+from ostler.adapters.config.live_settings import LiveSettings
+from ostler.adapters.config.paths import Paths
+from ostler.adapters.config.settings_file import settings_in_force
+from ostler.adapters.stores.standing_by import SeenHolder
+from ostler.faces.access.principals import Principals
+from ostler.faces.daemon.forwarded_requests import ForwardedRequest
+from ostler.faces.daemon.http import HttpSettings, gated_web
+from ostler.faces.daemon.http_answers import header
+from ostler.faces.daemon.http_paths import ROOT
+from ostler.faces.mcp.addresses import read_uri
+from ostler.faces.mcp.server import build_server
+from ostler.faces.mcp.toolbox import Toolset
+from ostler.faces.replicas.access_digest import AccessDigest
+from ostler.faces.replicas.following import Following
+from ostler.faces.replicas.mirrored_application import Handover, MirroredApplication, handover
+from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
+from ostler.model.durations import format_duration
+from ostler.model.records import OperationRecord
+from ostler.model.settings import PolicySettings
+
+if TYPE_CHECKING:
+    from ostler.adapters.stores.postgresql_history import OperationHistory
+
+TOOLS: Final = frozenset(
+    {
+        "service_list", "service_status", "service_get", "service_events", "serviceclass_list", "serviceclass_get",
+        "serviceclass_available",
+    }
+)  # fmt: skip
+"""Those that read nothing but what the mirror has."""
+
+METHODS: Final = frozenset(
+    {
+        "server/discover", "tools/list", "prompts/list", "prompts/get", "resources/list", "resources/templates/list",
+        "resources/read", "completion/complete", "subscriptions/listen",
+    }
+)  # fmt: skip
+
+STREAMS: Final = frozenset({"subscriptions/listen"})
+"""Those whose answers have no end."""
+
+PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "class"})
+"""The parts of resources that the mirror has."""
+
+_TOOLSETS: Final[dict[str, Toolset]] = {"": "full", "/full": "full", "/core": "core"}
+_AGE: Final = "ostler/age"
+"""The key of `_meta` with the seconds since an answer was certainly true."""
+
+logger = logging.getLogger(__name__)
+
+
+class Replica:
+    """Follows the holder, and answers from what it knows.
+
+    Args:
+        paths: the folders of this server.
+        http: how it is served.
+        version: of this program.
+        toolset: which of Ostler's tools clients see that do not choose themselves.
+    """
+
+    def __init__(self, paths: Paths, http: HttpSettings, *, version: str, toolset: Toolset) -> None:
+        settings = settings_in_force(paths.settings_file, os.environ)
+        self._live = LiveSettings(paths.settings_file, settings, os.environ)
+        self._url = settings.store_url
+        self._http = http
+        self._version = version
+        self._toolset: Toolset = toolset
+        self._digest: tuple[bytes, AccessDigest] | None = None
+        self._following = Following(version, self._access)
+        self._history: OperationHistory | None = None
+        self._app: ASGIApp | None = None
+        self._scope: anyio.CancelScope | None = None
+        self._answering: set[anyio.CancelScope] = set()
+
+    def __repr__(self) -> str:
+        return f"<Replica {self._following!r}>"
+
+    @asynccontextmanager
+    async def open(self, client: httpx2.AsyncClient, name: str) -> AsyncGenerator[None]:
+        """Follow and answer within the block, or until `end`.
+
+        Args:
+            client: reaches the other servers.
+            name: the name in their certificate; empty over plain http.
+        """
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._run, client, name)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _run(self, client: httpx2.AsyncClient, name: str, *, task_status: Any) -> None:
+        mirror = self._following.mirror
+        app = MirroredApplication(mirror, self._live.current, self._read_history)
+        principals = Principals(app, self._live.current)
+
+        def make(wanted: str, principal: Principal) -> Server[Any]:
+            names: dict[str, Toolset] = {"full": "full", "core": "core"}
+            return build_server(principals.application(principal), names.get(wanted, self._toolset), clock=mirror.clock)
+
+        def unchosen() -> Server[Any]:
+            return make("", LOCAL_PRINCIPAL)
+
+        try:
+            with anyio.CancelScope() as self._scope:
+                async with gated_web(
+                    unchosen(),
+                    self._http,
+                    version=self._version,
+                    toolsets=dict.fromkeys(("full", "core"), unchosen),
+                    by_principal=make,
+                    policy=lambda name: policy_of(self._live.current().principals, name),
+                ) as self._app:
+                    task_status.started()
+                    await self._following.run(client, name)
+        finally:
+            self._app = None
+            if self._history is not None:
+                await self._history.close()
+
+    def end(self) -> None:
+        """Answer nothing any more: this server holds the database itself."""
+        if self._scope is not None:
+            self._scope.cancel()
+        for answering in list(self._answering):
+            answering.cancel()
+
+    def saw(self, holder: SeenHolder | None) -> None:
+        """Note who holds the database."""
+        self._following.saw(holder)
+
+    def _access(self, key: bytes) -> str:
+        if self._digest is None or self._digest[0] != key:
+            self._digest = key, AccessDigest(key, self._live.current, self._http, self._toolset)
+        return self._digest[1]()
+
+    async def _read_history(self, service_id: str, limit: int) -> Sequence[OperationRecord]:
+        if self._history is None:
+            from ostler.adapters.stores.postgresql_history import OperationHistory  # an extra
+
+            self._history = OperationHistory(self._url)
+        return await self._history.newest(service_id, limit)
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what is answered here is what the holder would answer."""
+        return self._app is not None and self._following.is_current
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since that was so; None: it never was, or others may read there."""
+        return None if self._app is None else self._following.age
+
+    def reads(self, request: ForwardedRequest) -> bool:
+        """Whether a request is of a kind that is answered here."""
+        scope = request.scope
+        path = scope["path"].removeprefix(ROOT) if scope["path"].startswith(ROOT) else None
+        toolset = self._toolset if path == "" else _TOOLSETS.get(path or "-")
+        if toolset is None or toolset == "muster" or scope["method"] != "POST" or len(request.calls) != 1:
+            return False
+        if header(scope, b"mcp-protocol-version").decode("latin-1") not in MODERN_PROTOCOL_VERSIONS:
+            return False
+        call = request.calls[0]
+        params = _object(call.get("params"))
+        if "id" not in call or "roots" in _object(_object(params.get("_meta")).get(CLIENT_CAPABILITIES_META_KEY)):
+            return False
+        match call.get("method"):
+            case "tools/call":
+                return params.get("name") in TOOLS and not self._asks_persons()
+            case "resources/read":
+                address = read_uri(str(params.get("uri")))
+                return address is not None and address.part in PARTS
+            case method:
+                return method in METHODS
+
+    def _asks_persons(self) -> bool:
+        """Whether a person must confirm reads: a question and its answer belong to one server."""
+        settings = self._live.current()
+        wanted = (settings.policy.confirm_tools, *(each.confirm_tools for each in settings.principals.values()))
+        globs = tuple(glob for globs in wanted for glob in globs)
+        return bool(globs) and any(map(PolicySettings(confirm_tools=globs).confirms_own, TOOLS))
+
+    def is_stream(self, request: ForwardedRequest) -> bool:
+        """Whether the answer to a request has no end."""
+        return request.calls[0].get("method") in STREAMS
+
+    async def answer(self, request: ForwardedRequest, receive: Receive, send: Send, *, is_late: bool = False) -> bool:
+        """Answer a request; return False, with nothing sent, if only the holder can.
+
+        Args:
+            request: one that `reads`.
+            receive: reads it again.
+            send: the way to the client.
+            is_late: answer although the mirror may not be current, and say how old the answer is.
+        """
+        app, age = self._app, self.age
+        if app is None or (is_late and age is None):
+            return False
+        due = Handover()
+        answering = _Answer(send, lambda: due.is_due or not (is_late or self.is_current), age if is_late else None)
+        token = handover.set(due)
+        scope = anyio.CancelScope()
+        self._answering.add(scope)
+        try:
+            with scope:
+                await app(dict(request.scope), receive, answering)
+            if scope.cancelled_caught and answering.has_begun:  # a stream: its client opens it again
+                await send({"type": "http.response.body", "body": b""})
+        except Exception:  # boundary: what fails here, the holder may answer
+            if answering.has_begun:
+                raise
+            logger.exception("a read could not be answered by this server, and is passed on")
+            return False
+        finally:
+            self._answering.discard(scope)
+            handover.reset(token)
+        return answering.has_begun
+
+
+class _Answer:
+    """An answer that is held back until it is certain that it is given here.
+
+    Args:
+        send: the way to the client.
+        is_void: whether it must not be sent.
+        age: what it says about its age; None: it is current, and says nothing.
+    """
+
+    def __init__(self, send: Send, is_void: Callable[[], bool], age: float | None) -> None:
+        self._send = send
+        self._is_void = is_void
+        self._age = age
+        self._start: Message | None = None
+        self._body = b""
+        self._is_dropped = False
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._is_dropped:
+            return
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if not self.has_begun:
+            if self._is_void():
+                self._is_dropped = True
+                return
+            if self._age is not None:
+                self._body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                message = {"type": "http.response.body", "body": _aged(self._body, self._age)}
+            assert self._start is not None, "a body before its start"
+            self.has_begun = True
+            await self._send(_with_length(self._start, len(message["body"])) if self._age is not None else self._start)
+        await self._send(message)
+
+
+def _with_length(start: Message, length: int) -> Message:
+    kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+    return {**start, "headers": [*kept, (b"content-length", str(length).encode())]}
+
+
+def _aged(body: bytes, age: float) -> bytes:
+    """Return an answer with its age."""
+    with suppress(ValueError):
+        answer: dict[str, Any] = json.loads(body)
+        result = answer.get("result")
+        if isinstance(result, dict):
+            found = cast("dict[str, Any]", result)
+            found["_meta"] = {**_object(found.get("_meta")), _AGE: round(age, 1)}
+            if isinstance(content := found.get("content"), list):
+                text = (
+                    f"(as it was {format_duration(max(1, round(age)))} ago: the server that holds the database cannot "
+                    "be reached from this one)"
+                )
+                found["content"] = [*cast("list[Any]", content), {"type": "text", "text": text}]
+                if isinstance(structured := found.get("structuredContent"), dict):
+                    found["structuredContent"] = {**cast("dict[str, Any]", structured), "asOf": text.strip("()")}
+            return json.dumps(answer, separators=(",", ":")).encode()
+    return body
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

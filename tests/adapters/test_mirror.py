@@ -1,0 +1,71 @@
+"""What is published and taken in: the same at both ends, whole batches in order, and bounded at the sender."""
+
+import pytest
+
+from ostler.adapters.replicas import change_log
+from ostler.adapters.replicas.change_log import ChangeLog
+from ostler.adapters.replicas.mirror import Mirror
+from ostler.adapters.replicas.wire_form import Kind, line
+from ostler.model.errors import ConflictError, OstlerError
+from ostler.model.events import EventKind
+
+SNAPSHOT = b"".join(
+    (
+        line(Kind.SNAPSHOT, {"run": "r", "number": 4}),
+        line(
+            Kind.LOG,
+            {"droppedUntil": 0, "lastCursor": 0, "ended": {}, "maxEvents": 10, "maxPerService": 5},
+        ),
+        line(Kind.BEAT, {"now": "2026-01-01T00:00:00+00:00", "access": "a"}),
+        line(Kind.WHOLE, 5),
+    )
+)
+
+
+def test_a_mirror_is_whole_once_it_has_what_happened_during_its_snapshot() -> None:
+    mirror = Mirror()
+    for cut in range(1, len(SNAPSHOT)):  # however the parts arrive
+        mirror.connected()
+        mirror.read(SNAPSHOT[:cut])
+        mirror.read(SNAPSHOT[cut:])
+        assert (mirror.run, mirror.number, mirror.is_whole) == ("r", 4, False)
+    mirror.read(b"N5!\n")
+    assert (mirror.number, mirror.wanted, mirror.is_whole, mirror.access) == (5, 5, True, "a")
+
+
+@pytest.mark.parametrize("wrong", [b"N7\n", b"N5\n", b"?1\n", b'X"a"\nN6\n', b"P1{}\nN6\n", b"L3\n", b"Hx\nN6\n"])
+def test_what_lacks_something_or_is_not_understood_is_refused(wrong: bytes) -> None:
+    mirror = Mirror()
+    mirror.read(SNAPSHOT + b"N5\n")
+    with pytest.raises((ValueError, OstlerError)):
+        mirror.read(wrong)
+
+
+def test_nothing_can_be_changed_at_a_mirror() -> None:
+    mirror = Mirror()
+    with pytest.raises(ConflictError):
+        mirror.events.append(EventKind.WARNING, "a")
+
+
+def test_a_log_keeps_so_many_bytes_however_many_read_it() -> None:
+    log = ChangeLog(most=100)
+    for _ in range(50):
+        log.append(b"x" * 9 + b"\n")
+    assert log.after(50) == (b"", 50)
+    assert log.after(49) == (b"x" * 9 + b"\nN50\n", 50)
+    assert log.after(0) is log.after(40) is log.after(51) is None  # begin again, with a snapshot
+    log.append(b"y" * 500)
+    assert log.after(50) == (b"y" * 500 + b"N51\n", 51)
+
+
+def test_who_is_behind_is_given_no_more_than_a_part_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_log, "PART", 25)
+    log = ChangeLog()
+    for _ in range(5):
+        log.append(b"x" * 9 + b"\n")
+    numbers = [0]
+    while numbers[-1] < log.last:
+        found = log.after(numbers[-1])
+        assert found is not None
+        numbers.append(found[1])
+    assert numbers == [0, 2, 4, 5]
