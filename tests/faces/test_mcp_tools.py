@@ -510,6 +510,13 @@ async def test_wait_takes_several_services_and_a_project() -> None:
         of_project = await call(client, "service_wait", project="shop", cursor=cursor)
         assert {event["service"] for event in of_project["events"]} == {"db.shop"}
         assert "no services" in (await refusal(client, "service_wait", project="shoo", state=["running"]))[0]
+        await app.manager.create(CreateRequest("basic", "job", project=ProjectRef("jobs", "/srv/jobs")))
+        await app.manager.stop_service("job.jobs")
+        job = app.manager.registry.get("job.jobs")
+        assert isinstance(job, ServiceInstance)
+        job.set_record(completed=True)  # as its class's `completed` would have it
+        assert (await call(client, "service_wait", project="jobs", state=["running"], timeout=1))["met"]
+        assert not (await call(client, "service_wait", name="job.jobs", state=["running"], timeout=1))["met"]
 
 
 @pytest.mark.virtual

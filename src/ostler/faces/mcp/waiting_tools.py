@@ -97,11 +97,15 @@ def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
     Raises:
         ArgumentError: the project that is waited for has no services.
     """
-    if "running" not in args.state and "healthy" not in args.health:
+    if not _is_for_use(args):
         return []
     found = map(app.manager.registry.find, _names(app, args))
     services = [service for service in found if isinstance(service, ServiceInstance)]
     return [one.name for one in services if one.vitals.is_idle and one.state is ServiceState.STOPPED]
+
+
+def _is_for_use(args: ServiceWaitArgs) -> bool:
+    return "running" in args.state or "healthy" in args.health
 
 
 def _names(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
@@ -158,6 +162,9 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
         view = app.manager.view(name)
         if _is_as_wanted(view, states, args):
             continue
+        service = app.manager.registry.find(name)
+        if args.project and _is_for_use(args) and isinstance(service, ServiceInstance) and service.has_completed:
+            continue  # a job of the project that has done its work
         if view.state is ServiceState.FAILED and view.operation is None and view.next_retry_at is None:
             return [], name
         waiting.append(name)
