@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
+from ostler.adapters.projects.import_sources import read_source
 from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
 from ostler.model.errors import NotFoundError
 
@@ -139,3 +140,18 @@ def test_broken_pointers_of_git_make_no_main_checkout(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "label"), [("Fix_UI (2)", "fix-ui-2"), ("ümlaut", "mlaut"), ("---", "project")])
 def test_any_folder_gives_a_label(text: str, label: str) -> None:
     assert label_of(text) == label
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "service"),
+    [
+        ("process-compose.yaml", "processes: {a: {command: sleep 1}}", "a"),
+        ("process-compose.dev.yml", "processes: {a: {command: sleep 1}}", "a"),
+        ("docker-compose.dev.yml", "services: {b: {image: redis}}", "b"),
+        ("my-compose.yaml", "services: {b: {image: redis}}", "b"),
+        ("Procfile.worker", "c: sleep 1", "c"),
+    ],
+)
+def test_a_file_that_is_named_is_read_as_what_its_name_says(tmp_path: Path, name: str, text: str, service: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert [found.name for found in read_source(tmp_path / name).services] == [service]

@@ -219,10 +219,13 @@ def test_all_files_or_none_are_written(imports: Imports, tmp_path: Path) -> None
     broken.write_text(FORWARD.replace("{{ .port }}", "{{ .prot }}"), encoding="utf-8")
     ours = tmp_path / "ours.yaml"
     ours.write_text(TRANSLATED, encoding="utf-8")
-    assert imports.run(imports.source, broken, ours, tmp_path / "none.yaml") == ExitStatus.FAILED
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("services: {db: {image: postgres}}", encoding="utf-8")
+    assert imports.run(imports.source, broken, ours, compose, tmp_path / "none.yaml") == ExitStatus.FAILED
     assert f"{broken}:18:17: the template cannot be translated: '.prot' is neither" in imports.err
     assert f"{broken}:21:1: the template cannot be translated" in imports.err
     assert f"{ours}:4:13: ServiceClass 'forward' is not of muster" in imports.err
+    assert f"ostler project init --from {compose} writes an ostler.yaml from it" in imports.err
     assert "none.yaml: cannot be read: No such file" in imports.err
     assert not imports.config.exists()
     assert imports.run(imports.source, imports.source) == ExitStatus.FAILED

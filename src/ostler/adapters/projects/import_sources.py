@@ -42,10 +42,11 @@ _Read = Callable[[str, str, _Beside], Found]
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One kind of file, where it stands, and how it is read."""
+    """One kind of file, where it stands, and how it is read; `like` are other names that people give it."""
 
     names: tuple[str, ...]
     read: _Read
+    like: tuple[str, ...] = ()
     only_alone: bool = False
     """Taken only where no file before it gave a service: its commands are those that the others run."""
 
@@ -67,12 +68,17 @@ def _jsonc(text: str, file: str) -> JsonObject:
 
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SOURCES = (
-    _Source(_COMPOSE, lambda text, file, beside: read_compose(text, file, beside.dotenv)),
+    _Source(
+        _COMPOSE,
+        lambda text, file, beside: read_compose(text, file, beside.dotenv),
+        ("compose[.-]*.y*ml", "docker-compose[.-]*.y*ml", "*[.-]compose.y*ml"),
+    ),
     _Source(
         ("process-compose.yaml", "process-compose.yml"),
         lambda text, file, beside: read_process_compose(text, file, beside.names),
+        ("process-compose[.-]*.y*ml",),
     ),
-    _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file)),
+    _Source(("Procfile.dev", "Procfile"), lambda text, file, _: read_procfile(text, file), ("Procfile.*",)),
     _Source((".claude/launch.json",), _launch),
     _Source(("package.json",), lambda text, file, beside: read_package_json(text, file, beside.names), only_alone=True),
     _Source((".devcontainer/devcontainer.json", ".devcontainer.json"), _devcontainer),
@@ -109,10 +115,21 @@ def read_source(path: Path) -> Found:
     Raises:
         UnreadableSourceError: it is none of those that are read, or cannot be read.
     """
-    for source in SOURCES:
-        if any(path.as_posix().endswith(name) for name in source.names):
-            return source.read(_text(path), path.name, _Beside.of(path.parent))
+    if (source := _source_of(path)) is not None:
+        return source.read(_text(path), path.name, _Beside.of(path.parent))
     raise UnreadableSourceError(f"{path.name} is not one of the files that are read: {', '.join(source_names())}")
+
+
+def is_source(path: Path) -> bool:
+    """Return whether `path` has the name of a file that is read."""
+    return _source_of(path) is not None
+
+
+def _source_of(path: Path) -> _Source | None:
+    for source in SOURCES:
+        if any(path.parts[-len(parts) :] == parts for parts in (Path(name).parts for name in source.names)):
+            return source
+    return next((source for source in SOURCES if any(path.match(pattern) for pattern in source.like)), None)
 
 
 def _read(source: _Source, path: Path, file: str, beside: _Beside) -> Found:

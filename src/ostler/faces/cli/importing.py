@@ -86,12 +86,17 @@ def _translated(file: Path, known: "ToolNames") -> list[_Imported]:
     Raises:
         ManifestError: the file cannot be read or translated, or is not of muster.
     """
+    from ostler.adapters.projects.import_sources import is_source
     from ostler.model.label_names import is_label, label_of
     from ostler.rules.loading.translated_text import manifest_text
     from ostler.rules.reading import load_manifests
     from ostler.rules.text.findings import Violation, finding_of
     from ostler.rules.text.yaml_source import with_value
 
+    if is_source(file):
+        fix = f"ostler project init --from {file} writes an ostler.yaml from it"
+        said = "this is a file of a project, not a manifest of muster"
+        raise ManifestError([Finding(said, str(file), rule="wrong-file", fix=fix)], what=str(file))
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
