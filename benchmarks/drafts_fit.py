@@ -21,7 +21,7 @@ from ostler.rules.drafts.lifecycle_pairs import Weights, candidates, find_pairs
 from ostler.rules.drafts.tool_traits import Step, Tool
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "src" / "ostler" / "rules" / "drafts" / "pair_weights.py"
-PENALTY = 0.004
+PENALTY = 0.01
 STEPS = 800
 FOLDS = 10
 _SMALLEST = 0.05

@@ -32,8 +32,8 @@ PAIRS: dict[str, list[str]] = {
     "browserbase": ["browserbase_session_create / browserbase_session_close"],
     "chrome-devtools": [
         "new_page / close_page",
-        "screencast_start / screencast_stop",
         "performance_start_trace / performance_stop_trace",
+        "screencast_start / screencast_stop",
     ],
     "commands": [],
     "dbhub": [],

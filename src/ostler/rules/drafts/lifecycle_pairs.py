@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
-from ostler.rules.drafts.lifecycle_words import BULK, LIVING, words_of
+from ostler.rules.drafts.lifecycle_words import BULK, DEFINED, LIVING, UNNAMED, words_of
 from ostler.rules.drafts.pair_evidence import said_things, says_it_waits, squeezed
 from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
 from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
@@ -49,6 +49,7 @@ class LifecyclePair:
         gives: the start makes what the stop's handle names, so that others may need it.
         is_said: the description of the start begins with what the stop is about.
         is_apart: their names do not belong together.
+        is_anothers: the stop fits the verb of another start better.
         companions: the tools that show it, show its logs or restart it.
         others: other steps that may be what ends it.
         reason: what says most for and against them, in words.
@@ -64,6 +65,7 @@ class LifecyclePair:
     gives: bool = False
     is_said: bool = False
     is_apart: bool = False
+    is_anothers: bool = False
     companions: Companions = field(default_factory=Companions)
     others: tuple[str, ...] = ()
     reason: str = ""
@@ -127,13 +129,21 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False, weights: Weights
         if likely:
             said = [pair for pair in likely if pair.is_said]
             likely = [pair for pair in likely if pair.is_said or not pair.is_apart] if said else likely
-            best, *rest = sorted(likely, key=lambda pair: (-pair.score, str(pair)))
+            best, *rest = sorted(likely, key=lambda pair: (pair.is_anothers * _CLOSE - pair.score, str(pair)))
             near = tuple(str(pair.stop) for pair in rest if pair.score >= best.score - _CLOSE)
             found.append(replace(best, others=near))
     found = [replace(pair, score=_as_part(pair, found)) for pair in found]
     kept = [pair for pair in found if records or pair.score >= 0]
-    ordered = sorted(kept, key=lambda pair: (-pair.score, str(pair)))
-    return [replace(pair, companions=server.companions(pair)) for pair in ordered]
+    return [replace(pair, companions=server.companions(pair)) for pair in _ordered(kept)]
+
+
+def _ordered(pairs: Sequence[LifecyclePair]) -> list[LifecyclePair]:
+    """Return pairs, the likeliest first; of those that are about as likely, what surely runs before what may not."""
+    ordered = sorted(pairs, key=lambda pair: (-pair.score, str(pair)))
+    if not ordered or not ordered[0].is_record:
+        return ordered
+    first = next((pair for pair in ordered if not pair.is_record and ordered[0].rivals(pair)), ordered[0])
+    return [first, *(pair for pair in ordered if pair is not first)]
 
 
 def said_pair(tools: Sequence[Tool], start: Step, stop: Step) -> LifecyclePair:
@@ -165,7 +175,11 @@ def _as_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> float:
     A start that needs the id of another thing works in that thing. What it starts is the same thing, and no part, where
     both are called alike: a container is created, and then started.
     """
-    needed = {squeezed(name) for name in pair.start.needed() if is_identifier(name)}
+    needed = {
+        squeezed(name)
+        for name in pair.start.needed()
+        if is_identifier(name) or {*words_of(name)} <= LIVING - UNNAMED - DEFINED
+    }
     wholes = [
         other.score
         for other in pairs
@@ -225,8 +239,15 @@ class _Server:
             is_record=facts.life < SURE,
             is_pause=self.is_pause(start, stop),
             gives=_gives(start, facts),
+            is_said="said_thing" in facts.features,
+            is_apart="names_apart" in facts.features or ("stop_bare" in facts.features and self._is_of_all(start)),
+            is_anothers="better_partner" in facts.features,
             reason=facts.reason(),
         )
+
+    def _is_of_all(self, start: Step) -> bool:
+        """Whether a stop without a noun is of what all tools are called, and the start says another one first."""
+        return bool({*self._words.prefix} & LIVING - said_things(start))
 
     def can_be(self, start: Step, stop: Step) -> bool:
         """Whether two steps can be a pair at all, and a class of them complete."""
@@ -234,6 +255,8 @@ class _Server:
             return False
         if BULK & set(self._words.content(stop)) and not BULK & set(self._words.content(start)):
             return False
+        if BULK & set(self._words.content(start)) and not BULK & set(self._words.content(stop)):
+            return False  # create_many, kill
         if stop.saying == ("cleanup",) and not stop.tool.parameters():
             return False
         use = self.features.use_as_start(start)
