@@ -43,6 +43,18 @@ built = [model.__name__ for model in models(BaseModel) if model.__pydantic_compl
 assert len(built) <= 20, f"models are built when they are first used, but for {built}"
 """
 HIGH_LEVEL_SERVER = """
+import io
+from contextlib import redirect_stdout
+
+import uvicorn
+import uvicorn.server
+
+assert uvicorn.Server is uvicorn.server.Server
+for _ in range(2):
+    with redirect_stdout(io.StringIO()) as said:
+        uvicorn.main(["--version"], standalone_mode=False)
+    assert uvicorn.__version__ in said.getvalue() and "click" in sys.modules
+
 import anyio
 from mcp import Client
 from mcp.client.client import MCPServer as compared
@@ -87,9 +99,9 @@ assert anyio.run(connected) == "b"
         pytest.param(LOCK, 140, "anyio asyncio jinja2 jsonschema mcp mcp_types pydantic typer yaml", "", id="lock"),
         pytest.param(
             SERVER,
-            1010,
-            "cryptography jsonschema lightkube mcp.server.mcpserver.server opentelemetry.sdk prometheus_client psycopg "
-            "referencing rich typer wsproto "
+            990,
+            "click cryptography jsonschema lightkube mcp.server.mcpserver.server opentelemetry.sdk prometheus_client "
+            "psycopg referencing rich typer wsproto "
             "ostler.adapters.telemetry.live "
             "ostler.rules.checking.class_check ostler.rules.checking.class_settings ostler.rules.drafts.drafting "
             "ostler.rules.muster.translation",

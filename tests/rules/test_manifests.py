@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from tests.support.answers import DATA
 
 from ostler.model.errors import Finding, ManifestError
+from ostler.rules.loading import manifests
+from ostler.rules.loading.manifest_schema import manifest_shape
 from ostler.rules.loading.manifests import (
     class_digest,
     manifest_json_schema,
@@ -45,6 +47,16 @@ def findings_of(text: str) -> list[Finding]:
     with pytest.raises(ManifestError) as caught:
         load_manifests(text, "web.yaml")
     return list(caught.value.findings)
+
+
+def test_a_file_without_mistakes_makes_no_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is for saying what else could have been written: 14 ms of a start, and 2 MiB."""
+    made: list[str] = []
+    monkeypatch.setattr(manifests, "manifest_shape", lambda: made.append("schema") or manifest_shape())
+    load_manifests(SITE)
+    assert not made
+    findings_of(manifest(maxInstance=1))
+    assert made == ["schema"]
 
 
 def test_a_manifest_becomes_a_class_with_its_text_and_place() -> None:

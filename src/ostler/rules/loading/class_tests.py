@@ -41,7 +41,7 @@ def load_class_tests(text: str, file: str = "<text>") -> LoadedTests:
         ManifestError: with all findings, each with file, line, column, a rule id and, where known, a fix.
     """
     document = only_document(text, file, _SINGLE)
-    value = read_model(document, ClassTestFile, _shape())
+    value = read_model(document, ClassTestFile, _shape)
     findings = Findings(document)
     findings.add(_violations(value, document))
     if findings.errors:

@@ -1,6 +1,6 @@
 """What loading every kind of file shares: the one document of a file, what it says that it is, and its model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -56,13 +56,15 @@ def only_document(text: str, file: str, single: SingleDocument) -> Document:
     return documents[0]
 
 
-def read_model(document: Document, model: type[ModelT], shape: SchemaShape, *, context: str = "") -> ModelT:
+def read_model(
+    document: Document, model: type[ModelT], shape: Callable[[], SchemaShape], *, context: str = ""
+) -> ModelT:
     """Return `document` as its model.
 
     Args:
         document: what was read.
         model: the model.
-        shape: its schema.
+        shape: returns its schema; called only where something does not fit, for it takes 14 ms to make.
         context: what its validators get.
 
     Raises:
@@ -71,7 +73,7 @@ def read_model(document: Document, model: type[ModelT], shape: SchemaShape, *, c
     try:
         return model.model_validate(document.value, strict=True, context=context)
     except ValidationError as error:
-        violations = model_violations(document.value, error.errors(include_url=False), shape)
+        violations = model_violations(document.value, error.errors(include_url=False), shape())
         findings = by_place(finding_of(violation, document) for violation in violations)
         raise ManifestError(findings, what=document.file) from None
 

@@ -70,7 +70,7 @@ def load_manifests(
             notes = list(translation.findings)
             findings += [finding for finding in notes if finding.severity == "error"]
         try:
-            service_class = read_model(document, ServiceClass, manifest_shape(), context="" if form else OWN_NAMES)
+            service_class = read_model(document, ServiceClass, manifest_shape, context="" if form else OWN_NAMES)
         except ManifestError as error:
             findings += error.findings
             continue

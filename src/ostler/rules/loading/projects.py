@@ -60,7 +60,7 @@ def load_project(text: str, file: str = "<text>") -> LoadedProject:
         ManifestError: with all findings, each with file, line, column, a rule id and, where known, a fix.
     """
     document = only_document(text, file, _SINGLE)
-    project = read_model(document, Project, _shape())
+    project = read_model(document, Project, _shape)
     findings = Findings(document)
     findings.add(_template_violations(project))
     findings.add(_reference_violations(project))

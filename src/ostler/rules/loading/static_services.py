@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import cast
 
 from ostler.model.errors import Finding, ManifestError
@@ -51,7 +51,7 @@ def load_static_services(text: str, file: str = "<text>") -> list[LoadedStatic]:
             continue
         kind = str(cast("JsonMapping", document.value)["kind"])
         try:
-            service: StaticService = read_model(document, STATIC_MODELS[kind], _shape(kind), context=OWN_NAMES)
+            service: StaticService = read_model(document, STATIC_MODELS[kind], partial(_shape, kind), context=OWN_NAMES)
         except ManifestError as error:
             findings += error.findings
             continue
