@@ -1,6 +1,7 @@
 """Supervision is never lost: what a bad answer, the end of the server or of a downstream server leaves is settled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -9,6 +10,7 @@ from tests.support.world import Answer, Fail, Fault, Hang, Lost, Servers, Slow, 
 
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
+from ostler.engine.protocols import PutService
 from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import BadResponseError, OstlerError, StoreError, ToolFailedError
 from ostler.model.records import CallOutcome, OperationKind, OperationOutcome
@@ -96,6 +98,19 @@ async def test_an_answer_that_goes_on_proving_nothing_is_believed_unless_the_ser
         await anyio.sleep(100)
         assert manager.view("db").state is (ServiceState.STOPPED if ends else ServiceState.UNREACHABLE)
         assert len(world.resources) == 1
+
+
+async def test_a_policy_acts_on_a_failure_that_the_end_of_the_server_came_after() -> None:
+    world, store = World(), MemoryStore()
+    entry = manifest(restartPolicy={"policy": "on-failure", "backoff": {"initial": "5s"}})
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", start=False))
+    (stored,) = (await store.load()).services
+    failed = replace(stored, state=ServiceState.FAILED, desired=DesiredState.RUNNING)
+    await store.commit([PutService(replace(failed, error={"message": "no space", "reason": "start-failed"}))])
+    async with running(world, entry, store=store) as manager:
+        await until(lambda: manager.view("db").state is ServiceState.RETRYING, within=1)
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING)
 
 
 @pytest.mark.parametrize("is_gone", [True, False])

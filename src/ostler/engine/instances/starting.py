@@ -10,25 +10,31 @@ from ostler.engine.instances.calling import passed, run_call
 from ostler.engine.instances.compensation import compensate
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
+from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, planned_call, remaining
-from ostler.engine.instances.stopping import clear_leftover, take_down
+from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, clear_leftover, take_down
 from ostler.engine.instances.vanishing import is_there
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
     ClassUnavailableError,
+    ConnectionLostError,
+    Delivery,
     DependencyError,
+    DownstreamError,
     ExtractionError,
     OperationError,
     OstlerError,
     TemplateError,
+    ToolFailedError,
 )
 from ostler.model.events import EventKind
+from ostler.model.json import JsonObject
 from ostler.model.manifest import ToolCallSpec
-from ostler.model.records import CallOutcome, CallRecord, PlannedCall
+from ostler.model.records import CallOutcome, CallRecord, OperationKind, PlannedCall
 from ostler.model.replacing import replaced
-from ostler.model.states import DesiredState, ServiceState, Transition
+from ostler.model.states import DesiredState, HealthStatus, ServiceState, Transition
 from ostler.rules.answers.extraction import OutputsMissingError, render_outputs
 from ostler.rules.templates.template import certain_failure
 
@@ -135,17 +141,58 @@ async def _start_steps(service: InstanceState, operation: Operation, scope: anyi
     call = _call_of(service, operation, "start", tools.start, scope)
     await operation.report_progress(0, None, f"calling {call.tool}")
     try:
-        answer = await run_call(service, operation, call, critical=True)
+        outputs = await _start_outputs(service, operation, call)
     except OutputsMissingError as error:
         _keep_what_stops_it(service, error)
         raise
     starts = service.record.starts + 1
-    service.set_record(step_outputs={"start": answer.outputs}, outputs={}, may_have_moved=False, starts=starts)
+    service.set_record(step_outputs={"start": outputs}, outputs={}, may_have_moved=False, starts=starts)
     service.take_handles()
     service.pin_stop_plan()
     if tools.ready is not None or tools.post_start:
         await service.commit(operation)
     await come_up(service, operation, scope)
+
+
+async def _start_outputs(service: InstanceState, operation: Operation, call: PlannedCall) -> JsonObject:
+    """Call the start tool; return its outputs, or what `find` knows of them when a restart's answer was lost."""
+    while True:
+        try:
+            return (await run_call(service, operation, call, critical=True)).outputs
+        except ConnectionLostError as loss:
+            if await _is_found_after(loss, service, operation):
+                return service.record.step_outputs.get("start", {})
+            service.note(f"its start had no answer: starting it again ({loss.summary})")
+
+
+async def _is_found_after(loss: ConnectionLostError, service: InstanceState, operation: Operation) -> bool:
+    """Whether a restart whose server died has done its work, as found out when the server is back.
+
+    False: it has not, or the class says that its start may be repeated (`onUnknown: retry`).
+
+    Raises:
+        ConnectionLostError: `loss`, where that is unknown. A start that was asked for fails with it, and is cleaned up.
+    """
+    tools, server = service.runtime.tools, service.service_class.tools.start.server
+    outlives = tools is not None and tools.server_status(server).outlives  # then the call may still be under way
+    if operation.kind is not OperationKind.RESTART or loss.delivery is not Delivery.AMBIGUOUS or outlives:
+        raise loss
+    found = await _found_when_back(service)
+    if found is not None:
+        return found
+    if service.service_class.config.on_unknown != "retry" or operation.step != "start":
+        raise loss
+    return False
+
+
+async def _found_when_back(service: InstanceState) -> bool | None:
+    """Return whether it is there, as soon as that can be asked; None when no tool can show it."""
+    while True:
+        try:
+            found = await find(service)
+            return found if found is not None else await is_there(service)
+        except (DownstreamError, ToolFailedError):
+            await anyio.sleep(SERVER_AWAY_PAUSE)
 
 
 def _call_of(
@@ -282,6 +329,7 @@ async def restart(service: InstanceState, operation: Operation) -> None:
     """Restart with the class's restart tool when the service is up, else stop what is there and start."""
     refuse_unreadable(service)
     spec = service.service_class.tools.restart
+    what = "was restarted and is running"
     service.set_record(desired=DesiredState.RUNNING)
     if spec is None or not service.state.is_up:
         ends = anyio.current_time() + service.service_class.config.timeout.restart_in_all
@@ -290,13 +338,35 @@ async def restart(service: InstanceState, operation: Operation) -> None:
         service.set_record(start_key=operation.id)
         service.report(Transition.START_REQUESTED)
         await bring_up(service, operation, restart_ends=ends)
-    else:
-        await _restart_with_tool(service, operation, spec)
+    elif not await _restart_with_tool(service, operation, spec):
+        what = "is running, but whether it was restarted is unknown: the server that drives it died meanwhile"
     service.set_record(restarts=service.record.restarts + 1)
-    operation.message = f"service {service.name} was restarted and is running"
+    operation.message = f"service {service.name} {what}"
 
 
-async def _restart_with_tool(service: InstanceState, operation: Operation, spec: ToolCallSpec) -> None:
+def _take_renewed(service: InstanceState, outputs: JsonObject) -> None:
+    """Note what a restart tool answered; what the start tool answers, too, replaces that."""
+    held = service.record.step_outputs
+    renewed = {name: value for name, value in outputs.items() if name in service.service_class.tools.start.outputs}
+    made = {**held, "start": {**held.get("start", {}), **renewed}, "restart": outputs}
+    service.set_record(step_outputs=made, may_have_moved=False)
+    service.take_handles()
+
+
+async def _called_restart(service: InstanceState, operation: Operation, call: PlannedCall) -> bool | None:
+    """Whether the restart tool answered; False: its server died, and the service is there; None: it is gone with it."""
+    try:
+        answer = await run_call(service, operation, call, critical=True)
+    except ConnectionLostError as loss:
+        is_there = await _is_found_after(loss, service, operation)
+        service.note(f"its restart had no answer, and it is {'there' if is_there else 'gone'}: {loss.summary}")
+        return False if is_there else None
+    _take_renewed(service, answer.outputs)
+    return True
+
+
+async def _restart_with_tool(service: InstanceState, operation: Operation, spec: ToolCallSpec) -> bool:
+    """Bring the service up again; whether the restart itself is certain."""
     tools = service.service_class.tools
     service.set_record(start_key=operation.id)
     limit = service.service_class.config.timeout.restart_in_all
@@ -305,20 +375,17 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
         check_tools(service)
         service.set_record(may_have_moved=bool(renewed_names(service.service_class)))
         with deadline(service, operation, limit, "restart") as scope:
-            answer = await run_call(
-                service, operation, planned_call(service, "restart", spec, remaining(scope)), critical=True
-            )
-            held = service.record.step_outputs
-            replaced = {k: v for k, v in answer.outputs.items() if k in tools.start.outputs}
-            service.set_record(
-                step_outputs={**held, "start": {**held.get("start", {}), **replaced}, "restart": answer.outputs},
-                may_have_moved=False,
-            )
-            service.take_handles()
-            service.pin_stop_plan()
-            if tools.ready is not None or tools.post_start:
-                await service.commit(operation)
-            await come_up(service, operation, scope)
+            call = planned_call(service, "restart", spec, remaining(scope))
+            acted = await _called_restart(service, operation, call)
+            if acted is None:
+                service.forget_start()
+                service.set_health(HealthStatus.UNKNOWN)
+                await _start_steps(service, operation, scope)
+            else:
+                service.pin_stop_plan()
+                if tools.ready is not None or tools.post_start:
+                    await service.commit(operation)
+                await come_up(service, operation, scope)
     except OstlerError as error:
         if operation.may_have_started():
             await clean_up(service, operation, error)
@@ -332,3 +399,4 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
             with anyio.CancelScope(shield=True):
                 await clean_up(service, operation, OperationError(f"restart cancelled: {operation.cancel_reason}"))
         raise
+    return acted is not False

@@ -134,6 +134,10 @@ class Recovery:
                 if operation is not None:  # a start may wait for others: it must not keep them from their turn
                     await operation.wait()
                 await self._follow_up(instance)
+                if operation is None and instance.state is ServiceState.FAILED and instance.operation is None:
+                    self._runtime.operation_ended(
+                        instance
+                    )  # that it failed may not have been acted upon before the end
             except OstlerError as error:
                 logger.warning("recovery of %r: %s", instance.name, error)
 

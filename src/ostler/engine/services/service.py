@@ -86,11 +86,13 @@ class StateUpdater(Protocol):
 _SUCCESSES = (Transition.STARTED, Transition.STOPPED, Transition.CONNECTED, Transition.ADOPTED)
 _FORGET_HEALTH = (
     Transition.START_REQUESTED,
+    Transition.START_FAILED,
     Transition.STOPPED,
     Transition.STOP_FAILED,
     Transition.STOP_NOT_SENT,
     Transition.FOUND_STOPPED,
     Transition.ADOPTED,
+    Transition.HELD,
 )
 """After these, what was known of the health says nothing any more."""
 
