@@ -9,8 +9,9 @@ import pytest
 
 from ostler.adapters.projects.folders import find_project, label_of, require_project
 from ostler.adapters.projects.import_sources import read_source
+from ostler.adapters.projects.project_files import read_variables
 from ostler.adapters.projects.restart_watch import digest_of_files, watch_files
-from ostler.model.errors import NotFoundError
+from ostler.model.errors import ManifestError, NotFoundError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
 
@@ -155,3 +156,20 @@ def test_any_folder_gives_a_label(text: str, label: str) -> None:
 def test_a_file_that_is_named_is_read_as_what_its_name_says(tmp_path: Path, name: str, text: str, service: str) -> None:
     (tmp_path / name).write_text(text)
     assert [found.name for found in read_source(tmp_path / name).services] == [service]
+
+
+async def test_a_file_of_variables_refers_to_its_earlier_lines_and_names_a_line_that_sets_none(tmp_path: Path) -> None:
+    # Compose (compose-go 2.16.2) and python-dotenv replace ${NAME}; Compose refuses what it cannot read
+    text = "HOST=db # where\nURL=postgres://me:a#b$c@${HOST}/x\nQUOTED=\"${HOST}\"\nLITERAL='${HOST}'\nLATER=${NOPE}\n"
+    (tmp_path / "good.env").write_text(text)
+    assert await read_variables(str(tmp_path), ["good.env"]) == {
+        "HOST": "db", "URL": "postgres://me:a#b$c@db/x", "QUOTED": "db", "LITERAL": "${HOST}", "LATER": "${NOPE}",
+    }  # fmt: skip
+    (tmp_path / "bad.env").write_text("A=1\n\n# note\n\nSECRET='not''hers'\nB=2\n")
+    with pytest.raises(ManifestError, match=r"bad\.env: line 5 is not NAME=value") as caught:
+        await read_variables(str(tmp_path), ["bad.env"])
+    assert "hers" not in str(caught.value)
+    (tmp_path / ".env").write_text("SECRET='not''hers'\n")
+    (tmp_path / "compose.yaml").write_text("services: {api: {build: ., command: serve}}")
+    found = read_source(tmp_path / "compose.yaml")
+    assert [service.env_files for service in found.services] == [(".env",)]  # its `up` names the line

@@ -32,6 +32,7 @@ class _Beside(NamedTuple):
         names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
         variables: Mapping[str, str] | None = None
         if ".env" in names:
+            variables = {}  # where it cannot be read, the project that names it says why
             with suppress(ManifestError):
                 variables = variables_of(folder / ".env")
         return cls(names, variables)

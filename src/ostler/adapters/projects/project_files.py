@@ -2,11 +2,12 @@
 
 import errno
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio.to_thread
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from ostler.adapters.projects.folders import ProjectFolder
 from ostler.adapters.regular_files import read_regular
@@ -18,6 +19,8 @@ from ostler.rules.text.yaml_source import MAX_TEXT
 
 _MAX_ENV_FILE = 262_144
 """Bytes of one file of variables."""
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
 async def read_scope(
@@ -82,13 +85,25 @@ def _read_all(directory: Path, files: Sequence[str]) -> dict[str, str]:
 
 
 def variables_of(file: Path) -> dict[str, str]:
-    """Return the variables of a file such as `.env`. Blocks.
+    """Return the variables of a file such as `.env`, as Compose reads it. Blocks.
+
+    `${NAME}` is the value of an earlier line of the file, unless it is in single quotes; any other `$` is as written.
 
     Raises:
-        ManifestError: it cannot be read.
+        ManifestError: it cannot be read, or has a line that sets no variable.
     """
-    found = dotenv_values(stream=io.StringIO(_read_text(file, _MAX_ENV_FILE)), interpolate=False)
-    return {key: value for key, value in found.items() if value is not None}
+    found: dict[str, str] = {}
+    for line in parse_stream(io.StringIO(_read_text(file, _MAX_ENV_FILE))):
+        written = line.original.string
+        if line.error:
+            number = line.original.line + len(written[: -len(written.lstrip())].splitlines())
+            message = f"{file}: line {number} is not NAME=value, or its quotes are not closed"
+            raise ManifestError([Finding(message, str(file), number, 1, "bad-value")], what=str(file))
+        if line.key is not None and line.value is not None:
+            is_literal = written.partition("=")[2].lstrip().startswith("'")
+            value = line.value if is_literal else _REFERENCE.sub(lambda m: found.get(m[1], m[0]), line.value)
+            found[line.key] = value
+    return found
 
 
 def _read_text(file: Path, limit: int, within: tuple[Path, ...] = ()) -> str:
