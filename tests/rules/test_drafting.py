@@ -364,6 +364,41 @@ def test_start_and_stop_that_are_said_are_taken_as_they_are() -> None:
         draft_class("s", odd, start="make_it_so")
 
 
+WRONG: list[JsonObject] = [
+    {"properties": {"id": None, "a": 5, "b": []}, "required": ["id", 5]},
+    {"properties": {"a": {"enum": 5, "anyOf": 5, "type": 5, "description": 5}}, "required": 5},
+    {"properties": {"a": {"anyOf": [5, None], "oneOf": {"x": 1}, "$ref": 5, "items": 5}}, "required": ["a"]},
+    {"properties": {"a": {"type": "object", "properties": 5, "additionalProperties": 5, "required": "ab"}}},
+    {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"$ref": "#/$defs/A"}}, "required": ["a"]},
+    {"properties": {"a": {"type": "integer", "minimum": "x", "default": {"$ref": 3}, "multipleOf": 10**400}}},
+    {"properties": {"{{ x }}": {"default": "{{ 1 }}"}, "a\nb: c": {"default": float("nan")}, "": {}}},
+    {"properties": {"a": {"enum": [str(number) for number in range(5000)]}}, "required": ["a"]},
+    {"properties": {str(number): {"type": "string"} for number in range(5000)}},
+    {"properties": [], "required": {}, "$defs": 5},
+]
+
+
+@pytest.mark.parametrize("schema", WRONG)
+def test_a_schema_with_what_is_not_of_its_kind_or_too_much_still_gives_a_short_class(schema: JsonObject) -> None:
+    stop = Tool("stop_job", {"properties": {"id": {"type": "string"}}}, {"properties": 5}, {"title": 5})
+    draft = draft_class("odd", [Tool("start_job", schema, {"type": 5, "properties": {"id": 5}}), stop])
+    assert len(draft.manifest) < 40_000
+    load_manifests(draft.manifest, "draft")
+
+
+def test_of_so_many_tools_that_they_cannot_be_weighed_the_pair_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostler.rules.drafts.drafting.DRAFT_SECONDS", 0.05)
+    tools = [
+        Tool(f"{verb}_{number}_job", {"properties": {"id": {"type": "string"}}})
+        for number in range(60)
+        for verb in ("start", "stop", "get")
+    ]
+    with pytest.raises(DefinitionError, match="180 tools, and to weigh all pairs of them takes more than"):
+        draft_class("large", tools)
+    draft = draft_class("large", tools, start="start_7_job", stop="stop_7_job")
+    assert "large/stop_7_job" in draft.manifest
+
+
 def test_several_likely_pairs_are_asked_for() -> None:
     both = [
         Tool(f"{verb}_{thing}", {"type": "object", "properties": {f"{thing}_id": TEXT}})

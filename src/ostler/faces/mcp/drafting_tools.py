@@ -1,5 +1,8 @@
 """The tool that drafts a class: from the tools of a server, or from the tool calls that a client just made."""
 
+from functools import partial
+
+import anyio.to_thread
 from pydantic import Field
 
 from ostler.adapters.serving.answers import Answer
@@ -33,7 +36,7 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
         except ValueError as error:
             raise ArgumentError([f"name: {error}"]) from None
     if args.server:
-        return _from_server(app, args, args.server)
+        return await _from_server(app, args, args.server)
     unused = [f"{name}: only with 'server'" for name in ("start", "stop") if getattr(args, name)]
     if unused:
         raise ArgumentError(unused, next_actions=("name the server whose tools they are",))
@@ -51,7 +54,7 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
     return Answer(facts, "\n".join(lines))
 
 
-def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
+async def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
     from ostler.rules.drafts.drafting import draft_class
     from ostler.rules.drafts.tool_traits import Tool
 
@@ -68,7 +71,9 @@ def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str)
         )
         for info in listed
     ]
-    draft = draft_class(server, tools, name=args.name, start=args.start, stop=args.stop)
+    draft = await anyio.to_thread.run_sync(  # the tools of a large server are weighed for seconds
+        partial(draft_class, server, tools, name=args.name, start=args.start, stop=args.stop)
+    )
     facts = {
         "name": draft.name,
         "manifest": draft.manifest,

@@ -8,10 +8,17 @@ from ostler.rules.drafts.class_writer import Alternative, ClassWriter, Draft
 from ostler.rules.drafts.lifecycle_pairs import LifecyclePair, find_pairs, find_step, said_pair
 from ostler.rules.drafts.lifecycle_words import words_of
 from ostler.rules.drafts.tool_traits import Step, Tool
+from ostler.rules.text.work_budget import WorkSpentError, bounded_work
 
 MAX_CLASS_NAME = 63
+MAX_TOOL_NAME = 256
+"""Characters; the protocol recommends 128 at most."""
+
 NAMED = 3
 """How many other pairs a question names."""
+
+DRAFT_SECONDS = 5.0
+"""Processor time that the search for a pair may take: that of 100 tools takes 0.1 s, and most servers have fewer."""
 
 _SHOWN = 8
 
@@ -29,25 +36,35 @@ def draft_class(server: str, tools: Sequence[Tool], *, name: str = "", start: st
     Raises:
         DefinitionError: no tools belong together as start and stop; it says what there is.
     """
+    tools = [tool for tool in tools if len(tool.name) <= MAX_TOOL_NAME]
     for what, wanted in (("start", start), ("stop", stop)):
         if wanted and find_step(tools, wanted) is None:
             raise _unknown_tool(server, tools, what, wanted)
     if start and stop:
         chosen, others = _said(tools, start, stop), list[LifecyclePair]()
     else:
-        pairs = find_pairs(tools)
-        wanted = pairs if not start and not stop else find_pairs(tools, records=True)
-        fitting = [pair for pair in wanted if _is_meant(pair.start, start) and _ends(pair, stop)]
-        if not fitting:
-            raise _no_pair(server, tools, start, stop)
-        chosen = (
-            fitting[0] if not stop or _is_meant(fitting[0].stop, stop) else _said(tools, str(fitting[0].start), stop)
-        )
-        others = [pair for pair in pairs if str(pair.start) != str(chosen.start)]
+        try:
+            with bounded_work(DRAFT_SECONDS):
+                chosen, others = _likeliest(server, tools, start, stop)
+        except WorkSpentError:
+            raise _too_many(server, tools) from None
     rivals = [] if start or stop else [str(pair) for pair in others if chosen.rivals(pair)][:NAMED]
     writer = ClassWriter(server, chosen, name or _class_name(server, chosen.thing), rivals)
     shown = tuple(Alternative(str(pair.start), str(pair.stop), pair.reason) for pair in others[:_SHOWN])
     return writer.draft(shown)
+
+
+def _likeliest(
+    server: str, tools: Sequence[Tool], start: str, stop: str
+) -> tuple[LifecyclePair, Sequence[LifecyclePair]]:
+    """Return the likeliest pair, with one of its tools if that is named, and the others."""
+    pairs = find_pairs(tools)
+    wanted = pairs if not start and not stop else find_pairs(tools, records=True)
+    fitting = [pair for pair in wanted if _is_meant(pair.start, start) and _ends(pair, stop)]
+    if not fitting:
+        raise _no_pair(server, tools, start, stop)
+    chosen = fitting[0] if not stop or _is_meant(fitting[0].stop, stop) else _said(tools, str(fitting[0].start), stop)
+    return chosen, [pair for pair in pairs if str(pair.start) != str(chosen.start)]
 
 
 def _is_meant(step: Step, wanted: str) -> bool:
@@ -60,14 +77,12 @@ def _ends(pair: LifecyclePair, stop: str) -> bool:
 
 def _said(tools: Sequence[Tool], start: str, stop: str) -> LifecyclePair:
     """Return the pair that a person said; of a tool that chooses by an action, the use that is likeliest."""
-    likely = next(
-        (
-            pair
-            for pair in find_pairs(tools, records=True)
-            if _is_meant(pair.start, start) and _is_meant(pair.stop, stop)
-        ),
-        None,
-    )
+    try:
+        with bounded_work(DRAFT_SECONDS):
+            found = find_pairs(tools, records=True)
+    except WorkSpentError:
+        found = []
+    likely = next((pair for pair in found if _is_meant(pair.start, start) and _is_meant(pair.stop, stop)), None)
     if likely is not None:
         return likely
     first, last = find_step(tools, start), find_step(tools, stop)
@@ -81,6 +96,14 @@ def _unknown_tool(server: str, tools: Sequence[Tool], what: str, wanted: str) ->
     return DefinitionError(
         f"server {server!r} has no pair of tools with {what}={wanted!r}: it has no such tool (tools: {names})",
         next_actions=(f"give {what} the name of one of its tools",),
+    )
+
+
+def _too_many(server: str, tools: Sequence[Tool]) -> DefinitionError:
+    return DefinitionError(
+        f"server {server!r} has {len(tools)} tools, and to weigh all pairs of them takes more than "
+        f"{DRAFT_SECONDS:g} s of processor time",
+        next_actions=("name both: start=TOOL and stop=TOOL are taken as they are",),
     )
 
 

@@ -17,6 +17,7 @@ from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
 from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
 from ostler.rules.drafts.server_words import ServerWords
 from ostler.rules.drafts.tool_traits import Step, Tool, steps_of
+from ostler.rules.text.work_budget import spend
 
 _CLOSE = 1.5
 """Scores that are no further apart than this do not show which pair is meant."""
@@ -120,6 +121,9 @@ def find_pairs(tools: Sequence[Tool], *, records: bool = False, weights: Weights
         tools: the tools of one server.
         records: whether things that are rather written down than run are wanted, too.
         weights: what to judge by.
+
+    Raises:
+        WorkSpentError: there are so many tools that it takes more than the work under way may.
     """
     server = _Server(tools, weights)
     found: list[LifecyclePair] = []
@@ -217,6 +221,7 @@ class _Server:
 
     def companions(self, pair: LifecyclePair) -> Companions:
         """Return what else shows the pair's thing."""
+        spend()
         taken = (str(pair.start), str(pair.stop), *pair.others)
         rest = [step for step in self._uses if str(step) not in taken]
         return companions_of(pair.start, pair.handle, frozenset(pair.thing.split()), self._words, rest)
@@ -228,6 +233,7 @@ class _Server:
 
     def pair(self, start: Step, stop: Step) -> LifecyclePair:
         """Return the two as a pair, however unlikely it is."""
+        spend()
         facts = self.features.facts(start, stop)
         score = self._weights.score(facts.features)
         return LifecyclePair(

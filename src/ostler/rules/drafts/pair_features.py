@@ -5,6 +5,7 @@ what the descriptions say, the annotations, and by how the rest of the server is
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,6 +52,7 @@ from ostler.rules.drafts.pair_evidence import (
 )
 from ostler.rules.drafts.server_words import ServerWords, Use
 from ostler.rules.drafts.tool_traits import Step, Tool
+from ostler.rules.text.work_budget import spend
 
 SURE = 2
 """How much must say that a thing runs, for it not to be called a record."""
@@ -124,6 +126,8 @@ class PairFeatures:
         self._first: dict[str, Use] = {}
         self._last: dict[str, Use] = {}
         self._handles: dict[tuple[str, str], Handle] = {}
+        self._uses: dict[tuple[frozenset[str], bool], int] = {}
+        self._shares: dict[frozenset[str], float] = {}
 
     def __repr__(self) -> str:
         return f"PairFeatures({len(self._tools)} tools)"
@@ -255,7 +259,6 @@ class PairFeatures:
 
     def _server(self, first: Use, last: Use, handle: Handle, thing: tuple[str, ...]) -> dict[str, float]:
         start, stop = first.step, last.step
-        others = [names for tool, names in self._parameters.items() if tool not in (start.tool.name, stop.tool.name)]
         is_which = bool(handle.name) and not is_place(handle.name)
         things = set(thing)
         gap = self._place[stop.tool.name] - self._place[start.tool.name]
@@ -263,8 +266,8 @@ class PairFeatures:
         taken = [name for name in start.tool.parameters() if is_identifier(name) and name not in needed]
         uses = self._use_of(things, is_living=bool(things & LIVING - FAINT)) if things else 0
         return {
-            "handle_share": sum(handle.name in names for names in others) / max(1, len(others)) if is_which else 0.0,
-            "thing_share": sum(bool(things & words) for words in self._tool_words) / len(self._tools),
+            "handle_share": self._handle_share(handle.name, start, stop) if is_which else 0.0,
+            "thing_share": self._thing_share(frozenset(things)),
             "next_to": float(gap == 1),
             "near": float(0 <= gap <= 3),
             "behind": float(gap < 0),
@@ -273,6 +276,23 @@ class PairFeatures:
             "may_be_in_given": float(any(name != handle.name and self._gives(name, start) for name in taken)),
             "uses": uses / 3,
         }
+
+    def _handle_share(self, handle: str, start: Step, stop: Step) -> float:
+        """Return how many of the other tools take the parameter."""
+        own = {start.tool.name, stop.tool.name}
+        taking = self._taking[handle] - sum(handle in self._parameters[name] for name in own)
+        return taking / max(1, len(self._parameters) - len(own))
+
+    @cached_property
+    def _taking(self) -> Counter[str]:
+        return Counter(name for names in self._parameters.values() for name in names)
+
+    def _thing_share(self, things: frozenset[str]) -> float:
+        """Return how many of the tools are named after the thing."""
+        if things not in self._shares:
+            about = sum(not things.isdisjoint(words) for words in self._tool_words)
+            self._shares[things] = about / len(self._tools)
+        return self._shares[things]
 
     def _gives(self, name: str, start: Step) -> bool:
         """Whether another step makes what `name` is the id of, so that `start` needs it to be there already."""
@@ -283,6 +303,7 @@ class PairFeatures:
         found: dict[str, set[str]] = {}
         makers = [step for step in self.starts if self.use_as_start(step).verb in _GIVING]
         for start in makers:
+            spend()
             first = self.use_as_start(start)
             for stop in self.ends:
                 last = self.use_as_end(stop)
@@ -318,6 +339,12 @@ class PairFeatures:
 
     def _use_of(self, nouns: set[str], *, is_living: bool) -> int:
         """Return what the other tools say: what lives is asked to do things, records are edited."""
+        known = (frozenset(nouns), is_living)
+        if known not in self._uses:
+            self._uses[known] = self._seen_use(nouns, is_living=is_living)
+        return self._uses[known]
+
+    def _seen_use(self, nouns: set[str], *, is_living: bool) -> int:
         about = [words for words in self._content if not nouns.isdisjoint(words)]
         use = 1 if any(set(words) & set(WORKS) for words in about) else 0
         if any(words[0] in EDITS or words[-1] in EDITS for words in about):

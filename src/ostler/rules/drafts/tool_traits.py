@@ -10,6 +10,7 @@ from typing import cast
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import ALSO_NOUNS, ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
+from ostler.rules.drafts.sound_schemas import LONGEST_TEXT, sound_schema
 
 ACTION_PARAMETERS = (
     "action",
@@ -60,6 +61,12 @@ class Tool:
     annotations: JsonObject = field(default_factory=dict[str, object])
     description: str = ""
     answers: tuple[Answered, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep of the schemas what can be read."""
+        object.__setattr__(self, "input_schema", sound_schema(self.input_schema))
+        object.__setattr__(self, "output_schema", self.output_schema and sound_schema(self.output_schema))
+        object.__setattr__(self, "description", self.description[:LONGEST_TEXT])
 
     @classmethod
     def of(cls, listed: JsonMapping) -> "Tool":
