@@ -43,6 +43,12 @@ built = [model.__name__ for model in models(BaseModel) if model.__pydantic_compl
 assert len(built) <= 20, f"models are built when they are first used, but for {built}"
 """
 HIGH_LEVEL_SERVER = """
+from ostler.rules.reading import load_manifests
+
+load_manifests("{apiVersion: ostler/v1, kind: ServiceClass, metadata: {name: a}, spec: {serviceConfig: "
+               "{lifecycleTools: {start: {tool: a/start}, stop: {tool: a/stop}}}}}")
+assert "jsonschema" not in sys.modules
+
 import io
 from contextlib import redirect_stdout
 

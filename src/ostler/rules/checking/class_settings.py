@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic.alias_generators import to_camel
 
 from ostler.model.errors import ExtractionError
@@ -91,6 +89,9 @@ def _check_arg_schema(path: Path, spec: ArgSpec) -> Iterator[Violation]:
         if "$ref" in str(spec.items):
             message = "'$ref' is not supported in 'items'"
             yield Violation((*path, "items"), "bad-value", message, "write the schema out")
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 (3 MiB that most classes do not need)
+        from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
         try:
             Draft202012Validator.check_schema(spec.items)
         except SchemaError as error:

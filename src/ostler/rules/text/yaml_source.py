@@ -54,8 +54,8 @@ class _Node:
     literal: bool = False
     last_line: int = 0
     written: str = ""
-    children: dict[str, "_Node"] | list["_Node"] = field(default_factory=list["_Node"])
-    keys: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    children: dict[str, "_Node"] | Sequence["_Node"] = ()
+    keys: dict[str, tuple[int, int]] | None = None
 
     def child(self, key: str | int) -> "_Node | None":
         if isinstance(self.children, dict):
@@ -90,7 +90,7 @@ class Document:
     def locate_key(self, path: Sequence[str | int]) -> tuple[int, int]:
         """Return the line and column of the key that ends `path`, or of the nearest ancestor's key."""
         node, depth = self._nearest(path[:-1])
-        if depth == len(path) - 1 and path and (place := node.keys.get(str(path[-1]))):
+        if depth == len(path) - 1 and path and (place := (node.keys or {}).get(str(path[-1]))):
             return place[0] + 1, place[1] + 1
         return self.locate_key(path[:-1]) if path else self.locate(())
 
@@ -144,11 +144,12 @@ def with_value(document: Document, value: JsonValue, origins: Mapping[Path, Path
         built = _Node(part, line - 1, column - 1, literal=is_literal)
         if isinstance(part, Mapping):
             children: dict[str, _Node] = {}
+            keys: dict[str, tuple[int, int]] = {}
             for key, item in cast("JsonMapping", part).items():
                 children[key] = made(item, (*path, key), (*origin, key))
                 line, column = document.locate_key(origins.get((*path, key), (*origin, key)))
-                built.keys[key] = (line - 1, column - 1)
-            built.children = children
+                keys[key] = (line - 1, column - 1)
+            built.children, built.keys = children, keys
         elif isinstance(part, list):
             items = enumerate(cast("list[JsonValue]", part))
             built.children = [made(item, (*path, index), (*origin, index)) for index, item in items]
@@ -344,6 +345,7 @@ class _Builder:
 
     def _mapping(self, node: _Node, events: Iterator[yaml.Event], depth: int) -> None:
         children: dict[str, _Node] = {}
+        keys: dict[str, tuple[int, int]] = {}
         for event in events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
@@ -353,7 +355,7 @@ class _Builder:
             if key is None:
                 continue
             if key in children:
-                first = node.keys[key][0] + 1
+                first = keys[key][0] + 1
                 self._refuse(
                     event,
                     f"the key {key!r} appears a second time (first in line {first})",
@@ -362,8 +364,8 @@ class _Builder:
                 )
                 continue
             children[key] = child
-            node.keys[key] = _place(event)
-        node.children = children
+            keys[key] = _place(event)
+        node.children, node.keys = children, keys
         node.value = {key: child.value for key, child in children.items()}
 
     def _key(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> str | None:
