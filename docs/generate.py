@@ -306,6 +306,7 @@ RUNS: dict[str, str] = {
     "neon-branch": "scripted, from the server's source",
     "playwright-browser": "for real: Chromium, without a window",
     "podman-container": "scripted, recorded from the server",
+    "portless": "for real: portless 0.15",
     "postgresql": "for real: PostgreSQL 15",
     "postgresql-database": "for real: PostgreSQL 15",
     "redis-database": "for real: Redis 7",

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -15,6 +17,7 @@ import pytest
 from tests.support.shipped import (
     create,
     jupyter_program,
+    npm_program,
     open_ostler,
     program,
     until_gone,
@@ -190,3 +193,35 @@ async def test_a_tunnel_through_ssh(tmp_path: Path) -> None:
 async def whoami() -> str:
     done = await anyio.run_process(["id", "-un"])
     return done.stdout.decode().strip()
+
+
+@pytest.mark.npm
+async def test_portless_names_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    portless = npm_program("portless")
+    state, site = tmp_path / "portless", tmp_path / "site"
+    site.mkdir()
+    (site / "node_modules").symlink_to(Path(portless).parents[1])
+    (site / "page.json").write_text('{"page": 1}')
+    monkeypatch.setenv("PORTLESS_STATE_DIR", str(state))
+    monkeypatch.setenv("PORTLESS_SYNC_HOSTS", "0")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    async with open_ostler(tmp_path) as app:
+        served = await create(app.manager, "static-web-server", "files", directory=str(site))
+        args = {"host": "web.shop", "port": served["port"], "directory": str(site), "stateDirectory": str(state)}
+        with pytest.raises(OstlerError, match=r"the proxy of portless does not run. Next: portless proxy start"):
+            await create(app.manager, "portless", "address", **args)
+        words = (portless, "proxy", "start", "--foreground", "--no-tls", "--port", port)
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as proxy:
+            assert proxy.stdout is not None
+            assert any("proxy listening on 127.0.0.1" in line for line in proxy.stdout)
+            outputs = await create(app.manager, "portless", "address", **args)
+            assert outputs["url"] == f"http://web.shop.localhost:{port}"
+            through_proxy = Request(
+                f"http://127.0.0.1:{port}/page.json", headers={"Host": f"web.shop.localhost:{port}"}
+            )
+            assert await anyio.to_thread.run_sync(lambda: urlopen(through_proxy, timeout=20).read()) == b'{"page": 1}'
+            assert "web.shop.localhost" in (state / "routes.json").read_text()
+            await app.manager.delete("address")
+            assert json.loads((state / "routes.json").read_text()) == []
+            proxy.terminate()
