@@ -76,6 +76,9 @@ services:
       DATABASE_URL: "postgresql+asyncpg://${PG_USER}:${PG_PASSWORD}@db:5432/shop"
       REDIS_URL: redis://cache:6379/1
       SITE: http://web:3000
+      SMTP: mail:1025
+      MAIL_HOST: mail
+      ORIGIN: mail
       KEY: ${KEY}
       ROOT: ${HOME}/$$files
     healthcheck: {test: ["CMD", "curl", "-f", "http://localhost:8000/health"]}
@@ -100,12 +103,17 @@ services:
         "DATABASE_URL": "{{ services.db.outputs.connectionString | replace('postgresql://', 'postgresql+asyncpg://', 1) }}",
         "REDIS_URL": "{{ services.cache.outputs.url }}/1",
         "SITE": "http://web:3000",
+        "SMTP": "mail:1025",
+        "MAIL_HOST": "mail",
+        "ORIGIN": "mail",
     }
     assert (api.env_file, api.restart_policy and api.restart_policy.policy) == ((".env",), "always")
     assert made["web"].env == {"API": "{{ services.api.outputs.url }}v1"}
     assert not made["web"].enabled
     text = " ".join(project_text("shop", [found]).replace("#", "").split())
-    assert "SITE names 'web', as it is called among containers" in text
+    for variable, host in (("SITE", "web"), ("SMTP", "mail"), ("MAIL_HOST", "mail")):
+        assert f"{variable} names {host!r}, as it is called among containers" in text
+    assert "ORIGIN names" not in text
     assert "'shell' runs an image that is built, to work in" in text
     assert 'DB_PORT: "{{ services.db.outputs.port }}" in its env' in text
     assert "'mail' runs image axllent/mailpit" in text

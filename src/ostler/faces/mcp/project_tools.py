@@ -144,7 +144,7 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
     elif not status.file:
         lines.append("its ostler.yaml is gone: these services are left over. Next: project_down")
     elif pending:
-        lines.append("project_up would change:")
+        lines.append("an up would change:")
         lines += [_change_line(change) for change in pending]
     lines += [
         f"left over: project {each['project']}, whose folder {each['directory']} is gone. Next: ostler prune"

@@ -82,7 +82,10 @@ def read_compose(text: str, file: str, dotenv: Mapping[str, str] | None = None) 
             notes += _addresses(name, service, taken)
             continue
         if name in local:
-            services.append(_local(name, service, where, taken, has_dotenv=dotenv is not None))
+            made = _local(name, service, where, taken, has_dotenv=dotenv is not None)
+            left = unknown_addresses(made.env, [label(other) for other in found])
+            said = (f"{variable} names {host!r}, as it is called among containers" for variable, host in left)
+            services.append(replace(made, notes=(*made.notes, *said)))
         else:
             services.append(_service(name, service, where, taken, dotenv or {}))
     return Found(tuple(services), tuple(notes))
@@ -171,10 +174,6 @@ def _local(name: str, service: JsonObject, origin: str, taken: Mapping[str, str]
     needs = _needs(service, taken)
     env, line = exported(reached(variables(service.get("environment")), taken, needs), _command(service))
     notes = ["in a container until now: its command runs with the programs that are installed on this machine"]
-    notes += [
-        f"{variable} names {host!r}, as it is called among containers"
-        for variable, host in unknown_addresses(env, taken)
-    ]
     ports = [port for port in as_list(service.get("ports")) if not isinstance(port, dict)]
     inner = str(ports[0]).partition("/")[0].rpartition(":")[2] if ports else ""
     more: dict[str, Any] = {"env": env, "depends_on": needs, "env_files": _env_files(service, has_dotenv=has_dotenv)}

@@ -8,6 +8,7 @@ from ostler.rules.imports.shell_lines import names_variables
 
 _PORTS = {"postgresql": "5432", "redis": "6379"}
 _ADDRESS = re.compile(r"(\w[\w+.-]*)://(?:[^@/\s]*@)?([A-Za-z0-9_.-]+)(?::\d+)?(/\S*)?")
+_PLACE = re.compile(r"([A-Za-z0-9_.-]+)(:\d+)?")
 _HOST_NAMES = re.compile(r"(\w*?)_?(HOST|HOSTNAME|SERVER|ADDR|ADDRESS)")
 
 
@@ -34,12 +35,13 @@ def reached(env: Mapping[str, str], taken: Mapping[str, str], needs: Collection[
     return made
 
 
-def unknown_addresses(env: Mapping[str, str], taken: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield (variable, service) of what still has the address of a service of the file among containers."""
+def unknown_addresses(env: Mapping[str, str], services: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield (variable, service) of what still has the address of one of the file's `services` among containers."""
     for variable, value in env.items():
-        for found in _ADDRESS.finditer(value):
-            if label(found[2]) in taken and "{{" not in found[0]:
-                yield variable, found[2]
+        hosts = [found[2] for found in _ADDRESS.finditer(value) if "{{" not in found[0]]
+        if (found := _PLACE.fullmatch(value)) and (found[2] or _HOST_NAMES.fullmatch(variable)):
+            hosts.append(found[1])
+        yield from ((variable, host) for host in hosts if label(host) in services)
 
 
 def _is_usual(port: str, class_name: str) -> bool:
