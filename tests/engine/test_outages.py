@@ -113,6 +113,22 @@ async def test_a_policy_acts_on_a_failure_that_the_end_of_the_server_came_after(
         await until(lambda: manager.view("db").state is ServiceState.RUNNING)
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_service_that_its_restart_could_not_stop_is_found_running(*, is_away: bool) -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.is_dead = is_away
+        world.always["w/stop"] = Fail("busy")
+        with pytest.raises(OstlerError):
+            await manager.restart_service("db")
+        assert manager.view("db").state is ServiceState.FAILED
+        world.is_dead = False
+        await until(lambda: manager.view("db").state is ServiceState.RUNNING, within=60)
+        await until(lambda: manager.view("db").health is HealthStatus.HEALTHY)
+        assert (len(world.resources), manager.view("db").error) == (1, None)
+
+
 @pytest.mark.parametrize("is_gone", [True, False])
 async def test_what_a_failed_stop_left_is_looked_for_after_a_restart_too(*, is_gone: bool) -> None:
     world, store = World(), MemoryStore()

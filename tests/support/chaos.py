@@ -1,8 +1,9 @@
 """Everything goes wrong at once: clients, the server, its downstream server, the disk and the clock; then what is left?
 
-Seven kinds of class over one downstream server that fails in every way (`fault_server.py`), and one over real
-processes. In each round clients ask for something, something is killed, stopped or filled, and the faults end. Then
-what Ostler says of each service is compared with the ledger, and whatever it asks a person is answered by its advice.
+Kinds of class over one downstream server that fails in every way (`fault_server.py`), some over real processes, and a
+project that is brought up and taken down. In each round clients ask for something, something is killed, stopped or
+filled, and the faults end. Then what Ostler says of each service is compared with the ledger, and whatever it asks a
+person is answered by its advice.
 
 What a round does, faults included, follows from the seed, its number and the states that it begins with; what the
 system schedules first does not. So a violation has all three, and `play_again` begins there as often as is wanted.
@@ -22,15 +23,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
-from tests.support.chaos_classes import CAN_LOOK, NAMES, WATCHED, classes_text
+from tests.support.chaos_classes import BASE, CAN_LOOK, NAMES, PROCESSES, PROJECT, WATCHED, classes_text
 from tests.support.chaos_clients import over_bridge, over_http
-from tests.support.fault_server import lines_of, present, written
+from tests.support.fault_server import kept, lines_of, present, written
 from tests.support.forked_server import HERE, Forker
 from tests.support.kills import GOALS, Killer
 from tests.support.ports import free_port
 
 QUIET = {"running", "stopped", "failed", "unknown"}
 SETTLES_WITHIN = 60.0
+_GOALS = {**GOALS, "up": "running", "down": "absent"}
 SEEN_WITHIN = 2.5
 """Seconds within which a check sees what vanished: a call that hangs and times out, the interval, and the next call."""
 
@@ -88,6 +90,9 @@ class Chaos(Killer):
         arguments = ["-S", str(HERE / "fault_server.py"), str(self.ledger), str(self.faults_file)]
         entry = {"command": sys.executable, "args": arguments}
         (config / "mcp.json").write_text(json.dumps({"mcpServers": {"faulty": entry}}))
+        self.project = folder / "shop"
+        self.project.mkdir()
+        (self.project / "ostler.yaml").write_text(PROJECT)
 
     def start(self) -> None:
         """Start a server; it may not be ready yet when this returns."""
@@ -107,7 +112,13 @@ class Chaos(Killer):
         self.settle_round()
         for _ in range(rounds):
             self.chronicle.rounds += 1
-            self._play(self.chronicle.rounds)
+            try:
+                self._play(self.chronicle.rounds)
+            except AssertionError as error:  # something took too long: the round is over, and the next one begins
+                self._violation(f"given up: {error}\n{self._why()}")
+                self.set_faults()
+                self.kill()
+                self.start()
         self._count_faults()
         return self.chronicle
 
@@ -117,7 +128,10 @@ class Chaos(Killer):
         for _ in range(times):
             self.chronicle.rounds += 1
             with self.client() as client:
+                client.call_tool("project_up" if "project" in states else "project_down", self._project_args())
                 for name in self.names:
+                    if name == "project":
+                        continue
                     if client.call_tool("service_delete", {"name": name, "force": True}).is_error:
                         self._remove(name)
                     if (state := states.get(name, "absent")) != "absent":
@@ -143,6 +157,8 @@ class Chaos(Killer):
         self._happen(self.random.choice(self.ends if self.random.random() < 0.55 else self.others))
         for thread in threads:
             thread.join(SETTLES_WITHIN)
+        if stuck := [thread.name for thread in threads if thread.is_alive()]:
+            self._violation(f"no answer after {SETTLES_WITHIN:.0f} s: {', '.join(stuck)}\n{self._why()}")
         self.set_faults()
         if self._noisy and self._has_vanished:
             threading.Event().wait(SEEN_WITHIN)  # only from here on can its checks see it
@@ -161,21 +177,33 @@ class Chaos(Killer):
             self.chronicle.operations[operation] += 1
             self.chronicle.clients[client] += 1
             self._asked[name] = (operation, "lost")
-            threads.append(threading.Thread(target=self._request, args=(name, operation, client)))
+            what = f"{operation} {name} over {client}"
+            args = (name, operation, client)
+            threads.append(threading.Thread(target=self._request, args=args, name=what, daemon=True))
         for thread in threads:
             thread.start()
         return threads
 
     def _request(self, name: str, operation: str, client: str, kind: str = "") -> None:
-        args: dict[str, Any] = {"name": name}
+        asked, args, is_error = self._asked, {"name": name}, None
         if operation == "create":
             args["serviceClassName"] = kind or self.names[name]
-        tool, is_error = f"service_{operation}", None
+        tool = f"service_{operation}"
+        if name == "project":
+            tool, args = f"project_{operation}", self._project_args()
         with contextlib.suppress(Exception):  # whatever a client meets when its server is killed: it has no answer
             is_error = self.call_over(client, tool, args)
         answer = "lost" if is_error is None else "failed" if is_error else "done"
         self.chronicle.answers[answer] += 1
-        self._asked[name] = (operation, answer)
+        asked[name] = (operation, answer)
+
+    def _project_args(self) -> dict[str, str]:
+        return {"directory": str(self.project)}
+
+    def _possible(self, name: str) -> tuple[str, ...]:
+        if name != "project":
+            return super()._possible(name)
+        return ("up",) if self.states[name] == "absent" else ("up", "down", "down")
 
     def call_over(self, client: str, tool: str, args: dict[str, Any]) -> bool:
         """Call `tool` in one of the `ways`; return whether it failed."""
@@ -231,7 +259,7 @@ class Chaos(Killer):
             case "clock":
                 self.clock_file.write_text(str(self.random.choice((-86400, -60, 0, 60, 86400))))
             case "vanish":
-                there = [name for name, ids in self.there().items() if ids and self.names[name] in WATCHED]
+                there = [name for name, ids in self.there().items() if ids and self.names.get(name) in WATCHED]
                 if there:
                     self._remove(gone := self.random.choice(sorted(there)))
                     self._events.append(f"{gone} vanished")
@@ -300,6 +328,25 @@ class Chaos(Killer):
             self.chronicle.settled_after.append(time.monotonic() - began)
             self._compare(client, seen)
         self.states = {name: str(seen[name]["state"]) if name in seen else "absent" for name in self.names}
+        self.states["project"] = "running" if any(map(self._is_of_project, seen)) else "absent"
+
+    def _is_of_project(self, name: str) -> bool:
+        return name not in self.names and name != BASE
+
+    def _kind(self, name: str) -> str:
+        return self.names.get(name) or ("both" if name.startswith("web") else "kept")
+
+    def _why(self) -> str:
+        """Return what the server does that does not come to an end: its threads' stacks, and its last words."""
+        state = "gone"
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+            state = psutil.Process(self.pid).status()
+            threading.Event().wait(1.0)
+        log = Path(self.place.log_file)
+        lines = log.read_text(errors="replace").splitlines()[-60:] if log.exists() else []
+        opened = self._open_operations() if self.place.paths.database.exists() else {}
+        return "\n".join([f"      server {self.pid} is {state}; open operations: {opened}", *lines])
 
     def becomes_quiet(self, client: Any) -> dict[str, str]:
         """Wait until nothing is under way; return the states by name."""
@@ -310,49 +357,88 @@ class Chaos(Killer):
     def _is_quiet(self, client: Any, seen: dict[str, dict[str, Any]]) -> bool:
         for _ in range(4):  # the end of an operation is on the disk a moment before the server has taken note of it
             opened = self._open_operations()
-            listed = client.call_tool("service_list", {"limit": 200}).structured["services"]
             before = {name: row["state"] for name, row in seen.items()}
+            rows = self._rows(client)
             seen.clear()
-            seen.update({row["name"]: row for row in listed if row.get("serviceClassName")})
+            seen.update(rows)
             states = {name: str(row["state"]) for name, row in seen.items()}
-            is_still = not opened and before == states and set(states.values()) <= QUIET
+            quiet = {state for name, state in states.items() if not self._waits_for_good(name, states)}
+            is_still = not opened and before == states and quiet <= QUIET
             is_asking = all(row["state"] != "unknown" or row.get("error") for row in seen.values())
             if not is_still or not is_asking or any(row.get("operation") for row in seen.values()):
                 return False
             threading.Event().wait(0.05)
         return True
 
+    @staticmethod
+    def _waits_for_good(name: str, states: dict[str, str]) -> bool:
+        """Whether what a service waits for does not come automatically: it has failed, or a person is asked."""
+        needed = BASE if name == "needs-1" else name.replace("web", "db", 1)
+        return states[name] == "waiting" and states.get(needed) in (None, "stopped", "failed", "unknown")
+
     def _compare(self, client: Any, seen: dict[str, dict[str, Any]]) -> None:
+        self._compare_made(seen)
         there, processes = self.there(), self.processes()
-        for name, kind in self.names.items():
-            count = processes[name] if kind == "sleeper" else len(there[name])
+        names = [*(name for name in self.names if name != "project"), *sorted({*seen, *there} - self.names.keys())]
+        for name in names:
+            kind, count = self._kind(name), len(there[name])
+            if whole := PROCESSES.get(kind):
+                count = -(-processes[name] // whole)
+                if processes[name] % whole:
+                    self._violation(f"{name} has {processes[name]} processes, and not {whole} or none")
             if count > 1:
                 self._violation(f"{name} is there {count} times")
             state = str(seen[name]["state"]) if name in seen else "absent"
+            if kind == "idle" and state == "running" and not count:  # it may have been stopped since it was listed
+                state = str(self._rows(client).get(name, {}).get("state", "absent"))
             operation, answer = self._asked.get(name, ("", ""))
-            if answer == "done" and state != GOALS[operation] and kind != "policy" and state != "unknown":
+            is_elsewhere = answer == "done" and state not in (_GOALS[operation], "unknown", "waiting")
+            if is_elsewhere and kind != "policy":
                 is_vanished = state in ("stopped", "failed") and count == 0 and operation != "delete"
                 if not is_vanished:
                     self._violation(f"{name}: {operation} was acknowledged, and it is {state}")
+            if (operation, answer, state) == ("delete", "done", "absent") and kind == "kept" and self._is_kept(name):
+                self._violation(f"{name} was deleted, and what it keeps is left")
             if state in ("running", "stopped", "absent"):
                 if count != int(state == "running") and not self._was_misled(name):
                     self._violation(f"{name} is {state} after {operation} ({answer}), and {count} of it are there")
                     self._put_right(client, name, seen)
                 continue
-            self._ask_person(client, name, seen, count)
+            if state != "stopping":
+                self._ask_person(client, name, seen, count)
+
+    def _compare_made(self, seen: dict[str, dict[str, Any]]) -> None:
+        """Compare what was made for a service, and the services of the project."""
+        if BASE in seen and "needs-1" not in seen and seen[BASE]["state"] == "running":
+            self._violation(f"{BASE} is left, and nothing needs it")
+        operation, answer = self._asked.get("project", ("", ""))
+        of_project = {name: str(row["state"]) for name, row in seen.items() if self._is_of_project(name)}
+        if answer == "done" and operation == "down" and of_project:
+            self._violation(f"the project is down, and has {of_project}")
+        if answer == "done" and operation == "up" and list(of_project.values()) != ["running"] * 2:
+            self._violation(f"the project is up, and has {of_project}")
+
+    def _is_kept(self, name: str) -> bool:
+        return name in kept(self._lines())
+
+    @staticmethod
+    def _rows(client: Any) -> dict[str, dict[str, Any]]:
+        """Return what is listed of each service that was made from a class."""
+        listed = client.call_tool("service_list", {"limit": 200}).structured["services"]
+        return {row["name"]: row for row in listed if row.get("serviceClassName")}
 
     def _was_misled(self, name: str) -> bool:
         """Whether a start said that it had failed, and had not, of what no tool can look at."""
         lies = [line for line in self._lines() if line["did"] == "fault" and line["fault"] == "error after"]
         is_lied_to = any(line["args"].get("name") == name for line in lies if line["tool"] == "start")
-        if is_lied_to and self.names[name] not in CAN_LOOK:
+        if is_lied_to and self._kind(name) not in CAN_LOOK:
             self._remove(name)
             return True
         return False
 
     def _ask_person(self, client: Any, name: str, seen: dict[str, dict[str, Any]], count: int) -> None:
         """What is not settled says why, asks what only a person can know, and is settled by the call that it names."""
-        state, kind = str(seen[name]["state"]), self.names[name]
+        state, kind = str(seen[name]["state"]), self._kind(name)
         error = str(seen[name].get("error") or "")
         why = client.call_tool("service_explain", {"name": name}).structured
         self.chronicle.asked_people[state] += 1
@@ -370,18 +456,19 @@ class Chaos(Killer):
 
     def _put_right(self, client: Any, name: str, seen: dict[str, dict[str, Any]]) -> None:
         """Answer what a person is asked for, and go on from a service that is not there."""
-        answer = client.call_tool("service_delete", {"name": name}) if name in seen else None
+        is_here = name in seen and self._is_known(client, name)  # what was made for another one goes with it
+        answer = client.call_tool("service_delete", {"name": name}) if is_here else None
         if answer is not None and answer.is_error and "automatically when the server is back" in answer.text:
             self.eventually(lambda: not self._is_known(client, name), f"the delete of {name} is made up for")
         elif answer is not None and answer.is_error:
-            if self.names[name] in CAN_LOOK:
+            if self._kind(name) in CAN_LOOK:
                 self._violation(f"{name} was {seen[name]['state']} and cannot be deleted: {answer.text}")
             self._remove(name)
             answer = client.call_tool("service_delete", {"name": name, "abandon": True})
             if answer.is_error:
                 self._violation(f"{name} cannot be abandoned: {answer.text}")
         if self.there()[name]:
-            if answer is not None and self.names[name] in CAN_LOOK:
+            if answer is not None and self._kind(name) in CAN_LOOK:
                 self._violation(f"{name} was deleted, and is there")
             self._remove(name)
         seen.pop(name, None)

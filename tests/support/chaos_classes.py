@@ -4,9 +4,29 @@ from typing import Any
 
 import yaml
 
-NAMES = {f"{kind}-1": kind for kind in ("both", "find", "keyed", "compensate", "blind", "post", "policy", "sleeper")}
-CAN_LOOK = ("both", "find", "post", "policy", "sleeper")
+_KINDS = (
+    "both", "find", "keyed", "compensate", "blind", "post", "policy", "sleeper", "kept", "needs", "family", "idle",
+)  # fmt: skip
+NAMES = {f"{kind}-1": kind for kind in _KINDS} | {"project": "project"}
+"""Kinds by the names of what clients ask for; the project is brought up and taken down."""
+
+SHARED = tuple(f"{kind}-1" for kind in ("both", "find", "keyed", "compensate", "blind", "post", "policy"))
+"""Names whose services run on no machine in particular, and for themselves."""
+
+CAN_LOOK = ("both", "find", "post", "policy", "sleeper", "kept", "needs", "family", "idle")
 """Kinds of which nothing has to stay unknown, because a tool can tell."""
+
+PROCESSES = {"sleeper": 1, "family": 2, "idle": 1}
+"""How many processes one service of a kind has."""
+
+BASE = "needs-1-base"
+"""What is made for `needs-1`, and deleted with it."""
+
+PROJECT = """
+services:
+  db: {class: kept}
+  web: {class: both, dependsOn: db}
+"""
 
 WATCHED = ("both", "post", "policy")
 """Kinds whose health is checked: that they vanish is seen."""
@@ -26,7 +46,7 @@ def _start(**args: str) -> dict[str, Any]:
 _STATUS = _tool("status", _BY_ID, expect={"jsonPath": {"state": "running"}})
 _FIND = _tool("find", _BY_NAME, expect={"jsonPath": {"found": True}}, outputs={"id": "id"})
 _BOTH = {"start": _start(), "stop": _tool("stop", _BY_ID), "status": _STATUS, "find": _FIND}
-_SLEEPER = {
+_SLEEPER: dict[str, Any] = {
     "start": {
         "tool": "process/start",
         "args": {"key": "{{ name }}", "command": "sleep 86400"},
@@ -40,6 +60,8 @@ _SLEEPER = {
         "outputs": {"pid": "pid"},
     },
 }
+
+_CHILDREN = {"key": "{{ name }}", "command": "sleep 86400 & exec sleep 86400", "shell": True}
 
 KINDS: dict[str, dict[str, Any]] = {
     "both": {"lifecycleTools": _BOTH},
@@ -66,6 +88,15 @@ KINDS: dict[str, dict[str, Any]] = {
         "restartPolicy": {"policy": "always", "backoff": {"initial": "200ms", "max": "1s"}, "maxRestarts": 50},
     },
     "sleeper": {"lifecycleTools": _SLEEPER},
+    "kept": {
+        "lifecycleTools": {**_BOTH, "delete": _tool("drop", _BY_NAME, goneWhen={"contains": "nothing is kept"})},
+    },
+    "needs": {
+        "lifecycleTools": _BOTH,
+        "dependencies": [{"name": "{{ name }}-base", "serviceClassName": "kept", "create": True}],
+    },
+    "family": {"lifecycleTools": {**_SLEEPER, "start": {**_SLEEPER["start"], "args": _CHILDREN}}},
+    "idle": {"lifecycleTools": _SLEEPER, "idleStop": "1s"},
 }
 
 

@@ -7,8 +7,8 @@ call has which fault follows from the seed, the tool, the name and how many such
 played is a line of the ledger, too; so are the begin and the end of each change that is asked for with the header
 `X-Replica`.
 
-Tools: `start {name, key?}` gives `{id}`, the same one for the same key; `stop {id | name}`, `restart {id}`,
-`note {name}` (it may be done twice), `status {id}` and `find {name}`.
+Tools: `start {name, key?}` gives `{id}`, the same one for the same key, and makes what `drop {name}` removes;
+`stop {id | name}`, `restart {id}`, `note {name}` (it may be done twice), `status {id}` and `find {name}`.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
-ACTING = ("start", "stop", "restart", "note")
+ACTING = ("start", "stop", "restart", "note", "drop")
 FAULTS_OF_ACTS = (
     "dies before", "dies after", "late", "silent before", "silent after", "error before", "error after",
     "garbage after", "malformed after", "wrong after",
@@ -46,7 +46,7 @@ class Ledger:
 
     def change(self, act: Act) -> Any:
         """Call `act`, and no one else's meanwhile."""
-        with self._locked() as (lines, add):
+        with self.locked() as (lines, add):
             return act(present(lines), add, sum(line["did"] == "start" for line in lines))
 
     def note(self, **facts: Any) -> None:
@@ -55,12 +55,13 @@ class Ledger:
 
     def count(self, call: str) -> int:
         """Note a call; return how many of its kind there were before."""
-        with self._locked() as (lines, add):
+        with self.locked() as (lines, add):
             add(did="call", call=call)
             return sum(line.get("call") == call for line in lines)
 
     @contextmanager
-    def _locked(self) -> Generator[tuple[list[dict[str, Any]], Callable[..., None]]]:
+    def locked(self) -> Generator[tuple[list[dict[str, Any]], Callable[..., None]]]:
+        """Keep others out; yield its lines, and a function that adds one."""
         with self._path.open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -95,6 +96,17 @@ def present(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         elif line["did"] == "stop":
             there.pop(line["id"], None)
     return there
+
+
+def kept(lines: list[dict[str, Any]]) -> set[str]:
+    """Return the names of which something is kept that a start has made."""
+    names: set[str] = set()
+    for line in lines:
+        if line["did"] == "start":
+            names.add(line["name"])
+        elif line["did"] == "drop":
+            names.discard(line["name"])
+    return names
 
 
 def tool_start(ledger: Ledger, args: dict[str, Any]) -> Any:
@@ -132,6 +144,14 @@ def tool_restart(ledger: Ledger, args: dict[str, Any]) -> Any:
     return ledger.change(act)
 
 
+def tool_drop(ledger: Ledger, args: dict[str, Any]) -> Any:
+    with ledger.locked() as (lines, add):
+        if args["name"] not in kept(lines):
+            return f"nothing is kept of {args['name']}"
+        add(did="drop", name=args["name"])
+        return {"dropped": True}
+
+
 def tool_note(ledger: Ledger, args: dict[str, Any]) -> Any:
     ledger.note(did="note", name=args["name"])
     return {"noted": True}
@@ -154,6 +174,7 @@ TOOLS = {
     "stop": tool_stop,
     "restart": tool_restart,
     "note": tool_note,
+    "drop": tool_drop,
     "status": tool_status,
     "find": tool_find,
 }

@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 import psycopg
 from anyio.from_thread import BlockingPortal
 from tests.support.chaos import Chaos
-from tests.support.chaos_classes import NAMES
+from tests.support.chaos_classes import NAMES, SHARED
 from tests.support.chaos_clients import over_http
 from tests.support.event_reader import EventReader
 from tests.support.forked_server import HERE, MARK, PATIENCE, Forker
@@ -108,7 +108,7 @@ class Replicas(Chaos):
         failed_over: seconds from what happened to the working server until one answered, by what happened.
     """
 
-    names: ClassVar = {name: kind for name, kind in NAMES.items() if kind != "sleeper"}
+    names: ClassVar = {name: NAMES[name] for name in SHARED}
     ends: ClassVar[tuple[str, ...]] = ("kill", "kill", "pause", "pause", "SIGTERM", "kill two")
     others: ClassVar[tuple[str, ...]] = (
         "partition", "partition", "cut", "refuse", "database", "database restart", "standby", "standby pause",

@@ -7,6 +7,7 @@ The forked process is the server as `python -m ostler.faces.daemon` runs it, wit
 What it starts inherits MARK in the variable KILL_TEST_MARK.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -50,6 +51,7 @@ def serve(place: ServerPlace, port: int) -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
+    faulthandler.register(signal.SIGUSR1, file=2)  # what does not come to an end says in its log where it is
     set_up_logging("info")
     lock = StateLock(place, version="0.1.0")
     try:

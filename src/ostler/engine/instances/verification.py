@@ -45,7 +45,8 @@ async def verify(service: InstanceState, operation: Operation) -> None:
         if service.state in (ServiceState.UNKNOWN, ServiceState.UNREACHABLE):
             service.report(Transition.VERIFICATION_LOST, reason=NOT_VERIFIED, error=error)
         raise
-    if alive and operation.kind is OperationKind.VERIFY and service.status.reason in (STOP_FAILED, STOP_INTERRUPTED):
+    is_unstopped = service.status.reason in (STOP_FAILED, STOP_INTERRUPTED) and not service.is_wanted
+    if alive and operation.kind is OperationKind.VERIFY and is_unstopped:
         operation.message = f"service {service.name} is still there after its stop failed"
         return
     if operation.kind is OperationKind.VERIFY and service.status.reason == START_UNSEEN and alive is not None:
