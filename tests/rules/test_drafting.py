@@ -15,6 +15,7 @@ from ostler.rules.answers.extraction import process_tool_outputs
 from ostler.rules.answers.prose import PROSE_GONE
 from ostler.rules.answers.queries import search_value
 from ostler.rules.answers.responses import normalise
+from ostler.rules.checking.tool_lists import KnownTools, live_list, tool_schema
 from ostler.rules.drafts.answer_fields import answer_fields
 from ostler.rules.drafts.answer_states import ended_entries, list_of_items
 from ostler.rules.drafts.data_flow import scalars_in
@@ -375,6 +376,7 @@ WRONG: list[JsonObject] = [
     {"properties": {"a": {"enum": [str(number) for number in range(5000)]}}, "required": ["a"]},
     {"properties": {str(number): {"type": "string"} for number in range(5000)}},
     {"properties": [], "required": {}, "$defs": 5},
+    {"properties": {"id": {"type": "string"}}, "required": ["id", {"a": 1}, ["b"], None]},
 ]
 
 
@@ -383,7 +385,9 @@ def test_a_schema_with_what_is_not_of_its_kind_or_too_much_still_gives_a_short_c
     stop = Tool("stop_job", {"properties": {"id": {"type": "string"}}}, {"properties": 5}, {"title": 5})
     draft = draft_class("odd", [Tool("start_job", schema, {"type": 5, "properties": {"id": 5}}), stop])
     assert len(draft.manifest) < 40_000
-    load_manifests(draft.manifest, "draft")
+    listed = live_list("odd", [tool_schema("start_job", schema), tool_schema("stop_job", stop.input_schema)])
+    findings = check_text(draft.manifest, "draft", KnownTools({"odd": listed})).findings
+    assert not [finding for finding in findings if not finding.rule], findings
 
 
 def test_of_so_many_tools_that_they_cannot_be_weighed_the_pair_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

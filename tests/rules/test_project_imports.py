@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostler.model.projects import ProjectServiceSpec
@@ -315,7 +315,20 @@ _KEYS = st.sampled_from(
 )  # fmt: skip
 
 
+_ODD: dict[str, Any] = {
+    "command": "run {{ x }}",
+    "working_dir": "{{ x }}",
+    "cwd": "{% for a in b %}",
+    "runtimeExecutable": "node",
+    "ready_log_line": "{% if",
+    "readiness_probe": {"http_get": {"path": "{{ x }}", "port": 80}},
+    "shutdown": {"signal": {}},
+    "depends_on": {"some service": {}},
+}
+
+
 @given(st.dictionaries(_KEYS, _JSON, max_size=6), st.sampled_from(["processes", "services"]))
+@example(_ODD, "processes")
 def test_whatever_stands_in_a_file_gives_a_project_or_a_reason(entry: dict[str, Any], parent: str) -> None:
     text = json.dumps({parent: {"some service": entry}, **entry})
     for read in (read_compose, read_process_compose, read_package_json):

@@ -242,8 +242,8 @@ class _Fitter:
                 yield self._unknown(name, [*listed], place, [*shape.properties])
         required = schema.get("required")
         if isinstance(required, list) and shape.closed:
-            for name in cast("list[str]", required):
-                if name not in shape.properties:
+            for name in cast("list[JsonValue]", required):
+                if isinstance(name, str) and name not in shape.properties:
                     fix = f"add {name!r}" + (f" ({hint})" if (hint := _hint(listed.get(name))) else "")
                     message = f"{self._named(place)} lack{'s' if place else ''} {name!r}, which is required"
                     yield Mismatch(message, place, "missing-arg", fix)

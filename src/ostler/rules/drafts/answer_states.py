@@ -179,7 +179,7 @@ def _seen_values(tool: Tool, wanted: AnswerField) -> list[JsonValue]:
 def _alive(path: str, kind: str, values: list[JsonValue]) -> JsonObject | None:
     if kind == "boolean":
         return {"jsonPath": {path: True}}
-    running = [str(value) for value in dict.fromkeys(values) if isinstance(value, str) and is_alive(value)]
+    running = list(dict.fromkeys(value for value in values if isinstance(value, str) and is_alive(value)))
     if not running:
         return None
     if len(running) == 1:

@@ -72,6 +72,7 @@ def template_free(text: str) -> str:
 def folder_arg(path: str) -> str:
     """Return the arg for the folder `path`, relative to the project's."""
     path = path.removeprefix("${workspaceFolder}").strip("/") if path.startswith("${workspaceFolder}") else path
+    path = template_free(path)
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
     if path.startswith("/"):
         return path

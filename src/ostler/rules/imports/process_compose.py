@@ -96,10 +96,10 @@ def _service(
     args: JsonObject = {"command": template_free(line), "shell": True, "directory": folder_arg(folder)}
     notes += _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
     if process.get("ready_log_line"):
-        args["readyLog"] = str(process["ready_log_line"])
+        args["readyLog"] = template_free(str(process["ready_log_line"]))
     shutdown = as_object(process.get("shutdown"))
-    if shutdown.get("signal") in _SIGNALS:
-        args["stopSignal"] = _SIGNALS[shutdown["signal"]]
+    if signal := _SIGNALS.get(_number(shutdown.get("signal"))):
+        args["stopSignal"] = signal
     if seconds := _number(shutdown.get("timeout_seconds")):
         args["stopTimeout"] = f"{min(seconds, 90)}s"
     if shutdown.get("command"):
@@ -109,6 +109,7 @@ def _service(
     needs = {
         label(other): "completed" if label(other) in jobs else _CONDITIONS.get(str(need.get("condition")), "started")
         for other, need in objects(process.get("depends_on")).items()
+        if label(other) != label(name)
     }
     is_job = label(name) in jobs
     return FoundService(
@@ -146,7 +147,7 @@ def _take_probe(args: JsonObject, probe: JsonObject) -> list[str]:
         host = web.get("host") or "127.0.0.1"
         scheme = str(web.get("scheme") or "http").lower()
         path = str(web.get("path") or "/")
-        args["readyHttp"] = f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}"
+        args["readyHttp"] = template_free(f"{scheme}://{host}:{web.get('port', 80)}/{path.lstrip('/')}")
         if _number(web.get("port")) and str(web["port"]) not in str(args["command"]):
             notes.append(f"only one worktree can have port {web['port']}, which its readiness names")
     elif command := as_object(probe.get("exec")).get("command"):
