@@ -21,6 +21,7 @@ from ostler.engine.events.log import EventLog
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import Store
 from ostler.engine.services.views import CreateRequest
+from ostler.faces.daemon.process import calm_collector
 from ostler.model.events import EventKind
 from ostler.model.records import OperationRecord
 from ostler.model.responses import ToolResponse
@@ -160,5 +161,6 @@ async def _main(count: int, interval: float, several: int) -> None:
 
 
 def main(services: int = 10_000, interval: float = 10.0, servers: int = 4) -> None:
-    """Run and print; `servers` share the checks that are a call each."""
+    """Run and print; `servers` share the checks that are a call each. The collector is that of the server."""
+    calm_collector()
     anyio.run(_main, services, interval, servers)
