@@ -296,6 +296,14 @@ async def test_a_server_that_may_have_been_replaced_gives_no_lease(
         for _ in range(3):  # signs of life
             await other.until_heard()
             assert not other.replica.is_current
+        for client in (made.holder, other.client):  # what it knows may not be so any more
+            answer = await client.call("service_list")
+            assert "this server cannot reach the database, and another one may work already" in answer["asOf"]
+            stop = await client.ask("tools/call", {"name": "service_stop", "arguments": {"name": "web"}})
+            facts = stop.json()["result"]
+            assert facts["isError"]
+            assert "another one may work already" in facts["structuredContent"]["error"]["message"]
+        assert "service_stop" not in made.holding.asked
         made.holding.holds = True
         await other.until_current()
 
@@ -312,6 +320,24 @@ async def test_a_server_that_ends_takes_its_leases_back_first(tmp_path: Path) ->
             with anyio.fail_after(5):  # and waits for no lease of half a minute
                 await made.holder.call("service_stop", name="web")
             assert (await other.client.call("service_status", name="web"))["state"] == "stopped"
+
+
+async def test_a_server_that_stands_by_gives_its_lease_back_when_it_ends(tmp_path: Path) -> None:
+    async with servers(tmp_path, others=0) as made:
+        await made.holder.call("service_create", serviceClassName="basic", name="web")
+        async with standing_by(made.paths) as other:
+            other.forwarder.saw(made.holding.seen())
+            await other.until_current()
+        with anyio.fail_after(5):
+            await made.holder.call("service_stop", name="web")
+
+
+async def test_reads_that_a_person_must_confirm_are_passed_on(tmp_path: Path) -> None:
+    for globs, passed in (('["ostler/service_delete", "*/other"]', []), ('["ostler/service_li*"]', ["service_list"])):
+        folder = tmp_path / str(len(passed))
+        async with servers(folder, toml=f"[policy]\nconfirmTools = {globs}\n") as made:
+            await made.others[0].client.ask("tools/call", {"name": "service_list", "arguments": {}})
+            assert made.holding.asked == passed
 
 
 async def test_streams_go_on_while_servers_take_over(tmp_path: Path) -> None:

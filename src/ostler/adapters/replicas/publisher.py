@@ -37,6 +37,9 @@ from ostler.model.events import Event, EventKind
 LEASE: Final = 2.0
 """Seconds for which a follower answers reads after it sent an acknowledgement that was accepted."""
 
+RETURNED: Final = 2**53
+"""What a follower acknowledges that gives its lease back, as it answers nothing any more."""
+
 LEASE_SEEN: Final = 2.3
 """Seconds for which the publisher counts on that; more, as clocks do not run alike."""
 
@@ -100,6 +103,8 @@ class Publisher:
         self._run_id = ""
         self._followers: dict[str, _Follower] = {}
         self._settled: float = 0
+        self._asked = 0
+        """The number of the newest batch that followers were asked to acknowledge."""
         self._acknowledged = anyio.Event()
         self._touched: dict[str, None] = {}
         self._events: list[bytes] = []
@@ -149,6 +154,11 @@ class Publisher:
         return len(self._followers) < MAX_FOLLOWERS and not self._is_broken
 
     @property
+    def is_certain(self) -> bool:
+        """Whether it is certain that no other server works yet."""
+        return self._is_holder()
+
+    @property
     def has_followers(self) -> bool:
         """Whether anyone follows, or may still answer reads."""
         return bool(self._followers)
@@ -161,13 +171,14 @@ class Publisher:
     def acknowledge(self, follower: str, number: int) -> bool:
         """Note that a follower has taken in everything up to `number`; return whether it has a lease now."""
         known = self._followers.get(follower)
-        if known is None or not known.is_connected:
+        if known is None or not (known.is_connected or number == RETURNED):
             return False
         known.acknowledged = max(known.acknowledged, number)
-        has_lease = self._last is None and known.acknowledged >= self._settled and self._is_holder()
+        may_have = number != RETURNED and self._last is None and known.is_connected
+        has_lease = may_have and known.acknowledged >= self._settled and self.is_certain
         if has_lease:
             known.trusted_until = anyio.current_time() + LEASE_SEEN
-        elif self._last is not None and known.acknowledged >= self._last:
+        elif number == RETURNED or (self._last is not None and known.acknowledged >= self._last):
             known.trusted_until = 0.0
         self._acknowledged.set()
         self._acknowledged = anyio.Event()
@@ -293,9 +304,11 @@ class Publisher:
             return self._log.last
         with self._sound():
             lines = self._changed_lines(beat=beat)
-            waits = urgent and any(known.acknowledged < self._log.last for known in self._followers.values())
-            if lines or waits:
+            is_behind = any(known.acknowledged < self._log.last for known in self._followers.values())
+            if lines or (urgent and is_behind and self._asked < self._log.last):
                 self._log.append(b"".join(lines), urgent=urgent)
+                if urgent:
+                    self._asked = self._log.last
         return self._log.last
 
     def _changed_lines(self, *, beat: bool) -> list[bytes]:

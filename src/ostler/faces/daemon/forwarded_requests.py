@@ -25,6 +25,9 @@ ADDRESS: Final = b"ostler-client"
 
 _KEY: Final = "idempotencyKey"
 _WAIT: Final = "service_wait"
+_OF_SERVICES: Final = ("service_", "project_", "core_service_")
+"""How the names of tools begin that are about services, in each toolset."""
+
 
 _OF_THE_HOP: Final = frozenset(
     {
@@ -82,6 +85,13 @@ class ForwardedRequest:
     def may_repeat(self) -> bool:
         """Whether it does no harm to send it again, when it is not known whether it was carried out."""
         return all(map(_may_repeat, self.calls))
+
+    @property
+    def changes_services(self) -> bool:
+        """Whether it calls a tool that may change services."""
+        reading, _ = _harmless_tools()
+        called = (_arguments(call).get("name") if _name(call) == "call_tool" else _name(call) for call in self.calls)
+        return any(str(name).startswith(_OF_SERVICES) and name not in reading for name in called)
 
     async def refuse(self, send: Send, why: str) -> None:
         """Answer that nothing was sent."""

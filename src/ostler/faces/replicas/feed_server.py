@@ -16,11 +16,15 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.replicas.publisher import Publisher
-from ostler.faces.daemon.forwarded_requests import only_reads
-from ostler.faces.daemon.http_answers import answer_json, header
+from ostler.faces.daemon.forwarded_requests import ForwardedRequest, only_reads
+from ostler.faces.daemon.http_answers import answer_json, header, replaying
+from ostler.faces.replicas.held_answers import HeldAnswer
 
 FEED: Final = "/replicas/feed"
 LEASE: Final = "/replicas/lease"
+
+_DOUBT: Final = "this server cannot reach the database, and another one may work already"
+_STREAMS: Final = frozenset({b"subscriptions/listen"})
 
 _SEND_SECONDS: Final = 10.0
 """For a follower to take what is sent to it."""
@@ -49,6 +53,7 @@ class FeedServer:
         self._version = version
         self._app: ASGIApp | None = None
         self._streams: set[anyio.CancelScope] = set()
+        self._certain_at = 0.0
 
     def __repr__(self) -> str:
         return f"<FeedServer {self._publisher!r}>"
@@ -56,6 +61,7 @@ class FeedServer:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator["FeedServer"]:
         """Publish within the block."""
+        self._certain_at = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._publisher.run)
             yield self
@@ -78,15 +84,42 @@ class FeedServer:
             await self._app(scope, receive, send)
         elif scope["path"] in (FEED, LEASE):
             await self._serve_follower(scope, receive, send)
-        elif scope["method"] == "GET" or not self._publisher.has_followers:
+        elif scope["method"] == "GET":
+            await self._app(scope, receive, send)
+        elif not self._publisher.is_certain:
+            await self._serve_uncertain(self._app, scope, receive, send)
+        elif not self._publisher.has_followers:
+            self._certain_at = anyio.current_time()
             await self._app(scope, receive, send)
         else:
             await self._serve_settled(self._app, scope, receive, send)
+
+    # -- doubt -----------------------------------------------------------------------------------------------
+
+    async def _serve_uncertain(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer while another server may work already: reads with their age, and no change of a service."""
+        body, read = bytearray(), list[Message]()
+        while len(body) <= _MAX_KEPT:
+            message = await receive()
+            read.append(message)
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        again = replaying(receive, read)
+        request = ForwardedRequest.of(scope, bytes(body))
+        if request.changes_services:
+            await request.refuse(send, f"{_DOUBT}, so it is not certain what holds for a service")
+        elif len(body) <= _MAX_KEPT and only_reads(bytes(body)) and header(scope, b"mcp-method") not in _STREAMS:
+            age = anyio.current_time() - self._certain_at
+            await app(scope, again, HeldAnswer(send, lambda: False, _DOUBT, age))
+        else:
+            await app(scope, again, send)
 
     # -- changes ---------------------------------------------------------------------------------------------
 
     async def _serve_settled(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `app` answer; what is not only a read is answered once all who answer reads know what it changed."""
+        self._certain_at = anyio.current_time()
         body = bytearray()
         reads: bool | None = None
         start: Message | None = None

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -12,7 +12,7 @@ import anyio
 import httpx2
 
 from ostler.adapters.replicas.mirror import Mirror
-from ostler.adapters.replicas.publisher import BEAT
+from ostler.adapters.replicas.publisher import BEAT, RETURNED
 from ostler.adapters.replicas.publisher import LEASE as LEASE_SECONDS
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.replicas.feed_server import FEED, LEASE, follower_token
@@ -22,6 +22,9 @@ _PAUSES: Final = (0.1, 0.5, 2.0)
 
 _SILENCE: Final = 4 * BEAT
 """Seconds without a sign of life after which the connection counts as lost."""
+
+_LAST_WORDS: Final = 1.0
+"""Seconds to give the lease back."""
 
 _LEASE_AFTER: Final = BEAT
 """Seconds after which the lease is asked for again."""
@@ -80,12 +83,30 @@ class Following:
             self._changed = anyio.Event()
 
     async def run(self, client: httpx2.AsyncClient, name: str) -> None:
-        """Follow whoever holds the database, until cancelled.
+        """Follow whoever holds the database, until cancelled; then no one waits for a lease of this server.
 
         Args:
             client: reaches the other servers.
             name: the name in their certificate; empty over plain http.
         """
+        try:
+            await self._follow_all(client, name)
+        finally:
+            with anyio.move_on_after(_LAST_WORDS, shield=True):
+                await self._return_lease(client, name)
+            self.mirror = Mirror()  # what it held is not needed any more
+
+    async def _return_lease(self, client: httpx2.AsyncClient, name: str) -> None:
+        """Let the holder know that nothing is answered here any more."""
+        holder, self._lease_until, had_until = self._holder, 0.0, self._lease_until
+        if holder is None or anyio.current_time() >= had_until:
+            return
+        with suppress(httpx2.HTTPError, OSError):
+            link = _Link(client, holder, name, self._version, self._id)
+            address = link.url(LEASE, {"number": str(RETURNED)})
+            await client.post(address, headers=link.headers, extensions=link.extensions)
+
+    async def _follow_all(self, client: httpx2.AsyncClient, name: str) -> None:
         failed = 0
         while True:
             holder, changed = self._holder, self._changed

@@ -1,10 +1,9 @@
 """What a server that stands by answers itself: plain reads, from its mirror of what the holder shows."""
 
-import json
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
@@ -12,7 +11,7 @@ import httpx2
 from mcp.server.lowlevel import Server
 from mcp_types import CLIENT_CAPABILITIES_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import ASGIApp, Receive, Send
 
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
@@ -28,11 +27,11 @@ from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.replicas.access_digest import AccessDigest
 from ostler.faces.replicas.following import Following
+from ostler.faces.replicas.held_answers import HeldAnswer
 from ostler.faces.replicas.mirrored_application import Handover, MirroredApplication, handover
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
-from ostler.model.durations import format_duration
 from ostler.model.records import OperationRecord
-from ostler.model.settings import PolicySettings
+from ostler.model.settings import PolicySettings, Settings
 
 if TYPE_CHECKING:
     from ostler.adapters.stores.postgresql_history import OperationHistory
@@ -59,8 +58,8 @@ PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "
 """The parts of resources that the mirror has."""
 
 _TOOLSETS: Final[dict[str, Toolset]] = {"": "full", "/full": "full", "/core": "core"}
-_AGE: Final = "ostler/age"
-"""The key of `_meta` with the seconds since an answer was certainly true."""
+UNREACHABLE: Final = "the server that holds the database cannot be reached from this one"
+"""Why an answer is late."""
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +85,7 @@ class Replica:
         self._following = Following(version, self._access)
         self._history: OperationHistory | None = None
         self._app: ASGIApp | None = None
+        self._confirming: tuple[Settings, bool] | None = None
         self._scope: anyio.CancelScope | None = None
         self._answering: set[anyio.CancelScope] = set()
 
@@ -194,9 +194,9 @@ class Replica:
     def _asks_persons(self) -> bool:
         """Whether a person must confirm reads: a question and its answer belong to one server."""
         settings = self._live.current()
-        wanted = (settings.policy.confirm_tools, *(each.confirm_tools for each in settings.principals.values()))
-        globs = tuple(glob for globs in wanted for glob in globs)
-        return bool(globs) and any(map(PolicySettings(confirm_tools=globs).confirms_own, TOOLS))
+        if self._confirming is None or self._confirming[0] is not settings:
+            self._confirming = settings, _confirms_reads(settings)
+        return self._confirming[1]
 
     def is_stream(self, request: ForwardedRequest) -> bool:
         """Whether the answer to a request has no end."""
@@ -215,7 +215,9 @@ class Replica:
         if app is None or (is_late and age is None):
             return False
         due = Handover()
-        answering = _Answer(send, lambda: due.is_due or not (is_late or self.is_current), age if is_late else None)
+        answering = HeldAnswer(
+            send, lambda: due.is_due or not (is_late or self.is_current), UNREACHABLE, age if is_late else None
+        )
         token = handover.set(due)
         scope = anyio.CancelScope()
         self._answering.add(scope)
@@ -235,68 +237,10 @@ class Replica:
         return answering.has_begun
 
 
-class _Answer:
-    """An answer that is held back until it is certain that it is given here.
-
-    Args:
-        send: the way to the client.
-        is_void: whether it must not be sent.
-        age: what it says about its age; None: it is current, and says nothing.
-    """
-
-    def __init__(self, send: Send, is_void: Callable[[], bool], age: float | None) -> None:
-        self._send = send
-        self._is_void = is_void
-        self._age = age
-        self._start: Message | None = None
-        self._body = b""
-        self._is_dropped = False
-        self.has_begun = False
-
-    async def __call__(self, message: Message) -> None:
-        if self._is_dropped:
-            return
-        if message["type"] == "http.response.start":
-            self._start = message
-            return
-        if not self.has_begun:
-            if self._is_void():
-                self._is_dropped = True
-                return
-            if self._age is not None:
-                self._body += message.get("body", b"")
-                if message.get("more_body"):
-                    return
-                message = {"type": "http.response.body", "body": _aged(self._body, self._age)}
-            assert self._start is not None, "a body before its start"
-            self.has_begun = True
-            await self._send(_with_length(self._start, len(message["body"])) if self._age is not None else self._start)
-        await self._send(message)
-
-
-def _with_length(start: Message, length: int) -> Message:
-    kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
-    return {**start, "headers": [*kept, (b"content-length", str(length).encode())]}
-
-
-def _aged(body: bytes, age: float) -> bytes:
-    """Return an answer with its age."""
-    with suppress(ValueError):
-        answer: dict[str, Any] = json.loads(body)
-        result = answer.get("result")
-        if isinstance(result, dict):
-            found = cast("dict[str, Any]", result)
-            found["_meta"] = {**_object(found.get("_meta")), _AGE: round(age, 1)}
-            if isinstance(content := found.get("content"), list):
-                text = (
-                    f"(as it was {format_duration(max(1, round(age)))} ago: the server that holds the database cannot "
-                    "be reached from this one)"
-                )
-                found["content"] = [*cast("list[Any]", content), {"type": "text", "text": text}]
-                if isinstance(structured := found.get("structuredContent"), dict):
-                    found["structuredContent"] = {**cast("dict[str, Any]", structured), "asOf": text.strip("()")}
-            return json.dumps(answer, separators=(",", ":")).encode()
-    return body
+def _confirms_reads(settings: Settings) -> bool:
+    wanted = (settings.policy.confirm_tools, *(each.confirm_tools for each in settings.principals.values()))
+    globs = tuple(glob for globs in wanted for glob in globs)
+    return bool(globs) and any(map(PolicySettings.model_validate({"confirmTools": globs}).confirms_own, TOOLS))
 
 
 def _object(value: Any) -> Mapping[str, Any]:

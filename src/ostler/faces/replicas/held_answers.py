@@ -1,0 +1,80 @@
+"""Answers that leave late: not before it is certain that they are given here, and with their age if they have one."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from starlette.types import Message, Send
+
+from ostler.model.durations import format_duration
+
+AGE: Final = "ostler/age"
+"""The key of `_meta` with the seconds since an answer was certainly true."""
+
+
+class HeldAnswer:
+    """An answer that is held back until it is certain that it is given here.
+
+    Args:
+        send: the way to the client.
+        is_void: whether it must not be sent.
+        why: why it has an age, if it has one.
+        age: seconds since it was certainly true; None: it is.
+    """
+
+    def __init__(self, send: Send, is_void: Callable[[], bool], why: str, age: float | None) -> None:
+        self._send = send
+        self._is_void = is_void
+        self._why = why
+        self._age = age
+        self._start: Message | None = None
+        self._body = b""
+        self._is_dropped = False
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._is_dropped:
+            return
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if not self.has_begun:
+            if self._is_void():
+                self._is_dropped = True
+                return
+            if self._age is not None:
+                self._body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                message = {"type": "http.response.body", "body": _aged(self._body, self._age, self._why)}
+            assert self._start is not None, "a body before its start"
+            self.has_begun = True
+            await self._send(_with_length(self._start, len(message["body"])) if self._age is not None else self._start)
+        await self._send(message)
+
+
+def _with_length(start: Message, length: int) -> Message:
+    kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+    return {**start, "headers": [*kept, (b"content-length", str(length).encode())]}
+
+
+def _aged(body: bytes, age: float, why: str) -> bytes:
+    """Return an answer with its age."""
+    with suppress(ValueError):
+        answer: dict[str, Any] = json.loads(body)
+        result = answer.get("result")
+        if isinstance(result, dict):
+            found = cast("dict[str, Any]", result)
+            found["_meta"] = {**_object(found.get("_meta")), AGE: round(age, 1)}
+            if isinstance(content := found.get("content"), list):
+                text = f"(as it was {format_duration(max(1, round(age)))} ago: {why})"
+                found["content"] = [*cast("list[Any]", content), {"type": "text", "text": text}]
+                if isinstance(structured := found.get("structuredContent"), dict):
+                    found["structuredContent"] = {**cast("dict[str, Any]", structured), "asOf": text.strip("()")}
+            return json.dumps(answer, separators=(",", ":")).encode()
+    return body
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
