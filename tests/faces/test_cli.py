@@ -63,6 +63,13 @@ def test_the_version_is_one() -> None:
     assert run_command(["--version"]) == ExitStatus.OK
 
 
+def test_a_closed_output_is_no_failure() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"'{sys.executable}' -m ostler.faces.entry project schema >&-"], check=False
+    )
+    assert done.returncode == 0
+
+
 def test_completing_starts_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ostler = CommandLine(ServerPlace(Paths(tmp_path / "c", tmp_path / "s")), capsys)
     assert completions(ostler, "ostler stop ") == []

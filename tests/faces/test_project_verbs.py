@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,11 @@ def test_up_is_under_way_before_the_command_line_is_loaded(
     assert run_command(words, early) == ExitStatus.OK
     [service] = json.loads(capsys.readouterr().out)["services"]
     assert (service["name"], service["change"]) == ("files.shop", "created"), "by the first call, and the only one"
+    for name, status, said in (("files", ExitStatus.OK, "unchanged: files.shop"), ("nope", ExitStatus.NOT_FOUND, "")):
+        process = [sys.executable, "-m", "ostler.faces.entry", *ostler.folders, "up", name]
+        done = subprocess.run(process, capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert said in done.stdout
 
 
 def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(

@@ -3,9 +3,10 @@
 Nothing heavy may be imported here: clients wait for the bridge at every start of theirs.
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 if TYPE_CHECKING:
     from ostler.faces.cli.rpc import Early
@@ -30,10 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             run = foreground_run(arguments)
             if run is not None:
                 return status_of(run)
+        if cast("TextIO | None", sys.stdout) is None:  # closed (`>&-`); the next file that is opened would be its heir
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (until the end of the process)
         early = begin_early(arguments)
         from ostler.faces.cli.app import run_command
 
-        return run_command(arguments, early)
+        status = run_command(arguments, early)
+        if argv is None and early is not None:
+            leave(status)
+        return status
     from ostler.adapters.config.paths import Paths
     from ostler.faces.bridge.known_answers import KnownAnswers
     from ostler.faces.bridge.place import ServerPlace
@@ -44,6 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Clients of the channel are told more than the others, and wait for their servers.
     answers = None if channel else KnownAnswers(toolset or "full")
     return run_bridge(place, toolset=toolset, channel=channel, answers=answers)
+
+
+def leave(status: int) -> None:
+    """End this process at once, unless its output cannot be written: taking its modules apart takes a while."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if (opened := cast("TextIO | None", stream)) is not None:  # no one reads it any more
+                opened.flush()
+    except BrokenPipeError:
+        status = 0  # the reader has left (`ostler up | head`)
+    except (OSError, ValueError):
+        return
+    os._exit(status)
 
 
 def begin_early(arguments: Sequence[str]) -> "Early | None":

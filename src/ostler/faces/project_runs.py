@@ -145,12 +145,12 @@ class ProjectRuns:
 
     async def _carry_out(self, run: _Run) -> None:
         ref = run.scope.ref
+        opened: list[str] | None = None
         try:
             with run.cancelling:
-                await self._journal.begin(ref.directory, run.names)
+                opened = await self._journal.begin(ref.directory, run.names)
                 await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
                 self._ended(run.scope)
-                await self._journal.end(ref.directory)
             if run.cancelling.cancelled_caught:
                 run.error = SupersededError(f"project {ref.id} is not brought up any more: it is taken down")
         except OstlerError as error:
@@ -164,3 +164,8 @@ class ProjectRuns:
         finally:
             del self._runs[ref.id]
             run.done.set()
+        if opened is not None and run.error is None:  # no one waits for that
+            try:
+                await self._journal.end(ref.directory, opened)
+            except OstlerError as error:
+                logger.warning("%s", error)

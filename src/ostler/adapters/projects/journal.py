@@ -19,7 +19,7 @@ class UpJournal:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._open: dict[str, tuple[str, ...]] = {}
+        self._open: dict[str, list[str]] = {}
         self._writing = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -31,22 +31,30 @@ class UpJournal:
             self._open = await anyio.to_thread.run_sync(_read, self._file)
         return dict(self._open)
 
-    async def begin(self, directory: str, names: Sequence[str]) -> None:
+    async def begin(self, directory: str, names: Sequence[str]) -> list[str]:
         """Write down, durable on return, that `names` of the project in `directory` are being brought up.
+
+        Returns what `end` wants of the one who ends it.
 
         Raises:
             StoreError: it could not be written.
         """
-        self._open[directory] = tuple(names)
+        opened = self._open[directory] = list(names)
         await self._save()
+        return opened
 
-    async def end(self, directory: str) -> None:
+    async def end(self, directory: str, opened: list[str] | None = None) -> None:
         """Write down that the project in `directory` is not being brought up any more.
+
+        Args:
+            directory: the project's folder.
+            opened: what `begin` gave: a later beginning stays; None ends any.
 
         Raises:
             StoreError: it could not be written; the next run of the server brings it up once more.
         """
-        if self._open.pop(directory, None) is not None:
+        if directory in self._open and (opened is None or self._open[directory] is opened):
+            del self._open[directory]
             await self._save()
 
     async def _save(self) -> None:
@@ -56,10 +64,10 @@ class UpJournal:
                     await anyio.to_thread.run_sync(replace_private, self._file, json.dumps(self._open))
 
 
-def _read(file: Path) -> dict[str, tuple[str, ...]]:
+def _read(file: Path) -> dict[str, list[str]]:
     try:
         found: object = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
     entries = cast("dict[str, list[str]]", found if isinstance(found, dict) else {})
-    return {folder: tuple(names) for folder, names in entries.items()}
+    return {folder: list(names) for folder, names in entries.items()}
