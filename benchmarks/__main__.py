@@ -94,7 +94,8 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=200, help="calls a round (wire)")
     parser.add_argument("--interval", type=float, default=10.0, help="seconds from one check of a service to the next")
     parser.add_argument("--seed", type=int, default=1, help="of what is chosen at random (crash, failover, reads)")
-    parser.add_argument("--jobs", type=int, default=1, help="chunks of 25 rounds that are played at once (crash)")
+    parser.add_argument("--jobs", type=int, default=1, help="chunks of rounds at once (crash, failover)")
+    parser.add_argument("--skewed", action="store_true", help="servers whose clocks differ by hours (failover)")
     parser.add_argument("--again", default="", help="CHUNK.ROUND: play that round, --rounds times (crash)")
     parser.add_argument("--states", default="", help="NAME=STATE,…: the services that it begins with (crash)")
     parser.add_argument("--seeds", type=int, default=1, help="how often mistakes are put into the classes (check)")
@@ -135,7 +136,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "telemetry": lambda: telemetry.main(options.servers, rounds or telemetry.ROUNDS),
         "recovery": lambda: recovery.main(options.services or 1000, rounds or 3),
         "simulate": lambda: simulate.main(twice=options.twice),
-        "failover": lambda: failover.main(rounds or 100, options.seed),
+        "failover": lambda: failover.main(rounds or 100, options.seed, options.jobs, skewed=options.skewed),
         "replicas": lambda: replicas.main(rounds or 5),
         "reads": lambda: reads.main(rounds or 120, options.seed),
         "scale": lambda: scale.main(options.services or 1_000_000),

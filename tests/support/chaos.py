@@ -449,7 +449,7 @@ class Chaos(Killer):
         if state == "unknown" and kind in CAN_LOOK:
             self._violation(f"{name} is unknown, and looking once would tell: {error}")
         advised = json.dumps(why)
-        is_advised = any(way in advised for way in ("service_stop", "adopt", "abandon"))
+        is_advised = any(way in advised for way in ("service_stop", "adopt", "abandon", "stop what is left"))
         if state == "failed" and count and not is_advised and not self._was_misled(name):
             self._violation(f"{name} is failed, it is there, and nothing is advised: {error}")
         self._put_right(client, name, seen)

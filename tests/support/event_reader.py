@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from ostler.faces.cli.rpc import ToolAnswer
@@ -18,7 +18,7 @@ class EventReader:
 
     def __init__(self, ask: Callable[[str, dict[str, Any]], ToolAnswer]) -> None:
         self._ask = ask
-        self._seen: set[int] = set()
+        self._seen: dict[int, tuple[str, str]] = {}
         self._cursor = 0
         self._compared = 0
         self._wrong: list[str] = []
@@ -52,13 +52,19 @@ class EventReader:
             self._wrong.append(f"events are out of order: {cursors}")
         if not page["dropped"] and cursors and cursors[0] <= self._cursor:
             self._wrong.append(f"event {cursors[0]} came again after {self._cursor}")
-        self._seen.update(cursors)
+        self._seen.update(
+            {int(event["cursor"]): (event["kind"], event.get("service") or "") for event in page["events"]}
+        )
         self._cursor = max(self._cursor, int(page["cursor"]), *cursors)
 
-    def compare(self, stored: Iterable[int]) -> list[str]:
-        """Return what was wrong since the last time; `stored` are the cursors that are durable."""
+    def compare(self, stored: Mapping[int, tuple[str, str]]) -> list[str]:
+        """Return what was wrong since the last time; `stored` are kind and service of what is durable, by cursor."""
         until = self._cursor
-        missed = sorted(cursor for cursor in stored if self._compared < cursor <= until and cursor not in self._seen)
-        self._compared = until
         found, self._wrong = self._wrong, []
-        return [*found, *([f"events {missed} were never shown, and reading went on to {until}"] if missed else [])]
+        for cursor in sorted(cursor for cursor in stored if self._compared < cursor <= until):
+            if cursor not in self._seen:
+                found.append(f"event {cursor} was never shown, and reading went on to {until}")
+            elif self._seen[cursor] != stored[cursor]:
+                found.append(f"event {cursor} was shown as {self._seen[cursor]}, and is {stored[cursor]}")
+        self._compared = until
+        return found

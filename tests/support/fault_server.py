@@ -5,7 +5,7 @@ that only grows, shared by all processes of the server; FAULTS is a JSON file, r
 `{"acting": rate, "looking": rate, "seed": text}`, or the fault of a tool in `{"plan": {"TOOL NAME": "fault"}}`. Which
 call has which fault follows from the seed, the tool, the name and how many such calls there were. Each fault that was
 played is a line of the ledger, too; so are the begin and the end of each change that is asked for with the header
-`X-Replica`.
+`X-Replica`, and each start of this server over HTTP.
 
 Tools: `start {name, key?}` gives `{id}`, the same one for the same key, and makes what `drop {name}` removes;
 `stop {id | name}`, `restart {id}`, `note {name}` (it may be done twice), `status {id}` and `find {name}`.
@@ -354,5 +354,6 @@ def _text(key: Any, text: str, *, is_error: bool = False) -> dict[str, Any]:
 if __name__ == "__main__":
     faulty = Server(Path(sys.argv[1]), Path(sys.argv[2]))
     if len(sys.argv) > 3:
+        Ledger(Path(sys.argv[1])).note(did="boot")
         HttpServer(int(sys.argv[3]), faulty).serve_forever()
     faulty.serve()

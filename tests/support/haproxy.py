@@ -27,16 +27,37 @@ def haproxy() -> str | None:
     return shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
+class Balancer:
+    """HAProxy in front of the servers at these ports, at a `port` of its own."""
+
+    def __init__(self, folder: Path, servers: Sequence[int]) -> None:
+        self.port = free_port()
+        self._file = folder / "haproxy.cfg"
+        self._file.write_text(documented_configuration(self.port, servers))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        if (program := haproxy()) is None:
+            raise RuntimeError("HAProxy is not installed (apt-get install haproxy)")
+        command = [program, "-f", str(self._file), "-db"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
 @contextmanager
-def balancing(folder: Path, servers: Sequence[int]) -> Generator[int]:
-    """Run HAProxy in front of the servers at these ports; yield its own port."""
-    program, port, file = haproxy(), free_port(), folder / "haproxy.cfg"
-    if program is None:
-        raise RuntimeError("HAProxy is not installed (apt-get install haproxy)")
-    file.write_text(documented_configuration(port, servers))
-    process = subprocess.Popen([program, "-f", str(file), "-db"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def balancing(folder: Path, servers: Sequence[int]) -> Generator[Balancer]:
+    """Run HAProxy in front of the servers at these ports."""
+    balancer = Balancer(folder, servers)
+    balancer.start()
     try:
-        yield port
+        yield balancer
     finally:
-        process.kill()
-        process.wait()
+        balancer.kill()

@@ -56,6 +56,19 @@ class Postgresql:
         """Stop it; `immediate` is as if it crashed."""
         self._run("pg_ctl", "stop", "-w", "-s", "-D", str(self._data), "-m", mode)
 
+    def follow(self, primary: "Postgresql") -> None:
+        """Replace its folder of data by that of a standby of `primary`."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        source = ["-d", primary.url("postgres"), "-D", str(self._data)]
+        self._run("pg_basebackup", *source, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync")
+        settings = self._data / "postgresql.auto.conf"  # it waits for no standby when it is promoted
+        kept = [line for line in settings.read_text().splitlines() if "synchronous_standby_names" not in line]
+        settings.write_text("\n".join(kept) + "\n")
+
+    def promote(self) -> None:
+        """Let a standby take changes, and return when it does."""
+        self._run("pg_ctl", "promote", "-w", "-s", "-D", str(self._data))
+
     def url(self, database: str, *, user: str = USER, port: int | None = None) -> str:
         """Return the URL of a database."""
         return f"postgresql://{user}:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{port or self.port}/{database}"
@@ -92,16 +105,17 @@ class Postgresql:
 
 
 @contextmanager
-def running(*, durable: bool = False, parent: Path | None = None) -> Generator[Postgresql]:
-    """Give a running server in a new folder of `parent`; it is removed at the end."""
+def running(*, durable: bool = False, parent: Path | None = None, start: bool = True) -> Generator[Postgresql]:
+    """Give a running server in a new folder of `parent`, or one that has nothing yet; it is removed at the end."""
     account = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="ostler-pg-", dir=parent))
     if account is not None:
         os.chown(folder, pwd.getpwnam(account).pw_uid, -1)
     server = Postgresql(folder, account)
     try:
-        server.make()
-        server.start(durable=durable)
+        if start:
+            server.make()
+            server.start(durable=durable)
         try:
             yield server
         finally:

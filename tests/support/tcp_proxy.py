@@ -1,4 +1,4 @@
-"""A TCP proxy that can be cut, made to swallow what goes one way, or to refuse connections."""
+"""A TCP proxy that can be cut, made to swallow or to hold back what goes one way, or to refuse connections."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,6 +14,7 @@ class TcpProxy:
         swallows_requests: what clients send gets lost.
         swallows_answers: what the server sends gets lost.
         refuses: new connections are closed at once.
+        flows: while it is not set, what is sent either way is held back, and comes late, as after a network's fault.
     """
 
     def __init__(self, target: int) -> None:
@@ -24,6 +25,16 @@ class TcpProxy:
         self.swallows_requests = False
         self.swallows_answers = False
         self.refuses = False
+        self.flows = anyio.Event()
+        self.flows.set()
+
+    async def hold_back(self) -> None:
+        """Hold back what is sent from here on."""
+        self.flows = anyio.Event()
+
+    async def let_go(self) -> None:
+        """Let go what was held back, and all that comes."""
+        self.flows.set()
 
     async def cut(self) -> None:
         """Close every connection."""
@@ -53,6 +64,7 @@ class TcpProxy:
         with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             while True:
                 data = await source.receive()
+                await self.flows.wait()
                 if not (self.swallows_requests if is_request else self.swallows_answers):
                     await sink.send(data)
         tasks.cancel_scope.cancel()

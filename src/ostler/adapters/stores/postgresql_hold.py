@@ -197,6 +197,7 @@ class Hold:
                 next_actions=(
                     "start the server there again, and stop or delete them there",
                     "or, if that machine is gone for good: ostler store take",
+                    "or, if their downstream servers are reached over HTTP: give this server the same mcp.json",
                 ),
             )
 
