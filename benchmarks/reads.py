@@ -23,6 +23,7 @@ from typing import Final
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.support.chaos_classes import classes_text
 from tests.support.chaos_clients import over_http
+from tests.support.command_forker import CommandForker
 from tests.support.forked_server import HERE
 from tests.support.ports import free_port
 from tests.support.postgresql import Postgresql, running
@@ -79,9 +80,10 @@ class Rounds:
         with contextlib.ExitStack() as ending:
             downstream = ending.enter_context(subprocess.Popen(command, env=dict(os.environ)))
             ending.callback(downstream.kill)
+            forker = ending.enter_context(CommandForker())
             for number in range(REPLICAS):
                 way = ending.enter_context(portal.wrap_async_context_manager(tcp_proxy(self._database.port)))
-                replica = Replica(number, self._folder, way)
+                replica = Replica(number, self._folder, [way], forker)
                 self._replicas.append(replica)
                 ending.callback(replica.wait)
                 ending.callback(replica.signal, signal.SIGKILL)
@@ -90,7 +92,7 @@ class Rounds:
 
     def _start(self) -> None:
         for replica in self._replicas:
-            replica.start(self._database.url(self._store, port=replica.proxy.port))
+            replica.start(self._database.url(self._store, port=replica.ways[0].port))
 
     def _calm(self) -> list[Replica]:
         return [replica for replica in self._replicas if replica.runs and replica not in self._disturbed]
@@ -183,7 +185,7 @@ class Rounds:
             case "pause":
                 self._while(one, outage, lambda: one.signal(signal.SIGSTOP), lambda: one.signal(signal.SIGCONT))
             case "partition":
-                way = one.proxy
+                way = one.ways[0]
                 way.swallows_requests = way.swallows_answers = True
                 threading.Event().wait(outage)
                 way.swallows_requests = way.swallows_answers = False
