@@ -71,6 +71,11 @@ async def listening(url: str) -> str:
             await anyio.sleep(0.01)
 
 
+def rows_of(postgresql: Postgresql, url: str) -> list[tuple[object, ...]]:
+    """Return the names of the services that are durable in the database at `url`."""
+    return postgresql.execute("SELECT name FROM ostler.services", url.rpartition("/")[2])
+
+
 async def until(store: PostgresqlStore, *, lost: bool) -> None:
     with anyio.fail_after(10):
         while (store.trouble is not None) is not lost:
@@ -84,22 +89,22 @@ async def test_a_second_server_is_refused_and_one_that_stands_by_takes_over(post
     url = postgresql.new_database()
     order: list[str] = []
     keys: list[bytes] = []
-    seen = Seen()
+    seen, patient = Seen(), replace(QUICK, taken_after=2.0, trusted=1.7)
 
     async def stand_by() -> None:
-        async with PostgresqlStore.open(url, holder("b"), standby=seen, timings=QUICK) as second:
+        async with PostgresqlStore.open(url, holder("b"), standby=seen, timings=patient) as second:
             order.append("second has it")
             assert await names(second) == ["a"]
             assert await second.shared_key() == keys[0]
 
-    async with anyio.create_task_group() as tasks, PostgresqlStore.open(url, holder("a"), timings=QUICK) as first:
+    async with anyio.create_task_group() as tasks, PostgresqlStore.open(url, holder("a"), timings=patient) as first:
         await first.commit([PutService(service("a"))])
         with pytest.raises(StoreHeldError, match=r"is held by another Ostler \(server on .*, pid \d+\)"):
-            async with PostgresqlStore.open(url, holder("b"), timings=QUICK):
+            async with PostgresqlStore.open(url, holder("b"), timings=patient):
                 pass
         keys.append(await first.shared_key())
         tasks.start_soon(stand_by)
-        await anyio.sleep(QUICK.taken_after + 0.3)  # while it is heard of, it keeps it
+        await anyio.sleep(patient.taken_after + 0.3)  # while it is heard of, it keeps it
         first.confirm()
         first.announce("http://*:8765")
         while not (seen.last and seen.last.url):
@@ -241,7 +246,8 @@ async def test_a_lost_database_is_said_at_once_and_all_goes_on_when_it_is_back(p
 async def test_a_commit_during_which_the_database_was_lost_is_settled_when_it_is_back(
     postgresql: Postgresql, what: str
 ) -> None:
-    async with cut_off(postgresql, postgresql.new_database(), replace(QUICK, heartbeat=60)) as (proxy, store):
+    url = postgresql.new_database()
+    async with cut_off(postgresql, url, replace(QUICK, heartbeat=60, batch=30, settle=30)) as (proxy, store):
         proxy.swallows_requests, proxy.swallows_answers = what == "request", what == "answer"
         outcomes: list[str] = []
 
@@ -255,6 +261,9 @@ async def test_a_commit_during_which_the_database_was_lost_is_settled_when_it_is
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(commit)
             await anyio.sleep(0.3)
+            with anyio.fail_after(30):
+                while what == "answer" and not rows_of(postgresql, url):
+                    await anyio.sleep(0.05)
             proxy.swallows_requests = proxy.swallows_answers = False
             await proxy.cut()
         (outcome,) = outcomes
