@@ -41,6 +41,7 @@ _REFUSALS: Final = {
     "statement pooling mode": POOLER,
     "does not support ssl": "correct sslmode in the URL, or turn on ssl in PostgreSQL",
     "is not permitted to log in": "let the role log in: ALTER ROLE {user} LOGIN",
+    "session is read-only": "let one of its hosts be the primary: Ostler connects automatically when one is",
     "is starting up": "wait until PostgreSQL is back: Ostler connects automatically",
     "is shutting down": "wait until PostgreSQL is back: Ostler connects automatically",
     "does not exist": "create what is missing (createuser, createdb), or correct the URL",
