@@ -55,6 +55,16 @@ async def test_a_delete_drops_what_stops_and_restarts_keep_and_a_plan_shows_it()
         assert world.calls[-1] == ("w/drop", {"name": "db", "id": "r2", "url": "ledger://r2/1"}), "of its last start"
 
 
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_delete_call_that_the_death_of_its_server_cuts_off_is_made_again(*, acts: bool) -> None:
+    world = Keeping()
+    async with running(world, entry(goneWhen={"contains": "nothing is kept"})) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/drop"].append(Lost(acts=acts))
+        await manager.delete("db")
+        assert (world.kept, manager.views(), world.tools_called("w/drop")) == (set(), [], ["w/drop"] * 2)
+
+
 async def test_what_never_came_up_or_is_made_again_is_not_deleted() -> None:
     world = Keeping()
     world.kept.add("db")  # someone else's
@@ -211,7 +221,7 @@ async def test_secrets_of_the_outputs_stay_masked_in_the_delete_call() -> None:
     async with running(world, manifest(lifecycleTools__delete=drop, outputs=secret), store=store) as manager:
         await manager.create(CreateRequest("basic", "db"))
         await manager.stop_service("db")
-        world.faults["w/drop"].append(Lost())
+        world.faults["w/drop"].append(Fail("busy"))
         with pytest.raises(OstlerError):
             await manager.delete("db")
         assert world.calls[-1][1]["url"] == "ledger://hunter2/r1"

@@ -10,7 +10,7 @@ from ostler.adapters.stores.memory import MemoryStore
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import OstlerError
+from ostler.model.errors import ConnectionLostError, OstlerError
 from ostler.model.states import HealthStatus, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -224,6 +224,17 @@ async def test_a_restart_that_the_death_of_its_server_cuts_off_is_finished(
         assert world.overlaps == []
         await manager.delete("db")
         assert world.resources == {}
+
+
+async def test_a_restart_whose_lost_answer_is_needed_to_stop_it_says_that_it_was_lost() -> None:
+    world = World()
+    looks: dict[str, Any] = {f"lifecycleTools__{step}": None for step in ("find", "healthCheck", "ready")}
+    entry = manifest(**looks)
+    async with running(world, entry) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        world.faults["w/start"].append(Lost(acts=True))
+        with pytest.raises(ConnectionLostError, match="could not be found"):
+            await manager.restart_service("db")
 
 
 @pytest.mark.parametrize("policy", ["retry", "hold"])

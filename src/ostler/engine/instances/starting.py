@@ -161,7 +161,10 @@ async def _start_outputs(service: InstanceState, operation: Operation, call: Pla
             return (await run_call(service, operation, call, critical=True)).outputs
         except ConnectionLostError as loss:
             if await _is_found_after(loss, service, operation):
-                return service.record.step_outputs.get("start", {})
+                with suppress(TemplateError):
+                    service.pin_stop_plan()
+                    return service.record.step_outputs.get("start", {})
+                raise  # it is there, and without the answer it could not be stopped
             service.note(f"its start had no answer: starting it again ({loss.summary})")
 
 

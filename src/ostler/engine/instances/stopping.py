@@ -131,7 +131,7 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
         await operation.report_progress(0, None, f"calling {call.tool}")
         try:
             with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
-                await run_call(service, operation, call)
+                await _call_through_losses(service, operation, call)
         except OstlerError as error:
             if isinstance(error, ToolFailedError) and error.is_already_gone:
                 service.note(f"the delete tool says that it was already gone (goneWhen): {error.summary}")
@@ -154,6 +154,22 @@ async def _delete_kept(service: InstanceState, operation: Operation) -> None:
                 f"service_delete {service.name} with force=true forgets it and leaves what it keeps",
             )
             raise
+
+
+async def _call_through_losses(service: InstanceState, operation: Operation, call: PlannedCall) -> None:
+    """Make `call`, and again when its server, which died meanwhile, is back, as after a crash."""
+    tools, server = service.runtime.tools, call.tool.partition("/")[0]
+    was_lost = False
+    while True:
+        if not was_lost or tools is None or tools.server_status(server).connected:
+            try:
+                await run_call(service, operation, call)
+            except ConnectionLostError as loss:
+                was_lost = True
+                service.note(f"the {call.step} had no answer: it is repeated when its server is back ({loss.summary})")
+            else:
+                return
+        await anyio.sleep(SERVER_AWAY_PAUSE)
 
 
 async def take_down(service: InstanceState, operation: Operation) -> None:
