@@ -8,6 +8,7 @@ from tests.support.world import Fail, World
 
 from ostler.faces.mcp.call_log import MAX_CALL, MAX_CALLS, MAX_CLIENTS, CallLog
 from ostler.rules.answers.responses import normalise
+from ostler.rules.drafts.recorded_calls import draft_from_calls
 from ostler.rules.drafts.tool_traits import Answered
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +89,13 @@ def test_the_log_is_bounded_and_masked() -> None:
     [made] = log.recent("c")
     for secret in ("key-98765", "pw-55555", "tok-12345", "hidden99"):
         assert secret not in str(made)
+    words = ["--token", "tok-77777", "postgres://u:pw-88888@h/d", "--pin", "4711"]
+    log.note("c", "w/start", {"name": "x", "args": words, "line": "mysql -ppw-99999"}, normalise([]))
+    log.note("c", "w/stop", {"name": "x"}, normalise([]))
+    drafted = draft_from_calls(log.recent("c", 2)).text
+    for secret in ("tok-77777", "pw-88888", "4711", "pw-99999"):
+        assert secret not in drafted
+    assert drafted.count("required: true, secret: true") == 2
     for number in range(MAX_CLIENTS):
         log.note(f"client-{number}", "w/x", {}, normalise([]))
     assert log.recent("a") == []

@@ -59,6 +59,11 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
             assert await lines_with(client, "token") == ["token is ***"]
             log = await app.downstream.call_tool("process/logs", {"key": "app.shop"})
             assert "token is s3cret-one" in log.text, "the process itself has it"
+            args = {"command": "sh", "arguments": ["-c", 'echo "$@"; sleep 60', "sh", "--token", "tok-31337"]}
+            await call(client, "service_create", serviceClassName="command", name="said", args=args)
+            raw = await call(client, "tool_call", name="process/logs", args={"key": "said.shop"})
+            assert raw["result"]["lines"] == ["--token ***"]
+            await call(client, "service_delete", name="said")
             shown = [await call(client, tool, name="app") for tool in ("service_get", "service_secrets")]
             assert shown[0]["args"]["environment"] == {"TOKEN": "***"}
             assert shown[1]["args"]["environment"] == {"TOKEN": reference}

@@ -8,7 +8,7 @@ from typing import cast
 from ostler.engine.protocols import ToolDirectory
 from ostler.model.json import JsonObject
 from ostler.model.responses import MadeCall, ToolResponse
-from ostler.rules.secrets.masking import mask, secrets_by_key
+from ostler.rules.secrets.masking import mask, secret_strings, secrets_by_key
 
 MAX_CALLS = 50
 """Calls kept of one client."""
@@ -21,7 +21,10 @@ MAX_CALL = 16_384
 
 
 class CallLog:
-    """Remembers calls in memory only. Values under keys that sound like secrets are masked, here and wherever else."""
+    """Remembers calls in memory only.
+
+    Values under keys that sound like secrets, and credentials in command lines, are masked, here and wherever else.
+    """
 
     def __init__(self) -> None:
         self._calls: OrderedDict[str, deque[MadeCall]] = OrderedDict()
@@ -41,7 +44,7 @@ class CallLog:
             response: its answer.
             secrets: texts that must not be kept.
         """
-        hidden = frozenset(secrets) | secrets_by_key(args) | secrets_by_key(response.value)
+        hidden = frozenset(secrets) | secrets_by_key(args) | secrets_by_key(response.value) | secret_strings({}, args)
         call = MadeCall(
             tool,
             cast("JsonObject", mask(args, hidden)),

@@ -1,7 +1,8 @@
 """Tools for the downstream servers and their tools, and for the configuration in force."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Annotated, cast
 
 from mcp_types import ContentBlock, TextContent
@@ -21,6 +22,7 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.responses import ToolResponse
+from ostler.rules.secrets.masking import mask
 
 MAX_TOOL_ANSWER = 262_144
 """Characters of a downstream answer that are passed on; what is over it is cut, and the answer says so."""
@@ -230,7 +232,10 @@ class ToolCallArgs(Args):
 async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Answer:
     """Call a downstream tool and pass its answer on."""
     response = await app.pool.call_tool(args.name, args.args, timeout=args.timeout, progress=call.progress)
-    call.log.note(call.client, args.name, args.args, response, app.manager.secrets())
+    secrets = app.manager.secrets()
+    call.log.note(call.client, args.name, args.args, response, secrets)
+    if args.name.startswith(_OF_PROCESSES) and secrets:
+        response = _masked(response, secrets)
     content, is_cut = bounded_content(response)
     structured: JsonObject = {"tool": args.name, "isError": response.is_error}
     result = response.structured if response.structured is not None else response.value
@@ -242,6 +247,20 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
     if response.is_silent:
         content = [TextContent(type="text", text=response.text)]
     return Answer(structured, clipped(text, MAX_TOOL_ANSWER), content=content, is_error=response.is_error)
+
+
+_OF_PROCESSES = "process/"
+"""Tools of the built-in server: what they show of processes is what `service_logs` and the others show masked."""
+
+
+def _masked(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
+    return replace(
+        response,
+        value=mask(response.value, secrets),
+        text=str(mask(response.text, secrets)),
+        content=tuple(cast("JsonObject", mask(block, secrets)) for block in response.content),
+        structured=mask(response.structured, secrets),
+    )
 
 
 _BLOCK: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)
