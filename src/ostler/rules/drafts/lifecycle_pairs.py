@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.companions import Companions, companions_of
-from ostler.rules.drafts.lifecycle_words import BULK, DEFINED, LIVING, UNNAMED, words_of
+from ostler.rules.drafts.lifecycle_words import ACCESSORIES, BULK, DEFINED, LIVING, UNNAMED, words_of
 from ostler.rules.drafts.pair_evidence import said_things, says_it_waits, squeezed
 from ostler.rules.drafts.pair_features import SURE, PairFacts, PairFeatures
 from ostler.rules.drafts.pair_weights import REFUSAL, WEIGHTS
@@ -24,6 +24,9 @@ _CLOSE = 1.5
 
 _UNLIKELY = -4.0
 """Pairs below this score are not offered, not even where someone asks for their start."""
+
+_MOST = 0.5
+"""The share of tools that take an identifier from which on all works in what it names."""
 
 _BELOW = 0.1
 """How far a part is put below the thing that it is a part of."""
@@ -48,6 +51,7 @@ class LifecyclePair:
         is_record: it is more likely something that is written down than something that runs.
         is_pause: it is there before and after, as with resume and pause, or enable and disable.
         gives: the start makes what the stop's handle names, so that others may need it.
+        is_of_most: most other tools of the server take what says which one.
         is_said: the description of the start begins with what the stop is about.
         is_apart: their names do not belong together.
         is_anothers: the stop fits the verb of another start better.
@@ -64,6 +68,7 @@ class LifecyclePair:
     is_record: bool = False
     is_pause: bool = False
     gives: bool = False
+    is_of_most: bool = False
     is_said: bool = False
     is_apart: bool = False
     is_anothers: bool = False
@@ -179,15 +184,13 @@ def _as_part(pair: LifecyclePair, pairs: Sequence[LifecyclePair]) -> float:
     A start that needs the id of another thing works in that thing. What it starts is the same thing, and no part, where
     both are called alike: a container is created, and then started.
     """
-    needed = {
-        squeezed(name)
-        for name in pair.start.needed()
-        if is_identifier(name) or {*words_of(name)} <= LIVING - UNNAMED - DEFINED
-    }
+    needed = {squeezed(name) for name in pair.start.needed() if _says_of(name)}
+    is_part = bool({*pair.thing.split()} & {*ACCESSORIES, "capture"})
+    taken = {squeezed(name) for name in pair.start.tool.parameters() if is_part and _says_of(name)} | needed
     wholes = [
         other.score
         for other in pairs
-        if squeezed(other.handle) in needed
+        if squeezed(other.handle) in (taken if other.is_of_most else needed)
         and other.start.tool is not pair.start.tool
         and other.thing != pair.thing
         and other.score >= 0
@@ -245,6 +248,7 @@ class _Server:
             is_record=facts.life < SURE,
             is_pause=self.is_pause(start, stop),
             gives=_gives(start, facts),
+            is_of_most=facts.features.get("handle_share", 0) >= _MOST,
             is_said="said_thing" in facts.features,
             is_apart="names_apart" in facts.features or ("stop_bare" in facts.features and self._is_of_all(start)),
             is_anothers="better_partner" in facts.features,
@@ -269,6 +273,11 @@ class _Server:
         is_moved = use.verb == "up" and bool(use.things) and not {*use.things} & LIVING  # mouse_up, scroll_up
         waits = use.verb in ("run", "execute", "exec") and says_it_waits(start.tool.description)
         return not is_moved and not waits and self.features.open_parameters(start, stop) <= 1
+
+
+def _says_of(name: str) -> bool:
+    """Whether a parameter says which thing a tool works in."""
+    return is_identifier(name) or {*words_of(name)} <= LIVING - UNNAMED - DEFINED
 
 
 def _gives(start: Step, facts: PairFacts) -> bool:
