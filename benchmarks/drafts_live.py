@@ -108,7 +108,8 @@ SERVERS = (
         (("start_kernel", "stop_kernel"),),
     ),
     LiveServer(
-        "mcp-tmux-server", "mcp-tmux-server", "mcp-tmux", (), _COMMAND, (), (("run_in_terminal", "kill_task"),),
+        "mcp-tmux-server", "mcp-tmux-server", "mcp-tmux", (), _COMMAND, (),
+        (("run_in_terminal", "kill_task"), ("run_in_terminal", "kill_session")),
         environment=_TMUX,
     ),
     LiveServer("libtmux-mcp", "libtmux-mcp", "libtmux-mcp", (), _COMMAND, environment=_TMUX),

@@ -8,6 +8,7 @@ from tests.support.ledger_app import call, ledger, quiet, refusal, server_over
 from tests.support.world import World
 
 from ostler.engine.classes.catalogue import ClassEntry
+from ostler.engine.protocols import ToolInfo
 from ostler.rules.reading import load_manifests
 
 pytestmark = pytest.mark.anyio
@@ -60,3 +61,19 @@ async def test_what_cannot_be_drafted_is_explained() -> None:
         assert "has no pair of tools with start='nope'" in text
         text, _ = await refusal(client, "serviceclass_draft", stop="stop")
         assert "stop: only with 'server'" in text
+
+
+async def test_a_draft_reads_what_descriptions_say_of_arguments() -> None:
+    said = """Run a command in the background.
+
+    Args:
+        command: what runs there
+    """
+    needs = {"properties": {"command": {"type": "string"}}, "required": ["command"]}
+    async with ledger(World()) as app, Client(server_over(app)) as client:
+        app.pool.listed = [
+            ToolInfo("w", "start_job", said, needs),
+            ToolInfo("w", "stop_job", "Stop a job.", {"properties": {"job_id": {"type": "string"}}}),
+        ]
+        draft = await call(client, "serviceclass_draft", server="w")
+    assert 'description: "what runs there"' in draft["manifest"]

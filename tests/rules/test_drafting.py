@@ -824,3 +824,52 @@ def test_a_tool_that_names_another_one_for_what_waits_does_not_wait() -> None:
 
 def test_a_question_about_a_stop_is_no_stop() -> None:
     assert _uses(("start_session", "Start a session.", []), ("session_stop_reason", "Why it stopped.", [])) == []
+
+
+def test_what_docstrings_say_of_arguments_is_known() -> None:
+    described = """Open a serial port.
+
+    Args:
+        port: System port name, such as
+            "COM4".
+        name: Nickname for this connection.
+    """
+    connect = {
+        "name": "connect",
+        "description": described,
+        "inputSchema": {
+            "properties": {"port": {"type": "string"}, "name": {"type": "string", "default": ""}},
+            "required": ["port"],
+        },
+    }
+    disconnect = {
+        "name": "disconnect",
+        "description": "Close a serial port.\n\n    Args:\n        connection: Which one (name from connect).\n",
+        "inputSchema": {"properties": {"connection": {"type": "string", "default": ""}}},
+    }
+    status = {"name": "status", "description": "Report every open port.", "inputSchema": {"properties": {}}}
+    read = {
+        "name": "read_available",
+        "description": "Drain and return what the device has sent.",
+        "inputSchema": {"properties": {"connection": {"type": "string", "default": ""}}},
+    }
+    made = drafted([Tool.of(listed) for listed in (connect, disconnect, status, read)])
+    tools = made.tools
+    assert made.spec.args["port"].description == 'System port name, such as "COM4".'
+    assert tools.stop.args == {"connection": "{{ name }}"}
+    # what a read takes is gone, so it does not say whether the port is open; the status lists all
+    assert tools.status is not None
+    assert tools.status.expect is not None
+    assert tools.status.expect_not is not None
+    assert tools.status.expect_not.matches is not None
+    assert (tools.status.tool, tools.status.expect.contains) == ("s/status", "{{ name }}")
+    assert search(tools.status.expect_not.matches[-1], "Not connected. Remembered: trial (/dev/ttyS0)")
+
+
+def test_where_a_stop_says_no_thing_there_is_one_at_a_time() -> None:
+    start = Tool("start_browser", {"properties": {}}, description="Start the browser.")
+    stop = Tool("stop_browser", {"properties": {}}, description="Stop the browser.")
+    assert drafted([start, stop]).config.max_instances == 1
+    named = Tool("stop_browser", {"properties": {"browser_id": {"type": "string"}}}, description="Stop a browser.")
+    given = Tool("start_browser", {"properties": {}}, description="Start a browser. Returns its browser_id.")
+    assert drafted([given, named]).config.max_instances is None

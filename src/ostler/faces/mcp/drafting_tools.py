@@ -61,12 +61,14 @@ async def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server
     listed = _tools_of(app, server)
     seen = app.recorded_answers(server)
     tools = [
-        Tool(
-            info.name,
-            info.input_schema,
-            info.output_schema,
-            info.annotations or {},
-            info.description,
+        Tool.of(
+            {
+                "name": info.name,
+                "inputSchema": info.input_schema,
+                "outputSchema": info.output_schema,
+                "annotations": info.annotations,
+                "description": info.description,
+            },
             tuple(seen.get(info.name, ())),
         )
         for info in listed

@@ -16,9 +16,13 @@ ENDED_WORDS = (
 FALSE_LIFE = r"""["'](?:is_?)?(?:running|alive)["']\s*:\s*false\b"""
 """Finds a flag that says that a thing does not live."""
 
+NOT_CONNECTED = r"(?i)\A\W*(?:result\W+)?not connected\b"
+"""Finds an answer that begins with the words that there is no connection (`Not connected to any kernel`)."""
+
 NOTHING_THERE = (
     r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|not open|no active|not active)\b"""
     r"|\balready (?:stopped|closed|ended)\b"
+    r"|\A\W*(?:result\W+)?not connected\b"
 )
 """Finds an answer that says in words that there is nothing to act on."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.answers.prose import ENDED_WORDS, FALSE_LIFE, PROSE_GONE
+from ostler.rules.answers.prose import ENDED_WORDS, FALSE_LIFE, NOT_CONNECTED, PROSE_GONE
 from ostler.rules.drafts.answer_fields import AnswerField, answer_fields
 from ostler.rules.drafts.data_flow import path_below
 from ostler.rules.drafts.pair_evidence import squeezed
@@ -36,9 +36,9 @@ _SAYS_BOOL = re.compile(r"""["'`](\w+)["'`]\s*:\s*(?:bool(?:ean)?|true\s*[|/]\s*
 
 
 def ended_entries(key: str) -> list[str]:
-    """Return patterns that find a list's entry of `key` (a template) that has ended, by its state or by a flag."""
+    """Return patterns that find a list's entry of `key` (a template) that has ended, or that none is there."""
     state = rf"""(?:["'](?:state|status)["']\s*:\s*["'](?:{ENDED_WORDS})["']|{FALSE_LIFE})"""
-    return [rf"""(?i)["']{key}["'][^{{}}]*{state}""", rf"""(?i){state}[^{{}}]*["']{key}["']"""]
+    return [rf"""(?i)["']{key}["'][^{{}}]*{state}""", rf"""(?i){state}[^{{}}]*["']{key}["']""", NOT_CONNECTED]
 
 
 def is_missing_an_error(tool: Tool) -> bool:

@@ -145,6 +145,8 @@ class ClassWriter:
         pair = self.pair
         define_args, start_args, stop_args = args
         yield from ("  serviceConfig:", f"    serviceType: {scalar('-'.join(pair.thing.split()) or 'process')}")
+        if not handle:
+            yield f"    maxInstances: 1  # {pair.stop} does not say which one it ends"
         yield "    lifecycleTools:"
         yield from self._definition(define_args)
         yield from ("      start:", f"        tool: {self.server}/{pair.start.tool.name}")
@@ -216,7 +218,7 @@ class ClassWriter:
             others = " or ".join(pair.others)
             yield f"        {self._ask(f'is {pair.stop} the right end of {pair.start}, or is {others}?')}"
         if not handle:
-            question = f"{pair.stop} names none: does it end this one alone? Then have one at a time, else say which"
+            question = f"{pair.stop} names none: does it end this one alone, and is there one at a time (maxInstances)?"
             yield f"        {self._ask(question)}"
 
     def _step(self, step_name: str, step: Step, handle: str) -> Iterator[str]:

@@ -55,6 +55,14 @@ _DESTROYS = re.compile(
 """What descriptions say of tools that put something else instead of what ran."""
 
 _RESTARTS_IT = re.compile(r"\b(re-?starts?|re-?starting|reboots?|stops? (and|then) (re-?)?starts?)\b", re.IGNORECASE)
+_DRAINS = re.compile(
+    r"\b(drain\w*|consum\w*|empt(?:y|ies) the|discard\w*|removes? (?:it|them|what)|since the last (?:read|call)|"
+    r"unread (?:data|output|bytes))\b",
+    re.IGNORECASE,
+)
+"""What descriptions say of tools after which what they showed is gone."""
+
+_OF_ALL = re.compile(r"\b(?:all|every|each)\b", re.IGNORECASE)
 _DEFINES = ("add", "define", "register", "create")
 _CHANGES = frozenset(STARTS) | frozenset(ENDS)
 _USES = frozenset(("start", "launch", "run", "open"))
@@ -83,7 +91,7 @@ def companions_of(
     restart = views.best(rest, RESTARTS, views.restarts)
     return Companions(
         views.best(rest, STATUS, views.shows_state),
-        views.best(rest, LISTS, views.lists),
+        views.best(rest, (*LISTS, "status"), views.lists),
         # a word for what is shown is none where it is the thing itself: list_streams
         views.best(rest, [word for word in LOGS if word not in thing], views.shows_logs),
         restart,
@@ -148,11 +156,18 @@ class _Views:
         """Whether a view shows the state of one."""
         if set(view.spoken) & set(LOGS) - {"read"} and not set(view.spoken) & {"status", "state"}:
             return False
+        said = view.step.tool.description
+        if view.verb == "read" and _DRAINS.search(said):
+            return False
+        if self.handle and view.step.saying == ("status",) and not view.step.tool.parameters() and _OF_ALL.search(said):
+            return False  # it lists all
         return self._is_of_one(view) and not self._is_definition(view)
 
     def lists(self, view: _View) -> bool:
         """Whether a view lists all of them."""
         if view.verb in ("get", "show", "search") and not self._is_plural(view.step):
+            return False
+        if view.verb == "status" and (view.step.needed() or not _OF_ALL.search(view.step.tool.description)):
             return False
         is_about = bool(view.about & self.thing) or not view.about or not self.thing
         is_strange = bool(view.about - self.thing - _ABOUT_IT)

@@ -30,6 +30,14 @@ _QUOTED = re.compile(
 _ENUMERATION = re.compile(
     r"\b[A-Za-z][\w-]*(?:(?:\s*[,|/]\s*(?:or\s+|and\s+)?|\s+or\s+)[A-Za-z][\w-]*(?: (?:down|up|off|on)\b)?)+"
 )
+_ARGUMENTS = re.compile(
+    r"^[ \t]*(?:Args|Arguments|Parameters):[ \t]*\n((?:[ \t]+\S.*(?:\n|\Z)|[ \t]*\n)+)", re.MULTILINE
+)
+_ARGUMENT = re.compile(
+    r"^[ \t]+(\w+)(?:[ \t]*\([^)\n]*\))?:[ \t]*"
+    r"(\S.*(?:\n(?![ \t]*\w+(?:[ \t]*\([^)\n]*\))?:[ \t])[ \t]+\S.*)*)",
+    re.MULTILINE,
+)
 _VERBS = frozenset((*STARTS, *ENDS, *STATUS, *LISTS, *LOGS, *RESTARTS))
 _MOST_REFERENCES = 4
 
@@ -69,14 +77,17 @@ class Tool:
         object.__setattr__(self, "description", self.description[:LONGEST_TEXT])
 
     @classmethod
-    def of(cls, listed: JsonMapping) -> "Tool":
-        """Return a tool of a `tools/list` answer."""
+    def of(cls, listed: JsonMapping, answers: tuple[Answered, ...] = ()) -> "Tool":
+        """Return a tool of a `tools/list` answer, with what it was seen to answer."""
         return cls(
             listed["name"],
-            with_examples(listed["inputSchema"], listed.get("description") or ""),
+            with_described(
+                with_examples(listed["inputSchema"], listed.get("description") or ""), listed.get("description") or ""
+            ),
             listed.get("outputSchema"),
             listed.get("annotations") or {},
             listed.get("description") or "",
+            answers,
         )
 
     @property
@@ -164,6 +175,22 @@ def with_examples(schema: JsonObject, description: str) -> JsonObject:
     known: JsonObject = {key: {"type": json_type(value)} for each in reversed(shown) for key, value in each.items()}
     known[action] = {"type": "string", "enum": list(dict.fromkeys(str(each[action]) for each in shown))}
     return {**schema, "properties": {name: {"type": "object", "properties": known, "required": [action]}}}
+
+
+def with_described(schema: JsonObject, description: str) -> JsonObject:
+    """Return a schema whose parameters have what the `Args:` section of the description says of each."""
+    found = _ARGUMENTS.search(description)
+    properties: JsonObject = schema.get("properties") or {}
+    if found is None or not properties:
+        return schema
+    said = {name: " ".join(text.split()) for name, text in _ARGUMENT.findall(found[1])}
+    described: JsonObject = {
+        name: {**known, "description": said[name]}
+        if name in said and isinstance(known, dict) and "description" not in known
+        else known
+        for name, known in properties.items()
+    }
+    return {**schema, "properties": described}
 
 
 def json_type(value: JsonValue) -> str:
