@@ -1,11 +1,19 @@
 """What is published and taken in: the same at both ends, whole batches in order, and bounded at the sender."""
 
+from contextlib import aclosing
+
+import anyio
 import pytest
+from tests.support.ledger_app import ledger
+from tests.support.world import EPOCH, World, manifest
 
 from ostler.adapters.replicas import change_log
 from ostler.adapters.replicas.change_log import ChangeLog
 from ostler.adapters.replicas.mirror import Mirror
+from ostler.adapters.replicas.publisher import Publisher
 from ostler.adapters.replicas.wire_form import Kind, line
+from ostler.engine.clock import LoopClock
+from ostler.engine.services.views import CreateRequest
 from ostler.model.errors import ConflictError, OstlerError
 from ostler.model.events import EventKind
 
@@ -69,3 +77,40 @@ def test_who_is_behind_is_given_no_more_than_a_part_at_once(monkeypatch: pytest.
         assert found is not None
         numbers.append(found[1])
     assert numbers == [0, 2, 4, 5]
+
+
+@pytest.mark.anyio
+async def test_a_follower_that_does_not_keep_up_begins_again_and_costs_no_more_than_the_log() -> None:
+    log = ChangeLog(most=20_000)
+    async with ledger(World(), manifest()) as app, anyio.create_task_group() as tasks:
+        publisher = Publisher(
+            app.manager, app.pool, LoopClock(EPOCH), log=log,
+            is_measured=lambda _: False, access=lambda: "a", is_holder=lambda: True,
+        )  # fmt: skip
+        tasks.start_soon(publisher.run)
+        slow, quick = Mirror(), Mirror()
+
+        async def follow() -> None:
+            async with aclosing(publisher.feed("quick", "", 0)) as parts:
+                async for part in parts:
+                    quick.read(part)
+                    publisher.acknowledge("quick", quick.number)
+
+        async with aclosing(publisher.feed("slow", "", 0)) as stuck:
+            slow.read(await anext(stuck))
+            tasks.start_soon(follow)
+            for number in range(20):
+                await app.manager.create(CreateRequest("basic", f"s{number}"))
+                await publisher.settle()
+            with pytest.raises(StopAsyncIteration):
+                await anext(stuck)
+        async with aclosing(publisher.feed("slow", slow.run, slow.number)) as again:
+            async for part in again:
+                slow.read(part)
+                if slow.is_whole:
+                    break
+        assert [each.view() for each in slow.registry.get_all()] == [
+            each.view() for each in app.manager.registry.get_all()
+        ]
+        assert slow.events.read(limit=1000) == app.manager.events.read(limit=1000)
+        tasks.cancel_scope.cancel()

@@ -8,7 +8,7 @@ that change, or its lease is over. So whoever is asked next, at whichever server
 import logging
 import math
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
@@ -81,6 +81,7 @@ class Publisher:
         is_measured: whether CPU and memory of a service are measured here.
         access: returns the digest of what decides who may read what.
         is_holder: whether it is certain that no other server works yet.
+        log: keeps the newest changes.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Publisher:
         is_measured: Callable[[Service], bool],
         access: Callable[[], str],
         is_holder: Callable[[], bool],
+        log: ChangeLog | None = None,
     ) -> None:
         self._manager = manager
         self._tools = tools
@@ -99,7 +101,7 @@ class Publisher:
         self._is_measured = is_measured
         self._access = access
         self._is_holder = is_holder
-        self._log = ChangeLog()
+        self._log = log or ChangeLog()
         self._run_id = ""
         self._followers: dict[str, _Follower] = {}
         self._settled: float = 0
@@ -138,8 +140,9 @@ class Publisher:
             if run != self._run_id or not self._log.keeps(number):
                 number = self._flush()
                 with self._sound():
-                    async for part in self._snapshot(number):
-                        yield part
+                    async with aclosing(self._snapshot(number)) as parts:
+                        async for part in parts:
+                            yield part
             while (found := self._log.after(number)) is not None and not self._is_broken:
                 batches, number = found
                 if batches:
