@@ -277,13 +277,18 @@ async def test_a_create_that_was_reported_as_failed_is_removed_when_the_database
     async with cut_off(postgresql, postgresql.new_database()) as (proxy, store):
         await store.commit([PutService(service("before"))])
         proxy.swallows_answers = True
+        begun = replace(operation("op", "a"), requests={"k": "d"})
         with pytest.raises(StoreError, match="did not answer in time"):
-            await store.commit([PutService(service("a")), PutService(service("before", revision=2))])
+            await store.commit(
+                [PutService(service("a")), PutOperation(begun), PutService(service("before", revision=2))]
+            )
         proxy.swallows_answers = False
         await proxy.cut()
         await until(store, lost=False)
         state = await store.load()
         assert [(record.name, record.revision) for record in state.services] == [("before", 2)]
+        assert state.open_operations == []
+        assert await store.find_request("a", "k") is None
         await store.commit([PutService(service("again", name="a"))])
 
 

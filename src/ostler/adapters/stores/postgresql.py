@@ -273,11 +273,16 @@ class PostgresqlStore:
         self._disowned = number, frozenset(puts) - self._writes.known
 
     async def _undo_disowned(self, writer: Connection) -> None:
-        """Remove the services whose creation was reported as failed, and was written all the same."""
+        """Remove the services whose creation was reported as failed, and was written all the same, with its operation.
+
+        No one would ever end that, and a create with the same idempotency key would be answered by it.
+        """
         number, created = self._disowned
         self._disowned = 0, frozenset()
         if number and created and self._link.stored_batch >= number:
-            await writer.execute("DELETE FROM services WHERE id = ANY(%s)", (sorted(created),))
+            async with writer.transaction():
+                await writer.execute("DELETE FROM services WHERE id = ANY(%s)", (sorted(created),))
+                await writer.execute("DELETE FROM operations WHERE service_id = ANY(%s)", (sorted(created),))
 
     async def _finish(self) -> None:
         """Write the exact last cursor, so that the next run goes on from it without a gap, and let go."""
