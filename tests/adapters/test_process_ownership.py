@@ -18,7 +18,7 @@ from tests.support.processes import nothing_left as nothing_left  # noqa: PLC041
 from tests.support.processes import process_server, start_arguments
 
 from ostler.adapters.process import readiness
-from ostler.adapters.process.process_table import below, bound_by, bound_sockets
+from ostler.adapters.process.process_table import below, bound_by, bound_sockets, connections_of
 
 pytestmark = [
     pytest.mark.anyio,
@@ -68,6 +68,9 @@ def test_sockets_and_children_are_found_as_the_system_s_tables_have_them() -> No
             found = bound_by(me, bound_sockets())
             assert len(found) >= 5
             assert Counter(found) == Counter(bound_by(me, None))
+            open_ones = [one for one in me.net_connections(kind="tcp") if one.status == psutil.CONN_ESTABLISHED]
+            assert Counter(connections_of([me.pid]) or ()) == Counter((one.laddr, one.raddr) for one in open_ones)
+            assert open_ones
         words, pipe = ["/bin/sh", "-c", "cat; :"], subprocess.PIPE
         with subprocess.Popen(words, bufsize=0, stdin=pipe, stdout=pipe) as shell:
             assert shell.stdin is not None

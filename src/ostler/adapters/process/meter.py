@@ -1,5 +1,6 @@
 """CPU and memory of the processes of a roster, each with all that it started."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +13,17 @@ import anyio.to_thread
 import psutil
 
 from ostler.adapters.process.known_process import Entry
-from ostler.adapters.process.process_table import Row, Usage, read_table, trees_below, usage_of
+from ostler.adapters.process.process_table import (
+    Place,
+    Row,
+    Usage,
+    bound_by,
+    bound_sockets,
+    connections_of,
+    read_table,
+    trees_below,
+    usage_of,
+)
 from ostler.adapters.process.records import ProcessRecord
 from ostler.adapters.process.roster import Roster
 
@@ -128,19 +139,29 @@ def _has_keeper(one: Entry | int) -> bool:
 
 def _connections_to(pids: Iterable[int]) -> int:
     """Return how many connections there are to ports on which `pids` listen, Ostler's own left out. Blocks."""
-    listening, used = set[int](), list[tuple[int, tuple[str, int]]]()
-    for pid in pids:
+    family, sockets = list(pids), bound_sockets()
+    listening = set[int]()
+    for pid in family:
         with suppress(psutil.Error):
-            for connection in psutil.Process(pid).net_connections(kind="tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    listening.add(connection.laddr.port)
-                elif connection.status == psutil.CONN_ESTABLISHED:
-                    used.append((connection.laddr.port, _plain(connection.raddr)))
-    others = [peer for port, peer in used if port in listening]
+            listening.update(one.port for one in bound_by(psutil.Process(pid), sockets) if one.is_tcp)
+    others = [_plain(peer) for (_, port), peer in _connections_of(family) if port in listening]
     if not others:
         return 0
-    checks = {_plain(connection.laddr) for connection in psutil.Process().net_connections(kind="tcp")}
+    checks = {_plain(here) for here, _ in _connections_of([os.getpid()])}
     return sum(peer not in checks for peer in others)
+
+
+def _connections_of(pids: Collection[int]) -> list[tuple[Place, Place]]:
+    """Return both ends of the TCP connections of `pids`. Blocks."""
+    known = connections_of(pids)
+    if known is not None:
+        return known
+    found: list[tuple[Place, Place]] = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            connections = psutil.Process(pid).net_connections(kind="tcp")
+            found += ((one.laddr, one.raddr) for one in connections if one.status == psutil.CONN_ESTABLISHED)
+    return found
 
 
 def _plain(address: tuple[str, int]) -> tuple[str, int]:

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,8 @@ _HEADER: Final = struct.Struct("=IHHII")
 _ASKED: Final = struct.Struct("=BBBBI48x")
 """What sockets are asked for: their family and protocol, and a mask of their states."""
 
-_ANSWERED: Final = struct.Struct("!4xH2x16s")
-"""The port and the address that begin the answer about one socket."""
+_ANSWERED: Final = struct.Struct("!4xHH16s16s")
+"""What begins the answer about one socket: its port and that of its peer, its address and that of its peer."""
 
 _WAITING_AT: Final = 56
 _INODE_AT: Final = 68
@@ -34,6 +35,8 @@ _DONE: Final = 3
 _FAILED: Final = 2
 _LISTENING: Final = ((socket.IPPROTO_TCP, 1 << 10), (socket.IPPROTO_UDP, 1 << 7))
 """Protocol → mask of the state in which a socket listens: of UDP, that it has no peer."""
+
+_ESTABLISHED: Final = 1 << 1
 
 _ANSWER_SECONDS: Final = 2.0
 
@@ -98,6 +101,9 @@ class Bound:
     waiting: int = field(default=0, compare=False)
 
 
+Place = tuple[str, int]
+"""An address and a port."""
+
 BoundSockets = Mapping[int, Bound] | None
 """By inode; None where the system has no list of them alone."""
 
@@ -108,13 +114,32 @@ def bound_sockets() -> BoundSockets:
         return None
     try:
         return {
-            inode: bound
-            for family in (socket.AF_INET, socket.AF_INET6)
+            inode: Bound(*at, protocol == socket.IPPROTO_TCP, waiting if protocol == socket.IPPROTO_TCP else 0)
             for protocol, states in _LISTENING
-            for inode, bound in _diagnosed(family, protocol, states)
+            for inode, at, _, waiting in _diagnosed(protocol, states)
         }
     except (OSError, struct.error):
         return None
+
+
+def connections_of(pids: Iterable[int]) -> list[tuple[Place, Place]] | None:
+    """Return the TCP connections that `pids` have open, each as its two ends, their own first. Blocks.
+
+    None where the system has no list of them alone.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found = {inode: (at, peer) for inode, at, peer, _ in _diagnosed(socket.IPPROTO_TCP, _ESTABLISHED)}
+    except (OSError, struct.error):
+        return None
+    own: list[tuple[Place, Place]] = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            if (inodes := _sockets_of(pid)) is None:
+                return None
+            own += (found[inode] for inode in inodes if inode in found)
+    return own
 
 
 def bound_by(process: psutil.Process, sockets: BoundSockets) -> list[Bound]:
@@ -261,12 +286,18 @@ def _sockets_of(pid: int) -> list[int] | None:
     return found
 
 
-def _diagnosed(family: int, protocol: int, states: int) -> Iterator[tuple[int, Bound]]:
-    """Yield the sockets in these states, with their inodes, as `ss` asks for them.
+def _diagnosed(protocol: int, states: int) -> Iterator[tuple[int, Place, Place, int]]:
+    """Yield the inode, both ends and the waiting connections of the sockets in these states, as `ss` asks for them.
 
     Raises:
         OSError: the system does not answer that.
     """
+    for family in (socket.AF_INET, socket.AF_INET6):
+        yield from _diagnosed_of(family, protocol, states)
+
+
+def _diagnosed_of(family: int, protocol: int, states: int) -> Iterator[tuple[int, Place, Place, int]]:
+    size = 4 if family == socket.AF_INET else 16
     body = _ASKED.pack(family, protocol, 0, 0, states)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as link:  # NETLINK_SOCK_DIAG
         link.settimeout(_ANSWER_SECONDS)
@@ -280,12 +311,11 @@ def _diagnosed(family: int, protocol: int, states: int) -> Iterator[tuple[int, B
                 if kind == _FAILED:
                     raise OSError(-struct.unpack_from("=i", data, at + _HEADER.size)[0], "sockets are not listed")
                 start = at + _HEADER.size
-                port, address = _ANSWERED.unpack_from(data, start)
-                host = socket.inet_ntop(family, address[: 4 if family == socket.AF_INET else 16])
+                port, peer_port, address, peer = _ANSWERED.unpack_from(data, start)
+                at_host, at_peer = (socket.inet_ntop(family, one[:size]) for one in (address, peer))
                 (waiting,) = struct.unpack_from("=I", data, start + _WAITING_AT)
                 (inode,) = struct.unpack_from("=I", data, start + _INODE_AT)
-                is_tcp = protocol == socket.IPPROTO_TCP
-                yield inode, Bound(host, port, is_tcp, waiting if is_tcp else 0)
+                yield inode, (at_host, port), (at_peer, peer_port), waiting
                 at += (length + 3) & ~3
 
 
