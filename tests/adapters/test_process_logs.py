@@ -201,6 +201,20 @@ async def test_on_a_full_disk_logs_of_ended_programs_give_way_and_how_they_ended
             assert (await server.call("logs", key="new"))["lines"], "the newest is what a person looks for"
 
 
+@pytest.mark.parametrize("key", ["log", "failLog"])
+async def test_a_pattern_that_takes_long_in_each_of_many_lines_is_given_up(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("ostler.adapters.process.probes.SCAN_SECONDS", 0.05)
+    monkeypatch.setattr("ostler.adapters.process.log_watch.WATCH_SECONDS", 0.05)
+    async with process_server(state_dir / "p") as server:
+        await server.start("job", f"print(('a' * 22 + '!\\n') * 2000, 'end', flush=True); {SLEEP}")
+        await server.until_logged("job", "end")
+        text = await server.fail("status", key="job", ready={key: "(a|aa)+$"})
+        assert "took too long in all that was searched" in text
+        await server.call("stop", key="job")
+
+
 async def test_how_a_program_that_fills_the_disk_at_once_ended_is_known(state_dir: Path) -> None:
     script = "import os, sys\ntry:\n    while True: os.write(1, bytes(65536))\nexcept OSError: os._exit(3)"
     with small_disk(state_dir, "2m") as disk:

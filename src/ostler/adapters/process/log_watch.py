@@ -13,9 +13,13 @@ from ostler.adapters.process.records import WatchedLog
 from ostler.adapters.serving.answers import clipped
 from ostler.model.durations import format_duration
 from ostler.rules.text.patterns import LineFilter, line_filter
+from ostler.rules.text.work_budget import bounded_work
 
 FAIL_LOG_SECONDS = 60.0
 """How long a line counts that reports trouble, where no line is named that reports its end."""
+
+WATCH_SECONDS = 2.0
+"""Processor time that the searches of one look may take."""
 
 SHOWN_CHARS = 200
 
@@ -61,12 +65,13 @@ class LogWatch:
     def _read_on(self, known: WatchedLog, base: int) -> WatchedLog:
         data, position, written = unread(self.path, base=base, since=known.position)
         line, at = known.line, known.at
-        for raw in split_lines(data):
-            text = clean_line(raw)
-            if self.fails(text):
-                line, at = text, written
-            elif line and self.clears is not None and self.clears(text):
-                line, at = "", 0.0
+        with bounded_work(WATCH_SECONDS):
+            for raw in split_lines(data):
+                text = clean_line(raw)
+                if self.fails(text):
+                    line, at = text, written
+                elif line and self.clears is not None and self.clears(text):
+                    line, at = "", 0.0
         return WatchedLog(self.patterns, position, line, at)
 
     def _trouble(self, known: WatchedLog, now: float) -> str | None:

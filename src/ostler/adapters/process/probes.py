@@ -22,6 +22,7 @@ from ostler.adapters.process.ports import address_of, is_this_machine, reachable
 from ostler.adapters.process.web_probe import look_http, valid_url
 from ostler.model.errors import ArgumentError
 from ostler.rules.text.patterns import LineFilter, PatternError, compile_pattern, line_filter, search
+from ostler.rules.text.work_budget import bounded_work
 
 PROBE_SECONDS = 5.0
 """How long one look may take when nothing else is said."""
@@ -36,6 +37,9 @@ _REFUSAL_SECONDS = 0.005
 SCAN_BYTES = 1024 * 1024
 SCANS_PER_LOOK = 16
 """Pieces of a log that one look reads: a program that writes faster than it is searched must not hold the look."""
+
+SCAN_SECONDS = 2.0
+"""Processor time that the searches in one of these pieces may take."""
 
 OVERLAP_BYTES = 8 * 1024
 """Read again at each look, for a line that was only half there the last time."""
@@ -95,7 +99,8 @@ class LogScanner:
                     data = file.read(SCAN_BYTES)
             except FileNotFoundError:
                 return False
-            self.found = any(self._takes(line) for line in split_lines(data))
+            with bounded_work(SCAN_SECONDS):
+                self.found = any(self._takes(line) for line in split_lines(data))
             self.position = begin + len(data)
             if self.position >= size:
                 break

@@ -78,13 +78,14 @@ def search(pattern: str, text: str, begin: int = 0) -> "Match | None":
             work under way.
     """
     compiled = compile_pattern(pattern)
-    seconds = max(seconds_left(SEARCH_SECONDS), _SHORTEST)
+    left = seconds_left(SEARCH_SECONDS)
+    seconds = max(left, _SHORTEST)
     try:
         return compiled.search(text, begin, timeout=seconds)
     except TimeoutError:
+        took = f"longer than {SEARCH_SECONDS:g} s" if left == SEARCH_SECONDS else "too long in all that was searched"
         raise PatternError(
-            f"searching with {_shown(pattern)} took longer than {seconds:.2g} s; "
-            "write it without nested repetition such as (a+)+"
+            f"searching with {_shown(pattern)} took {took}; write it without nested repetition such as (a+)+"
         ) from None
 
 
