@@ -81,6 +81,8 @@ async def test_faults_over_stdio(tmp_path: Path) -> None:
         assert "content" in str(malformed)
         empty = await failure(pool, "s/malformed", {"empty": True})
         assert "answered with something that is not MCP: its 'result' is null" in str(empty)
+        deep = await failure(pool, "s/malformed", {"depth": 300})
+        assert "its 'result' is nested too deeply, or has half of a surrogate pair: {" in str(deep)
         declined = await pool.call_tool("s/ask", {})
         assert "not supported" in declined.text
         garbage = await failure(pool, "s/garbage", {"lines": 3}, timeout=1)

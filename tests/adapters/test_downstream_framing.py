@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostler.adapters.backoff import Backoff
-from ostler.adapters.downstream.framing import LineSplitter, OversizedLine, StdoutNoise, top_level_scalars
+from ostler.adapters.downstream.framing import (
+    LineSplitter,
+    OversizedLine,
+    StdoutNoise,
+    top_level_scalars,
+    unreadable_answer,
+)
 from ostler.adapters.downstream.stderr_log import StderrLog
 
 
@@ -43,6 +49,12 @@ def test_an_id_that_cannot_be_read_is_none(key: bytes) -> None:
     line = b'{"x": "' + b"y" * 600 + b'", "id": ' + key + b"}\n"
     fields = [found.fields for found in LineSplitter(limit=500).feed(line) if isinstance(found, OversizedLine)]
     assert [each.get("id") for each in fields] == [None, None]
+
+
+def test_an_answer_that_is_too_deep_to_be_read_at_all_is_told_apart_from_noise() -> None:
+    deep = b'{"jsonrpc": "2.0", "id": 7, "result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert unreadable_answer(deep) == (7, "it is nested too deeply")
+    assert unreadable_answer(deep.replace(b'"result"', b'"method": "x", "params"')) is None
 
 
 def test_only_top_level_scalars_count() -> None:

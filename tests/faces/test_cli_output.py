@@ -137,6 +137,7 @@ def test_no_verb_passes_on_what_a_terminal_obeys(ostler: CommandLine) -> None:
         "class show hostile": 0,
         "class show hostile --json": 0,
         "class search hostile": 0,
+        "class draft canned --start good --stop bad": 0,
         "classes": 0,
         "classes --json": 0,
         "status x": 0,

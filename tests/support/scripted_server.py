@@ -32,7 +32,7 @@ Tools (all take and return JSON; answers are JSON text unless said otherwise)
     block {seconds}                 answers after a while, and does nothing else meanwhile (HTTP, --sdk)
     progress {steps}                `steps` progress notifications, then an answer
     garbage {lines, answer}         writes lines to stdout that are no messages; answers only when `answer` is true
-    malformed {empty}               a result that does not follow the protocol, or none (null)
+    malformed {empty | depth}       a result that does not follow the protocol, or none (null), or one that is so deep
     big {bytes}                     a text of that size
     die {signal | code}             ends the server at once, without an answer
     noise {text}                    writes to stderr
@@ -83,7 +83,7 @@ _SCHEMAS: dict[str, Json] = {
     "block": {"seconds": {"type": "number"}},
     "progress": {"steps": {"type": "integer"}},
     "garbage": {"lines": {"type": "integer"}, "answer": {"type": "boolean"}},
-    "malformed": {"empty": {"type": "boolean"}},
+    "malformed": {"empty": {"type": "boolean"}, "depth": {"type": "integer"}},
     "big": {"bytes": {"type": "integer"}},
     "die": {"signal": {"type": "string"}, "code": {"type": "integer"}},
     "noise": {"text": {"type": "string"}},
@@ -247,6 +247,11 @@ class Tools:
     def tool_malformed(self, args: Json, call: Call) -> Json:
         if args.get("empty", False):
             return None  # pyright: ignore[reportReturnType] (what some servers answer)
+        if depth := args.get("depth"):
+            deep: Json = {}
+            for _ in range(depth):
+                deep = {"a": deep}
+            return {"content": [], "structuredContent": deep}
         return {"content": "this should be a list"}
 
     def tool_big(self, args: Json, call: Call) -> Json:

@@ -83,7 +83,10 @@ def unreadable_answer(line: bytes) -> tuple[int | str, str] | None:
     """Return whose answer a line is that does not follow JSON-RPC, and what is wrong with it; None: it is no answer."""
     try:
         message: JsonValue = json.loads(line)
-    except (ValueError, RecursionError):
+    except RecursionError:
+        key = None if "method" in top_level_scalars(line[:_HEAD_BYTES]) else message_id(line)
+        return None if key is None else (key, "it is nested too deeply")
+    except ValueError:
         return None
     if not isinstance(message, dict) or "method" in message:
         return None
@@ -92,7 +95,10 @@ def unreadable_answer(line: bytes) -> tuple[int | str, str] | None:
     if key is None or not isinstance(request_id, int | str) or isinstance(request_id, bool):
         return None
     shown = json.dumps(found[key])
-    return request_id, f"its {key!r} is {shown[:_SAMPLE_CHARS]}" + ("…" if len(shown) > _SAMPLE_CHARS else "")
+    shown = shown[:_SAMPLE_CHARS] + ("…" if len(shown) > _SAMPLE_CHARS else "")
+    if key == "result" and isinstance(found[key], dict):  # what keeps its reader from it is inside
+        return request_id, f"its 'result' is nested too deeply, or has half of a surrogate pair: {shown}"
+    return request_id, f"its {key!r} is {shown}"
 
 
 def id_at_end(tail: bytes) -> dict[str, JsonValue]:

@@ -83,7 +83,9 @@ def search(pattern: str, text: str, begin: int = 0) -> "Match | None":
     try:
         return compiled.search(text, begin, timeout=seconds)
     except TimeoutError:
-        took = f"longer than {SEARCH_SECONDS:g} s" if left == SEARCH_SECONDS else "longer than all searches may together"
+        took = (
+            f"longer than {SEARCH_SECONDS:g} s" if left == SEARCH_SECONDS else "longer than all searches may together"
+        )
         raise PatternError(
             f"searching with {_shown(pattern)} took {took}; write it without nested repetition such as (a+)+"
         ) from None
