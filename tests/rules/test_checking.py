@@ -436,6 +436,25 @@ spec:
     assert "arg-type" in {finding.rule for finding in found_in(text.replace("PORT", "string"), known)}
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_found"), [({"type": "string"}, True), ({"type": "boolean"}, False), ({"enum": ["ssh", "tty"]}, False)]
+)
+def test_a_stop_that_leaves_out_what_is_named_after_a_thing_names_none(kind: dict[str, Any], is_found: bool) -> None:
+    text = json.dumps(
+        {
+            "apiVersion": "ostler/v1",
+            "kind": "ServiceClass",
+            "metadata": {"name": "port"},
+            "spec": {
+                "serviceConfig": {"lifecycleTools": {"start": {"tool": "s/connect"}, "stop": {"tool": "s/close"}}}
+            },
+        }
+    )
+    close = tool_schema("close", {"properties": {"connection": kind}})
+    known = KnownTools({"s": ToolList("s", {"connect": tool_schema("connect", {}), "close": close})})
+    assert ("names-none" in {finding.rule for finding in found_in(text, known)}) is is_found
+
+
 def test_a_server_that_is_configured_but_silent_is_told_as_unchecked() -> None:
     text = CLASS.replace("process/", "mine/")
     configured = KnownTools({}, frozenset({"mine"}))

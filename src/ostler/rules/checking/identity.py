@@ -17,6 +17,12 @@ _IDENTIFIERS = re.compile(
 _OF_OTHERS = re.compile(r"(?i:^|[_-])(?i:file|user|host|output|display|auth|access|api)[_-]?(?i:id|name|token|key)$")
 """Names of what a call uses, and not of the thing that it is about."""
 
+_THINGS = frozenset(
+    ("session", "connection", "container", "process", "job", "instance", "browser", "kernel", "terminal", "agent",
+     "pane", "window", "sandbox", "vm", "machine", "pod", "task", "tunnel", "worker", "service")
+)  # fmt: skip
+"""What parameters of stops are called that take the name or the id of a thing, and do not say so."""
+
 _ENDING = ("stop", "restart")
 _ASKING = ("status", "find")
 
@@ -40,7 +46,24 @@ def unnamed_parameter(step: str, call: ToolCallSpec, tool: ToolSchema) -> str:
         return ""
     if any(referenced_names(value) | optional_names(value) for value in (call.args, *said)):
         return ""
-    return next((name for name in _parameters(tool.input_schema) if is_identifier(name)), "")
+    named = next((name for name in _parameters(tool.input_schema) if is_identifier(name)), "")
+    return named or (_thing_parameter(tool.input_schema) if step in _ENDING else "")
+
+
+def _thing_parameter(schema: JsonMapping) -> str:
+    """Return the parameter that takes a text and is called what the thing is (`connection`); '' when there is none."""
+    listed = cast("JsonMapping", schema.get("properties") or {})
+    return next(
+        (
+            name
+            for name, known in listed.items()
+            if name.lower() in _THINGS
+            and isinstance(known, Mapping)
+            and cast("JsonMapping", known).get("type") in ("string", "integer")
+            and "enum" not in known
+        ),
+        "",
+    )
 
 
 def _parameters(schema: JsonMapping) -> Iterator[str]:
