@@ -172,7 +172,8 @@ class Entry:
             # Later on, a server replaces itself (nginx and gunicorn by SIGUSR2): the new one has its sockets.
             successor = successor_of(self.record, self._fits)
             # One that forks again and ends was just between two of the list's reads: a keeper with nothing left ends.
-            if successor is None and self.starting and self._may_be_early(FORKING_SECONDS):
+            is_forking = self.starting or not self._has_served
+            if successor is None and is_forking and self._may_be_early(FORKING_SECONDS):
                 return Observation(Liveness.ALIVE)
         if successor is None and self.child is None:
             _reaped(self.record.keeper)
@@ -181,13 +182,17 @@ class Entry:
     def _fits(self, left: psutil.Process) -> bool:
         """Whether `left`, which the program left, is the program in the background, and not a helper such as epmd."""
         ports = family_ports(left)
-        if not self.starting and (self.record.port is not None or self.listener is not None):
+        if not self.starting and self._has_served:
             return bool(ports) and self.record.port in (None, *ports)
         awaited = self.awaited
         port = self.record.port if awaited is None or awaited.port is None else awaited.port
         if port is not None and ports and port not in ports:
             return False
         return awaited is None or awaited.log is None or awaited.is_logged() or holds_open(left, awaited.log)
+
+    @property
+    def _has_served(self) -> bool:
+        return self.record.port is not None or self.listener is not None
 
     def _may_have_left_another(self, ended: datetime) -> bool:
         """Whether what the program left may be the program itself: work that ends leaves helpers alone.
@@ -196,7 +201,7 @@ class Entry:
         """
         if self.record.ends:
             return False
-        if self.starting or self.record.port is not None or self.listener is not None:
+        if self.starting or self._has_served:
             return True
         return self.record.stays and (ended - self.record.started_at).total_seconds() < BACKGROUND_SECONDS
 
