@@ -20,7 +20,10 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.replicas import mirror
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.engine.clock import LoopClock
+from ostler.engine.events.log import EventLog
+from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import CreateRequest
+from ostler.faces.access.seen_services import Owners
 from ostler.faces.replicas.feed_server import FEED, LEASE, follower_token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -129,6 +132,31 @@ async def test_every_read_is_answered_as_by_the_holder_for_whoever_asks(
             assert ("secret.carl" in seen, "web.alice" in seen) == (name == "ada", name != "stranger")
 
 
+async def test_whose_a_service_was_that_came_and_went_unseen_is_known(tmp_path: Path) -> None:
+    tokens = TokenFile(paths_in(tmp_path).tokens_file)
+    known = {name: tokens.add(name)[0] for name in ("alice", "bob")}
+    async with servers(tmp_path, toml=TEAM) as made:
+        (other,) = made.others
+        deleted = {"name": "service_events", "arguments": {"kinds": ["service_deleted"]}}
+        for token in known.values():
+            assert "not.alice" not in (await other.client.ask("tools/call", deleted, token=token)).text
+        other.forwarder.saw(None)
+        for owner, name in (("alice", "mine"), ("carl", "not.alice")):
+            await made.app.manager.create(CreateRequest("basic", name, owner=owner))
+            await made.app.manager.delete(name)
+        other.forwarder.saw(made.holding.seen())
+        await other.until_current()
+        asked = len(made.holding.asked)
+        for token in known.values():
+            text = (await other.client.ask("tools/call", deleted, token=token)).text
+            assert ("mine" in text, "not.alice" in text) == (True, False)
+        assert len(made.holding.asked) == asked
+    again = EventLog(LoopClock(EPOCH))
+    owners = Owners(ServiceRegistry(), again)
+    again.follow(made.app.manager.events.contents)  # as after a snapshot
+    assert (owners.of("mine"), owners.of("not.alice"), owners.of("other")) == ("alice", "carl", None)
+
+
 async def test_what_was_answered_is_seen_at_every_server_at_once(tmp_path: Path) -> None:
     async with servers(tmp_path, others=2) as made:
         first, second = (each.client for each in made.others)
@@ -215,6 +243,13 @@ async def test_a_follower_proves_that_it_is_one_and_speaks_the_same_version(tmp_
             LEASE, params={"follower": "unknown", "version": "1", "number": "99"}, headers=right
         )
         assert lease.json() == {"lease": False}
+        query = {"follower": "f", "version": "1"}
+        async with made.holder.http.stream("GET", FEED, params=query, headers=right) as feed:
+            lines = feed.aiter_lines()
+            run = json.loads((await anext(lines))[1:])["run"]
+            for of, has_lease in (("", False), ("of the holder before", False), (run, True)):  # its numbers are others
+                lease = await made.holder.http.post(LEASE, params={**query, "run": of, "number": "0"}, headers=right)
+                assert lease.json() == {"lease": has_lease}
         async with standing_by(made.paths, version="2") as newer:
             newer.forwarder.saw(made.holding.seen())
             await newer.client.call("service_list")
@@ -261,6 +296,8 @@ async def test_without_a_server_that_works_reads_are_answered_with_their_age(
         assert 0 <= result["_meta"]["ostler/age"] < 10
         listed = (await other.client.ask("resources/list", {})).json()["result"]
         assert "ostler/age" in listed["_meta"]
+        made.paths.settings_file.write_text("[principals.new]\n")  # who else may read is not known
+        assert other.replica.age is None
 
 
 async def test_a_change_that_cannot_be_published_ends_the_answers_of_the_others(

@@ -171,10 +171,10 @@ class Publisher:
         """What the numbers of batches belong to; empty while there are none."""
         return self._run_id
 
-    def acknowledge(self, follower: str, number: int) -> bool:
-        """Note that a follower has taken in everything up to `number`; return whether it has a lease now."""
+    def acknowledge(self, follower: str, run: str, number: int) -> bool:
+        """Note that a follower has taken in everything up to `number` of `run`; return whether it has a lease now."""
         known = self._followers.get(follower)
-        if known is None or not (known.is_connected or number == RETURNED):
+        if known is None or run != self._run_id or not (known.is_connected or number == RETURNED):
             return False
         known.acknowledged = max(known.acknowledged, number)
         may_have = number != RETURNED and self._last is None and known.is_connected
@@ -233,7 +233,7 @@ class Publisher:
                 self._forget_gone()
                 if self._followers:
                     idle_since = anyio.current_time()
-                elif anyio.current_time() - idle_since > IDLE:
+                elif self._is_broken or anyio.current_time() - idle_since > IDLE:
                     self._end()
         finally:
             self._end()

@@ -93,6 +93,8 @@ class EventLog:
         self._alike: dict[tuple[EventKind, str], tuple[str, JsonObject]] = {}
         self._last_cursor = 0
         self._dropped_until = 0
+        self.followed = 0
+        """How often it has taken over what another log holds."""
         self._subscribers: list[Callable[[Event], None]] = []
         self._waiters: list[anyio.Event] = []
 
@@ -159,6 +161,7 @@ class EventLog:
         }
         self._ended = dict(contents.ended)
         self._dropped_until, self._last_cursor = contents.dropped_until, contents.last_cursor
+        self.followed += 1
         for event in contents.events:
             if event.cursor > before:
                 self._publish(event)

@@ -31,26 +31,45 @@ class Owners:
 
     def __init__(self, registry: ServiceRegistry, events: EventLog) -> None:
         self._registry = registry
+        self._events = events
         self._removed: dict[str, str] = {}
-        gone = events.read(kinds=(EventKind.SERVICE_DELETED,), limit=MAX_REMEMBERED).events
-        for event in gone:  # of earlier runs, too; one without an owner does not say so
-            self._removed[event.service] = str(event.data.get("owner", ""))
+        self._read()
         registry.subscribe(self._changed)
+        events.subscribe(self._happened)  # where another server deletes services, some are never seen
 
     def __repr__(self) -> str:
         return f"Owners({len(self._removed)} removed)"
 
+    def _read(self) -> None:
+        """Take in what the events say of services that were removed before."""
+        self._followed = self._events.followed
+        for event in self._events.read(kinds=(EventKind.SERVICE_DELETED,), limit=MAX_REMEMBERED).events:
+            self._happened(event)
+
+    def _happened(self, event: Event) -> None:
+        if event.kind is EventKind.SERVICE_DELETED:
+            self._remember(event.service, str(event.data.get("owner", "")))  # one without an owner does not say so
+
+    def _remember(self, name: str, owner: str) -> None:
+        self._removed.pop(name, None)
+        self._removed[name] = owner
+        if len(self._removed) > MAX_REMEMBERED:
+            del self._removed[next(iter(self._removed))]
+
     def _changed(self, service: Service, is_registered: bool) -> None:
-        self._removed.pop(service.name, None)
-        if not is_registered:
-            self._removed[service.name] = owner_of(service)
-            if len(self._removed) > MAX_REMEMBERED:
-                del self._removed[next(iter(self._removed))]
+        if is_registered:
+            self._removed.pop(service.name, None)
+        else:
+            self._remember(service.name, owner_of(service))
 
     def of(self, name: str) -> str | None:
         """Return whose the service `name` is or was; None where that is not known."""
         service = self._registry.find(name)
-        return self._removed.get(name) if service is None else owner_of(service)
+        if service is not None:
+            return owner_of(service)
+        if self._followed != self._events.followed:
+            self._read()
+        return self._removed.get(name)
 
 
 def owner_of(service: Service) -> str:

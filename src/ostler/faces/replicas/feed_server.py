@@ -161,7 +161,7 @@ class FeedServer:
         elif not number.isdecimal() or not asked.get("follower"):
             await answer_json(send, 400, b'{"error": "invalid_request"}')
         elif scope["path"] == LEASE:
-            has_lease = self._publisher.acknowledge(asked["follower"], int(number))
+            has_lease = self._publisher.acknowledge(asked["follower"], asked.get("run", ""), int(number))
             await answer_json(send, 200, b'{"lease": true}' if has_lease else b'{"lease": false}')
         elif not self._publisher.admits():
             await answer_json(send, 503, b'{"error": "no_room"}')

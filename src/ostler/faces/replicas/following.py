@@ -58,6 +58,7 @@ class Following:
         self._asked_at = 0.0
         self._wants_lease = anyio.Event()
         self._may_read = False
+        self._key = b""
         self._heard_at = 0.0
         self._said = ""
 
@@ -72,7 +73,9 @@ class Following:
     @property
     def age(self) -> float | None:
         """Seconds since the mirror was as the holder is; None: it never was, or others may read there."""
-        return anyio.current_time() - self._heard_at if self.mirror.is_whole and self._may_read else None
+        if not (self.mirror.is_whole and self._may_read and self.mirror.access == self._access(self._key)):
+            return None
+        return anyio.current_time() - self._heard_at
 
     def saw(self, holder: SeenHolder | None) -> None:
         """Note who holds the database."""
@@ -103,7 +106,7 @@ class Following:
             return
         with suppress(httpx2.HTTPError, OSError):
             link = _Link(client, holder, name, self._version, self._id)
-            address = link.url(LEASE, {"number": str(RETURNED)})
+            address = link.url(LEASE, {"run": self.mirror.run, "number": str(RETURNED)})
             await client.post(address, headers=link.headers, extensions=link.extensions)
 
     async def _follow_all(self, client: httpx2.AsyncClient, name: str) -> None:
@@ -165,7 +168,7 @@ class Following:
         if not self.mirror.is_whole:
             return
         now = anyio.current_time()
-        self._heard_at = now
+        self._heard_at, self._key = now, key
         if not (may_read := self.mirror.access == self._access(key)) and self._may_read:
             logger.warning("reads are passed on: settings or tokens of this server differ from the holder's")
         self._may_read = may_read
@@ -179,7 +182,7 @@ class Following:
             self._wants_lease = anyio.Event()
             self._asked_at = asked_at = anyio.current_time()
             number, self.mirror.wanted = self.mirror.number, 0
-            address = link.url(LEASE, {"number": str(number)})
+            address = link.url(LEASE, {"run": self.mirror.run, "number": str(number)})
             answer = await link.client.post(
                 address, headers=link.headers, timeout=httpx2.Timeout(_SILENCE), extensions=link.extensions
             )

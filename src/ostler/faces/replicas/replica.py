@@ -57,7 +57,7 @@ STREAMS: Final = frozenset({"subscriptions/listen"})
 PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "class"})
 """The parts of resources that the mirror has."""
 
-_TOOLSETS: Final[dict[str, Toolset]] = {"": "full", "/full": "full", "/core": "core"}
+_TOOLSETS: Final[dict[str, Toolset]] = {"/full": "full", "/core": "core"}
 UNREACHABLE: Final = "the server that holds the database cannot be reached from this one"
 """Why an answer is late."""
 
