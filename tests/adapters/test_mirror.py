@@ -94,7 +94,7 @@ async def test_a_follower_that_does_not_keep_up_begins_again_and_costs_no_more_t
             async with aclosing(publisher.feed("quick", "", 0)) as parts:
                 async for part in parts:
                     quick.read(part)
-                    publisher.acknowledge("quick", quick.number)
+                    publisher.acknowledge("quick", quick.run, quick.number)
 
         async with aclosing(publisher.feed("slow", "", 0)) as stuck:
             slow.read(await anext(stuck))
