@@ -6,7 +6,7 @@ Nothing heavy may be imported here: clients wait for the bridge at every start o
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ostler.faces.cli.rpc import Early
@@ -31,8 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run = foreground_run(arguments)
             if run is not None:
                 return status_of(run)
-        if cast("TextIO | None", sys.stdout) is None:  # closed (`>&-`); the next file that is opened would be its heir
-            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 (until the end of the process)
+        open_closed_streams()
         early = begin_early(arguments)
         from ostler.faces.cli.app import run_command
 
@@ -52,12 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_bridge(place, toolset=toolset, channel=channel, answers=answers)
 
 
+def open_closed_streams() -> None:
+    """Open what was closed of the standard streams (`<&-`, `>&-`): the next file that is opened would be its heir."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 (until the end of the process)
+
+
 def leave(status: int) -> None:
     """End this process at once, unless its output cannot be written: taking its modules apart takes a while."""
     try:
-        for stream in (sys.stdout, sys.stderr):
-            if (opened := cast("TextIO | None", stream)) is not None:  # no one reads it any more
-                opened.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         status = 0  # the reader has left (`ostler up | head`)
     except (OSError, ValueError):

@@ -135,9 +135,7 @@ class Recovery:
                     await operation.wait()
                 await self._follow_up(instance)
                 if operation is None and instance.state is ServiceState.FAILED and instance.operation is None:
-                    self._runtime.operation_ended(
-                        instance
-                    )  # that it failed may not have been acted upon before the end
+                    self._runtime.operation_ended(instance)  # the end may have come before anyone acted upon it
             except OstlerError as error:
                 logger.warning("recovery of %r: %s", instance.name, error)
 
