@@ -376,6 +376,8 @@ WRONG: list[JsonObject] = [
     {"properties": {"a": {"enum": [str(number) for number in range(5000)]}}, "required": ["a"]},
     {"properties": {str(number): {"type": "string"} for number in range(5000)}},
     {"properties": [], "required": {}, "$defs": 5},
+    {"properties": ["id"], "required": ["id"]},
+    {"properties": 5},
     {"properties": {"id": {"type": "string"}}, "required": ["id", {"a": 1}, ["b"], None]},
 ]
 
@@ -383,10 +385,12 @@ WRONG: list[JsonObject] = [
 @pytest.mark.parametrize("schema", WRONG)
 def test_a_schema_with_what_is_not_of_its_kind_or_too_much_still_gives_a_short_class(schema: JsonObject) -> None:
     stop = Tool("stop_job", {"properties": {"id": {"type": "string"}}}, {"properties": 5}, {"title": 5})
-    draft = draft_class("odd", [Tool("start_job", schema, {"type": 5, "properties": {"id": 5}}), stop])
+    answered: JsonObject = {"type": 5, "properties": {"id": 5}}
+    listed = {"name": "start_job", "description": "Start.\n\nArgs:\n    id: which one\n", "inputSchema": schema}
+    draft = draft_class("odd", [Tool.of({**listed, "outputSchema": answered}), stop])
     assert len(draft.manifest) < 40_000
-    listed = live_list("odd", [tool_schema("start_job", schema), tool_schema("stop_job", stop.input_schema)])
-    findings = check_text(draft.manifest, "draft", KnownTools({"odd": listed})).findings
+    live = live_list("odd", [tool_schema("start_job", schema), tool_schema("stop_job", stop.input_schema)])
+    findings = check_text(draft.manifest, "draft", KnownTools({"odd": live})).findings
     assert not [finding for finding in findings if not finding.rule], findings
 
 

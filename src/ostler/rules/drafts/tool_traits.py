@@ -79,16 +79,9 @@ class Tool:
     @classmethod
     def of(cls, listed: JsonMapping, answers: tuple[Answered, ...] = ()) -> "Tool":
         """Return a tool of a `tools/list` answer, with what it was seen to answer."""
-        return cls(
-            listed["name"],
-            with_described(
-                with_examples(listed["inputSchema"], listed.get("description") or ""), listed.get("description") or ""
-            ),
-            listed.get("outputSchema"),
-            listed.get("annotations") or {},
-            listed.get("description") or "",
-            answers,
-        )
+        said = listed.get("description") or ""
+        schema = with_described(with_examples(sound_schema(listed["inputSchema"]), said), said)
+        return cls(listed["name"], schema, listed.get("outputSchema"), listed.get("annotations") or {}, said, answers)
 
     @property
     def is_read_only(self) -> bool:
