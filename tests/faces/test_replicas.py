@@ -340,7 +340,9 @@ async def test_a_server_that_may_have_been_replaced_gives_no_lease(
             facts = stop.json()["result"]
             assert facts["isError"]
             assert "another one may work already" in facts["structuredContent"]["error"]["message"]
-        assert "service_stop" not in made.holding.asked
+        long = {"name": "service_create", "arguments": {"args": {"text": "x" * 2_000_000}}}
+        assert (await made.holder.ask("tools/call", long)).status_code == 503  # it is not read to its end
+        assert not {"service_stop", "service_create"} & set(made.holding.asked)
         made.holding.holds = True
         await other.until_current()
 

@@ -107,9 +107,9 @@ class FeedServer:
                 break
         again = replaying(receive, read)
         request = ForwardedRequest.of(scope, bytes(body))
-        if request.changes_services:
+        if request.changes_services or len(body) > _MAX_KEPT:
             await request.refuse(send, f"{_DOUBT}, so it is not certain what holds for a service")
-        elif len(body) <= _MAX_KEPT and only_reads(bytes(body)) and header(scope, b"mcp-method") not in _STREAMS:
+        elif only_reads(bytes(body)) and header(scope, b"mcp-method") not in _STREAMS:
             age = anyio.current_time() - self._certain_at
             await app(scope, again, HeldAnswer(send, lambda: False, _DOUBT, age))
         else:
