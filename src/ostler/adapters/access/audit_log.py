@@ -22,7 +22,7 @@ FILE: Final = "audit.jsonl"
 """The current file, in the folder `audit` of the state folder; `audit.1.jsonl` is the one before it."""
 
 RESERVE: Final = "reserve.jsonl"
-"""The file next to it with the lines for which the disk had no room: empty lines, in whose place they are written."""
+"""The file next to it with the lines for which the disk had no room: blanks, in whose place they are written."""
 
 RESERVE_BYTES: Final = 256 * 1024
 
@@ -121,7 +121,7 @@ class _Reserve:
         self._path = path
         self.held = b""
         with suppress(OSError):
-            self.held = path.read_bytes().strip(b"\n")
+            self.held = path.read_bytes().strip()
         self.held += b"\n" if self.held else b""
 
     def take(self) -> None:
@@ -130,7 +130,7 @@ class _Reserve:
             return
         with suppress(OSError):
             if free_bytes(self._path.parent) >= 2 * RESERVE_BYTES:
-                self._put(b"\n" * RESERVE_BYTES, 0)
+                self._put(_blanks(RESERVE_BYTES), 0)
 
     def write(self, line: bytes) -> bool:
         """Add a line; return whether it is on the disk."""
@@ -149,7 +149,7 @@ class _Reserve:
         Raises:
             OSError: it cannot be written.
         """
-        self._put(b"\n" * len(self.held), 0)
+        self._put(_blanks(len(self.held)), 0)
         self.held = b""
 
     def _put(self, data: bytes, offset: int) -> None:
@@ -161,6 +161,11 @@ class _Reserve:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _blanks(size: int) -> bytes:
+    """Return a line of `size` bytes: whoever reads the log goes through it as one, not as a thousand empty ones."""
+    return b" " * (size - 1) + b"\n"
 
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
@@ -195,7 +200,7 @@ def _cut(value: object) -> object:
 
 
 def audit_files(folder: Path) -> Iterator[Path]:
-    """Yield the files of the audit log that exist, oldest first; lines of the last one may be empty."""
+    """Yield the files of the audit log that exist, oldest first; the last one may have a blank line."""
     numbered = sorted(folder.glob("audit.*.jsonl"), key=lambda path: -int(path.name.split(".")[1]))
     yield from numbered
     yield from (path for name in (FILE, RESERVE) if (path := folder / name).exists())
