@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -206,3 +207,43 @@ async def test_what_is_left_when_the_keeper_is_killed_too_is_ended_before_the_ne
         await server.start("db", script, ready={"log": "^up$"})
         assert is_gone(child)
         await server.call("stop", key="db")
+
+
+TWO_ENDINGS = """
+import os, signal, sys
+from ostler.adapters.process.keeper import _Endings
+
+def child(code):
+    taken, given = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.close(given)
+        os.read(taken, 1)
+        os._exit(code)
+    os.close(taken)
+    return pid, given
+
+def end(pid, given):
+    os.close(given)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+def write(descriptor, data, at, pwrite=os.pwrite):
+    pwrite(descriptor, data, at)
+    if others:
+        end(*others.pop())  # its signal comes here
+
+second, first = child(4), child(3)
+others, endings = [second], _Endings(sys.argv[1])
+endings.main_pid, os.pwrite = first[0], write
+end(*first)
+signal.signal(signal.SIGCHLD, endings.reap_all)
+endings.reap_all(signal.SIGCHLD, None)
+print(first[0], 3, second[0], 4)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no keeper that adopts")
+def test_an_ending_that_comes_while_another_is_written_replaces_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TWO_ENDINGS, str(tmp_path / "endings")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    written = [" ".join(line.split()[:2]) for line in (tmp_path / "endings").read_text().splitlines() if line]
+    assert " ".join(written) == done.stdout.strip()

@@ -166,8 +166,8 @@ class _Endings:
             return False
         self._has_ended = self._has_ended or pid == self.main_pid
         if self._has_ended and self._written < ENDINGS_KEPT:
-            self._write(f"{pid} {os.waitstatus_to_exitcode(status)} {time.time():.3f}\n")
-            self._written += 1
+            place, self._written = self._written, self._written + 1  # a signal during the write brings the next one
+            self._write(f"{pid} {os.waitstatus_to_exitcode(status)} {time.time():.3f}\n", place)
         return True
 
     def reap_all(self, number: int, frame: object) -> None:
@@ -179,9 +179,9 @@ class _Endings:
         except ChildProcessError:
             return
 
-    def _write(self, line: str) -> None:
+    def _write(self, line: str, place: int) -> None:
         try:
-            os.pwrite(self._file, line.encode(), self._written * _LINE)
+            os.pwrite(self._file, line.encode(), place * _LINE)
         except OSError:
             return  # no room, also not before: the status is lost, the processes are looked after
 
