@@ -24,20 +24,20 @@ from ostler.engine.events.history import Parts
 from ostler.engine.events.log import EventLog, LogContents
 from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import Availability, ServiceView
+from ostler.engine.services.views import Availability, ReadOnlyService, ServiceView
 from ostler.model.errors import ConflictError, Finding
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
-from ostler.model.states import HealthStatus, ServiceState
 
 _READ_ONLY: Final = "this server stands by, and only reads; the one that holds the database makes changes"
 
 
-class MirroredService:
+class MirroredService(ReadOnlyService):
     """A service as the holder said last that it is."""
 
     def __init__(self, view: ServiceView) -> None:
+        super().__init__(view)
         self._view = view
 
     def __repr__(self) -> str:
@@ -45,49 +45,11 @@ class MirroredService:
 
     def take(self, view: ServiceView) -> None:
         """Be as `view` says."""
-        self._view = view
+        self._facts = self._view = view
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._view.name
-
-    @property
-    def service_type(self) -> str:
-        """Its type."""
-        return self._view.service_type
-
-    @property
-    def state(self) -> ServiceState:
-        """Its state."""
-        return self._view.state
-
-    @property
-    def health(self) -> HealthStatus:
-        """Its health."""
-        return self._view.health
-
-    @property
-    def last_error(self) -> BaseException | None:
-        """Nothing: the view has the error's text."""
-        return None
-
-    @property
-    def dependencies(self) -> Sequence[str]:
-        """What it depends on."""
-        return self._view.dependencies
-
-    async def start(self) -> None:
-        """Refuse."""
-        raise ConflictError(_READ_ONLY, service=self.name)
-
-    async def stop(self) -> None:
-        """Refuse."""
-        raise ConflictError(_READ_ONLY, service=self.name)
-
-    async def restart(self) -> None:
-        """Refuse."""
-        raise ConflictError(_READ_ONLY, service=self.name)
+    def refusal(self) -> ConflictError:
+        """Return the error for whoever wants to change it."""
+        return ConflictError(_READ_ONLY, service=self.name)
 
     def view(self) -> ServiceView:
         """Return the snapshot."""
@@ -96,7 +58,7 @@ class MirroredService:
     def on_state_change(self, callback: StateChangeCallback) -> Callable[[], None]:
         """Refuse: the events have its changes."""
         del callback
-        raise ConflictError(_READ_ONLY, service=self.name)
+        raise self.refusal()
 
 
 class MirroredEvents(EventLog):

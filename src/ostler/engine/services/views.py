@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypedDict
 
 from ostler.engine.protocols import Progress
-from ostler.model.errors import Finding
+from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.projects import Overrides
 from ostler.model.records import DeleteMode, OperationKind, ServiceRecord, ServiceTraits
@@ -305,3 +306,77 @@ class ServiceFilter:
             and (not self.owner or listed.owner == self.owner)
             and all(str(listed.labels.get(key)) == value for key, value in self.labels)
         )
+
+
+class _Facts(Protocol):
+    """What a service and its view have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def service_type(self) -> str: ...
+    @property
+    def state(self) -> ServiceState: ...
+    @property
+    def health(self) -> HealthStatus: ...
+
+
+class ReadOnlyService(ABC):
+    """A service that is only looked at.
+
+    Args:
+        facts: what it is now.
+    """
+
+    def __init__(self, facts: _Facts) -> None:
+        self._facts = facts
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._facts.name
+
+    @property
+    def service_type(self) -> str:
+        """Its type."""
+        return self._facts.service_type
+
+    @property
+    def state(self) -> ServiceState:
+        """Its state."""
+        return self._facts.state
+
+    @property
+    def health(self) -> HealthStatus:
+        """Its health."""
+        return self._facts.health
+
+    @property
+    def last_error(self) -> BaseException | None:
+        """Nothing: the view has the error's text."""
+        return None
+
+    @property
+    def dependencies(self) -> Sequence[str]:
+        """What it depends on."""
+        return self.view().dependencies
+
+    @abstractmethod
+    def view(self) -> ServiceView:
+        """Return a snapshot."""
+
+    @abstractmethod
+    def refusal(self) -> OstlerError:
+        """Return the error for whoever wants to change it."""
+
+    async def start(self) -> None:
+        """Refuse."""
+        raise self.refusal()
+
+    async def stop(self) -> None:
+        """Refuse."""
+        raise self.refusal()
+
+    async def restart(self) -> None:
+        """Refuse."""
+        raise self.refusal()

@@ -1,6 +1,6 @@
 """The registry, the events and the removed services as one principal sees them: what is hidden does not exist."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -14,13 +14,12 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import BaseService, Service
-from ostler.engine.services.views import ServiceView, in_namespace
+from ostler.engine.services.views import ReadOnlyService, ServiceView, in_namespace
 from ostler.faces.access.hidden_names import NO_NAMES, HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.model.errors import AccessDeniedError, NotFoundError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
-from ostler.model.states import HealthStatus, ServiceState
 
 MAX_REMEMBERED: Final = 20_000
 """Removed services whose owner is remembered, so that their last events and logs are seen; the oldest go first."""
@@ -204,59 +203,19 @@ class SeenRegistry(ServiceRegistry):
         raise AccessDeniedError(f"service {name!r} cannot be removed by {self._rights.name!r}")
 
 
-class SeenService:
+class SeenService(ReadOnlyService):
     """A service that is connected with others that its reader does not see: to be read only, without their names."""
 
     def __init__(self, service: Service, hidden: HiddenNames) -> None:
+        super().__init__(service)
         self._service = service
         self._hidden = hidden
 
     def __repr__(self) -> str:
         return f"SeenService({self.name!r})"
 
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._service.name
-
-    @property
-    def service_type(self) -> str:
-        """Its type."""
-        return self._service.service_type
-
-    @property
-    def state(self) -> ServiceState:
-        """Its state."""
-        return self._service.state
-
-    @property
-    def health(self) -> HealthStatus:
-        """Its health."""
-        return self._service.health
-
-    @property
-    def last_error(self) -> BaseException | None:
-        """Nothing: the view has the error's text."""
-        return None
-
-    @property
-    def dependencies(self) -> Sequence[str]:
-        """What it depends on, as far as its reader sees that."""
-        return self.view().dependencies
-
-    async def start(self) -> None:
-        """Refuse."""
-        raise self._refusal()
-
-    async def stop(self) -> None:
-        """Refuse."""
-        raise self._refusal()
-
-    async def restart(self) -> None:
-        """Refuse."""
-        raise self._refusal()
-
-    def _refusal(self) -> AccessDeniedError:
+    def refusal(self) -> AccessDeniedError:
+        """Return the error for whoever wants to change it."""
         return AccessDeniedError(f"service {self.name!r} is changed through the manager alone", service=self.name)
 
     def view(self) -> ServiceView:
