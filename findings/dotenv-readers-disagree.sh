@@ -7,7 +7,7 @@
 #        path loses its backslash in honcho and gains a line end in dotenvy.
 # With:  Node 20's --env-file, dotenv 18.0.10 and foreman 3.0.1 (npm), python-dotenv 1.2.4 and honcho 2.0.0 (PyPI),
 #        github.com/joho/godotenv 1.5.1, github.com/compose-spec/compose-go/v2 2.16.2 (Go 1.25 or newer), dotenvy 0.15.7
-#        (crates.io).
+#        (a Rust crate).
 # Why:   a password with # or $ works under one runner and fails under the next; what moves a project from Compose or a
 #        Procfile to another supervisor has to read its .env as that one did.
 set -euo pipefail

@@ -1,6 +1,7 @@
 """A project in two worktrees, from the command line, with real programs: up, changed, down, left over."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -169,6 +170,12 @@ def test_the_first_failure_is_told_with_its_cause_and_what_needed_it_is_skipped(
         "files.shop": "created", "api.shop": "failed", "web.shop": "skipped",
     }  # fmt: skip
     assert "no-such-program" in facts["error"]["message"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-m", "ostler.faces.entry", *ostler.folders, "up", "--json"]
+    done = subprocess.run(words, stdout=writing, check=False)
+    os.close(writing)
+    assert done.returncode == ExitStatus.FAILED, "a reader that has left makes no success of it"
     (shop / "ostler.yaml").write_text(FILE)
     assert up(ostler) == {"files.shop": "unchanged", "api.shop": "created", "web.shop": "created"}
     assert up(ostler, "files") == {"files.shop": "unchanged"}

@@ -60,11 +60,12 @@ def open_closed_streams() -> None:
 
 def leave(status: int) -> None:
     """End this process at once, unless its output cannot be written: taking its modules apart takes a while."""
+    from ostler.faces.output import flush
+
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
     except BrokenPipeError:
-        status = 0  # the reader has left (`ostler up | head`)
+        pass  # the reader has left (`ostler up | head`), which changes nothing of how the verb ended
     except (OSError, ValueError):
         return
     os._exit(status)

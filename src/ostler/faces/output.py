@@ -38,6 +38,18 @@ def clear_screen() -> None:
         _write(sys.stdout, "\x1b[H\x1b[2J")
 
 
+def flush() -> None:
+    """Write what was said and is still kept.
+
+    Raises:
+        OSError: it cannot be written, a BrokenPipeError where the reader has left.
+        ValueError: the output is closed.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # as it is once the reader has left
+            stream.flush()
+
+
 def _write(stream: TextIO, text: str, *, flush: bool = False) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

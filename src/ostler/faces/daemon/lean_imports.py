@@ -55,7 +55,11 @@ class _PostponingLoader(SourceFileLoader):
         with self._running:
             if not self._began:
                 self._began = True
-                super().exec_module(module)
+                try:
+                    super().exec_module(module)
+                except BaseException:
+                    self._began = False
+                    raise
                 module.__class__ = ModuleType
 
 
