@@ -25,6 +25,11 @@ _SHOWN: Final = 40
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
+def as_object(value: JsonValue) -> JsonObject:
+    """Return `value` when it is an object, else an empty one."""
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
+
+
 def is_encodable(text: str) -> bool:
     """Return whether `text` can be sent and stored: half of a surrogate pair is no character."""
     return text.isascii() or _HALF.search(text) is None

@@ -1,11 +1,11 @@
 """The names of faults that Ostler's transports write into `data["ostler"]` of the JSON-RPC errors they make up."""
 
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final
 
 from mcp.shared.exceptions import MCPError
 
-from ostler.model.json import JsonMapping, JsonValue
+from ostler.model.json import JsonValue, as_object
 
 
 class Fault(StrEnum):
@@ -37,9 +37,5 @@ LOST_MARK: Final = "the connection broke while the answer was read"
 def fault_of(error: MCPError) -> Fault | None:
     """Return the fault that `error` stands for, or None when the server (or the SDK) wrote the error."""
     data: JsonValue = error.data
-    kind = _object(data).get("ostler")
+    kind = as_object(data).get("ostler")
     return Fault(kind) if isinstance(kind, str) and kind in Fault.__members__.values() else None
-
-
-def _object(value: JsonValue) -> JsonMapping:
-    return cast("JsonMapping", value) if isinstance(value, dict) else {}

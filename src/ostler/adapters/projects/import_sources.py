@@ -10,10 +10,10 @@ from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.projects.project_files import variables_of
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import ManifestError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.compose import read_compose
 from ostler.rules.imports.devcontainer import read_devcontainer
-from ostler.rules.imports.found import Found, UnreadableSourceError, as_object
+from ostler.rules.imports.found import Found, UnreadableSourceError
 from ostler.rules.imports.launch_json import read_launch_json
 from ostler.rules.imports.node_package import read_package_json
 from ostler.rules.imports.process_compose import read_process_compose

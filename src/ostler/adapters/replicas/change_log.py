@@ -10,7 +10,6 @@ from ostler.adapters.replicas.wire_form import Kind
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the batches that are kept; a follower that is further behind begins again with a snapshot."""
 
-
 PART: Final = 256 * 1024
 """Bytes that a follower is given at once."""
 

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from ostler.engine.clock import SystemClock
 from ostler.engine.protocols import Clock, StateChangeCallback
 from ostler.engine.services.listeners import Listener
-from ostler.engine.services.views import ServiceView
+from ostler.engine.services.views import ServiceFacts, ServiceView
 from ostler.engine.watched import Watched
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonMapping, JsonObject
@@ -34,17 +34,9 @@ class ServiceStatus:
 
 
 @runtime_checkable
-class Service(Protocol):
+class Service(ServiceFacts, Protocol):
     """Anything in the registry. Properties never block; start, stop and restart raise OstlerError when they fail."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def service_type(self) -> str: ...
-    @property
-    def state(self) -> ServiceState: ...
-    @property
-    def health(self) -> HealthStatus: ...
     @property
     def last_error(self) -> BaseException | None: ...
     @property

@@ -308,8 +308,8 @@ class ServiceFilter:
         )
 
 
-class _Facts(Protocol):
-    """What a service and its view have in common."""
+class ServiceFacts(Protocol):
+    """What a service and its view have in common; it never blocks."""
 
     @property
     def name(self) -> str: ...
@@ -328,7 +328,7 @@ class ReadOnlyService(ABC):
         facts: what it is now.
     """
 
-    def __init__(self, facts: _Facts) -> None:
+    def __init__(self, facts: ServiceFacts) -> None:
         self._facts = facts
 
     @property

@@ -16,6 +16,7 @@ from ostler.adapters.serving.table import Effect
 from ostler.faces.daemon.http_answers import answer_json, header, refuse_busy
 from ostler.faces.mcp.toolbox import TOOLS
 from ostler.model.errors import OperationError, OstlerError, ServerUnavailableError
+from ostler.model.json import as_object
 
 FORWARDED: Final = b"ostler-forwarded"
 """The header of a request that another server has passed on: it is not passed on again."""
@@ -28,7 +29,6 @@ _WAIT: Final = "service_wait"
 _OF_SERVICES: Final = ("service_", "project_", "core_service_")
 """How the names of tools begin that are about services, in each toolset."""
 
-
 _OF_THE_HOP: Final = frozenset(
     {
         b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"origin", b"proxy-authenticate",
@@ -36,7 +36,6 @@ _OF_THE_HOP: Final = frozenset(
     }
 )  # fmt: skip
 """Headers that are not passed on. Host and Origin were checked here, and name this server."""
-
 
 _OF_THAT_HOP: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"date", b"server"})
 """Headers of an answer that are not passed on."""
@@ -201,15 +200,12 @@ def _messages(body: bytes) -> list[Mapping[str, Any]]:
 
 
 def _name(call: Mapping[str, Any]) -> object:
-    params: Any = call.get("params")
-    name = cast("Mapping[str, Any]", params).get("name") if isinstance(params, dict) else None
+    name = as_object(call.get("params")).get("name")
     return name if isinstance(name, str) else ""
 
 
 def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    params: Any = call.get("params")
-    found: Any = cast("Mapping[str, Any]", params).get("arguments") if isinstance(params, dict) else None
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
+    return as_object(as_object(call.get("params")).get("arguments"))
 
 
 def _may_repeat(message: Mapping[str, Any]) -> bool:

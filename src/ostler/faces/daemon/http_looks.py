@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ostler.faces.daemon.http_answers import answer_json, replaying
 from ostler.faces.mcp.server import Look, OstlerServer
 from ostler.faces.mcp.toolbox import LOOKS
+from ostler.model.json import as_object
 
 VERSION: Final = "2026-07-28"
 
@@ -124,9 +125,9 @@ def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str,
     if len(body) > MAX_BODY or _SURROGATE in body.lower():
         return None
     with suppress(ValueError, RecursionError, ValidationError):
-        request = _object(json.loads(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
-        params = _object(request.get("params"))
-        meta = _object(params.get("_meta"))
+        request = as_object(json.loads(body.decode()))  # strictly UTF-8: the escapes above are not to be seen in others
+        params = as_object(request.get("params"))
+        meta = as_object(params.get("_meta"))
         if (
             request.keys() == _MESSAGE
             and (request["jsonrpc"], request["method"]) == ("2.0", method)
@@ -138,10 +139,6 @@ def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str,
             methods.validate_client_request(method, VERSION, params)
             return request
     return None
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _shown(result: CallToolResult) -> dict[str, Any] | None:

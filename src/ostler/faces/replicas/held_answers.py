@@ -1,13 +1,14 @@
 """Answers that leave late: not before it is certain that they are given here, and with their age if they have one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from starlette.types import Message, Send
 
 from ostler.model.durations import format_duration
+from ostler.model.json import as_object
 
 AGE: Final = "ostler/age"
 """The key of `_meta` with the seconds since an answer was certainly true."""
@@ -66,7 +67,7 @@ def _aged(body: bytes, age: float, why: str) -> bytes:
         result = answer.get("result")
         if isinstance(result, dict):
             found = cast("dict[str, Any]", result)
-            found["_meta"] = {**_object(found.get("_meta")), AGE: round(age, 1)}
+            found["_meta"] = {**as_object(found.get("_meta")), AGE: round(age, 1)}
             if isinstance(content := found.get("content"), list):
                 text = f"(as it was {format_duration(max(1, round(age)))} ago: {why})"
                 found["content"] = [*cast("list[Any]", content), {"type": "text", "text": text}]
@@ -74,7 +75,3 @@ def _aged(body: bytes, age: float, why: str) -> bytes:
                     found["structuredContent"] = {**cast("dict[str, Any]", structured), "asOf": text.strip("()")}
             return json.dumps(answer, separators=(",", ":")).encode()
     return body
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

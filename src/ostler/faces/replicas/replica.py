@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import httpx2
@@ -30,6 +30,7 @@ from ostler.faces.replicas.following import Following
 from ostler.faces.replicas.held_answers import HeldAnswer
 from ostler.faces.replicas.mirrored_application import Handover, MirroredApplication, handover
 from ostler.model.access import LOCAL_PRINCIPAL, Principal, policy_of
+from ostler.model.json import as_object
 from ostler.model.records import OperationRecord
 from ostler.model.settings import PolicySettings, Settings
 
@@ -57,7 +58,9 @@ STREAMS: Final = frozenset({"subscriptions/listen"})
 PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "class"})
 """The parts of resources that the mirror has."""
 
-_TOOLSETS: Final[dict[str, Toolset]] = {"/full": "full", "/core": "core"}
+_TOOLSETS: Final[dict[str, Toolset]] = {"full": "full", "core": "core"}
+"""The toolsets whose reads are answered, by what a path ends with."""
+
 UNREACHABLE: Final = "the server that holds the database cannot be reached from this one"
 """Why an answer is late."""
 
@@ -111,8 +114,8 @@ class Replica:
         principals = Principals(app, self._live.current)
 
         def make(wanted: str, principal: Principal) -> Server[Any]:
-            names: dict[str, Toolset] = {"full": "full", "core": "core"}
-            return build_server(principals.application(principal), names.get(wanted, self._toolset), clock=mirror.clock)
+            toolset = _TOOLSETS.get(wanted, self._toolset)
+            return build_server(principals.application(principal), toolset, clock=mirror.clock)
 
         def unchosen() -> Server[Any]:
             return make("", LOCAL_PRINCIPAL)
@@ -123,7 +126,7 @@ class Replica:
                     unchosen(),
                     self._http,
                     version=self._version,
-                    toolsets=dict.fromkeys(("full", "core"), unchosen),
+                    toolsets=dict.fromkeys(_TOOLSETS, unchosen),
                     by_principal=make,
                     policy=lambda name: policy_of(self._live.current().principals, name),
                 ) as self._app:
@@ -172,15 +175,14 @@ class Replica:
     def reads(self, request: ForwardedRequest) -> bool:
         """Whether a request is of a kind that is answered here."""
         scope = request.scope
-        path = scope["path"].removeprefix(ROOT) if scope["path"].startswith(ROOT) else None
-        toolset = self._toolset if path == "" else _TOOLSETS.get(path or "-")
+        toolset = self._toolset_at(scope["path"])
         if toolset is None or toolset == "muster" or scope["method"] != "POST" or len(request.calls) != 1:
             return False
         if header(scope, b"mcp-protocol-version").decode("latin-1") not in MODERN_PROTOCOL_VERSIONS:
             return False
         call = request.calls[0]
-        params = _object(call.get("params"))
-        if "id" not in call or "roots" in _object(_object(params.get("_meta")).get(CLIENT_CAPABILITIES_META_KEY)):
+        params = as_object(call.get("params"))
+        if "id" not in call or "roots" in as_object(as_object(params.get("_meta")).get(CLIENT_CAPABILITIES_META_KEY)):
             return False
         match call.get("method"):
             case "tools/call":
@@ -190,6 +192,11 @@ class Replica:
                 return address is not None and address.part in PARTS
             case method:
                 return method in METHODS
+
+    def _toolset_at(self, path: str) -> Toolset | None:
+        if path == ROOT:
+            return self._toolset
+        return next((toolset for name, toolset in _TOOLSETS.items() if path == f"{ROOT}/{name}"), None)
 
     def _asks_persons(self) -> bool:
         """Whether a person must confirm reads: a question and its answer belong to one server."""
@@ -241,7 +248,3 @@ def _confirms_reads(settings: Settings) -> bool:
     wanted = (settings.policy.confirm_tools, *(each.confirm_tools for each in settings.principals.values()))
     globs = tuple(glob for globs in wanted for glob in globs)
     return bool(globs) and any(map(PolicySettings.model_validate({"confirmTools": globs}).confirms_own, TOOLS))
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,7 +1,7 @@
 """`devcontainer.json`: the commands that it runs, once or at every start."""
 
-from ostler.model.json import JsonObject, JsonValue
-from ostler.rules.imports.found import Found, FoundService, as_object, command_line, job, label, shell_service
+from ostler.model.json import JsonObject, JsonValue, as_object
+from ostler.rules.imports.found import Found, FoundService, command_line, job, label, shell_service
 
 _ONCE = ("onCreateCommand", "updateContentCommand", "postCreateCommand")
 _EACH_TIME = ("postStartCommand", "postAttachCommand")

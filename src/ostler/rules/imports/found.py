@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.projects import VARIABLE
 from ostler.rules.imports.shell_lines import port_notes, with_port_option
 
@@ -103,11 +103,6 @@ def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) 
 def missing_needs(name: str, needs: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     """Return a note for each service that `name` needs and that the file does not have."""
     return tuple(f"{name!r} needs {need!r}, which is not in this file" for need in needs if need not in known)
-
-
-def as_object(value: JsonValue) -> JsonObject:
-    """Return `value` when it is an object, else an empty one."""
-    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def as_list(value: JsonValue) -> list[JsonValue]:

@@ -1,11 +1,10 @@
 """`.claude/launch.json`: development servers that an agent may start."""
 
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (
     Found,
     FoundService,
     as_list,
-    as_object,
     command_line,
     label,
     shell_service,

@@ -5,12 +5,11 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 from ostler.rules.imports.found import (
     Found,
     FoundService,
     UnreadableSourceError,
-    as_object,
     job,
     label,
     shell_service,

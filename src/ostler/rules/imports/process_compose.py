@@ -3,12 +3,11 @@
 import re
 from collections.abc import Collection
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.rules.imports.found import (
     Found,
     FoundService,
     as_list,
-    as_object,
     folder_arg,
     key_lines,
     label,

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 _RUNNERS: Final[Mapping[str, tuple[str, tuple[str, ...], str, str]]] = {
     "npm": ("npx", ("-y",), "{identifier}@{version}", "{identifier}"),
@@ -22,17 +22,17 @@ def is_bundle(root: JsonObject) -> bool:
 
 def bundle_entry(root: JsonObject) -> JsonObject:
     """Return the entry that an MCPB manifest describes, its variables as they are written."""
-    server = _mapping(root.get("server"))
-    config = _mapping(server.get("mcp_config"))
+    server = as_object(root.get("server"))
+    config = as_object(server.get("mcp_config"))
     entry = {key: value for key, value in config.items() if key != "platform_overrides"} or _default_config(server)
-    for key, value in _mapping(_mapping(config.get("platform_overrides")).get(sys.platform)).items():
-        entry[key] = {**_mapping(entry.get(key)), **_mapping(value)} if isinstance(value, dict) else value
-    platforms = _mapping(root.get("compatibility")).get("platforms")
+    for key, value in as_object(as_object(config.get("platform_overrides")).get(sys.platform)).items():
+        entry[key] = {**as_object(entry.get(key)), **as_object(value)} if isinstance(value, dict) else value
+    platforms = as_object(root.get("compatibility")).get("platforms")
     if isinstance(platforms, list) and platforms and sys.platform not in platforms:
         entry["platforms"] = platforms  # which refuses it
     lists: dict[str, list[JsonValue]] = {}
-    for name, described in _mapping(root.get("user_config")).items():
-        default = _mapping(described).get("default")
+    for name, described in as_object(root.get("user_config")).items():
+        default = as_object(described).get("default")
         if isinstance(default, list):
             lists[f"${{user_config.{name}}}"] = cast("list[JsonValue]", default)
     if isinstance(args := entry.get("args"), list):  # a list of defaults becomes as many arguments
@@ -67,8 +67,8 @@ def registry_server(root: JsonObject) -> JsonObject:
     """Return the server.json itself, with the state that the registry gives it."""
     if "_meta" not in root or not isinstance(root.get("server"), dict):
         return root
-    states = [_mapping(notes).get("status") for notes in _mapping(root.get("_meta")).values()]
-    return {"status": next((state for state in states if state), None), **_mapping(root.get("server"))}
+    states = [as_object(notes).get("status") for notes in as_object(root.get("_meta")).values()]
+    return {"status": next((state for state in states if state), None), **as_object(root.get("server"))}
 
 
 def registry_entry(root: JsonObject) -> JsonObject:
@@ -81,7 +81,7 @@ def registry_entry(root: JsonObject) -> JsonObject:
 def _described(root: JsonObject) -> JsonObject:
     for package in _objects(root.get("packages")):
         kind = str(package.get("registryType") or package.get("registry_type") or package.get("registry_name"))
-        transport = _mapping(package.get("transport")).get("type", "stdio")
+        transport = as_object(package.get("transport")).get("type", "stdio")
         if kind in _RUNNERS and transport == "stdio":
             return _package_entry(package, kind)
     for remote in _objects(root.get("remotes")):
@@ -90,7 +90,7 @@ def _described(root: JsonObject) -> JsonObject:
         url = _value({"value": remote.get("url"), "variables": remote.get("variables")})
         return {"type": kind, "url": url, **({"headers": headers} if headers else {})}
     kinds = [
-        f"{one.get('registryType')} over {_mapping(one.get('transport')).get('type')}"
+        f"{one.get('registryType')} over {as_object(one.get('transport')).get('type')}"
         for one in _objects(root.get("packages"))
     ]
     return {"packages": ", ".join(kinds) or "none"}
@@ -133,8 +133,8 @@ def _value(described: JsonObject) -> JsonValue:
     """Return what is written for a described value: itself, its default, or a variable of its name."""
     value = described.get("value")
     if isinstance(value, str):
-        for name, variable in _mapping(described.get("variables")).items():
-            inner: JsonObject = {"isRequired": True, **_mapping(variable), "name": name}
+        for name, variable in as_object(described.get("variables")).items():
+            inner: JsonObject = {"isRequired": True, **as_object(variable), "name": name}
             value = value.replace(f"{{{name}}}", str(_value(inner)))
         return value
     name = str(described.get("name") or described.get("valueHint") or "VALUE").lstrip("-").replace("-", "_").upper()
@@ -144,9 +144,5 @@ def _value(described: JsonObject) -> JsonValue:
     return f"${{{name}}}" if described.get("isRequired") or described.get("is_required") else f"${{env:{name}}}"
 
 
-def _mapping(value: JsonValue) -> JsonObject:
-    return cast("JsonObject", value) if isinstance(value, dict) else {}
-
-
 def _objects(value: JsonValue) -> Sequence[JsonObject]:
-    return [_mapping(item) for item in cast("list[JsonValue]", value)] if isinstance(value, list) else []
+    return [as_object(item) for item in cast("list[JsonValue]", value)] if isinstance(value, list) else []
