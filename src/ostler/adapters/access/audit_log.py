@@ -156,9 +156,7 @@ class _Reserve:
         descriptor = os.open(self._path, _FLAGS & ~os.O_APPEND, 0o600)
         try:
             os.lseek(descriptor, offset, os.SEEK_SET)
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
+            _write_all(descriptor, data)
         finally:
             os.close(descriptor)
 
@@ -179,14 +177,22 @@ def _append(descriptor: int, line: bytes) -> None:
     """
     before = os.fstat(descriptor).st_size
     try:
-        left = line
-        while left:  # a disk that is almost full takes a part, and says no to the rest
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
+        _write_all(descriptor, line)
     except OSError:
         with suppress(OSError):
             os.ftruncate(descriptor, before)
         raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write `data`, and wait until it is on the disk.
+
+    Raises:
+        OSError: it cannot be written; a part of it may be.
+    """
+    while data:  # a disk that is almost full takes a part, and says no to the rest
+        data = data[os.write(descriptor, data) :]
+    os.fsync(descriptor)
 
 
 def _line(facts: JsonMapping) -> bytes:

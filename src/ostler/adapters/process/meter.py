@@ -14,7 +14,6 @@ import psutil
 
 from ostler.adapters.process.known_process import Entry
 from ostler.adapters.process.process_table import (
-    Place,
     Row,
     Usage,
     bound_by,
@@ -144,24 +143,11 @@ def _connections_to(pids: Iterable[int]) -> int:
     for pid in family:
         with suppress(psutil.Error):
             listening.update(one.port for one in bound_by(psutil.Process(pid), sockets) if one.is_tcp)
-    others = [_plain(peer) for (_, port), peer in _connections_of(family) if port in listening]
+    others = [_plain(peer) for (_, port), peer in connections_of(family) if port in listening]
     if not others:
         return 0
-    checks = {_plain(here) for here, _ in _connections_of([os.getpid()])}
+    checks = {_plain(here) for here, _ in connections_of([os.getpid()])}
     return sum(peer not in checks for peer in others)
-
-
-def _connections_of(pids: Collection[int]) -> list[tuple[Place, Place]]:
-    """Return both ends of the TCP connections of `pids`. Blocks."""
-    known = connections_of(pids)
-    if known is not None:
-        return known
-    found: list[tuple[Place, Place]] = []
-    for pid in pids:
-        with suppress(psutil.Error):
-            connections = psutil.Process(pid).net_connections(kind="tcp")
-            found += ((one.laddr, one.raddr) for one in connections if one.status == psutil.CONN_ESTABLISHED)
-    return found
 
 
 def _plain(address: tuple[str, int]) -> tuple[str, int]:

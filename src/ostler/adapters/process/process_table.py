@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,11 +122,21 @@ def bound_sockets() -> BoundSockets:
         return None
 
 
-def connections_of(pids: Iterable[int]) -> list[tuple[Place, Place]] | None:
-    """Return the TCP connections that `pids` have open, each as its two ends, their own first. Blocks.
+def connections_of(pids: Collection[int]) -> list[tuple[Place, Place]]:
+    """Return the TCP connections that `pids` have open, each as its two ends, their own first. Blocks."""
+    listed = _listed_connections(pids)
+    if listed is not None:
+        return listed
+    found: list[tuple[Place, Place]] = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            connections = psutil.Process(pid).net_connections(kind="tcp")
+            found += ((one.laddr, one.raddr) for one in connections if one.status == psutil.CONN_ESTABLISHED)
+    return found
 
-    None where the system has no list of them alone.
-    """
+
+def _listed_connections(pids: Iterable[int]) -> list[tuple[Place, Place]] | None:
+    """Return `connections_of` where the system has a list of them alone; else None."""
     if not sys.platform.startswith("linux"):
         return None
     try:

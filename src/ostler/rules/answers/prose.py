@@ -16,13 +16,14 @@ ENDED_WORDS = (
 FALSE_LIFE = r"""["'](?:is_?)?(?:running|alive)["']\s*:\s*false\b"""
 """Finds a flag that says that a thing does not live."""
 
-NOT_CONNECTED = r"(?i)\A\W*(?:result\W+)?not connected\b"
+_NOT_CONNECTED = r"\A\W*(?:result\W+)?not connected\b"
+NOT_CONNECTED = rf"(?i){_NOT_CONNECTED}"
 """Finds an answer that begins with the words that there is no connection (`Not connected to any kernel`)."""
 
 NOTHING_THERE = (
     r"""(?i)\b(?:not found|no such|does(?: not|n't) exist|not running|not open|no active|not active)\b"""
     r"|\balready (?:stopped|closed|ended)\b"
-    r"|\A\W*(?:result\W+)?not connected\b"
+    rf"|{_NOT_CONNECTED}"
 )
 """Finds an answer that says in words that there is nothing to act on."""
 
