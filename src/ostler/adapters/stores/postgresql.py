@@ -11,6 +11,7 @@ import psycopg
 from ostler.adapters.stores.commit_queue import CommitQueue, Written
 from ostler.adapters.stores.postgresql_copies import export_database, read_all
 from ostler.adapters.stores.postgresql_faults import Address, is_loss, translate
+from ostler.adapters.stores.postgresql_history import NEWEST_OPERATIONS
 from ostler.adapters.stores.postgresql_hold import Hold, Holder, Timings
 from ostler.adapters.stores.postgresql_link import Ends, Link, connect, open_ends
 from ostler.adapters.stores.postgresql_schema import MIGRATIONS, Connection, migrate
@@ -160,10 +161,7 @@ class PostgresqlStore:
             StoreError: they cannot be read.
         """
         self._queue.check_open()
-        rows = await self._link.read(
-            "SELECT record FROM operations WHERE service_id = %s ORDER BY seq DESC LIMIT %s",
-            (column(service_id), limit),
-        )
+        rows = await self._link.read(NEWEST_OPERATIONS, (column(service_id), limit))
         return [OPERATION.read(text) for (text,) in rows]
 
     async def find_request(self, service_name: str, key: str) -> OperationRecord | None:

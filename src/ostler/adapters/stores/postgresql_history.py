@@ -14,7 +14,8 @@ from ostler.adapters.stores.rows import column
 from ostler.model.errors import StoreError
 from ostler.model.records import OperationRecord
 
-NEWEST: Final = "SELECT record FROM operations WHERE service_id = %s ORDER BY seq DESC LIMIT %s"
+NEWEST_OPERATIONS: Final = "SELECT record FROM operations WHERE service_id = %s ORDER BY seq DESC LIMIT %s"
+"""Of a service, by its id and their number; newest first."""
 
 _SECONDS: Final = 2.0
 """For one answer: then the holder is asked."""
@@ -55,7 +56,7 @@ class OperationHistory:
     async def _read(self, service_id: str, limit: int) -> Sequence[OperationRecord]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._address, "ostler standby", _SECONDS)
-        rows = await (await self._connection.execute(NEWEST, (column(service_id), limit))).fetchall()
+        rows = await (await self._connection.execute(NEWEST_OPERATIONS, (column(service_id), limit))).fetchall()
         return [OPERATION.read(text) for (text,) in rows]
 
     async def close(self) -> None:
