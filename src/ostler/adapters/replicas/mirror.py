@@ -21,12 +21,12 @@ from ostler.adapters.stores.records_json import EVENT, decode
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.history import Parts
-from ostler.engine.events.log import LogContents, ReadOnlyEventLog
+from ostler.engine.events.log import EventLog, LogContents
 from ostler.engine.protocols import StateChangeCallback
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import Availability, ReadOnlyService, ServiceView
 from ostler.model.errors import ConflictError, Finding
-from ostler.model.events import Event
+from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
 from ostler.model.manifest import ServiceClass
 
@@ -61,15 +61,24 @@ class MirroredService(ReadOnlyService):
         raise self.refusal()
 
 
-class MirroredEvents(ReadOnlyEventLog):
+class MirroredEvents(EventLog):
     """The holder's event log."""
 
     def __init__(self) -> None:
         super().__init__(SystemClock())
 
-    def refusal(self, service: str = "") -> ConflictError:
-        """Return the error: only the holder says what happened."""
-        return ConflictError(_READ_ONLY, service=service)
+    def append(
+        self,
+        kind: EventKind,
+        service: str = "",
+        message: str = "",
+        data: JsonObject | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Event:
+        """Refuse: only the holder says what happened."""
+        del kind, message, data, at
+        raise ConflictError(_READ_ONLY, service=service)
 
 
 class MirroredClasses(ClassCatalogue):

@@ -1,7 +1,6 @@
 """The event log: ordered facts with a cursor, bounded in memory, kept by the store, readable and awaitable."""
 
 import logging
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ import anyio
 
 from ostler.engine.events.history import Parts, ServiceHistory
 from ostler.engine.protocols import Clock, Store
-from ostler.model.errors import OstlerError
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
 
@@ -285,24 +283,3 @@ class EventLog:
             self._dropped_until = oldest.cursor
             if self._ended.get(oldest.service) == oldest.cursor:
                 del self._ended[oldest.service], self._by_service[oldest.service]
-
-
-class ReadOnlyEventLog(EventLog, ABC):
-    """A log in which others say what happened."""
-
-    @abstractmethod
-    def refusal(self, service: str = "") -> OstlerError:
-        """Return the error for whoever wants to say something of `service`."""
-
-    def append(
-        self,
-        kind: EventKind,
-        service: str = "",
-        message: str = "",
-        data: JsonObject | None = None,
-        *,
-        at: datetime | None = None,
-    ) -> Event:
-        """Refuse."""
-        del kind, message, data, at
-        raise self.refusal(service)

@@ -1,13 +1,14 @@
 """The registry, the events and the removed services as one principal sees them: what is hidden does not exist."""
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 from typing import Final
 
 import anyio
 
 from ostler.engine.clock import SystemClock
 from ostler.engine.dependencies.graph import reached
-from ostler.engine.events.log import EventLog, EventPage, LogContents, ReadOnlyEventLog
+from ostler.engine.events.log import EventLog, EventPage, LogContents
 from ostler.engine.instances.departed import Departed
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.protocols import StateChangeCallback
@@ -18,6 +19,7 @@ from ostler.faces.access.hidden_names import NO_NAMES, HiddenNames
 from ostler.faces.access.rights import Rights
 from ostler.model.errors import AccessDeniedError, NotFoundError
 from ostler.model.events import Event, EventKind
+from ostler.model.json import JsonObject
 
 MAX_REMEMBERED: Final = 20_000
 """Removed services whose owner is remembered, so that their last events and logs are seen; the oldest go first."""
@@ -225,7 +227,7 @@ class SeenService(ReadOnlyService):
         return self._service.on_state_change(callback)
 
 
-class SeenEvents(ReadOnlyEventLog):
+class SeenEvents(EventLog):
     """The events of the services that a principal sees; those of no service only for who sees everything."""
 
     def __init__(self, events: EventLog, registry: SeenRegistry, rights: Rights) -> None:
@@ -313,10 +315,18 @@ class SeenEvents(ReadOnlyEventLog):
 
         return self._events.subscribe(happened)
 
-    def refusal(self, service: str = "") -> AccessDeniedError:
-        """Return the error: only the engine says what happened."""
-        del service
-        return AccessDeniedError("events are recorded by the engine alone")
+    def append(
+        self,
+        kind: EventKind,
+        service: str = "",
+        message: str = "",
+        data: JsonObject | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Event:
+        """Refuse: only the engine says what happened."""
+        del kind, service, message, data, at
+        raise AccessDeniedError("events are recorded by the engine alone")
 
     def restore(self, events: Iterable[Event], last_cursor: int) -> None:
         """Refuse: only the engine fills the log."""
@@ -336,7 +346,7 @@ class SeenEvents(ReadOnlyEventLog):
     def repeat(self, event: Event) -> None:
         """Refuse: only the engine fills the log."""
         del event
-        raise self.refusal()
+        raise AccessDeniedError("events are recorded by the engine alone")
 
 
 class SeenDeparted(Departed):
