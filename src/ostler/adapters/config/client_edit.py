@@ -18,13 +18,13 @@ from typing import cast
 from ostler.adapters.caller_environment import without_own
 from ostler.adapters.config.atomic_files import not_written, replace, write_new
 from ostler.adapters.config.dialects.client_texts import SourceError, parse_source, read_text
-from ostler.adapters.config.dialects.entry_places import is_bare, mapping, objects
+from ostler.adapters.config.dialects.entry_places import is_bare, objects
 from ostler.adapters.config.dialects.locations import ClientFile
 from ostler.adapters.config.jsonc import JsoncError, KeyPath
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.yaml_edit import YamlEditError, remove_yaml_entry, set_yaml_entry
 from ostler.model.errors import ConflictError, Finding, ManifestError, StoreError
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 
 OSTLER = "ostler"
 """The name of Ostler's entry."""
@@ -153,7 +153,7 @@ def _place_in(text: str, file: ClientFile) -> KeyPath:
         root = parse_source(text, file.path.name).value if text.strip() else None
     except SourceError:
         root = None  # the edit says what is wrong
-    return (OSTLER,) if is_bare(mapping(root)) else (*file.location.place, OSTLER)
+    return (OSTLER,) if is_bare(as_object(root)) else (*file.location.place, OSTLER)
 
 
 def _mark_of(path: Path) -> str:

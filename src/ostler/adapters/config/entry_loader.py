@@ -16,7 +16,6 @@ from ostler.adapters.config.dialects.entry_places import (
     describes_one,
     entries_in,
     is_bare,
-    mapping,
     places_in,
 )
 from ostler.adapters.config.dialects.file_limits import FileLimits, limits_of_all
@@ -27,7 +26,7 @@ from ostler.adapters.config.entry_values import EntryValues
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.adapters.config.mcp_content import RESERVED_NAME, SERVER_KEYS, McpJson
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import OPTION_NAMES, ServerEntry, ServerOptions, ServerTransport
 
 
@@ -77,7 +76,7 @@ class EntryLoader:
             found = [one for one in found if not one.project]
         self._around = replace(self._around, questions=questions_in(root or {}))
         own = [root] if root is not None and not describes_one(root) else []
-        of_project = [mapping(at(one, ("projects", project))) for one in own if project]
+        of_project = [as_object(at(one, ("projects", project))) for one in own if project]
         limits = limits_of_all([*own, *of_project, *self._beside])
         names = server_names(one.name for one in found)
         entries: dict[str, ServerEntry] = {}

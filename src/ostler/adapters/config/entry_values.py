@@ -12,11 +12,10 @@ from pydantic import ValidationError
 
 from ostler.adapters.config.dialects.client_texts import SourceError, read_text
 from ostler.adapters.config.dialects.draft import Report
-from ostler.adapters.config.dialects.entry_places import mapping
 from ostler.adapters.config.dialects.variables import LONE_SHELL_VARIABLE, Resolved, Surroundings, expand
 from ostler.adapters.config.jsonc import KeyPath
 from ostler.model.credentials import is_secret_name
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import OAuthClient, ServerEntry, ServerOptions, ServerTransport
 from ostler.model.web_addresses import is_web_address
 
@@ -38,7 +37,7 @@ class EntryValues:
         self._secret_parts: set[str] = set()
         self._references: set[str] = set()
         self._quiet = entry.get("disabled") is True
-        self._own_variables = frozenset(mapping(entry.get("env")))
+        self._own_variables = frozenset(as_object(entry.get("env")))
         self._lacking: set[str | int] = set()
         """Keys whose variables are missing: what else seems wrong with them is only that."""
 
@@ -161,7 +160,7 @@ class EntryValues:
     def _mapping(self, key: str) -> dict[str, str]:
         value: JsonValue = self._entry.get(key) or {}
         if not isinstance(value, dict):
-            self._report((key,), f"{key!r} must be an object of texts by name", "bad-value", fix=_as_object(value))
+            self._report((key,), f"{key!r} must be an object of texts by name", "bad-value", fix=_object_form(value))
             return {}
         fields = cast("JsonObject", value)
         items = ((name, self._scalar(item, (key, name))) for name, item in fields.items() if item is not None)
@@ -218,11 +217,11 @@ def _words(value: JsonValue) -> list[JsonValue]:
     return [value]
 
 
-def _as_object(value: JsonValue) -> str:
+def _object_form(value: JsonValue) -> str:
     """Return how a list of `NAME=value`, or of objects with a name and a value, is written; "" for anything else."""
     found: JsonObject = {}
     for item in cast("list[JsonValue]", value) if isinstance(value, list) else []:
-        fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+        fields = as_object(item)
         name, content = fields.get("name") or fields.get("key"), fields.get("value")
         if isinstance(item, str):
             name, _, content = item.partition("=")

@@ -7,12 +7,12 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import items, mapping, places_in
+from ostler.adapters.config.dialects.entry_places import items, places_in
 from ostler.adapters.config.dialects.variables import Surroundings, expand_places
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 _PATHS: Final = ("cwd", "envFile")
 
@@ -74,7 +74,7 @@ def candidates_in(
     def limits_from(other: Path, there: Path | None) -> JsonObject:
         if other not in others:
             others[other] = read_source(other)
-        return _limits_of(other, mapping(others[other].value), there)
+        return _limits_of(other, as_object(others[other].value), there)
 
     def load(project: str, there: Path | None) -> McpJson:
         return load_mcp_json(
@@ -93,7 +93,7 @@ def candidates_in(
     except SourceError as error:
         return [], [error.finding]
     found: list[Candidate] = []
-    projects, has_others = _projects(mapping(source.value))
+    projects, has_others = _projects(as_object(source.value))
     try:
         loaded = load("", workspace)
         around = Surroundings(environment, path.parent, workspace)
@@ -115,19 +115,19 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
     """Return what a file that limits another one's servers says of them, with what it says of one project on top."""
     match path.name:
         case "mcp-server-enablement.json":  # Gemini CLI: {"name": {"enabled": false}}
-            off: list[JsonValue] = [name for name, state in root.items() if mapping(state).get("enabled") is False]
+            off: list[JsonValue] = [name for name, state in root.items() if as_object(state).get("enabled") is False]
             return {"disabledMcpServers": off}
         case "managed-mcp.json":  # Claude Code then has these servers alone
             return {"allowedMcpServers": []}
         case "requirements.toml" if "mcp_servers" in root:  # Codex then has servers that are as they say alone
-            servers = mapping(root["mcp_servers"])
+            servers = as_object(root["mcp_servers"])
             only: list[JsonValue] = [
-                {"identity": rule["identity"]} if "identity" in (rule := mapping(value)) else name
+                {"identity": rule["identity"]} if "identity" in (rule := as_object(value)) else name
                 for name, value in servers.items()
             ]
             return {**root, "allowedMcpServers": only}
         case _:
-            project = mapping(mapping(root.get("projects")).get(str(workspace)))
+            project = as_object(as_object(root.get("projects")).get(str(workspace)))
             return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
 
 
@@ -189,6 +189,6 @@ def _has_relative_path(entry: JsonObject) -> bool:
 
 def _projects(root: JsonObject) -> tuple[list[str], bool]:
     """Return the projects that a file has servers of, and whether it may have others."""
-    named = mapping(root.get("projects"))
-    with_servers = [folder for folder, project in named.items() if mapping(project).get("mcpServers")]
+    named = as_object(root.get("projects"))
+    with_servers = [folder for folder, project in named.items() if as_object(project).get("mcpServers")]
     return with_servers, not with_servers or bool(places_in(root))

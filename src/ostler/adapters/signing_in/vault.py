@@ -20,7 +20,7 @@ from ostler.adapters.config.atomic_files import not_written, replace_private
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular
 from ostler.model.errors import StoreError
-from ostler.model.json import JsonMapping
+from ostler.model.json import JsonMapping, as_object
 
 _MAX_BYTES = 1024 * 1024
 
@@ -173,7 +173,7 @@ def _facts(path: Path) -> JsonMapping:
         facts = json.loads(read_regular(path, _MAX_BYTES))
     except (OSError, ValueError):
         return {}
-    return cast("JsonMapping", facts) if isinstance(facts, dict) else {}
+    return as_object(facts)
 
 
 def _unreachable(name: str, reason: str) -> StoreError:

@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
+from ostler.model.json import as_object
+
 Message: TypeAlias = dict[str, Any]
 RequestKey: TypeAlias = int | float | str
 
@@ -220,7 +222,7 @@ class Ledger:
         if not (self._handshaken and self._initialized):
             return
         for subject in _LIST_CHANGES:
-            if _object(self._capabilities.get(subject)).get("listChanged"):
+            if as_object(self._capabilities.get(subject)).get("listChanged"):
                 yield notification_line(f"notifications/{subject}/list_changed")
         for uri in self._subscriptions:
             yield notification_line("notifications/resources/updated", {"uri": uri})
@@ -252,7 +254,7 @@ class Ledger:
         result = answer.get("result")
         if key == self._initialize_key and isinstance(result, dict):
             self._handshaken = True
-            self._capabilities = _object(cast("Message", result).get("capabilities"))
+            self._capabilities = as_object(cast("Message", result).get("capabilities"))
 
 
 def is_key(value: object) -> TypeGuard[RequestKey]:
@@ -261,8 +263,4 @@ def is_key(value: object) -> TypeGuard[RequestKey]:
 
 
 def _params(message: Message) -> Message:
-    return _object(message.get("params"))
-
-
-def _object(value: object) -> Message:
-    return cast("Message", value) if isinstance(value, dict) else {}
+    return as_object(message.get("params"))

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import cast
 
-from ostler.model.json import JsonMapping, JsonObject, JsonValue
+from ostler.model.json import JsonMapping, JsonObject, JsonValue, as_object
 from ostler.rules.checking.identity import is_identifier
 from ostler.rules.drafts.lifecycle_words import ALSO_NOUNS, ENDS, LISTS, LOGS, RESTARTS, STARTS, STATUS, words_of
 from ostler.rules.drafts.sound_schemas import LONGEST_TEXT, sound_schema
@@ -95,7 +95,7 @@ class Tool:
     def parameter(self, name: str) -> JsonObject:
         """Return the schema of one parameter, empty when there is none or it says nothing."""
         schema = self.parameters().get(name)
-        return cast("JsonObject", schema) if isinstance(schema, dict) else {}
+        return as_object(schema)
 
     def required(self) -> list[str]:
         """Return the names of the parameters that it needs."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, cast
 
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.manifest import OutputSpec, ServiceClass
 from ostler.model.records import ServiceRecord
 from ostler.rules.secrets.masking import mask, secret_strings, strings_in
@@ -49,7 +49,7 @@ def possible_secrets(record: ServiceRecord) -> frozenset[str]:
 def _part(value: JsonValue, *path: str) -> JsonObject:
     for key in path:
         value = cast("JsonObject", value).get(key) if isinstance(value, dict) else None
-    return cast("JsonObject", value) if isinstance(value, dict) else {}
+    return as_object(value)
 
 
 def _may_be_secret(spec: JsonValue) -> bool:

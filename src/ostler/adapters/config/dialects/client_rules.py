@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final, cast
 
-from ostler.adapters.config.dialects.entry_places import at, mapping, objects, texts
+from ostler.adapters.config.dialects.entry_places import at, objects, texts
 from ostler.adapters.config.dialects.tool_rules import Rule
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, as_object
 
 _ZED: Final = ("agent", "tool_permissions")
 _CALLS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
@@ -31,7 +31,9 @@ def rules_in(root: JsonObject) -> Iterator[list[Rule]]:
     yield [Rule(glob, "mcp__{}__", permits=False) for glob in _disabled_by_amp(root)]
     yield [rule for one in objects(at(root, ("amp.permissions",))) for rule in _amp_rule(one)]
     yield list(_gemini_rules(root))
-    agent = mapping(at(root, ("agent", str(root.get("default_agent") or "build"))))  # the one that opencode starts with
+    agent = as_object(
+        at(root, ("agent", str(root.get("default_agent") or "build")))
+    )  # the one that opencode starts with
     yield [*reversed([*_opencode_rules(root), *_opencode_rules(agent)])]  # there, the last one counts
     yield [
         Rule(glob.removeprefix("mcp_"), "{}_", permits=False) for glob in texts(at(root, ("options", "disabled_tools")))
@@ -61,7 +63,7 @@ def _claude_rules(root: JsonObject) -> Iterator[Rule]:
 
 def _forbidden(root: JsonObject) -> Iterator[str]:
     for key in ("permissions", "permission"):  # the second in Grok and Kimi Code
-        rules = mapping(root.get(key))
+        rules = as_object(root.get(key))
         yield from (*texts(rules.get("deny")), *texts(rules.get("ask")))
         for rule in objects(rules.get("rules")):
             if rule.get("decision", rule.get("action")) != "allow":
@@ -130,7 +132,7 @@ def _policy_rule(rule: JsonObject, *, permits: bool) -> Iterator[Rule]:
 
 def _goose_rules(root: JsonObject) -> Iterator[Rule]:
     """What the person has decided in Goose's `permission.yaml`; its list `smart_approve` is the client's own cache."""
-    lists = mapping(root.get("user"))
+    lists = as_object(root.get("user"))
     for name, permits in (("never_allow", False), ("always_allow", True), ("ask_before", False)):
         yield from (Rule(tool, "{}__", permits) for tool in texts(lists.get(name)))
 
@@ -146,7 +148,7 @@ def _augment_rules(root: JsonObject) -> Iterator[Rule]:
     """Augment's rules: a tool is called by its own name, and its server's after that."""
     yield from (Rule(name, "", permits=False, suffix="_{}") for name in texts(root.get("removedTools")))
     for rule in objects(root.get("toolPermissions")):
-        permits = mapping(rule.get("permission")).get("type") == "allow"
+        permits = as_object(rule.get("permission")).get("type") == "allow"
         yield Rule(str(rule.get("toolName")), "", permits, suffix="_{}")
 
 
@@ -155,7 +157,7 @@ def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
     if isinstance(everything, str):
         yield Rule("*", "{}_", permits=everything == "allow")
     for path in (("tools",), ("permission",)):
-        for glob, rule in mapping(at(root, path)).items():
+        for glob, rule in as_object(at(root, path)).items():
             parts = list(cast("JsonObject", rule).values()) if isinstance(rule, dict) else [rule]
             known = [part for part in parts if part in (True, False, "allow", "ask", "deny")]
             if known:
@@ -164,8 +166,8 @@ def _opencode_rules(root: JsonObject) -> Iterator[Rule]:
 
 def _zed_rules(root: JsonObject) -> Iterator[Rule]:
     """`agent.tool_permissions`: a tool that is denied or to be confirmed, at least for some input, is denied."""
-    for name, value in mapping(at(root, (*_ZED, "tools"))).items():
-        rule = mapping(value)
+    for name, value in as_object(at(root, (*_ZED, "tools"))).items():
+        rule = as_object(value)
         is_limited = bool(rule.get("always_deny") or rule.get("always_confirm"))
         if is_limited or rule.get("default") in ("deny", "confirm"):
             yield Rule(name, "mcp:{}:", permits=False)
@@ -178,9 +180,9 @@ def _zed_rules(root: JsonObject) -> Iterator[Rule]:
 def _zed_profile(root: JsonObject) -> Iterator[Rule]:
     """The profile that Zed starts with: the tools of each server that it has switched on or off."""
     name = at(root, ("agent", "default_profile"))
-    profile = mapping(at(root, ("agent", "profiles", name if isinstance(name, str) else "write")))
-    for server, preset in mapping(profile.get("context_servers")).items():
-        for tool, is_on in mapping(mapping(preset).get("tools")).items():
+    profile = as_object(at(root, ("agent", "profiles", name if isinstance(name, str) else "write")))
+    for server, preset in as_object(profile.get("context_servers")).items():
+        for tool, is_on in as_object(as_object(preset).get("tools")).items():
             yield Rule(f"{server}:{tool}", "{}:", permits=is_on is True)
     if profile.get("enable_all_context_servers") is False:
         yield Rule("*", "{}:", permits=False)
@@ -195,8 +197,8 @@ def vibe_lists(root: JsonObject) -> Iterator[tuple[str, list[str]]]:
 
 
 def _vibe_rules(root: JsonObject) -> Iterator[Rule]:
-    for name, tool in mapping(root.get("tools")).items():
-        if mapping(tool).get("permission") in ("never", "ask"):
+    for name, tool in as_object(root.get("tools")).items():
+        if as_object(tool).get("permission") in ("never", "ask"):
             yield Rule(name, "{}_", permits=False)
     lists = dict(vibe_lists(root))
     yield from (Rule(name, "{}_", permits=False) for name in lists.get("disabled_tools", ()))

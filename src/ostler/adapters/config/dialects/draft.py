@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol, cast
 
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 
 class Report(Protocol):
@@ -56,7 +56,7 @@ class Draft:
 
     def merge(self, target: str, values: JsonObject, origin: KeyPath) -> None:
         """Add to the mapping `target` (`env`, `headers`) what it does not have yet."""
-        present = _mapping(self.entry.get(target))
+        present = dict(as_object(self.entry.get(target)))
         for name, value in values.items():
             if name not in present:
                 present[name] = value
@@ -66,7 +66,7 @@ class Draft:
 
     def set_option(self, option: str, value: JsonValue, origin: KeyPath) -> None:
         """Set an option of Ostler's own, unless the entry's `ostler` already has it."""
-        options = _mapping(self.entry.get("ostler"))
+        options = dict(as_object(self.entry.get("ostler")))
         if option not in options:
             options[option] = value
             self.origins["ostler", option] = origin
@@ -88,7 +88,7 @@ class Draft:
         """Return the entry, its limits merged with those that its own `ostler` has: both must permit a tool."""
         if self.allowed is None and not self.denied:
             return self.entry
-        options = _mapping(self.entry.get("ostler"))
+        options = dict(as_object(self.entry.get("ostler")))
         own_allowed, own_denied = options.get("allowTools"), options.get("denyTools")
         if self.allowed is not None and (own_allowed is None or _is_texts(own_allowed)):
             own = cast("list[str] | None", own_allowed)
@@ -124,10 +124,6 @@ Reading = Callable[[Draft, str, JsonValue], None]
 def exactly(name: str) -> str:
     """Return the glob that matches the tool `name` alone; `*` stays, it means all tools."""
     return name if name == "*" else "".join(f"[{char}]" if char in "*?[" else char for char in name)
-
-
-def _mapping(value: JsonValue) -> JsonObject:
-    return dict(cast("JsonObject", value)) if isinstance(value, dict) else {}
 
 
 def _is_texts(value: JsonValue) -> bool:

@@ -13,7 +13,7 @@ from ostler.adapters.config.dialects.manifests import (
     registry_server,
 )
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 _MCP_SERVERS: Final = ANY - {
     "vscode",
@@ -84,8 +84,8 @@ def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Foun
     if is_bare(root):
         for name, raw in root.items():
             yield Found(name, raw, (name,), frozenset({"warp"}))
-    for folder, project in mapping(root.get("projects")).items():
-        for name, raw in mapping(mapping(project).get("mcpServers")).items():
+    for folder, project in as_object(root.get("projects")).items():
+        for name, raw in as_object(as_object(project).get("mcpServers")).items():
             path = ("projects", folder, "mcpServers", name)
             yield Found(name, raw, path, frozenset({"claude-code"}), folder)
 
@@ -93,9 +93,9 @@ def entries_in(root: JsonObject, clients: frozenset[str] = ANY) -> Iterator[Foun
 def _entries_at(root: JsonObject, path: KeyPath, owners: frozenset[str]) -> Iterator[Found]:
     value = at(root, path)
     for index, raw in enumerate(items(value)):
-        name = mapping(raw).get("name")
+        name = as_object(raw).get("name")
         yield Found(str(name or f"{path[-1]}-{index + 1}"), raw, (*path, index), owners)
-    for name, raw in mapping(value).items():
+    for name, raw in as_object(value).items():
         if path != ("mcp",) or name not in _MCP_SETTINGS:
             yield Found(name, raw, (*path, name), owners)
 
@@ -107,7 +107,7 @@ def describes_one(root: JsonObject) -> bool:
 
 def is_bare(root: JsonObject) -> bool:
     """Whether the file is an object of entries by name, as Warp writes it, without a key around them."""
-    entries = [value for value in root.values() if _ENTRY_KEYS & mapping(value).keys()]
+    entries = [value for value in root.values() if _ENTRY_KEYS & as_object(value).keys()]
     return bool(entries) and len(entries) == len(root) and not any(at(root, path) for path, _ in PLACES)
 
 
@@ -126,11 +126,6 @@ def at(root: JsonObject, path: KeyPath) -> JsonValue:
             return None
         value = cast("JsonObject", value).get(cast("str", key))
     return value
-
-
-def mapping(value: JsonValue) -> JsonObject:
-    """Return the object itself, and an empty one for any other value."""
-    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def items(value: JsonValue) -> list[JsonValue]:

@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.client_rules import granted_in, rules_in, vibe_lists
-from ostler.adapters.config.dialects.entry_places import PLACES, at, items, mapping, objects
+from ostler.adapters.config.dialects.entry_places import PLACES, at, items, objects
 from ostler.adapters.config.dialects.tool_rules import Rule, limits_of
 from ostler.adapters.config.jsonc import KeyPath
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 _ONLY: Final[tuple[KeyPath, ...]] = (
     ("mcp", "allowed"), ("allowMCPServers",), ("allowedMcpServers",), ("enabledMcpServers",),
@@ -124,8 +124,8 @@ def limits_in(root: JsonObject) -> FileLimits:
 
 def _with_dots(root: JsonObject) -> JsonObject:
     """Return the file with Amp's settings as it writes them: `amp.tools.disable`, not objects in objects."""
-    own = mapping(root.get("amp"))
-    tools = {f"amp.tools.{key}": value for key, value in mapping(own.get("tools")).items()}
+    own = as_object(root.get("amp"))
+    tools = {f"amp.tools.{key}": value for key, value in as_object(own.get("tools")).items()}
     return {**{f"amp.{key}": value for key, value in own.items() if key != "tools"}, **tools, **root}
 
 
@@ -144,13 +144,13 @@ def limits_of_all(roots: Iterable[JsonObject]) -> FileLimits:
 
 def _addresses_in(root: JsonObject) -> Iterator[_Address]:
     for rule in objects(at(root, ("amp.mcpPermissions",))):
-        matches = {key: str(glob) for key, glob in mapping(rule.get("matches")).items()}
+        matches = {key: str(glob) for key, glob in as_object(rule.get("matches")).items()}
         yield _Address(matches, rule.get("action") == "allow", ("amp.mcpPermissions",))
 
 
 def _refused_in(root: JsonObject) -> Iterator[tuple[str, KeyPath]]:
     for rule in objects(at(root, ("amp.mcpPermissions",))):
-        values = mapping(rule.get("matches"))
+        values = as_object(rule.get("matches"))
         if not (rule.keys() <= {"matches", "action"} and values.keys() <= {"command", "args", "url"}):
             yield "a rule there decides by what Ostler does not know", ("amp.mcpPermissions",)
     for key in ("allowedMcpServers", "deniedMcpServers"):
@@ -193,5 +193,5 @@ def _limits_mcp(names: tuple[str, ...], value: JsonValue) -> bool:
 def _server_names(value: JsonValue) -> frozenset[str] | None:
     if not isinstance(value, list):
         return None
-    names = [mapping(item).get("serverName") if isinstance(item, dict) else item for item in items(value)]
+    names = [as_object(item).get("serverName") if isinstance(item, dict) else item for item in items(value)]
     return frozenset(name for name in names if isinstance(name, str))

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
 from ostler.adapters.config.dialects.readings import allowed, denied, milliseconds, seconds, unknown_unit
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 LIMITING: Final = re.compile(
     r"allow|den[yi]|disabl|enabl|block|exclu|includ|restrict|sandbox|permission|read_?only|approv|polic|list$"
@@ -61,7 +61,7 @@ def approvals(draft: Draft, key: str, value: JsonValue) -> None:
             allowed()(draft, key, value)
             return
         for index, item in enumerate(items):
-            fields = cast("JsonObject", item) if isinstance(item, dict) else {}
+            fields = as_object(item)
             name = fields.get("name")
             if isinstance(name, str):
                 _tool(draft, (key, index), name, fields)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Final, cast
 
 from ostler.adapters.config.dialects.draft import Draft, Reading, exactly
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 
 TYPES: Final[Mapping[str, str]] = {
     "stdio": "stdio", "local": "stdio", "command": "stdio",
@@ -384,7 +384,7 @@ def header_variables(draft: Draft, key: str, value: JsonValue) -> None:
 
 def request_options(draft: Draft, key: str, value: JsonValue) -> None:
     """Continue's `requestOptions`: its headers are sent, the rest is not known here."""
-    fields = cast("JsonObject", value) if isinstance(value, dict) else {}
+    fields = as_object(value)
     for field, part in fields.items():
         if field == "headers" and isinstance(part, dict):
             draft.merge("headers", cast("JsonObject", part), (key, field))

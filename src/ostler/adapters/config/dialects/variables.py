@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ostler.adapters.config.dialects.clients import ANY
-from ostler.adapters.config.dialects.entry_places import at, items, mapping
-from ostler.model.json import JsonObject, JsonValue
+from ostler.adapters.config.dialects.entry_places import at, items
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.rules.secrets.secret_marks import LIKE_REFERENCE, SECRET_FORMS, is_reference
 
 Outcome = Literal["value", "literal", "optional", "required", "not here"]
@@ -56,14 +56,14 @@ def questions_in(root: JsonObject) -> Mapping[str, Question]:
     found: dict[str, Question] = {}
     for path in _ASKED_AT:
         for item in items(at(root, path)):
-            fields = mapping(item)
+            fields = as_object(item)
             name, text, default = fields.get("id"), fields.get("description"), fields.get("default")
             if isinstance(name, str) and name not in found:
                 found[name] = Question(
                     name, text if isinstance(text, str) else "", default if isinstance(default, str) else None
                 )
-    for name, described in mapping(root.get("user_config")).items():  # of an MCPB bundle
-        fields = mapping(described)
+    for name, described in as_object(root.get("user_config")).items():  # of an MCPB bundle
+        fields = as_object(described)
         text, default = fields.get("description") or fields.get("title"), fields.get("default")
         is_optional = fields.get("required") is not True
         found[name] = Question(
