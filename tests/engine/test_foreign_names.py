@@ -9,6 +9,7 @@ from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.directory import ProjectDirectory
 from ostler.engine.services.views import CreateRequest, ProjectRef
 from ostler.model.errors import ArgumentError
+from ostler.model.projects import NeedSpec, Overrides
 from ostler.rules.reading import load_manifests
 
 pytestmark = pytest.mark.anyio
@@ -55,8 +56,10 @@ async def test_dots_of_a_name_are_not_those_of_a_project() -> None:
             assert made.service.name == f"Web_1.a.{project.id}"
         full = CreateRequest("My_Class.v1", "db.v2.shop", project=SHOP)
         assert (await manager.create(full)).service.name == "db.v2.shop"
+        uses = Overrides.model_construct(depends_on={"db.v2.shop": NeedSpec()})
+        await manager.create(CreateRequest("basic", "api", project=FIX, overrides=uses))
         assert directory.full_name("Web_1.a", "/srv/shop/src") == "Web_1.a.shop"
         assert directory.full_name("Web_1.a", "/srv/fix-ui") == "Web_1.a.fix-ui.shop"
-        assert directory.full_name("db.v2", "/srv/fix-ui") == "db.v2.shop", "of the main checkout"
+        assert directory.full_name("db.v2", "/srv/fix-ui") == "db.v2.shop", "of the main checkout, for its api"
         assert directory.full_name("Web_1.a.shop", "/srv/fix-ui") == "Web_1.a.shop"
         assert directory.full_name("Web_1", "/srv/shop") == "Web_1"

@@ -147,6 +147,14 @@ async def test_a_worktree_inside_of_the_main_checkout_is_not_taken_for_it(shop: 
         outlook = seen.seen_from(str(inside))
         assert outlook.has("db.shop", "shop"), "it uses that of the main checkout"
         assert not outlook.has("api.shop", "shop")
+        _, kept = await projects.down(str(shop), ("db",), timeout=None)
+        assert "api.fix.shop, api.shop use it" in str(kept.failures["db"])
+        assert "take their projects down first" in str(kept.failures["db"])
+        await projects.down(str(inside), ("api",), timeout=None)
+        _, kept = await projects.down(str(shop), ("db",), timeout=None)
+        assert "api.shop uses it" in str(kept.failures["db"])
+        assert "project_down api db takes them down together" in str(kept.failures["db"])
+        await up(projects, inside)
         shutil.rmtree(inside)
         assert seen.project_of(str(inside)) == "fix.shop", "it is known when it is gone"
 
@@ -336,3 +344,18 @@ def test_a_disk_that_is_not_mounted_removes_nothing(tmp_path: Path) -> None:
     (disk / "fix" / "cache").mkdir()
     assert removed(disk / "fix", "fix.shop"), "a server wrote that while git removed the worktree"
     assert not removed(disk / "fix", "shop"), "no worktree: its file alone is gone"
+
+
+async def test_a_short_name_of_a_worktree_never_means_what_only_the_main_checkout_has(
+    shop: Path, worktree: Path
+) -> None:
+    for folder in (shop, worktree):
+        (folder / "ostler.yaml").write_text(f"{FILE}  web: {{class: basic, dependsOn: db}}\n")
+    async with life(World(), MemoryStore(), shop) as (_manager, projects):
+        await up(projects, shop)
+        await up(projects, worktree)
+        names = projects.directory
+        assert names.full_name("web", str(worktree)) == "web.fix.shop"
+        await projects.down(str(worktree), ("web",), timeout=None)
+        assert names.full_name("web", str(worktree)) == "web", "a delete of it would remove that of the main checkout"
+        assert names.full_name("db", str(worktree)) == "db.shop", "its api uses it"

@@ -127,7 +127,7 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.err.endswith("more in other projects: ostler ps --all\n")
     assert "api.fix.shop" in [row["name"] for row in ostler.json("ps", "--all", "--json")["services"]]
     assert ostler.run("down") == ExitStatus.FAILED
-    assert "files.shop' is kept: api.fix.shop use it" in ostler.err
+    assert "files.shop' is kept: api.fix.shop uses it" in ostler.err
     shutil.rmtree(worktree)
     assert ostler.run("project", "status") == ExitStatus.OK
     assert "left over: project fix.shop" in ostler.out

@@ -117,23 +117,27 @@ class ProjectDirectory:
         own = self.project_of(folder)
         if not own and not (folder and self._is_project(folder)):
             return Outlook()
+        return Outlook(frozenset({own, ""}), frozenset(self._used_by(own)))
+
+    def _used_by(self, project: str) -> set[str]:
+        """Return the services that those of `project` need, themselves or through others."""
 
         def needed_by(name: str) -> Iterable[str]:
             found = self._registry.find(name)
             return () if found is None else found.dependencies
 
-        used = reached((name for member in self.members(own) for name in member.dependencies), needed_by)
-        return Outlook(frozenset({own, ""}), frozenset(used))
+        return set(reached((name for member in self.members(project) for name in member.dependencies), needed_by))
 
     def full_name(self, name: str, folder: str) -> str:
         """Return what `name` means to a client that works in `folder`: the service of its project, else `name`.
 
-        A name that is shared with all worktrees is found in the main checkout's project, too.
+        Of a worktree, it may also be a service of the main checkout that the worktree's own services use, such as a
+        shared one. Any other one there is not meant: its short name is that of a service which is missing here.
         """
-        project = self.project_of(folder)
+        own = project = self.project_of(folder)
         while project:
             scoped = f"{name}.{project}"
-            if self._registry.find(scoped) is not None:
+            if self._registry.find(scoped) is not None and (project == own or scoped in self._used_by(own)):
                 return scoped
             _, _, project = project.partition(".")
         return name

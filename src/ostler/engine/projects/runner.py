@@ -185,12 +185,8 @@ class ProjectRunner:
                 for other in services:
                     if service.name in other.dependencies:
                         await gone[other.name].wait()
-                if users := self._users_elsewhere(service, gone):
-                    raise DependencyError(
-                        f"service {service.name!r} is kept: {', '.join(users)} use it",
-                        service=service.name,
-                        next_actions=("take those projects down first", f"or service_stop {service.name}"),
-                    )
+                if users := self._users_left(service, gone):
+                    raise self._kept(service.name, users, project_id)
                 await self._manager.delete(service.name)
                 report.changes[short] = Change(short, service.name, ChangeKind.REMOVE)
             except OstlerError as error:
@@ -202,12 +198,25 @@ class ProjectRunner:
             for service in services:
                 group.start_soon(remove, service)
 
-    def _users_elsewhere(self, service: Service, going: dict[str, anyio.Event]) -> list[str]:
+    def _users_left(self, service: Service, going: dict[str, anyio.Event]) -> list[str]:
         return [
             other.name
             for other in self._manager.registry.get_all()
             if service.name in other.dependencies and other.name not in going and other.state.is_up
         ]
+
+    def _kept(self, full_name: str, users: Sequence[str], project_id: str) -> DependencyError:
+        """Return the error of a service that is not removed because of its `users`."""
+        members = {member.name for member in members_of(project_id, self._manager)}
+        step = "take their projects down first"
+        if members.issuperset(users):
+            names = [_short(name, project_id) for name in (*users, full_name)]
+            step = f"project_down {' '.join(names)} takes them down together"
+        return DependencyError(
+            f"service {full_name!r} is kept: {', '.join(users)} {'use' if len(users) > 1 else 'uses'} it",
+            service=full_name,
+            next_actions=(step, f"or service_stop {full_name}"),
+        )
 
 
 def _short(full_name: str, project_id: str) -> str:
