@@ -5,16 +5,17 @@ from contextlib import aclosing
 import anyio
 import pytest
 from tests.support.ledger_app import ledger
-from tests.support.world import EPOCH, World, manifest
+from tests.support.world import BASIC, EPOCH, World, manifest
 
 from ostler.adapters.replicas import change_log
 from ostler.adapters.replicas.change_log import ChangeLog
 from ostler.adapters.replicas.mirror import Mirror
 from ostler.adapters.replicas.publisher import Publisher
-from ostler.adapters.replicas.wire_form import Kind, line
+from ostler.adapters.replicas.wire_form import Kind, ShownClass, class_line, findings_line, line
+from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import LoopClock
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import ConflictError, OstlerError
+from ostler.model.errors import ConflictError, Finding, OstlerError
 from ostler.model.events import EventKind
 
 SNAPSHOT = b"".join(
@@ -47,6 +48,21 @@ def test_what_lacks_something_or_is_not_understood_is_refused(wrong: bytes) -> N
     mirror.read(SNAPSHOT + b"N5\n")
     with pytest.raises((ValueError, OstlerError)):
         mirror.read(wrong)
+
+
+def test_classes_come_and_go_and_what_is_wrong_with_their_files_stays() -> None:
+    entries = [manifest(BASIC.replace("name: basic", f"name: {name}")) for name in ("a", "b")]
+    held = ClassCatalogue()
+    held.replace(entries)
+    a, b = (class_line(ShownClass.of(entry, held)) for entry in entries)
+    mirror = Mirror()
+    mirror.read(SNAPSHOT + a + findings_line((Finding("is broken", "x.yaml"),)) + b"N5\n" + b + b"N6\n")
+    assert [entry.name for entry in mirror.classes.get_all()] == ["a", "b"]
+    mirror.read(line(Kind.CLASS_GONE, "a") + b"N7\n")
+    assert [entry.name for entry in mirror.classes.get_all()] == ["b"]
+    assert mirror.classes.findings == (Finding("is broken", "x.yaml"),)
+    mirror.read(findings_line(()) + b"N8\n")
+    assert (mirror.classes.findings, mirror.classes.availability("b").available) == ((), True)
 
 
 def test_nothing_can_be_changed_at_a_mirror() -> None:

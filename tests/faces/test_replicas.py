@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
+from tests.support.http_session import Session
 from tests.support.ledger_app import LedgerApplication, ledger
 from tests.support.standbys import META, Asking, Holding, StandingBy, asking, holding, paths_in, standing_by
 from tests.support.tcp_proxy import tcp_proxy
@@ -132,6 +133,61 @@ async def test_every_read_is_answered_as_by_the_holder_for_whoever_asks(
             assert ("secret.carl" in seen, "web.alice" in seen) == (name == "ada", name != "stranger")
 
 
+@pytest.mark.parametrize(("path", "name"), [("/mcp", ""), ("/mcp/core", "alice")])
+async def test_reads_in_a_session_are_answered_as_by_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, name: str
+) -> None:
+    monkeypatch.setattr(LoopClock, "now", stopped)
+    monkeypatch.setattr(mirror.HolderClock, "now", stopped)
+    token = {"authorization": f"Bearer {TokenFile(paths_in(tmp_path).tokens_file).add(name)[0]}"} if name else {}
+    async with servers(tmp_path, toml=TEAM) as made:
+        asked, other = made.holding.asked, made.others[0].client.http
+        await made.app.manager.create(CreateRequest("basic", "web", owner="alice", start=False))
+        await made.holding.publisher.settle()
+        session = Session(other, path, token)
+        await session.open()
+        same = Session(made.holder.http, path, session.headers)
+        for method, params in (*READS, ("ping", {})):
+            if method == "server/discover":
+                continue
+            expected = await same.post(method, params)
+            count = len(asked)
+            found = await session.post(method, params)
+            assert (found.status_code, found.text) == (expected.status_code, expected.text), (method, params)
+            assert found.headers["mcp-session-id"] == session.headers["mcp-session-id"]
+            assert len(asked) == count, f"{method} {params} was passed on"
+        for asks in (session.call("service_stop", name="web"), session.post("subscriptions/listen", {})):
+            count = len(asked)
+            assert (await asks).status_code in (200, 400)
+            assert len(asked) == count + 1
+        assert (await session.delete()).status_code == 200
+        assert (await session.call("service_list")).status_code == 404
+
+
+async def test_a_session_of_a_client_whose_roots_count_or_that_says_too_much_is_served_by_the_holder(
+    tmp_path: Path,
+) -> None:
+    async with servers(tmp_path) as made:
+        asked, other = made.holding.asked, made.others[0].client.http
+        session = Session(other, "/mcp")
+        await session.open({"capabilities": {"roots": {}}})
+        asked.clear()
+        assert (await session.call("serviceclass_list")).status_code == 200
+        assert asked == []
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "service_list"}}
+        async with other.stream("POST", "/mcp", json=body, headers=session.headers) as answer:
+            async for line in answer.aiter_lines():
+                if '"roots/list"' in line:
+                    reply = {"jsonrpc": "2.0", "id": json.loads(line[6:])["id"], "result": {"roots": []}}
+                    await other.post("/mcp", json=reply, headers=session.headers)
+        assert asked == ["?", "?"]
+        session = Session(other, "/mcp")
+        await session.open({"capabilities": {"experimental": {"much": {"text": "x" * 2_000}}}})
+        asked.clear()
+        assert (await session.call("serviceclass_list")).status_code == 200
+        assert asked == ["?"]
+
+
 async def test_whose_a_service_was_that_came_and_went_unseen_is_known(tmp_path: Path) -> None:
     tokens = TokenFile(paths_in(tmp_path).tokens_file)
     known = {name: tokens.add(name)[0] for name in ("alice", "bob")}
@@ -192,6 +248,8 @@ async def test_what_only_the_holder_knows_is_passed_on(tmp_path: Path) -> None:
             made.holding.asked.clear()
             await other.client.ask("tools/call", listed, path=path, meta=meta)
             assert made.holding.asked == ["service_list"]
+        await other.client.ask("tools/call", {"name": "serviceclass_list", "arguments": {}}, meta=meta)
+        assert made.holding.asked == ["service_list"]  # no folder decides what it means
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}  # of a client that has sessions
         assert (await other.client.http.post("/mcp", json=body)).status_code == 400
         assert made.holding.asked == ["service_list", "?"]

@@ -1,6 +1,6 @@
 """A client of the protocol's versions with sessions that shows which HTTP answers it gets."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,10 +13,11 @@ CLIENT = {"name": "test", "version": "1"}
 class Session:
     """One session over HTTP, its requests sent as they are."""
 
-    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
+    def __init__(self, http: httpx2.AsyncClient, url: str, headers: Mapping[str, str] | None = None) -> None:
         self._http = http
         self._url = url
         self.headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": VERSION}
+        self.headers |= headers or {}
 
     async def open(self, said: dict[str, Any] | None = None) -> httpx2.Response:
         params = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": CLIENT, **(said or {})}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ async def holding(app: LedgerApplication, paths: Paths) -> AsyncGenerator[Holdin
         forwarding_http(forwarder, http) as url,
         feed.open(),
         gated_web(
-            build_server(app, clock=clock), http, version="1",
+            build_server(app, clock=clock), replace(http, session_key=KEY), version="1",
             toolsets=dict.fromkeys(("core", "full"), lambda: build_server(app, clock=clock)),
             by_principal=make, policy=lambda name: policy_of(load_settings(paths.settings_file).principals, name),
         ) as web,

@@ -4,7 +4,7 @@ Their objects stay the same while the holder does and when another one takes ove
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -87,12 +87,6 @@ class MirroredClasses(ClassCatalogue):
     def __init__(self) -> None:
         super().__init__()
         self._shown: dict[str, ShownClass] = {}
-        self._all_findings: tuple[Finding, ...] = ()
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Problems of the class files, and of the classes among each other."""
-        return self._all_findings
 
     def standing_of(self, name: str) -> tuple[Finding, ...]:
         """Return what the last check of the class `name` against the listed tools found."""
@@ -107,9 +101,17 @@ class MirroredClasses(ClassCatalogue):
         return self.availability(service_class.name)
 
     def take(self, shown: dict[str, ShownClass], findings: tuple[Finding, ...]) -> None:
-        """Be these classes."""
-        self._shown, self._all_findings = shown, findings
+        """Be these classes; `findings` are also those of the classes among each other."""
+        self._shown = shown
         self.replace((each.entry for each in shown.values()), findings)
+
+    def change(self, changed: Mapping[str, ShownClass | None], findings: tuple[Finding, ...] | None) -> None:
+        """Take in what has changed: None is a class that is gone, or findings that are as they were."""
+        left = {**self._shown, **changed}
+        self.take(
+            {name: shown for name, shown in left.items() if shown is not None},
+            self._findings if findings is None else findings,
+        )
 
     def note_standing(self, name: str, findings: Iterable[Finding]) -> None:
         """Refuse: the holder checks classes."""
@@ -155,6 +157,26 @@ class _Snapshot:
     findings: tuple[Finding, ...] = ()
 
 
+@dataclass
+class _ClassChanges:
+    """What a batch says of classes: those that changed, None for one that is gone, and the findings if they did."""
+
+    changed: dict[str, ShownClass | None] = field(default_factory=dict[str, ShownClass | None])
+    findings: tuple[Finding, ...] | None = None
+
+    def add(self, kind: Kind, value: str) -> None:
+        match kind:
+            case Kind.CLASS:
+                shown = read_class(value)
+                self.changed[shown.entry.name] = shown
+            case Kind.CLASS_GONE:
+                self.changed[_name_in(value)] = None
+            case Kind.FINDINGS:
+                self.findings = read_findings(value)
+            case _:
+                raise ValueError(f"a batch has no line {kind.value!r}")
+
+
 class Mirror:
     """Takes in what a publisher sends.
 
@@ -182,8 +204,6 @@ class Mirror:
         self.access = ""
         self.is_last = False
         self._whole_from = 0
-        self._shown: dict[str, ShownClass] = {}
-        self._findings: tuple[Finding, ...] = ()
         self._snapshot: _Snapshot | None = None
         self._rest = b""
         self._batch: list[str] = []
@@ -267,8 +287,7 @@ class Mirror:
         self.measured.clear()
         for view, is_measured in snapshot.services.values():
             self._put(view, is_measured=is_measured)
-        self._shown, self._findings = snapshot.classes, snapshot.findings
-        self.classes.take(dict(self._shown), self._findings)
+        self.classes.take(snapshot.classes, snapshot.findings)
         log = snapshot.log
         self.events.follow(
             LogContents(
@@ -287,7 +306,7 @@ class Mirror:
     def _apply(self, batch: Sequence[str]) -> None:
         """Take in a batch as a whole: the events after what they are about."""
         events: list[Event] = []
-        of_classes = False
+        of_classes = _ClassChanges()
         for text in batch:
             kind, value = Kind(text[0]), text[1:]
             match kind:
@@ -302,24 +321,11 @@ class Mirror:
                 case Kind.LAST:
                     self.is_last = True
                 case _:
-                    self._take_of_classes(kind, value)
-                    of_classes = True
-        if of_classes:
-            self.classes.take(dict(self._shown), self._findings)
+                    of_classes.add(kind, value)
+        if of_classes.changed or of_classes.findings is not None:
+            self.classes.change(of_classes.changed, of_classes.findings)
         for event in events:
             self.events.repeat(event)
-
-    def _take_of_classes(self, kind: Kind, value: str) -> None:
-        match kind:
-            case Kind.CLASS:
-                shown = read_class(value)
-                self._shown[shown.entry.name] = shown
-            case Kind.CLASS_GONE:
-                self._shown.pop(_name_in(value), None)
-            case Kind.FINDINGS:
-                self._findings = read_findings(value)
-            case _:
-                raise ValueError(f"a batch has no line {kind.value!r}")
 
     def _put(self, view: ServiceView, *, is_measured: bool) -> None:
         (self.measured.add if is_measured else self.measured.discard)(view.name)

@@ -88,6 +88,10 @@ class Reader(Protocol):
         """Whether a request is of a kind that is answered here."""
         ...
 
+    async def end_session(self, request: ForwardedRequest) -> None:
+        """Note that a client has ended a session, if that is what a request is."""
+        ...
+
     def is_stream(self, request: ForwardedRequest) -> bool:
         """Whether the answer to a request has no end."""
         ...
@@ -238,6 +242,8 @@ class Forwarder:
                     again = replaying(receive, [request.replayed()])
                     if self._own is None and await reader.answer(request, again, send):
                         return
+                if self._reader is not None:
+                    await self._reader.end_session(request)
                 await self._pass_on(request, receive, send)
         finally:
             self._held -= len(body)

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -38,6 +39,9 @@ _DEFAULT_VERSION: Final = "2025-03-26"
 
 _WITH_SESSIONS: Final = frozenset({b"", *(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)})
 """The versions that have sessions; a request that names none is one of them."""
+
+_PLAIN: Final[dict[str, Any]] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
+"""What the id of a session says of a client that says too much, or nothing, of itself."""
 
 _NOT_FOUND: Final = 404
 _KEPT_HEADERS: Final = frozenset({b"host", b"origin", b"authorization"})
@@ -180,6 +184,21 @@ class LastingSessions:
         return hmac.new(self._key, text.encode("latin-1"), hashlib.sha256).hexdigest()[:32]
 
 
+def said_in(scope: Scope) -> Mapping[str, Any] | None:
+    """Return what `initialize` said in the session of a request: its client's name and capabilities.
+
+    None where the request is in no session, or the session's id does not have all of that. It is what the id says:
+    whether this server's key signed it shows when the request is served.
+    """
+    held = header(scope, _SESSION).decode("latin-1")
+    if header(scope, _VERSION) not in _WITH_SESSIONS or not held:
+        return None
+    with suppress(ValueError, IndexError, RecursionError):
+        said: Any = _opening_of(held)
+        return None if said == _PLAIN or not isinstance(said, dict) else cast("dict[str, Any]", said)
+    return None
+
+
 def _opening_of(held: str) -> dict[str, Any]:
     """Return what `initialize` said, as the signed id of a session carries it."""
     said = held.split(".")[1]
@@ -188,16 +207,15 @@ def _opening_of(held: str) -> dict[str, Any]:
 
 def _opening_in(body: bytes) -> dict[str, Any]:
     """Return the client's name and capabilities from its `initialize`; a plain client where it says too much."""
-    plain: dict[str, Any] = {"capabilities": {}, "clientInfo": {"name": "unknown", "version": "0"}}
     with suppress(ValueError, RecursionError):
         message: Any = json.loads(body)
         params: Any = cast("dict[str, Any]", message).get("params") if isinstance(message, dict) else None
         if isinstance(params, dict):
             given = cast("dict[str, Any]", params)
-            said = {key: given[key] for key in plain if isinstance(given.get(key), dict)}
+            said = {key: given[key] for key in _PLAIN if isinstance(given.get(key), dict)}
             if len(json.dumps(said)) <= _MAX_OPENING:
-                return {**plain, **said}
-    return plain
+                return {**_PLAIN, **said}
+    return _PLAIN
 
 
 def _recording(receive: Receive, read: list[Message]) -> Receive:

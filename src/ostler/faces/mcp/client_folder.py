@@ -24,7 +24,7 @@ async def in_clients_folder(
     """
     facts = current_client()
     # Looking for a project's file in all the folders above takes longer than a whole status, so it comes last.
-    is_known = facts.is_named or not person.has_roots or not _is_placed(tool, arguments or {})
+    is_known = facts.is_named or not person.has_roots or not is_placed(tool, arguments or {})
     if is_known or app.projects.is_project(facts.directory):
         yield
         return
@@ -34,6 +34,6 @@ async def in_clients_folder(
         yield
 
 
-def _is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:
+def is_placed(tool: str, arguments: Mapping[str, Any]) -> bool:
     """Whether the client's folder decides what a call means: from 2026-07-28 on, its roots cost a second request."""
     return tool.removeprefix("core_").startswith(("service_", "project_")) and not arguments.get("directory")

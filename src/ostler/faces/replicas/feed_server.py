@@ -111,7 +111,7 @@ class FeedServer:
             await request.refuse(send, f"{_DOUBT}, so it is not certain what holds for a service")
         elif only_reads(bytes(body)) and header(scope, b"mcp-method") not in _STREAMS:
             age = anyio.current_time() - self._certain_at
-            await app(scope, again, HeldAnswer(send, lambda: False, _DOUBT, age))
+            await app(scope, again, HeldAnswer(send, lambda _: False, _DOUBT, age))
         else:
             await app(scope, again, send)
 

@@ -19,12 +19,12 @@ class HeldAnswer:
 
     Args:
         send: the way to the client.
-        is_void: whether it must not be sent.
+        is_void: whether it must not be sent, by its HTTP status.
         why: why it has an age, if it has one.
         age: seconds since it was certainly true; None: it is.
     """
 
-    def __init__(self, send: Send, is_void: Callable[[], bool], why: str, age: float | None) -> None:
+    def __init__(self, send: Send, is_void: Callable[[int], bool], why: str, age: float | None) -> None:
         self._send = send
         self._is_void = is_void
         self._why = why
@@ -41,7 +41,8 @@ class HeldAnswer:
             self._start = message
             return
         if not self.has_begun:
-            if self._is_void():
+            assert self._start is not None, "a body before its start"
+            if self._is_void(self._start["status"]):
                 self._is_dropped = True
                 return
             if self._age is not None:
@@ -49,7 +50,6 @@ class HeldAnswer:
                 if message.get("more_body"):
                     return
                 message = {"type": "http.response.body", "body": _aged(self._body, self._age, self._why)}
-            assert self._start is not None, "a body before its start"
             self.has_begun = True
             await self._send(_with_length(self._start, len(message["body"])) if self._age is not None else self._start)
         await self._send(message)

@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -11,7 +12,7 @@ import httpx2
 from mcp.server.lowlevel import Server
 from mcp_types import CLIENT_CAPABILITIES_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Send
 
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
@@ -22,7 +23,9 @@ from ostler.faces.daemon.forwarded_requests import ForwardedRequest
 from ostler.faces.daemon.http import HttpSettings, gated_web
 from ostler.faces.daemon.http_answers import header
 from ostler.faces.daemon.http_paths import ROOT
+from ostler.faces.daemon.http_sessions import said_in
 from ostler.faces.mcp.addresses import read_uri
+from ostler.faces.mcp.client_folder import is_placed
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.replicas.access_digest import AccessDigest
@@ -55,8 +58,17 @@ METHODS: Final = frozenset(
 STREAMS: Final = frozenset({"subscriptions/listen"})
 """Those whose answers have no end."""
 
+SESSION_METHODS: Final = METHODS - STREAMS | {"ping"}
+"""The same of versions up to 2025-11-25."""
+
+_NOT_HERE: Final = frozenset({404, 503})
+"""How a request is answered whose session cannot be opened here; the holder may know why."""
+
 PARTS: Final = frozenset({"services", "graph", "service", "outputs", "events", "class"})
 """The parts of resources that the mirror has."""
+
+_ENDING: Final = 1.0
+"""Seconds for the end of a session here."""
 
 _TOOLSETS: Final[dict[str, Toolset]] = {"full": "full", "core": "core"}
 """The toolsets whose reads are answered, by what a path ends with."""
@@ -87,6 +99,9 @@ class Replica:
         self._digest: tuple[bytes, AccessDigest] | None = None
         self._following = Following(version, self._access)
         self._history: OperationHistory | None = None
+        self._key = b""
+        """That of the database."""
+        self._knows_key = anyio.Event()
         self._app: ASGIApp | None = None
         self._confirming: tuple[Settings, bool] | None = None
         self._scope: anyio.CancelScope | None = None
@@ -120,20 +135,29 @@ class Replica:
         def unchosen() -> Server[Any]:
             return make("", LOCAL_PRINCIPAL)
 
+        async def serve_reads() -> None:
+            await self._knows_key.wait()
+            async with gated_web(
+                unchosen(),
+                replace(self._http, session_key=self._key),  # a session goes on at each server
+                version=self._version,
+                toolsets=dict.fromkeys(_TOOLSETS, unchosen),
+                by_principal=make,
+                policy=lambda name: policy_of(self._live.current().principals, name),
+            ) as app:
+                self._app = app
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    self._app = None
+
         try:
             with anyio.CancelScope() as self._scope:
-                async with gated_web(
-                    unchosen(),
-                    self._http,
-                    version=self._version,
-                    toolsets=dict.fromkeys(_TOOLSETS, unchosen),
-                    by_principal=make,
-                    policy=lambda name: policy_of(self._live.current().principals, name),
-                ) as self._app:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(serve_reads)
                     task_status.started()
                     await self._following.run(client, name)
         finally:
-            self._app = None
             if self._history is not None:
                 await self._history.close()
 
@@ -146,6 +170,9 @@ class Replica:
 
     def saw(self, holder: SeenHolder | None) -> None:
         """Note who holds the database."""
+        if holder is not None and holder.key and not self._key:
+            self._key = holder.key
+            self._knows_key.set()
         self._following.saw(holder)
 
     def _access(self, key: bytes) -> str:
@@ -178,20 +205,27 @@ class Replica:
         toolset = self._toolset_at(scope["path"])
         if toolset is None or toolset == "muster" or scope["method"] != "POST" or len(request.calls) != 1:
             return False
-        if header(scope, b"mcp-protocol-version").decode("latin-1") not in MODERN_PROTOCOL_VERSIONS:
-            return False
         call = request.calls[0]
         params = as_object(call.get("params"))
-        if "id" not in call or "roots" in as_object(as_object(params.get("_meta")).get(CLIENT_CAPABILITIES_META_KEY)):
+        in_session = header(scope, b"mcp-protocol-version").decode("latin-1") not in MODERN_PROTOCOL_VERSIONS
+        said = said_in(scope) if in_session else {"capabilities": _capabilities_in(params)}
+        if "id" not in call or said is None:
             return False
         match call.get("method"):
             case "tools/call":
-                return params.get("name") in TOOLS and not self._asks_persons()
+                return self._answers(params, has_roots="roots" in as_object(said["capabilities"]))
             case "resources/read":
                 address = read_uri(str(params.get("uri")))
                 return address is not None and address.part in PARTS
             case method:
-                return method in METHODS
+                return method in (SESSION_METHODS if in_session else METHODS)
+
+    def _answers(self, params: Mapping[str, Any], *, has_roots: bool) -> bool:
+        """Whether a call of a tool is answered here."""
+        name = params.get("name")
+        if name not in TOOLS or self._asks_persons():
+            return False
+        return not (has_roots and is_placed(name, as_object(params.get("arguments"))))
 
     def _toolset_at(self, path: str) -> Toolset | None:
         if path == ROOT:
@@ -204,6 +238,25 @@ class Replica:
         if self._confirming is None or self._confirming[0] is not settings:
             self._confirming = settings, _confirms_reads(settings)
         return self._confirming[1]
+
+    async def end_session(self, request: ForwardedRequest) -> None:
+        """Note, if a request ends a session, that it is not to be opened again here."""
+        app = self._app
+        if app is None or request.scope["method"] != "DELETE" or said_in(request.scope) is None:
+            return
+        message = request.replayed()
+
+        async def receive() -> Message:
+            return message
+
+        async def ignore(message: Message) -> None:
+            del message
+
+        try:
+            with anyio.move_on_after(_ENDING):
+                await app(dict(request.scope), receive, ignore)
+        except Exception:  # boundary: the holder ends the session
+            logger.exception("a session could not be ended by this server")
 
     def is_stream(self, request: ForwardedRequest) -> bool:
         """Whether the answer to a request has no end."""
@@ -221,9 +274,12 @@ class Replica:
         app, age = self._app, self.age
         if app is None or (is_late and age is None):
             return False
-        due = Handover()
+        due, in_session = Handover(), said_in(request.scope) is not None
         answering = HeldAnswer(
-            send, lambda: due.is_due or not (is_late or self.is_current), UNREACHABLE, age if is_late else None
+            send,
+            lambda status: due.is_due or (in_session and status in _NOT_HERE) or not (is_late or self.is_current),
+            UNREACHABLE,
+            age if is_late else None,
         )
         token = handover.set(due)
         scope = anyio.CancelScope()
@@ -242,6 +298,10 @@ class Replica:
             self._answering.discard(scope)
             handover.reset(token)
         return answering.has_begun
+
+
+def _capabilities_in(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    return as_object(as_object(params.get("_meta")).get(CLIENT_CAPABILITIES_META_KEY))
 
 
 def _confirms_reads(settings: Settings) -> bool:
