@@ -183,6 +183,13 @@ async def test_redis_keeps_its_data_and_its_password(tmp_path: Path) -> None:
         await redis(open_one["port"], "-n", "2", "SET", "x", "mine")
         await manager.restart_service("data.shop")
         assert await redis(open_one["port"], "-n", "2", "GET", "x") == "mine"
+        await until_health(manager, "data.shop", "healthy")
+        await redis(open_one["port"], "FLUSHDB")
+        await manager.check_health("data.shop")
+        assert "database 2 is not that of data.shop any more" in manager.view("data.shop").evidence
+        for name in ("data.shop", "data.fix.shop"):
+            await manager.restart_service(name)
+        assert await redis(open_one["port"], "GET", "ostler:database:2") == "data.shop", "it is taken again"
         await manager.delete("data.shop")
         assert await redis(open_one["port"], "-n", "2", "DBSIZE") == "0"
         await redis(open_one["port"], "-n", "3", "SET", "x", "mine")
@@ -225,6 +232,9 @@ async def test_each_worktree_has_a_database_on_one_server(tmp_path: Path, data: 
         await manager.restart_service("data.fix-ui.shop")
         assert await sql(made["data.fix-ui.shop"], "SELECT count(*) FROM things") == "2"
         await until_health(manager, "data.fix-ui.shop", "healthy")
+        await sql(seed, "DROP DATABASE db_data_fix_ui_shop WITH (FORCE)")
+        await manager.restart_service("data.fix-ui.shop")
+        assert await sql(made["data.fix-ui.shop"], "SELECT name FROM things") == "from the template", "made again"
         await manager.delete("data.fix-ui.shop")
         databases = "SELECT datname FROM pg_database WHERE datname LIKE 'db_%' ORDER BY 1"
         assert await sql(seed, databases) == "db_data_shop"

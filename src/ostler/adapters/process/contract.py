@@ -161,7 +161,7 @@ class Probe(Request):
         Annotated[list[Text], Field(min_length=1, max_length=MAX_ARGS)] | None,
         Field(
             description="Program and arguments that must end with 0, run in the folder, environment and user of the "
-            "process; may hold {port}."
+            "process; may hold {port}. A first word {python} is the Python that runs Ostler."
         ),
     ] = None
     host: Annotated[Host | None, Field(description="Host for tcp. Default: the host of start.")] = None

@@ -10,7 +10,7 @@ import select
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -248,7 +248,7 @@ def with_port(text: str, port: int | None) -> str:
 
 
 def probe_with_port(probe: Probe, port: int | None) -> Probe:
-    """Return `probe` with `{port}` replaced in all its parts.
+    """Return `probe` with `{port}` replaced in all its parts, and a first word `{python}` of its program.
 
     Raises:
         ArgumentError: it names `{port}`, but there is none.
@@ -274,9 +274,14 @@ def probe_with_port(probe: Probe, port: int | None) -> Probe:
             "http": None if probe.http is None else with_port(probe.http, port),
             "log": None if probe.log is None else with_port(probe.log, port),
             "fail_log": None if probe.fail_log is None else with_port(probe.fail_log, port),
-            "exec": None if probe.exec is None else [with_port(word, port) for word in probe.exec],
+            "exec": None if probe.exec is None else _probing_words(probe.exec, port),
         }
     )
+
+
+def _probing_words(words: Sequence[str], port: int | None) -> list[str]:
+    first = sys.executable if words[0] == PYTHON_PLACEHOLDER else with_port(words[0], port)
+    return [first, *(with_port(word, port) for word in words[1:])]
 
 
 def _interpreter_trouble(program: Path) -> str:
