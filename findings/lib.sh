@@ -8,6 +8,7 @@
 #   venv_install DIR NAME==V…  into a virtual environment of its own, PATH as before
 #   npm_install NAME@V…      into $WORK/node; its programs come first in PATH
 #   go_install MODULE@V…     into $WORK/gobin; its programs come first in PATH; MODULE@V//FOLDER: the program in a folder
+#   maven_install DIR GROUP:NAME:V…  jars, with those that they need, in DIR/lib
 #   deb_install NAME=V…      Debian packages unpacked into $WORK/deb, nothing installed; programs first in PATH
 #   observed TEXT…           print one thing that was seen
 #   verdict CODE             finish: 0 as stated, 1 changed
@@ -100,6 +101,24 @@ go_install() {
     done
     PATH="$WORK/gobin:$PATH"
     hash -r
+}
+
+maven_install() {
+    need mvn java javac
+    local folder=$1 coordinate group name version
+    shift
+    mkdir -p "$folder"
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '<groupId>finding</groupId><artifactId>finding</artifactId><version>1</version><dependencies>'
+        for coordinate in "$@"; do
+            IFS=: read -r group name version <<<"$coordinate"
+            echo "<dependency><groupId>$group</groupId><artifactId>$name</artifactId><version>$version</version></dependency>"
+        done
+        echo '</dependencies></project>'
+    } >"$folder/pom.xml"
+    (cd "$folder" && HOME="$USER_HOME" timeout 400 mvn -q -B dependency:copy-dependencies -DoutputDirectory=lib) >"$WORK/maven.log" 2>&1 \
+        || { grep -m 3 ERROR "$WORK/maven.log" >&2; unable "mvn: $*"; }
 }
 
 deb_install() {
