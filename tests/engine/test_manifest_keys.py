@@ -218,6 +218,17 @@ async def test_arg_type() -> None:
     assert "invalid type for argument 'a'" in await refused(with_args(a={"type": "boolean"}), a="yes")
 
 
+@proves("ArgSpec.path")
+async def test_arg_path() -> None:
+    world = World()
+    async with running(world, with_args(a={"path": True}, b={})) as manager:
+        await manager.create(CreateRequest("basic", "db", {"a": "x", "b": "x"}, folder="/srv"))
+        given = next(given for tool, given in world.calls if tool == "w/start")
+        assert (given["a"], given["b"]) == ("/srv/x", "x")
+        with pytest.raises(ArgumentError, match="give the whole path"):
+            await manager.create(CreateRequest("basic", "other", {"a": "x"}))
+
+
 @proves("ArgSpec.required")
 async def test_arg_required() -> None:
     assert "missing required argument 'a'" in await refused(with_args(a={"type": "string", "required": True}))

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.realtime
 FILE = """\
 kind: Project
 services:
-  files: {class: static-web-server, shared: true, args: {directory: "{{ project.directory }}"}}
+  files: {class: static-web-server, shared: true, args: {directory: .}}
   api:
     class: command
     args: {command: sleep, arguments: ["300"]}
@@ -74,6 +74,7 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert up(ostler) == dict.fromkeys(("files.shop", "api.shop", "web.shop"), "created")
     pids = {name: pid_of(ostler, name) for name in ("files", "api", "web")}  # short names mean those of this folder
     environment = psutil.Process(pids["api"]).environ()
+    assert psutil.Process(pids["api"]).cwd() == str(shop)
     assert environment["GREETING"] == "hello"
     assert environment["EXTRA"] == "a b"
     assert environment["FILES"] == ostler.json("status", "files", "--json")["outputs"]["url"]
@@ -82,9 +83,13 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert {name: pid_of(ostler, name) for name in pids} == pids
 
     changes = {"envFile": "api.env", "env": {"EXTRA": "c"}, "dependsOn": "files"}
-    by_hand = ("create", "command", "hand", "--arg", "command=sleep 300", "--overrides", json.dumps(changes))
+    (shop / "sub").mkdir()
+    by_hand = ["create", "command", "hand", "--arg", "command=sleep 300", "--overrides", json.dumps(changes)]
+    by_hand += ["--arg", "directory=sub"]
     assert ostler.run(*by_hand) == ExitStatus.OK, ostler.err
-    environment = psutil.Process(pid_of(ostler, "hand")).environ()
+    process = psutil.Process(pid_of(ostler, "hand"))
+    environment = process.environ()
+    assert process.cwd() == str(shop / "sub")
     assert (environment["GREETING"], environment["EXTRA"]) == ("from file", "c")
     assert ostler.run("delete", "hand") == ExitStatus.OK, ostler.err
 

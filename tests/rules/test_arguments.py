@@ -161,3 +161,22 @@ def test_args_that_are_not_declared_are_taken_where_the_class_says_so() -> None:
     with pytest.raises(ArgumentError, match="unknown argument 'mood'"):
         validate_args(specs, {"mood": "calm"})
     assert args_json_schema(specs, additional=True)["additionalProperties"] is True
+
+
+def test_relative_paths_start_at_the_folder_that_is_known() -> None:
+    specs = {
+        "home": ArgSpec(path=True, required=True, default="."),
+        "data": ArgSpec(path=True),
+        "disks": ArgSpec(path=True, type="array", items={"type": "string"}),
+    }
+    given = {"data": "../data", "disks": ["a/./b", "/srv/c", "~/d", ""]}
+    found = validate_args(specs, given, folder="/srv/shop")
+    assert found == {"home": "/srv/shop", "data": "/srv/data", "disks": ["/srv/shop/a/b", "/srv/c", "~/d", ""]}
+    assert validate_args(specs, {"home": "/x"}) == {"home": "/x"}
+    with pytest.raises(ArgumentError) as caught:
+        validate_args(specs, {"data": "data"})
+    problem = (
+        "argument 'data': \"data\" is relative, and the folder that it starts from is not known; give the whole path"
+    )
+    assert caught.value.problems == ("missing required argument 'home'", problem)
+    assert caught.value.missing == ("home",)

@@ -202,6 +202,7 @@ def test_what_is_not_a_service_class_is_reported_once(head: str, rule: str, phra
         ({"args": {"p": {"type": "integer", "pattern": "a"}}}, "no-effect", "spec.args.p.pattern"),
         ({"args": {"p": {"minimum": 1}}}, "no-effect", "spec.args.p.minimum"),
         ({"args": {"p": {"items": {}}}}, "no-effect", "spec.args.p.items"),
+        ({"args": {"p": {"type": "integer", "path": True}}}, "no-effect", "spec.args.p.path"),
         ({"args": {"p": {"pattern": "("}}}, "bad-regex", "spec.args.p.pattern"),
         ({"args": {"p": {"enum": []}}}, "bad-value", "spec.args.p.enum"),
         ({"args": {"p": {"enum": ["a", 1]}}}, "bad-value", "spec.args.p.enum[1]"),

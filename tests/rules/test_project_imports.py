@@ -92,12 +92,12 @@ services:
     made = services(found)
     assert list(made) == ["db", "cache", "migrate", "api", "web"]
     assert args(made["db"]) == {"user": "shop", "database": "shop"}, "a password of .env is not copied"
-    assert (made["migrate"].class_name, args(made["migrate"])["directory"]) == ("job", "/p/api")
+    assert (made["migrate"].class_name, args(made["migrate"])["directory"]) == ("job", "api")
     assert made["migrate"].env == {"PG_SERVER": "127.0.0.1", "PG_PORT": "{{ services.db.outputs.port }}"}
     api = made["api"]
     assert args(api) == {
         "command": 'export ROOT="${HOME}/\\$files"\nuvicorn app:app --host 0.0.0.0 --port {port} --reload',
-        "directory": "/p/api", "readyPath": "/health",
+        "directory": "api", "readyPath": "/health",
     }  # fmt: skip
     assert api.env == {
         "DATABASE_URL": "{{ services.db.outputs.connectionString | replace('postgresql://', 'postgresql+asyncpg://', 1) }}",
@@ -148,7 +148,7 @@ processes:
     assert (made["infra"].class_name, made["api"].depends_on["infra"].condition) == ("job", "completed")
     api = made["api"]
     assert args(api)["command"] == 'cd "${HOME_OF}/api" || exit\nexport CACHE="${CACHE:-off}"\necho "$HOME"'
-    assert (args(api)["directory"], args(api)["readyTimeout"]) == ("/p", "160s")
+    assert (args(api).get("directory"), args(api)["readyTimeout"]) == (None, "160s")
     assert (api.env, api.env_file) == ({"MODE": "dev"}, (".env", "local.env"))
     assert api.restart_policy is not None
     assert (api.restart_policy.max_restarts, api.restart_policy.backoff.initial) == (3, 10.0)
@@ -196,7 +196,7 @@ processes:
     assert api.restart_policy is not None
     assert api.restart_policy.policy == "on-failure"
     assert args(api) == {
-        "command": "uvicorn app:app", "shell": True, "directory": "/p/api",
+        "command": "uvicorn app:app", "shell": True, "directory": "api",
         "readyHttp": "http://127.0.0.1:8000/health", "stopSignal": "SIGINT", "stopTimeout": "90s",
     }  # fmt: skip
     assert not made["web"].enabled
@@ -289,7 +289,7 @@ def test_launch_configurations_and_container_commands() -> None:
         "devcontainer.json",
     )
     made = services(launch, container)
-    assert args(made["web-app"]) == {"directory": "/p/web", "command": "npm run dev", "port": 3000}
+    assert args(made["web-app"]) == {"directory": "web", "command": "npm run dev", "port": 3000}
     assert made["web-app"].env == {"A": "1"}
     assert "port" not in made["free"].args
     assert made["postcreate"].class_name == "job"

@@ -226,14 +226,13 @@ class ServiceManager:
         Returns the failures by name; the others are down.
         """
         self._refuse_when_leaving()
-        return await stop_in_order(
-            self.registry.get_all(), self._parts.graph, self._parts.requests.stop, timeout=timeout
-        )
+        graph, stop = self._parts.graph, self._parts.requests.stop
+        return await stop_in_order(self.registry.get_all(), graph, stop, timeout=timeout)
 
     # -- creating ------------------------------------------------------------------------------------------
 
     def validate(
-        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False
+        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False, folder: str = ""
     ) -> JsonObject:
         """Return the effective args (masked) of a create, without doing anything; see `CreateRequest`.
 
@@ -243,7 +242,8 @@ class ServiceManager:
             ClassUnavailableError: tools of the class are missing.
         """
         entry = self.classes.get(class_name)
-        effective = self._parts.factory.effective_args(entry, args, name, numbers_as_text=numbers_as_text)
+        factory = self._parts.factory
+        effective = factory.effective_args(entry, args, name, numbers_as_text=numbers_as_text, folder=folder)
         if missing := self.classes.availability(class_name).missing_tools:
             raise ClassUnavailableError(class_name, missing)
         return mask(effective, secret_strings(entry.service_class.spec.args, effective))

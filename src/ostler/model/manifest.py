@@ -42,6 +42,7 @@ class ArgSpec(StrictModel):
     maximum: float | None = None
     items: JsonObject | None = None
     secret: bool = False
+    path: bool = False
 
     @property
     def has_default(self) -> bool:

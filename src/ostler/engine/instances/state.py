@@ -14,6 +14,7 @@ from ostler.engine.instances.reasons import UNREADABLE_CLASS
 from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.engine.services.service import BaseService, error_text
+from ostler.engine.services.views import DIRECTORY_LABEL
 from ostler.model.errors import OstlerError, ToolFailedError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
@@ -176,6 +177,7 @@ class InstanceState(BaseService):
                 "name": record.name,
                 "class": record.class_name,
                 "startKey": record.start_key,
+                "folder": record.labels.get(DIRECTORY_LABEL),
                 "metadata": {"labels": record.labels, "owner": record.owner, "purpose": record.purpose},
             },
             "dependencies": self.dependency_facts or self._facts_now(),

@@ -112,6 +112,7 @@ class ProjectScope:
             purpose=spec.purpose,
             overrides=overrides,
             project=owner,
+            folder=owner.directory,
             managed=True,
             inputs=self.inputs.get(name, ""),
         )

@@ -11,7 +11,14 @@ from ostler.engine.dependencies.graph import CREATED_FOR
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.views import INPUTS_LABEL, MANAGED_LABEL, NAMESPACE_LABEL, CreateRequest, in_namespace
+from ostler.engine.services.views import (
+    DIRECTORY_LABEL,
+    INPUTS_LABEL,
+    MANAGED_LABEL,
+    NAMESPACE_LABEL,
+    CreateRequest,
+    in_namespace,
+)
 from ostler.model.errors import AlreadyExistsError, ArgumentError, ConflictError
 from ostler.model.json import JsonObject
 from ostler.model.label_names import validate_service_name
@@ -82,7 +89,9 @@ class InstanceFactory:
             if not overrides.is_empty:
                 service_class = overridden(entry.service_class, overrides)
                 entry = replace(entry, service_class=service_class, digest=class_digest(service_class))
-        args = self.effective_args(entry, args, request.name, numbers_as_text=request.numbers_as_text)
+        args = self.effective_args(
+            entry, args, request.name, numbers_as_text=request.numbers_as_text, folder=request.folder
+        )
         digest = request_digest(request.class_name, args, overrides)
         name = request.name
         if not name:
@@ -109,7 +118,7 @@ class InstanceFactory:
             raise ArgumentError(problems, service=request.name or None)
 
     def effective_args(
-        self, entry: ClassEntry, args: JsonObject, name: str, *, numbers_as_text: bool = False
+        self, entry: ClassEntry, args: JsonObject, name: str, *, numbers_as_text: bool = False, folder: str = ""
     ) -> JsonObject:
         """Return `args` with defaults applied, as `validate_args` does; an empty `name` is not checked.
 
@@ -126,7 +135,13 @@ class InstanceFactory:
         problems += _misplaced_references(args)
         try:
             spec = entry.service_class.spec
-            effective = validate_args(spec.args, args, additional=spec.additional_args, numbers_as_text=numbers_as_text)
+            effective = validate_args(
+                spec.args,
+                args,
+                additional=spec.additional_args,
+                numbers_as_text=numbers_as_text,
+                folder=folder,
+            )
         except ArgumentError as error:
             problems.extend(error.problems)
             missing = error.missing
@@ -245,6 +260,7 @@ def dependency_request(class_name: str, name: str, args: JsonObject, user: Insta
         namespace=str(user.record.labels.get(NAMESPACE_LABEL, "")),
         purpose=f"made for {user.name}",
         labels={CREATED_FOR: user.name},
+        folder=str(user.record.labels.get(DIRECTORY_LABEL, "")),
         start=False,
     )
 

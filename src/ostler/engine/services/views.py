@@ -162,6 +162,8 @@ class CreateRequest(ServiceTraits):
     """The digest of the files that a job of a project watches."""
     namespace: str = ""
     """What the name ends with, after a dot, so that those who do not see each other's services share no names."""
+    folder: str = ""
+    """Where relative paths in args start; empty when it is not known, and they are refused then."""
     numbers_as_text: bool = False
     """Takes whole numbers for args that want text, as models send them; in files that is a mistake."""
 

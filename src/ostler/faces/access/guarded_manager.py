@@ -140,12 +140,12 @@ class GuardedManager(ServiceManager):
     # -- creating ------------------------------------------------------------------------------------------
 
     def validate(
-        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False
+        self, class_name: str, args: JsonObject, name: str = "", *, numbers_as_text: bool = False, folder: str = ""
     ) -> JsonObject:
         """Return the effective args (masked) of a create, without doing anything; as `ServiceManager.validate`."""
         self.classes.get(class_name)
         own = name and self._own_name(name)
-        return self._manager.validate(class_name, args, own, numbers_as_text=numbers_as_text)
+        return self._manager.validate(class_name, args, own, numbers_as_text=numbers_as_text, folder=folder)
 
     def difference(self, request: CreateRequest) -> str:
         """Return in words how the service of that name differs from what `request` makes."""

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypedDict, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -71,9 +71,17 @@ def _shared_names(form: type[CreateRequest] | type[OperationRequest], args: type
     return frozenset({item.name for item in fields(form)} & args.model_fields.keys())
 
 
-async def project_of_client(app: ApplicationLike) -> ProjectRef | None:
-    """Return the project that what the client makes belongs to."""
-    return await app.projects.owner_of_new(current_client().directory)
+class FromClient(TypedDict):
+    """What a create has of the client that asks: its folder, and the project that this lies in."""
+
+    project: ProjectRef | None
+    folder: str
+
+
+async def from_client(app: ApplicationLike) -> FromClient:
+    """Return what the client adds to a create."""
+    directory = current_client().directory
+    return FromClient(project=await app.projects.owner_of_new(directory), folder=directory)
 
 
 async def _overrides(app: ApplicationLike, given: GivenOverrides) -> Overrides | None:
@@ -97,8 +105,7 @@ async def service_create(app: ApplicationLike, args: ServiceCreateArgs, call: Ca
     """Create a service and, by default, start it."""
     cursor = app.manager.events.last_cursor
     overrides = await _overrides(app, args.changes)
-    project = await project_of_client(app)
-    request = requested(CreateRequest, args, project=project, overrides=overrides, numbers_as_text=True)
+    request = requested(CreateRequest, args, **await from_client(app), overrides=overrides, numbers_as_text=True)
     return _changed(await create(app, request, call, wait=args.wait), "running", cursor)
 
 

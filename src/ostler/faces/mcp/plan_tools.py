@@ -9,7 +9,7 @@ from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.mcp import shapes
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.lifecycle_tools import project_of_client, requested
+from ostler.faces.mcp.lifecycle_tools import from_client, requested
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.durations import format_duration
 from ostler.model.errors import ArgumentError
@@ -34,7 +34,7 @@ async def service_plan(app: ApplicationLike, args: ServicePlanArgs, call: Call) 
     plans = app.manager.plans
     if args.action == "create":
         _refuse(args, "abandon", needs="class_name")
-        plan = plans.create(requested(CreateRequest, args, project=await project_of_client(app), numbers_as_text=True))
+        plan = plans.create(requested(CreateRequest, args, **await from_client(app), numbers_as_text=True))
     else:
         others = ["class_name", "args", "start"] + (["abandon"] if args.action != "delete" else [])
         _refuse(args, *others, needs="name")

@@ -129,13 +129,15 @@ class ServiceValidateArgs(Args):
 async def service_validate(app: ApplicationLike, args: ServiceValidateArgs, call: Call) -> Answer:
     """Say whether a create with these arguments would be accepted."""
     del call
-    return validation(app, args, numbers_as_text=True)
+    return validation(app, args, numbers_as_text=True, folder=current_client().directory)
 
 
-def validation(app: ApplicationLike, args: ServiceValidateArgs, *, numbers_as_text: bool) -> Answer:
-    """Return whether a create with these arguments would be accepted; `numbers_as_text` as in `CreateRequest`."""
+def validation(app: ApplicationLike, args: ServiceValidateArgs, *, numbers_as_text: bool, folder: str = "") -> Answer:
+    """Return whether a create with these arguments would be accepted; the others are those of `CreateRequest`."""
     try:
-        effective = app.manager.validate(args.service_class_name, args.args, args.name, numbers_as_text=numbers_as_text)
+        effective = app.manager.validate(
+            args.service_class_name, args.args, args.name, numbers_as_text=numbers_as_text, folder=folder
+        )
     except ArgumentError as error:
         problems = list(error.problems)
         return Answer({"valid": False, "problems": problems}, f"not valid. {error}")

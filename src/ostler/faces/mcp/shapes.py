@@ -239,12 +239,12 @@ def event_line(item: Event) -> str:
 def arg_summary(spec: ArgSpec) -> str:
     """Return an argument in a few words, such as `integer, default 8080` or `lab|server, default "lab"`.
 
-    A default that says nothing is left out: false, zero, and what is empty. So are many choices, where there is a
+    A default that says nothing is left out: false, zero, what is empty, and `.`. So are many choices, where there is a
     default.
     """
     is_long = spec.has_default and len(spec.enum or ()) > MAX_CHOICES
     words = ["|".join(map(_choice, spec.enum)) if spec.enum and not is_long else spec.type]
-    if spec.has_default and spec.default:
+    if spec.has_default and spec.default and spec.default != ".":
         words.append("default ***" if spec.secret else f"default {json.dumps(spec.default)}")
     elif spec.required and not spec.has_default:
         words.append("required")
@@ -309,7 +309,8 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
     args: JsonObject = {
         name: {
             **arg.json_schema(),
-            **present({"required": (arg.required and not arg.has_default) or None, "secret": arg.secret or None}),
+            **({"required": True} if arg.required and not arg.has_default else {}),
+            **{key: True for key in ("secret", "path") if getattr(arg, key)},
         }
         for name, arg in service_class_.spec.args.items()
     }

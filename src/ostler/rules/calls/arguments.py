@@ -3,8 +3,10 @@
 import contextlib
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ostler.model.errors import ArgumentError, DefinitionError
@@ -38,11 +40,17 @@ _TYPES = {
 
 
 def validate_args(
-    specs: Mapping[str, ArgSpec], args: JsonMapping, *, additional: bool = False, numbers_as_text: bool = False
+    specs: Mapping[str, ArgSpec],
+    args: JsonMapping,
+    *,
+    additional: bool = False,
+    numbers_as_text: bool = False,
+    folder: str = "",
 ) -> JsonObject:
     """Return `args` with the defaults filled in.
 
-    An arg that is required and has a default is satisfied by it. A whole number written as `1.0` becomes an
+    An arg that is required and has a default is satisfied by it; a relative path is no default where no folder is
+    known. A whole number written as `1.0` becomes an
     integer where one is asked for. Many clients send every value as a text: one that stands for exactly one value of
     the type asked for (`"5173"`, `"true"`, `"[1, 2]"`), at any depth, is taken as that; nothing else is converted.
     Models in strict mode send null for what they leave out: for an arg that may be left out, it is not given then.
@@ -53,6 +61,7 @@ def validate_args(
         additional: args that are not declared are taken as they are.
         numbers_as_text: a whole number becomes text where text is asked for. A fraction is refused all the same:
             whether 1.1 was written as 1.10 is unknown.
+        folder: where relative paths start, of the args that are paths; without it they are refused.
 
     Raises:
         ArgumentError: with every problem at once; values of secret args are never in it.
@@ -62,20 +71,43 @@ def validate_args(
     missing: list[str] = []
     complete: JsonObject = others if additional else {}
     for name, spec in specs.items():
-        may_be_left_out = spec.has_default or not spec.required
+        has_default = spec.has_default and (bool(folder) or not spec.path or not _relative_paths(spec.default))
+        may_be_left_out = has_default or not spec.required
         if name in args and not (may_be_left_out and args[name] is None):
             value = as_meant(spec, args[name], numbers_as_text=numbers_as_text)
             found = list(value_problems(name, spec, value))
             problems += found
             complete[name] = _whole(value) if spec.type == "integer" and not found else value
-        elif spec.has_default:
+        elif has_default:
             complete[name] = spec.default
         elif spec.required:
             missing.append(name)
             problems.append(f"missing required argument '{name}'")
+        if spec.path and name in complete:
+            complete[name] = _located(complete[name], folder)
+            for path in _relative_paths(complete[name]):
+                shown = "it" if spec.secret else _shown(path)
+                reason = "the folder that it starts from is not known; give the whole path"
+                problems.append(f"argument '{name}': {shown} is relative, and {reason}")
     if problems:
         raise ArgumentError(problems, missing=missing)
     return complete
+
+
+def _located(value: JsonValue, folder: str) -> JsonValue:
+    """Return a path, or a list of them, with relative ones taken from `folder`; `~` and secrets stay as they are."""
+    if isinstance(value, list):
+        return [_located(item, folder) for item in cast("list[JsonValue]", value)]
+    return os.path.normpath(Path(folder) / str(value)) if folder and _relative_paths(value) else value
+
+
+def _relative_paths(value: JsonValue) -> list[str]:
+    paths = cast("list[JsonValue]", value) if isinstance(value, list) else [value]
+    return [
+        path
+        for path in paths
+        if isinstance(path, str) and path and not (path.startswith("~") or Path(path).is_absolute() or marks_in(path))
+    ]
 
 
 def args_json_schema(specs: Mapping[str, ArgSpec], *, additional: bool = False) -> JsonObject:

@@ -55,9 +55,11 @@ def _check_arg(path: Path, name: str, spec: ArgSpec) -> Iterator[Violation]:
         ("minimum", ("integer", "number")),
         ("maximum", ("integer", "number")),
         ("items", ("array",)),
+        ("path", ("string", "array")),
     )
     for key, types in kinds:
-        if getattr(spec, key) is not None and spec.type not in types:
+        value = getattr(spec, key)
+        if value is not None and value is not False and spec.type not in types:
             message = f"{key!r} has no effect on an argument of type {spec.type!r}"
             fix = f"remove it, or write 'type: {types[0]}'"
             yield Violation((*path, key), "no-effect", message, fix, at_key=True)

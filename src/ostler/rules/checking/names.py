@@ -33,7 +33,7 @@ _WITHOUT_OUTPUTS = ("start", "find", "ready", "postStart", "stop", "stopped", "p
 RESERVED_NAMES = frozenset({"args", "name", "service", "outputs", "dependencies", "env", "response", *STEPS})
 """Names with a meaning of their own, which an arg of the same name does not take."""
 
-_SERVICE_KEYS = ("id", "name", "class", "startKey", "metadata")
+_SERVICE_KEYS = ("id", "name", "class", "startKey", "folder", "metadata")
 METADATA_KEYS = ("labels", "owner", "purpose")
 ASKED_KEYS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "logs": ("logs", ("lines", "since", "search", "newerThan")),

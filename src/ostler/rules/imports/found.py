@@ -14,9 +14,6 @@ from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.projects import VARIABLE
 from ostler.rules.imports.shell_lines import port_notes, with_port_option
 
-DIRECTORY = "{{ project.directory }}"
-"""The project's folder, in an arg."""
-
 
 @dataclass(frozen=True, slots=True)
 class FoundService:
@@ -69,14 +66,14 @@ def template_free(text: str) -> str:
     return text.replace("{{", "{{ '{{' }}").replace("{%", "{{ '{%' }}") if "{{" in text or "{%" in text else text
 
 
-def folder_arg(path: str) -> str:
-    """Return the arg for the folder `path`, relative to the project's."""
+def folder_arg(path: str) -> JsonObject:
+    """Return the arg for the folder `path`, none for the project's own."""
     path = path.removeprefix("${workspaceFolder}").strip("/") if path.startswith("${workspaceFolder}") else path
     path = template_free(path)
     parts = [part for part in path.replace("\\", "/").split("/") if part not in ("", ".")]
     if path.startswith("/"):
-        return path
-    return "/".join([DIRECTORY, *parts])
+        return {"directory": path}
+    return {"directory": "/".join(parts)} if parts else {}
 
 
 def shell_service(
@@ -87,8 +84,8 @@ def shell_service(
     more["notes"] = (*more.get("notes", ()), *port_notes(line, port))
     line = template_free(line.strip())
     if port is None:
-        return FoundService(name, "command", {"command": line, "shell": True, "directory": folder}, origin, **more)
-    args: JsonObject = {"directory": folder, "command": line if port else with_port_option(line)}
+        return FoundService(name, "command", {"command": line, "shell": True, **folder}, origin, **more)
+    args: JsonObject = {**folder, "command": line if port else with_port_option(line)}
     if port and "{port}" not in line and "PORT" not in line:
         args["port"] = port
     return FoundService(name, "dev-server", args, origin, **more)
@@ -96,7 +93,7 @@ def shell_service(
 
 def job(name: str, line: str, origin: str, *, directory: str = "", **more: Any) -> FoundService:
     """Return a service that does its work and ends."""
-    args: JsonObject = {"command": template_free(line.strip()), "shell": True, "directory": folder_arg(directory)}
+    args: JsonObject = {"command": template_free(line.strip()), "shell": True, **folder_arg(directory)}
     return FoundService(name, "job", args, origin, **more)
 
 

@@ -92,7 +92,7 @@ def _service(
     notes += port_notes(line, port_of(line))
     env, line = exported({**shared.env, **variables(process.get("environment"))}, line.replace("$$", "$"))
     folder, line = in_named_folder(str(process.get("working_dir") or ""), line)
-    args: JsonObject = {"command": template_free(line), "shell": True, "directory": folder_arg(folder)}
+    args: JsonObject = {"command": template_free(line), "shell": True, **folder_arg(folder)}
     notes += _take_probe(args, as_object(process.get("readiness_probe") or process.get("liveness_probe")))
     if process.get("ready_log_line"):
         args["readyLog"] = template_free(str(process["ready_log_line"]))
