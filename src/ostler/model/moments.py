@@ -1,6 +1,7 @@
 """Moments as text: RFC 3339, in UTC, with microseconds."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
@@ -10,8 +11,12 @@ def format_time(moment: datetime) -> str:
     """Return an aware `moment` as RFC 3339 in UTC with microseconds, such as `2025-01-02T03:04:05.000006Z`."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
+    return _text_of(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+@lru_cache(maxsize=128)
+def _text_of(moment: datetime) -> str:
+    """Return a moment in UTC as text; a create writes a dozen of them, each three times."""
     return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 

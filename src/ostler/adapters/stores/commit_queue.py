@@ -91,6 +91,8 @@ class CommitQueue:
         self._events_due = 0.0
         self._events_failing = False
         self._wake = anyio.Event()
+        self._has_due = anyio.Event()
+        """Set when `_events_due` is."""
         self.last_cursor = last_cursor
         self.is_closing = False
 
@@ -130,8 +132,7 @@ class CommitQueue:
         for event in events:
             self.last_cursor = max(self.last_cursor, event.cursor)
             if not self._events:
-                self._events_due = anyio.current_time() + _EVENT_DELAY
-                self._wake.set()
+                self._write_events_in(_EVENT_DELAY)
             self._events.append(encode_event(event))
         self._bound_events()
 
@@ -154,14 +155,16 @@ class CommitQueue:
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             # It is shielded, so that accepted commits survive a cancellation; its deadline bounds that.
-            writer = anyio.CancelScope(shield=True)
+            writer, reminder = anyio.CancelScope(shield=True), anyio.CancelScope()
             tasks.start_soon(self._work_within, writer, work)
+            tasks.start_soon(self._remind_within, reminder)
             try:
                 yield
             except Exception as exc:  # noqa: BLE001 (boundary: see above)
                 failure = exc
             finally:
                 self.close()
+                reminder.cancel()
                 writer.deadline = anyio.current_time() + CLOSE_GRACE
         if failure is not None:
             raise failure
@@ -171,6 +174,24 @@ class CommitQueue:
             await work()
         if scope.cancelled_caught:
             logger.error("the database %s did not answer for %s s and was abandoned", self._what, CLOSE_GRACE)
+
+    def _write_events_in(self, seconds: float) -> None:
+        """Have the events that wait written in that time, unless a commit carries them before."""
+        self._events_due = anyio.current_time() + seconds
+        self._has_due.set()
+
+    async def _remind_within(self, scope: anyio.CancelScope) -> None:
+        """Wake the writer when events are due.
+
+        It sleeps through what commits carry: a writer that waited for the time itself woke twice for each commit.
+        """
+        with scope:
+            while True:
+                await self._has_due.wait()
+                self._has_due = anyio.Event()
+                await anyio.sleep_until(self._events_due)
+                if self._events and anyio.current_time() >= self._events_due:
+                    self._wake.set()
 
     async def run(self, finish: Callable[[], Awaitable[None]]) -> None:
         """Write batches until the queue is closed and everything accepted is written; then call `finish`."""
@@ -186,11 +207,9 @@ class CommitQueue:
 
     async def _wait_for_work(self) -> None:
         while not self._queue and not self.is_closing:
-            due = self._events_due if self._events else float("inf")
-            if anyio.current_time() >= due:
+            if self._events and anyio.current_time() >= self._events_due:
                 return
-            with anyio.CancelScope(deadline=due):
-                await self._wake.wait()
+            await self._wake.wait()
             self._wake = anyio.Event()
 
     async def _write_next(self, *, last: bool = False) -> None:
@@ -234,7 +253,7 @@ class CommitQueue:
         self._events_failing = True
         self._events.extendleft(reversed(events))
         self._bound_events()
-        self._events_due = anyio.current_time() + _EVENT_RETRY_DELAY
+        self._write_events_in(_EVENT_RETRY_DELAY)
 
     def _bound_events(self) -> None:
         while len(self._events) > _MAX_EVENTS:

@@ -1,12 +1,11 @@
 """A service instance at one moment, masked, for lists, status and resources."""
 
-from dataclasses import replace
-
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import IDLE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.views import ServiceView
 from ostler.model.json import JsonObject
+from ostler.model.replacing import replaced
 from ostler.model.servers import MASK
 from ostler.model.states import ServiceState
 from ostler.rules.secrets.record_secrets import secret_output_names
@@ -15,7 +14,7 @@ from ostler.rules.secrets.record_secrets import secret_output_names
 def view_of(plain: ServiceView, instance: InstanceState, operation: Operation | None) -> ServiceView:
     """Return what `plain`, a snapshot of any service, lacks of `instance`, which has `operation` under way."""
     record, vitals = instance.record, instance.vitals
-    return replace(
+    return replaced(
         plain,
         id=record.id,
         class_name=record.class_name,

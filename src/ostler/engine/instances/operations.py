@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
@@ -13,6 +12,7 @@ from ostler.engine.services.views import OperationRequest, OperationView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.records import CallOutcome, CallRecord, OperationOutcome, OperationRecord, PlannedCall
+from ostler.model.replacing import replaced
 
 ANSWER_GRACE = 5.0
 """Seconds that a cancelled start still waits for the answer of a start call under way.
@@ -185,7 +185,7 @@ class Operation:
     def end(self, outcome: OperationOutcome, now: datetime, *, error: OstlerError | None = None) -> None:
         """Note the end; waiters go on after `release`."""
         self.error = error.fresh() if error is not None else None
-        self.record = replace(
+        self.record = replaced(
             self.record,
             finished_at=now,
             outcome=outcome,
@@ -217,28 +217,28 @@ class Operation:
         """Add a call to the record as intended; return its sequence number."""
         seq = len(self.record.calls)
         call = CallRecord(seq, step, tool, args, CallOutcome.INTENDED, now)
-        self.record = replace(self.record, calls=(*self.record.calls, call))
+        self.record = replaced(self.record, calls=(*self.record.calls, call))
         return seq
 
     def joined_by(self, asked: OperationRequest) -> Self:
         """Answer a later request, too; a delete that was to keep what the service has drops that where one asks so."""
         self.is_shared = True
         if self.asked.keep and not asked.keep:
-            self.asked, self.record = replace(self.asked, keep=False), replace(self.record, keep=False)
+            self.asked, self.record = replaced(self.asked, keep=False), replaced(self.record, keep=False)
         return self
 
     def is_journaled(self, seq: int) -> bool:
         """Whether the store has this call as intended already; true once."""
         intent, self.stored_intent = self.stored_intent, None
-        return intent is not None and replace(self.record.calls[seq], sent_at=intent.sent_at) == intent
+        return intent is not None and replaced(self.record.calls[seq], sent_at=intent.sent_at) == intent
 
     def end_call(
         self, seq: int, outcome: CallOutcome, now: datetime, *, error: str = "", answer: JsonValue = None
     ) -> None:
         """Note the outcome of a call."""
         calls = list(self.record.calls)
-        calls[seq] = replace(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
-        self.record = replace(self.record, calls=tuple(calls))
+        calls[seq] = replaced(calls[seq], outcome=outcome, answered_at=now, error=error, answer=answer)
+        self.record = replaced(self.record, calls=tuple(calls))
 
     def calls(self, step: str) -> Sequence[CallRecord]:
         """Return the calls of one step."""
@@ -250,15 +250,15 @@ class Operation:
 
     def add_requests(self, requests: JsonObject) -> None:
         """Answer these requests too: idempotency keys, each with the digest of what was asked for."""
-        self.record = replace(self.record, requests={**self.record.requests, **requests})
+        self.record = replaced(self.record, requests={**self.record.requests, **requests})
 
     def add_reason(self, reason: str) -> None:
         """Add to why it is carried out."""
-        self.record = replace(self.record, reason=f"{self.record.reason}; {reason}")
+        self.record = replaced(self.record, reason=f"{self.record.reason}; {reason}")
 
     def set_key(self, key: str) -> None:
         """Take over the idempotency key of the operation that is done again."""
-        self.record = replace(self.record, idempotency_key=key)
+        self.record = replaced(self.record, idempotency_key=key)
 
 
 async def follow(operation: Operation, progress: Progress | None) -> None:

@@ -4,7 +4,7 @@ Nothing here knows a procedure: these are in the modules next to this one, and `
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -23,8 +23,8 @@ from ostler.model.records import CallRecord, OperationKind, OperationOutcome, Op
 from ostler.model.replacing import replaced
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 from ostler.rules.calls.rendering import delete_plan, stop_plan
-from ostler.rules.secrets.masking import mask
-from ostler.rules.secrets.record_secrets import NO_SECRETS, record_secrets, secrets_within
+from ostler.rules.secrets.masking import mask, secret_strings
+from ostler.rules.secrets.record_secrets import NO_SECRETS, secrets_since_created, secrets_within
 from ostler.rules.secrets.secret_marks import marks_in
 from ostler.rules.text.log_pages import PAGE_OUTPUTS
 
@@ -116,6 +116,7 @@ class InstanceState(BaseService):
         self._created_at = record.created_at
         self._updated_at = record.updated_at
         self._possible_secrets = NO_SECRETS
+        self._secret_args: frozenset[str] | None = None
         self._secrets: frozenset[str] | None = None
 
     # -- facts ---------------------------------------------------------------------------------------------
@@ -234,8 +235,11 @@ class InstanceState(BaseService):
     def secrets(self) -> frozenset[str]:
         """Every text that is masked wherever this service is shown; found when it is asked for."""
         if self._secrets is None:
-            others = marks_in([self.record.args, self.service_class.tools.start.args]) | self._possible_secrets
-            self._secrets = record_secrets(self.service_class, self.record) | others or NO_SECRETS
+            if self._secret_args is None:
+                args, spec = self.record.args, self.service_class.spec
+                marks = marks_in([args, self.service_class.tools.start.args])
+                self._secret_args = secret_strings(spec.args, args) | marks | self._possible_secrets or NO_SECRETS
+            self._secrets = self._secret_args | secrets_since_created(self.service_class, self.record) or NO_SECRETS
         return self._secrets
 
     def keep_outputs(self, step: str, outputs: JsonObject) -> None:
@@ -360,8 +364,8 @@ class InstanceState(BaseService):
             error: what to say, also to who wants to start it.
             secrets: what must not be shown, as the class cannot say.
         """
-        self._possible_secrets, self._secrets = secrets, None
-        self._status.replace(replace(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
+        self._possible_secrets, self._secret_args, self._secrets = secrets, None, None
+        self._status.replace(replaced(self.status, error=error, error_at=self._clock.now(), reason=UNREADABLE_CLASS))
         self.set_vitals(unreadable=error)
 
     def note(self, message: str) -> None:
@@ -407,7 +411,7 @@ class InstanceState(BaseService):
         if operation is not None:
             stored = operation.record
             if intent is not None:
-                stored = replace(stored, calls=(*stored.calls, intent))
+                stored = replaced(stored, calls=(*stored.calls, intent))
             operation.stored_intent = intent
             changes.append(PutOperation(stored))
             ended = [*self.journal.unrecorded, *self._taken_over(operation)]
@@ -431,18 +435,18 @@ class InstanceState(BaseService):
         if old is None or operation.kind is OperationKind.VERIFY is not old.kind:
             return []  # looking settles nothing
         error = f"the server ended while it was under way; operation {operation.id} ({operation.kind.value}) took over"
-        return [replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
+        return [replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=self._clock.now(), error=error)]
 
     def take_interrupted(self, operations: Sequence[OperationRecord]) -> None:
         """Take over what the store has open of an earlier run, oldest first; only the newest is to be resolved."""
         *older, newest = operations
         now = self._clock.now()
         closed = [
-            replace(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
+            replaced(old, outcome=OperationOutcome.INTERRUPTED, finished_at=now, error="a later operation followed")
             for old in older
         ]
         self.journal = Journal(newest, (*self.journal.unrecorded, *closed))
 
     def record_later(self, operation: OperationRecord) -> None:
         """Write the end of `operation` with the next commit of an operation."""
-        self.journal = replace(self.journal, unrecorded=(*self.journal.unrecorded, operation))
+        self.journal = replaced(self.journal, unrecorded=(*self.journal.unrecorded, operation))

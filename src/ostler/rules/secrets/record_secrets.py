@@ -29,8 +29,12 @@ def output_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozen
 
 def record_secrets(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
     """Return every secret text that `record` holds."""
-    own = secret_strings(service_class.spec.args, record.args) | output_secrets(service_class, record)
-    return own.union(record.dependency_secrets, record.delete_secrets)
+    return secret_strings(service_class.spec.args, record.args) | secrets_since_created(service_class, record)
+
+
+def secrets_since_created(service_class: ServiceClass, record: ServiceRecord) -> frozenset[str]:
+    """Return the secret texts that `record` holds besides its args, which never change."""
+    return output_secrets(service_class, record).union(record.dependency_secrets, record.delete_secrets)
 
 
 def possible_secrets(record: ServiceRecord) -> frozenset[str]:
