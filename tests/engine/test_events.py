@@ -175,10 +175,11 @@ def test_a_cursor_of_another_life_begins_again_and_says_so() -> None:
     assert page.next_cursor == 1
 
 
-def test_what_is_restored_goes_on_and_gaps_are_told() -> None:
+@pytest.mark.anyio
+async def test_what_is_restored_goes_on_and_gaps_are_told() -> None:
     events = log()
     stored = [Event(cursor, NOW, EventKind.WARNING, "a", str(cursor)) for cursor in (5, 6, 9)]
-    events.restore(stored, 12)
+    await events.restore(stored, 12)
     assert events.append(EventKind.WARNING, "a").cursor == 13
     assert events.read(since=4).dropped
     assert not events.read(since=8).dropped

@@ -1,7 +1,8 @@
 """Several `up` at once, one that a crash or a `down` cuts off, and a file that is broken meanwhile."""
 
 import shutil
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from tests.support.world import BASIC, Answer, Hang, Slow, World, manifest, runn
 
 from ostler.adapters.projects.journal import UpJournal
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine import clock
 from ostler.engine.manager import ServiceManager
-from ostler.engine.projects.changes import changes_of
+from ostler.engine.projects.changes import ChangeKind, changes_of
 from ostler.engine.projects.runner import ProjectRunner
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.services.views import ProjectRef
@@ -113,6 +115,41 @@ async def test_what_is_made_again_with_other_args_keeps_what_it_keeps_and_a_down
         assert world.tools_called("w/drop") == []
         await projects.down(str(shop), (), timeout=None)
         assert (world.resources, len(world.tools_called("w/drop"))) == ({}, 2)
+
+
+async def test_what_an_up_would_do_to_a_long_chain_is_found_once_for_each_of_its_services(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "TURN", -1.0)
+    args = ["{}", *(f'{{password: "{{{{ services.s{n}.outputs.id }}}}"}}' for n in range(399))]
+    lines = [f"  s{n}: {{class: basic, args: {each}}}\n" for n, each in enumerate(args)]
+    (shop / "ostler.yaml").write_text("services:\n" + "".join(reversed(lines)))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with life(World(), MemoryStore(), shop) as (_manager, projects), anyio.create_task_group() as group:
+        asked: Counter[str] = Counter()
+        monkeypatch.setattr(ProjectScope, "request", counting(ProjectScope.request, asked))
+        group.start_soon(take_turns)
+        await anyio.lowlevel.checkpoint()
+        status = await projects.status(str(shop))
+        assert turns > len(status.changes), "others have their turn"
+        assert [change.kind for change in status.changes] == [ChangeKind.CREATE] * 400
+        assert (set(asked.values()), len(asked)) == ({1}, 400)
+        group.cancel_scope.cancel()
+
+
+def counting(request: Callable[..., Any], asked: Counter[str]) -> Callable[..., Any]:
+    def counted(scope: ProjectScope, name: str, manager: ServiceManager) -> Any:
+        asked[name] += 1
+        return request(scope, name, manager)
+
+    return counted
 
 
 async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop: Path, worktree: Path) -> None:
@@ -225,7 +262,7 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
 
         async def kinds(inputs: dict[str, str]) -> dict[str, tuple[str, str]]:
             scope = replace(plain, inputs=inputs)
-            plan = changes_of(scope, ["migrate", "seed"], manager)
+            plan = await changes_of(scope, ["migrate", "seed"], manager)
             assert (await ProjectRunner(manager).up(scope)).is_good
             return {change.name: (change.kind.value, change.reason) for change in plan if change.kind != "keep"}
 

@@ -1,9 +1,32 @@
-"""Wall clocks. Durations and sleeps use anyio's own clock, which tests make virtual."""
+"""Wall clocks, and the turns of long work. Durations and sleeps use anyio's own clock, which tests make virtual."""
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
 
 import anyio
+import anyio.lowlevel
+
+_T = TypeVar("_T")
+
+TURN: Final = 0.01
+"""Seconds of work on the event loop after which others have their turn."""
+
+
+async def in_turns(steps: Iterable[_T]) -> list[_T]:
+    """Return what `steps` yields, for work that grows with its input; others have their turn between two steps.
+
+    What `steps` reads may change meanwhile, so it begins with a copy, or with what never changes.
+    """
+    made: list[_T] = []
+    ends = time.perf_counter() + TURN
+    for one in steps:
+        made.append(one)
+        if time.perf_counter() > ends:
+            await anyio.lowlevel.checkpoint()
+            ends = time.perf_counter() + TURN
+    return made
 
 
 class SystemClock:

@@ -10,7 +10,7 @@ from typing import Self, Unpack, cast
 import anyio
 
 from ostler.engine.assembly import Assembly
-from ostler.engine.clock import SystemClock
+from ostler.engine.clock import SystemClock, in_turns
 from ostler.engine.dependencies.ordering import Failures, start_in_order, stop_in_order
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
@@ -113,7 +113,7 @@ class ServiceManager:
 
     async def __aenter__(self) -> Self:
         state = await self._parts.store.load()
-        self.events.restore(state.events, state.last_cursor)
+        await self.events.restore(state.events, state.last_cursor)
         async with AsyncExitStack() as stack:
             group = await stack.enter_async_context(anyio.create_task_group())
             await self._parts.begin(state, group)
@@ -151,6 +151,10 @@ class ServiceManager:
     def views(self, where: ServiceFilter | None = None) -> list[ServiceView]:
         """Return snapshots of the services that match, by name."""
         return [found.view() for found in self._services(where)]
+
+    async def views_in_turns(self) -> list[ServiceView]:
+        """Return snapshots of all services, by name, each of its own moment: others have their turn in between."""
+        return await in_turns(found.view() for found in self._services(None))
 
     def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
         """Return the services that match, by name, with what a list shows of them: no snapshots are built."""
@@ -206,24 +210,20 @@ class ServiceManager:
     # -- all at once ---------------------------------------------------------------------------------------
 
     async def start_all(self, *, timeout: float | None = None) -> Failures:
-        """Start every service that is not up, each as early as its own dependencies allow.
+        """Start every service that is not up, as early as its dependencies allow; return the failures by name.
 
         Args:
             timeout: seconds to wait; what is not up by then is among the failures, and continues on its own.
-
-        Returns the failures by name; the others are up.
         """
         self._refuse_when_leaving()
         services = [service for service in self.registry.get_all() if not service.state.is_up]
         return await start_in_order(services, self._parts.needs, timeout=timeout)
 
     async def stop_all(self, *, timeout: float | None = None) -> Failures:
-        """Stop every service, dependents before what they depend on, as early as that allows.
+        """Stop every service, dependents before what they depend on; return the failures by name.
 
         Args:
             timeout: seconds to wait; what is not down by then is among the failures.
-
-        Returns the failures by name; the others are down.
         """
         self._refuse_when_leaving()
         graph, stop = self._parts.graph, self._parts.requests.stop

@@ -156,7 +156,7 @@ class Projects:
             if isinstance(service := self._manager.registry.find(name), ServiceInstance)
         ]
         own = [service for service in self.directory.members(scope.ref.id) if service.name not in names]
-        changes = changes_of(scope, named_services(scope, ()), self._manager)
+        changes = await changes_of(scope, named_services(scope, ()), self._manager)
         return ProjectStatus(scope.ref, [*shared, *own], changes, scope.loaded.file)
 
     def is_project(self, directory: str) -> bool:
@@ -167,7 +167,7 @@ class Projects:
         """Return what `up` would do now, without doing it."""
         scope = await self.scope_of(directory)
         wanted = named_services(scope, names)
-        changes = changes_of(scope, wanted, self._manager)
+        changes = await changes_of(scope, wanted, self._manager)
         return scope, changes if not names else changes[: len(wanted)]
 
     def full_name(self, name: str, folder: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 JsonValue: TypeAlias = Any
@@ -66,19 +66,40 @@ def json_flaw(value: object, *, most: int = MAX_VALUES) -> str:
         value: what may be JSON.
         most: the most values that are looked at; more are a flaw, too. A value that is in two places counts twice.
     """
-    waiting, left = [value], most
+    waiting: list[Iterable[object]] = [(value,)]
+    left = most
     while waiting:
-        part = waiting.pop()
-        left -= 1
-        if left < 0:
-            return f"it has more than {most} values"
-        if isinstance(part, Mapping):
-            waiting.extend(cast("JsonMapping", part).values())
-        elif isinstance(part, list):
-            waiting.extend(cast("list[object]", part))
-        elif _scalar_flaw(part):
-            return _placed_flaw(value)
+        for part in waiting.pop():
+            left -= 1
+            if left < 0:
+                return f"it has more than {most} values"
+            kind = type(part)
+            if kind is str or kind is bool:  # most are, and an answer may have 300,000
+                continue
+            if kind is dict or isinstance(part, Mapping):
+                waiting.append(cast("JsonMapping", part).values())
+            elif isinstance(part, list):
+                waiting.append(cast("list[object]", part))
+            elif _scalar_flaw(part):
+                return _placed_flaw(value)
     return ""
+
+
+def is_longer(value: JsonValue, most: int) -> bool:
+    """Return whether `value` takes more than `most` characters as JSON; little of a much longer one is looked at."""
+    waiting: list[Iterable[JsonValue]] = [(value,)]
+    least = 0
+    while waiting:
+        for part in waiting.pop():
+            least += len(part) + 2 if isinstance(part, str) else 2
+            if isinstance(part, Mapping):
+                keys = cast("JsonMapping", part)
+                waiting += [keys.keys(), keys.values()]
+            elif isinstance(part, list | tuple):
+                waiting.append(cast("list[JsonValue]", part))
+            if least > most + 1:  # `[1]` is the only kind that takes less than two characters a value
+                return True
+    return len(json.dumps(value, default=str)) > most
 
 
 def _placed_flaw(value: object) -> str:

@@ -1,6 +1,6 @@
 """The SDK's message streams, with what Ostler does to each message that passes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,7 +40,7 @@ class Reads(_Wrapped):
         self,
         inner: Any,
         *,
-        change: Callable[[SessionMessage], Received] | None = None,
+        change: Callable[[SessionMessage], Awaitable[Received]] | None = None,
         on_end: Callable[[], None] | None = None,
     ) -> None:
         """Wrap `inner`.
@@ -68,7 +68,7 @@ class Reads(_Wrapped):
                 self._on_end()
             raise
         if self._change is not None and isinstance(message, SessionMessage):
-            return self._change(message)
+            return await self._change(message)
         return message
 
     def __aiter__(self) -> Self:

@@ -15,6 +15,7 @@ from mcp_types.methods import validate_server_result
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.streams import Reads, Writes
+from ostler.engine.clock import in_turns
 from ostler.model.json import JsonObject, JsonValue
 
 STRUCTURED_MARK: Final = "ostler/structuredContent"
@@ -58,7 +59,7 @@ class ToolListRepair:
         if isinstance(request, types.JSONRPCRequest) and request.method in ("tools/list", "tools/call"):
             self._asked[request.id] = request.method
 
-    def received(self, message: SessionMessage) -> SessionMessage:
+    async def received(self, message: SessionMessage) -> SessionMessage:
         """Return `message`, repaired when it answers such a request."""
         answer = message.message
         if not isinstance(answer, types.JSONRPCResponse | types.JSONRPCError) or answer.id is None:
@@ -66,29 +67,26 @@ class ToolListRepair:
         method = self._asked.pop(answer.id, None)
         if method is None or isinstance(answer, types.JSONRPCError):
             return message
-        result = self._list(answer.result) if method == "tools/list" else self._call_result(answer.result)
+        result = await self._list(answer.result) if method == "tools/list" else self._call_result(answer.result)
         if result is answer.result:
             return message
         return SessionMessage(answer.model_copy(update={"result": result}), message.metadata)
 
     # -- lists -------------------------------------------------------------------------------------------------
 
-    def _list(self, result: JsonObject) -> JsonObject:
+    async def _list(self, result: JsonObject) -> JsonObject:
         tools = result.get("tools")
         listed = cast("list[JsonValue]", tools) if isinstance(tools, list) else []
         if _is_object(tools):  # by name, as some write them
             listed = [{"name": name, **tool} for name, tool in tools.items() if _is_object(tool)]
-        kept: list[JsonValue] = []
-        for index, tool in enumerate(listed):
-            repaired = self._tool(tool, index)
-            if repaired is not None:
-                kept.append(repaired)
+        repaired = await in_turns(self._tool(tool, index) for index, tool in enumerate(listed))
+        kept: list[JsonValue] = [tool for tool in repaired if tool is not None]
         cursor = result.get("nextCursor")
         fine = {key: value for key, value in result.items() if key in ("ttlMs", "cacheScope", "resultType")}
-        whole = _EMPTY_LIST | fine | {"tools": kept}
-        if _complaint(self.version, whole) is not None:
-            whole = _EMPTY_LIST | {"tools": kept}
-        return whole | ({"nextCursor": cursor} if isinstance(cursor, str) and cursor else {})
+        rest = _EMPTY_LIST | fine
+        if _complaint(self.version, rest) is not None:
+            rest = _EMPTY_LIST
+        return rest | {"tools": kept} | ({"nextCursor": cursor} if isinstance(cursor, str) and cursor else {})
 
     def _tool(self, tool: JsonValue, index: int) -> JsonObject | None:
         if not _is_object(tool) or not isinstance(tool.get("name"), str) or not tool["name"]:

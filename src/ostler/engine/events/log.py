@@ -2,12 +2,14 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import anyio
 
+from ostler.engine.clock import in_turns
 from ostler.engine.events.history import Parts, ServiceHistory
 from ostler.engine.protocols import Clock, Store
 from ostler.model.events import Event, EventKind
@@ -106,16 +108,14 @@ class EventLog:
         """The cursor of the newest event."""
         return self._last_cursor
 
-    def restore(self, events: Iterable[Event], last_cursor: int) -> None:
-        """Take over what the store kept from an earlier run; cursors go on from there."""
-        expected: int | None = None
-        for event in events:
-            if expected is None or event.cursor != expected:  # a gap: what was in it is gone
-                self._dropped_until = event.cursor - 1
-            expected = event.cursor + 1
-            self._keep(event)
-        if expected is None:
-            self._dropped_until = last_cursor
+    async def restore(self, events: Sequence[Event], last_cursor: int) -> None:
+        """Take over what the store kept from an earlier run; cursors go on from there. Others have their turn."""
+        gone = events[0].cursor - 1 if events else last_cursor
+        for earlier, event in pairwise(events):
+            if event.cursor != earlier.cursor + 1:  # a gap: what was in it is gone
+                gone = event.cursor - 1
+        await in_turns(map(self._keep, events))
+        self._dropped_until = max(gone, self._dropped_until)
         self._last_cursor = max(last_cursor, self._last_cursor)
 
     def append(

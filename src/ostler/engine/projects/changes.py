@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
 from ostler.engine.projects.scope import ProjectScope
@@ -38,8 +39,17 @@ class Change:
     reason: str = ""
 
 
-def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change:
-    """Return what has to be done for service `name` of the file now."""
+def change_of(
+    scope: ProjectScope, name: str, manager: ServiceManager, known: dict[str, Change] | None = None
+) -> Change:
+    """Return what has to be done for service `name` of the file now.
+
+    Args:
+        scope: the project.
+        name: the service's short name.
+        manager: what runs.
+        known: what was found of other services of the file already.
+    """
     full = scope.full_name(name)
     service = manager.registry.find(full)
     try:
@@ -47,8 +57,8 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
         full = manager.name_of(request)  # of what can be made
         difference = "" if service is None else manager.difference(request)
     except (TemplateError, NotFoundError, ArgumentError) as error:
-        needs = scope.needs(name) if isinstance(error, TemplateError) else ()
-        is_final = all(change_of(scope, need, manager).kind is ChangeKind.KEEP for need in needs)
+        needs = scope.needs(name) if isinstance(error, TemplateError) else []
+        is_final = _are_kept(scope, needs, manager, {} if known is None else known)
         if service is not None or is_final:
             return Change(name, full, ChangeKind.IMPOSSIBLE if is_final else ChangeKind.UNKNOWN, error.summary)
         difference = ""
@@ -64,6 +74,14 @@ def change_of(scope: ProjectScope, name: str, manager: ServiceManager) -> Change
     return Change(name, full, ChangeKind.START, reason or f"was {service.state.value}")
 
 
+def _are_kept(scope: ProjectScope, needs: list[str], manager: ServiceManager, known: dict[str, Change]) -> bool:
+    """Whether nothing has to be done for `needs`, each found after what it needs itself, and once."""
+    if any(need not in known for need in needs):
+        for need in scope.closure(needs):
+            known[need] = known.get(need) or change_of(scope, need, manager, known)
+    return all(known[need].kind is ChangeKind.KEEP for need in needs)
+
+
 def has_other_inputs(scope: ProjectScope, name: str, service: Service) -> bool:
     """Whether `service`, called `name` in the project, is a job of its own whose watched files changed since."""
     if name not in scope.inputs or scope.owner_of(name) != scope.ref or not isinstance(service, ServiceInstance):
@@ -71,9 +89,15 @@ def has_other_inputs(scope: ProjectScope, name: str, service: Service) -> bool:
     return service.record.labels.get(INPUTS_LABEL) != scope.inputs[name]
 
 
-def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:
+async def changes_of(scope: ProjectScope, names: Sequence[str], manager: ServiceManager) -> list[Change]:
     """Return what `up` of `names` would do, in order; what left the file comes last."""
-    return [*(change_of(scope, name, manager) for name in names), *removals_of(scope, manager)]
+    known: dict[str, Change] = {}
+
+    def found(name: str) -> Change:
+        known[name] = change_of(scope, name, manager, known)
+        return known[name]
+
+    return [*await in_turns(map(found, names)), *removals_of(scope, manager)]
 
 
 def removals_of(scope: ProjectScope, manager: ServiceManager) -> list[Change]:

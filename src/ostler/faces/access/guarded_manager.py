@@ -90,6 +90,10 @@ class GuardedManager(ServiceManager):
         """Return snapshots of the services that match, by name."""
         return super().views(where)
 
+    async def views_in_turns(self) -> list[ServiceView]:
+        """Return snapshots of all services, by name; others have their turn in between."""
+        return await super().views_in_turns()
+
     def listed(self, where: ServiceFilter | None = None) -> list[Listed]:
         """Return the services that match, by name, with what a list shows of them."""
         return super().listed(where)

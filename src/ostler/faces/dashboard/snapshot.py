@@ -32,7 +32,7 @@ class Snapshots:
         log = self._app.manager.events
         cursor = log.last_cursor
         page = log.read(since=max(0, cursor - MAX_EVENTS), limit=MAX_EVENTS)
-        views = self._app.manager.views()
+        views = await self._app.manager.views_in_turns()
         return {
             "complete": True,
             **self._head(page),

@@ -1,12 +1,11 @@
 """The newest tool calls that each client made through tool_call, masked and bounded, for drafting classes."""
 
-import json
 from collections import OrderedDict, deque
 from collections.abc import Collection
 from typing import cast
 
 from ostler.engine.protocols import ToolDirectory
-from ostler.model.json import JsonObject
+from ostler.model.json import JsonObject, is_longer
 from ostler.model.responses import MadeCall, ToolResponse
 from ostler.rules.secrets.masking import mask, secret_strings, secrets_by_key
 
@@ -44,6 +43,8 @@ class CallLog:
             response: its answer.
             secrets: texts that must not be kept.
         """
+        if is_longer([args, response.value, response.text], MAX_CALL):
+            return
         hidden = frozenset(secrets) | secrets_by_key(args) | secrets_by_key(response.value) | secret_strings({}, args)
         call = MadeCall(
             tool,
@@ -52,8 +53,6 @@ class CallLog:
             str(mask(response.text, hidden)),
             response.is_error,
         )
-        if len(json.dumps([call.args, call.value, call.text], default=str)) > MAX_CALL:
-            return
         calls = self._calls.setdefault(client, deque(maxlen=MAX_CALLS))
         self._calls.move_to_end(client)
         calls.append(call)

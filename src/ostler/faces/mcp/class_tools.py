@@ -40,13 +40,14 @@ async def serviceclass_list(app: ApplicationLike, args: ClassListArgs, call: Cal
     words = args.search.lower().split()
     found = [entry for entry in app.classes.get_all() if all(word in _searched(entry) for word in words)]
     ready = [entry for entry in found if app.classes.availability(entry.name).available]
-    others = [entry for entry in found if entry not in ready and not args.available_only]
+    known = {entry.name for entry in ready}
+    others = [entry for entry in found if entry.name not in known and not args.available_only]
     is_short = len(ready) + len(others) <= WHOLE
     items = [shapes.listed_class(entry, app.classes, None if is_short else MAX_DESCRIPTION) for entry in ready]
     items += [shapes.unavailable_class(entry, app.classes, is_found=bool(words)) for entry in others]
     structured: JsonObject = {"serviceClasses": items, "total": len(items)}
-    known = " (args are strings unless a type stands):" if ready else ""
-    lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available{known}"]
+    types = " (args are strings unless a type stands):" if ready else ""
+    lines = [f"{len(ready)} ServiceClass{'' if len(ready) == 1 else 'es'} available{types}"]
     lines += [_class_line(item) for item in items[: len(ready)]]
     if others:
         how = "; serviceclass_available NAME says how to get one" if "serviceclass_available" in call.tools else ""

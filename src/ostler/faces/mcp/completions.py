@@ -32,7 +32,7 @@ class Completions:
             known = self._of_template(params.ref.uri, params.argument.name)
         typed = params.argument.value.lower()
         begin = [name for name in known if name.lower().startswith(typed)]
-        contain = [name for name in known if typed in name.lower() and name not in set(begin)]
+        contain = [name for name in known if typed in name.lower() and not name.lower().startswith(typed)]
         values = begin + contain
         return CompleteResult(
             completion=Completion(values=values[:MAX_VALUES], total=len(values), has_more=len(values) > MAX_VALUES)

@@ -20,7 +20,7 @@ from ostler.faces.mcp.paging import page
 from ostler.faces.mcp.service_tools import Cursor, Limit
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, is_longer
 from ostler.model.responses import ToolResponse
 from ostler.rules.secrets.masking import mask
 
@@ -239,7 +239,7 @@ async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Ans
     content, is_cut = bounded_content(response)
     structured: JsonObject = {"tool": args.name, "isError": response.is_error}
     result = response.structured if response.structured is not None else response.value
-    if is_cut or len(json.dumps(result, default=str)) > MAX_TOOL_ANSWER:
+    if is_cut or is_longer(result, MAX_TOOL_ANSWER):
         structured["truncated"] = True
     else:
         structured["result"] = result

@@ -10,6 +10,7 @@ from ostler.adapters.serving.answers import Answer, error_json
 from ostler.adapters.serving.arguments import Args, Texts
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.projects.changes import Change, ChangeKind
 from ostler.engine.projects.runner import ProjectReport
@@ -64,8 +65,8 @@ async def project_up(app: ApplicationLike, args: ProjectUpArgs, call: Call) -> A
         return Answer(structured, "\n".join(lines))
     scope, report = await app.projects.up(directory, args.services, timeout=MAX_OPERATION_WAIT, progress=call.progress)
     names = {name: scope.full_name(name) for name in scope.services}
-    structured = _reported(app, scope.ref.id, report, names)
-    lines = _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
+    structured = await _reported(app, scope.ref.id, report, names)
+    lines = await _report_lines(app, f"project {scope.ref.id}", "is up", report, names)
     if report.unfinished:
         lines.append("Next: project_up again to keep waiting")
     return _answer(report, structured, lines)
@@ -80,8 +81,8 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
     if not ref.id:
         return Answer({"project": "", "services": []}, f"nothing of the project in {ref.directory} runs")
     names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
-    structured = _reported(app, ref.id, report, names)
-    lines = _report_lines(app, f"project {ref.id}", "is down", report, names)
+    structured = await _reported(app, ref.id, report, names)
+    lines = await _report_lines(app, f"project {ref.id}", "is down", report, names)
     if report.unfinished:
         lines.append("Next: project_down again to keep waiting")
     return _answer(report, structured, lines)
@@ -94,8 +95,8 @@ async def _prune(app: ApplicationLike) -> Answer:
     services: list[JsonObject] = []
     for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT):
         names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
-        services += _reported(app, ref.id, report, names)["services"]
-        lines += _report_lines(
+        services += (await _reported(app, ref.id, report, names))["services"]
+        lines += await _report_lines(
             app, f"project {ref.id}, whose folder {ref.directory} is gone,", "is down", report, names
         )
         whole.failures |= {names[name]: error for name, error in report.failures.items()}
@@ -126,17 +127,18 @@ async def project_status(app: ApplicationLike, args: ProjectArgs, call: Call) ->
             {"project": "", "services": [], "leftOver": left}, "\n".join(["no project here", *lines, *left_lines])
         )
     status = await app.projects.status(directory_of(args))
+    views = await in_turns(member.view() for member in status.members)
     pending = [change for change in status.changes if change.kind is not ChangeKind.KEEP]
     structured: JsonObject = {
         "project": status.ref.id,
         "directory": status.ref.directory,
-        "services": [_service(member) for member in status.members],
+        "services": [_service(view) for view in views],
         "changes": [_change(change) for change in pending],
         "leftOver": left,
     }
     count = len(status.members)
     lines = [f"project {status.ref.id} in {status.ref.directory}: {count} service{'' if count == 1 else 's'}"]
-    lines += [_service_line(member.view()) for member in status.members]
+    lines += [_service_line(view) for view in views]
     if status.findings:
         structured["findings"] = [str(finding) for finding in status.findings]
         lines.append("its ostler.yaml has findings, and nothing is changed until they are corrected:")
@@ -169,9 +171,8 @@ def _answer(report: ProjectReport, structured: JsonObject, lines: list[str]) -> 
     return Answer({**structured, "error": error_json(error)}, text, is_error=True)
 
 
-def _reported(app: ApplicationLike, project: str, report: ProjectReport, names: dict[str, str]) -> JsonObject:
-    services: list[JsonObject] = []
-    for name in _order(report):
+async def _reported(app: ApplicationLike, project: str, report: ProjectReport, names: dict[str, str]) -> JsonObject:
+    def reported(name: str) -> JsonObject:
         change = report.changes.get(name)
         entry: JsonObject = {"name": change.full_name if change is not None else names.get(name, name)}
         if change is not None:
@@ -182,8 +183,10 @@ def _reported(app: ApplicationLike, project: str, report: ProjectReport, names: 
             entry |= {"change": "skipped", "reason": f"{cause} failed"}
         service = app.manager.registry.find(entry["name"])
         if isinstance(service, ServiceInstance):
-            entry |= _service(service)
-        services.append(entry)
+            entry |= _service(service.view())
+        return entry
+
+    services = await in_turns(map(reported, _order(report)))
     return {"project": project, "services": services, "unfinished": list(report.unfinished)}
 
 
@@ -191,15 +194,16 @@ def _order(report: ProjectReport) -> list[str]:
     return [*report.changes, *report.failures, *report.skipped]
 
 
-def _report_lines(
+async def _report_lines(
     app: ApplicationLike, what: str, done: str, report: ProjectReport, names: dict[str, str]
 ) -> list[str]:
-    lines: list[str] = []
-    for name, change in report.changes.items():
+    def changed(name: str, change: Change) -> str:
         service = app.manager.registry.find(names.get(name, change.full_name))
         shown = f" {_service_line(service.view())}" if service is not None else f" {change.full_name}"
         reason = f" ({change.reason})" if change.reason else ""
-        lines.append(f"{_DONE[change.kind]}:{shown}{reason}")
+        return f"{_DONE[change.kind]}:{shown}{reason}"
+
+    lines = await in_turns(changed(name, change) for name, change in report.changes.items())
     lines += [f"failed: {names.get(name, name)}" for name in report.failures]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
     lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
@@ -212,8 +216,7 @@ def _report_lines(
     return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
 
 
-def _service(service: ServiceInstance) -> JsonObject:
-    view = service.view()
+def _service(view: ServiceView) -> JsonObject:
     return {**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})}
 
 

@@ -163,7 +163,7 @@ class Resources:
                 listed = self._app.manager.listed()
                 value = {"services": [shapes.brief(one) for one in listed], "total": len(listed)}
             case "graph":
-                value = self._graph()
+                value = await self._graph()
             case "dashboard":
                 return json.dumps(await self._dashboard(address.since), default=str, ensure_ascii=False), JSON
             case "page":
@@ -187,8 +187,8 @@ class Resources:
         found = log.read(service=name, limit=max(1, log.last_cursor))
         return {"events": [shapes.event(item) for item in found.events[-MAX_EVENTS:]], "cursor": found.next_cursor}
 
-    def _graph(self) -> JsonObject:
-        views = self._app.manager.views()
+    async def _graph(self) -> JsonObject:
+        views = await self._app.manager.views_in_turns()
         return {
             "nodes": [{"name": view.name, "state": view.state.value, "health": view.health.value} for view in views],
             "edges": [{"from": view.name, "to": name} for view in views for name in view.dependencies],

@@ -10,6 +10,7 @@ from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.arguments import Args, Healths, PlainKinds, Seconds, Texts, lower_case, one_of
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
+from ostler.engine.clock import in_turns
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import ServiceView
 from ostler.faces.client_facts import current_client
@@ -88,7 +89,7 @@ async def service_wait(app: ApplicationLike, args: ServiceWaitArgs, call: Call) 
     cursor = shown[-1].cursor if len(shown) < len(found.events) else found.next_cursor
     met = bool(shown)
     message = f"{len(shown)} events" if met else f"nothing happened within {format_duration(timeout)}"
-    return _waited(app, names, message, met=met, events=shown, cursor=cursor)
+    return await _waited(app, names, message, met=met, events=shown, cursor=cursor)
 
 
 def started_by_wait(app: ApplicationLike, args: ServiceWaitArgs) -> list[str]:
@@ -149,7 +150,7 @@ async def _wait_for_state(
         how = ", ".join(f"{name} is still {app.manager.get_service_state(name).value}" for name in waiting)
         message = f"service {how} after {format_duration(timeout)}; wait again to continue"
     page = events.read(since=since, **_of(names), limit=MAX_WAIT_EVENTS)
-    return _waited(app, names, message, met=met, events=page.events, cursor=page.next_cursor)
+    return await _waited(app, names, message, met=met, events=page.events, cursor=page.next_cursor)
 
 
 def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[str]) -> tuple[list[str], str]:
@@ -159,14 +160,16 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
     for name in names:
         if "deleted" in args.state and app.manager.registry.find(name) is None:
             continue
-        view = app.manager.view(name)
-        if _is_as_wanted(view, states, args):
+        service = app.manager.registry.get(name)
+        # Each event of a project asks for all of its services: a view of one costs ten times as much.
+        if _is_as_wanted(service if isinstance(service, ServiceInstance) else service.view(), states, args):
             continue
-        service = app.manager.registry.find(name)
         if args.project and _is_for_use(args) and isinstance(service, ServiceInstance) and service.has_completed:
             continue  # a job of the project that has done its work
-        if view.state is ServiceState.FAILED and view.operation is None and view.next_retry_at is None:
-            return [], name
+        if service.state is ServiceState.FAILED:
+            view = service.view()
+            if view.operation is None and view.next_retry_at is None:
+                return [], name
         waiting.append(name)
     return waiting, ""
 
@@ -181,25 +184,24 @@ def _how(app: ApplicationLike, names: Sequence[str]) -> str:
     )
 
 
-def _is_as_wanted(view: ServiceView, states: Sequence[ServiceState], args: ServiceWaitArgs) -> bool:
-    if states and view.state not in states:
+def _is_as_wanted(seen: ServiceInstance | ServiceView, states: Sequence[ServiceState], args: ServiceWaitArgs) -> bool:
+    if states and seen.state not in states:
         return False
-    if view.operation is not None and view.state.is_settled:
+    if seen.operation is not None and seen.state.is_settled:
         return False  # an operation is on its way to another state: `running` at the start of a restart
     if args.state and not states:
         return False  # only `deleted` is waited for
-    return not args.health or view.health in args.health
+    return not args.health or seen.health in args.health
 
 
-def _waited(
+async def _waited(
     app: ApplicationLike, names: Sequence[str], message: str, *, met: bool, events: Sequence[Event], cursor: int
 ) -> Answer:
     lines = [message]
     facts: dict[str, Any] = {"met": met, "message": message, "events": [shapes.event(item) for item in events]}
     found = [service for name in names if (service := app.manager.registry.find(name)) is not None]
     shown: list[Any] = []
-    for service in found:
-        view = service.view()
+    for view in await in_turns(service.view() for service in found):
         shown.append({**shapes.brief(view), **shapes.present({"outputs": dict(view.outputs)})})
         lines.append(shapes.list_line(view))
         if view.outputs:

@@ -23,7 +23,8 @@ async def service_list(app: ApplicationLike, args: JsonObject, call: Call) -> Co
     del args, call
     builtin = {entry["name"] for entry in app.server_entries() if is_builtin(entry)}
     services = [_aggregator(app)]
-    services += [service_status(view) for view in app.manager.views() if view.name not in builtin]
+    views = await app.manager.views_in_turns()
+    services += [service_status(view) for view in views if view.name not in builtin]
     return {"services": services, "total": len(services)}
 
 

@@ -1,7 +1,7 @@
 """From the text of `ostler.yaml` to a project, with every problem of the file reported at once."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
@@ -32,16 +32,18 @@ class LoadedProject:
         file: its path as the user knows it.
         document: the values with their places, for what is found later.
         order: the services' names, each after what it needs.
+        needed: by service, the names of what it needs, with their conditions.
     """
 
     project: Project
     file: str
     document: Document
     order: tuple[str, ...]
+    needed: Mapping[str, dict[str, str]]
 
     def needs(self, name: str) -> dict[str, str]:
         """Return what service `name` needs: names and conditions, those that only its templates name included."""
-        return needs_of(self.project.services[name])
+        return self.needed[name]
 
 
 def needs_of(spec: ProjectServiceSpec) -> dict[str, str]:
@@ -67,11 +69,11 @@ def load_project(text: str, file: str = "<text>") -> LoadedProject:
     findings.add(_need_violations(project))
     findings.add(_port_violations(project))
     order: tuple[str, ...] = ()
+    needed: dict[str, dict[str, str]] = {}
     if not findings.errors:
+        needed = {name: needs_of(spec) for name, spec in project.services.items()}
         try:
-            order = tuple(
-                TopologicalSorter({n: needs_of(s).keys() for n, s in project.services.items()}).static_order()
-            )
+            order = tuple(TopologicalSorter(needed).static_order())
         except CycleError as error:
             circle = cast("list[str]", error.args[1])
             message = f"the services need each other in a circle: {' -> '.join(reversed(circle))}"
@@ -79,7 +81,7 @@ def load_project(text: str, file: str = "<text>") -> LoadedProject:
             findings.add([Violation(("services", circle[0]), "dependency-cycle", message, fix, at_key=True)])
     if findings.errors:
         raise ManifestError(by_place(findings.errors), what=file)
-    return LoadedProject(project, file, document, order)
+    return LoadedProject(project, file, document, order, needed)
 
 
 def project_json_schema() -> JsonObject:
