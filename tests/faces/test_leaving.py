@@ -113,6 +113,27 @@ def test_what_every_kind_of_end_cuts_off_is_finished_by_the_next_server(
         assert chaos.most_at_once() == 1
 
 
+def test_a_start_that_was_cut_off_has_its_key_until_its_outcome_is_known(state_dir: Path, forker: Forker) -> None:
+    chaos = Chaos(state_dir, 1, forker)
+    with chaos.running():
+        chaos.start()
+        chaos.set_faults(plan={"start keyed-1": "silent after"})
+        chaos.eventually(chaos.listens, "the server listens")
+        chaos.ask_all({"keyed-1": ("create", "keyed")})
+        eventually(lambda: chaos.faults_played() == 1, "the start tool has acted")
+        chaos.kill()
+        chaos.set_faults(plan={"start keyed-1": "error before"})
+        chaos.start()
+        with chaos.client() as client:
+            assert chaos.becomes_quiet(client) == {"keyed-1": "failed"}
+            chaos.set_faults(plan={"start keyed-1": "silent after"})
+            create = {"name": "keyed-1", "serviceClassName": "keyed"}
+            assert client.call_tool("service_create", create).is_error
+            chaos.set_faults()
+            assert not client.call_tool("service_start", {"name": "keyed-1"}).is_error
+        assert len(chaos.there()["keyed-1"]) == chaos.most_at_once() == 1
+
+
 def test_three_clients_outlive_a_killed_server_and_so_do_services(state_dir: Path) -> None:
     with clean_place(state_dir) as place:
         clients = [serve(place) for _ in range(3)]

@@ -283,7 +283,7 @@ class Run:
             async with self.manager() as manager:
                 await act(manager)
         except BaseException as error:
-            if not _died(error):
+            if not died(error):
                 raise
         return fuse.count, fuse.where or "never"
 
@@ -454,9 +454,9 @@ class Run:
             self.wrong("deleted, and is there")
 
 
-def _died(error: BaseException) -> bool:
+def died(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
-        return all(_died(inner) for inner in error.exceptions)
+        return all(died(inner) for inner in error.exceptions)
     return isinstance(error, DeadError | trio.Cancelled)
 
 

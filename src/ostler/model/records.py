@@ -146,6 +146,8 @@ class ServiceRecord(ServiceTraits):
     revision: int = 0
     start_key: str = ""
     """Idempotency key of the last start; a start that was cut off is done again under the same key."""
+    start_unsettled: bool = False
+    """What was started under that key may be there: until it is known to be gone, a start has the same key."""
     dependency_facts: JsonObject = field(default_factory=dict[str, JsonValue])
     """What templates saw of the dependencies at the last start, as `dependencies.*`."""
     dependency_secrets: tuple[str, ...] = ()

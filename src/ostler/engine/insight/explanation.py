@@ -19,6 +19,7 @@ from ostler.engine.instances.reasons import (
     UNREADABLE_CLASS,
 )
 from ostler.engine.instances.resuming import missing_outputs
+from ostler.engine.instances.stopping import may_start_again
 from ostler.engine.keepers.restarts import CRASH_LOOP
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import ServiceRegistry
@@ -211,6 +212,8 @@ def _next_calls(
         yield NextCall("service_delete", {**name, "abandon": True}, "if it does not run, or you have removed it")
         if can_look:
             yield NextCall("service_start", name, "to check again, and start it if it is gone")
+        elif isinstance(service, ServiceInstance) and may_start_again(service):
+            yield NextCall("service_start", name, "to call its start tool again (onUnknown: retry)")
     elif view.reason == NO_STOP_PLAN:
         yield _adopt(service, view, "with the values filled in, so that it can be stopped")
     elif view.reason == UNREADABLE_CLASS:

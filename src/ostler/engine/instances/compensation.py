@@ -1,17 +1,25 @@
-"""What is done after a failed start: whatever it has left is stopped, as far as it can be known."""
+"""What is done about what a failed start has left: it is stopped, as far as it can be known, or before the next one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import anyio
 
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, derive_stop_plan, pinned_plan, run_through_losses
-from ostler.engine.instances.vanishing import await_gone, is_gone, is_there
+from ostler.engine.instances.stopping import (
+    SERVER_AWAY_PAUSE,
+    derive_stop_plan,
+    known_stop_plan,
+    pinned_plan,
+    run_through_losses,
+)
+from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.model.durations import format_duration
-from ostler.model.errors import DownstreamError, OstlerError, ServerUnavailableError
+from ostler.model.errors import DownstreamError, OperationTimeoutError, OstlerError, ServerUnavailableError
 from ostler.model.records import CallOutcome, PlannedCall
+from ostler.model.states import ServiceState
 
 _LOOKS = 3
 """How often `find` is asked what a refused start left, when it does not say."""
@@ -20,13 +28,26 @@ _SEEN_WITHIN = 10.0
 """Seconds within which a look after a failed cleanup must answer."""
 
 
-async def compensate(service: InstanceState, operation: Operation) -> tuple[str, str]:
-    """Stop what a start may have begun; return (why the service is failed then, in words).
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """How the cleanup of a failed start went.
 
-    It is `START_FAILED` where nothing is left, as far as can be known.
+    Attributes:
+        reason: why the service is failed then: `START_FAILED` where nothing is left, as far as can be known.
+        what: the same in words.
+        is_proven: whether it is known that nothing is left, and not just what the start tool said.
     """
+
+    reason: str
+    what: str
+    is_proven: bool = False
+
+
+async def compensate(service: InstanceState, operation: Operation) -> Cleanup:
+    """Stop what a start may have begun."""
     starts = operation.calls("start")
     refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)  # a restart had something
+    refused &= not operation.took_over_start  # of an earlier start under the same key nothing is known
     limit = service.service_class.config.timeout.delete
     try:
         with anyio.fail_after(limit):
@@ -36,31 +57,33 @@ async def compensate(service: InstanceState, operation: Operation) -> tuple[str,
             if plan:
                 service.set_record(stop_plan=tuple(plan))
                 await _run_patiently(service, operation, plan)
-                return START_FAILED, f"cleaned up with {plan[-1].tool}"
-            return START_FAILED, "nothing was left to clean up"
+                return Cleanup(START_FAILED, f"cleaned up with {plan[-1].tool}", is_proven=True)
+            return Cleanup(START_FAILED, "nothing was left to clean up", is_proven=True)
     except TimeoutError:
-        return UNKNOWN_OUTCOME, f"its cleanup did not end within {format_duration(limit)}: it may still be there"
+        limit_text = format_duration(limit)
+        return Cleanup(UNKNOWN_OUTCOME, f"its cleanup did not end within {limit_text}: it may still be there")
     except OstlerError as failure:
         return await _after_failed_cleanup(service, failure, refused=refused)
 
 
-def _unknown_start(service: InstanceState, *, refused: bool) -> tuple[str, str]:
+def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:
     """Return what a start comes to of which no one knows whether it left something; it said itself that it failed."""
     if not refused:
-        return UNKNOWN_OUTCOME, "what it may have started could not be found, so it could not be stopped"
+        return Cleanup(UNKNOWN_OUTCOME, "what it may have started could not be found, so it could not be stopped")
     if service.service_class.tools.find is not None:
-        return START_UNSEEN, "its find tool did not say whether the failed start left something"
-    return START_FAILED, "no tool of its class can show whether the failed start left something"
+        return Cleanup(START_UNSEEN, "its find tool did not say whether the failed start left something")
+    return Cleanup(START_FAILED, "no tool of its class can show whether the failed start left something")
 
 
-async def _after_failed_cleanup(service: InstanceState, failure: OstlerError, *, refused: bool) -> tuple[str, str]:
+async def _after_failed_cleanup(service: InstanceState, failure: OstlerError, *, refused: bool) -> Cleanup:
     if await is_gone(service):
-        return START_FAILED, f"nothing was left to clean up ({failure.summary})"
+        return Cleanup(START_FAILED, f"nothing was left to clean up ({failure.summary})", is_proven=True)
     if await _is_seen(service):
-        return UNKNOWN_OUTCOME, f"it is there all the same, and its cleanup failed: {failure.summary}"
+        return Cleanup(UNKNOWN_OUTCOME, f"it is there all the same, and its cleanup failed: {failure.summary}")
     if refused:
-        return _unknown_start(service, refused=True)[0], f"and so did the call that would clean up: {failure.summary}"
-    return UNKNOWN_OUTCOME, f"its cleanup failed too, so it may still be there: {failure.summary}"
+        reason = _unknown_start(service, refused=True).reason
+        return Cleanup(reason, f"and so did the call that would clean up: {failure.summary}")
+    return Cleanup(UNKNOWN_OUTCOME, f"its cleanup failed too, so it may still be there: {failure.summary}")
 
 
 async def _is_seen(service: InstanceState) -> bool:
@@ -103,3 +126,43 @@ async def _derive_patiently(service: InstanceState, *, once: bool) -> Sequence[P
             if plan is not None or not once or not is_found or looks >= _LOOKS:
                 return plan
         await anyio.sleep(SERVER_AWAY_PAUSE)
+
+
+async def clear_leftover(service: InstanceState, operation: Operation) -> None:
+    """Stop what an earlier failed start or stop left behind, before starting again.
+
+    Where that is not known, and its class says that it may be started again all the same, nothing is stopped.
+    """
+    was_gone, is_proven = service.vitals.gone, True
+    if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
+        service.note("stopping what was left behind before starting again")
+    try:
+        with anyio.fail_after(service.service_class.config.timeout.delete):
+            plan = await known_stop_plan(
+                service,
+                operation,
+                f"service {service.name!r} cannot be started: an earlier start may have left something that "
+                "could not be found",
+                f"then service_delete {service.name} with abandon=true and create it again",
+                service.status.reason,
+            )
+            if operation.took_over_start:
+                return
+            await run_through_losses(service, operation, plan or ())
+            await await_gone(service, operation)
+            is_proven = plan is not None
+    except OstlerError as error:
+        if not (was_gone or await is_gone(service)):
+            error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
+            error.next_actions = error.next_actions or (
+                f"service_stop {service.name} tries again",
+                f"service_delete {service.name} with force=true forgets it even if stopping fails",
+                *advice_for(service, error),
+            )
+            raise
+        service.note(f"the stop tool failed, but what was left is gone: {error.summary}")
+    except TimeoutError:
+        raise OperationTimeoutError(
+            "stopping what an earlier start left behind took too long", service=service.name, step="stop"
+        ) from None
+    service.forget_start(is_proven=is_proven)

@@ -7,13 +7,14 @@ from typing import NoReturn
 import anyio
 
 from ostler.engine.instances.calling import probe
+from ostler.engine.instances.compensation import clear_leftover
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
 from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, refuse_unreadable, restart
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, planned_call
-from ostler.engine.instances.stopping import clear_leftover, take_down
+from ostler.engine.instances.steps import deadline, planned_call, take_start_key
+from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.vanishing import proves_loss
 from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
 from ostler.model.errors import (
@@ -52,6 +53,7 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
     if service.vitals.unreadable is not None:
         operation.changed = False
         refuse_unreadable(service)
+    _keep_key(service, old)
     if not old.may_have_started and not service.record.has_leftover:
         await _begin_again(service, operation, old)
         return
@@ -83,6 +85,12 @@ async def resume(service: InstanceState, operation: Operation, old: OperationRec
         raise
 
 
+def _keep_key(service: InstanceState, old: OperationRecord) -> None:
+    """Have the key of what may have been started used again, until that is known to be gone."""
+    if old.may_have_started:
+        service.set_record(start_key=service.record.start_key or old.idempotency_key, start_unsettled=True)
+
+
 def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
     """Nothing was learnt: it is looked at again, and nothing is sent until then."""
     is_away = isinstance(error, ServerUnavailableError)
@@ -95,10 +103,10 @@ def _lose_sight(service: InstanceState, error: DownstreamError) -> None:
 
 async def _begin_again(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
     """Start again, under the old key: nothing is there, or the same key makes it the same thing."""
-    if service.record.has_leftover:
+    if service.record.has_leftover and not operation.took_over_start:
         await clear_leftover(service, operation)
-    key = service.record.start_key or old.idempotency_key or operation.id
-    service.set_record(desired=DesiredState.RUNNING, start_key=key)
+    service.set_record(desired=DesiredState.RUNNING)
+    take_start_key(service, operation)
     service.report(Transition.START_REQUESTED)
     await bring_up(service, operation)
     operation.message = f"service {service.name} is running (its {old.kind.value} was resumed after a crash)"
@@ -163,7 +171,8 @@ async def _follow_policy(service: InstanceState, operation: Operation, old: Oper
         case "retry":
             service.note("the outcome of its start is unknown: starting it again (onUnknown: retry)")
             if not service.record.stop_plan:
-                service.set_record(held=False)
+                service.set_record(held=True)  # until this start has an end that settles the earlier one
+                operation.took_over_start = True
             await _begin_again(service, operation, old)
         case "compensate":
             service.note("the outcome of its start is unknown: stopping it (onUnknown: compensate)")

@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from ostler.engine.instances.calling import passed, run_call
-from ostler.engine.instances.compensation import compensate
+from ostler.engine.instances.compensation import clear_leftover, compensate
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, planned_call, remaining
-from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, clear_leftover, take_down
+from ostler.engine.instances.steps import deadline, is_in_doubt, planned_call, remaining, take_start_key
+from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
 from ostler.engine.instances.vanishing import is_there
 from ostler.engine.instances.verification import verify
 from ostler.model.errors import (
@@ -63,7 +63,8 @@ async def start(service: InstanceState, operation: Operation) -> None:
     if service.record.has_leftover:
         check_tools(service)  # nothing is stopped for a start that cannot be
         await clear_leftover(service, operation)
-    service.set_record(desired=DesiredState.RUNNING, start_key=operation.id)
+    service.set_record(desired=DesiredState.RUNNING)
+    take_start_key(service, operation)
     service.report(Transition.START_REQUESTED)
     await bring_up(service, operation)
 
@@ -84,7 +85,7 @@ def first_intent(service: InstanceState, operation: Operation) -> CallRecord | N
     if config.dependencies:
         return None
     step, spec = ("preStart[0]", tools.pre_start[0]) if tools.pre_start else ("start", tools.start)
-    service.set_record(start_key=operation.id)
+    take_start_key(service, operation)
     try:
         check_tools(service)
         _refuse_unstoppable(service)
@@ -306,24 +307,28 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             shelter.cancel()
             await anyio.lowlevel.checkpoint()
         if not operation.may_have_started():
-            service.forget_start()
+            service.forget_start(is_proven=service.record.start_key == operation.id)  # or an earlier one had the key
             service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
-        reason, what = await compensate(service, operation)
-        error.add(what)
-        if reason == START_FAILED:
-            service.forget_start()
+        cleaned = await compensate(service, operation)
+        error.add(cleaned.what)
+        again = f"service_start {service.name} calls its start tool again"
+        if cleaned.reason == START_FAILED:
+            service.forget_start(is_proven=cleaned.is_proven)
         else:
-            if reason == START_UNSEEN:
+            if cleaned.reason == START_UNSEEN:
                 error.add("it is looked for again automatically")
             error.next_actions = (
                 *error.next_actions,
+                *((f"{again} (onUnknown: retry)",) if may_start_again(service) else ()),
                 f"service_stop {service.name} tries the cleanup again",
                 f"service_delete {service.name} with abandon=true forgets it, once you have checked",
             )
             service.set_record(held=True)
-        service.report(Transition.START_FAILED, reason=reason, error=error)
-        operation.message = what
+        service.report(Transition.START_FAILED, reason=cleaned.reason, error=error)
+        if is_in_doubt(service):
+            error.next_actions = (*error.next_actions, f"{again}, under the same key")
+        operation.message = cleaned.what
     if shelter.cancelled_caught:
         await anyio.lowlevel.checkpoint()  # the operation ends here, open
 
@@ -338,7 +343,7 @@ async def restart(service: InstanceState, operation: Operation) -> None:
         ends = anyio.current_time() + service.service_class.config.timeout.restart_in_all
         if service.record.has_leftover or service.state.is_up:
             await take_down(service, operation)
-        service.set_record(start_key=operation.id)
+        take_start_key(service, operation)
         service.report(Transition.START_REQUESTED)
         await bring_up(service, operation, restart_ends=ends)
     elif not await _restart_with_tool(service, operation, spec):
@@ -371,7 +376,7 @@ async def _called_restart(service: InstanceState, operation: Operation, call: Pl
 async def _restart_with_tool(service: InstanceState, operation: Operation, spec: ToolCallSpec) -> bool:
     """Bring the service up again; whether the restart itself is certain."""
     tools = service.service_class.tools
-    service.set_record(start_key=operation.id)
+    service.set_record(start_key=operation.id, start_unsettled=True)  # each restart is another one to its tool
     limit = service.service_class.config.timeout.restart_in_all
     service.report(Transition.RESTART_REQUESTED)
     try:
@@ -382,6 +387,7 @@ async def _restart_with_tool(service: InstanceState, operation: Operation, spec:
             acted = await _called_restart(service, operation, call)
             if acted is None:
                 service.forget_start()
+                take_start_key(service, operation)
                 service.set_health(HealthStatus.UNKNOWN)
                 await _start_steps(service, operation, scope)
             else:

@@ -326,12 +326,14 @@ class InstanceState(BaseService):
         """Note that it has done its work and ended well: no one wants it to run any more."""
         self.set_record(desired=DesiredState.STOPPED, completed=True)
 
-    def forget_start(self) -> None:
-        """Note that nothing of the last start is there any more."""
+    def forget_start(self, *, is_proven: bool = True) -> None:
+        """Note that nothing of the last start is there any more; unless `is_proven`, the next one has its key."""
         if (key := self._handle()) is not None:
             self.runtime.handles.release(key, self.id)
         stop = {step: made for step, made in self.record.step_outputs.items() if step == "stop"}
         self.set_record(stop_plan=(), step_outputs=stop, outputs={}, held=False, may_have_moved=False)
+        if is_proven:
+            self.set_record(start_unsettled=False)
 
     def set_dependencies(self, names: Sequence[str]) -> None:
         """Note the names that the class's dependencies have for this instance."""

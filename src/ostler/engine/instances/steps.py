@@ -12,7 +12,9 @@ from ostler.model.durations import format_duration
 from ostler.model.errors import OperationTimeoutError, TemplateError
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import PlannedCall
+from ostler.model.states import ServiceState
 from ostler.rules.calls.rendering import plan_call
+from ostler.rules.templates.template import optional_names, referenced_names
 
 
 def planned_call(
@@ -64,6 +66,20 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
             what += f"; its stop tool answered, but it is still there: {operation.last_miss}"
             actions.insert(0, f"service_stop {service.name} tries again")
         raise OperationTimeoutError(what, service=service.name, step=operation.step, next_actions=actions)
+
+
+def take_start_key(service: InstanceState, operation: Operation) -> None:
+    """Note the key of the start that comes: a new one only if what the last start did is known to be gone."""
+    is_open = service.record.start_unsettled and service.record.start_key
+    service.set_record(start_key=service.record.start_key if is_open else operation.id, start_unsettled=True)
+
+
+def is_in_doubt(service: InstanceState) -> bool:
+    """Whether a start said that it failed, and only another one with its key could show what it left."""
+    if service.state is not ServiceState.FAILED or service.record.has_leftover or not service.record.start_unsettled:
+        return False
+    args = service.service_class.tools.start.args
+    return ("service", "startKey") in referenced_names(args) | optional_names(args)
 
 
 def remaining(scope: anyio.CancelScope) -> float:

@@ -15,7 +15,7 @@ from ostler.engine.instances.reasons import (
     STOP_NOT_SENT,
 )
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline
+from ostler.engine.instances.steps import deadline, is_in_doubt
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
 from ostler.engine.services.views import MANAGED_LABEL
@@ -67,7 +67,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     may_be_there = service.may_be_there and earlier is None  # its delete call followed the stop
     if operation.asked.abandon or not may_be_there:
         service.set_record(desired=DesiredState.STOPPED, missed_stop=False, missed_delete=False)
-    note = ""
+    note = "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""
     if operation.asked.abandon:
         note = _abandon(service)
     else:
@@ -178,25 +178,13 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
     Raises:
         OstlerError: it could not be stopped, and may still be there.
     """
-    was_gone, before = service.vitals.gone, service.status
+    was_gone, before, is_proven = service.vitals.gone, service.status, True
     if service.state is not ServiceState.STOPPED:
         service.report(Transition.STOP_REQUESTED)
     service.set_record(missed_stop=False, missed_delete=False)
     try:
         with deadline(service, operation, service.service_class.config.timeout.delete, "delete"):
-            plan = await _known_stop_plan(
-                service,
-                "what was started is not known, so it cannot be stopped",
-                f"service_delete {service.name} with abandon=true forgets it",
-                before.reason,
-            )
-            try:
-                await run_through_losses(service, operation, plan)
-            except ToolFailedError:
-                if not await _has_moved(service):
-                    raise
-                await _run_stop_plan(service, operation, service.record.stop_plan)
-            await await_gone(service, operation)
+            is_proven = await _run_known_plan(service, operation, before.reason)
     except OstlerError as error:
         if await _is_gone_all_the_same(service, error, was_gone=was_gone):
             service.note(f"the stop tool failed, but the service is gone: {error.summary}")
@@ -208,10 +196,32 @@ async def take_down(service: InstanceState, operation: Operation) -> None:
         if service.state is ServiceState.STOPPING and not operation.is_interrupted:
             service.report(Transition.STOP_FAILED, reason=STOP_INTERRUPTED)
         raise
-    service.forget_start()
+    if not operation.took_over_start:
+        service.forget_start(is_proven=is_proven)
     service.forget_health()
     if service.state is ServiceState.STOPPING:
         service.report(Transition.STOPPED)
+
+
+async def _run_known_plan(service: InstanceState, operation: Operation, reason: str) -> bool:
+    """Stop what is there, and return whether it is known to be gone."""
+    plan = await known_stop_plan(
+        service,
+        operation,
+        "what was started is not known, so it cannot be stopped",
+        f"service_delete {service.name} with abandon=true forgets it",
+        reason,
+    )
+    if operation.took_over_start:
+        return False
+    try:
+        await run_through_losses(service, operation, plan or ())
+    except ToolFailedError:
+        if not await _has_moved(service):
+            raise
+        await _run_stop_plan(service, operation, service.record.stop_plan)
+    await await_gone(service, operation)
+    return plan is not None
 
 
 @contextmanager
@@ -365,11 +375,17 @@ async def _has_moved(service: InstanceState) -> bool:
     return True
 
 
-async def _known_stop_plan(service: InstanceState, problem: str, way_out: str, reason: str) -> Sequence[PlannedCall]:
-    """Return the pinned stop plan, or one derived now; an empty one where no tool shows what a refused start left.
+async def known_stop_plan(
+    service: InstanceState, operation: Operation, problem: str, way_out: str, reason: str
+) -> Sequence[PlannedCall] | None:
+    """Return the pinned stop plan, or one derived now.
+
+    None: what an earlier start did is not known. Either it said that it failed, and no tool shows what it left; or the
+    service is about to be started, and its class says that this may be done again (`onUnknown: retry`).
 
     Args:
         service: what is stopped.
+        operation: what it is stopped for.
         problem: what to say when it cannot be known.
         way_out: what to do then, after looking.
         reason: why the service was as it was before.
@@ -382,10 +398,25 @@ async def _known_stop_plan(service: InstanceState, problem: str, way_out: str, r
         service.note(
             "whether its failed start left something could not be seen: it is taken at its word that it failed"
         )
-        return ()
+        return None
+    is_to_start = operation.kind in (OperationKind.START, OperationKind.RESTART)
+    if plan is None and is_to_start and may_start_again(service):
+        if (there := await is_there(service)) is None:
+            service.note("the outcome of an earlier start is unknown: starting it again (onUnknown: retry)")
+            operation.took_over_start = True
+            return None
+        plan = None if there else ()
     if plan is None:
-        raise OperationError(problem, service=service.name, step="stop", next_actions=("find it by hand", way_out))
+        again = (f"service_start {service.name} calls its start tool again",) if may_start_again(service) else ()
+        ways = ("find it by hand", *again, way_out)
+        raise OperationError(problem, service=service.name, step="stop", next_actions=ways)
     return plan
+
+
+def may_start_again(service: InstanceState) -> bool:
+    """Whether its class lets a start be repeated whose outcome no one knows (`onUnknown: retry`)."""
+    tools, policy = service.service_class.tools, service.service_class.config.on_unknown
+    return policy == "retry" and tools.find is None and not service.record.stop_plan
 
 
 def pinned_plan(service: InstanceState) -> Sequence[PlannedCall]:
@@ -411,36 +442,3 @@ async def derive_stop_plan(service: InstanceState) -> Sequence[PlannedCall] | No
         return stop_plan(service.service_class, service.template_names())
     except TemplateError:
         return None
-
-
-async def clear_leftover(service: InstanceState, operation: Operation) -> None:
-    """Stop what an earlier failed start or stop left behind, before starting again."""
-    was_gone = service.vitals.gone
-    if service.state in (ServiceState.RETRYING, ServiceState.FAILED):
-        service.note("stopping what was left behind before starting again")
-    try:
-        with anyio.fail_after(service.service_class.config.timeout.delete):
-            plan = await _known_stop_plan(
-                service,
-                f"service {service.name!r} cannot be started: an earlier start may have left something that "
-                "could not be found",
-                f"then service_delete {service.name} with abandon=true and create it again",
-                service.status.reason,
-            )
-            await run_through_losses(service, operation, plan)
-            await await_gone(service, operation)
-    except OstlerError as error:
-        if not (was_gone or await is_gone(service)):
-            error.summary = f"what an earlier start of {service.name!r} left could not be stopped: {error.summary}"
-            error.next_actions = error.next_actions or (
-                f"service_stop {service.name} tries again",
-                f"service_delete {service.name} with force=true forgets it even if stopping fails",
-                *advice_for(service, error),
-            )
-            raise
-        service.note(f"the stop tool failed, but what was left is gone: {error.summary}")
-    except TimeoutError:
-        raise OperationTimeoutError(
-            "stopping what an earlier start left behind took too long", service=service.name, step="stop"
-        ) from None
-    service.forget_start()

@@ -59,8 +59,8 @@ async def _settle_failed_start(service: InstanceState, operation: Operation, *, 
     """Clean up what a failed start has left, now that a tool shows it; it stays failed."""
     error, reason, what = service.status.error, START_FAILED, "its failed start left nothing"
     if is_there:
-        reason, what = await compensate(service, operation)
-        what = f"its failed start had left something: {what}"
+        cleaned = await compensate(service, operation)
+        reason, what = cleaned.reason, f"its failed start had left something: {cleaned.what}"
         if reason == UNKNOWN_OUTCOME and not service.record.stop_plan:
             reason = START_UNSEEN  # it is there, and how to stop it is not known yet
     service.note(what)
@@ -106,6 +106,7 @@ def _conclude_absence(service: InstanceState) -> str:
     # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
     reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
     service.set_vitals(gone=True)
+    service.set_record(start_unsettled=False)
     if reason == "gone" and service.state in _RAN and service.service_class.config.completed is not None:
         error = OperationError(f"it ended without having completed: {service.vitals.evidence or 'it is gone'}")
         service.report(Transition.FAILED, reason=reason, error=error.located(service=service.name))

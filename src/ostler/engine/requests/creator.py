@@ -13,6 +13,7 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.runtime import Runtime
 from ostler.engine.instances.starting import first_intent
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import is_in_doubt
 from ostler.engine.requests.idempotency import key_conflict, used_for
 from ostler.engine.requests.instance_factory import InstanceFactory, NewService, dependency_request
 from ostler.engine.services.registry import ServiceRegistry
@@ -215,11 +216,11 @@ class Creator:
 
     @staticmethod
     async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:
-        """Remove a new service whose start failed, unless something of it, or of what it replaced, is left.
+        """Remove a new service whose start failed, unless something of it, or of what it replaced, may be left.
 
         `error` says which.
         """
-        clean = not (instance.record.has_leftover or instance.record.delete_plan)
+        clean = not (instance.record.has_leftover or instance.record.delete_plan or is_in_doubt(instance))
         if not clean or instance.state is not ServiceState.FAILED or instance.operation is not None:
             if instance.state is ServiceState.FAILED:
                 error.add(f"service {instance.name!r} is kept as failed")
