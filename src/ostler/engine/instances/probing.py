@@ -119,7 +119,25 @@ async def lost_to_rival(service: InstanceState, *, max_age: float = 0.0) -> Tool
     found = await find(service, max_age=max_age)
     if found or (found is None and not is_replaced(service.record.giver, rival)):
         return None
-    return service.lost_to(rival, looked=found is False)
+    return _lost_to(service, rival.name, looked=found is False)
+
+
+def _lost_to(service: InstanceState, rival: str, *, looked: bool) -> ToolFailedError:
+    """Return what to say when the service is gone, as its identifiers are `rival`'s now.
+
+    With `looked`, its `find` tool has said so; else it is the process that is another one.
+    """
+    server = service.service_class.tools.stop.server
+    other = f" {rival!r}" if rival else ""
+    why = (
+        f"its find tool does not find it, and server {server!r} has given its id to service{other}"
+        if looked
+        else f"the process of server {server!r} that ran it was replaced, and the new one has given its id to "
+        f"service{other}"
+    )
+    gone = ToolFailedError(f"service {service.name!r} is gone: {why}", service=service.name)
+    gone.is_absence = True
+    return gone
 
 
 def completes(service: InstanceState, spec: ToolCallSpec, response: ToolResponse) -> bool:

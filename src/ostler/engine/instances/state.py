@@ -15,7 +15,7 @@ from ostler.engine.instances.runtime import DependencyFacts, Runtime
 from ostler.engine.protocols import DropService, PutOperation, PutService
 from ostler.engine.services.service import BaseService, error_text
 from ostler.engine.services.views import DIRECTORY_LABEL
-from ostler.model.errors import OstlerError, ToolFailedError
+from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject, JsonValue
 from ostler.model.manifest import ServiceClass
@@ -293,25 +293,6 @@ class InstanceState(BaseService):
         if holder is None or holder.id == self.id:
             return None
         return holder if holder.name or is_replaced(self.record.giver, holder) else None
-
-    def lost_to(self, rival: Holder, *, looked: bool) -> ToolFailedError:
-        """Return what to say when the service is gone, as its identifiers are `rival`'s now.
-
-        Args:
-            rival: who has them.
-            looked: whether its `find` tool has said so; else it is the process that is another one.
-        """
-        server = self.service_class.tools.stop.server
-        other = f" {rival.name!r}" if rival.name else ""
-        why = (
-            f"its find tool does not find it, and server {server!r} has given its id to service{other}"
-            if looked
-            else f"the process of server {server!r} that ran it was replaced, and the new one has given its id to "
-            f"service{other}"
-        )
-        gone = ToolFailedError(f"service {self.name!r} is gone: {why}", service=self.name)
-        gone.is_absence = True
-        return gone
 
     def _handle(self) -> str | None:
         """Return the identifiers that are known, worked out again only when their sources have changed."""
