@@ -23,12 +23,15 @@ from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process.marks import known_life, marks_of_servers
-from ostler.faces.bridge.dialer import Dialer, ServerUnavailableError
+from ostler.faces.bridge import greeting
+from ostler.faces.bridge.dialer import Dialer, ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD
 from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.cli.session import ExitStatus
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
 from ostler.model.errors import StateLockedError
@@ -65,12 +68,32 @@ def test_lock_is_exclusive_and_names_its_holder(state_dir: Path) -> None:
 
 
 @pytest.mark.realtime
-def test_a_second_server_ends_at_once_and_says_who_is_there(place: ServerPlace) -> None:
+def test_a_second_server_ends_at_once_and_says_who_is_there(
+    place: ServerPlace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pid = call(place, "pid")
     second = subprocess.run(scripted("server", place), capture_output=True, timeout=20, check=False)
     assert second.returncode == EXIT_LOCK_HELD
     assert f"pid {pid}" in second.stderr.decode()
     assert call(place, "pid") == pid
+
+    # One that does not answer is there all the same, and is not called gone.
+    monkeypatch.setattr(greeting, "ANSWER_TIMEOUT", 0.3)
+    os.kill(int(pid), signal.SIGSTOP)
+    try:
+        said = f"pid {pid} owns the state folder since .*'kill -CONT {pid}' lets it go on"
+        if sys.platform == "linux":
+            with pytest.raises(ServerSilentError, match=f"did not answer 'status'.*{said}"):
+                dialer_of(place).request("status")
+        assert run_command(["--state", str(place.state_dir), "server-status", "--json"]) == ExitStatus.UNAVAILABLE
+        shown = json.loads(capsys.readouterr().out)
+        assert (shown["running"], shown["answers"]) == (True, False)
+        run_command(["--state", str(place.state_dir), "doctor", "--json"])
+        checks = [check for check in json.loads(capsys.readouterr().out)["checks"] if check["area"] != "PATH"]
+        assert [check["verdict"] for check in checks if check["area"] == "server"] == ["problem"]
+        assert [check for check in checks if check["area"] == "processes"] == [], "it alone knows whose they are"
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
 
 
 @pytest.mark.realtime

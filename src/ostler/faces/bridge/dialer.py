@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ostler.faces.bridge.greeting import GreetingError, RefusedError, ask
-from ostler.faces.bridge.holder import read_holder
+from ostler.faces.bridge.holder import owner_of
 from ostler.faces.bridge.launcher import EXIT_LOCK_HELD, LaunchedServer, describe_exit, is_full, launch, server_command
 from ostler.faces.bridge.lines import split_lines
 from ostler.faces.bridge.place import ServerPlace
@@ -34,6 +34,10 @@ Note = Callable[[str], None]
 
 class ServerUnavailableError(Exception):
     """There is no server to talk to and none could be started; the text says why and what to do."""
+
+
+class ServerSilentError(ServerUnavailableError):
+    """There is a server, but it does not answer."""
 
 
 class Link:
@@ -175,7 +179,8 @@ class Dialer:
         `stop` and `handover` return when the server has ended, which takes as long as it announces at most.
 
         Raises:
-            ServerUnavailableError: no server runs, or it did not answer.
+            ServerUnavailableError: no server runs.
+            ServerSilentError: it did not answer.
             RefusedError: the server refused.
         """
         try:
@@ -195,8 +200,9 @@ class Dialer:
             except RefusedError:
                 raise
             except (GreetingError, OSError) as error:
-                raise ServerUnavailableError(
-                    f"the Ostler server for {self._place.state_dir} did not {kind}: {error}; see {self._place.log_file}"
+                raise ServerSilentError(
+                    f"the Ostler server for {self._place.state_dir} did not answer '{kind}': {error}; see "
+                    f"{self._place.log_file}; {owner_of(self._place)}"
                 ) from error
         return answer
 
@@ -275,12 +281,10 @@ class Dialer:
         )
 
     def _late(self, trouble: str) -> str:
-        holder = read_holder(self._place)
-        who = f"pid {holder.pid} owns the state folder since {holder.started}" if holder else "no server owns it yet"
         tail = self._launched.log_tail() if self._launched is not None else ""
         return (
             f"no Ostler server answered for the state folder {self._place.state_dir} within {START_TIMEOUT:.0f} s "
-            f"({trouble}; {who}); see {self._place.log_file}, end that process if it hangs, then try again"
+            f"({trouble}); see {self._place.log_file}; {owner_of(self._place)}"
             + (f". The log ends:\n{tail}" if tail else "")
         )
 

@@ -1,6 +1,7 @@
 """Who holds a state folder's lock, according to its lock file."""
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 from ostler.faces.bridge.place import ServerPlace
@@ -24,3 +25,23 @@ def read_holder(place: ServerPlace) -> Holder | None:
         return Holder(int(content["pid"]), str(content["version"]), str(content["started"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def owner_of(place: ServerPlace) -> str:
+    """Return in words who owns the state folder of `place`, and what to do if it does not answer."""
+    holder = read_holder(place)
+    if holder is None:
+        return "no server owns it yet"
+    owner = f"pid {holder.pid} owns the state folder since {holder.started}"
+    if _is_frozen(holder.pid):
+        return f"{owner}, and a signal has stopped it. Next: 'kill -CONT {holder.pid}' lets it go on"
+    return f"{owner}. Next: end that process if it hangs, then try again"
+
+
+def _is_frozen(pid: int) -> bool:
+    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) has stopped the process; False where the system does not say."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[:1] in (["T"], ["t"])

@@ -12,7 +12,7 @@ from typing import Final, Literal, cast
 import typer
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.version import VERSION
 from ostler.faces.cli.services import AsJson
@@ -78,6 +78,8 @@ def _checks(session: Session) -> Iterator[Check]:
     yield from _guarded("PATH", _path_checks())
     yield from _guarded("mcp.json", _server_checks(session.paths))
     yield from _guarded("clients", _client_checks())
+    if isinstance(server, Exception):
+        return  # it alone knows which processes are whose
     yield from _guarded("processes", _strays(session, is_served=server is not None))
     if server is None:
         yield from _guarded("processes", _leftovers(session.paths))
@@ -95,15 +97,21 @@ def _guarded(area: str, checks: Iterator[Check]) -> Iterator[Check]:
         yield Check(area, "problem", text, "make it readable for you, or use other folders (--config, --state)")
 
 
-def _server(session: Session) -> JsonObject | None:
+def _server(session: Session) -> JsonObject | ServerSilentError | RefusedError | None:
+    """Return what the server says of itself, or why it says nothing; None: there is none."""
     try:
         return session.dialer().request("status")
-    except (ServerUnavailableError, RefusedError):
+    except (ServerSilentError, RefusedError) as error:
+        return error
+    except ServerUnavailableError:
         return None
 
 
-def _server_check(session: Session, server: JsonObject | None) -> Iterator[Check]:
-    if server is None:
+def _server_check(session: Session, server: JsonObject | Exception | None) -> Iterator[Check]:
+    if isinstance(server, Exception):
+        text, _, fix = str(server).partition(". Next: ")
+        yield Check("server", "problem", text, fix or "ostler stop-server, then try again")
+    elif server is None:
         yield Check("server", "ok", "none is running; the next command or client starts it")
     elif server["version"] != VERSION:
         text = f"version {server['version']} is running, this is {VERSION}"
@@ -276,6 +284,9 @@ def _strays(session: Session, *, is_served: bool) -> Iterator[Check]:
 
         rows: list[JsonObject] = session.ask("project_status").structured.get("leftOver", [])
         left = [stray_text(row) for row in rows if "pid" in row]
+        for gone in [row for row in rows if "pid" not in row]:
+            text = f"services of {gone['project']} run on, and its folder {gone['directory']} is gone"
+            yield Check("projects", "note", text, "ostler prune stops and removes them")
     else:
         from ostler.adapters.process.strays import find_strays
 

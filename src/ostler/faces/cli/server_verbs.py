@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ostler.adapters.config.paths import Paths
-from ostler.faces.bridge.dialer import ServerUnavailableError
+from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
 from ostler.faces.bridge.version import VERSION
@@ -133,7 +133,8 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
         facts = session.dialer().request("status")
     except (ServerUnavailableError, RefusedError) as error:
         if as_json:
-            say_json({"running": False, "stateDir": str(session.paths.state_dir)})
+            silent = {"answers": False} if isinstance(error, ServerSilentError) else {}
+            say_json({"running": bool(silent), "stateDir": str(session.paths.state_dir), **silent})
         fail(str(error), ExitStatus.UNAVAILABLE)
     if as_json:
         shown = ("pid", "version", "since", "clients", "hasWork")
