@@ -269,7 +269,12 @@ async def test_what_failed_its_last_check_is_not_said_to_be_healthy() -> None:
         assert facts is not None
         assert (facts["health"], facts["healthCheckFailures"], facts["healthAge"]) == ("healthy", 1, "6s")
         listed = await client.call_tool("service_list", {})
-        assert "one running/healthy (basic), but 1 of 3 checks failed" in text_of(listed)
+        words = "healthy, but 1 of 3 checks failed"
+        assert f"one running/{words} (basic)" in text_of(listed)
+        started = await client.call_tool("service_start", {"name": "one"})
+        assert f"(basic, running, health {words})" in text_of(started)
+        waited = await client.call_tool("service_wait", {"name": "one", "state": ["stopped"], "timeout": "1s"})
+        assert f"one running/{words}" in text_of(waited)
         world.healthy = True
         await app.manager.check_health("one")
         assert "health healthy (checked 0s ago)" in text_of(await client.call_tool("service_status", {"name": "one"}))

@@ -136,6 +136,8 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     shutil.rmtree(worktree)
     assert ostler.run("project", "status") == ExitStatus.OK
     assert "left over: project fix.shop" in ostler.out
+    ostler.run("doctor")
+    assert f"services of fix.shop run on, and its folder {worktree} is gone → ostler prune" in ostler.out
     assert ostler.run("prune", "--dry-run") == ExitStatus.OK
     assert "fix.shop" in ostler.out
     assert ostler.run("prune") == ExitStatus.OK, ostler.err

@@ -235,7 +235,7 @@ async def service_input(app: ApplicationLike, args: ServiceInputArgs, call: Call
 def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:
     structured = shapes.changed(result)
     view = result.service
-    lines = [f"{result.message} ({shapes.kind_of(view)}, {view.state.value}, health {view.health.value})"]
+    lines = [f"{result.message} ({shapes.kind_of(view)}, {view.state.value}, health {shapes.brief_health(view)})"]
     if view.error:
         lines.append(f"last error: {shapes.value_text(view.error)}")
     if view.outputs and goal == "running":

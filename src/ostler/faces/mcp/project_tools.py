@@ -225,7 +225,7 @@ def _service_line(view: ServiceView) -> str:
     where = next((text for text in shown if text != MASK), "")
     reason = f" ({view.reason})" if view.reason else ""
     is_known = view.state.is_up or view.health is not HealthStatus.UNKNOWN
-    health = f", {view.health.value}" if is_known else ""
+    health = f", {shapes.brief_health(view)}" if is_known else ""
     return (
         f"{view.name} [{view.class_name}] {view.state.value}{reason}{health}"
         + (f", {where}" if where else "")

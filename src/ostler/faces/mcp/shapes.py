@@ -36,8 +36,7 @@ _PLAIN_CHOICE = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 def timestamp(at: datetime) -> str:
     """Return `at` as RFC 3339 in UTC, to the millisecond."""
-    text = at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds" if at.microsecond else "seconds").replace("+00:00", "Z")
 
 
 def age(at: datetime, now: datetime) -> str:
@@ -349,17 +348,17 @@ def class_details(entry: ClassEntry, catalogue: ClassCatalogue) -> JsonObject:
 
 
 def _dependency(item: str | DependencySpec) -> str:
-    if isinstance(item, str):
-        return item
-    return item.name or item.service_class_name or ""
+    return item if isinstance(item, str) else item.name or item.service_class_name or ""
 
 
 def value_text(value: JsonValue) -> str:
     """Return a JSON value on one line: texts as they are, the rest as JSON; what is cut says so."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    if len(text) <= MAX_VALUE_TEXT:
-        return text
-    return f"{text[:MAX_VALUE_TEXT]}… (the first {MAX_VALUE_TEXT} of {len(text)} characters)"
+    return (
+        text
+        if len(text) <= MAX_VALUE_TEXT
+        else f"{text[:MAX_VALUE_TEXT]}… (the first {MAX_VALUE_TEXT} of {len(text)} characters)"
+    )
 
 
 def fact_lines(facts: JsonObject, *, without: Collection[str] = ()) -> list[str]:
@@ -369,19 +368,22 @@ def fact_lines(facts: JsonObject, *, without: Collection[str] = ()) -> list[str]
 
 def outputs_text(outputs: Mapping[str, JsonValue]) -> str:
     """Return `outputs: a=1, b=2`, or nothing."""
-    if not outputs:
-        return ""
-    return "outputs: " + ", ".join(f"{name}={value_text(value)}" for name, value in outputs.items())
+    shown = ", ".join(f"{name}={value_text(value)}" for name, value in outputs.items())
+    return f"outputs: {shown}" if shown else ""
 
 
 def list_line(listed: Listed, used: Measured | None = None) -> str:
     """Return a service on one line."""
-    failed = f", but {text}" if (text := failed_checks(listed)) else ""
     why = f" ({listed.reason})" if listed.reason and not listed.state.is_up else ""
-    health = "" if why and listed.health is HealthStatus.UNKNOWN else f"/{listed.health.value}"
-    line = f"{listed.name} {listed.state.value}{why}{health} ({kind_of(listed)}){failed}"
+    health = "" if why and listed.health is HealthStatus.UNKNOWN else f"/{brief_health(listed)}"
+    line = f"{listed.name} {listed.state.value}{why}{health} ({kind_of(listed)})"
     line += f" {usage_text(used)}" if used is not None else ""
     return f"{line} error: {clipped(listed.error, MAX_LIST_ERROR)}" if listed.error else line
+
+
+def brief_health(listed: Listed) -> str:
+    """Return a service's health in few words, with what the last checks say against it."""
+    return listed.health.value + (f", but {text}" if (text := failed_checks(listed)) else "")
 
 
 def _health_known_at(view: ServiceView) -> datetime | None:
@@ -399,8 +401,7 @@ def health_text(view: ServiceView, now: datetime) -> str:
 
 def kind_of(listed: Listed) -> str:
     """Return the class and the type of a service, once where they have the same name."""
-    names = dict.fromkeys(name for name in (listed.class_name, listed.service_type) if name)
-    return ", ".join(names)
+    return ", ".join(dict.fromkeys(name for name in (listed.class_name, listed.service_type) if name))
 
 
 IN_STATUS_TEXT = (

@@ -177,7 +177,7 @@ def _still_waiting(app: ApplicationLike, args: ServiceWaitArgs, names: Sequence[
 def _how(app: ApplicationLike, names: Sequence[str]) -> str:
     services = [(name, app.manager.registry.find(name)) for name in names]
     return "; ".join(
-        f"service {name} is {service.state.value}, health {service.health.value}"
+        f"service {name} is {service.state.value}, health {shapes.brief_health(service.view())}"
         if service is not None
         else f"service {name} is deleted"
         for name, service in services
