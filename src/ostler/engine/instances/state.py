@@ -387,14 +387,12 @@ class InstanceState(BaseService):
                 "reason": status.reason,
             },
         )
-        changes: list[PutService | DropService | PutOperation] = [
-            DropService(self.id) if drop else PutService(self.record)
-        ]
+        first = DropService(self.id) if drop else PutService(self.record)
+        changes: list[PutService | DropService | PutOperation] = [first]
         ended: list[OperationRecord] = []
         if operation is not None:
-            stored = operation.record
-            if intent is not None:
-                stored = replaced(stored, calls=(*stored.calls, intent))
+            calls = (*operation.record.calls, intent) if intent is not None else operation.record.calls
+            stored = replaced(operation.record, calls=calls)
             operation.stored_intent = intent
             changes.append(PutOperation(stored))
             ended = [*self.journal.unrecorded, *self._taken_over(operation)]
