@@ -1,9 +1,11 @@
 """What a service keeps when it is stopped is deleted with it, by the class's delete tool, and by nothing else."""
 
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
+from tests.support.crashes import DeadError, Ledger, MortalStore
 from tests.support.world import BASIC, Fail, Lost, Slow, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
@@ -143,12 +145,14 @@ async def test_what_was_made_for_a_service_that_is_abandoned_stays_and_is_a_serv
 
 
 async def test_a_delete_that_joins_one_that_was_to_keep_everything_drops_it() -> None:
-    world = Keeping()
-    async with running(world, entry()) as manager, anyio.create_task_group() as group:
+    world, store = Keeping(), MemoryStore()
+    async with running(world, entry(), store=store) as manager, anyio.create_task_group() as group:
         await manager.create(CreateRequest("basic", "db"))
         world.faults["w/stop"].append(Slow(5.0))
         group.start_soon(manager.operate, "db", OperationRequest(OperationKind.DELETE, keep=True))
         await until(lambda: world.tools_called("w/stop"))
+        await manager.operate("db", OperationRequest(OperationKind.DELETE), wait=False)
+        assert not (await store.load()).open_operations[0].keep, "a crash does not change what was accepted"
         await manager.delete("db")
         assert (world.kept, manager.views()) == (set(), [])
 
@@ -166,6 +170,37 @@ async def test_what_a_replaced_service_keeps_is_that_of_the_next_one_also_if_tha
         assert (manager.view("db").state, world.kept) == (ServiceState.FAILED, {"db"})
         await manager.delete("db")
         assert (world.kept, manager.views()) == (set(), [])
+
+
+class MortalKeeping(Keeping, Ledger):
+    """Such a world whose client may end at any moment."""
+
+
+async def test_wherever_a_crash_cuts_a_replacement_off_what_is_kept_has_an_owner() -> None:
+    made_again = CreateRequest("basic", "db", {"size": 2}, replaces=True)
+    for point in range(1, 40):
+        world, store = MortalKeeping(), MortalStore()
+        try:
+            async with running(world, entry(), store=store) as manager:
+                await manager.create(CreateRequest("basic", "db"))
+                world.always["w/start"] = Fail("no room")
+                store.fuse.at, world.fuse = store.fuse.count + point, store.fuse
+                with suppress(OstlerError):
+                    await manager.create(made_again)
+        except* DeadError:
+            pass
+        died, store.fuse.at, store.fuse.dead = store.fuse.dead, None, False
+        async with running(world, entry(), store=store) as manager:
+            await manager.recovered.wait()
+            await until(lambda: all(view.operation is None for view in manager.views()))
+            with pytest.raises(OstlerError, match="no room"):  # as the `up` that goes on does
+                await manager.create(made_again)
+            assert world.kept == {"db"}
+            await manager.delete("db")
+            assert (world.kept, world.resources, manager.views()) == (set(), {}, []), store.fuse.where
+        if not died:
+            return
+    raise AssertionError("it never went through")
 
 
 @pytest.mark.parametrize("restarts", [False, True])

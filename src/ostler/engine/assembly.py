@@ -7,7 +7,7 @@ from random import Random
 from anyio.abc import TaskGroup
 
 from ostler.engine.classes.catalogue import ClassCatalogue
-from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph
+from ostler.engine.dependencies.graph import DependencyGraph
 from ostler.engine.dependencies.prerequisites import Prerequisites
 from ostler.engine.events.log import EventLog
 from ostler.engine.insight.preview import Planner
@@ -30,7 +30,7 @@ from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.reporting import Reporting, StatusReporter
 from ostler.engine.services.service import BaseService, Service
-from ostler.engine.services.views import OperationRequest
+from ostler.engine.services.views import CREATED_FOR, OperationRequest
 from ostler.model.errors import OstlerError
 from ostler.model.events import EventKind
 from ostler.model.records import OperationKind
@@ -190,11 +190,12 @@ class Assembly:
         """Return what templates see of the dependencies of `service` as they are now."""
         return self.needs.facts_of(service)
 
-    def instance_removed(self, instance: ServiceInstance, asked: OperationRequest) -> None:
+    def instance_removed(self, instance: ServiceInstance, deletion: Operation) -> None:
         """Take a deleted service out, with what was made for it alone: that keeps what it has where this one did.
 
-        Where it was abandoned, what was made for it runs on, as a service like any other.
+        Where it was abandoned, what was made for it runs on, as a service like any other. Its heir takes its place.
         """
+        asked = deletion.asked
         if self.registry.find(instance.name) is instance:
             self.registry.unregister(instance.name)
         self.departed.add(instance)
@@ -206,6 +207,8 @@ class Assembly:
             elif not self.is_leaving:
                 request = OperationRequest(OperationKind.DELETE, keep=asked.keep)
                 orphan.submit(request, reason=f"made for {instance.name}, which was deleted")
+        if isinstance(deletion.heir, ServiceInstance):
+            self.registry.register(deletion.heir)
 
     async def _set_free(self, orphan: ServiceInstance, user: str) -> None:
         orphan.set_record(labels={name: value for name, value in orphan.labels.items() if name != CREATED_FOR})

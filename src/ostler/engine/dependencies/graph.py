@@ -9,16 +9,13 @@ from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import NAMESPACE_LABEL
+from ostler.engine.services.views import CREATED_FOR, NAMESPACE_LABEL
 from ostler.model.errors import DependencyError, OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.label_names import is_label
 from ostler.model.manifest import DependencySpec
 from ostler.rules.templates.template import render
 from ostler.rules.text.work_budget import bounded_work
-
-CREATED_FOR = "ostler/created-for"
-"""Label of an instance that was made on demand: the name of the service that it was made for."""
 
 MakeVirtual = Callable[[str, str, JsonObject, InstanceState], ServiceInstance]
 """`make(class_name, name, args, user)`: the instance that would be made for `user`, neither stored nor registered."""

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.dependencies.graph import CREATED_FOR, DependencyGraph, ResolvedDependency
+from ostler.engine.dependencies.graph import DependencyGraph, ResolvedDependency
 from ostler.engine.insight.plan_builder import PARTS, PlanDraft
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.requests.instance_factory import InstanceFactory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
-from ostler.engine.services.views import CreateRequest
+from ostler.engine.services.views import CREATED_FOR, CreateRequest
 from ostler.model.errors import ArgumentError, ConflictError, OperationError, OstlerError, TemplateError
 from ostler.model.json import JsonObject
 from ostler.model.plans import Plan, PlanAction, PlanEffect, PlannedStep

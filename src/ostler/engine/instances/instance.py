@@ -44,8 +44,8 @@ class ControllerRuntime(Surroundings, Protocol):
         """The state or the health of `instance` changed."""
         ...
 
-    def instance_removed(self, instance: "ServiceInstance", asked: OperationRequest) -> None:
-        """`instance` was deleted, as `asked`."""
+    def instance_removed(self, instance: "ServiceInstance", deletion: Operation) -> None:
+        """`instance` was deleted by `deletion`."""
         ...
 
     def operation_ended(self, instance: "ServiceInstance") -> None:
@@ -387,7 +387,7 @@ class ServiceInstance(InstanceState):
             at=operation.record.finished_at,
         )
         if self.vitals.removed:
-            self._others.instance_removed(self, operation.asked)
+            self._others.instance_removed(self, operation)
         operation.release()
 
     async def _run(self, operation: Operation) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
-from typing import Self
+from typing import Any, Protocol, Self
 
 import anyio
 
@@ -11,7 +11,14 @@ from ostler.engine.protocols import Observer, Progress
 from ostler.engine.services.views import OperationRequest, OperationView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject, JsonValue
-from ostler.model.records import CallOutcome, CallRecord, OperationOutcome, OperationRecord, PlannedCall
+from ostler.model.records import (
+    CallOutcome,
+    CallRecord,
+    OperationOutcome,
+    OperationRecord,
+    PlannedCall,
+    ServiceRecord,
+)
 from ostler.model.replacing import replaced
 
 ANSWER_GRACE = 5.0
@@ -21,6 +28,19 @@ The answer names what was started (a pid, an id), and without it the stop tool o
 """
 
 _UNOBSERVED: AbstractContextManager[None] = nullcontext()
+
+
+class Heir(Protocol):
+    """A service that is not there yet, as far as an operation knows it."""
+
+    @property
+    def record(self) -> ServiceRecord:
+        """What the store gets."""
+        ...
+
+    def set_record(self, **changes: Any) -> None:
+        """Change that."""
+        ...
 
 
 class Operation:
@@ -40,6 +60,7 @@ class Operation:
         planned: that call as it was rendered, to be made as it is.
         is_interrupted: the server ends while it is under way: it stays open in the store, and the next run goes on.
         is_shared: a later request joined it.
+        heir: the service that takes the place, and what it keeps, of the one that a delete removes.
         origin: where it was asked for, as the observer knows it.
         changed: whether anything had to be done.
         message: one sentence about the end.
@@ -88,6 +109,7 @@ class Operation:
         self.stored_intent: CallRecord | None = None
         self.planned: PlannedCall | None = None
         self.is_interrupted = self.is_shared = False
+        self.heir: Heir | None = None
         self.origin: object = None
         self._done = anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -225,6 +247,7 @@ class Operation:
         self.is_shared = True
         if self.asked.keep and not asked.keep:
             self.asked, self.record = replaced(self.asked, keep=False), replaced(self.record, keep=False)
+            self.committed = False  # the store has it as it was
         return self
 
     def is_journaled(self, seq: int) -> bool:

@@ -389,6 +389,8 @@ class InstanceState(BaseService):
         )
         first = DropService(self.id) if drop else PutService(self.record)
         changes: list[PutService | DropService | PutOperation] = [first]
+        if drop and operation is not None and operation.heir is not None:
+            changes.append(PutService(operation.heir.record))
         ended: list[OperationRecord] = []
         if operation is not None:
             calls = (*operation.record.calls, intent) if intent is not None else operation.record.calls

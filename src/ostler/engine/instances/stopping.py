@@ -8,17 +8,12 @@ import anyio
 from ostler.engine.instances.calling import run_call
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find, lost_to_rival
-from ostler.engine.instances.reasons import (
-    START_UNSEEN,
-    STOP_FAILED,
-    STOP_INTERRUPTED,
-    STOP_NOT_SENT,
-)
+from ostler.engine.instances.reasons import START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED, STOP_NOT_SENT
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, is_in_doubt
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.engine.services.service import ServiceStatus
-from ostler.engine.services.views import MANAGED_LABEL
+from ostler.engine.services.views import CREATED_FOR, MANAGED_LABEL
 from ostler.model.errors import (
     ConnectionLostError,
     Delivery,
@@ -68,6 +63,7 @@ async def delete(service: InstanceState, operation: Operation) -> None:
     if operation.asked.abandon or not may_be_there:
         service.set_record(desired=DesiredState.STOPPED, missed_stop=False, missed_delete=False)
     note = "; its start tool said that it had failed, which no tool can verify" if is_in_doubt(service) else ""
+    is_kept = False
     if operation.asked.abandon:
         note = _abandon(service)
     else:
@@ -79,11 +75,18 @@ async def delete(service: InstanceState, operation: Operation) -> None:
             except OstlerError as error:
                 note = _go_on_by_force(service, operation, error, "stopping it")
         is_done = earlier is not None and earlier.outcome is CallOutcome.ANSWERED
-        if not (is_done or operation.asked.keep):
+        is_kept = operation.asked.keep and not is_done
+        if not (is_done or is_kept):
             try:
                 await _delete_kept(service, operation)
             except OstlerError as error:
                 note += _go_on_by_force(service, operation, error, "deleting what it keeps")
+    if is_kept and operation.heir is not None:
+        kept = service.record
+        operation.heir.set_record(delete_plan=kept.delete_plan, delete_secrets=kept.delete_secrets)
+    elif is_kept and service.record.delete_plan and CREATED_FOR not in service.labels:
+        operation.message = f"service {service.name} is stopped, and stays in the list with what it keeps"
+        return
     service.set_vitals(removed=True)
     operation.message = f"service {service.name} was deleted{note}"
 

@@ -13,7 +13,7 @@ from ostler.engine.instances.runtime import Runtime
 from ostler.engine.keepers.leases import LeaseKeeper
 from ostler.engine.keepers.restarts import RestartKeeper
 from ostler.engine.protocols import PutOperation
-from ostler.engine.requests.creator import Creator
+from ostler.engine.requests.creator import Creator, Placed
 from ostler.engine.requests.idempotency import Replays
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
@@ -48,9 +48,11 @@ class Requests:
 
     async def create(self, request: CreateRequest, waiting: Waiting) -> OperationResult:
         """Carry out `request`; see `ServiceManager.create`."""
-        if request.replaces:
-            request = await self._make_room(request)
-        placed = await self._creator.place(request)
+        old = self._registry.find(self._creator.check(request)) if request.replaces else None
+        if isinstance(old, ServiceInstance):
+            placed = await self._replace(old, request)
+        else:
+            placed = await self._creator.place(request)
         instance = placed.instance
         if not placed.is_new:
             return await self._reuse(instance, request, waiting)
@@ -71,18 +73,21 @@ class Requests:
             done = "is still starting" if waiting.wait else "is starting"
         return replace(result, message=f"service {instance.name} was created and {done}")
 
-    async def _make_room(self, request: CreateRequest) -> CreateRequest:
-        """Delete the service that `request` replaces; return the request for what takes its place.
+    async def _replace(self, old: ServiceInstance, request: CreateRequest) -> Placed:
+        """Delete `old`; in the same moment, for a crash, too, what `request` makes is there, and has what that keeps.
 
         Raises:
             OstlerError: the request could not be carried out, or the service not be stopped; it is still there.
         """
-        old = self._registry.find(self._creator.check(request))
-        if not isinstance(old, ServiceInstance):
-            return replace(request, replaces=False)
-        deletion = await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
-        await deletion.wait()
-        return replace(request, replaces=False, predecessor=old.record if deletion.asked.keep else None)
+        with self._creator.heir_of(old, request) as heir:
+            deletion = await self._accept(old, OperationRequest(OperationKind.DELETE, keep=True), is_durable=False)
+            deletion.heir = heir
+            try:
+                await deletion.wait()
+            except anyio.get_cancelled_exc_class():
+                deletion.heir = None  # no one would start it
+                raise
+        return await self._creator.begin(heir, start=request.start)
 
     async def _reuse(self, instance: ServiceInstance, request: CreateRequest, waiting: Waiting) -> OperationResult:
         message = f"service {instance.name} already exists with the same arguments"

@@ -1,7 +1,8 @@
 """Creating services: from a request to a registered instance, its first start, and what is left when that fails."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import anyio
@@ -24,7 +25,7 @@ from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
 from ostler.model.records import OperationKind
 from ostler.model.settings import CancelledCreate
-from ostler.model.states import ServiceState
+from ostler.model.states import DesiredState, ServiceState
 
 logger = logging.getLogger(__name__)
 
@@ -162,38 +163,69 @@ class Creator:
 
     async def _admit(self, instance: ServiceInstance, *, start: bool) -> Operation | None:
         """Make the instance durable and visible, together with its first start; return that."""
-        name = instance.name
         self._check_room(instance)
-        making = _Making(instance.record.class_name, instance.record.idempotency_key, anyio.Event())
-        self._in_creation[name] = making
-        try:
-            if name in self._registry:
-                raise AlreadyExistsError(f"service {name!r} already exists", service=name)
-            first = instance.first_start() if start else None
-            intent = first_intent(instance, first) if first is not None else None
-            with anyio.CancelScope(shield=True):  # durable and registered, or neither
-                await instance.commit(first, intent=intent)
+        with self._claimed(instance):
+            if instance.name in self._registry:
+                raise AlreadyExistsError(f"service {instance.name!r} already exists", service=instance.name)
+            first = await _recorded(instance, start=start)
             self._registry.register(instance)
-        finally:
-            del self._in_creation[name]
-            making.ended.set()
+        return self._begun(instance, first)
+
+    @contextmanager
+    def heir_of(self, old: ServiceInstance, request: CreateRequest) -> Generator[ServiceInstance]:
+        """Give the service that takes the place of `old` with its deletion; until the end no other takes its name.
+
+        Raises:
+            OstlerError: the class, the args or the overrides do not fit; nothing was made.
+        """
+        new = self._factory.prepare(request)
+        self._check_tools(new)
+        heir = self._factory.make(new)
+        heir.set_record(desired=DesiredState.STOPPED)  # until its start is recorded, too
+        self._graph.check(heir)
+        self._check_room(heir, instead_of=old)
+        with self._claimed(heir):
+            yield heir
+
+    async def begin(self, heir: ServiceInstance, *, start: bool) -> Placed:
+        """Begin the first start of a service that took the place of another one.
+
+        Raises:
+            StoreError: it could not be recorded; the service is there, stopped.
+        """
+        return Placed(heir, self._begun(heir, await _recorded(heir, start=True) if start else None))
+
+    def _begun(self, instance: ServiceInstance, first: Operation | None) -> Operation | None:
         self._runtime.events.append(
-            EventKind.SERVICE_CREATED, name, f"created from class {instance.record.class_name}"
+            EventKind.SERVICE_CREATED, instance.name, f"created from class {instance.record.class_name}"
             + (f" by {instance.record.owner}" if instance.record.owner else ""),
         )  # fmt: skip
         if first is not None:
             instance.carry_out(first)
         return first
 
-    def _check_room(self, instance: ServiceInstance) -> None:
-        """Refuse one instance more than the class's `maxInstances`."""
+    @contextmanager
+    def _claimed(self, instance: ServiceInstance) -> Generator[None]:
+        """Let no other service be made under the name of `instance`."""
+        making = _Making(instance.record.class_name, instance.record.idempotency_key, anyio.Event())
+        self._in_creation[instance.name] = making
+        try:
+            yield
+        finally:
+            del self._in_creation[instance.name]
+            making.ended.set()
+
+    def _check_room(self, instance: ServiceInstance, *, instead_of: ServiceInstance | None = None) -> None:
+        """Refuse one instance more than the class's `maxInstances`, where none of it gives its place up."""
         limit, class_name = instance.service_class.config.max_instances, instance.record.class_name
         if limit is None:
             return
         others = [
             service.name
             for service in self._registry.get_all()
-            if isinstance(service, ServiceInstance) and service.record.class_name == class_name
+            if isinstance(service, ServiceInstance)
+            and service.record.class_name == class_name
+            and service is not instead_of
         ]
         others += [name for name, making in self._in_creation.items() if making.class_name == class_name]
         if len(others) >= limit:
@@ -242,3 +274,16 @@ class Creator:
         """Make a dependency of `user` on demand, not started."""
         placed = await self.place(dependency_request(class_name, name, args, user))
         return placed.instance
+
+
+async def _recorded(instance: ServiceInstance, *, start: bool) -> Operation | None:
+    """Make `instance` durable, together with its first start; return that, which has not begun.
+
+    Raises:
+        StoreError: it could not be.
+    """
+    first = instance.first_start() if start else None
+    intent = first_intent(instance, first) if first is not None else None
+    with anyio.CancelScope(shield=True):  # who goes on knows that it is durable
+        await instance.commit(first, intent=intent)
+    return first

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
-from ostler.engine.dependencies.graph import CREATED_FOR
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.views import (
+    CREATED_FOR,
     DIRECTORY_LABEL,
     INPUTS_LABEL,
     MANAGED_LABEL,
@@ -192,8 +192,6 @@ class InstanceFactory:
             request_digest=new.digest,
             **traits,
         )
-        if (old := request.predecessor) is not None:  # until it comes up, what that kept has no other owner
-            record = replace(record, delete_plan=old.delete_plan, delete_secrets=old.delete_secrets)
         return ServiceInstance(self._runtime, record, entry.service_class, state=ServiceState.STOPPED)
 
     def virtual(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> ServiceInstance:

@@ -12,7 +12,7 @@ from ostler.engine.protocols import Progress
 from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonMapping, JsonObject, JsonValue
 from ostler.model.projects import Overrides
-from ostler.model.records import DeleteMode, OperationKind, ServiceRecord, ServiceTraits
+from ostler.model.records import DeleteMode, OperationKind, ServiceTraits
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, HealthStatus, Reachability, ServiceState
 
@@ -95,6 +95,9 @@ NAMESPACE_LABEL = "ostler/namespace"
 MANAGED_LABEL = "ostler/managed"
 """Label of a service that was made from its project's file, and goes when it leaves the file."""
 
+CREATED_FOR = "ostler/created-for"
+"""Label of a service that was made as a dependency: the service that it was made for, with which it goes."""
+
 INPUTS_LABEL = "ostler/inputs"
 """Label of a job of a project: the digest of the files that it watches, as they were when it was made."""
 
@@ -151,9 +154,7 @@ class CreateRequest(ServiceTraits):
     overrides: Overrides | None = None
     """What the instance changes of its class."""
     replaces: bool = False
-    """A service of that name is deleted first; what it keeps stays, and is the new one's."""
-    predecessor: ServiceRecord | None = None
-    """The service that it replaces."""
+    """It takes the place of the service of that name, which is deleted; what that keeps stays, and is the new one's."""
     project: ProjectRef | None = None
     """The project that it belongs to."""
     managed: bool = False
