@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.warden import guarded
+
 from benchmarks import (
     calls,
     check,
@@ -118,7 +120,8 @@ def main() -> int:
     )
     parser.add_argument("--verify", action="store_true", help="run the libraries alone and write no tables (clients)")
     options = parser.parse_intermixed_args()
-    return max(_run(name, options) for name in (SHORT if options.what == "all" else [options.what]))
+    with guarded():
+        return max(_run(name, options) for name in (SHORT if options.what == "all" else [options.what]))
 
 
 def _run(name: str, options: argparse.Namespace) -> int:

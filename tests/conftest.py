@@ -5,10 +5,12 @@ import gc
 import os
 import selectors
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.warden import guarded
 from trio.testing import MockClock
 
 from ostler.adapters.process.inheritance import take_ignored_signals
@@ -28,6 +30,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 take_ignored_signals()  # tests may run in the background, and what they start must be stoppable by any signal
 
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # no test touches a person's keyring
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End what the tests have started if their run is killed; the workers of a run are guarded with it."""
+    if not hasattr(config, "workerinput"):
+        guard = ExitStack()
+        guard.enter_context(guarded())
+        config.add_cleanup(guard.close)
+
 
 MOST_IDLE = 3.0
 """Seconds that a test without a mark may wait in real time, for nothing but the clock."""

@@ -10,7 +10,7 @@ from tests.support.world import BASIC, EPOCH, World, manifest
 from ostler.adapters.replicas import change_log
 from ostler.adapters.replicas.change_log import ChangeLog
 from ostler.adapters.replicas.mirror import Mirror
-from ostler.adapters.replicas.publisher import Publisher
+from ostler.adapters.replicas.publisher import LEASE, LEASE_SEEN, OVERDUE, Publisher
 from ostler.adapters.replicas.wire_form import Kind, ShownClass, class_line, findings_line, line
 from ostler.engine.classes.catalogue import ClassCatalogue
 from ostler.engine.clock import LoopClock
@@ -93,6 +93,47 @@ def test_who_is_behind_is_given_no_more_than_a_part_at_once(monkeypatch: pytest.
         assert found is not None
         numbers.append(found[1])
     assert numbers == [0, 2, 4, 5]
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_an_answer_waits_for_a_follower_that_stays_behind_for_no_longer_than_its_lease() -> None:
+    log = ChangeLog()
+    async with ledger(World(), manifest()) as app, anyio.create_task_group() as tasks:
+        publisher = Publisher(
+            app.manager, app.pool, LoopClock(EPOCH), log=log,
+            is_measured=lambda _: False, access=lambda: "a", is_holder=lambda: True,
+        )  # fmt: skip
+        kept: list[bool] = []
+        answers_until = 0.0
+
+        async def acknowledge() -> None:
+            nonlocal answers_until
+            first = log.last
+            while True:
+                newest, asked_at = log.last, anyio.current_time()
+                await anyio.sleep(0.2)
+                kept.append(publisher.acknowledge("slow", publisher.run_id, newest))
+                if publisher.acknowledge("behind", publisher.run_id, first):
+                    answers_until = asked_at + LEASE
+
+        async with aclosing(publisher.feed("slow", "", 0)) as slow, aclosing(publisher.feed("behind", "", 0)) as behind:
+            await anext(slow)
+            await anext(behind)
+            tasks.start_soon(acknowledge)
+            await anyio.sleep(1.1)
+            await app.manager.create(CreateRequest("basic", "db"))
+            with anyio.fail_after(OVERDUE + LEASE_SEEN):
+                await publisher.settle()
+            assert answers_until <= anyio.current_time()
+            for number in range(40):  # faster than anyone acknowledges
+                await app.manager.create(CreateRequest("basic", f"s{number}"))
+                tasks.start_soon(publisher.settle)
+                await anyio.sleep(0.05)
+            assert all(kept)
+            assert answers_until <= anyio.current_time()
+            assert publisher.acknowledge("behind", publisher.run_id, log.last)
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.anyio

@@ -11,7 +11,6 @@ system schedules first does not. So a violation has all three, and `play_again` 
 
 import contextlib
 import json
-import os
 import random
 import signal
 import sys
@@ -93,10 +92,6 @@ class Chaos(Killer):
         self.project = folder / "shop"
         self.project.mkdir()
         (self.project / "ostler.yaml").write_text(PROJECT)
-
-    def start(self) -> None:
-        """Start a server; it may not be ready yet when this returns."""
-        self.pid = self.forker.start(self.place, self.mark, self.port)
 
     def set_faults(self, **plan: Any) -> None:
         """Let the downstream server fail by `plan` from here on."""
@@ -231,8 +226,7 @@ class Chaos(Killer):
             else:
                 with contextlib.suppress(Exception):  # it may be just about to listen: then it is asked too early
                     self.end(what)
-                if self.pid:
-                    self.kill()
+                self.kill()
             self.start()
             while self.random.random() < 0.35:  # again while it recovers, and perhaps once more
                 threading.Event().wait(self.random.uniform(0.0, 0.6))
@@ -243,10 +237,9 @@ class Chaos(Killer):
             return
         match what:
             case "SIGSTOP":
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGSTOP)
-                    threading.Event().wait(self.random.uniform(0.1, 1.0))
-                    os.kill(self.pid, signal.SIGCONT)
+                self._signal(signal.SIGSTOP)
+                threading.Event().wait(self.random.uniform(0.1, 1.0))
+                self._signal(signal.SIGCONT)
             case "bridges":
                 for client in list(self._clients):
                     client.kill()
@@ -268,10 +261,16 @@ class Chaos(Killer):
             case _:
                 pass
 
+    def _signal(self, what: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.signal(what)
+
     def _limit_files(self, size: int) -> None:
         """Let no file of the server grow beyond `size`, as on a full disk."""
+        if self.process is None or not self.process.runs:
+            return
         with contextlib.suppress(psutil.Error):
-            server = psutil.Process(self.pid)
+            server = psutil.Process(self.process.pid)
             for process in [server, *server.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
                     process.rlimit(psutil.RLIMIT_FSIZE, (size, psutil.RLIM_INFINITY))
@@ -339,14 +338,15 @@ class Chaos(Killer):
     def _why(self) -> str:
         """Return what the server does that does not come to an end: its threads' stacks, and its last words."""
         state = "gone"
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            os.kill(self.pid, signal.SIGUSR1)
-            state = psutil.Process(self.pid).status()
+        pid = self.process.pid if self.process is not None else 0
+        with contextlib.suppress(psutil.Error):
+            self._signal(signal.SIGUSR1)
+            state = psutil.Process(pid).status()
             threading.Event().wait(1.0)
         log = Path(self.place.log_file)
         lines = log.read_text(errors="replace").splitlines()[-60:] if log.exists() else []
         opened = self._open_operations() if self.place.paths.database.exists() else {}
-        return "\n".join([f"      server {self.pid} is {state}; open operations: {opened}", *lines])
+        return "\n".join([f"      server {pid} is {state}; open operations: {opened}", *lines])
 
     def becomes_quiet(self, client: Any) -> dict[str, str]:
         """Wait until nothing is under way; return the states by name."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -41,13 +42,48 @@ class Forker:
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def start(self, place: ServerPlace, mark: str, port: int = 0) -> int:
-        """Fork a server of `place`, whose processes inherit `mark`, with HTTP at `port`; return its pid."""
+    def start(self, place: ServerPlace, mark: str, port: int) -> "Forked":
+        """Fork a server of `place`, whose processes inherit `mark`, with HTTP at `port` but 0."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{place.state_dir}\t{place.config_dir}\t{mark}\t{port}\n".encode())
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return Forked(int(self._process.stdout.readline()))
+
+
+class Forked:
+    """A process that another one forked, by the kernel's handle: its number may be given again when it has ended."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._handle = -1
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._handle = os.pidfd_open(pid)
+
+    def __del__(self) -> None:
+        self._close()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return not self.ends_within(0.0)
+
+    def signal(self, what: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self.runs:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, what)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long for its end; return whether it has come."""
+        if self._handle >= 0 and select.select([self._handle], [], [], seconds)[0]:
+            self._close()
+        return self._handle < 0
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 class ForkedServer:
@@ -56,30 +92,32 @@ class ForkedServer:
     def __init__(self, folder: Path, forker: Forker) -> None:
         self.place = ServerPlace(Paths.resolve(folder / "config", folder / "state"))
         self.mark = uuid.uuid4().hex
-        self.pid = 0
+        self.process: Forked | None = None
+        self.port = 0
         self.forker = forker
 
     def start(self) -> None:
         """Start a server; it may not be ready yet when this returns."""
-        self.pid = self.forker.start(self.place, self.mark)
+        self.process = self.forker.start(self.place, self.mark, self.port)
 
     def kill(self) -> None:
         """End the server as a power cut would, and wait until it is gone."""
-        if not self.pid:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.eventually(lambda: not psutil.pid_exists(self.pid), "the killed server is gone")
-        self.pid = 0
+        if self.process is not None:
+            self.process.signal(signal.SIGKILL)
+            self._await_end("the killed server is gone")
 
     def end(self, how: str) -> None:
         """End the server in order: by the name of a signal, or by the request `stop` or `handover`."""
-        if how.startswith("SIG"):
-            os.kill(self.pid, signal.Signals[how])
-        else:
+        if not how.startswith("SIG"):
             Dialer(self.place, kind="cli", note=lambda _: None, version="99.0").request(how)
-        self.eventually(lambda: not psutil.pid_exists(self.pid), f"the server has ended by {how}")
-        self.pid = 0
+        elif self.process is not None:
+            self.process.signal(signal.Signals[how])
+        self._await_end(f"the server has ended by {how}")
+
+    def _await_end(self, what: str) -> None:
+        if self.process is not None and not self.process.ends_within(PATIENCE):
+            raise AssertionError(f"not so after {PATIENCE:.0f} s: {what}")
+        self.process = None
 
     def call(self, tool: str, **args: Any) -> dict[str, Any]:
         """Call a tool that must succeed."""
@@ -98,7 +136,7 @@ class ForkedServer:
 
         A child that the dead server was just making holds the lock for the instant between fork and exec.
         """
-        if self.pid and not psutil.pid_exists(self.pid):
+        if self.process is not None and not self.process.runs:
             self.start()
         return self.listens()
 
@@ -127,7 +165,7 @@ class ForkedServer:
     def marked(self) -> list[psutil.Process]:
         """Return every process that was started for this run, servers aside."""
         found: list[psutil.Process] = []
-        own = {os.getpid(), self.pid, self.forker.pid}
+        own = {os.getpid(), self.process.pid if self.process is not None else 0, self.forker.pid}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if process.pid in own or process.status() == psutil.STATUS_ZOMBIE:

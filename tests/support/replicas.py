@@ -25,7 +25,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 import psycopg
 from anyio.from_thread import BlockingPortal
 from tests.support.chaos import Chaos
@@ -33,7 +32,7 @@ from tests.support.chaos_classes import NAMES, SHARED
 from tests.support.chaos_clients import over_http
 from tests.support.command_forker import CommandForker
 from tests.support.event_reader import EventReader
-from tests.support.forked_server import HERE, MARK, PATIENCE, Forker
+from tests.support.forked_server import HERE, MARK, PATIENCE, Forked, Forker
 from tests.support.haproxy import balancing
 from tests.support.ports import free_port
 from tests.support.postgresql_pair import PostgresqlPair
@@ -74,7 +73,7 @@ class Replica:
         self.is_paused = False
         self._folder = folder
         self._forker = forker
-        self._process: psutil.Process | None = None
+        self._process: Forked | None = None
 
     @property
     def name(self) -> str:
@@ -89,26 +88,23 @@ class Replica:
         folders = ["--config", str(self._folder / "config"), "--state", str(self._folder / f"state{self.number}")]
         args = ["serve", "--http", f"127.0.0.1:{self.port}", "--standby", *folders]
         environment = {"OSTLER_STORE": store, "REPLICA": self.name}
-        pid = self._forker.start(args, environment, self._folder / f"log{self.number}")
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._process = psutil.Process(pid)  # it knows its start: another process may get the number later
+        self._process = Forked(self._forker.start(args, environment, self._folder / f"log{self.number}"))
 
     @property
     def runs(self) -> bool:
         """Whether its process is there."""
-        return self._process is not None and self._process.is_running()
+        return self._process is not None and self._process.runs
 
     def signal(self, what: signal.Signals) -> None:
         """Send it a signal, if it runs."""
         self.is_paused = what is signal.SIGSTOP
         if self._process is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self._process.send_signal(what)
+            self._process.signal(what)
 
     def wait(self) -> None:
         """Wait until it has ended."""
-        while self.runs:
-            threading.Event().wait(0.01)
+        if self._process is not None and not self._process.ends_within(PATIENCE):
+            raise AssertionError(f"server {self.name} has not ended after {PATIENCE:.0f} s")
 
 
 class Replicas(Chaos):
