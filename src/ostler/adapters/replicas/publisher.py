@@ -43,6 +43,9 @@ RETURNED: Final = 2**53
 LEASE_SEEN: Final = 2.3
 """Seconds for which the publisher counts on that; more, as clocks do not run alike."""
 
+OVERDUE: Final = 1.0
+"""Seconds after which a follower has no new lease until it has acknowledged what an answer waits for."""
+
 BEAT: Final = 0.5
 """Seconds from one sign of life to the next."""
 
@@ -105,6 +108,8 @@ class Publisher:
         self._run_id = ""
         self._followers: dict[str, _Follower] = {}
         self._settled: float = 0
+        self._awaited: list[tuple[float, float]] = []
+        """The batches that answers wait for, each with the time from which on it is overdue."""
         self._asked = 0
         """The number of the newest batch that followers were asked to acknowledge."""
         self._acknowledged = anyio.Event()
@@ -178,7 +183,7 @@ class Publisher:
             return False
         known.acknowledged = max(known.acknowledged, number)
         may_have = number != RETURNED and self._last is None and known.is_connected
-        has_lease = may_have and known.acknowledged >= self._settled and self.is_certain
+        has_lease = may_have and known.acknowledged >= self._owed() and self.is_certain
         if has_lease:
             known.trusted_until = anyio.current_time() + LEASE_SEEN
         elif number == RETURNED or (self._last is not None and known.acknowledged >= self._last):
@@ -187,13 +192,26 @@ class Publisher:
         self._acknowledged = anyio.Event()
         return has_lease
 
+    def _owed(self) -> float:
+        """Return the batch that a follower must have acknowledged to have a lease from now on."""
+        now = anyio.current_time()
+        return max((number for number, overdue_at in self._awaited if overdue_at <= now), default=self._settled)
+
     async def settle(self) -> None:
-        """Return when everyone who answers reads knows what is so now; within `LEASE_SEEN` seconds."""
+        """Return when everyone who answers reads knows what is so now; within `OVERDUE + LEASE_SEEN` seconds.
+
+        A follower that is behind keeps its lease for a while, as changes may come faster than acknowledgements.
+        """
         if not self._followers:
             return
         flushed = self._flush(urgent=True)
         number = math.inf if self._is_broken else flushed
-        await self._wait_for(number)
+        awaited = number, anyio.current_time() + OVERDUE
+        self._awaited.append(awaited)
+        try:
+            await self._wait_for(number)
+        finally:
+            self._awaited.remove(awaited)
         self._settled = max(self._settled, number)
 
     async def end(self) -> None:
