@@ -13,6 +13,7 @@ from ostler.adapters.config.imports import candidates_in
 from ostler.adapters.config.mcp_content import McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.adapters.config.paths import Paths
+from ostler.adapters.config.server_files import with_entries
 from ostler.adapters.signing_in.vault import Vault, answers_of
 from ostler.faces.assembly import open_application
 from ostler.faces.cli.app import run_command
@@ -64,6 +65,72 @@ def test_an_entry_is_taken_over_with_its_question(tmp_path: Path) -> None:
     assert not candidate.is_refused
     assert candidate.entry["env"] == {"KEY": "${input:api-key}"}
     assert "typed-in" not in json.dumps([candidate.entry, candidate.shown])
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "file"),
+    [
+        ("vscode", "mcp.json", FILE),
+        (
+            "gemini",
+            "settings.json",
+            {
+                "mcpServers": {
+                    "vault": {
+                        "command": "x",
+                        "args": ["$TOKEN", "a $UNSET b", "${TOKEN}"],
+                        "env": {"A": "$TOKEN", "B": "${UNSET}", "C": "${UNSET:-c}"},
+                    },
+                    "web": {"httpUrl": "https://h.example/mcp", "headers": {"X": "Bearer $TOKEN", "Y": "${UNSET}"}},
+                }
+            },
+        ),
+        (
+            "claude-code",
+            ".mcp.json",
+            {"mcpServers": {"web": {"type": "http", "url": "https://h.example", "headersHelper": "./token.sh -v"}}},
+        ),
+        (
+            "mcpb",
+            "manifest.json",
+            {
+                "manifest_version": "0.4",
+                "name": "vault",
+                "version": "1.0.0",
+                "user_config": {
+                    "region": {"type": "string", "default": "eu", "required": True},
+                    "key": {"type": "string", "required": True, "description": "Key of the vault"},
+                },
+                "server": {
+                    "type": "node",
+                    "entry_point": "x.js",
+                    "mcp_config": {
+                        "command": "node",
+                        "args": ["${__dirname}/x.js", "${DOCUMENTS}", "${user_config.region}"],
+                        "env": {"KEY": "${user_config.key}"},
+                    },
+                },
+            },
+        ),
+    ],
+)
+def test_what_is_taken_over_means_in_its_new_file_what_it_was_shown_to_mean(
+    tmp_path: Path, client: str, name: str, file: dict[str, Any]
+) -> None:
+    (tmp_path / name).write_text(json.dumps(file))
+    env = {"TOKEN": "abc", "HOME": "/home/ann"}
+    answer = {"api-key": "typed-in", "key": "typed-in"}.get
+    taken = candidates_in(tmp_path / name, env, client=client, workspace=tmp_path, answer=answer)[0]
+    assert taken
+    text = '{"inputs": [{"id": "other", "type": "promptString"}]}'
+    for one in taken:
+        text = with_entries(text, {one.name: one.entry}, one.questions)
+    again = load_mcp_json(text, env, file="mcp.json", folder=Path("/elsewhere"), answer=answer)
+    assert again.errors == ()
+    assert {name: entry.masked() for name, entry in again.entries.items()} == {
+        one.name: {**one.shown, **({"cwd": str(tmp_path)} if "command" in one.shown else {})} for one in taken
+    }
+    assert "typed-in" not in text
 
 
 def test_an_answer_is_typed_in_and_forgotten(

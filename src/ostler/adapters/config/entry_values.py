@@ -69,12 +69,7 @@ class EntryValues:
 
     def _helper(self) -> str:
         """Return the command line, with the full path of its program if that is next to the file."""
-        line = self._home(self._text("headersHelper"))
-        base = self._around.workspace or self._around.folder
-        program = line.partition(" ")[0]
-        if base is not None and program.startswith(("./", "../")):
-            return shlex.quote(str(base / program)) + line[len(program) :]
-        return line
+        return with_whole_path(self._home(self._text("headersHelper")), self._around.workspace or self._around.folder)
 
     def _sign_in(self) -> OAuthClient | None:
         """Return how to sign in; a fault of it is reported, and nothing is known then."""
@@ -249,3 +244,11 @@ def _unquoted(value: str) -> str:
         inner = value[1:end]
         return inner if value[0] == "'" else re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), inner)
     return re.sub(r"\s+#.*$", "", value)
+
+
+def with_whole_path(line: str, base: Path | None) -> str:
+    """Return a command line with the whole path of its program, if that is named from `base` on."""
+    program = line.partition(" ")[0]
+    if base is None or not program.startswith(("./", "../")):
+        return line
+    return shlex.quote(str(base / program)) + line[len(program) :]

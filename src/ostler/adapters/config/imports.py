@@ -8,7 +8,8 @@ from typing import Final, cast
 from ostler.adapters.config.dialects.client_texts import Source, SourceError, read_source
 from ostler.adapters.config.dialects.clients import ANY
 from ostler.adapters.config.dialects.entry_places import items, places_in
-from ostler.adapters.config.dialects.variables import Surroundings, expand_places
+from ostler.adapters.config.dialects.variables import Question, Surroundings, portable, questions_in
+from ostler.adapters.config.entry_values import with_whole_path
 from ostler.adapters.config.mcp_content import RESERVED_NAME, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
 from ostler.model.errors import Finding
@@ -29,6 +30,7 @@ class Candidate:
         entry: the entry in Ostler's own keys, variables as they are written.
         shown: the same with secrets masked; empty when it is refused.
         findings: what is worth knowing about it; an error refuses it.
+        questions: those of the file that it asks, as VS Code writes them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Candidate:
     entry: JsonObject = field(repr=False)
     shown: JsonObject
     findings: tuple[Finding, ...]
+    questions: tuple[JsonObject, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -96,16 +99,16 @@ def candidates_in(
     projects, has_others = _projects(as_object(source.value))
     try:
         loaded = load("", workspace)
-        around = Surroundings(environment, path.parent, workspace)
+        around = Surroundings(environment, path.parent, workspace, questions_in(as_object(source.value)))
         if has_others:
-            found += _candidates(loaded, path, label, "", around)
+            found += _candidates(loaded, path, label, "", around, clients)
         of_entries = {finding for candidate in found for finding in candidate.findings}
         rest = [
             one for one in loaded.findings if one not in of_entries and one.rule not in ("projects", "reserved-name")
         ]
         for project in projects:
             there = replace(around, workspace=Path(project))
-            found += _candidates(load(project, Path(project)), path, label, project, there)
+            found += _candidates(load(project, Path(project)), path, label, project, there, clients)
     except SourceError as error:
         return [], [error.finding._replace(message=f"{error.finding.message}; it limits the servers in {path}")]
     return found, rest
@@ -131,22 +134,31 @@ def _limits_of(path: Path, root: JsonObject, workspace: Path | None) -> JsonObje
             return {key: value for key, value in {**root, **project}.items() if key not in ("mcpServers", "projects")}
 
 
-def _candidates(loaded: McpJson, path: Path, label: str, project: str, around: Surroundings) -> Iterator[Candidate]:
+def _candidates(  # noqa: PLR0917 (what a candidate is made of)
+    loaded: McpJson, path: Path, label: str, project: str, around: Surroundings, clients: frozenset[str]
+) -> Iterator[Candidate]:
     for name in (*loaded.entries, *loaded.refused):
         entry = loaded.entries.get(name)
         findings = loaded.refused.get(name) or tuple(_about(loaded.findings, loaded.written.get(name, name)))
         draft = loaded.drafts.get(name, {})
         if name == RESERVED_NAME or (entry is not None and entry.transport == "builtin"):
             continue
+        made = _portable(draft, around, clients)
         yield Candidate(
             name=name,
             source=path,
             client=label,
             project=project or (str(around.workspace) if around.workspace else ""),
-            entry=_portable(draft, around),
+            entry=made,
             shown={} if entry is None else entry.masked(),
             findings=findings,
+            questions=tuple(_written(one) for one in around.questions.values() if f"${{input:{one.id}}}" in str(made)),
         )
+
+
+def _written(question: Question) -> JsonObject:
+    shown = {"description": question.text, **({} if question.default is None else {"default": question.default})}
+    return {"id": question.id, "type": "promptString", **shown}
 
 
 def _about(findings: Sequence[Finding], written: str) -> Iterator[Finding]:
@@ -155,13 +167,13 @@ def _about(findings: Sequence[Finding], written: str) -> Iterator[Finding]:
             yield finding
 
 
-def _portable(draft: JsonObject, around: Surroundings) -> JsonObject:
+def _portable(draft: JsonObject, around: Surroundings, clients: frozenset[str]) -> JsonObject:
     """Return the entry with everything whole that depends on where its file stands."""
 
     def made(value: JsonValue) -> JsonValue:
         match value:
             case str():
-                return expand_places(value, around)
+                return portable(value, around, clients)
             case list():
                 return [made(item) for item in cast("list[JsonValue]", value)]
             case dict():
@@ -175,6 +187,8 @@ def _portable(draft: JsonObject, around: Surroundings) -> JsonObject:
         value = entry.get(key)
         if isinstance(value, str) and base is not None and value[:1] not in ("~", "$"):
             entry[key] = str(base / value)
+    if isinstance(helper := entry.get("headersHelper"), str):
+        entry["headersHelper"] = with_whole_path(helper, base)
     if around.workspace is not None and "command" in entry:
         entry.setdefault("cwd", str(around.workspace))
     elif base is not None and _has_relative_path(entry):

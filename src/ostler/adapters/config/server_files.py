@@ -5,7 +5,7 @@ a name, `mcp.json` counts.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace as with_values
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from ostler.adapters.config.atomic_files import replace, write_new
 from ostler.adapters.config.dialects.client_texts import MAX_BYTES
+from ostler.adapters.config.dialects.entry_places import items
 from ostler.adapters.config.dialects.names import server_names
-from ostler.adapters.config.jsonc import JsoncError
+from ostler.adapters.config.jsonc import JsoncError, parse_jsonc
 from ostler.adapters.config.jsonc_edit import remove_member, set_member
 from ostler.adapters.config.mcp_content import BUILTIN_NAMES, McpJson
 from ostler.adapters.config.mcp_json import load_mcp_json
@@ -22,7 +23,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.adapters.regular_files import read_regular_text
 from ostler.adapters.signing_in.vault import answers_of
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, ManifestError, NotFoundError
-from ostler.model.json import JsonObject, JsonValue
+from ostler.model.json import JsonObject, JsonValue, as_object
 from ostler.model.servers import ServerEntry
 
 ValueT = TypeVar("ValueT")
@@ -158,8 +159,13 @@ def _changed(before: JsonObject, changes: JsonObject) -> JsonObject:
     return {**kept, **changes, **({"ostler": options} if options else {})}
 
 
-def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
+def with_entries(text: str, entries: Mapping[str, JsonValue], questions: Iterable[JsonObject] = ()) -> str:
     """Return the text of an `mcp.json` with `entries` added; what is there stays as it is written.
+
+    Args:
+        text: the text.
+        entries: by name.
+        questions: what the entries ask a person; one that the text asks already stays as it is.
 
     Raises:
         JsoncError: the text is not JSON.
@@ -167,4 +173,7 @@ def with_entries(text: str, entries: Mapping[str, JsonValue]) -> str:
     """
     for name, entry in entries.items():
         text = set_member(text, ("mcpServers", name), entry)
-    return text
+    known = items(as_object(parse_jsonc(text).value).get("inputs"))
+    ids = {as_object(one).get("id") for one in known}
+    new = {str(one["id"]): one for one in questions if one["id"] not in ids}
+    return set_member(text, ("inputs",), [*known, *new.values()]) if new else text

@@ -272,7 +272,8 @@ def _take(session: Session, wanted: "Sequence[Candidate]") -> None:
         return
     try:
         before = read_text(path, str(path)) if path.exists() else ""
-        after = with_entries(before, entries)
+        asked = (question for one in wanted if one.name in entries for question in one.questions)
+        after = with_entries(before, entries, asked)
         (replace if path.exists() else write_new)(path, after)
     except (SourceError, JsoncError) as error:
         fail(f"nothing was imported: {error}", ExitStatus.FAILED)

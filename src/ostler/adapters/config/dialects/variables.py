@@ -354,19 +354,37 @@ def expand(
     return every.sub(replaced, text), tuple(found)
 
 
-_PLACES: Final = frozenset({"${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${cwd}", "${/}"})
-"""Forms whose value depends on where the file stands."""
+_PLACES: Final = frozenset(
+    {"${workspaceFolder}", "${CLAUDE_PROJECT_DIR}", "${cwd}", "${/}", "${__dirname}", "${user_config.X}"}
+)
+"""Forms whose value depends on where the file stands, or on the rest of it."""
+
+_NAMED: Final = frozenset({"${VAR}", "$VAR"})
+"""Forms of a variable that other clients take for one that must be set, or for plain text."""
 
 
-def expand_places(text: str, around: Surroundings) -> str:
-    """Return `text` with the folders that depend on the file's place written out, and every other variable as it is."""
+def portable(text: str, around: Surroundings, clients: frozenset[str]) -> str:
+    """Return `text`, of a file of `clients`, as Ostler's own file says the same.
+
+    The folders that depend on the file's place, and those of the user that a bundle names, are written out. What is a
+    variable in these clients alone, or need not be set in them, becomes `${env:VAR}`, and what a bundle asks
+    `${input:X}`. Every other one stays as it is.
+    """
 
     def replaced(match: re.Match[str], row: Variable) -> str:
+        if row.form == "${user_config.X}":
+            asked = around.questions.get(match["id"])
+            is_left_out = asked is None or (asked.is_optional and asked.default is None)
+            return match[0] if is_left_out else f"${{input:{match['id']}}}"
+        if row.form in _NAMED:
+            is_text = row.form == "$VAR" and match["name"] not in around.environment
+            return match[0] if is_text else f"${{env:{match['name']}}}"
         resolved = row.resolve(match, around)
         return match[0] if resolved.problem else resolved.text
 
     for row in VARIABLES:
-        if row.form in _PLACES:
+        is_theirs = row.form in ("${HOME}", "$VAR") and clients <= row.clients
+        if row.form in _PLACES or is_theirs or clients <= row.optional_in:
             text = row.pattern.sub(lambda match, row=row: replaced(match, row), text)
     return text
 
