@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from ostler.adapters.kubernetes.local_end import bind
 from ostler.faces.bridge.dialer import Dialer
 from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.rpc import ServerClient
+from ostler.faces.daemon import http_connections
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, parse_address, serving_http
 from ostler.faces.daemon.local_socket import listening
 from ostler.model.access import OAuthSettings
@@ -125,6 +126,57 @@ async def test_http_answers_leave_at_once() -> None:
             await client.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert (await client.receive()).startswith(b"HTTP/1.1 200")
             assert sends_at_once(port) == {True}
+
+
+async def said_to(port: int, *parts: bytes) -> bytes:
+    """Send `parts`, and return all that is said until the connection ends; a reset takes what is not read yet."""
+    said = b""
+    async with await anyio.connect_tcp("127.0.0.1", port) as client:
+        with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            for part in parts:
+                await client.send(part)
+            while True:
+                said += await client.receive()
+    return said
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+async def test_a_request_is_bounded_before_it_is_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n"
+    chunked = head + b"transfer-encoding: chunked\r\n\r\n"
+    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    many = b"a" * http_connections.MAX_HEAD
+    async with serving_http(Server[Any]("bounds"), HttpSettings("127.0.0.1", 0), version="1") as url:
+        port = urlsplit(url).port
+        assert port
+        for begun in (head + b"x: ", b"GET /", chunked + b"1;", chunked + b"0\r\nx: "):
+            async with await anyio.connect_tcp("127.0.0.1", port) as client:
+                await client.send(begun)
+                with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)), anyio.fail_after(10):
+                    for _ in range(100):  # more than what the system keeps between the two
+                        await client.send(many)
+                    await client.receive()
+        fine = b"1\r\n \r\n" * 30_000 + b"0\r\n\r\n"
+        assert b" 431 " not in await said_to(port, chunked.replace(b"host", b"connection: close\r\nhost"), fine)
+        assert await said_to(port, whole + whole.replace(b"host", b"connection: close\r\nhost"))
+        monkeypatch.setattr(http_connections, "READ_SECONDS", 0.1)
+        assert await said_to(port) == b""
+        assert (await said_to(port, head)).startswith(b"HTTP/1.1 408 ")
+        assert (await said_to(port, head + b"content-length: 9\r\n\r\n{")).startswith(b"HTTP/1.1 408 ")
+        assert b" 408 " in (await said_to(port, whole, b"GET ")).partition(b" 200 OK")[2]
+        monkeypatch.setattr(http_connections.Connection, "most_connections", 1)
+        async with await anyio.connect_tcp("127.0.0.1", port) as first:
+            await first.send(whole)
+            assert (await first.receive()).startswith(b"HTTP/1.1 200 ")
+            refused = await said_to(port)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in refused
+            await first.send(whole)
+            assert (await first.receive()).startswith(b"HTTP/1.1 200 ")
+    assert not [record for record in caplog.records if record.exc_info], "a client that leaves is no fault of ours"
 
 
 @pytest.mark.anyio

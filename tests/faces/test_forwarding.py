@@ -13,7 +13,7 @@ import trustme
 from starlette.types import Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
-from ostler.faces.daemon import forwarding
+from ostler.faces.daemon import forwarding, http_connections
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http
 from ostler.faces.daemon.http_tls import Certificate
@@ -263,7 +263,7 @@ async def test_servers_do_not_pass_requests_round_and_take_none_without_an_end()
 
 async def test_what_waits_here_is_bounded_in_bytes_and_in_the_time_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "MAX_HELD", 3000)
-    monkeypatch.setattr(forwarding, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(http_connections, "READ_SECONDS", 0.2)
     answers, answered = anyio.create_memory_object_stream[httpx2.Response](2)
     async with standing_by() as (_, client), answers, answered, anyio.create_task_group() as tasks:
 

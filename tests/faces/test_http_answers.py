@@ -51,6 +51,16 @@ async def test_an_answer_is_one_json_body_where_nothing_goes_before_it() -> None
 
 @pytest.mark.anyio
 @pytest.mark.realtime
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_an_answer_that_is_not_accepted_says_what_to_accept(version: str) -> None:
+    async with served() as (_, url, http):
+        headers = {"accept": "application/json", "mcp-protocol-version": version, "mcp-method": "tools/list"}
+        answer = await http.post(url, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
+        assert (answer.status_code, "text/event-stream" in answer.json()["error"]["message"]) == (406, True)
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux counts what a connection has received")
 async def test_header_and_body_of_an_answer_arrive_together() -> None:
     """A client that is woken by the header alone takes the processor from the server that is to write the body."""

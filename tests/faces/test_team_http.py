@@ -37,7 +37,7 @@ from ostler.adapters.access.access_tokens import AccessTokens
 from ostler.adapters.access.signing_keys import SigningKeys
 from ostler.adapters.access.token_file import TokenFile
 from ostler.adapters.stores.standing_by import SeenHolder
-from ostler.faces.daemon import http_gate, http_tls
+from ostler.faces.daemon import http_connections, http_gate, http_tls
 from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http, serving_http
 from ostler.faces.daemon.http_tls import Certificate, CertificateError
@@ -407,7 +407,7 @@ async def test_requests_that_can_be_read_in_two_ways_are_refused(tmp_path: Path)
 
 
 async def test_a_request_that_does_not_arrive_holds_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_gate, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(http_connections, "READ_SECONDS", 0.2)
     async with served(tmp_path) as (url, _, tokens):
         where = urlsplit(url)
         head = f"POST /mcp HTTP/1.1\r\nHost: {where.netloc}\r\nAuthorization: Bearer {tokens.add('bob')[0]}\r\n"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp.server import ServerRequestContext
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -37,6 +38,9 @@ class HangingUp:
         token = _line.set(line)
         try:
             await self._app(scope, receiving if scope["type"] == "http" else receive, send)
+        except ClientDisconnect:  # before all of its request had come: there is nothing to do, and no one to answer
+            if not line.is_closed:
+                raise
         finally:
             _line.reset(token)
 

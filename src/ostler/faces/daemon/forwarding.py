@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.faces.daemon.forwarded_requests import ForwardedAnswer, ForwardedRequest
-from ostler.faces.daemon.http_answers import READ_SECONDS, LoadShedding, answer_json, refuse_busy, replaying
+from ostler.faces.daemon.http_answers import LoadShedding, answer_json, refuse_busy, replaying
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.http_tls import Certificate
@@ -255,24 +255,21 @@ class Forwarder:
 
     async def _read(self, body: bytearray, receive: Receive, send: Send) -> bool:
         """Read a request's body; False where it was refused, or its client is gone."""
-        with anyio.move_on_after(READ_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return False
-                part: bytes = message.get("body", b"")
-                body += part
-                self._held += len(part)
-                if len(body) > MAX_BODY:
-                    await answer_json(send, 413, b'{"error": "too_large"}')
-                    return False
-                if self._held > MAX_HELD:
-                    await refuse_busy(send, "the requests that wait here are too large together")
-                    return False
-                if not message.get("more_body"):
-                    return True
-        await answer_json(send, 408, b'{"error": "too_slow"}', ((b"connection", b"close"),))
-        return False
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return False
+            part: bytes = message.get("body", b"")
+            body += part
+            self._held += len(part)
+            if len(body) > MAX_BODY:
+                await answer_json(send, 413, b'{"error": "too_large"}')
+                return False
+            if self._held > MAX_HELD:
+                await refuse_busy(send, "the requests that wait here are too large together")
+                return False
+            if not message.get("more_body"):
+                return True
 
     async def _pass_on(self, request: ForwardedRequest, receive: Receive, send: Send) -> None:
         gone = anyio.Event()

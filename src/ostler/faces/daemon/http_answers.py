@@ -19,9 +19,6 @@ PRINCIPAL: Final = "ostler.principal"
 RETRY_AFTER: Final = 1
 """Seconds after which a refused client may come again."""
 
-READ_SECONDS: Final = 60.0
-"""Seconds that a request may take to arrive: until then it counts as under way."""
-
 _SESSION: Final = b"mcp-session-id"
 
 
@@ -49,6 +46,10 @@ class PlainAnswers:
             if message["type"] == "http.response.start" and header(message, b"content-type").startswith(_EVENTS):
                 held = message
                 return
+            if message["type"] == "http.response.start" and message["status"] == _NOT_ACCEPTABLE:
+                answered = True
+                await answer_json(send, _NOT_ACCEPTABLE, _WANTS_BOTH)
+                return
             if held is None or message["type"] != "http.response.body":
                 await send(message)
                 return
@@ -68,6 +69,17 @@ class PlainAnswers:
 
 
 _EVENTS: Final = b"text/event-stream"
+_NOT_ACCEPTABLE: Final = 406
+_WANTS_BOTH: Final = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {
+            "code": -32600,
+            "message": "the Accept header must name application/json and text/event-stream, as the protocol wants it",
+        },
+    }
+).encode()
 _OF_STREAMS: Final = frozenset(
     {b"content-type", b"content-length", b"cache-control", b"connection", b"x-accel-buffering"}
 )

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.access.proofs import ProvenToken
 from ostler.faces.access.rate import Rate
-from ostler.faces.daemon.http_answers import PRINCIPAL, READ_SECONDS, answer_json
+from ostler.faces.daemon.http_answers import PRINCIPAL, answer_json
 from ostler.faces.daemon.http_pages import OPEN_PATHS
 from ostler.faces.daemon.http_paths import ROOT
 from ostler.model.access import Principal, PrincipalSettings
@@ -121,9 +121,6 @@ class Gate:
         if is_done or answering.has_begun:
             await answering.finish()
             return
-        if reading.is_late:
-            text = f"the request did not arrive within {READ_SECONDS:g} s"
-            raise _RefusedError(408, "too_slow", text, ((b"connection", b"close"),))
         if reading.is_exceeded and policy is not None:
             raise _too_large(proven.principal, policy)
         raise self._challenge(401, "invalid_token", _UNPROVEN)
@@ -165,20 +162,13 @@ _NO_POLICY: Final = (
 
 
 class _Bounded:
-    """Reads a request up to its limit and deadline, and ends it there.
-
-    Attributes:
-        is_late: it did not arrive in time.
-    """
+    """Reads a request up to its limit, and ends it there."""
 
     def __init__(self, receive: Receive, limit: int | None, request: anyio.CancelScope) -> None:
         self._receive = receive
         self._limit = limit
         self._request = request
         self._read = 0
-        self._until: float | None = None
-        self._is_whole = False
-        self.is_late = False
 
     @property
     def is_exceeded(self) -> bool:
@@ -186,21 +176,11 @@ class _Bounded:
         return self._limit is not None and self._read > self._limit
 
     async def __call__(self) -> Message:
-        message = await self._receive() if self._is_whole else await self._next_part()
+        message = await self._receive()
         self._read += len(message.get("body", b""))
-        if self.is_exceeded or self.is_late:
+        if self.is_exceeded:
             self._request.cancel()
             await anyio.sleep_forever()  # which the cancellation ends
-        return message
-
-    async def _next_part(self) -> Message:
-        if self._until is None:
-            self._until = anyio.current_time() + READ_SECONDS
-        message: Message = {}
-        with anyio.move_on_after(self._until - anyio.current_time()) as waiting:
-            message = await self._receive()
-        self.is_late = waiting.cancelled_caught
-        self._is_whole = not message.get("more_body", False)
         return message
 
 
