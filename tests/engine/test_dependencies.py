@@ -385,6 +385,25 @@ async def test_secrets_of_a_dependency_are_masked_in_what_its_dependents_show() 
         assert not [secret for secret in secrets if secret in shown]
 
 
+async def test_what_is_wrong_with_a_dependency_that_runs_explains_what_fails_for_it() -> None:
+    world = World()
+    async with running(world, manifest(), named("app", dependencies=[{"name": "db"}])) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        await manager.create(CreateRequest("app", "web"))
+        world.healthy = False
+        await manager.check_health("db")
+        web = manager.registry.get("web")
+        assert "db" not in " ".join(explain(web, manager.registry, None, ()).causes), "it is well itself"
+        await manager.check_health("web")
+        found = explain(web, manager.registry, None, ())
+        assert any(cause.startswith("db: 1 health checks failed in a row") for cause in found.causes)
+        assert ("service_explain", {"name": "db"}) in [(step.tool, step.args) for step in found.next_calls]
+        world.faults["w/start"].append(Fail("no connection"))
+        with pytest.raises(OstlerError):
+            await manager.restart_service("web")
+        assert any(cause.startswith("db: ") for cause in explain(web, manager.registry, None, ()).causes)
+
+
 async def test_secrets_of_a_dependency_are_masked_when_the_dependent_was_adopted() -> None:
     world, store = World(), MemoryStore()
     app = named(

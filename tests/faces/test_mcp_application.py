@@ -21,7 +21,7 @@ from mcp_types import (
     SubscribeRequest,
     SubscribeRequestParams,
 )
-from tests.support.ledger_app import call, refusal
+from tests.support.ledger_app import call, refusal, text_of
 
 from ostler.adapters.config.paths import Paths
 from ostler.faces.application import Application
@@ -138,6 +138,8 @@ async def test_a_refused_entry_is_seen_where_people_look(state_dir: Path, tmp_pa
             ("tool_call", {"name": "worse/read"}),
             ("tool_describe", {"name": "worse/read"}),
             ("tool_list", {"server": "worse"}),
+            ("service_status", {"name": "worse"}),
+            ("service_explain", {"name": "worse"}),
         ):
             assert "'SURELY_NOT_SET' is not set" in (await refusal(client, tool, **args))[0]
         write_servers(tmp_path, '{"mcpServers": {}}')
@@ -162,6 +164,11 @@ async def test_a_broken_file_is_seen_where_people_look(state_dir: Path, tmp_path
 async def test_a_refused_edit_keeps_the_entry_in_force_and_says_so(state_dir: Path, tmp_path: Path) -> None:
     write_servers(tmp_path, '{"mcpServers": {"a": {"command": "python3", "disabled": true}}}')
     async with application(state_dir, tmp_path) as app, Client(build_server(app)) as client:
+        explained = text_of(await client.call_tool("service_explain", {"name": "a"}))
+        assert "a is stopped: disabled in mcp.json; remove 'disabled' from its entry" in explained
+        assert "service_start" not in explained, "that is refused"
+        for tool, args in (("service_start", {"name": "a"}), ("tool_call", {"name": "a/x"})):
+            assert "Next: remove 'disabled' from its entry" in (await refusal(client, tool, **args))[0]
         write_servers(tmp_path, '{"mcpServers": {"a": {"command": 3}}}')
         await app.reload_servers()
         shown = await call(client, "mcpserver_get", name="a")

@@ -84,6 +84,7 @@ class Application:
         self.manager = manager
         self.class_files = class_files
         self.downstream = downstream
+        manager.registry.why_missing = self._why_missing
         self.pool = pool
         self.usages = usages
         self.telemetry = telemetry
@@ -216,6 +217,10 @@ class Application:
         """
         async with self._reloading_servers:  # two at once would each see half of what the other did
             await self._reload_servers(removed)
+
+    def _why_missing(self, name: str) -> str:
+        refused = self.downstream.refused
+        return refused.reason(name) if refused.name_of(name) is not None else ""
 
     async def _reload_servers(self, removed: frozenset[str]) -> None:
         entries, loaded = await anyio.to_thread.run_sync(

@@ -200,12 +200,14 @@ class NotFoundError(RequestError):
 
     code = "not_found"
 
-    def __init__(self, kind: str, name: str, *, known: Sequence[str] = (), next_actions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kind: str, name: str, *, known: Sequence[str] = (), why: str = "", next_actions: Sequence[str] = ()
+    ) -> None:
         self.kind = kind
         self.name = name
         from ostler.model.near_names import hint_at  # noqa: PLC0415 (only wanted when something went wrong)
 
-        hint = hint_at(name, known)
+        hint = f": {why}" if why else hint_at(name, known)
         super().__init__(f"{kind} {name!r} not found{hint}", next_actions=next_actions)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ostler.adapters.downstream.authorization import advice
 from ostler.adapters.downstream.refused_entries import RefusedEntries
-from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
 from ostler.engine.protocols import ToolInfo
 from ostler.model.errors import (
     Delivery,
@@ -31,7 +31,7 @@ def unavailable(
     match snapshot.state:
         case ServiceState.STOPPED | ServiceState.STOPPING:
             text = f"server {name!r} is stopped{reason}"
-            actions = (f"service_start {name}",)
+            actions = (WAY_TO_ENABLE if snapshot.reason == DISABLED else f"service_start {name}",)
         case ServiceState.STARTING:
             text = f"server {name!r} is still being connected{reason}"
             actions = ("try again in a few seconds", *log)

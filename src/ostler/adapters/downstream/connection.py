@@ -26,7 +26,7 @@ from ostler.adapters.downstream.liveness import hurry_when_port_accepts, watch_d
 from ostler.adapters.downstream.loss import ConnectFailedError
 from ostler.adapters.downstream.secret_references import with_secrets
 from ostler.adapters.downstream.slots import CallSlots
-from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.downstream.snapshots import DISABLED, ConnectionSnapshot
 from ostler.adapters.downstream.starts import Attempt, StartLimits
 from ostler.adapters.downstream.stdio import said_last
 from ostler.engine.protocols import Clock, ToolInfo
@@ -170,7 +170,7 @@ class DownstreamConnection:
         old, self._entry = self._entry, entry
         self.slots = self.slots.of(entry)
         if entry.disabled:
-            self.disconnect("disabled in mcp.json")
+            self.disconnect(DISABLED)
             return False
         if old.disabled and entry.options.auto_start:
             self.connect()
@@ -420,4 +420,4 @@ class DownstreamConnection:
         self._on_snapshot(new)
 
     def _idle_reason(self) -> str:
-        return "disabled in mcp.json" if self._entry.disabled else "not started (autoStart is false)"
+        return DISABLED if self._entry.disabled else "not started (autoStart is false)"

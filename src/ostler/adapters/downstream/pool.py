@@ -23,7 +23,7 @@ from ostler.adapters.downstream.connection import DownstreamConnection
 from ostler.adapters.downstream.links import Link, Surroundings
 from ostler.adapters.downstream.refused_entries import RefusedEntries
 from ostler.adapters.downstream.slots import TimeLimit
-from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
 from ostler.adapters.environments import Environments
 from ostler.adapters.signing_in.grants import Grants
 from ostler.engine.protocols import Clock, Progress, ServerStatus, ToolInfo
@@ -233,9 +233,7 @@ class DownstreamPool(anyio.AsyncContextManagerMixin):
         """
         connection = self._get(name)
         if connection.entry.disabled:
-            raise ConflictError(
-                f"server {name!r} is disabled in mcp.json", next_actions=("remove 'disabled' from its entry",)
-            )
+            raise ConflictError(f"server {name!r} is {DISABLED}", next_actions=(WAY_TO_ENABLE,))
         self.environments.remember(name)
         connection.connect()
 

@@ -5,7 +5,7 @@ from typing import Final
 from ostler.adapters.connection_facts import ARRIVALS, way_to
 from ostler.adapters.downstream.call_refusals import auth_demanded
 from ostler.adapters.downstream.pool import DownstreamPool
-from ostler.adapters.downstream.snapshots import ConnectionSnapshot
+from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE, ConnectionSnapshot
 from ostler.engine.protocols import Clock
 from ostler.engine.services.service import BaseService
 from ostler.model.errors import NotFoundError, ServerUnavailableError
@@ -56,6 +56,11 @@ class McpServerService(BaseService):
     def pid(self) -> int | None:
         """The pid of the server's process, while Ostler has one."""
         return self._pool.snapshot(self.name).pid if self.name in self._pool.names() else None
+
+    @property
+    def way_to_enable(self) -> str:
+        """What to change before it may be started; empty when it is not disabled."""
+        return WAY_TO_ENABLE if self._pool.snapshot(self.name).reason == DISABLED else ""
 
     def service_data(self) -> JsonObject:
         """Return what is known about the connection, masked."""

@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from ostler.model.servers import ServerTransport
 from ostler.model.states import ServiceState
+
+DISABLED: Final = "disabled in mcp.json"
+"""The reason of a server whose entry is not to be used."""
+
+WAY_TO_ENABLE: Final = "remove 'disabled' from its entry"
 
 
 @dataclass(frozen=True, slots=True)

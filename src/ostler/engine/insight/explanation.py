@@ -23,7 +23,7 @@ from ostler.engine.instances.stopping import may_start_again
 from ostler.engine.keepers.restarts import CRASH_LOOP
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import ServiceRegistry
-from ostler.engine.services.service import Service
+from ostler.engine.services.service import Disabled, Service
 from ostler.engine.services.views import ServiceView
 from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
@@ -124,7 +124,7 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
         reason = f" ({view.operation.reason})" if view.operation.reason else ""
         step = f", at {view.operation.step}" if view.operation.step else ""
         yield f"{view.name}: a {view.operation.kind.value} is under way{reason}{step}"
-    yield f"{view.name} is {_state_words(view)}"
+    yield f"{view.name} is {_state_words(service, view)}"
     if view.error and not view.state.is_up:
         yield f"{view.name}: {_own_error(service, view)}"
     elif view.reason == "gone" and view.evidence:
@@ -138,6 +138,8 @@ def _causes(service: Service, registry: ServiceRegistry, tools: ToolDirectory | 
             yield f"{view.name} depends on {name}, which does not exist"
         else:
             yield from _causes(dependency, registry, tools, depth - 1)
+    for dependency in _ailing(view, registry) if depth else ():
+        yield from _causes(dependency, registry, tools, depth - 1)
     for server, reason in _lost_servers(service, tools):
         yield f"downstream server {server} is not connected: {reason}"
 
@@ -150,6 +152,14 @@ def _lacking(view: ServiceView, registry: ServiceRegistry) -> list[tuple[str, Se
     lacking = [(name, service) for name, service in found if service is None or not service.state.is_up]
     unfinished = [(name, service) for name, service in lacking if not _has_completed(service)]
     return unfinished or (lacking if view.state is ServiceState.WAITING else [])
+
+
+def _ailing(view: ServiceView, registry: ServiceRegistry) -> list[Service]:
+    """Return the dependencies that run and fail their checks, where the service itself is not well either."""
+    if view.state.is_up and not view.health_failures:
+        return []
+    found = [registry.find(name) for name in view.dependencies]
+    return [one for one in found if one is not None and one.state.is_up and one.view().health_failures]
 
 
 def _has_completed(service: Service | None) -> bool:
@@ -165,17 +175,24 @@ def _lost_servers(service: Service, tools: ToolDirectory | None) -> Iterator[tup
                 yield server, status.reason or "unknown reason"
 
 
-def _state_words(view: ServiceView) -> str:
+def _state_words(service: Service, view: ServiceView) -> str:
     words = view.state.value
     if view.state.is_up and view.health is not HealthStatus.UNKNOWN:
         is_past = view.health_failures and view.health is HealthStatus.HEALTHY
         words += " and was healthy until its last check" if is_past else f" and {view.health.value}"
     why = _REASONS.get(view.reason, "")
+    if not why and not isinstance(service, ServiceInstance) and not view.state.is_up:
+        why = "; ".join(filter(None, (view.reason, _way_to_enable(service))))
     if not why and view.state is ServiceState.STOPPED:
         why = "as it was asked to be" if view.desired is DesiredState.STOPPED else "though it is wanted"
     if not why and view.state is ServiceState.WAITING:
         why = "it starts automatically when its dependencies are ready"
     return f"{words}: {why}" if why else words
+
+
+def _way_to_enable(service: Service) -> str:
+    """Return what to do before the service may be started; empty when nothing is in the way."""
+    return service.way_to_enable if isinstance(service, Disabled) else ""
 
 
 def _own_error(service: Service, view: ServiceView) -> str:
@@ -250,7 +267,11 @@ def _after_the_cause(
             yield NextCall("service_start", {"name": server}, "to connect the server that drives it")
             yield NextCall("service_logs", {"name": server}, "to see why it does not connect")
     yield from _after_the_dependencies(service, view, registry)
-    has_logs = not isinstance(service, ServiceInstance) or service.service_class.tools.logs is not None
+    has_logs = (
+        service.service_class.tools.logs is not None
+        if isinstance(service, ServiceInstance)
+        else bool(view.service_data.get("stderrLog"))
+    )
     is_troubled = view.state in (ServiceState.FAILED, ServiceState.RETRYING) or view.health is HealthStatus.UNHEALTHY
     if (is_troubled or view.reason == "gone" or (view.state.is_up and view.health_failures)) and has_logs:
         yield NextCall("service_logs", name, "what it printed")
@@ -258,7 +279,9 @@ def _after_the_cause(
         yield NextCall("service_restart", name, "to restart it")
     if view.state is ServiceState.FAILED and not view.reason.startswith(("stop-", UNKNOWN_OUTCOME)):
         yield NextCall("service_start", name, "once the cause is fixed")
-    if view.state is ServiceState.STOPPED:
+    if view.state in (ServiceState.UNREACHABLE, ServiceState.DISCONNECTED):
+        yield NextCall("service_start", name, "to try again at once")
+    if view.state is ServiceState.STOPPED and not _way_to_enable(service):
         yield NextCall("service_start", name, "to run it again" if _has_completed(service) else "to start it")
 
 
@@ -267,6 +290,8 @@ def _after_the_dependencies(service: Service, view: ServiceView, registry: Servi
     for other, dependency in _lacking(view, registry):
         if dependency is not None:
             yield NextCall("service_explain", {"name": other}, "to see why its dependency is not ready")
+    for dependency in _ailing(view, registry) if not view.dependency_problems else ():
+        yield NextCall("service_explain", {"name": dependency.name}, "to see what is wrong with its dependency")
     if not isinstance(service, ServiceInstance) or not view.state.is_up:
         return
     for other in sorted(service.vitals.dependency_problems):

@@ -24,13 +24,23 @@ class RegistryAdapter(Protocol):
         ...
 
 
+def _unconfigured(_name: str) -> str:
+    """Know no configured services."""
+    return ""
+
+
 class ServiceRegistry:
-    """The one place where services are known by name."""
+    """The one place where services are known by name.
+
+    Attributes:
+        why_missing: returns why a configured service is not registered; empty for a name that nothing configures.
+    """
 
     def __init__(self) -> None:
         self._services: dict[str, Service] = {}
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[Service, bool], None]] = []
+        self.why_missing: Callable[[str], str] = _unconfigured
 
     def __repr__(self) -> str:
         return f"ServiceRegistry({len(self._services)} services)"
@@ -97,9 +107,9 @@ class ServiceRegistry:
         if service is None:
             with self._lock:
                 known = list(self._services)
-            raise NotFoundError(
-                "service", name, known=known, next_actions=("service_list shows the names that there are",)
-            )
+            why = self.why_missing(name)
+            step = "mcpserver_list shows the servers" if why else "service_list shows the names that there are"
+            raise NotFoundError("service", name, known=known, why=why, next_actions=(step,))
         return service
 
     def get_all(self) -> list[Service]:

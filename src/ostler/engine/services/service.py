@@ -68,6 +68,16 @@ class ServiceDataProvider(Protocol):
 
 
 @runtime_checkable
+class Disabled(Protocol):
+    """A service that its configuration may disable."""
+
+    @property
+    def way_to_enable(self) -> str:
+        """Return what to change before it may be started; empty when it is not disabled."""
+        ...
+
+
+@runtime_checkable
 class StateUpdater(Protocol):
     """A service whose state others may report, such as a dependency that went away."""
 

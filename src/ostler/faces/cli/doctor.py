@@ -320,12 +320,16 @@ def _leftovers(paths: Paths) -> Iterator[Check]:
 
 
 def _connections(session: Session) -> Iterator[Check]:
+    from ostler.adapters.downstream.snapshots import DISABLED, WAY_TO_ENABLE
+
     for server in cast("list[JsonObject]", session.ask("mcpserver_list").structured.get("mcpServers", [])):
         state, reason = server.get("state"), server.get("reason") or server.get("lastError")
         if state == "connected":
             yield Check("servers", "ok", f"{server['name']}: connected")
         elif state == "stopped":
-            yield Check("servers", "note", f"{server['name']}: stopped", f"ostler start {server['name']}")
+            why, is_off = f", {reason}" if reason else "", reason == DISABLED
+            fix = WAY_TO_ENABLE if is_off else f"ostler start {server['name']}"
+            yield Check("servers", "ok" if is_off else "note", f"{server['name']}: stopped{why}", fix)
         else:
             text = f"{server['name']}: {state}{f', {reason}' if reason else ''}"
             yield Check("servers", "problem", text, f"ostler explain {server['name']}")
