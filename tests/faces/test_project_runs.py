@@ -291,7 +291,7 @@ async def test_a_job_is_run_again_by_an_up_when_its_files_changed(shop: Path) ->
 async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> None:
     hooks: list[Changed] = []
 
-    async def watching(_folder: Path, _patterns: Any, changed: Changed) -> None:
+    async def watching(_folder: Path, _patterns: Any, changed: Changed, _begun: Any) -> None:
         hooks.append(changed)
 
     ref = ProjectRef("shop", str(shop))
@@ -316,7 +316,7 @@ async def test_files_that_go_with_their_folder_restart_nothing(shop: Path) -> No
 async def test_files_that_cannot_be_watched_are_said_and_watched_again_by_the_next_up(shop: Path) -> None:
     looks = 0
 
-    async def watching(_folder: Path, _patterns: Any, _changed: Changed) -> None:
+    async def watching(*_: Any) -> None:
         nonlocal looks
         looks += 1
         raise OSError("OS file watch limit reached")

@@ -49,7 +49,7 @@ class ProjectRuns:
         manager: has the services.
         runner: carries them out.
         journal: what a crash cuts off is finished from it.
-        ended: called with the project of each `up` that was carried out.
+        ended: called, and waited for, with the project of each `up` that was carried out.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ProjectRuns:
         manager: ServiceManager,
         runner: ProjectRunner,
         journal: UpJournal,
-        ended: Callable[[ProjectScope], None],
+        ended: Callable[[ProjectScope], Awaitable[None]],
     ) -> None:
         self._manager = manager
         self._runner = runner
@@ -150,7 +150,7 @@ class ProjectRuns:
             with run.cancelling:
                 opened = await self._journal.begin(ref.directory, run.names)
                 await self._runner.up(run.scope, run.names, report=run.report, progress=run.show_progress)
-                self._ended(run.scope)
+                await self._ended(run.scope)
             if run.cancelling.cancelled_caught:
                 run.error = SupersededError(f"project {ref.id} is not brought up any more: it is taken down")
         except OstlerError as error:

@@ -21,6 +21,12 @@ from ostler.model.states import ServiceState
 Changed = Callable[[str, str], Awaitable[None]]
 """Is called with a service and a file of its that changed."""
 
+Watching = Callable[[Path, Mapping[str, Sequence[str]], Changed, Callable[[], object]], Awaitable[None]]
+"""As `watch_files`."""
+
+_BEGIN_SECONDS = 2.0
+"""How long an `up` waits until the files are watched, so that it misses no change that is made after it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -30,6 +36,7 @@ class _Watch:
 
     scope: ProjectScope
     patterns: Mapping[str, Sequence[str]]
+    begun: anyio.Event = field(default_factory=anyio.Event)
     cancelling: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -46,7 +53,7 @@ class ProjectWatches:
         self,
         manager: ServiceManager,
         bring_up: Callable[[ProjectScope, str], Awaitable[None]],
-        watching: Callable[[Path, Mapping[str, Sequence[str]], Changed], Awaitable[None]] = watch_files,
+        watching: Watching = watch_files,
     ) -> None:
         self._manager = manager
         self._bring_up = bring_up
@@ -74,6 +81,13 @@ class ProjectWatches:
             watch = self._watches[scope.ref.id] = _Watch(scope, patterns)
             self._group.start_soon(self._run, watch, name=f"ostler-watch-{scope.ref.id}")
 
+    async def begin(self, scope: ProjectScope) -> None:
+        """Watch as `watch` does, and return once no later change is missed, or after `_BEGIN_SECONDS`."""
+        self.watch(scope)
+        if (watch := self._watches.get(scope.ref.id)) is not None:
+            with anyio.move_on_after(_BEGIN_SECONDS):
+                await watch.begun.wait()
+
     def forget(self, project: str) -> None:
         """Watch the files of a project no more."""
         if (watch := self._watches.pop(project, None)) is not None:
@@ -97,7 +111,7 @@ class ProjectWatches:
 
         with watch.cancelling:
             try:
-                await self._watching(Path(project.directory), watch.patterns, changed)
+                await self._watching(Path(project.directory), watch.patterns, changed, watch.begun.set)
             except OSError as error:  # the folder went away, or there are no watches left
                 self._watches.pop(project.id, None)
                 message = (
@@ -106,6 +120,8 @@ class ProjectWatches:
                 )
                 self._manager.events.append(EventKind.WARNING, message=message)
                 logger.warning("%s", message)
+            finally:
+                watch.begun.set()
 
     async def _file_changed(self, scope: ProjectScope, short: str, file: str) -> None:
         """Restart a service that runs, or that failed (the change may be the fix), or a job that has completed."""

@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 from watchfiles import Change, DefaultFilter, watch
 
@@ -48,8 +48,30 @@ class _OwnFiles(DefaultFilter):
         return not self._others.isdisjoint((folder, *folder.parents))
 
 
+class _Stop:
+    """Ends a watch. Notes when it is looked at first, which watchfiles does once it watches every folder."""
+
+    def __init__(self, begun: Callable[[], object]) -> None:
+        self._begun = begun
+        self._is_watched = self._is_set = False
+
+    def set(self) -> None:
+        """End the watch."""
+        self._is_set = True
+
+    def is_set(self) -> bool:
+        """Whether it is to end; called in the thread that watches."""
+        if not (self._is_watched or self._is_set):
+            self._is_watched = True
+            anyio.from_thread.run_sync(self._begun)
+        return self._is_set
+
+
 async def watch_files(
-    directory: Path, patterns: Mapping[str, Sequence[str]], changed: Callable[[str, str], Awaitable[None]]
+    directory: Path,
+    patterns: Mapping[str, Sequence[str]],
+    changed: Callable[[str, str], Awaitable[None]],
+    begun: Callable[[], object],
 ) -> None:
     """Call `changed(name, file)` once for each service and series of changes, until cancelled.
 
@@ -60,8 +82,9 @@ async def watch_files(
         directory: the project's folder.
         patterns: service → globs relative to the folder; `*` stands for any text, `/` included.
         changed: called with the service and the first of its files that changed.
+        begun: called once no later change is missed, which takes a moment where there are many folders.
     """
-    stopped = threading.Event()
+    stopped = _Stop(begun)
     # files at the top do not need a look through all folders, which may be many: node_modules is watched, too
     is_deep = any(set(glob) & set("/*?[") for globs in patterns.values() for glob in globs)
     series = _changed_files(directory, stopped, recursive=is_deep)
@@ -77,7 +100,7 @@ async def watch_files(
         stopped.set()
 
 
-def _changed_files(directory: Path, stopped: threading.Event, *, recursive: bool) -> Iterator[list[str]]:
+def _changed_files(directory: Path, stopped: _Stop, *, recursive: bool) -> Iterator[list[str]]:
     """Yield the files of each series of changes, relative to `directory`, until `stopped` is set. Blocks."""
     own = _OwnFiles(directory)
     for changes in watch(
