@@ -111,11 +111,19 @@ async def test_the_log_of_a_failed_create_is_kept_for_a_while(state_dir: Path, t
         program = {"command": "{python} -S -c \"print('what it said'); raise SystemExit(3)\""}
         text, _ = await refusal(client, "service_create", serviceClassName="command", name="failing", args=program)
         assert "service 'failing' was not created" in text
-        assert "service_logs failing still shows what it printed, if it did" in text
+        assert "service_logs failing still shows what it printed" in text
         assert "not found" in (await refusal(client, "service_get", name="failing"))[0]
         logs = await call(client, "service_logs", name="failing")
         assert logs["lines"] == ["what it said"]
         assert logs["source"] == "process/logs; service 'failing' was removed"
+        for program in ({"command": "no-such-program"}, {"command": "{python} -S -c 'raise SystemExit(3)'"}):
+            text, _ = await refusal(client, "service_create", serviceClassName="command", name="mute", args=program)
+            assert "service_logs" not in text, "what never began, or said nothing, has no log to read"
+            if "-S" not in program["command"]:
+                text, _ = await refusal(client, "service_logs", name="mute")
+                assert "service 'mute' was removed, and nothing shows what it printed" in text
+                assert "service_events mute shows what happened" in text
+                assert (await call(client, "service_events", name="mute"))["events"]
 
 
 def write_servers(tmp_path: Path, text: str) -> None:

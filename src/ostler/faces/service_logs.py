@@ -10,7 +10,7 @@ import anyio.to_thread
 from ostler.adapters.downstream.pool import DownstreamPool
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
-from ostler.model.errors import DownstreamError, NotFoundError, OperationError
+from ostler.model.errors import DownstreamError, NotFoundError, OperationError, ToolFailedError
 from ostler.model.json import JsonObject
 from ostler.rules.secrets.masking import without_likely_secrets
 from ostler.rules.text.log_pages import LogPage, LogRange, page_of
@@ -50,7 +50,7 @@ class ServiceLogs:
         if service is None:
             removed = self.manager.departed.find(name)
             if removed is not None:
-                page = await removed.read_logs(wanted)
+                page = await _read_removed(removed, wanted)
                 return replace(page, source=f"{page.source}; service {removed.name!r} was removed")
             return await self._left(name, wanted)
         log = self._server_log(name)
@@ -112,6 +112,23 @@ class ServiceLogs:
             return None
         value = answer.value
         return cast("JsonObject", value) if isinstance(value, dict) and not answer.is_error else None
+
+
+async def _read_removed(removed: ServiceInstance, wanted: LogRange) -> LogPage:
+    """Return the log of a service that was removed.
+
+    Raises:
+        OperationError: nothing has it any more, if it ever had one.
+    """
+    try:
+        return await removed.read_logs(wanted)
+    except ToolFailedError as error:
+        name = removed.name
+        raise OperationError(
+            f"service {name!r} was removed, and nothing shows what it printed, if it began: {error.summary}",
+            service=name,
+            next_actions=(f"service_events {name} shows what happened to it",),
+        ) from error
 
 
 def _tail(path: Path) -> str:

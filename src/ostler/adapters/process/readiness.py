@@ -17,6 +17,7 @@ from ostler.adapters.process.web_probe import valid_url
 from ostler.engine.protocols import Progress
 from ostler.model.errors import OperationError
 from ostler.rules.text.last_words import last_words
+from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 from ostler.rules.text.named_ports import named_ports
 
 READY_SECONDS = 30.0
@@ -69,7 +70,7 @@ class NotReadyError(OperationError):
         super().__init__(summary, next_actions=next_actions)
 
     def __str__(self) -> str:
-        return f"{super().__str__()}.\nLast log lines:\n{self.log}"
+        return f"{super().__str__()}.{LAST_LOG_LINES}{self.log}"
 
 
 def scanner_for(entry: Entry, probe: Probe, log_path: Path) -> LogScanner | None:
@@ -322,4 +323,4 @@ async def _end_of(log_path: Path, entry: Entry) -> str:
     ).lines
     shown = bounded(lines[-SHOWN_LINES:], SHOWN_CHARS)
     above = [said for said in last_words(lines).split(" | ") if said.lstrip("…") not in shown]
-    return "\n".join([*above, "…", shown]) if above else shown or "(no output)"
+    return "\n".join([*above, "…", shown]) if above else shown or NO_OUTPUT

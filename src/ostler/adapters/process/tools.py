@@ -28,6 +28,7 @@ from ostler.adapters.process.supervisor import Supervisor
 from ostler.adapters.serving.answers import Answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
 from ostler.engine.protocols import Progress
+from ostler.rules.text.log_pages import NO_OUTPUT
 
 RequestT = TypeVar("RequestT", bound=Request)
 ResultT = TypeVar("ResultT", bound=Model)
@@ -170,7 +171,7 @@ TOOLS: tuple[ProcessTool, ...] = (
         result=LogsResult,
         effect=Effect.READS,
         run=_logs,
-        text=lambda result: "\n".join(result.lines) or "(no output)",
+        text=lambda result: "\n".join(result.lines) or NO_OUTPUT,
     ),
     _tool(
         "input",

@@ -204,8 +204,8 @@ def _question(service: InstanceState, facts: str, question: str, old: OperationR
         tool=last.tool if last is not None else None,
         next_actions=(
             f"check by hand; service_explain {service.name} has the calls that settle it",
-            "if it runs: service_start with adopt",
-            "if it does not: service_delete with abandon=true",
+            f"if it runs: service_start {service.name} with adopt=true",
+            f"if it does not: service_delete {service.name} with abandon=true",
         ),
     )
 

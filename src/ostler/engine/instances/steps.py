@@ -61,7 +61,7 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
             what += f"; the last ready check said: {operation.last_miss}"
         actions = [f"raise timeout.{key} in the class if it is slow"]
         if service.service_class.tools.logs is not None:
-            actions.insert(0, "service_logs shows what it printed")
+            actions.insert(0, f"service_logs {service.name} shows what it printed")
         if operation.step == "stopped" and operation.last_miss:
             what += f"; its stop tool answered, but it is still there: {operation.last_miss}"
             actions.insert(0, f"service_stop {service.name} tries again")

@@ -61,7 +61,7 @@ class Requests:
         try:
             result = await self._follow(instance, placed.start, waiting)
         except OstlerError as error:
-            await self._creator.remove_failed(instance, error)
+            await self._creator.remove_failed(instance, placed.start, error)
             raise
         except anyio.get_cancelled_exc_class():
             if waiting.when_cancelled is not None and (wanted := waiting.when_cancelled()) is not None:

@@ -20,12 +20,18 @@ from ostler.engine.requests.instance_factory import InstanceFactory, NewService,
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Service
 from ostler.engine.services.views import CreateRequest
-from ostler.model.errors import AlreadyExistsError, ClassUnavailableError, ConflictError, OstlerError
+from ostler.model.errors import (
+    AlreadyExistsError,
+    ClassUnavailableError,
+    ConflictError,
+    OstlerError,
+)
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
-from ostler.model.records import OperationKind
+from ostler.model.records import CallOutcome, OperationKind
 from ostler.model.settings import CancelledCreate
 from ostler.model.states import DesiredState, ServiceState
+from ostler.rules.text.log_pages import LAST_LOG_LINES, NO_OUTPUT
 
 logger = logging.getLogger(__name__)
 
@@ -247,8 +253,8 @@ class Creator:
         self._runtime.events.append(EventKind.WARNING, instance.name, text)
 
     @staticmethod
-    async def remove_failed(instance: ServiceInstance, error: OstlerError) -> None:
-        """Remove a new service whose start failed, unless something of it, or of what it replaced, may be left.
+    async def remove_failed(instance: ServiceInstance, start: Operation, error: OstlerError) -> None:
+        """Remove a new service whose `start` failed, unless something of it, or of what it replaced, may be left.
 
         `error` says which.
         """
@@ -264,16 +270,22 @@ class Creator:
                 logger.warning("%s", delete_error)
                 return
             error.add(f"service {instance.name!r} was not created")
-            if instance.service_class.tools.logs is not None:
-                error.next_actions = (
-                    *error.next_actions,
-                    f"service_logs {instance.name} still shows what it printed, if it did",
-                )
+            if instance.service_class.tools.logs is not None and _may_have_printed(start, error):
+                error.next_actions = (*error.next_actions, f"service_logs {instance.name} still shows what it printed")
 
     async def create_dependency(self, class_name: str, name: str, args: JsonObject, user: InstanceState) -> Service:
         """Make a dependency of `user` on demand, not started."""
         placed = await self.place(dependency_request(class_name, name, args, user))
         return placed.instance
+
+
+def _may_have_printed(start: Operation, error: OstlerError) -> bool:
+    """Whether something began that has a log: the start tool answered well, or shows the end of a log itself."""
+    outcomes = {call.outcome for call in start.record.calls if call.step == "start"}
+    if outcomes & {CallOutcome.ANSWERED, CallOutcome.AMBIGUOUS}:
+        return True
+    _, shown, log = str(error).partition(LAST_LOG_LINES)
+    return bool(shown) and not log.startswith(NO_OUTPUT)
 
 
 async def _recorded(instance: ServiceInstance, *, start: bool) -> Operation | None:

@@ -229,7 +229,7 @@ async def service_input(app: ApplicationLike, args: ServiceInputArgs, call: Call
     if not args.text and not args.enter:
         raise ArgumentError(["text is empty and enter false: there is nothing to send"])
     answered = await app.manager.send_input(args.name, args.text, enter=args.enter)
-    return Answer({"message": answered}, f"{answered}. Next: service_logs shows what it writes")
+    return Answer({"message": answered}, f"{answered}. Next: service_logs {args.name} shows what it writes")
 
 
 def _changed(result: OperationResult, goal: Goal, cursor: int) -> Answer:

@@ -16,6 +16,12 @@ from ostler.rules.text.work_budget import bounded_work
 MAX_PAGE_CHARACTERS: Final = 64_000
 MAX_LINE_CHARACTERS: Final = 4_000
 
+LAST_LOG_LINES: Final = "\nLast log lines:\n"
+"""What comes before the end of a log in an error that shows it."""
+
+NO_OUTPUT: Final = "(no output)"
+"""What shows that a log is empty."""
+
 PAGE_OUTPUTS: Final = ("cursor", "truncated")
 """Outputs of a class's `logs` tool that are about what it showed: where to read on, and whether there is more."""
 
