@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
-from tests.support.crashes import KEYED, NOTHING_LOOKS, Fuse, Ledger, MortalStore, died
-from tests.support.world import EPOCH, Down, Fail, Fault, Hang, Lost, manifest, until
+from tests.support.crashes import BY_NAME, KEYED, NOTHING_LOOKS, Fuse, Ledger, MortalStore, died
+from tests.support.world import EPOCH, Down, Fail, Fault, Hang, Lost, Servers, manifest, until
 
 from ostler.engine.clock import LoopClock
 from ostler.engine.manager import ServiceManager
@@ -178,3 +179,22 @@ async def test_what_is_known_to_be_gone_is_started_under_a_new_key() -> None:
         await manager.restart_service("db")
     starts = [args["key"] for tool, args in scene.ledger.calls if tool == "w/start"]
     assert len(set(starts)) == len(starts) == 3
+
+
+@pytest.mark.parametrize("stop_by", ["id", "name"])
+async def test_a_start_that_acts_after_its_connection_was_lost_is_stopped(stop_by: str) -> None:
+    changes: dict[str, Any] = {**NOTHING_LOOKS, **BY_NAME} if stop_by == "name" else {}
+    entry = manifest(timeout={"create": "30s", "delete": "20s"}, **changes)
+    ledger, servers = Ledger(), Servers()
+    servers.outlives = True  # it is at another machine, and goes on
+    ledger.faults["w/start"].append(Lost())
+    manager = ServiceManager(ledger, MortalStore(), tools=servers, clock=LoopClock(EPOCH))
+    manager.classes.add(entry)
+    async with manager, anyio.create_task_group() as tasks:
+        tasks.start_soon(create, manager)
+        await until(lambda: ledger.tools_called("w/start"))
+        await anyio.sleep(7)
+        assert ledger.tools_called("w/stop") == []
+        await ledger.call_tool("w/start", {"name": "db"})
+        await until(lambda: manager.registry.find("db") is None)
+        assert ledger.resources == {}

@@ -8,6 +8,7 @@ import anyio
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN, UNKNOWN_OUTCOME
 from ostler.engine.instances.state import InstanceState
+from ostler.engine.instances.steps import LOOK_PAUSE, under_way_until
 from ostler.engine.instances.stopping import (
     SERVER_AWAY_PAUSE,
     derive_stop_plan,
@@ -18,7 +19,7 @@ from ostler.engine.instances.stopping import (
 from ostler.engine.instances.vanishing import advice_for, await_gone, is_gone, is_there
 from ostler.model.durations import format_duration
 from ostler.model.errors import DownstreamError, OperationTimeoutError, OstlerError, ServerUnavailableError
-from ostler.model.records import CallOutcome, PlannedCall
+from ostler.model.records import START_STEPS, CallOutcome, PlannedCall
 from ostler.model.states import ServiceState
 
 _LOOKS = 3
@@ -64,6 +65,26 @@ async def compensate(service: InstanceState, operation: Operation) -> Cleanup:
         return Cleanup(UNKNOWN_OUTCOME, f"its cleanup did not end within {limit_text}: it may still be there")
     except OstlerError as failure:
         return await _after_failed_cleanup(service, failure, refused=refused)
+
+
+async def await_late_start(service: InstanceState, operation: Operation) -> None:
+    """Wait as long as a start whose connection was lost may still act at its server, unless it is seen before."""
+    lost = [call for call in operation.record.calls if call.outcome.is_unclear]
+    until, clock = under_way_until(service, operation.record), service.runtime.clock
+    if until is None or lost[-1].step not in START_STEPS:
+        return
+    service.set_record(held=True)  # whatever comes between
+    said = f"the connection of its {lost[-1].step} call was lost, which may still act: it is looked for until it cannot"
+    service.note(said)
+    while clock.now() < until:
+        await operation.report_progress(0, None, said)
+        try:
+            plan = await derive_stop_plan(service)
+        except OstlerError:
+            plan = ()  # nothing can be asked now
+        if plan is None or (plan and service.service_class.tools.find is not None):
+            break  # it is there; or no one can see whether it is, or stop it
+        await anyio.sleep(min(LOOK_PAUSE, (until - clock.now()).total_seconds()))
 
 
 def _unknown_start(service: InstanceState, *, refused: bool) -> Cleanup:

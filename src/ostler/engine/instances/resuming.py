@@ -1,7 +1,6 @@
 """What a crash left open is settled: a start that was cut off is finished, done again, or held until a person says."""
 
 import json
-from datetime import datetime, timedelta
 from typing import NoReturn
 
 import anyio
@@ -13,7 +12,7 @@ from ostler.engine.instances.probing import find
 from ostler.engine.instances.reasons import DRIVER_UNREACHABLE, NOT_VERIFIED, UNKNOWN_OUTCOME
 from ostler.engine.instances.starting import bring_up, clean_up, cleaning_up, come_up, refuse_unreadable, restart
 from ostler.engine.instances.state import InstanceState
-from ostler.engine.instances.steps import deadline, planned_call, take_start_key
+from ostler.engine.instances.steps import LOOK_PAUSE, deadline, planned_call, take_start_key, under_way_until
 from ostler.engine.instances.stopping import take_down
 from ostler.engine.instances.vanishing import proves_loss
 from ostler.engine.instances.verification import adopt_unverified, render_adopted_outputs
@@ -36,9 +35,6 @@ from ostler.model.states import DesiredState, Reachability, ServiceState, Transi
 
 LOOK_ATTEMPTS = 3
 """How often a tool that could show it is asked before the outcome counts as unknown."""
-
-_LOOK_PAUSE = 2.0
-"""Seconds between two looks, while a call that was cut off may still be under way."""
 
 
 async def resume(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
@@ -223,36 +219,22 @@ async def _look(service: InstanceState, old: OperationRecord) -> tuple[bool | No
     Raises:
         DownstreamError: the driving server cannot be asked now, or does not answer.
     """
-    until = _under_way_until(service, old)
+    until = under_way_until(service, old)
     while True:
         there, evidence = await _look_patiently(service)
         if there is not False or until is None or service.runtime.clock.now() >= until:
             return there, evidence
         left = (until - service.runtime.clock.now()).total_seconds()
-        await anyio.sleep(min(_LOOK_PAUSE, max(left, 0.0)))
+        await anyio.sleep(min(LOOK_PAUSE, max(left, 0.0)))
 
 
 async def _wait_for_cut_off(service: InstanceState, operation: Operation, old: OperationRecord) -> None:
     """Wait until no call that was cut off can still act: a late stop would end what is started next."""
-    until = _under_way_until(service, old)
+    until = under_way_until(service, old)
     if until is not None:
         operation.changed = False
         await anyio.sleep(max((until - service.runtime.clock.now()).total_seconds(), 0.0))
         operation.changed = True
-
-
-def _under_way_until(service: InstanceState, old: OperationRecord) -> datetime | None:
-    """Return until when a call that was cut off may still act elsewhere; None when none can."""
-    tools = service.runtime.tools
-    unclear = [call for call in old.calls if call.outcome.is_unclear]
-    if not unclear:
-        return None
-    call = unclear[-1]
-    if tools is not None and not tools.server_status(call.tool.partition("/")[0]).outlives:
-        return None
-    limits = service.service_class.config.timeout
-    seconds = {"stop": limits.delete, "restart": limits.restart_in_all}.get(call.step, limits.create)
-    return call.sent_at + timedelta(seconds=seconds)
 
 
 async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
@@ -271,7 +253,7 @@ async def _look_patiently(service: InstanceState) -> tuple[bool | None, str]:
             is_moving = is_missed and (error.is_coming or error.is_leaving) and anyio.current_time() < until
             if not is_moving and (attempt >= LOOK_ATTEMPTS or not (error.retryable or is_missed)):
                 return None, f"{error.tool or error.step} cannot show it: {error.summary}"
-        await anyio.sleep(_LOOK_PAUSE)
+        await anyio.sleep(LOOK_PAUSE)
 
 
 async def _look_once(service: InstanceState) -> tuple[bool | None, str]:

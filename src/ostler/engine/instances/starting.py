@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from ostler.engine.instances.calling import passed, run_call
-from ostler.engine.instances.compensation import clear_leftover, compensate
+from ostler.engine.instances.compensation import await_late_start, clear_leftover, compensate
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
@@ -310,6 +310,8 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             service.forget_start(is_proven=service.record.start_key == operation.id)  # or an earlier one had the key
             service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
+        if isinstance(error, ConnectionLostError):
+            await await_late_start(service, operation)
         cleaned = await compensate(service, operation)
         error.add(cleaned.what)
         again = f"service_start {service.name} calls its start tool again"

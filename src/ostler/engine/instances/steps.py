@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import cast
 
 import anyio
@@ -11,10 +12,13 @@ from ostler.engine.instances.state import InstanceState
 from ostler.model.durations import format_duration
 from ostler.model.errors import OperationTimeoutError, TemplateError
 from ostler.model.manifest import ToolCallSpec
-from ostler.model.records import PlannedCall
+from ostler.model.records import OperationRecord, PlannedCall
 from ostler.model.states import ServiceState
 from ostler.rules.calls.rendering import plan_call
 from ostler.rules.templates.template import optional_names, referenced_names
+
+LOOK_PAUSE = 2.0
+"""Seconds between two looks, while a call that was cut off may still be under way."""
 
 
 def planned_call(
@@ -66,6 +70,20 @@ def deadline(service: InstanceState, operation: Operation, seconds: float, key: 
             what += f"; its stop tool answered, but it is still there: {operation.last_miss}"
             actions.insert(0, f"service_stop {service.name} tries again")
         raise OperationTimeoutError(what, service=service.name, step=operation.step, next_actions=actions)
+
+
+def under_way_until(service: InstanceState, old: OperationRecord) -> datetime | None:
+    """Return until when a call that was cut off may still act elsewhere; None when none can."""
+    tools = service.runtime.tools
+    unclear = [call for call in old.calls if call.outcome.is_unclear]
+    if not unclear:
+        return None
+    call = unclear[-1]
+    if tools is not None and not tools.server_status(call.tool.partition("/")[0]).outlives:
+        return None
+    limits = service.service_class.config.timeout
+    seconds = {"stop": limits.delete, "restart": limits.restart_in_all}.get(call.step, limits.create)
+    return call.sent_at + timedelta(seconds=seconds)
 
 
 def take_start_key(service: InstanceState, operation: Operation) -> None:
