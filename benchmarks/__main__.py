@@ -16,6 +16,7 @@ from benchmarks import (
     drafts,
     drafts_live,
     failover,
+    followers,
     fuzz,
     graph,
     health,
@@ -61,6 +62,7 @@ LONG = {
     "crash": "everything goes wrong in real servers",
     "failover": "several servers over one PostgreSQL, of which the working one fails",
     "replicas": "one, two and three servers over one PostgreSQL, beside one over its file",
+    "followers": "what many services cost the server that works and those that follow it",
     "reads": "what several servers answer after each change, while they fail",
     "scale": "what each query costs over a million services, and what breaks first",
     "cycles": "reconnections",
@@ -89,7 +91,7 @@ def main() -> int:
     parser.add_argument("servers", nargs="*", help="label=CHECKOUT or label=URL, of those to compare (wire, telemetry)")
     parser.add_argument("--rounds", type=int, default=0, help="how often; each command has its own number")
     parser.add_argument(
-        "--services", type=int, default=0, help="services to create (startup, recovery) or fill in (scale)"
+        "--services", type=int, default=0, help="services to create (startup, recovery) or fill in (scale, followers)"
     )
     parser.add_argument("--supervised", type=int, default=10_000, help="services whose health is checked (health)")
     parser.add_argument("--checking", type=int, default=4, help="stdio servers that share the checks (health)")
@@ -141,6 +143,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "simulate": lambda: simulate.main(twice=options.twice),
         "failover": lambda: failover.main(rounds or 100, options.seed, options.jobs, skewed=options.skewed),
         "replicas": lambda: replicas.main(rounds or 5),
+        "followers": lambda: followers.main(options.services or 10_000, rounds or 60),
         "reads": lambda: reads.main(rounds or 120, options.seed),
         "scale": lambda: scale.main(options.services or 1_000_000),
         "crash": lambda: (
