@@ -22,7 +22,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import psutil
-from tests.support.chaos_classes import BASE, CAN_LOOK, NAMES, PROCESSES, PROJECT, WATCHED, classes_text
+from tests.support.chaos_classes import (
+    ARGS,
+    BASE,
+    CAN_LOOK,
+    ENDING,
+    NAMES,
+    PROCESSES,
+    PROJECT,
+    PROJECTS,
+    WATCHED,
+    classes_text,
+)  # fmt: skip
 from tests.support.chaos_clients import over_bridge, over_http
 from tests.support.fault_server import kept, lines_of, present, written
 from tests.support.forked_server import HERE, Forker
@@ -63,7 +74,9 @@ class Chaos(Killer):
 
     names: ClassVar = NAMES
     ends: ClassVar[tuple[str, ...]] = ("SIGKILL", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "stop", "handover")
-    others: ClassVar[tuple[str, ...]] = ("nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish")
+    others: ClassVar[tuple[str, ...]] = (
+        "nothing", "SIGSTOP", "bridges", "downstream", "disk", "clock", "vanish", "classes", "tools", "files",
+    )  # fmt: skip
     ways: ClassVar[tuple[str, ...]] = ("socket", "socket", "bridge", "HTTP")
 
     def __init__(self, folder: Path, seed: int, forker: Forker) -> None:
@@ -84,20 +97,29 @@ class Chaos(Killer):
     def _write_configuration(self, folder: Path) -> None:
         config = Path(self.place.config_dir)
         (config / "serviceclasses").mkdir(parents=True)
-        (config / "serviceclasses" / "classes.yaml").write_text(classes_text())
+        self._classes_file = config / "serviceclasses" / "classes.yaml"
+        self._classes_file.write_text(classes_text())
         (config / "ostler.toml").write_text('shutdownTimeout = "1s"\n')
         arguments = ["-S", str(HERE / "fault_server.py"), str(self.ledger), str(self.faults_file)]
         entry = {"command": sys.executable, "args": arguments}
         (config / "mcp.json").write_text(json.dumps({"mcpServers": {"faulty": entry}}))
-        self.project = folder / "shop"
-        self.project.mkdir()
-        (self.project / "ostler.yaml").write_text(PROJECT)
+        self._folders = {"project": folder / "shop", "worktree": folder / "fix"}
+        git = folder / "shop" / ".git" / "worktrees" / "fix"  # a worktree as git makes it
+        git.mkdir(parents=True)
+        (git / "commondir").write_text("../..\n")
+        (folder / "fix").mkdir()
+        (folder / "fix" / ".git").write_text(f"gitdir: {git}\n")
+        for each in self._folders.values():
+            (each / "ostler.yaml").write_text(PROJECT)
 
     def set_faults(self, **plan: Any) -> None:
         """Let the downstream server fail by `plan` from here on."""
         new = self.faults_file.with_suffix(".new")
         new.write_text(json.dumps(plan))
         new.replace(self.faults_file)
+
+    def _set_faults_of_round(self) -> None:
+        self.set_faults(**self._rates, hidden=self._hidden)
 
     # -- rounds ------------------------------------------------------------------------------------------------
 
@@ -123,14 +145,16 @@ class Chaos(Killer):
         for _ in range(times):
             self.chronicle.rounds += 1
             with self.client() as client:
-                client.call_tool("project_up" if "project" in states else "project_down", self._project_args())
+                for name in PROJECTS:
+                    client.call_tool("project_up" if name in states else "project_down", self._project_args(name))
                 for name in self.names:
-                    if name == "project":
+                    if name in PROJECTS:
                         continue
                     if client.call_tool("service_delete", {"name": name, "force": True}).is_error:
                         self._remove(name)
                     if (state := states.get(name, "absent")) != "absent":
                         args = {"name": name, "serviceClassName": self.names[name], "start": state == "running"}
+                        args |= ARGS.get(self.names[name], {})
                         client.call_tool("service_create", args)
             self._asked = {}
             self.settle_round()
@@ -144,9 +168,12 @@ class Chaos(Killer):
         self._began_with, self._events, self._has_vanished = dict(self.states), [], False
         began = len(self._lines())
         self._noisy = self.random.random() < 0.6
+        self._hidden: list[str] = []
+        self._rates: dict[str, Any] = {}
         if self._noisy:
             acting, looking = self.random.choice((0.1, 0.4)), self.random.choice((0.0, 0.1, 0.4))
-            self.set_faults(acting=acting, looking=looking, seed=f"{self.seed}/{number}")
+            self._rates = {"acting": acting, "looking": looking, "seed": f"{self.seed}/{number}"}
+        self._set_faults_of_round()
         threads = self._ask()
         threading.Event().wait(self.random.choice((0.0, 0.02, 0.1, 0.3, 0.8)) * self.random.random())
         self._happen(self.random.choice(self.ends if self.random.random() < 0.55 else self.others))
@@ -180,23 +207,25 @@ class Chaos(Killer):
         return threads
 
     def _request(self, name: str, operation: str, client: str, kind: str = "") -> None:
-        asked, args, is_error = self._asked, {"name": name}, None
+        asked, is_error = self._asked, None
+        args: dict[str, Any] = {"name": name}
         if operation == "create":
-            args["serviceClassName"] = kind or self.names[name]
+            kind = kind or self.names[name]
+            args |= {"serviceClassName": kind, **ARGS.get(kind, {})}
         tool = f"service_{operation}"
-        if name == "project":
-            tool, args = f"project_{operation}", self._project_args()
+        if name in PROJECTS:
+            tool, args = f"project_{operation}", self._project_args(name)
         with contextlib.suppress(Exception):  # whatever a client meets when its server is killed: it has no answer
             is_error = self.call_over(client, tool, args)
         answer = "lost" if is_error is None else "failed" if is_error else "done"
         self.chronicle.answers[answer] += 1
         asked[name] = (operation, answer)
 
-    def _project_args(self) -> dict[str, str]:
-        return {"directory": str(self.project)}
+    def _project_args(self, name: str) -> dict[str, Any]:
+        return {"directory": str(self._folders[name])}
 
     def _possible(self, name: str) -> tuple[str, ...]:
-        if name != "project":
+        if name not in PROJECTS:
             return super()._possible(name)
         return ("up",) if self.states[name] == "absent" else ("up", "down", "down")
 
@@ -258,6 +287,16 @@ class Chaos(Killer):
                     self._events.append(f"{gone} vanished")
                     self._has_vanished = True
                     threading.Event().wait(1.5)  # the interval of its checks
+            case "classes":
+                self._classes_file.write_text(classes_text(self.random.randint(1, 1000)))
+            case "tools":
+                self._hidden = self.random.choice((["find"], ["status", "find"], ["stop"], ["start", "drop"]))
+                self._set_faults_of_round()
+                threading.Event().wait(self.random.uniform(0.2, 1.0))
+            case "files":
+                for folder in self._folders.values():
+                    (folder / "page.txt").write_text(str(self.random.random()))
+                threading.Event().wait(SEEN_WITHIN)
             case _:
                 pass
 
@@ -327,10 +366,14 @@ class Chaos(Killer):
             self.chronicle.settled_after.append(time.monotonic() - began)
             self._compare(client, seen)
         self.states = {name: str(seen[name]["state"]) if name in seen else "absent" for name in self.names}
-        self.states["project"] = "running" if any(map(self._is_of_project, seen)) else "absent"
+        for name in PROJECTS:
+            self.states[name] = "running" if self._of_project(name, seen) else "absent"
 
-    def _is_of_project(self, name: str) -> bool:
-        return name not in self.names and name != BASE
+    @staticmethod
+    def _of_project(name: str, seen: dict[str, dict[str, Any]]) -> dict[str, str]:
+        """Return the states of what a project has of its own; what it shares is of the main checkout."""
+        own = (f"web.{PROJECTS[name]}", *(["db.shop"] if name == "project" else []))
+        return {each: str(seen[each]["state"]) for each in own if each in seen}
 
     def _kind(self, name: str) -> str:
         return self.names.get(name) or ("both" if name.startswith("web") else "kept")
@@ -373,13 +416,13 @@ class Chaos(Killer):
     @staticmethod
     def _waits_for_good(name: str, states: dict[str, str]) -> bool:
         """Whether what a service waits for does not come automatically: it has failed, or a person is asked."""
-        needed = BASE if name == "needs-1" else name.replace("web", "db", 1)
+        needed = BASE if name == "needs-1" else "db.shop"
         return states[name] == "waiting" and states.get(needed) in (None, "stopped", "failed", "unknown")
 
     def _compare(self, client: Any, seen: dict[str, dict[str, Any]]) -> None:
         self._compare_made(seen)
         there, processes = self.there(), self.processes()
-        names = [*(name for name in self.names if name != "project"), *sorted({*seen, *there} - self.names.keys())]
+        names = [*(name for name in self.names if name not in PROJECTS), *sorted({*seen, *there} - self.names.keys())]
         for name in names:
             kind, count = self._kind(name), len(there[name])
             if whole := PROCESSES.get(kind):
@@ -389,7 +432,7 @@ class Chaos(Killer):
             if count > 1:
                 self._violation(f"{name} is there {count} times")
             state = str(seen[name]["state"]) if name in seen else "absent"
-            if kind == "idle" and state == "running" and not count:  # it may have been stopped since it was listed
+            if kind in ENDING and state == "running" and not count:  # it may have been stopped since it was listed
                 state = str(self._rows(client).get(name, {}).get("state", "absent"))
             operation, answer = self._asked.get(name, ("", ""))
             is_elsewhere = answer == "done" and state not in (_GOALS[operation], "unknown", "waiting")
@@ -411,12 +454,16 @@ class Chaos(Killer):
         """Compare what was made for a service, and the services of the project."""
         if BASE in seen and "needs-1" not in seen and seen[BASE]["state"] == "running":
             self._violation(f"{BASE} is left, and nothing needs it")
-        operation, answer = self._asked.get("project", ("", ""))
-        of_project = {name: str(row["state"]) for name, row in seen.items() if self._is_of_project(name)}
-        if answer == "done" and operation == "down" and of_project:
-            self._violation(f"the project is down, and has {of_project}")
-        if answer == "done" and operation == "up" and list(of_project.values()) != ["running"] * 2:
-            self._violation(f"the project is up, and has {of_project}")
+        if {"project", "worktree"} <= self._asked.keys():  # what one does with what is shared concerns the other
+            return
+        for name in PROJECTS:
+            operation, answer = self._asked.get(name, ("", ""))
+            has = self._of_project(name, seen)
+            if answer == "done" and operation == "down" and has:
+                self._violation(f"the {name} is down, and has {has}")
+            states = {*has.values(), self._of_project("project", seen).get("db.shop")}
+            if answer == "done" and operation == "up" and states != {"running"}:
+                self._violation(f"the {name} is up, and has {has}")
 
     def _is_kept(self, name: str) -> bool:
         return name in kept(self._lines())

@@ -6,14 +6,18 @@ import yaml
 
 _KINDS = (
     "both", "find", "keyed", "compensate", "blind", "post", "policy", "sleeper", "kept", "needs", "family", "idle",
+    "leased",
 )  # fmt: skip
-NAMES = {f"{kind}-1": kind for kind in _KINDS} | {"project": "project"}
-"""Kinds by the names of what clients ask for; the project is brought up and taken down."""
+PROJECTS = {"project": "shop", "worktree": "fix.shop"}
+"""What is brought up and taken down: a main checkout and a worktree of it, with the ids of their projects."""
+
+NAMES = {f"{kind}-1": kind for kind in _KINDS} | dict.fromkeys(PROJECTS, "project")
+"""Kinds by the names of what clients ask for."""
 
 SHARED = tuple(f"{kind}-1" for kind in ("both", "find", "keyed", "compensate", "blind", "post", "policy"))
 """Names whose services run on no machine in particular, and for themselves."""
 
-CAN_LOOK = ("both", "find", "post", "policy", "sleeper", "kept", "needs", "family", "idle")
+CAN_LOOK = ("both", "find", "post", "policy", "sleeper", "kept", "needs", "family", "idle", "leased")
 """Kinds of which nothing has to stay unknown, because a tool can tell."""
 
 PROCESSES = {"sleeper": 1, "family": 2, "idle": 1}
@@ -24,9 +28,15 @@ BASE = "needs-1-base"
 
 PROJECT = """
 services:
-  db: {class: kept}
-  web: {class: both, dependsOn: db}
+  db: {class: kept, shared: true}
+  web: {class: both, dependsOn: db, watch: "*.txt"}
 """
+
+ENDING = ("idle", "leased")
+"""Kinds that are stopped after a while."""
+
+ARGS: dict[str, dict[str, Any]] = {"leased": {"lease": "2s"}, "sleeper": {"autoStart": True}}
+"""What else a create of a kind has."""
 
 WATCHED = ("both", "post", "policy")
 """Kinds whose health is checked: that they vanish is seen."""
@@ -97,17 +107,18 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "family": {"lifecycleTools": {**_SLEEPER, "start": {**_SLEEPER["start"], "args": _CHILDREN}}},
     "idle": {"lifecycleTools": _SLEEPER, "idleStop": "1s"},
+    "leased": {"lifecycleTools": _BOTH},
 }
 
 
-def classes_text() -> str:
-    """Return the manifests."""
+def classes_text(edition: int = 0) -> str:
+    """Return the manifests; another edition says the same in other words."""
     classes: list[dict[str, Any]] = []
     for kind, config in KINDS.items():
         config = {"timeout": {"create": "4s", "delete": "4s"}, **config}
         if "status" in config["lifecycleTools"]:
             config["healthCheck"] = {"interval": "1s"}
         metadata = {"name": kind}
-        spec = {"serviceConfig": config}
+        spec = {"description": f"edition {edition}", "serviceConfig": config}
         classes.append({"apiVersion": "ostler/v1", "kind": "ServiceClass", "metadata": metadata, "spec": spec})
     return yaml.safe_dump_all(classes)

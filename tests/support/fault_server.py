@@ -273,10 +273,13 @@ class Server:
     def __init__(self, ledger: Path, faults: Path) -> None:
         self._ledger = Ledger(ledger)
         self._faults = faults
+        self._hidden: list[str] | None = None
+        """Tools that it did not list when it was asked last."""
 
     def serve(self) -> None:
         """Answer until stdin ends; then end at once, whatever is under way."""
         client = Stdio()
+        threading.Thread(target=self._watch, args=(client,), daemon=True).start()
         for line in sys.stdin.buffer:
             threading.Thread(target=self.take, args=(json.loads(line), client), daemon=True).start()
         os._exit(0)
@@ -285,12 +288,13 @@ class Server:
         """Answer a message, or do with it what a fault wants."""
         key, method = message.get("id"), message.get("method")
         if method == "initialize":
-            capabilities = {"tools": {}}
+            capabilities = {"tools": {"listChanged": True}}
             about = {"name": "faults", "version": "1"}
             result = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": about}
             client.send(_result(key, result))
         elif method == "tools/list":
-            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]
+            self._hidden = hidden = self._plan().get("hidden") or []
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS if name not in hidden]
             client.send(_result(key, {"tools": tools}))
         elif method == "tools/call":
             self._call(key, message["params"], client)
@@ -327,11 +331,22 @@ class Server:
                 text = answer if isinstance(answer, str) else json.dumps(answer)
                 client.send(_text(key, text, is_error=isinstance(answer, str)))
 
-    def _fault(self, tool: str, name: str) -> str:
+    def _plan(self) -> dict[str, Any]:
         try:
-            plan = json.loads(self._faults.read_text())
+            return json.loads(self._faults.read_text())
         except (OSError, ValueError):
-            return ""
+            return {}
+
+    def _watch(self, client: Stdio) -> None:
+        """Notify the client of each change of the tools."""
+        while True:
+            time.sleep(0.05)  # noqa: TID251 (a process of its own, without an event loop)
+            if self._hidden is not None and self._hidden != (hidden := self._plan().get("hidden") or []):
+                self._hidden = hidden
+                client.send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+
+    def _fault(self, tool: str, name: str) -> str:
+        plan = self._plan()
         if named := plan.get("plan", {}).get(f"{tool} {name}"):
             return str(named)
         is_act = tool in ACTING
