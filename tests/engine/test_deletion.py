@@ -1,7 +1,9 @@
 """What a service keeps when it is stopped is deleted with it, by the class's delete tool, and by nothing else."""
 
+import gc
 from contextlib import suppress
 from typing import Any
+from weakref import ref
 
 import anyio
 import pytest
@@ -55,6 +57,16 @@ async def test_a_delete_drops_what_stops_and_restarts_keep_and_a_plan_shows_it()
         await manager.delete("db")
         assert (world.kept, manager.views()) == (set(), [])
         assert world.calls[-1] == ("w/drop", {"name": "db", "id": "r2", "url": "ledger://r2/1"}), "of its last start"
+
+
+async def test_what_was_deleted_is_freed_at_once_however_old_it_was() -> None:
+    async with running(World(), manifest()) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        freed = ref(manager.registry.get("db"))
+        gc.collect()  # from here on it is old: what is old is rarely looked through
+        await manager.delete("db")
+        gc.collect(1)
+        assert freed() is None
 
 
 @pytest.mark.parametrize("acts", [True, False])

@@ -7,6 +7,8 @@ import pytest
 from tests.support.world import BASIC, Answer, Down, Fail, Hang, Lost, Servers, World, manifest, running, until
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.instances import handles
+from ostler.engine.instances.handles import Handles, Holder
 from ostler.engine.manager import ServiceManager
 from ostler.engine.protocols import PutOperation, PutService
 from ostler.engine.services.views import CreateRequest
@@ -294,3 +296,17 @@ async def test_a_restart_that_a_crash_cut_off_is_not_looked_for_by_the_old_id(*,
             assert (view.state, view.outputs["url"]) == (ServiceState.RUNNING, "ledger://r2/1")
         else:
             assert (view.state, view.reason) == (ServiceState.UNKNOWN, "unknown-outcome")
+
+
+async def test_only_the_newest_of_what_is_not_there_any_more_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handles, "MAX_RELEASED", 2)
+    known = Handles()
+    for key in ("1", "2", "3", "4"):
+        known.give(key, Holder(key, key, ""))
+    for key in ("2", "3", "4"):
+        known.release(key, key)
+    held = [known.holder(key) for key in ("1", "2", "3", "4")]
+    assert [holder and holder.name for holder in held] == ["1", None, "", ""]
+    known.give("3", Holder("5", "5", ""))
+    known.release("3", "3")
+    assert known.holder("3") == Holder("5", "5", "")

@@ -33,25 +33,34 @@ class Holder:
     process: str
 
 
+MAX_RELEASED = 10_000
+"""Identifiers that are remembered of what is not there any more; the oldest are forgotten first."""
+
+
 class Handles:
     """Who was last given which identifier in this run."""
 
     def __init__(self) -> None:
         self._holders: dict[str, Holder] = {}
+        self._released: dict[str, Holder] = {}
 
     def give(self, key: str, holder: Holder) -> None:
         """Note that `holder` was given the identifier `key`."""
         self._holders[key] = holder
+        self._released.pop(key, None)
 
     def holder(self, key: str) -> Holder | None:
         """Return who was last given `key` in this run."""
-        return self._holders.get(key)
+        return self._holders.get(key) or self._released.get(key)
 
     def release(self, key: str, service_id: str) -> None:
         """Note that what the service was given is not there any more."""
         holder = self._holders.get(key)
         if holder is not None and holder.id == service_id:
-            self._holders[key] = Holder(holder.id, "", holder.process)
+            del self._holders[key]
+            self._released[key] = Holder(holder.id, "", holder.process)
+            if len(self._released) > MAX_RELEASED:
+                del self._released[next(iter(self._released))]
 
 
 def given_names(service_class: ServiceClass) -> list[tuple[str, ...]]:

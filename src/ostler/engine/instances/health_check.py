@@ -1,6 +1,7 @@
 """The health check of a service: one look, judged by the thresholds."""
 
 from typing import Any
+from weakref import ref
 
 from ostler.engine.instances.calling import judge, look, probe
 from ostler.engine.instances.probing import completes, find, lost_to_rival
@@ -22,10 +23,16 @@ class HealthCheck:
     """Checks one service. What it has rendered is kept until what its templates see has changed."""
 
     def __init__(self, service: InstanceState) -> None:
-        self._service = service
+        self._of = ref(service)  # it has this check: a circle of a deleted service would wait for the garbage collector
         self._rendered: tuple[tuple[Any, ...], PlannedCall] | None = None
         """The health check as rendered last, and what its templates saw."""
         self._shared_key: tuple[PlannedCall, str] | None = None
+
+    @property
+    def _service(self) -> InstanceState:
+        service = self._of()
+        assert service is not None, "who asks for a check has its service"
+        return service
 
     async def run(self, *, not_before: float | None = None) -> None:
         """Make one health check and apply its result by the thresholds.
