@@ -59,6 +59,8 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
             assert await lines_with(client, "token") == ["token is ***"]
             log = await app.downstream.call_tool("process/logs", {"key": "app.shop"})
             assert "token is s3cret-one" in log.text, "the process itself has it"
+            raw = await call(client, "tool_call", name="process/logs", args={"key": "app.shop"})
+            assert raw["result"]["lines"] == ["token is ***"]
             args = {"command": "sh", "arguments": ["-c", 'echo "$@"; sleep 60', "sh", "--token", "tok-31337"]}
             await call(client, "service_create", serviceClassName="command", name="said", args=args)
             raw = await call(client, "tool_call", name="process/logs", args={"key": "said.shop"})
@@ -80,6 +82,8 @@ async def test_a_process_has_the_secret_and_nothing_else_does(state_dir: Path, t
         async with open_application(paths) as app, Client(build_server(app)) as client:
             await app.downstream.wait_until_connected("process", 60)
             assert await lines_with(client, "token") == ["token is ***"], "also for one that ran before"
+            raw = await call(client, "tool_call", name="process/logs", args={"key": "app.shop"})
+            assert raw["result"]["lines"] == ["token is ***"]
             token.write_text("s3cret-two\n")
             await call(client, "service_restart", name="app")
             assert "token is s3cret-two" in (await app.downstream.call_tool("process/logs", {"key": "app.shop"})).text

@@ -164,6 +164,9 @@ class LedgerApplication:
     def denies(self, tool: str) -> bool:
         return tool in self.denied
 
+    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+        return response
+
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:
         pass
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ from ostler.model.errors import OstlerError, SecretMissingError
 from ostler.model.json import JsonMapping, JsonObject
 from ostler.model.responses import ToolResponse
 from ostler.model.tool_names import OWN_SERVER
+from ostler.rules.secrets.masking import mask
 from ostler.rules.secrets.secret_marks import Seal, SecretMarks, filled, marks_in
 
 FRESH: Final = 60.0
@@ -75,6 +76,11 @@ class SecretCalls:
         await self._wait_for_recall()
         return self._sealed(response) if self._found else response
 
+    async def hide(self, response: ToolResponse) -> ToolResponse:
+        """Return the answer to a client's own call, with what was looked up for any service masked."""
+        await self._wait_for_recall()
+        return masked_response(self._sealed(response), self._found) if self._found else response
+
     def recall_in(self, group: TaskGroup, texts: Iterable[str]) -> None:
         """Let a task look up the secrets whose marks are in `texts`, before answers about what runs are shown."""
         if marks := marks_in(list(texts)):
@@ -126,3 +132,14 @@ class SecretCalls:
             content=tuple(cast("JsonObject", self._seal(block)) for block in response.content),
             structured=self._seal(response.structured),
         )
+
+
+def masked_response(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
+    """Return an answer of a tool with `secrets` masked in all its parts."""
+    return replace(
+        response,
+        value=mask(response.value, secrets),
+        text=str(mask(response.text, secrets)),
+        content=tuple(cast("JsonObject", mask(block, secrets)) for block in response.content),
+        structured=mask(response.structured, secrets),
+    )

@@ -47,6 +47,7 @@ from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import AlreadyExistsError, ConflictError, Finding, OstlerError
 from ostler.model.events import EventKind
 from ostler.model.json import JsonObject
+from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings, Settings
 from ostler.model.tool_names import ToolNames
 from ostler.rules.text.log_pages import NEWEST, LogPage, LogRange
@@ -101,6 +102,7 @@ class Application:
             manager, lambda: self.settings.env.visible(variables), UpJournal(paths.project_journal),
             paths.process_dir, lambda: self.settings.projects.auto_prune, secrets=secrets,
         )  # fmt: skip
+        self._secrets = secrets
         self._server_findings: tuple[Finding, ...] = ()
         self._logs = ServiceLogs(manager, downstream, PROCESS_SERVER, paths.server_log)
         self._class_findings: frozenset[Finding] = frozenset()
@@ -272,6 +274,10 @@ class Application:
 
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:
         """Do nothing: only what principals do is recorded."""
+
+    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
+        return await self._secrets.hide(response)
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked, and the entries that were refused."""

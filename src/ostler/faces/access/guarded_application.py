@@ -23,6 +23,7 @@ from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import AccessDeniedError, Finding, NotFoundError, OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings
 from ostler.rules.text.log_pages import LogPage, LogRange
 
@@ -129,6 +130,10 @@ class GuardedApplication:
         with suppress(OstlerError):  # the refusal itself, or a log that cannot be written: nothing is done in any case
             async with self._acting.act("denied", tool, refusal=refusal):
                 pass
+
+    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
+        return await self._app.hide_secrets(response)
 
     def server_entries(self) -> list[JsonObject]:
         """Return every downstream server's entry with its state, masked; for others than admins without the entry."""

@@ -1,13 +1,13 @@
 """Tools for the downstream servers and their tools, and for the configuration in force."""
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Annotated, cast
 
 from mcp_types import ContentBlock, TextContent
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ostler.adapters.secret_calls import masked_response
 from ostler.adapters.serving.answers import Answer, clipped
 from ostler.adapters.serving.arguments import Args, JsonArgs, Name, SomeSeconds, at_most
 from ostler.adapters.serving.problems import near
@@ -22,7 +22,6 @@ from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import NotFoundError, ToolNotFoundError
 from ostler.model.json import JsonObject, JsonValue, is_longer
 from ostler.model.responses import ToolResponse
-from ostler.rules.secrets.masking import mask
 
 MAX_TOOL_ANSWER = 262_144
 """Characters of a downstream answer that are passed on; what is over it is cut, and the answer says so."""
@@ -232,10 +231,8 @@ class ToolCallArgs(Args):
 async def tool_call(app: ApplicationLike, args: ToolCallArgs, call: Call) -> Answer:
     """Call a downstream tool and pass its answer on."""
     response = await app.pool.call_tool(args.name, args.args, timeout=args.timeout, progress=call.progress)
-    secrets = app.manager.secrets()
-    call.log.note(call.client, args.name, args.args, response, secrets)
-    if args.name.startswith(_OF_PROCESSES) and secrets:
-        response = _masked(response, secrets)
+    response = await answer_for_client(app, args.name, response)
+    call.log.note(call.client, args.name, args.args, response, app.manager.secrets())
     content, is_cut = bounded_content(response)
     structured: JsonObject = {"tool": args.name, "isError": response.is_error}
     result = response.structured if response.structured is not None else response.value
@@ -253,14 +250,11 @@ _OF_PROCESSES = "process/"
 """Tools of the built-in server: what they show of processes is what `service_logs` and the others show masked."""
 
 
-def _masked(response: ToolResponse, secrets: Collection[str]) -> ToolResponse:
-    return replace(
-        response,
-        value=mask(response.value, secrets),
-        text=str(mask(response.text, secrets)),
-        content=tuple(cast("JsonObject", mask(block, secrets)) for block in response.content),
-        structured=mask(response.structured, secrets),
-    )
+async def answer_for_client(app: ApplicationLike, tool: str, response: ToolResponse) -> ToolResponse:
+    """Return what a client sees of the answer to its call of `tool`: no secret that Ostler put into a call."""
+    response = await app.hide_secrets(response)
+    secrets = app.manager.secrets() if tool.startswith(_OF_PROCESSES) else ()
+    return masked_response(response, secrets) if secrets else response
 
 
 _BLOCK: TypeAdapter[ContentBlock] = TypeAdapter(ContentBlock)

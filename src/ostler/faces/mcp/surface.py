@@ -12,6 +12,7 @@ from ostler.faces.projects import Projects
 from ostler.faces.service_usage import ServiceUsages
 from ostler.model.errors import Finding, OstlerError
 from ostler.model.json import JsonObject
+from ostler.model.responses import ToolResponse
 from ostler.model.settings import PolicySettings
 from ostler.rules.text.log_pages import LogPage, LogRange
 
@@ -108,6 +109,10 @@ class ApplicationLike(Protocol):
 
     async def note_denied(self, tool: str, refusal: OstlerError) -> None:
         """Have it recorded that a call of `tool` was refused, as the policy forbids it or no one confirmed it."""
+        ...
+
+    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+        """Return a downstream tool's answer with the secrets masked that args of services refer to."""
         ...
 
     def server_entries(self) -> list[JsonObject]:

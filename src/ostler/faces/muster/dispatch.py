@@ -9,7 +9,7 @@ from ostler.adapters.serving.answers import clipped, internal_error_result
 from ostler.adapters.serving.asking import InputNeededError
 from ostler.faces.mcp.confirmation import confirm_tool
 from ostler.faces.mcp.definitions import Call
-from ostler.faces.mcp.downstream_tools import bounded_content
+from ostler.faces.mcp.downstream_tools import answer_for_client, bounded_content
 from ostler.faces.mcp.shapes import value_text
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.faces.mcp.toolbox import CONFIRMATIONS, refusal_of
@@ -70,6 +70,7 @@ async def _call_external(app: ApplicationLike, name: str, args: JsonObject, call
         response = await app.pool.call_tool(tool.qualified, args, progress=call.progress)
     except OstlerError as error:
         return failed(f"Tool execution failed: {gone}{with_core_names(str(error))}")
+    response = await answer_for_client(app, tool.qualified, response)
     call.log.note(call.client, tool.qualified, args, response, app.manager.secrets())
     content, _ = bounded_content(response)
     if response.is_silent or not content:

@@ -256,6 +256,11 @@ class MirroredApplication:
         del refusal
         leave_to_holder(f"record that {tool} was denied")
 
+    async def hide_secrets(self, response: ToolResponse) -> ToolResponse:
+        """Leave it to the holder, which makes the calls."""
+        del response
+        leave_to_holder("hide secrets")
+
     async def create_class(self, text: str) -> ClassEntry:
         """Leave it to the holder."""
         del text
