@@ -158,12 +158,13 @@ async def test_a_port_at_which_nothing_listens_yet_is_seen_without_a_look_at_the
         assert "refuses connections" in text
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::"])
 async def test_a_port_that_serves_one_client_is_left_to_it(state_dir: Path, host: str) -> None:
     # as `dlv --headless` (1.27.2) and `debugpy --wait-for-client` (1.8.22) do: who connects first is their client
     script = f"""
 import socket, sys, time
-door = socket.create_server(({host!r}, int(sys.argv[1])), family=socket.AF_INET{"6" if ":" in host else ""})
+family = socket.AF_INET{"6" if ":" in host else ""}
+door = socket.create_server(({host!r}, int(sys.argv[1])), family=family, dualstack_ipv6={host == "::"})
 client, _ = door.accept()
 door.close(); client.sendall(b'yours'); time.sleep(300)
 """
@@ -172,7 +173,7 @@ door.close(); client.sendall(b'yours'); time.sleep(300)
     async with process_server(state_dir / "p") as server:
         started = await server.start("debugger", **asked, ready=ready)
         assert (await server.call("status", key="debugger", ready=ready))["ready"]
-        async with await anyio.connect_tcp(host, started["port"]) as client:
+        async with await anyio.connect_tcp("127.0.0.1" if host == "::" else host, started["port"]) as client:
             assert await client.receive() == b"yours"
         assert not (await server.call("status", key="debugger", ready=ready))["ready"]
         await server.call("stop", key="debugger")

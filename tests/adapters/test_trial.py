@@ -1,5 +1,7 @@
 """Classes tried over one whole life: right ones pass and leave a test, wrong ones get the lines that correct them."""
 
+import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from tests.support.world import Answer, Fail, World, manifest
 
 from ostler.adapters.testing.discovery import run_test_file
+from ostler.adapters.testing.outside import accepts
 from ostler.adapters.testing.trial import TrialOptions, try_class
 from ostler.adapters.testing.trial_report import TrialReport
 from ostler.model.class_tests import StandIn
@@ -202,3 +205,16 @@ async def test_whatever_fails_nothing_is_left() -> None:
     assert verdicts(report)["healthy"] == "failed"
     assert world.resources == {}
     assert report.left == ()
+
+
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only root sees who listens")
+def test_a_port_that_is_tried_is_not_connected_to() -> None:
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.create_server((host, 0), family=family) as debugger:
+            debugger.setblocking(False)
+            port = debugger.getsockname()[1]
+            assert accepts(port)
+            with pytest.raises(BlockingIOError):  # its first client is still to come
+                debugger.accept()
+        assert not accepts(port)

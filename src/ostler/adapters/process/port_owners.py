@@ -212,11 +212,13 @@ def _pids_at(port: int, hosts: Iterable[str] | None) -> set[int | None]:
 def is_listening(found: Iterable[Bound], host: str) -> bool | None:
     """Return whether connections to `host` are taken, as `found` shows it; None: only a connection shows it.
 
-    A socket at `::` may take those over IPv4 or not, and one with connections that wait may be of a program that hangs.
+    A socket at `::` may take those over IPv4 or not, which not every system shows. One with connections that wait may
+    be of a program that hangs.
     """
     hosts = _LOOPBACKS.get(host.lower(), (host,))
-    near = [one for one in found if one.host == "::" or _is_at(one.host, hosts)]
-    return any(not one.waiting and _is_at(one.host, hosts) for one in near) or (None if near else False)
+    at = [(one, _is_at(one.host, hosts) or (one.host == "::" and one.over_4)) for one in found]
+    near = [(one, is_at) for one, is_at in at if is_at or (one.host == "::" and one.over_4 is None)]
+    return any(is_at and not one.waiting for one, is_at in near) or (None if near else False)
 
 
 def _is_at(ip: str, hosts: Iterable[str] | None) -> bool:

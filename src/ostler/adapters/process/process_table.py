@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -29,6 +29,12 @@ _ANSWERED: Final = struct.Struct("!4xHH16s16s")
 
 _WAITING_AT: Final = 56
 _INODE_AT: Final = 68
+_ANSWER_SIZE: Final = 72
+"""After that come attributes."""
+
+_ONLY_6: Final = 11
+"""The attribute that says whether a socket is for IPv6 alone (INET_DIAG_SKV6ONLY); listening ones have it."""
+
 _BY_FAMILY: Final = 20
 _REQUEST_ALL: Final = 0x301
 _DONE: Final = 3
@@ -92,13 +98,15 @@ def trees_below(roots: Iterable[int], table: Mapping[int, Row]) -> dict[int, lis
 class Bound:
     """A socket that others may reach: a TCP one that listens, or a UDP one without a peer.
 
-    `waiting` is how many connections its program has not taken yet; 0 where that is not known.
+    `waiting` is how many connections its program has not taken yet; 0 where that is not known. `over_4` is whether a
+    TCP socket at `::` takes connections over IPv4, too; None where that is not known.
     """
 
     host: str
     port: int
     is_tcp: bool
     waiting: int = field(default=0, compare=False)
+    over_4: bool | None = field(default=None, compare=False)
 
 
 Place = tuple[str, int]
@@ -114,9 +122,10 @@ def bound_sockets() -> BoundSockets:
         return None
     try:
         return {
-            inode: Bound(*at, protocol == socket.IPPROTO_TCP, waiting if protocol == socket.IPPROTO_TCP else 0)
+            one.inode: Bound(*one.at, is_tcp, one.waiting if is_tcp else 0, one.over_4 if is_tcp else None)
             for protocol, states in _LISTENING
-            for inode, at, _, waiting in _diagnosed(protocol, states)
+            for is_tcp in (protocol == socket.IPPROTO_TCP,)
+            for one in _diagnosed(protocol, states)
         }
     except (OSError, struct.error):
         return None
@@ -140,7 +149,7 @@ def _listed_connections(pids: Iterable[int]) -> list[tuple[Place, Place]] | None
     if not sys.platform.startswith("linux"):
         return None
     try:
-        found = {inode: (at, peer) for inode, at, peer, _ in _diagnosed(socket.IPPROTO_TCP, _ESTABLISHED)}
+        found = {one.inode: (one.at, one.peer) for one in _diagnosed(socket.IPPROTO_TCP, _ESTABLISHED)}
     except (OSError, struct.error):
         return None
     own: list[tuple[Place, Place]] = []
@@ -296,8 +305,18 @@ def _sockets_of(pid: int) -> list[int] | None:
     return found
 
 
-def _diagnosed(protocol: int, states: int) -> Iterator[tuple[int, Place, Place, int]]:
-    """Yield the inode, both ends and the waiting connections of the sockets in these states, as `ss` asks for them.
+class _Diagnosed(NamedTuple):
+    """A socket as the system lists it: its two ends, and of one that listens what `Bound` has."""
+
+    inode: int
+    at: Place
+    peer: Place
+    waiting: int
+    over_4: bool | None
+
+
+def _diagnosed(protocol: int, states: int) -> Iterator[_Diagnosed]:
+    """Yield the sockets in these states, as `ss` asks for them.
 
     Raises:
         OSError: the system does not answer that.
@@ -306,7 +325,7 @@ def _diagnosed(protocol: int, states: int) -> Iterator[tuple[int, Place, Place, 
         yield from _diagnosed_of(family, protocol, states)
 
 
-def _diagnosed_of(family: int, protocol: int, states: int) -> Iterator[tuple[int, Place, Place, int]]:
+def _diagnosed_of(family: int, protocol: int, states: int) -> Iterator[_Diagnosed]:
     size = 4 if family == socket.AF_INET else 16
     body = _ASKED.pack(family, protocol, 0, 0, states)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as link:  # NETLINK_SOCK_DIAG
@@ -325,8 +344,21 @@ def _diagnosed_of(family: int, protocol: int, states: int) -> Iterator[tuple[int
                 at_host, at_peer = (socket.inet_ntop(family, one[:size]) for one in (address, peer))
                 (waiting,) = struct.unpack_from("=I", data, start + _WAITING_AT)
                 (inode,) = struct.unpack_from("=I", data, start + _INODE_AT)
-                yield inode, (at_host, port), (at_peer, peer_port), waiting
+                is_only_6 = _attribute(data[start + _ANSWER_SIZE : at + length], _ONLY_6)
+                over_4 = None if is_only_6 is None else is_only_6 == b"\0"
+                yield _Diagnosed(inode, (at_host, port), (at_peer, peer_port), waiting, over_4)
                 at += (length + 3) & ~3
+
+
+def _attribute(rest: bytes, wanted: int) -> bytes | None:
+    """Return the value of one of the attributes behind an answer; None if it is not there."""
+    at = 0
+    while at + 4 <= len(rest):
+        length, kind = struct.unpack_from("=HH", rest, at)
+        if kind == wanted:
+            return rest[at + 4 : at + length]
+        at += max((length + 3) & ~3, 4)
+    return None
 
 
 def _stat(folder: str) -> list[bytes]:
