@@ -45,6 +45,12 @@ PEM = f"{DASHES}BEGIN PRIVATE KEY{DASHES}"
         (["sshpass", "-p", "hunter22", "ssh", "h"], ["sshpass", "-p", MASK, "ssh", "h"]),
         (["redis-cli", "-a", "hunter22", "-p", "6379"], ["redis-cli", "-a", MASK, "-p", "6379"]),
         (["-c", "mysql -phunter22 shop | cat"], ["-c", f"mysql -p{MASK} shop | cat"]),
+        (["docker", "login", "-u", "me", "-p", "hunter22", "h"], ["docker", "login", "-u", "me", "-p", MASK, "h"]),
+        (
+            ["-c", "docker login -p hunter22 h && docker run -p 80:80 -u 1000:1000 web"],
+            ["-c", f"docker login -p {MASK} h && docker run -p 80:80 -u 1000:1000 web"],
+        ),
+        (["-c", "curl -u me:hunter22 h; ls -a x"], ["-c", f"curl -u me:{MASK} h; ls -a x"]),
         (["redis-server", "--requirepass", "hunter22"], ["redis-server", "--requirepass", MASK]),
         (["run", "-p8080:80", "nginx", "-prod"], ["run", "-p8080:80", "nginx", "-prod"]),
         (["--api-key=abcdef"], [f"--api-key={MASK}"]),

@@ -5,6 +5,7 @@ A path, a host or a level is shown: an entry with everything hidden explains not
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -56,8 +57,11 @@ _PROGRAM_OPTIONS: Final = (
     (re.compile(r"redis-(?:cli|benchmark)|valkey-cli"), ("-a",), True),
     (re.compile(r"mosquitto_(?:pub|sub|rr)|sqlcmd|bcp|zip|unzip"), ("-P",), True),
     (re.compile(r"ldap(?:search|add|modify|delete|whoami)"), ("-w",), True),
+    (re.compile(r"login"), ("-p",), True),  # docker, podman, helm registry, oc, az
 )
 """Programs, their options of one letter for a password, and whether that may also be the next argument."""
+
+_NEXT_COMMAND: Final = frozenset({"&&", "||", ";", "|", "&"})
 
 _PLAIN: Final = frozenset({"true", "false", "yes", "no", "on", "off", "none", "null", ""})
 _MOST_ARGS: Final = 1000
@@ -198,6 +202,8 @@ def _of_programs(args: Sequence[str]) -> Iterator[str]:
         for pattern, letters, follows in _PROGRAM_OPTIONS:
             if pattern.fullmatch(name):
                 options, may_follow = letters, follows
+        if arg in _NEXT_COMMAND:
+            options, may_follow = (), False
         if may_follow and previous in options:
             yield arg
         elif arg.startswith(options) and len(arg) > _OPTION_LENGTH and options:
@@ -219,6 +225,8 @@ def _in_text(text: str, *, by_looks: bool) -> Iterable[str]:
                 yield scheme["rest"]
     if len(words := text.split(maxsplit=_MOST_ARGS)) > 1:
         yield from (word.strip("\"'") for word in _of_programs(words))
+        for option, word in pairwise(words):
+            yield from _of_login(word.strip("\"'")) if option in _LOGINS else ()
     for key in _PRIVATE_KEY.finditer(text):
         yield key["body"]
         yield from (line for line in key["body"].splitlines() if len(line) >= _SHORTEST_LINE)
