@@ -18,6 +18,7 @@ from tests.support.postgresql import Postgresql
 
 from ostler.adapters.config.paths import Paths, class_files_in
 from ostler.faces.bridge.place import ServerPlace
+from ostler.faces.cli import server_verbs
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.listing import relative, state_text, url_of
 from ostler.faces.cli.next_steps import in_verbs
@@ -325,7 +326,7 @@ def test_validate_needs_no_server(alone: CommandLine, tmp_path: Path) -> None:
     assert not Path(alone.place.state_dir).exists()
 
 
-def test_the_server_s_own_verbs(alone: CommandLine) -> None:
+def test_the_server_s_own_verbs(alone: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert alone.run("server-status") == ExitStatus.UNAVAILABLE
     assert alone.run("stop-server") == ExitStatus.OK
     assert alone.run("ps") == ExitStatus.OK
@@ -333,6 +334,11 @@ def test_the_server_s_own_verbs(alone: CommandLine) -> None:
     assert facts["running"] is True
     assert alone.run("server-status") == ExitStatus.OK
     assert str(facts["pid"]) in alone.out
+    assert "other code" not in alone.err
+    with monkeypatch.context() as updated:
+        updated.setattr(server_verbs, "code_id", lambda: "the folder of 1")
+        assert alone.run("server-status") == ExitStatus.OK
+        assert "other code of the same version" in alone.err
     assert alone.run("dashboard", "--no-browser") == ExitStatus.OK
     page, code = alone.out.split()[-1].split("#code=")
     with httpx2.Client(base_url=page) as web:

@@ -3,6 +3,7 @@
 A constant, because reading the installed package's metadata would cost the bridge a fifth of its start-up time.
 """
 
+import os
 import re
 from typing import Final
 
@@ -12,6 +13,15 @@ VERSION: Final = "0.1.0"
 _SHAPE = re.compile(r"(\d+(?:\.\d+)*)(?:[-_.]?(dev|a|alpha|b|beta|rc|c)[-_.]?(\d*))?")
 _STAGES = {"dev": 0, "a": 1, "alpha": 1, "b": 2, "beta": 2, "c": 3, "rc": 3}
 _FINAL_STAGE = 4
+
+
+def code_id() -> str:
+    """Return which code this is: the package's folder, and when it was put there. Two builds may have one version."""
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120 (pathlib is an import more)
+    try:
+        return f"{folder} of {os.stat(__file__).st_mtime_ns}"  # noqa: PTH116
+    except OSError:  # it is being replaced
+        return folder
 
 
 def version_order(version: str) -> tuple[tuple[int, ...], int, int]:

@@ -15,6 +15,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.version import VERSION
+from ostler.faces.cli.server_verbs import OTHER_CODE, runs_other_code
 from ostler.faces.cli.services import AsJson
 from ostler.faces.cli.session import ExitStatus, Session, session_of
 from ostler.faces.output import say, say_json
@@ -116,6 +117,9 @@ def _server_check(session: Session, server: JsonObject | Exception | None) -> It
     elif server["version"] != VERSION:
         text = f"version {server['version']} is running, this is {VERSION}"
         yield Check("server", "note", text, "ostler stop-server; the next command starts this version")
+    elif runs_other_code(server):
+        fix = "ostler stop-server; the next command starts this one, and services run on"
+        yield Check("server", "note", f"pid {server['pid']} {OTHER_CODE}", fix)
     else:
         yield Check("server", "ok", f"running, pid {server['pid']}, log {session.place.log_file}")
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from ostler.adapters.config.paths import Paths
 from ostler.faces.bridge.dialer import ServerSilentError, ServerUnavailableError
 from ostler.faces.bridge.greeting import RefusedError
 from ostler.faces.bridge.holder import read_holder
-from ostler.faces.bridge.version import VERSION
+from ostler.faces.bridge.version import VERSION, code_id
 from ostler.faces.cli import store
 from ostler.faces.cli.browser import open_browser
 from ostler.faces.cli.services import AsJson
@@ -126,6 +127,16 @@ def stop_server(context: typer.Context) -> None:
     say(f"The server (pid {answer['pid']}) has ended.")
 
 
+OTHER_CODE = (
+    "runs other code of the same version than this command, as it was started before an update or from elsewhere"
+)
+
+
+def runs_other_code(server: Mapping[str, object]) -> bool:
+    """Whether a server, by its status, runs other code than this process; an older one does not say."""
+    return server.get("code", "") != code_id()
+
+
 def server_status(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the server of the state folder; exit status 4 when none runs."""
     session = session_of(context)
@@ -145,6 +156,8 @@ def server_status(context: typer.Context, as_json: AsJson = False) -> None:
         f"Server {facts['version']}, pid {facts['pid']}, since {facts['since']}: {facts['clients']} clients, {work}\n"
         f"state folder {session.paths.state_dir}, log {session.place.log_file}"
     )
+    if runs_other_code(facts):
+        complain(f"it {OTHER_CODE}. Next: ostler stop-server; the next command starts this one, and services run on")
 
 
 def dashboard(

@@ -22,6 +22,7 @@ from ostler.faces.bridge.greeting import (
     proves,
 )
 from ostler.faces.bridge.lines import LineTooLongError
+from ostler.faces.bridge.version import code_id
 from ostler.faces.client_facts import client_of
 from ostler.faces.daemon.hosting import Hosted
 from ostler.faces.daemon.http import HttpSettingsError
@@ -64,6 +65,7 @@ class Reception:
         """
         self._hosted = hosted
         self._version = version
+        self._code = code_id()
         self._secret = secret
         self._may_hand_over = may_hand_over
         self._end = end
@@ -204,6 +206,7 @@ class Reception:
         return {
             "pid": os.getpid(),
             "version": self._version,
+            "code": self._code,
             "since": self._since.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "clients": self.clients,
             "hasWork": self._hosted.has_work(),
