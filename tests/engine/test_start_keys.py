@@ -198,3 +198,16 @@ async def test_a_start_that_acts_after_its_connection_was_lost_is_stopped(stop_b
         await ledger.call_tool("w/start", {"name": "db"})
         await until(lambda: manager.registry.find("db") is None)
         assert ledger.resources == {}
+
+
+async def test_a_start_that_acts_after_its_timeout_has_the_key_of_the_next_one() -> None:
+    changes: dict[str, Any] = KEYED
+    scene = Scene(manifest(timeout={"create": "30s", "delete": "20s"}, **changes))
+    scene.expect(Hang())
+    async with scene.engine() as manager:
+        await create(manager)
+        ((_, late),) = [call for call in scene.ledger.calls if call[0] == "w/start"]
+        await scene.ledger.call_tool("w/start", late)
+        await create(manager)
+        assert manager.get_service_state("db") is ServiceState.RUNNING
+        assert scene.ledger.most == 1

@@ -44,8 +44,8 @@ class Cleanup:
     is_proven: bool = False
 
 
-async def compensate(service: InstanceState, operation: Operation) -> Cleanup:
-    """Stop what a start may have begun."""
+async def compensate(service: InstanceState, operation: Operation, *, may_act_yet: bool = False) -> Cleanup:
+    """Stop what a start may have begun; `may_act_yet` says that it was given up while it was under way."""
     starts = operation.calls("start")
     refused = bool(starts) and all(call.outcome is CallOutcome.FAILED for call in starts)  # a restart had something
     refused &= not operation.took_over_start  # of an earlier start under the same key nothing is known
@@ -59,7 +59,7 @@ async def compensate(service: InstanceState, operation: Operation) -> Cleanup:
                 service.set_record(stop_plan=tuple(plan))
                 await _run_patiently(service, operation, plan)
                 return Cleanup(START_FAILED, f"cleaned up with {plan[-1].tool}", is_proven=True)
-            return Cleanup(START_FAILED, "nothing was left to clean up", is_proven=True)
+            return Cleanup(START_FAILED, "nothing was left to clean up", is_proven=not may_act_yet)
     except TimeoutError:
         limit_text = format_duration(limit)
         return Cleanup(UNKNOWN_OUTCOME, f"its cleanup did not end within {limit_text}: it may still be there")

@@ -310,9 +310,11 @@ async def clean_up(service: InstanceState, operation: Operation, error: OstlerEr
             service.forget_start(is_proven=service.record.start_key == operation.id)  # or an earlier one had the key
             service.report(Transition.START_FAILED, reason=START_FAILED, error=error)
             return
-        if isinstance(error, ConnectionLostError):
+        is_lost = isinstance(error, ConnectionLostError)
+        if is_lost:
             await await_late_start(service, operation)
-        cleaned = await compensate(service, operation)
+        unclear = any(call.outcome.is_unclear for call in operation.calls("start"))
+        cleaned = await compensate(service, operation, may_act_yet=unclear and not is_lost)
         error.add(cleaned.what)
         again = f"service_start {service.name} calls its start tool again"
         if cleaned.reason == START_FAILED:
