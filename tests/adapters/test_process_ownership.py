@@ -94,6 +94,18 @@ async def test_the_port_of_another_program_is_not_ready(state_dir: Path, foreign
         await server.call("stop", key="mine")
 
 
+async def test_a_port_that_it_has_at_another_address_only_is_not_ready(state_dir: Path, foreign_port: int) -> None:
+    # as `ssh -L 8080:…` listens (OpenSSH 9.2): on ::1 alone where another program has 127.0.0.1
+    async with process_server(state_dir / "p") as server:
+        six = at("tunnel", "::1", str(foreign_port))
+        me = psutil.Process()
+        said = f"port {foreign_port} of 127.0.0.1 is held by {me.name()} (pid {me.pid}), and this process listens at"
+        assert said in await server.fail("start", **six, ready={"tcp": foreign_port, "timeout": "1s"})
+        await server.call("start", **six, ready={"http": f"http://[::1]:{foreign_port}/"})
+        assert said in (await server.call("status", key="tunnel", ready={"tcp": foreign_port}))["detail"]
+        await server.call("stop", key="tunnel")
+
+
 async def test_the_holder_is_named_with_its_service(state_dir: Path) -> None:
     async with process_server(state_dir / "p") as server:
         first = await server.call("start", **at("site", "127.0.0.1", "{port}", port=0, ready={"tcp": "{port}"}))

@@ -142,6 +142,29 @@ class Sockets:
 
         return await anyio.to_thread.run_sync(look)
 
+    async def instead(self, host: str, port: int, found: Iterable[Bound]) -> list[Holder]:
+        """Return who takes connections to `host` and `port` where the process listens at other addresses of it alone.
+
+        As `ssh -L 8080:…` does (OpenSSH 9.2): it listens on ::1 where another program has 127.0.0.1.
+
+        Args:
+            host: the address that is asked.
+            port: the port, on which the process itself or one below it listens.
+            found: all sockets that listen on it.
+        """
+        host = "127.0.0.1" if host.lower() == "localhost" else host  # the one that is tried first
+        if not any(_is_at(one.host, (host,)) for one in found):
+            return []
+        pid = self.entry.listener
+        if pid is not None and await anyio.to_thread.run_sync(_listens, pid, port, (host,)):
+            return []
+        own = [listener for listener in await self.own() or () if listener.is_tcp and listener.port == port]
+        if not own or any(_is_at(listener.host, (host,)) for listener in own):
+            return []
+        pids = {listener.pid for listener in own}
+        holders = await anyio.to_thread.run_sync(holders_of, port, self.others(), (host,))
+        return [holder for holder in holders if holder.pid not in pids]
+
     def is_due(self) -> bool:
         """Return whether it is time to look at all that a starting process listens on, which costs much."""
         now = anyio.current_time()
@@ -287,9 +310,9 @@ def _hosts_at(process: psutil.Process, port: int) -> set[str]:
         return set()
 
 
-def _listens(pid: int, port: int) -> bool:
+def _listens(pid: int, port: int, hosts: Iterable[str] | None = None) -> bool:
     try:
-        return bool(_hosts_at(psutil.Process(pid), port))
+        return any(_is_at(host, hosts) for host in _hosts_at(psutil.Process(pid), port))
     except psutil.Error:
         return False
 

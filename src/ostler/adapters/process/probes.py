@@ -217,12 +217,13 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
     if is_refused and not sockets.is_due():  # the usual look at what starts costs nothing
         return Verdict(ready=False, detail=f"{address_of(host, port)} refuses connections", is_brief=True)
     passed, detail = (True, _accepts(port)) if is_port_all and is_shown else await ask(host, port)
+    if instead := await sockets.instead(address, port, found or ()):
+        held = " and ".join(map(str, instead))
+        said = f"port {port} of {address} is held by {held}, and this process listens at another address of it"
+        return Verdict(ready=False, detail=said)
     if passed and await sockets.holds(port):
-        if (frozen := await sockets.frozen_listener()) is not None:
-            return frozen_verdict(frozen)  # the system accepts connections for it
-        sharing = await sockets.sharing(port) if sockets.entry.starting else {}
-        if sharing:
-            return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing[port]))}")
+        if doubt := await _doubt_of(sockets, port):
+            return doubt
         return Verdict(passed, detail, at=await _only_over_6(sockets, port) if host.lower() == "localhost" else None)
     own = await sockets.own()
     if own is None:
@@ -244,6 +245,16 @@ async def _look_at(  # noqa: PLR0911 (each thing that may be found)
             ready=False, detail=f"port {port} is held by {held}, which is not part of this process{elsewhere}"
         )
     return Verdict(ready=False, detail=detail + elsewhere)
+
+
+async def _doubt_of(sockets: Sockets, port: int) -> Verdict | None:
+    """Return why connections to `port`, on which the process listens, may not be answered by it."""
+    if (frozen := await sockets.frozen_listener()) is not None:
+        return frozen_verdict(frozen)  # the system accepts connections for it
+    sharing = await sockets.sharing(port) if sockets.entry.starting else {}
+    if sharing:
+        return Verdict(ready=False, detail=f"port {port} is shared with {' and '.join(map(str, sharing[port]))}")
+    return None
 
 
 def _elsewhere(own: list[Listener], port: int) -> str:
