@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,11 @@ def test_two_worktrees_side_by_side_share_what_is_shared_and_leave_nothing(
     assert ostler.run("project", "status") == ExitStatus.OK, "what runs is shown all the same"
     assert "api.fix.shop [command] running" in ostler.out
     assert "api.fix.shop: cannot be brought up (ServiceClass 'comand' not found" in ostler.out
+    two = "".join(f"  {name}: {{class: comand}}\n" for name in ("one", "two"))
+    (worktree / "ostler.yaml").write_text(f"{changed}{two}")
+    assert ostler.run("up") == ExitStatus.FAILED
+    assert re.findall(r"(?m)^failed: (?:one|two)\.fix\.shop: ServiceClass 'comand' not found", ostler.err)
+    assert re.findall(r"(?m)^first failure, (?:one|two): ServiceClass 'comand' not found", ostler.err)
     (worktree / "ostler.yaml").write_text("services: [")
     assert ostler.run("up") == ExitStatus.FAILED
     assert "[yaml-syntax]" in ostler.err

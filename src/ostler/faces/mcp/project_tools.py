@@ -1,12 +1,12 @@
 """Tools about the services of a project together: up, down, status."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from ostler.adapters.process.strays import Stray
-from ostler.adapters.serving.answers import Answer, error_json
+from ostler.adapters.serving.answers import Answer, clipped, error_json
 from ostler.adapters.serving.arguments import Args, Texts
 from ostler.adapters.serving.schemas import answer
 from ostler.adapters.serving.table import Effect, ToolDefinition
@@ -20,6 +20,7 @@ from ostler.faces.mcp import shapes
 from ostler.faces.mcp.addresses import DASHBOARD_PAGE
 from ostler.faces.mcp.definitions import MAX_OPERATION_WAIT, Call
 from ostler.faces.mcp.surface import ApplicationLike
+from ostler.model.errors import OstlerError
 from ostler.model.json import JsonObject
 from ostler.model.servers import MASK
 from ostler.model.states import HealthStatus
@@ -33,6 +34,9 @@ _DONE = {
     ChangeKind.UNKNOWN: "brought up",
     ChangeKind.IMPOSSIBLE: "brought up",
 }
+
+_MAX_REASON = 240
+"""Characters of a failure's reason on its own line."""
 
 
 class ProjectArgs(Args):
@@ -204,7 +208,7 @@ async def _report_lines(
         return f"{_DONE[change.kind]}:{shown}{reason}"
 
     lines = await in_turns(changed(name, change) for name, change in report.changes.items())
-    lines += [f"failed: {names.get(name, name)}" for name in report.failures]
+    lines += [f"failed: {names.get(name, name)}{_why(error)}" for name, error in _after_first(report.failures)]
     lines += [f"skipped: {names.get(name, name)}, because {cause} failed" for name, cause in report.skipped.items()]
     lines += [f"not done yet: {names.get(name, name)}" for name in report.unfinished]
     found = [app.manager.registry.find(names.get(name, change.full_name)) for name, change in report.changes.items()]
@@ -214,6 +218,16 @@ async def _report_lines(
     }  # fmt: skip
     troubles = ", ".join(f"{len(found)} {words}" for words, found in counts.items() if found)
     return [f"{what}: {troubles}" if troubles else f"{what} {done}", *lines]
+
+
+def _after_first(failures: Mapping[str, OstlerError]) -> Iterator[tuple[str, OstlerError | None]]:
+    """Yield the failures with their errors, but that of the first, which `_answer` shows as a whole."""
+    for number, (name, error) in enumerate(failures.items()):
+        yield name, error if number else None
+
+
+def _why(error: OstlerError | None) -> str:
+    return "" if error is None else f": {clipped(' '.join(str(error).split()), _MAX_REASON)}"
 
 
 def _service(view: ServiceView) -> JsonObject:
