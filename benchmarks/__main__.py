@@ -10,6 +10,7 @@ from tests.support.warden import guarded
 from benchmarks import (
     calls,
     check,
+    checks,
     crash,
     cycles,
     dashboard,
@@ -63,6 +64,7 @@ LONG = {
     "failover": "several servers over one PostgreSQL, of which the working one fails",
     "replicas": "one, two and three servers over one PostgreSQL, beside one over its file",
     "followers": "what many services cost the server that works and those that follow it",
+    "checks": "health checks with one, two and three servers over one PostgreSQL, while others are paused and killed",
     "reads": "what several servers answer after each change, while they fail",
     "scale": "what each query costs over a million services, and what breaks first",
     "cycles": "reconnections",
@@ -144,6 +146,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
         "failover": lambda: failover.main(rounds or 100, options.seed, options.jobs, skewed=options.skewed),
         "replicas": lambda: replicas.main(rounds or 5),
         "followers": lambda: followers.main(options.services or 10_000, rounds or 60),
+        "checks": lambda: checks.main(options.supervised, options.interval),
         "reads": lambda: reads.main(rounds or 120, options.seed),
         "scale": lambda: scale.main(options.services or 1_000_000),
         "crash": lambda: (

@@ -1,7 +1,7 @@
 """A server that holds a database, without one, and servers that stand by: real ones over HTTP, over one ledger."""
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from tests.support.world import EPOCH
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.settings_file import load_settings
+from ostler.adapters.replicas.check_desk import CheckDesk
 from ostler.adapters.replicas.publisher import Publisher
 from ostler.adapters.stores.standing_by import SeenHolder
 from ostler.engine.clock import LoopClock
@@ -25,7 +26,7 @@ from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.http import HttpSettings, forwarding_http, gated_web
 from ostler.faces.mcp.server import build_server
 from ostler.faces.replicas.access_digest import AccessDigest
-from ostler.faces.replicas.feed_server import FEED, LEASE, FeedServer
+from ostler.faces.replicas.feed_server import CHECKS, FEED, LEASE, FeedServer
 from ostler.faces.replicas.replica import Replica
 from ostler.model.access import Principal, policy_of
 
@@ -43,6 +44,7 @@ class Holding:
 
     Attributes:
         publisher: what is followed.
+        desk: has health checks made.
         url: where it is reached, without a path.
         asked: what it was asked, but for what followers ask.
         measured: services whose processes count as measured.
@@ -50,6 +52,7 @@ class Holding:
     """
 
     publisher: Publisher
+    desk: CheckDesk
     url: str = ""
     asked: list[str] = field(default_factory=list[str])
     measured: set[str] = field(default_factory=set[str])
@@ -66,8 +69,10 @@ def settings_of(paths: Paths) -> HttpSettings:
 
 
 @asynccontextmanager
-async def holding(app: LedgerApplication, paths: Paths) -> AsyncGenerator[Holding]:
-    """Let `app` be that of a server that holds the database."""
+async def holding(
+    app: LedgerApplication, paths: Paths, shared: Callable[[str], str] = lambda _: ""
+) -> AsyncGenerator[Holding]:
+    """Let `app` be that of a server that holds the database; `shared` is for its `CheckDesk`."""
     http, clock = settings_of(paths), LoopClock(EPOCH)
     principals = Principals(app, lambda: load_settings(paths.settings_file))
 
@@ -78,7 +83,8 @@ async def holding(app: LedgerApplication, paths: Paths) -> AsyncGenerator[Holdin
     publisher = Publisher(
         app.manager, app.pool, clock, is_measured=measures, access=access, is_holder=lambda: here.holds
     )
-    here, feed = Holding(publisher), FeedServer(publisher, KEY, "1")
+    desk = CheckDesk(shared, publisher.has_lease)
+    here, feed = Holding(publisher, desk), FeedServer(publisher, desk, KEY, "1")
     forwarder = Forwarder("1")
 
     def make(wanted: str, principal: Principal) -> Any:
@@ -86,7 +92,7 @@ async def holding(app: LedgerApplication, paths: Paths) -> AsyncGenerator[Holdin
         return build_server(principals.application(principal), toolset, clock=clock)
 
     async def noted(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["path"] not in (FEED, LEASE)
+        assert scope["path"] not in (FEED, LEASE, CHECKS)
         here.asked.append(next((value.decode() for name, value in scope["headers"] if name == b"mcp-name"), "?"))
         await web(scope, receive, send)
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from ostler.model.events import Event
 from ostler.model.json import JsonMapping, JsonObject
-from ostler.model.records import OperationRecord, ServiceRecord
+from ostler.model.records import OperationRecord, PlannedCall, ServiceRecord
 from ostler.model.responses import ToolResponse
 
 Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -134,6 +134,21 @@ class ActivityMeter(Protocol):
 
     async def activity(self, names: Sequence[str]) -> Mapping[str, Activity]:
         """Return what the services `names` do, by name, as far as that can be seen."""
+        ...
+
+
+class RemoteChecks(Protocol):
+    """Other servers of the same store, which ask for this one whether services are well."""
+
+    async def ask(self, service_id: str, call: PlannedCall) -> ToolResponse | None:
+        """Have one of them make `call`, which only looks, and return what its tool answered.
+
+        None: it is for this server to ask, or the other one got no answer in time.
+        """
+        ...
+
+    def doubt(self, service_id: str, call: PlannedCall) -> None:
+        """Note that what one of them was answered last is not what this server was answered right after it."""
         ...
 
 

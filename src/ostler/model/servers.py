@@ -57,6 +57,7 @@ class ServerOptions(_Model):
         protocol: which era of MCP to speak: `2025` (handshake and session), `2026` (stateless), or `auto`.
         concurrency: how many calls may be under way at once.
         write_concurrency: of them, how many calls of tools that are not annotated as read-only; None: as many.
+        shared_checks: whether other servers of the same database may connect to it, too, for health checks.
         allow_tools: globs of the tools that may be called; None means all.
         deny_tools: globs of the tools that may not be called; wins over `allow_tools`.
         inherit_env: names of environment variables handed to a stdio server besides the usual safe ones; True for all.
@@ -71,6 +72,7 @@ class ServerOptions(_Model):
     protocol: ProtocolChoice = "auto"
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 16
     write_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    shared_checks: bool = True
     allow_tools: tuple[str, ...] | None = None
     deny_tools: tuple[str, ...] = ()
     inherit_env: bool | tuple[str, ...] = ()

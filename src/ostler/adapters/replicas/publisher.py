@@ -197,6 +197,11 @@ class Publisher:
         now = anyio.current_time()
         return max((number for number, overdue_at in self._awaited if overdue_at <= now), default=self._settled)
 
+    def has_lease(self, follower: str) -> bool:
+        """Whether a follower is certain to follow now."""
+        known = self._followers.get(follower)
+        return known is not None and known.is_connected and known.trusted_until > anyio.current_time()
+
     async def settle(self) -> None:
         """Return when everyone who answers reads knows what is so now; within `OVERDUE + LEASE_SEEN` seconds.
 

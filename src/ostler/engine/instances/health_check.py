@@ -7,13 +7,16 @@ from ostler.engine.instances.calling import judge, look, probe
 from ostler.engine.instances.probing import completes, find, lost_to_rival
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
+from ostler.engine.protocols import RemoteChecks
 from ostler.model.errors import OstlerError, ServerUnavailableError, StoreError, TemplateError, ToolFailedError
 from ostler.model.json import JsonMapping
 from ostler.model.manifest import ToolCallSpec
 from ostler.model.records import PlannedCall
+from ostler.model.responses import ToolResponse
 from ostler.model.states import HealthStatus, Reachability, Transition
 from ostler.rules.answers.batch_items import batch_key
 from ostler.rules.secrets.masking import shorten
+from ostler.rules.secrets.secret_marks import marks_in
 
 _EVIDENCE = 200
 """Characters of an answer that are kept as evidence."""
@@ -27,6 +30,8 @@ class HealthCheck:
         self._rendered: tuple[tuple[Any, ...], PlannedCall] | None = None
         """The health check as rendered last, and what its templates saw."""
         self._shared_key: tuple[PlannedCall, str] | None = None
+        self._open_args: JsonMapping | None = None
+        """Those last found to have no secret in them."""
 
     @property
     def _service(self) -> InstanceState:
@@ -34,11 +39,12 @@ class HealthCheck:
         assert service is not None, "who asks for a check has its service"
         return service
 
-    async def run(self, *, not_before: float | None = None) -> None:
+    async def run(self, *, not_before: float | None = None, others: RemoteChecks | None = None) -> None:
         """Make one health check and apply its result by the thresholds.
 
         Args:
             not_before: by anyio's clock: an answer of a batch that was asked for since then is good enough.
+            others: servers that may ask for this one.
         """
         service = self._service
         step, spec = health_tool(service)
@@ -52,13 +58,11 @@ class HealthCheck:
                     service.set_vitals(checked_at=service.runtime.clock.now(), evidence=lost.summary, gone=True)
                     service.report(Transition.FAILED, reason="gone", error=lost)
                 return
-            call = self._call(step, spec)
-            response = await look(service, call, not_before=not_before)
-            if completes(service, spec, response):
+            response = await self._answer(spec, self._call(step, spec), not_before, others)
+            if response is None:
                 if service.state.is_up and service.status.since == since:
                     await self._complete()
                 return
-            judge(service, call, response)
             evidence = response.text[:_EVIDENCE] or str(shorten(response.value, _EVIDENCE))
         except ServerUnavailableError as error:
             service.set_vitals(evidence=error.summary)  # nothing was checked: its age goes on
@@ -73,6 +77,50 @@ class HealthCheck:
         self._apply_health(passed=failure is None, failure=failure)
         if failure is not None and service.state.is_up:
             await self._look_whether_gone(failure, was_status=step == "status")
+
+    async def _answer(
+        self, spec: ToolCallSpec, call: PlannedCall, not_before: float | None, others: RemoteChecks | None
+    ) -> ToolResponse | None:
+        """Return an answer that shows that the service is well; None: one shows that it has done its work.
+
+        Others are asked only about what is well, without secrets, and not with a call for many; and nothing else is
+        believed of them than that it is well.
+
+        Raises:
+            OstlerError: there is no answer, or it shows something else.
+        """
+        service = self._service
+        is_well = service.health is HealthStatus.HEALTHY and not service.vitals.failures
+        seen = None
+        if others is not None and is_well and call.batch is None and not self._has_secrets(call):
+            seen = await others.ask(service.id, call)
+        if seen is not None and self._shows_health(spec, call, seen):
+            return seen
+        response = await look(service, call, not_before=not_before)
+        if completes(service, spec, response):
+            return None
+        judge(service, call, response)
+        if others is not None and seen is not None:
+            others.doubt(service.id, call)
+        return response
+
+    def _has_secrets(self, call: PlannedCall) -> bool:
+        """Whether the arguments of the check are for no one else."""
+        if self._open_args is not call.args:
+            if marks_in(call.args) or self._service.masked(call.args) != call.args:
+                return True
+            self._open_args = call.args
+        return False
+
+    def _shows_health(self, spec: ToolCallSpec, call: PlannedCall, seen: ToolResponse) -> bool:
+        try:
+            if completes(self._service, spec, seen):
+                return False
+            judge(self._service, call, seen)
+        except OstlerError:
+            return False
+        self._service.driver_answered()
+        return True
 
     def asks(self, server: str, about: JsonMapping) -> bool:
         """Whether it asks `server` with all the arguments of `about` (`{"key": "db"}`)."""

@@ -8,6 +8,7 @@ import random
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,7 +17,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ostler.engine.instances.instance import ServiceInstance
-from ostler.engine.protocols import Clock, Observer
+from ostler.engine.protocols import Clock, Observer, RemoteChecks
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,8 @@ class HealthScheduler:
         per_server: int = CONCURRENCY_PER_SERVER,
         observer: Observer | None = None,
     ) -> None:
+        self.others: RemoteChecks | None = None
+        """Servers that may ask for this one whether services are well."""
         self._clock = clock
         self._observer = observer
         self._rng = rng
@@ -193,11 +196,8 @@ class HealthScheduler:
     async def _check_one(self, instance: ServiceInstance, not_before: float, *, late: float) -> None:
         """Check `instance`, `late` seconds after it was due, limits included."""
         try:
-            if self._observer is None:
-                await instance.health_check.run(not_before=not_before)
-                return
-            with self._observer.check(instance.name, late):
-                await instance.health_check.run(not_before=not_before)
+            with nullcontext() if self._observer is None else self._observer.check(instance.name, late):
+                await instance.health_check.run(not_before=not_before, others=self.others)
         except Exception:  # boundary: a bug in one check must not end health checking
             logger.exception("health check of %r failed unexpectedly", instance.name)
 

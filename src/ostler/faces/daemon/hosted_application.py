@@ -104,9 +104,11 @@ def application_source(
 @asynccontextmanager
 async def _feed(app: "Application", toolset: Toolset, http: "HttpSettings") -> AsyncGenerator["Feed"]:
     """Publish what reading tools show for the servers that stand by."""
+    from ostler.adapters.replicas.check_desk import CheckDesk
     from ostler.adapters.replicas.publisher import Publisher  # most servers have no others that stand by
     from ostler.faces.replicas.access_digest import AccessDigest
     from ostler.faces.replicas.feed_server import FeedServer
+    from ostler.faces.replicas.shared_servers import SharedServers
 
     store = app.watched_store
     assert store is not None, "only a database can be watched by others"
@@ -127,8 +129,13 @@ async def _feed(app: "Application", toolset: Toolset, http: "HttpSettings") -> A
         access=AccessDigest(key, lambda: app.settings, http, toolset),
         is_holder=is_holder,
     )
-    async with FeedServer(publisher, key, VERSION).open() as feed:
-        yield feed
+    desk = CheckDesk(SharedServers(app.downstream, app.pool, key), publisher.has_lease)
+    async with FeedServer(publisher, desk, key, VERSION).open() as feed:
+        app.manager.health.others = desk
+        try:
+            yield feed
+        finally:
+            app.manager.health.others = None
 
 
 async def _recent_starts(paths: Paths) -> dict[str, list[float]]:

@@ -1,12 +1,14 @@
 """What the holder of a database serves to the servers that stand by, in front of everything else that it serves.
 
 A GET of `FEED` is what they follow, without an end; a POST to `LEASE` acknowledges what was taken in and asks for a
-lease. Both need what is derived from the key in the database. An answer to any call that may have changed something
+lease. A GET of `CHECKS` is which health checks a follower makes, a POST to it what was answered, both without an end.
+All need what is derived from the key in the database. An answer to any call that may have changed something
 leaves when everyone with a lease knows of the change.
 """
 
 import hmac
 import json
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -15,6 +17,8 @@ from urllib.parse import parse_qs
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostler.adapters.replicas.check_desk import CheckDesk
+from ostler.adapters.replicas.check_form import MAX_LINE
 from ostler.adapters.replicas.publisher import Publisher
 from ostler.faces.daemon.forwarded_requests import ForwardedRequest, only_reads
 from ostler.faces.daemon.http_answers import answer_json, header, replaying
@@ -22,6 +26,7 @@ from ostler.faces.replicas.held_answers import HeldAnswer
 
 FEED: Final = "/replicas/feed"
 LEASE: Final = "/replicas/lease"
+CHECKS: Final = "/replicas/checks"
 
 _DOUBT: Final = "this server cannot reach the database, and another one may work already"
 _STREAMS: Final = frozenset({b"subscriptions/listen"})
@@ -31,6 +36,9 @@ _SEND_SECONDS: Final = 10.0
 
 _MAX_KEPT: Final = 256 * 1024
 """Bytes of a request by which it is decided whether it only reads; a longer one counts as a change."""
+
+
+logger = logging.getLogger(__name__)
 
 
 def follower_token(key: bytes) -> str:
@@ -43,12 +51,14 @@ class FeedServer:
 
     Args:
         publisher: what is served.
+        desk: has health checks made.
         key: that of the database.
         version: of this program; others speak another language.
     """
 
-    def __init__(self, publisher: Publisher, key: bytes, version: str) -> None:
+    def __init__(self, publisher: Publisher, desk: CheckDesk, key: bytes, version: str) -> None:
         self._publisher = publisher
+        self._desk = desk
         self._token = follower_token(key)
         self._version = version
         self._app: ASGIApp | None = None
@@ -64,6 +74,7 @@ class FeedServer:
         self._certain_at = anyio.current_time()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._publisher.run)
+            tasks.start_soon(self._desk.run)
             yield self
             tasks.cancel_scope.cancel()
 
@@ -82,7 +93,7 @@ class FeedServer:
         assert self._app is not None, "a request before there is something to serve"
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"] in (FEED, LEASE):
+        elif scope["path"] in (FEED, LEASE, CHECKS):
             await self._serve_follower(scope, receive, send)
         elif scope["method"] == "GET":
             await self._app(scope, receive, send)
@@ -163,12 +174,35 @@ class FeedServer:
         elif scope["path"] == LEASE:
             has_lease = self._publisher.acknowledge(asked["follower"], asked.get("run", ""), int(number))
             await answer_json(send, 200, b'{"lease": true}' if has_lease else b'{"lease": false}')
+        elif scope["path"] == CHECKS and scope["method"] == "POST":
+            await self._take_answers(asked["follower"], receive, send)
+        elif scope["path"] == CHECKS:
+            await self._stream(self._desk.calls(asked["follower"]), receive, send)
         elif not self._publisher.admits():
             await answer_json(send, 503, b'{"error": "no_room"}')
         else:
-            await self._stream(asked["follower"], asked.get("run", ""), int(number), receive, send)
+            await self._stream(
+                self._publisher.feed(asked["follower"], asked.get("run", ""), int(number)), receive, send
+            )
 
-    async def _stream(self, follower: str, run: str, number: int, receive: Receive, send: Send) -> None:
+    async def _take_answers(self, follower: str, receive: Receive, send: Send) -> None:
+        rest = b""
+        with anyio.CancelScope() as taking, self._desk.answers(follower) as take:
+            self._streams.add(taking)
+            while (message := await receive())["type"] == "http.request":
+                *lines, rest = (rest + message.get("body", b"")).split(b"\n")
+                try:
+                    for line in lines:
+                        take(line)
+                except (ValueError, TypeError, RecursionError) as error:
+                    logger.warning("a server that stands by sent what is not the answer of a tool: %r", error)
+                    break
+                if len(rest) > MAX_LINE or not message.get("more_body"):
+                    break
+        self._streams.discard(taking)
+        await answer_json(send, 200, b"{}", ((b"connection", b"close"),))
+
+    async def _stream(self, source: AsyncGenerator[bytes], receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"cache-control", b"no-store")]})
         async with anyio.create_task_group() as tasks:
 
@@ -181,7 +215,7 @@ class FeedServer:
             tasks.start_soon(watch_follower)
             try:
                 with anyio.CancelScope() as sending:
-                    async with aclosing(self._publisher.feed(follower, run, number)) as parts:
+                    async with aclosing(source) as parts:
                         async for part in parts:
                             sending.deadline = anyio.current_time() + _SEND_SECONDS
                             await send({"type": "http.response.body", "body": part, "more_body": True})

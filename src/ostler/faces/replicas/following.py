@@ -15,6 +15,7 @@ from ostler.adapters.replicas.mirror import Mirror
 from ostler.adapters.replicas.publisher import BEAT, RETURNED
 from ostler.adapters.replicas.publisher import LEASE as LEASE_SECONDS
 from ostler.adapters.stores.standing_by import SeenHolder
+from ostler.faces.replicas.delegated_checks import DelegatedChecks
 from ostler.faces.replicas.feed_server import FEED, LEASE, follower_token
 
 _PAUSES: Final = (0.1, 0.5, 2.0)
@@ -42,15 +43,17 @@ class Following:
     Args:
         version: of this program.
         access: returns the digest of what decides here who may read what, by the key of the database.
+        checking: makes health checks for the holder.
 
     Attributes:
         mirror: what is known.
     """
 
-    def __init__(self, version: str, access: Callable[[bytes], str]) -> None:
+    def __init__(self, version: str, access: Callable[[bytes], str], checking: DelegatedChecks | None = None) -> None:
         self.mirror = Mirror()
         self._version = version
         self._access = access
+        self._checking = checking
         self._id = uuid4().hex
         self._holder: SeenHolder | None = None
         self._changed = anyio.Event()
@@ -133,6 +136,8 @@ class Following:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._keep_lease, link)
+                if self._checking is not None:
+                    tasks.start_soon(self._checking.serve, link)
                 await self._read(link)
                 tasks.cancel_scope.cancel()
             self._say(f"{link.holder.url} ended the connection")
@@ -203,6 +208,7 @@ class _Link:
     def __init__(self, client: httpx2.AsyncClient, holder: SeenHolder, name: str, version: str, follower: str) -> None:
         self.client = client
         self.holder = holder
+        self.key = holder.key
         self.headers = {"authorization": f"Bearer {follower_token(holder.key)}"}
         self._facts = {"follower": follower, "version": version}
         self.extensions = {"sni_hostname": name} if name else {}

@@ -29,6 +29,7 @@ from ostler.faces.mcp.client_folder import is_placed
 from ostler.faces.mcp.server import build_server
 from ostler.faces.mcp.toolbox import Toolset
 from ostler.faces.replicas.access_digest import AccessDigest
+from ostler.faces.replicas.delegated_checks import DelegatedChecks
 from ostler.faces.replicas.following import Following
 from ostler.faces.replicas.held_answers import HeldAnswer
 from ostler.faces.replicas.mirrored_application import Handover, MirroredApplication, handover
@@ -97,7 +98,8 @@ class Replica:
         self._version = version
         self._toolset: Toolset = toolset
         self._digest: tuple[bytes, AccessDigest] | None = None
-        self._following = Following(version, self._access)
+        self._checking = DelegatedChecks(paths, self._live)
+        self._following = Following(version, self._access, self._checking)
         self._history: OperationHistory | None = None
         self._key = b""
         """That of the database."""
@@ -155,6 +157,7 @@ class Replica:
             with anyio.CancelScope() as self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(serve_reads)
+                    tasks.start_soon(self._checking.run)
                     task_status.started()
                     await self._following.run(client, name)
         finally:
