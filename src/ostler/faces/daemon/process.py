@@ -111,6 +111,7 @@ class ServerProcess:
         if settings.http is not None and settings.forwarder is not None:
             self._announce(await stack.enter_async_context(forwarding_http(settings.forwarder, settings.http)))
         hosted = await stack.enter_async_context(settings.source())
+        gc.freeze()  # what was restored lives long, too: to look through 10,000 services takes half a second
         listener, secret = await stack.enter_async_context(listening(settings.place))
         if settings.http is not None:
             await self._open_http(stack, settings.http, hosted)
@@ -271,7 +272,7 @@ def calm_collector() -> None:
     meanwhile (20,000 objects take 35 ms on a busy machine); and what calls leave in circles takes 0.8 MiB less so.
     """
     gc.freeze()
-    gc.set_threshold(2_000, 5, 2_000)
+    gc.set_threshold(2_000, 5, 200)  # 2 million objects, which may be 200 MiB of circles that no one needs
     gc.enable()  # the start turned it off while it imported
 
 
