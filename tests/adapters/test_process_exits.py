@@ -11,13 +11,15 @@ import pytest
 from mcp import Client
 from tests.support.processes import SERVE, SLEEP, ProcessClient, process_server
 from tests.support.processes import nothing_left as nothing_left  # noqa: PLC0414 (a fixture, found by its name)
+from tests.support.scarce_files import no_free_file
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.process import build_process_server, upkeep
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.services.views import CreateRequest
 from ostler.faces.assembly import open_application
-from ostler.model.states import HealthStatus, ServiceState
+from ostler.model.projects import Overrides
+from ostler.model.states import HealthStatus, Reachability, ServiceState
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime, pytest.mark.usefixtures("nothing_left")]
 
@@ -93,6 +95,34 @@ async def test_a_killed_service_has_failed_and_is_restarted_long_before_its_next
         with anyio.fail_after(10):
             await service.wait_until(lambda status: status.state is ServiceState.RUNNING)
         await manager.delete("site")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are looked at without files")
+async def test_what_cannot_be_looked_at_because_no_file_is_free_has_not_failed(
+    state_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = Paths.resolve(state_dir / "config", state_dir / "state")
+    async with open_application(paths) as app:
+        await app.downstream.wait_until_connected("process", 60)
+        often = Overrides.model_validate(
+            {"healthCheck": {"interval": "200ms", "failureThreshold": 1}, "restartPolicy": "always"}
+        )
+        await app.manager.create(CreateRequest("command", "job", {"command": "sleep 300"}, overrides=often))
+        service = app.manager.registry.get("job")
+        assert isinstance(service, ServiceInstance)
+        with no_free_file(), anyio.fail_after(15):
+            await service.wait_until(lambda status: status.reachability is Reachability.UNREACHABLE)
+            while "processes cannot be looked after now" not in caplog.text:
+                await anyio.sleep(0.01)
+            assert service.state is ServiceState.RUNNING
+        with anyio.fail_after(15):
+            await service.wait_until(lambda status: status.reachability is Reachability.REACHABLE)
+            await service.wait_until(lambda status: status.health is HealthStatus.HEALTHY)
+        assert app.manager.view("job").starts == 1
+        os.kill(int(str(app.manager.view("job").outputs["pid"])), signal.SIGKILL)
+        with anyio.fail_after(SOON):
+            await service.wait_until(lambda status: status.state is not ServiceState.RUNNING)
+        await app.manager.delete("job")
 
 
 SERVES = """

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.world import World, manifest
 
@@ -39,6 +39,7 @@ def log(max_per_service: int = 50, max_events: int = 10_000) -> EventLog:
     return EventLog(Ticking(), max_per_service=max_per_service, max_events=max_events)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(list(EventKind)), st.text(max_size=5)), max_size=150),
     st.integers(1, 40),

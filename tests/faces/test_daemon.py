@@ -15,10 +15,11 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.abc import ByteReceiveStream, ByteSendStream
+from anyio.abc import ByteReceiveStream, ByteSendStream, SocketStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification
 from processes.bridge_client import MODERN_META, BridgeClient, clean_place, eventually, scripted, servers_of
+from tests.support.scarce_files import no_free_file
 from tests.support.small_disk import fill, small_disk
 
 from ostler.adapters.config.paths import Paths
@@ -32,6 +33,7 @@ from ostler.faces.bridge.place import ServerPlace
 from ostler.faces.cli.app import run_command
 from ostler.faces.cli.rpc import ServerClient
 from ostler.faces.cli.session import ExitStatus
+from ostler.faces.daemon import local_socket
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.streams import BACKLOG_LIMIT, SLOW_CLIENT_TIMEOUT, message_streams
 from ostler.model.errors import StateLockedError
@@ -231,6 +233,50 @@ def test_a_large_log_is_begun_afresh(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=20)
     assert log.read_text() == "new\n"
     assert (tmp_path / "server.log.1").read_text() == "old and long enough\n"
+
+
+def test_a_log_that_grows_while_its_server_runs_is_begun_afresh(tmp_path: Path) -> None:
+    script = (
+        "import logging, sys; from pathlib import Path; from ostler.faces.daemon import logs\n"
+        "logs.ROTATE_BYTES = 2000; path = Path(sys.argv[1])\n"
+        "logs.rotate_log(path); logs.set_up_logging('info', file=path)\n"
+        "for number in range(200): logging.getLogger('a').info('line %d', number)\n"
+        "for _ in range(200): logging.getLogger('asyncio').error('socket.accept() out of system resource')"
+    )
+    log = tmp_path / "server.log"
+    subprocess.run([sys.executable, "-c", script, str(log)], check=True, timeout=20)
+    newest = (tmp_path / "server.log.1").read_text() + log.read_text()
+    assert "line 199" in newest
+    assert "line 1\n" not in newest
+    assert newest.count("socket.accept()") == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.realtime
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+async def test_a_client_that_comes_while_no_file_is_free_is_served_when_one_is(
+    state_dir: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_socket, "_SCARCE_PAUSE", 0.02)
+    place = ServerPlace(Paths.resolve(state_dir / "config", state_dir / "state"))
+    place.paths.create_state()
+
+    async def greet(stream: SocketStream) -> None:
+        async with stream:
+            await stream.send(b"hello")
+
+    async with local_socket.listening(place) as (listener, _), anyio.create_task_group() as tasks:
+        tasks.start_soon(local_socket.accept_clients, listener, greet, tasks)
+        await anyio.wait_all_tasks_blocked()
+        with socket.socket(socket.AF_UNIX) as client, anyio.fail_after(10):
+            client.setblocking(False)
+            with no_free_file():
+                client.connect(str(place.socket_file))
+                while "no client can come in" not in caplog.text:
+                    await anyio.sleep(0.01)
+            await anyio.wait_readable(client)
+            assert client.recv(5) == b"hello"
+        tasks.cancel_scope.cancel()
 
 
 # -- message streams, in virtual time

@@ -1,9 +1,18 @@
-"""How much room a disk has."""
+"""How much room a disk has, and whether files or memory have run out."""
 
+import errno
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
+
+_SCARCE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def is_scarcity(error: BaseException | None) -> bool:
+    """Whether `error` says that there is no free file or memory now: what was looked for may be there all the same."""
+    return isinstance(error, OSError) and error.errno in _SCARCE
 
 
 def free_bytes(folder: Path) -> int:

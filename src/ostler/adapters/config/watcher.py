@@ -47,7 +47,7 @@ async def watch_config(
     Started with `await tasks.start(watch_config, ...)`, every change after that is noticed: read the files then.
     Files and folders may be absent and may come and go. `on_change` is never called twice at once.
     """
-    marks = await anyio.to_thread.run_sync(_look, paths)
+    marks = await _marks(paths, {})
     task_status.started()
     while True:
         try:
@@ -108,11 +108,20 @@ async def _set_when_cancelled(event: anyio.Event) -> None:
 
 
 async def _report(paths: Paths, before: _Marks, on_change: OnChange) -> _Marks:
-    after = await anyio.to_thread.run_sync(_look, paths)
+    after = await _marks(paths, before)
     changed = frozenset(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
     if changed:
         await on_change(changed)
     return after
+
+
+async def _marks(paths: Paths, before: _Marks) -> _Marks:
+    """Return what the files are like now; where that cannot be seen, such as without a free file, what they were."""
+    try:
+        return await anyio.to_thread.run_sync(_look, paths)
+    except OSError as error:
+        logger.warning("the files in %s cannot be looked at now: %s", paths.config_dir, error)
+        return before
 
 
 def _look(paths: Paths) -> _Marks:

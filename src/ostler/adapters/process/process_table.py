@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 import psutil
 
+from ostler.adapters.disk_room import is_scarcity
+
 _PROC: Final = Path("/proc")
 
 _HEADER: Final = struct.Struct("=IHHII")
@@ -264,7 +266,9 @@ def _linux_rows() -> Iterable[tuple[int, Row]]:
                 int(entry.name),
                 Row(int(fields[1]), sum(map(int, fields[11:15])) / tick, int(fields[21]) * page, fields[0] == b"Z"),
             )
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, IndexError) as error:
+            if is_scarcity(error):
+                raise
             continue  # it has ended meanwhile
 
 
@@ -300,7 +304,9 @@ def _sockets_of(pid: int) -> list[int] | None:
                 found.append(int(target[8:-1]))
     except PermissionError:
         raise psutil.AccessDenied(pid) from None
-    except OSError:
+    except OSError as error:
+        if is_scarcity(error):
+            raise
         raise psutil.NoSuchProcess(pid) from None
     return found
 

@@ -4,6 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR
+
+from ostler.adapters.disk_room import is_scarcity
+from ostler.adapters.downstream.fault_codes import Fault
 from ostler.adapters.process import queries
 from ostler.adapters.process.contract import (
     FreePortRequest,
@@ -49,6 +54,8 @@ class Asked:
     service: str = ""
 
 
+_NOT_SENT = {"ostler": Fault.NOT_SENT.value}
+
 ProcessTool: TypeAlias = ToolDefinition[Supervisor, Any, Asked]
 
 
@@ -66,7 +73,13 @@ def _tool(
     """Return a tool that runs `run` and gives its result as structure, and in words by `text`."""
 
     async def handler(supervisor: Supervisor, request: RequestT, asked: Asked) -> Answer:
-        found = await run(supervisor, request, asked)
+        try:
+            found = await run(supervisor, request, asked)
+        except OSError as error:
+            if effect is not Effect.READS or not is_scarcity(error):
+                raise
+            # An answer that says so would be a failed check of what may be well.
+            raise MCPError(INTERNAL_ERROR, f"nothing can be looked at now: {error}", _NOT_SENT) from error
         return Answer(found.model_dump(mode="json", by_alias=True, exclude_none=True), text(found))
 
     return ToolDefinition(name, title, description, request, result, effect, handler, exact=True)

@@ -1,5 +1,6 @@
 """What is done about processes without being asked: exits heard, logs rotated, records written, old ones dropped."""
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from ostler.adapters.disk_room import is_scarcity
 from ostler.adapters.process.contract import ProcessState
 from ostler.adapters.process.exits import ExitWatch, exit_watch
 from ostler.adapters.process.families import families_of, with_family
@@ -22,6 +24,8 @@ from ostler.adapters.process.roster import Roster
 from ostler.adapters.process.trees import ProcessTree
 from ostler.model.errors import StoreError
 from ostler.model.sizes import size_text
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """How often logs are measured, and exits of own children noticed where the system does not report them."""
@@ -80,20 +84,30 @@ class Upkeep:
                     group.start_soon(self._hear_exits, self._exits)
                 looks = 0
                 while True:
-                    with anyio.move_on_after(LOOK_SECONDS):
-                        await self._bound_loud_logs()
-                    if self._roster.entries:
-                        looks += 1
-                        if looks % FAMILY_LOOKS == 1:
-                            await self.remember_families()
-                        await self._enforce_limits()
-                        await self._look_after(with_adopted=looks % LOOKS_PER_ADOPTED == 0)
-                        self._watch_servers(group)
+                    looks += 1
+                    try:
+                        await self._look(looks, group)
+                    except OSError as error:
+                        if not is_scarcity(error):
+                            raise
+                        logger.warning("processes cannot be looked after now: %s", error)
+                        await anyio.sleep(LOOK_SECONDS)
             finally:
                 self._servers.clear()
                 exits, self._exits = self._exits, None
                 if exits is not None:
                     exits.close()
+
+    async def _look(self, number: int, group: TaskGroup) -> None:
+        with anyio.move_on_after(LOOK_SECONDS):
+            await self._bound_loud_logs()
+        if not self._roster.entries:
+            return
+        if number % FAMILY_LOOKS == 1:
+            await self.remember_families()
+        await self._enforce_limits()
+        await self._look_after(with_adopted=number % LOOKS_PER_ADOPTED == 0)
+        self._watch_servers(group)
 
     def watch(self, entry: Entry) -> None:
         """Hear at once of the end of `entry`; where that cannot be, the next look notices it."""

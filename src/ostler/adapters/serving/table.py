@@ -109,6 +109,8 @@ class ToolDefinition(Generic[AppT, ArgsT, CallT]):
             return (await self.handler(app, args, call)).result()
         except InputNeededError as needed:
             return needed.result
+        except MCPError:
+            raise
         except OstlerError as error:
             failure = error_result(error)
         except Exception as error:  # noqa: BLE001 (boundary: a bug in one tool is an answer, not the end)

@@ -49,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OstlerError, OSError) as error:
         complain(error)
         return 1
-    if options.log_file:
-        rotate_log(Path(options.log_file))
+    log_file = Path(options.log_file) if options.log_file else None
+    if log_file is not None:
+        rotate_log(log_file)
     import_lean()
-    set_up_logging(options.log_level, form=log_format(place.paths.settings_file))
+    set_up_logging(options.log_level, form=log_format(place.paths.settings_file), file=log_file)
 
     from ostler.faces.daemon.hosted_application import application_source
     from ostler.faces.daemon.process import ServerSettings, run_server

@@ -1,16 +1,20 @@
 """The local socket of a server: a unix socket, or loopback TCP with its secret in a file."""
 
 import json
+import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import anyio
-from anyio.abc import Listener, SocketAttribute, SocketStream
+from anyio.abc import Listener, SocketAttribute, SocketStream, TaskGroup
 
+from ostler.adapters.disk_room import is_scarcity
 from ostler.faces.bridge.place import ServerPlace
+
+logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -37,6 +41,25 @@ async def listening(place: ServerPlace) -> AsyncGenerator[tuple[Listener[SocketS
             yield listener, secret
     finally:
         _clear(place)
+
+
+async def accept_clients(
+    listener: Listener[SocketStream], receive: Callable[[SocketStream], Awaitable[None]], tasks: TaskGroup
+) -> None:
+    """Let `receive` serve each client in `tasks`, until cancelled. Without a free file, clients wait for one."""
+    while True:
+        try:
+            await listener.serve(receive, tasks)
+        except (OSError, anyio.BrokenResourceError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not is_scarcity(cause):
+                raise
+            logger.warning("no client can come in before something is free: %s", cause)
+            await anyio.sleep(_SCARCE_PAUSE)
+
+
+_SCARCE_PAUSE: Final = 1.0
+"""Seconds until clients are let in again when files or memory had run out."""
 
 
 def _clear(place: ServerPlace) -> None:

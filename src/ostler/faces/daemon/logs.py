@@ -1,23 +1,34 @@
-"""What the server says: standard logging to stderr, which in the background is a file rotated at start."""
+"""What the server says: standard logging to stderr, which in the background is a file that is rotated."""
 
 import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ostler.model.errors import OstlerError
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 ROTATE_BYTES: Final = 5 * 1024 * 1024
-"""A log file larger than this at the server's start becomes `server.log.1`, instead of the one before."""
+"""A log file larger than this becomes `server.log.1`, instead of the one before."""
+
+_ACCEPTING: Final = "socket.accept() out of system resource"
+_ACCEPTING_PAUSE: Final = 60.0
 
 
-def set_up_logging(level: str, *, form: str = "text") -> None:
-    """Send log records of `level` and above to stderr, with UTC times, as `text` or one `json` object a line."""
-    handler = logging.StreamHandler(sys.stderr)
+def set_up_logging(level: str, *, form: str = "text", file: Path | None = None) -> None:
+    """Send log records of `level` and above to stderr, with UTC times, as `text` or one `json` object a line.
+
+    Args:
+        level: the least level that is logged.
+        form: `text` or `json`.
+        file: what stderr is, as `rotate_log` left it; it is rotated when it has grown.
+    """
+    handler = logging.StreamHandler(sys.stderr) if file is None else _FileHandler(file)
+    logging.getLogger("asyncio").addFilter(_SeldomAccepting())
     handler.setFormatter(_formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -26,6 +37,37 @@ def set_up_logging(level: str, *, form: str = "text") -> None:
         # Per request they say what a client's own log has anyway.
         for noisy in ("mcp", "httpx", "httpx2", "httpcore", "uvicorn.access"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _FileHandler(logging.StreamHandler[Any]):
+    """Writes to stderr, a file that is rotated when it has grown."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(sys.stderr)
+        self._path = path
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        with suppress(OSError):
+            if os.fstat(2).st_size > ROTATE_BYTES:
+                rotate_log(self._path, limit=ROTATE_BYTES)
+
+
+class _SeldomAccepting(logging.Filter):
+    """Lets through once a minute that there is no free file for a connection: the event loop says so 2,000 times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.getMessage().startswith(_ACCEPTING):
+            return True
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _ACCEPTING_PAUSE
+        return True
 
 
 def log_format(settings_file: Path) -> str:

@@ -24,7 +24,7 @@ from ostler.faces.daemon.forwarding import Forwarder
 from ostler.faces.daemon.hosting import Hosted, HostedSource
 from ostler.faces.daemon.http import HttpSettings, HttpSettingsError, forwarding_http, serving_http
 from ostler.faces.daemon.http_sessions import session_key
-from ostler.faces.daemon.local_socket import listening
+from ostler.faces.daemon.local_socket import accept_clients, listening
 from ostler.faces.daemon.lock import StateLock
 from ostler.faces.daemon.reception import Reception
 from ostler.model.errors import OstlerError
@@ -126,7 +126,7 @@ class ServerProcess:
                 dashboard=dashboard.make,
             )
             self._start_companions(tasks, hosted, reception, dashboard)
-            tasks.start_soon(listener.serve, reception.receive, tasks)
+            tasks.start_soon(accept_clients, listener, reception.receive, tasks)
             self._serving = True
             place = settings.place.state_dir
             logger.info("server %s, pid %d, serves the state folder %s", settings.version, os.getpid(), place)
