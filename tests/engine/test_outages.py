@@ -521,3 +521,17 @@ async def test_what_only_find_can_show_is_looked_for_when_its_server_is_back(los
         looks = len(world.tools_called("w/find"))
         await anyio.sleep(600)
         assert len(world.tools_called("w/find")) == looks, "what is known is not asked for again"
+
+
+@pytest.mark.parametrize(("tool", "operation"), [("w/stop", "stop"), ("w/start", "restart")])
+async def test_what_is_lost_each_time_is_repeated_with_pauses_and_not_for_longer_than_it_may_take(
+    tool: str, operation: str
+) -> None:
+    world = World()
+    async with running(world) as manager:
+        await manager.create(CreateRequest("basic", "db"))
+        before = len(world.tools_called(tool))
+        world.faults[tool].extend([Lost()] * 1000)
+        with pytest.raises(OstlerError):
+            await (manager.stop_service("db") if operation == "stop" else manager.restart_service("db"))
+        assert 20 < len(world.tools_called(tool)) - before < 250

@@ -167,6 +167,7 @@ async def _start_outputs(service: InstanceState, operation: Operation, call: Pla
                     return service.record.step_outputs.get("start", {})
                 raise  # it is there, and without the answer it could not be stopped
             service.note(f"its start had no answer: starting it again ({loss.summary})")
+            await anyio.sleep(SERVER_AWAY_PAUSE)
 
 
 async def _is_found_after(loss: ConnectionLostError, service: InstanceState, operation: Operation) -> bool:

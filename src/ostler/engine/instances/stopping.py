@@ -34,7 +34,7 @@ _STOP_ATTEMPTS = 3
 """Times that a stop is sent whose answers are of no use, while its server lives."""
 
 SERVER_AWAY_PAUSE = 0.5
-"""Seconds between two tries to clean up through a server that is not connected."""
+"""Seconds between two tries through a server that is not connected, or whose connection was lost meanwhile."""
 
 
 async def stop(service: InstanceState, operation: Operation) -> None:
@@ -350,6 +350,7 @@ async def run_through_losses(
             if is_hopeless or (there is None and policy not in ("retry", "compensate")):
                 raise
             service.note(f"the stop had no answer: stopping it again ({error.summary})")
+            await anyio.sleep(SERVER_AWAY_PAUSE)
         else:
             return
 
