@@ -1,6 +1,7 @@
-"""The short ways over HTTP, of reading calls and of streams: they say what the SDK says, byte for byte, or leave it."""
+"""The short ways over HTTP, of calls and of streams: they say what the SDK says, byte for byte, or leave it."""
 
 import json
+import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,12 +17,12 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.support.ledger_app import LedgerApplication, ledger
-from tests.support.world import EPOCH, World
+from tests.support.world import EPOCH, Slow, World
 
 from ostler.engine.services.views import CreateRequest
-from ostler.faces.daemon import http_listening
+from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_listening import with_short_listening
-from ostler.faces.daemon.http_looks import MAX_BODY, ShortLooks, with_short_looks
+from ostler.faces.daemon.http_looks import MAX_BODY, ShortCalls, with_short_calls
 from ostler.faces.mcp.server import OstlerServer, build_server
 from ostler.faces.mcp.subscriptions import MAX_STREAMS
 from ostler.model.events import EventKind
@@ -63,6 +64,7 @@ class StoppedClock:
 class BothWays:
     """One server that is asked through the SDK alone, and with the short way in front of it."""
 
+    world: World
     app: LedgerApplication
     server: OstlerServer
     sdk: ASGIApp
@@ -72,7 +74,7 @@ class BothWays:
     async def answers(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[Answer, Answer]:
         """Return the SDK's answer, and that of the short way."""
         self.left.clear()
-        return await ask(self.sdk, body, headers), await ask(with_short_looks(self._leave, self.server), body, headers)
+        return await ask(self.sdk, body, headers), await ask(self.short, body, headers)
 
     async def streams(self, wanted: dict[str, Any]) -> tuple[list[bytes], list[bytes]]:
         """Return what the SDK's stream and the short way's write for `wanted` until a service has changed."""
@@ -84,6 +86,11 @@ class BothWays:
                 while not all(heard[-1].endswith(b'"service://one"}}\r\n\r\n') for heard in (long, short)):
                     await anyio.sleep(0.001)
         return long, short
+
+    @property
+    def short(self) -> ASGIApp:
+        """The short way of calls, in front of the SDK."""
+        return with_short_calls(self._leave, self.server)
 
     @property
     def short_listening(self) -> ASGIApp:
@@ -171,13 +178,14 @@ def listen_to(wanted: Any, **others: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def both_ways() -> AsyncGenerator[BothWays]:
-    async with ledger(World()) as app:
+    world = World()
+    async with ledger(world) as app:
         for name in ("one", "two", "three"):
             await app.manager.create(CreateRequest("basic", name, {"size": 3, "password": "hunter2"}))
         server = build_server(app, clock=StoppedClock())
         sessions = StreamableHTTPSessionManager(server)
         async with sessions.run():
-            yield BothWays(app, server, sessions.handle_request)
+            yield BothWays(world, app, server, sessions.handle_request)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +219,92 @@ def test_a_plain_reading_call_is_answered_as_the_sdk_answers_it(both: Both, tool
     long, short = portal.call(ways.answers, body, headers_of(tool, body))
     assert short == long
     assert not ways.left
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("service_create", {"serviceClassName": "basic", "name": "one", "args": {"size": 4}}),
+        ("service_create", {"serviceClassName": "basic", "args": {"size": "many"}}),
+        ("service_create", {"serviceClassName": "nothing", "name": "four"}),
+        ("service_create", None),
+        ("service_start", {"name": "nothing"}),
+        ("service_stop", {"name": "one", "depend": True}),
+        ("service_restart", {}),
+        ("service_delete", {"name": f"ostler-secret.eA.{'0' * 32}"}),
+    ],
+)
+def test_a_change_that_is_refused_is_refused_as_through_the_sdk(both: Both, tool: str, arguments: Any) -> None:
+    portal, ways = both
+    body = json.dumps(call_of(tool, arguments)).encode()
+    long, short = portal.call(ways.answers, body, headers_of(tool, body))
+    assert short == long
+    assert json.loads(short[2])["result"]["isError"]
+    assert not ways.left
+
+
+def test_a_service_lives_alike_on_both_ways(both: Both) -> None:
+    portal, ways = both
+    steps = {
+        "service_create": {"serviceClassName": "basic", "args": {"size": 4, "password": "hunter3"}},
+        "service_stop": {},
+        "service_start": {"wait": False},
+        "service_restart": {},
+        "service_delete": {"force": False},
+    }
+
+    async def lives(app: ASGIApp) -> list[str]:
+        said: list[str] = []
+        for tool, arguments in steps.items():
+            body = json.dumps(call_of(tool, {"name": "alike", **arguments})).encode()
+            status, headers, answer = await ask(app, body, headers_of(tool, body))
+            said.append(f"{status} {headers[b'content-type'].decode()} {_UNIQUE.sub('N', answer.decode())}")
+        return said
+
+    ways.left.clear()
+    assert portal.call(lives, ways.short) == portal.call(lives, ways.sdk)
+    assert not ways.left
+
+
+_UNIQUE = re.compile(r"r\d+/|[0-9a-f]{16}|(?<=cursor).{1,6}\d+")
+"""What no two services share: addresses, ids of operations, cursors."""
+
+
+@pytest.mark.parametrize(
+    ("others", "capabilities"), [({"progressToken": 1}, {}), ({}, {"elicitation": {}}), ({}, {"roots": {}})]
+)
+def test_a_change_by_a_client_that_is_asked_or_informed_meanwhile_is_left_to_the_sdk(
+    both: Both, others: dict[str, Any], capabilities: dict[str, Any]
+) -> None:
+    portal, ways = both
+    params = _with_meta(clientCapabilities=capabilities)
+    params["_meta"] |= others
+    body = json.dumps(call_of("", {}, params={**params, "name": "service_stop"})).encode()
+    ways.left.clear()
+    _, _, said = portal.call(ask, ways.short, body, headers_of("service_stop", body))
+    assert ways.left
+    assert b"name" in said
+
+
+def test_a_change_that_takes_long_says_that_it_goes_on(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal, ways = both
+    monkeypatch.setattr(http_answers, "PING_SECONDS", 0.001)
+    ways.world.faults["w/start"].append(Slow(0.1))
+
+    async def created_and_deleted() -> list[Answer]:
+        said: list[Answer] = []
+        for tool, arguments in (("service_create", {"serviceClassName": "basic"}), ("service_delete", {})):
+            body = json.dumps(call_of(tool, {"name": "late", **arguments})).encode()
+            said.append(await ask(ways.short, body, headers_of(tool, body)))
+        return said
+
+    (status, headers, body), _ = portal.call(created_and_deleted)
+    assert (status, headers[b"content-type"]) == (200, b"text/event-stream")
+    *pings, event, end = body.split(b"\r\n\r\n")
+    assert set(pings) == {b": ping"}
+    assert end == b""
+    answer = json.loads(event.removeprefix(b"event: message\r\ndata: "))
+    assert answer["result"]["structuredContent"]["service"]["state"] == "running"
 
 
 def test_a_policy_is_in_force_on_the_short_way(both: Both) -> None:
@@ -249,7 +343,7 @@ def test_what_is_not_plain_utf_8_is_left_to_the_sdk(both: Both, encoding: str) -
 @pytest.mark.parametrize(
     ("message", "headers"),
     [
-        (call_of("service_create", {}), {"mcp_name": "service_create"}),
+        (call_of("service_renew", {}), {"mcp_name": "service_renew"}),
         (call_of("service_list", {}, id=1.5), {}),
         (call_of("service_list", {}, id=True), {}),
         (call_of("service_list", {}, jsonrpc="1.0"), {}),
@@ -314,7 +408,8 @@ def test_a_header_twice_a_body_in_parts_and_a_get_are_left_to_the_sdk(both: Both
             raise AssertionError(message)
 
         assert ways.server.look
-        app = ShortLooks(left, ways.server.look, {})
+        assert ways.server.change
+        app = ShortCalls(left, ways.server.look, ways.server.change, {})
         await app({"type": "http", "method": method, "headers": pairs}, receive, send)
 
     portal.call(in_parts, "POST")
@@ -374,7 +469,7 @@ def test_one_stream_too_many_is_refused_on_both_ways(both: Both) -> None:
 
 def test_a_stream_without_changes_says_that_it_is_alive(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     portal, ways = both
-    monkeypatch.setattr(http_listening, "PING_SECONDS", 0.001)
+    monkeypatch.setattr(http_answers, "PING_SECONDS", 0.001)
 
     async def pinged() -> list[bytes]:
         async with listener(

@@ -49,5 +49,10 @@ def is_cancelled_by_client(context: ServerRequestContext[Any]) -> bool:
     """Whether the client of a call has cancelled it."""
     # The SDK keeps the event in a private attribute of its per-request session.
     outbound = context.session._request_outbound  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return outbound.cancel_requested.is_set() or has_hung_up()
+
+
+def has_hung_up() -> bool:
+    """Whether the client of the HTTP request under way has closed it."""
     line = _line.get()
-    return outbound.cancel_requested.is_set() or (line is not None and line.is_closed)
+    return line is not None and line.is_closed

@@ -19,6 +19,19 @@ PRINCIPAL: Final = "ostler.principal"
 RETRY_AFTER: Final = 1
 """Seconds after which a refused client may come again."""
 
+PING_SECONDS: Final = 15.0
+"""Seconds of silence after which a comment says that a stream is alive: proxies cut off a silent one."""
+
+PING: Final = b": ping\r\n\r\n"
+
+STREAM_HEADERS: Final = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"connection", b"keep-alive"),
+    (b"x-accel-buffering", b"no"),
+]
+"""What an answer begins with that is a stream of events, as the SDK's does."""
+
 _SESSION: Final = b"mcp-session-id"
 
 
@@ -152,6 +165,11 @@ async def answer_json(send: Send, status: int, body: bytes, headers: Iterable[tu
     own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *own]})
     await send({"type": "http.response.body", "body": body})
+
+
+def stream_event(message: bytes) -> bytes:
+    """Return a message of JSON-RPC as one event of a stream."""
+    return b"event: message\r\ndata: " + message + b"\r\n\r\n"
 
 
 class StreamWatch:

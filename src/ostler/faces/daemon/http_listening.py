@@ -15,23 +15,14 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY, ServerEvent, even
 from mcp_types import RequestId, ServerNotification, SubscriptionFilter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import replaying
 from ostler.faces.daemon.http_looks import is_traced, plain_headers, plain_request
 from ostler.faces.mcp.server import OstlerServer
 from ostler.faces.mcp.subscriptions import ChangeStream, ListenHandler
 
-PING_SECONDS: Final = 15.0
-"""Seconds without a change after which a comment says that the stream is alive: proxies cut off a silent one."""
-
 _METHOD: Final = "subscriptions/listen"
 _PARAMS: Final = frozenset({"notifications", "_meta"})
-_PING: Final = b": ping\r\n\r\n"
-_HEADERS: Final = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"connection", b"keep-alive"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class ShortListening:
@@ -84,13 +75,13 @@ async def _serve(stream: ChangeStream, receive: Receive, send: Send) -> None:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, receive, tasks.cancel_scope)
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": http_answers.STREAM_HEADERS})
         await write(_event(stream.acknowledgement))
         while True:
             changes: list[ServerEvent] = []
-            with anyio.move_on_after(PING_SECONDS):
+            with anyio.move_on_after(http_answers.PING_SECONDS):
                 changes = await stream.next_changes()
-            await write(b"".join(_event_of(change, stream_id) for change in changes) or _PING)
+            await write(b"".join(_event_of(change, stream_id) for change in changes) or http_answers.PING)
 
 
 async def _watch(receive: Receive, stream: anyio.CancelScope) -> None:
@@ -109,4 +100,4 @@ def _event(notification: ServerNotification) -> bytes:
     """Return a notification as the SDK writes it."""
     said = notification.model_dump(by_alias=True, mode="json", exclude_none=True)
     message: dict[str, Any] = {"jsonrpc": "2.0", **said}
-    return f"event: message\r\ndata: {json.dumps(message, separators=(',', ':'))}\r\n\r\n".encode()
+    return http_answers.stream_event(json.dumps(message, separators=(",", ":")).encode())

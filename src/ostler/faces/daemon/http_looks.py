@@ -1,19 +1,21 @@
-"""The most frequent reading calls over HTTP, answered without the SDK's server.
+"""The most frequent calls over HTTP, answered without the SDK's server: looks, and changes of one service.
 
 A `service_status` takes microseconds to answer, and the SDK's way to it and back about a millisecond: a task group, a
 context, five validations and four dumps of the answer (docs/figures/wire.md has the figures). This is the short way
-for requests of protocol 2026-07-28 that are plain in every respect. Whatever else a request says, the SDK answers it,
-faults included: nothing is refused here.
+for requests of protocol 2026-07-28 that are plain in every respect, to the tools that the SDK calls, too. Whatever
+else a request says, the SDK answers it, faults included: nothing is refused here.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Final
 
+import anyio
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
     PROTOCOL_VERSION_META_KEY,
     SERVER_INFO_META_KEY,
     CallToolResult,
@@ -24,9 +26,10 @@ from opentelemetry import trace
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ostler.faces.daemon import http_answers
 from ostler.faces.daemon.http_answers import answer_json, replaying
-from ostler.faces.mcp.server import Look, OstlerServer
-from ostler.faces.mcp.toolbox import LOOKS
+from ostler.faces.mcp.server import Change, Look, OstlerServer
+from ostler.faces.mcp.toolbox import CHANGES, LOOKS
 from ostler.model.json import as_object
 
 VERSION: Final = "2026-07-28"
@@ -35,7 +38,9 @@ MAX_BODY: Final = 16_384
 """Bytes of a request that is looked at here."""
 
 _CALL: Final = "tools/call"
-_TOOLS: Final = {name.encode(): name for name in LOOKS}
+_TOOLS: Final = {name.encode(): name for name in LOOKS | CHANGES}
+_ASKED: Final = {"roots", "elicitation"}
+"""Capabilities of clients that can be asked during a call, which takes the SDK."""
 _MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
 _PARAMS: Final = {"name", "arguments", "_meta"}
 _ACCEPTED: Final = {"application/json", "text/event-stream"}
@@ -43,12 +48,13 @@ _SURROGATE: Final = b"\\ud"
 """How JSON escapes half a character, which the SDK refuses in some places."""
 
 
-class ShortLooks:
-    """Answers plain calls of `toolbox.LOOKS` with `look`, and leaves the rest to the application around the SDK."""
+class ShortCalls:
+    """Answers plain calls of `toolbox.LOOKS` and `toolbox.CHANGES`, and leaves the rest to the application around."""
 
-    def __init__(self, app: ASGIApp, look: Look, server_info: Mapping[str, Any]) -> None:
+    def __init__(self, app: ASGIApp, look: Look, change: Change, server_info: Mapping[str, Any]) -> None:
         self._app = app
         self._look = look
+        self._change = change
         self._meta = {SERVER_INFO_META_KEY: dict(server_info)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,32 +63,66 @@ class ShortLooks:
             await self._app(scope, receive, send)
             return
         message = await receive()
-        answer = await self._answer(tool, message)
+        request = _request_in(message, tool)
+        if request is not None and tool in CHANGES:
+            await self._answer_change(tool, request, scope.get("client"), receive, send)
+            return
+        result = None if request is None else await self._look(tool, request["params"].get("arguments"))
+        answer = None if request is None or result is None else self._answer(request, result)
         if answer is None:
             await self._app(scope, replaying(receive, [message]), send)
         else:
             await answer_json(send, 200, answer)
 
-    async def _answer(self, tool: str, message: Message) -> bytes | None:
+    async def _answer_change(
+        self, tool: str, request: dict[str, Any], address: Sequence[Any] | None, receive: Receive, send: Send
+    ) -> None:
+        """Make a change, and answer with how it went.
+
+        A client cancels it by hanging up. One that waits hears every `PING_SECONDS` that it goes on, as from the SDK.
+        """
+        params = request["params"]
+        client = str(as_object(params["_meta"].get(CLIENT_INFO_META_KEY)).get("name", ""))
+        is_stream = False
+
+        async def attend() -> None:
+            nonlocal is_stream
+            while True:
+                with anyio.move_on_after(http_answers.PING_SECONDS):
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+                    tasks.cancel_scope.cancel()
+                    return
+                if not is_stream:
+                    is_stream = True
+                    await send({"type": "http.response.start", "status": 200, "headers": http_answers.STREAM_HEADERS})
+                await send({"type": "http.response.body", "body": http_answers.PING, "more_body": True})
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(attend)
+            where = f"{address[0]}:{address[1]}" if address else ""
+            answer = self._answer(request, await self._change(tool, params.get("arguments"), client, where))
+            assert answer is not None, "a change is answered with a text and facts"
+            if is_stream:
+                await send({"type": "http.response.body", "body": http_answers.stream_event(answer)})
+            else:
+                await answer_json(send, 200, answer)
+            tasks.cancel_scope.cancel()
+
+    def _answer(self, request: Mapping[str, Any], result: CallToolResult) -> bytes | None:
         """Return the answer to a request, whole and as the SDK gives it; None where the SDK has to answer."""
-        if message["type"] != "http.request" or message.get("more_body"):
-            return None
-        request = _request_in(message.get("body", b""), tool)
-        if request is None:
-            return None
-        result = await self._look(tool, request["params"].get("arguments"))
-        shown = None if result is None else _shown(result)
+        shown = _shown(result)
         if shown is None:
             return None
         envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**shown, "_meta": self._meta}}
         return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def with_short_looks(app: ASGIApp, server: object) -> ASGIApp:
+def with_short_calls(app: ASGIApp, server: object) -> ASGIApp:
     """Return `app`, which serves `server`, with the short way in front of it where the server has one."""
-    if not isinstance(server, OstlerServer) or server.look is None:
+    if not isinstance(server, OstlerServer) or server.look is None or server.change is None:
         return app
-    return ShortLooks(app, server.look, server.server_info_stamp)
+    return ShortCalls(app, server.look, server.change, server.server_info_stamp)
 
 
 def _tool_of(scope: Scope) -> str:
@@ -112,12 +152,18 @@ def plain_headers(scope: Scope, method: str) -> dict[bytes, bytes] | None:
     return found if {kind.split(";")[0].strip().lower() for kind in accepted} >= _ACCEPTED else None
 
 
-def _request_in(body: bytes, tool: str) -> dict[str, Any] | None:
-    """Return the call of `tool` that `body` is, by a client that has no roots to ask for; None where it is not."""
-    request = plain_request(body, _CALL, _PARAMS)
+def _request_in(message: Message, tool: str) -> dict[str, Any] | None:
+    """Return the call of `tool` that a message is, whose client is neither asked nor informed meanwhile; else None."""
+    if message["type"] != "http.request" or message.get("more_body"):
+        return None
+    request = plain_request(message.get("body", b""), _CALL, _PARAMS)
     if request is None or request["params"].get("name") != tool:
         return None
-    return None if "roots" in request["params"]["_meta"][CLIENT_CAPABILITIES_META_KEY] else request
+    meta = request["params"]["_meta"]
+    asked = meta[CLIENT_CAPABILITIES_META_KEY].keys() & _ASKED
+    if tool in LOOKS:
+        return None if "roots" in asked else request
+    return None if asked or "progressToken" in meta else request
 
 
 def plain_request(body: bytes, method: str, keys: AbstractSet[str]) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ostler.faces.daemon.http_answers import PRINCIPAL, StreamWatch
 from ostler.faces.daemon.http_listening import with_short_listening
-from ostler.faces.daemon.http_looks import with_short_looks
+from ostler.faces.daemon.http_looks import with_short_calls
 from ostler.faces.daemon.http_pages import Page
 from ostler.faces.daemon.http_sessions import LastingSessions
 from ostler.faces.dashboard.codes import OneTimeCodes
@@ -105,7 +105,7 @@ class Endpoint:
         if isinstance(server, OstlerServer):
             app = StreamWatch(app, opened=server.subscriptions.opened, closed=server.subscriptions.closed)
         app = with_short_listening(LastingSessions(app, self._key_of(principal)), server)
-        app = with_short_looks(app, server)
+        app = with_short_calls(app, server)
         with anyio.CancelScope() as scope:
             async with sessions.run():
                 task_status.started(_Served(app, scope))

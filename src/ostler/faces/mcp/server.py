@@ -90,17 +90,23 @@ Look: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[CallToolRe
 """Answers a call by the name of its tool and its arguments, as `Toolbox.look` does."""
 
 
+Change: TypeAlias = Callable[[str, Mapping[str, Any] | None, str, str], Awaitable[CallToolResult]]
+"""Answers a call by its tool, its arguments, and the name and the address of its client, as `Toolbox.change` does."""
+
+
 class OstlerServer(Server[Lifespan]):
     """The low-level server, which says the same of itself in both eras: the list of resources can change, no other.
 
     Attributes:
         subscriptions: of the sessions of protocol 2025-11-25 and older; informed which of them have their stream open.
         look: answers calls of `toolbox.LOOKS` without the rest of the server; None where its middleware must see them.
+        change: answers calls of `toolbox.CHANGES`, as `look` does.
         listening: opens streams of changes without the rest of the server; None where its middleware must see them.
     """
 
     subscriptions: LegacySubscriptions
     look: Look | None = None
+    change: Change | None = None
     listening: ListenHandler | None = None
 
     def create_initialization_options(
@@ -183,7 +189,8 @@ def build_server(
     server.subscriptions = legacy
     if not middleware:
         server.listening = listening
-        server.look = toolbox.look if isinstance(toolbox, Toolbox) else None
+        if isinstance(toolbox, Toolbox):
+            server.look, server.change = toolbox.look, toolbox.change
     server.middleware.append(SealedState())
     if toolset != "muster":
         server.extensions = {APPS: {}}

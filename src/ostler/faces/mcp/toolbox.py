@@ -1,7 +1,7 @@
 """The table of all tools, and how a call finds its way to one and back."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -15,12 +15,12 @@ from mcp_types import (
 )
 
 from ostler.adapters.serving.answers import error_result
-from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, UsedRounds
+from ostler.adapters.serving.asking import ClientsPerson, InputNeededError, NoPerson, Person, UsedRounds
 from ostler.adapters.serving.table import Effect, ToolTable
-from ostler.engine.protocols import Clock
+from ostler.engine.protocols import Clock, Progress
 from ostler.faces.access.call_facts import CallFacts, call_of
 from ostler.faces.client_facts import current_client
-from ostler.faces.hanging_up import is_cancelled_by_client
+from ostler.faces.hanging_up import has_hung_up, is_cancelled_by_client
 from ostler.faces.mcp.call_log import CallLog
 from ostler.faces.mcp.check_tools import CHECK_TOOLS
 from ostler.faces.mcp.class_tools import CLASS_TOOLS
@@ -74,6 +74,10 @@ NAMES = frozenset(tool.name for tool in TOOLS)
 LOOKS = frozenset({"service_status", "service_get", "service_list"})
 """The calls that come most often. They read, report no progress and ask no one, so `Toolbox.look` can answer them."""
 
+CHANGES = frozenset({"service_create", "service_start", "service_stop", "service_restart", "service_delete"})
+"""The changes that come most often. For a client that wants no progress and cannot be asked, `Toolbox.change` makes
+them."""
+
 CONFIRMATIONS = Confirmations({tool.name: tool for tool in TOOLS})
 
 
@@ -113,26 +117,47 @@ class CallDesk:
         """Return the facts of a call of which nothing is known but its arguments."""
         return Call(unreported, self._clock, "", self._log, self._names, NoPerson())
 
+    @contextmanager
+    def under_way(
+        self,
+        facts: CallFacts,
+        is_cancelled: Callable[[], bool],
+        *,
+        progress: Progress = unreported,
+        person: Person | None = None,
+    ) -> Generator[Call]:
+        """Yield the facts of a call that was admitted while it is answered.
+
+        Args:
+            facts: where it comes from.
+            is_cancelled: whether the client has cancelled it.
+            progress: sends progress to the client.
+            person: can be asked; None: no one can be.
+        """
+        self._under_way += 1
+        try:
+            with call_of(facts):
+                who = person or NoPerson()
+                yield Call(progress, self._clock, facts.client, self._log, self._names, who, is_cancelled)
+        finally:
+            self._under_way -= 1
+
     @asynccontextmanager
     async def take(
         self, context: ServerRequestContext[Lifespan], params: CallToolRequestParams
     ) -> AsyncGenerator[Call]:
-        """Yield the facts of a call while it is answered.
+        """Yield the facts of a call that came through the SDK while it is answered.
 
         Raises:
             BusyError, ArgumentError: as `admit`.
         """
         self.admit(params.arguments)
-        self._under_way += 1
-        try:
-            client = _client_name_of(context)
-            async with progress_to(context) as progress:
-                person = ClientsPerson(context, params, self._rounds)
-                hung_up = partial(is_cancelled_by_client, context)
-                with call_of(CallFacts(called_tool(params), client, _address_of(context))):
-                    yield Call(progress, self._clock, client, self._log, self._names, person, hung_up)
-        finally:
-            self._under_way -= 1
+        facts = CallFacts(called_tool(params), _client_name_of(context), _address_of(context))
+        hung_up = partial(is_cancelled_by_client, context)
+        person = ClientsPerson(context, params, self._rounds)
+        async with progress_to(context) as progress:
+            with self.under_way(facts, hung_up, progress=progress, person=person) as call:
+                yield call
 
 
 class Toolbox:
@@ -164,12 +189,20 @@ class Toolbox:
         tool = self._table.get(params.name)
         try:
             async with self._desk.take(context, params) as call:
-                if (refusal := await refusal_of(self._app, tool)) is not None:
-                    return error_result(refusal)
-                result = await self._answer(tool, params, call)
-                return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
+                return await self._answer(tool, params.arguments, call)
         except (ArgumentError, BusyError) as error:
             return error_result(error)
+
+    async def change(self, name: str, arguments: Mapping[str, Any] | None, client: str, address: str) -> CallToolResult:
+        """Answer a call of one of `CHANGES` as `call` does, for a client that wants no progress and cannot be asked."""
+        try:
+            self._desk.admit(arguments)
+            with self._desk.under_way(CallFacts(name, client, address), has_hung_up) as call:
+                result = await self._answer(self._table.get(name), arguments, call)
+        except (ArgumentError, BusyError) as error:
+            return error_result(error)
+        assert isinstance(result, CallToolResult), "no one was asked"
+        return result
 
     async def look(self, name: str, arguments: Mapping[str, Any] | None) -> CallToolResult | None:
         """Answer a call of one of `LOOKS` as `call` does, for a client that names no folder and cannot be asked.
@@ -188,13 +221,16 @@ class Toolbox:
         return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else None
 
     async def _answer(
-        self, tool: AnyTool, params: CallToolRequestParams, call: Call
+        self, tool: AnyTool, arguments: Mapping[str, Any] | None, call: Call
     ) -> CallToolResult | InputRequiredResult:
+        if (refusal := await refusal_of(self._app, tool)) is not None:
+            return error_result(refusal)
         try:
-            async with in_clients_folder(self._app, call.person, params.name, params.arguments):
-                return await CONFIRMATIONS.run(self._app, tool, self._in_scope(params.name, params.arguments), call)
+            async with in_clients_folder(self._app, call.person, tool.name, arguments):
+                result = await CONFIRMATIONS.run(self._app, tool, self._in_scope(tool.name, arguments), call)
         except InputNeededError as needed:
             return needed.result
+        return seen_with(self._names, NAMES, result) if isinstance(result, CallToolResult) else result
 
     def _in_scope(self, tool: str, arguments: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """Return the arguments with the full name of the service that a short one means in the client's folder."""
