@@ -1,5 +1,6 @@
 """The event log: cursors, filters, retention of all and of each service, and what is told about what is gone."""
 
+import gc
 import sys
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.world import World, manifest
 
 from ostler.adapters.stores.memory import MemoryStore
+from ostler.engine.events.history import AllEvents
 from ostler.engine.events.log import EventLog
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.manager import ServiceManager
@@ -65,6 +67,35 @@ def test_reading_gives_what_a_plain_list_would(
         if page.events or own[-1:] != kept[-1:]:
             assert list(page.events) in (own[-per_service:], [])
             assert page.dropped == (len(page.events) < len(own)) or not page.events
+
+
+@given(st.lists(st.integers(1, 3), max_size=300), st.integers(1, 120), st.integers(1, 30), st.integers(0, 320))
+def test_events_of_all_services_are_those_of_a_plain_list(
+    steps: list[int], limit: int, unpacked: int, since: int
+) -> None:
+    """Whether packed or not, with gaps between their cursors or without."""
+    held, kept, cursor = AllEvents(limit, unpacked=unpacked), list[Event](), 0
+    for step in steps:
+        cursor += step
+        at = NOW + timedelta(microseconds=7 * cursor)
+        kept.append(Event(cursor, at, EventKind.WARNING, f"s{cursor % 3}", f"é{cursor}", {"n": cursor}))
+        dropped = kept.pop(0).cursor if len(kept) > limit else 0
+        assert held.add(kept[-1]) == dropped
+    assert len(held) == len(kept)
+    assert list(held.after(since)) == [event for event in kept if event.cursor > since]
+    assert list(held.newest_first()) == kept[::-1]
+
+
+def test_older_events_of_all_services_are_held_packed() -> None:
+    events = log()
+    for number in range(5_000):
+        events.append(EventKind.TOOL_CALLED, f"s{number % 4}", f"attempt {number}", {"tool": "a/b", "seconds": number})
+    assert sum(isinstance(value, Event) for value in gc.get_objects()) < 1_200
+    latest = events.read(kinds=[EventKind.TOOL_CALLED], limit=2, newest=True)
+    assert [event.message for event in latest.events] == ["attempt 4998", "attempt 4999"]
+    assert not latest.truncated
+    assert [event.message for event in events.read(since=7, limit=2).events] == ["attempt 7", "attempt 8"]
+    assert [event.cursor for event in events.read(service="s3", limit=2, newest=True).events] == [4_996, 5_000]
 
 
 def _of_one_life(events: list[Event], overall: int) -> list[Event]:

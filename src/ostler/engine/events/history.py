@@ -1,10 +1,13 @@
-"""The events of one service, kept small: the newest as they are, older ones packed."""
+"""The events of one service, and of all of them, kept small: the newest as they are, older ones packed."""
 
 import json
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
@@ -74,11 +77,7 @@ class ServiceHistory:
             rows = _unpack(self._packs[position][1])
             skipped = self._skipped if position == 0 else 0
             for row in reversed(rows[skipped:]):
-                yield self._event(row)
-
-    def _event(self, row: _Row) -> Event:
-        cursor, at, kind, message, data = row
-        return Event(cursor, datetime.fromtimestamp(at, UTC), EventKind(kind), self._service, message, data)
+                yield _event_of(row, self._service)
 
     def _drop_oldest(self) -> None:
         """Drop one; a pack is not opened before all of it is to go: 100 µs for each event of a service with many."""
@@ -93,15 +92,103 @@ class ServiceHistory:
             self._skipped = 0
 
     def _pack(self) -> None:
-        rows: list[_Row] = [
-            (event.cursor, event.at.timestamp(), event.kind.value, event.message, event.data) for event in self._recent
-        ]
+        rows = [_row_of(event) for event in self._recent]
         count, text = len(rows), _ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass")
         if self._packs and self._packs[-1][0] + count <= _PACKED:
             earlier, packed = self._packs.pop()
             count, text = earlier + count, zlib.decompress(packed) + b"," + text
         self._packs.append((count, _compress(text)))
         self._recent = []
+
+
+class _Pack(NamedTuple):
+    """Some events of many services; where their cursors have no gap, a range says them all."""
+
+    cursors: Sequence[int]
+    packed: bytes
+
+
+_UNPACKED = 1_024
+"""Events of all services that are kept unpacked: who follows what happens reads no others."""
+
+_SHARED_PACK = 64
+"""Events of all services in one pack: 0.2 ms to pack, 20 bytes an event instead of 450."""
+
+
+class AllEvents:
+    """The newest events of all services, oldest first, at most `limit`."""
+
+    def __init__(self, limit: int, events: Iterable[Event] = (), *, unpacked: int = _UNPACKED) -> None:
+        """Hold `events`, oldest first; what of them is too much to be held unpacked is packed with those that come."""
+        self._limit = limit
+        self._unpacked = unpacked
+        self._packs: deque[_Pack] = deque()
+        self._packed = 0
+        """Events in the packs that are not beyond the limit."""
+        self._skipped = 0
+        """Events at the beginning of the first pack that are beyond the limit."""
+        self._recent = list(events)
+
+    def __len__(self) -> int:
+        return self._packed + len(self._recent)
+
+    def add(self, event: Event) -> int:
+        """Take in the newest event; return the cursor of the one that is dropped for it, 0 while there is room."""
+        self._recent.append(event)
+        if len(self._recent) >= self._unpacked + _SHARED_PACK:
+            self._pack()
+        return self._drop_oldest() if len(self) > self._limit else 0
+
+    def after(self, cursor: int) -> Iterator[Event]:
+        """Yield the events after `cursor`, oldest first, unpacking no more than what is asked for."""
+        if self._packs and (not self._recent or cursor < self._recent[0].cursor):
+            for position, pack in enumerate(list(self._packs)):
+                if pack.cursors[-1] > cursor:
+                    rows = _unpack(pack.packed)[self._skipped if position == 0 else 0 :]
+                    yield from (_shared_event(row) for row in rows if row[0] > cursor)
+        yield from self._recent[bisect_right(self._recent, cursor, key=attrgetter("cursor")) :]
+
+    def newest_first(self) -> Iterator[Event]:
+        """Yield the events, newest first, unpacking no more than what is asked for."""
+        yield from reversed(self._recent)
+        for position in range(len(self._packs) - 1, -1, -1):
+            rows = _unpack(self._packs[position].packed)[self._skipped if position == 0 else 0 :]
+            yield from map(_shared_event, reversed(rows))
+
+    def _pack(self) -> None:
+        events, self._recent = self._recent[:_SHARED_PACK], self._recent[_SHARED_PACK:]
+        first, last = events[0].cursor, events[-1].cursor
+        is_whole = last - first == len(events) - 1
+        cursors = range(first, last + 1) if is_whole else tuple(event.cursor for event in events)
+        rows = [(*_row_of(event), event.service) for event in events]
+        self._packs.append(_Pack(cursors, _compress(_ENCODE(rows)[1:-1].encode("utf-8", "surrogatepass"))))
+        self._packed += len(events)
+
+    def _drop_oldest(self) -> int:
+        if not self._packs:
+            return self._recent.pop(0).cursor
+        cursors = self._packs[0].cursors
+        dropped = cursors[self._skipped]
+        self._skipped += 1
+        self._packed -= 1
+        if self._skipped == len(cursors):
+            self._packs.popleft()
+            self._skipped = 0
+        return dropped
+
+
+def _row_of(event: Event) -> _Row:
+    return event.cursor, event.at.timestamp(), event.kind.value, event.message, event.data
+
+
+def _event_of(row: _Row, service: str) -> Event:
+    cursor, at, kind, message, data = row
+    return Event(cursor, datetime.fromtimestamp(at, UTC), EventKind(kind), service, message, data)
+
+
+def _shared_event(row: tuple[object, ...]) -> Event:
+    *own, service = row
+    return _event_of(cast("_Row", own), cast("str", service))
 
 
 def _compress(text: bytes) -> bytes:
@@ -113,6 +200,6 @@ def _compress(text: bytes) -> bytes:
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str).encode
 
 
-def _unpack(packed: bytes) -> list[_Row]:
-    rows: list[_Row] = json.loads(b"[" + zlib.decompress(packed) + b"]")
+def _unpack(packed: bytes) -> list[Any]:
+    rows: list[Any] = json.loads(b"[" + zlib.decompress(packed) + b"]")
     return rows

@@ -1,16 +1,15 @@
 """The event log: ordered facts with a cursor, bounded in memory, kept by the store, readable and awaitable."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import islice, pairwise, takewhile
 
 import anyio
 
 from ostler.engine.clock import in_turns
-from ostler.engine.events.history import Parts, ServiceHistory
+from ostler.engine.events.history import AllEvents, Parts, ServiceHistory
 from ostler.engine.protocols import Clock, Store
 from ostler.model.events import Event, EventKind
 from ostler.model.json import JsonObject
@@ -88,10 +87,10 @@ class EventLog:
         self._store = store
         self._max_events = max_events
         self._max_per_service = max_per_service
-        self._all: deque[Event] = deque()
+        self._all = AllEvents(max_events)
         self._by_service: dict[str, ServiceHistory] = {}
         self._ended: dict[str, int] = {}
-        """Service → cursor of its deletion; what it did is kept as long as that event is."""
+        """Service → cursor of its deletion, oldest first; what it did is kept as long as that event is."""
         self._alike: dict[tuple[EventKind, str], tuple[str, JsonObject]] = {}
         self._last_cursor = 0
         self._dropped_until = 0
@@ -141,7 +140,7 @@ class EventLog:
     def contents(self) -> LogContents:
         """Everything that is held in memory now."""
         return LogContents(
-            tuple(self._all),
+            tuple(self._all.after(0)),
             self._dropped_until,
             self._last_cursor,
             {service: history.parts for service, history in self._by_service.items()},
@@ -154,7 +153,7 @@ class EventLog:
         """Hold what another log holds instead; what is new in it is published, unless nothing was known before."""
         before = self._last_cursor or contents.last_cursor
         self._max_events, self._max_per_service = contents.max_events, contents.max_per_service
-        self._all = deque(contents.events)
+        self._all = AllEvents(contents.max_events, contents.events)
         self._by_service = {
             service: ServiceHistory.of(service, contents.max_per_service, parts)
             for service, parts in contents.histories.items()
@@ -189,6 +188,7 @@ class EventLog:
         services: Collection[str] = (),
         kinds: Collection[EventKind] = (),
         limit: int = 100,
+        newest: bool = False,
     ) -> EventPage:
         """Return the events after cursor `since`, oldest first, at most `limit`.
 
@@ -198,21 +198,28 @@ class EventLog:
             services: of these services alone.
             kinds: of these kinds alone.
             limit: how many.
+            newest: of more, the newest ones, and not those that follow `since`.
         """
         is_foreign = since > self._last_cursor
         since = 0 if is_foreign else since
-        own = self._by_service.get(service) if service else None
-        source = iter(()) if service and own is None else own.newest_first() if own else reversed(self._all)
-        found: list[Event] = []
-        truncated = False
-        for event in source:
-            if event.cursor <= since:
-                break
-            if (not kinds or event.kind in kinds) and (not services or event.service in services):
-                found.append(event)
-        found.reverse()
-        if len(found) > limit:
-            found, truncated = found[:limit], True
+        if service:
+            own = self._by_service.get(service)
+            source = takewhile(lambda event: event.cursor > since, own.newest_first()) if own is not None else iter(())
+            source = source if newest else reversed(list(source))
+        elif newest:
+            source = takewhile(lambda event: event.cursor > since, self._all.newest_first())
+        else:
+            source = self._all.after(since)
+        fitting = (
+            event
+            for event in source
+            if (not kinds or event.kind in kinds) and (not services or event.service in services)
+        )
+        found = list(islice(fitting, limit if newest else limit + 1))
+        if newest:
+            found.reverse()
+        if truncated := len(found) > limit:
+            del found[limit:]
         return EventPage(
             tuple(found),
             next_cursor=found[-1].cursor if truncated else self._last_cursor,
@@ -268,18 +275,16 @@ class EventLog:
 
     def _keep(self, event: Event) -> None:
         self._last_cursor = max(self._last_cursor, event.cursor)
-        self._all.append(event)
+        dropped = self._all.add(event)
         if event.service:
             own = self._by_service.get(event.service)
             if own is None:
                 own = self._by_service[event.service] = ServiceHistory(event.service, self._max_per_service)
             own.add(event)
+            self._ended.pop(event.service, None)
             if event.kind is EventKind.SERVICE_DELETED:
                 self._ended[event.service] = event.cursor
-            else:
-                self._ended.pop(event.service, None)
-        if len(self._all) > self._max_events:
-            oldest = self._all.popleft()
-            self._dropped_until = oldest.cursor
-            if self._ended.get(oldest.service) == oldest.cursor:
-                del self._ended[oldest.service], self._by_service[oldest.service]
+        if dropped:
+            self._dropped_until = dropped
+            while self._ended and (oldest := next(iter(self._ended.items())))[1] <= dropped:
+                del self._ended[oldest[0]], self._by_service[oldest[0]]

@@ -1,6 +1,6 @@
 """The registry, the events and the removed services as one principal sees them: what is hidden does not exist."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -263,6 +263,7 @@ class SeenEvents(EventLog):
         services: Collection[str] = (),
         kinds: Collection[EventKind] = (),
         limit: int = 100,
+        newest: bool = False,
     ) -> EventPage:
         """Return the events after cursor `since`, oldest first, at most `limit`; as `EventLog.read`."""
         everything = max(1, self._events.last_cursor)
@@ -275,6 +276,8 @@ class SeenEvents(EventLog):
             limit=everything,
         )
         found = self._shown(page.events)
+        if newest:
+            return EventPage(tuple(found[-limit:]), page.next_cursor, dropped=page.dropped)
         is_cut = len(found) > limit
         found = found[:limit]
         return EventPage(
@@ -328,7 +331,7 @@ class SeenEvents(EventLog):
         del kind, service, message, data, at
         raise AccessDeniedError("events are recorded by the engine alone")
 
-    def restore(self, events: Iterable[Event], last_cursor: int) -> None:
+    async def restore(self, events: Sequence[Event], last_cursor: int) -> None:
         """Refuse: only the engine fills the log."""
         del events, last_cursor
         raise AccessDeniedError("events are restored by the engine alone")

@@ -48,9 +48,8 @@ async def service_events(app: ApplicationLike, args: ServiceEventsArgs, call: Ca
     del call
     events = app.manager.events
     if args.since is None:
-        everything = events.read(service=args.name, kinds=args.kinds, limit=max(1, events.last_cursor))
-        items, truncated, dropped = everything.events[-args.limit :], False, False
-        cursor = everything.next_cursor
+        latest = events.read(service=args.name, kinds=args.kinds, limit=args.limit, newest=True)
+        items, truncated, dropped, cursor = latest.events, False, False, latest.next_cursor
     else:
         found = events.read(since=args.since, service=args.name, kinds=args.kinds, limit=args.limit)
         items, truncated, dropped, cursor = found.events, found.truncated, found.dropped, found.next_cursor
