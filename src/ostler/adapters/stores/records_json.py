@@ -72,7 +72,7 @@ class RecordForm(Generic[_T]):
             StoreError: a value in it is not JSON.
         """
         try:
-            return self._adapter.dump_json(record, by_alias=True).decode()
+            return self._adapter.serializer.to_json(record, by_alias=True).decode()
         except PydanticSerializationError:
             pass
         try:
@@ -117,7 +117,7 @@ class _ServiceForm(RecordForm[ServiceRecord]):
     def write(self, record: ServiceRecord) -> str:
         """Return the text of `record`; see `RecordForm.write`."""
         try:
-            text = self._adapter.dump_json(record, by_alias=True, exclude=_BUT_MANIFEST).decode()
+            text = self._adapter.serializer.to_json(record, by_alias=True, exclude=_BUT_MANIFEST).decode()
             manifest = _manifest_text(_Shared(record.class_manifest))
         except (PydanticSerializationError, TypeError, ValueError, RecursionError):
             return super().write(record)

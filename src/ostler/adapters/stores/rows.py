@@ -122,4 +122,4 @@ def encode_event(event: Event) -> EventWrite:
 
 def column(text: str) -> str:
     """Return `text` as databases can store it: a lone surrogate is written out. The record keeps the original."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
