@@ -92,6 +92,39 @@ async def test_a_service_that_died_meanwhile_is_stopped_and_started_only_with_au
             assert len(world.resources) == (1 if auto_start else 0)
 
 
+@pytest.mark.parametrize("policy", ["never", "on-failure"])
+@pytest.mark.parametrize("auto_start", [False, True])
+async def test_what_has_failed_stays_failed_over_a_restart(policy: str, auto_start: bool) -> None:
+    world, store = World(), MemoryStore()
+    bounds = {} if policy == "never" else {"maxRestarts": 1, "backoff": {"initial": "1s"}}
+    entry = manifest(restartPolicy={"policy": policy, **bounds})
+    async with running(world, entry, store=store) as manager:
+        await manager.create(CreateRequest("basic", "db", auto_start=auto_start))
+        reason, seen = "gone" if policy == "never" else "crash-loop", dict(world.resources)
+        while manager.view("db").reason != reason:
+            seen = dict(world.resources) or seen
+            world.resources.clear()
+            await manager.check_health("db")
+            await anyio.sleep(5)
+        before = manager.view("db")
+        assert before.state is ServiceState.FAILED
+    starts = len(world.tools_called("w/start"))
+    for _ in range(2):  # a server that ends at once has nothing else to say of it
+        async with running(world, entry, store=store) as manager:
+            await settle(manager)
+            after = manager.view("db")
+            if auto_start:
+                assert after.state is ServiceState.RUNNING
+                return
+            assert (after.state, after.reason, after.error) == (before.state, before.reason, before.error)
+            await anyio.sleep(60)
+            assert len(world.tools_called("w/start")) == starts, "it is left at that"
+    world.resources.update(seen)
+    async with running(world, entry, store=store) as manager:
+        await settle(manager)
+        assert manager.view("db").state is ServiceState.RUNNING, "it is seen"
+
+
 async def test_how_a_job_ended_meanwhile_is_said() -> None:
     job = manifest(completed={"jsonPath": {"state": "done"}}, lifecycleTools__healthCheck=None)
     for entry, state, auto_start in (

@@ -230,6 +230,7 @@ class Assembly:
         if self.is_leaving:
             return
         self.restarts.consider(instance)
+        self._bookkeeper.instance_changed(instance)
         self.needs.service_changed(instance)
 
     def operation_ended(self, instance: ServiceInstance) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ostler.engine.instances import reasons
 from ostler.engine.instances.instance import ServiceInstance
 from ostler.engine.instances.reasons import (
+    CRASH_LOOP,
     DRIVER_UNREACHABLE,
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
@@ -20,7 +21,6 @@ from ostler.engine.instances.reasons import (
 )
 from ostler.engine.instances.resuming import missing_outputs
 from ostler.engine.instances.stopping import may_start_again
-from ostler.engine.keepers.restarts import CRASH_LOOP
 from ostler.engine.protocols import ToolDirectory
 from ostler.engine.services.registry import ServiceRegistry
 from ostler.engine.services.service import Disabled, Service

@@ -5,6 +5,7 @@ from weakref import ref
 
 from ostler.engine.instances.calling import judge, look, probe
 from ostler.engine.instances.probing import completes, find, lost_to_rival
+from ostler.engine.instances.reasons import GONE
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import planned_call
 from ostler.engine.protocols import RemoteChecks
@@ -56,7 +57,7 @@ class HealthCheck:
             if (lost := await lost_to_rival(service)) is not None:
                 if service.state.is_up and service.status.since == since:
                     service.set_vitals(checked_at=service.runtime.clock.now(), evidence=lost.summary, gone=True)
-                    service.report(Transition.FAILED, reason="gone", error=lost)
+                    service.report(Transition.FAILED, reason=GONE, error=lost)
                 return
             response = await self._answer(spec, self._call(step, spec), not_before, others)
             if response is None:
@@ -192,7 +193,7 @@ class HealthCheck:
             service.set_vitals(gone=proof.is_absence)
             if not proof.next_actions and (hint := _gateway_hint(service)):
                 proof.next_actions = (hint,)
-            service.report(Transition.FAILED, reason="gone", error=proof)
+            service.report(Transition.FAILED, reason=GONE, error=proof)
 
     async def _ask_whether_gone(self) -> ToolFailedError | None:
         """Return what the `status` tool (else `find`) says when it does not find the service; None: nothing proven.

@@ -35,3 +35,12 @@ DRIVER_UNREACHABLE = "driver-unreachable"
 
 NOT_VERIFIED = "not-verified"
 """The server that drives it was asked whether it is there, and did not say; it is asked again."""
+
+GONE = "gone"
+"""It ran and is not there any more, and no one stopped it."""
+
+CRASH_LOOP = "crash-loop"
+"""It failed as often as its restart policy allows."""
+
+HAS_FAILED = frozenset({GONE, CRASH_LOOP})
+"""Reasons of what ran and failed on its own: it stays failed over a restart of Ostler, unless it is seen running."""

@@ -11,7 +11,7 @@ from ostler.engine.instances.compensation import await_late_start, clear_leftove
 from ostler.engine.instances.handles import renewed_names
 from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import find
-from ostler.engine.instances.reasons import START_FAILED, START_UNSEEN
+from ostler.engine.instances.reasons import GONE, START_FAILED, START_UNSEEN
 from ostler.engine.instances.state import InstanceState
 from ostler.engine.instances.steps import deadline, is_in_doubt, planned_call, remaining, take_start_key
 from ostler.engine.instances.stopping import SERVER_AWAY_PAUSE, may_start_again, take_down
@@ -43,7 +43,7 @@ async def start(service: InstanceState, operation: Operation) -> None:
     """Bring the service up: pre-checks, dependencies, start tool, ready, postStart, outputs."""
     if service.state.is_up and service.vitals.failures and await _is_gone_by_now(service):
         service.set_vitals(gone=True)
-        service.report(Transition.FOUND_STOPPED, reason="gone")
+        service.report(Transition.FOUND_STOPPED, reason=GONE)
     if service.state.is_up:
         if not service.is_wanted:
             service.set_record(desired=DesiredState.RUNNING)

@@ -5,6 +5,8 @@ from ostler.engine.instances.operations import Operation
 from ostler.engine.instances.probing import FRESH, find, is_alive
 from ostler.engine.instances.reasons import (
     DRIVER_UNREACHABLE,
+    GONE,
+    HAS_FAILED,
     NO_STOP_PLAN,
     NOT_VERIFIABLE,
     NOT_VERIFIED,
@@ -100,14 +102,18 @@ async def _conclude(service: InstanceState, alive: bool | None) -> str:
 
 
 def _conclude_absence(service: InstanceState) -> str:
-    """It is not there: stopped, or failed if it is a job that ran and was to complete."""
+    """It is not there: stopped, or failed if that was known before, or it is a job that ran and was to complete."""
     if service.state is ServiceState.STOPPED:
         return f"service {service.name} is not running"
     # the stop plan stays: a stop or a new start calls it once more, in case the answer was wrong
-    reason = "completed" if service.has_completed else "gone" if service.is_wanted else ""
+    reason = "completed" if service.has_completed else GONE if service.is_wanted else ""
+    known = str((service.stored_error() or {}).get("reason") or "") if reason == GONE else ""
     service.set_vitals(gone=True)
     service.set_record(start_unsettled=False)
-    if reason == "gone" and service.state in _RAN and service.service_class.config.completed is not None:
+    if known in HAS_FAILED and service.state in _RAN:
+        service.report(Transition.FAILED, reason=known)
+        return f"service {service.name} has failed before, and is not running"
+    if reason == GONE and service.state in _RAN and service.service_class.config.completed is not None:
         error = OperationError(f"it ended without having completed: {service.vitals.evidence or 'it is gone'}")
         service.report(Transition.FAILED, reason=reason, error=error.located(service=service.name))
         return f"service {service.name} has failed"

@@ -6,7 +6,9 @@ from typing import Final
 import anyio
 
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
+from ostler.engine.instances.reasons import HAS_FAILED
 from ostler.model.errors import StoreError
+from ostler.model.states import ServiceState
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,21 @@ class Bookkeeper:
             self._busy.add(instance.id)
             group.start_soon(self._record, instance)
 
+    def instance_changed(self, instance: ServiceInstance) -> None:
+        """Write that `instance` has failed: it stays so over a restart of Ostler."""
+        group = self._runtime.task_group
+        if group is not None and _is_to_be_kept(instance):
+            group.start_soon(self._keep, instance)
+
+    @staticmethod
+    async def _keep(instance: ServiceInstance) -> None:
+        if not _is_to_be_kept(instance):
+            return
+        try:
+            await instance.commit()
+        except StoreError as error:
+            instance.note(f"that it has failed could not be recorded: {error.summary}")
+
     async def _record(self, instance: ServiceInstance) -> None:
         pause = _FIRST_PAUSE
         try:
@@ -47,3 +64,10 @@ class Bookkeeper:
                     return
         finally:
             self._busy.discard(instance.id)
+
+
+def _is_to_be_kept(instance: ServiceInstance) -> bool:
+    """Whether it has failed on its own, and its record does not say so; an operation under way writes its own end."""
+    has_failed = instance.state is ServiceState.FAILED and instance.status.reason in HAS_FAILED
+    is_written = instance.record.state is ServiceState.FAILED
+    return has_failed and not is_written and instance.operation is None and not instance.vitals.removed

@@ -12,7 +12,14 @@ import anyio.lowlevel
 from ostler.engine.instances.handles import given_names, given_values
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
 from ostler.engine.instances.operations import Operation
-from ostler.engine.instances.reasons import NOT_VERIFIABLE, START_UNSEEN, STOP_FAILED, STOP_INTERRUPTED
+from ostler.engine.instances.reasons import (
+    CRASH_LOOP,
+    HAS_FAILED,
+    NOT_VERIFIABLE,
+    START_UNSEEN,
+    STOP_FAILED,
+    STOP_INTERRUPTED,
+)
 from ostler.engine.instances.vanishing import can_be_missed
 from ostler.engine.keepers.health import HealthScheduler
 from ostler.engine.protocols import PutOperation, StoredState
@@ -90,11 +97,12 @@ class Recovery:
                 unreadable, service_class = error, _stand_in(record)
         settled = record.state in (ServiceState.STOPPED, ServiceState.FAILED) and not opened
         nothing_left = settled and not record.has_leftover
-        keeps = nothing_left or (settled and record.state is ServiceState.FAILED)
+        reason = str((record.error or {}).get("reason") or "")
+        keeps = nothing_left or (settled and record.state is ServiceState.FAILED and reason not in HAS_FAILED)
         state = record.state if keeps else ServiceState.UNKNOWN
         instance = ServiceInstance(self._runtime, record, service_class, state=state)
         if keeps:
-            instance.take_reason(str((record.error or {}).get("reason") or ""))
+            instance.take_reason(reason)
         if opened:
             instance.take_interrupted(opened)
         if record.state in _PROMISED:
@@ -247,7 +255,7 @@ class Recovery:
             return
         wanted = instance.record.auto_start or instance.id in self._promised
         self._promised.discard(instance.id)
-        has_ended = instance.state is ServiceState.STOPPED or _is_failed_job(instance)
+        has_ended = instance.state is ServiceState.STOPPED or _has_failed(instance)
         if has_ended and instance.is_wanted and wanted and instance.operation is None:
             reason = "autoStart" if instance.record.auto_start else "it was to be started when the server ended"
             instance.request(OperationKind.START, reason=reason)
@@ -331,7 +339,8 @@ def _stand_in(record: ServiceRecord) -> ServiceClass:
     )
 
 
-def _is_failed_job(instance: ServiceInstance) -> bool:
-    """Whether it ended without having completed, and its restart policy leaves it at that."""
-    is_lost = instance.state is ServiceState.FAILED and instance.status.reason == "gone"
-    return is_lost and instance.service_class.config.restart.policy == "never"
+def _has_failed(instance: ServiceInstance) -> bool:
+    """Whether it failed, and its restart policy leaves it at that."""
+    if instance.state is not ServiceState.FAILED or instance.status.reason not in HAS_FAILED:
+        return False
+    return instance.status.reason == CRASH_LOOP or instance.service_class.config.restart.policy == "never"

@@ -8,15 +8,13 @@ from datetime import timedelta
 import anyio
 
 from ostler.engine.instances.instance import ServiceInstance
+from ostler.engine.instances.reasons import CRASH_LOOP
 from ostler.engine.instances.runtime import Runtime
 from ostler.model.durations import format_duration
 from ostler.model.errors import OperationError, OstlerError, StoreError
 from ostler.model.manifest import RestartPolicySpec
 from ostler.model.records import OperationKind
 from ostler.model.states import HealthStatus, ServiceState, Transition
-
-CRASH_LOOP = "crash-loop"
-"""Reason of a service that was given up."""
 
 RESTART_POLICY = "restart-policy"
 """Reason of a service that waits for its next restart."""
