@@ -21,7 +21,7 @@ from ostler.adapters.config.dialects.keys import KEYS
 from ostler.adapters.config.dialects.locations import LOCATIONS
 from ostler.adapters.config.dialects.variables import VARIABLES
 from ostler.adapters.process.server import listed_tools
-from ostler.adapters.telemetry.instruments import METRICS
+from ostler.adapters.telemetry.instruments import METRICS, STANDBY_METRICS
 from ostler.adapters.telemetry.span_table import SPANS
 from ostler.faces.mcp.definitions import AnyTool
 from ostler.faces.mcp.fixed_answers import fixed_answers
@@ -238,7 +238,8 @@ def span_table() -> str:
 
 def metric_table() -> str:
     """Every metric and its attributes."""
-    rows = ((f"`{one.name}`", one.kind, f"`{one.unit}`", one.meaning, _codes(one.attributes)) for one in METRICS)
+    every = (*METRICS, *STANDBY_METRICS)
+    rows = ((f"`{one.name}`", one.kind, f"`{one.unit}`", one.meaning, _codes(one.attributes)) for one in every)
     return table(("metric", "instrument", "unit", "what it is", "attributes"), rows)
 
 

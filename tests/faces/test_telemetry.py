@@ -17,20 +17,35 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.support.downstream import PROGRAM
-from tests.support.ledger_app import call, refusal
+from tests.support.ledger_app import call, ledger, refusal
+from tests.support.standbys import META, headers_of, holding, paths_in, standing_by
 from tests.support.telemetry import Recorder, record_telemetry
+from tests.support.world import World
 
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.stores.memory import MemoryStore
 from ostler.adapters.telemetry.call_spans import way_to
-from ostler.adapters.telemetry.instruments import CALLED, COMMITS, METRICS, SERVED, SESSIONS
+from ostler.adapters.telemetry.instruments import (
+    CALLED,
+    COMMITS,
+    METRICS,
+    SERVED,
+    SESSIONS,
+    SHARED_CHECKS,
+    STANDBY_AGE,
+    STANDBY_CHECKS,
+    STANDBY_LEASE,
+    STANDBY_REQUESTS,
+    Metric,
+)
 from ostler.adapters.telemetry.operation_spans import CHECK_SPAN
+from ostler.adapters.telemetry.silent import Scrape
 from ostler.adapters.telemetry.span_table import OSTLER, SDK, SPANS
 from ostler.faces.application import Application
 from ostler.faces.assembly import open_application
 from ostler.faces.mcp.server import build_server
 from ostler.model.errors import StoreError
-from ostler.model.records import OperationKind
+from ostler.model.records import OperationKind, PlannedCall
 from ostler.model.servers import ServerEntry
 
 pytestmark = [pytest.mark.anyio, pytest.mark.realtime]
@@ -287,3 +302,51 @@ async def test_health_checks_are_measured_and_traced_only_when_that_is_asked_for
         checked, called = recorder.spans(CHECK_SPAN)[0], recorder.spans("execute_tool meta")[0]
         assert checked.parent is None
         assert parent_of(called) == id_of(checked)
+
+
+async def test_a_server_that_stands_by_shows_what_it_answers_and_checks(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ostler.faces.replicas.following.LEASE_SECONDS", 30)
+    monkeypatch.setattr("ostler.adapters.replicas.publisher.LEASE_SEEN", 31)
+    token = "a token for everyone"
+    monkeypatch.setenv("OSTLER_HTTP_TOKEN", token)
+    paths, bearer = paths_in(tmp_path), {"authorization": f"Bearer {token}"}
+
+    def counted(metric: Metric) -> dict[tuple[Any, ...], float]:
+        return {
+            tuple(facts.get(name) for name in metric.attributes): value for facts, value in recorder.points(metric.name)
+        }
+
+    async with ledger(World()) as app, holding(app, paths, lambda _: "digest") as here, standing_by(paths) as other:
+        http = other.client.http
+        assert (await http.get("/metrics", headers=bearer)).status_code == 503
+        other.forwarder.saw(here.seen())
+        await other.until_current()
+        for tool, session in (
+            ("service_list", {}),
+            ("service_wait", {}),
+            ("service_list", {"mcp-session-id": "unknown"}),
+        ):
+            version = {"mcp-protocol-version": "2025-11-25"} if session else {}
+            call = {"name": tool, "arguments": {}, "_meta": META}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+            await http.post("/mcp", json=body, headers=headers_of("tools/call", call) | bearer | session | version)
+        asked = counted(STANDBY_REQUESTS)
+        assert asked.keys() == {("answered", None), ("passed_on", "tool"), ("passed_on", "session")}
+        check = PlannedCall("healthCheck", "w/health", {}, 5.0)
+        with anyio.fail_after(20):
+            while "refused" not in here.desk.counts:
+                await here.desk.ask(str(anyio.current_time()), check)
+        assert (counted(SHARED_CHECKS), counted(STANDBY_CHECKS)) == ({("refused",): 1}, {("refused",): 1})
+        assert counted(STANDBY_LEASE) == {(): 1}
+        assert 0 <= counted(STANDBY_AGE)[()] < 30
+
+        assert (await http.get("/metrics")).status_code == 401
+        assert (await http.get("/metrics", headers=bearer)).status_code == 404  # none are kept
+        other.forwarder.measured_by(lambda: Scrape("text/plain", b"x 1"))
+        assert (await http.get("/metrics", headers=bearer)).text == "x 1"
+        other.replica.end()
+        with anyio.fail_after(20):
+            while counted(STANDBY_LEASE):
+                await anyio.sleep(0.01)

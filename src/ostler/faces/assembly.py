@@ -26,6 +26,7 @@ from ostler.adapters.signing_in.vault import Vault
 from ostler.adapters.state_keys import state_key
 from ostler.adapters.stores.choice import WatchedStore, open_store
 from ostler.adapters.stores.standing_by import Standby
+from ostler.adapters.telemetry.silent import Telemetry
 from ostler.adapters.telemetry.switch import open_telemetry
 from ostler.engine.clock import SystemClock
 from ostler.engine.events.log import EventLog
@@ -76,7 +77,9 @@ async def open_application(
     clock, limits = SystemClock(), settings.limits
     async with AsyncExitStack() as stack:
         telemetry = await stack.enter_async_context(open_telemetry(settings, environment, version=VERSION, tools=NAMES))
-        store, watched = await stack.enter_async_context(open_store(paths, settings, entries, standby=standby))
+        store, watched = await stack.enter_async_context(
+            open_store(paths, settings, entries, standby=_measured(standby, telemetry))
+        )
 
         def process_changed(key: str) -> None:
             manager.recheck(PROCESS_SERVER, {"key": key})
@@ -146,6 +149,13 @@ async def open_application(
                 yield app
             finally:
                 group.cancel_scope.cancel()
+
+
+def _measured(standby: Standby | None, telemetry: Telemetry) -> Standby | None:
+    """Return `standby`, which then knows how to show what is measured while it waits."""
+    if standby is not None:
+        standby.measured_by(telemetry.scrape)
+    return standby
 
 
 async def _marks(paths: Paths, watched: WatchedStore | None) -> SecretMarks:

@@ -19,6 +19,8 @@ from typing import Final
 import anyio
 
 from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, number_in
+from ostler.adapters.telemetry.instruments import SHARED_CHECKS
+from ostler.adapters.telemetry.standby_metrics import counter
 from ostler.model.records import PlannedCall
 from ostler.model.responses import ToolResponse
 
@@ -115,6 +117,7 @@ class CheckDesk:
         self._checkers: dict[str, _Checker] = {}
         self._numbers = count(1)
         self.counts: Counter[str] = Counter()
+        self._counter = counter(SHARED_CHECKS)
 
     def __repr__(self) -> str:
         return f"<CheckDesk {len(self._checkers)} checkers, {dict(self.counts)}>"
@@ -145,9 +148,9 @@ class CheckDesk:
         now = anyio.current_time()
         if asked.response is not None and now - began - asked.response.duration <= STALE and self._digest(call.tool):
             checker.answered_at[server] = now
-            self.counts["made"] += 1
+            self._count("made")
             return asked.response
-        self.counts["refused" if asked.why == "settings" else "unanswered"] += 1
+        self._count("refused" if asked.why == "settings" else "unanswered")
         if asked.why == "settings":
             checker.doubt(server, began, longer=False)  # its settings may be corrected at any time
         elif checker.answered_at.get(server, -math.inf) <= began:  # else it is this one service that does not answer
@@ -158,8 +161,12 @@ class CheckDesk:
         """Ask the follower in whose share the service is about others of its server later: it sees something else."""
         server = call.tool.partition("/")[0]
         if (name := self._choose(service_id, server)) != _HOLDER:
-            self.counts["refuted"] += 1
+            self._count("refuted")
             self._checkers[name].doubt(server, anyio.current_time())
+
+    def _count(self, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self._counter.add(1, {"ostler.check.outcome": outcome})
 
     @property
     def able(self) -> int:

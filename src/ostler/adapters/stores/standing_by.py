@@ -1,7 +1,10 @@
 """What a server that stands by sees of the one that holds the database."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from ostler.adapters.telemetry.silent import Scrape
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,16 @@ class Standby(Protocol):
         """Note who holds the database; None: no one, or that is unknown because of `trouble`. Quick, raises nothing."""
         ...
 
+    def measured_by(self, scrape: Callable[[], Scrape] | None) -> None:
+        """Note what returns the metrics of this process; None: none are kept."""
+        ...
+
 
 class Waiting:
     """A server that serves no one while it waits."""
 
     def saw(self, holder: SeenHolder | None, trouble: str = "") -> None:
+        """Do nothing."""
+
+    def measured_by(self, scrape: Callable[[], Scrape] | None) -> None:
         """Do nothing."""

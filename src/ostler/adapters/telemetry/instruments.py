@@ -131,7 +131,40 @@ SERVERS: Final = Metric(
 )
 
 METRICS: Final = (SERVED, CALLED, SESSIONS, OPERATIONS, UNDER_WAY, RESTARTS, LATENESS, COMMITS, SERVICES, SERVERS)
-"""All of them."""
+"""All of a server's own."""
+
+SHARED_CHECKS: Final = Metric(
+    "ostler.health_check.shared",
+    "counter",
+    "{check}",
+    "Health checks that the server which works asked others to make: made, unanswered, refuted (it found the service "
+    "well itself), refused (other settings).",
+    ("ostler.check.outcome",),
+)
+STANDBY_REQUESTS: Final = Metric(
+    "ostler.standby.requests",
+    "counter",
+    "{request}",
+    "Requests of clients to a server that stands by: answered, or passed on and why; aged are those of the latter that "
+    "no server answered.",
+    ("ostler.standby.outcome", "ostler.standby.reason"),
+)
+STANDBY_CHECKS: Final = Metric(
+    "ostler.standby.checks",
+    "counter",
+    "{check}",
+    "Health checks that a server that stands by was asked for: answered, failed, or refused (other settings).",
+    ("ostler.check.outcome",),
+)
+STANDBY_AGE: Final = Metric(
+    "ostler.standby.copy.age", "gauge", "s", "How long ago the copy of a server that stands by was renewed.", ()
+)
+STANDBY_LEASE: Final = Metric(
+    "ostler.standby.lease", "gauge", "1", "1 while a server that stands by answers reads, else 0.", ()
+)
+
+STANDBY_METRICS: Final = (SHARED_CHECKS, STANDBY_REQUESTS, STANDBY_CHECKS, STANDBY_AGE, STANDBY_LEASE)
+"""Those of servers that share a database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ waits. It is sent again only if the first one was certainly not received, or if 
 """
 
 import logging
-import socket
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum
@@ -14,14 +12,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 import httpx2
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.stores.standing_by import SeenHolder
+from ostler.adapters.telemetry.silent import Scrape
 from ostler.faces.daemon.forwarded_requests import ForwardedAnswer, ForwardedRequest
 from ostler.faces.daemon.http_answers import LoadShedding, answer_json, refuse_busy, replaying
+from ostler.faces.daemon.peers import peer_client
 
 if TYPE_CHECKING:
     from ostler.faces.daemon.http_tls import Certificate
@@ -45,10 +44,6 @@ _LOOK: Final = 0.25
 """Seconds from one attempt to the next."""
 
 _LAST_ANSWERS: Final = 3.0
-_CONNECT: Final = 2.0
-_IDLE: Final = 2.0
-"""Seconds for which an idle connection is kept: less than the other server keeps it."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +56,8 @@ class _Outcome(Enum):
 
 class Reader(Protocol):
     """What answers reads on a server that stands by (`ostler.faces.replicas.replica`)."""
+
+    scrape: Callable[[], Scrape] | None
 
     @property
     def is_current(self) -> bool:
@@ -88,8 +85,12 @@ class Reader(Protocol):
         """Whether a request is of a kind that is answered here."""
         ...
 
-    async def end_session(self, request: ForwardedRequest) -> None:
-        """Note that a client has ended a session, if that is what a request is."""
+    async def passes_on(self, request: ForwardedRequest) -> None:
+        """Note that a request is passed on."""
+        ...
+
+    async def show_metrics(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request for the metrics; False, with nothing sent, as long as no one can ask here."""
         ...
 
     def is_stream(self, request: ForwardedRequest) -> bool:
@@ -153,20 +154,7 @@ class Forwarder:
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
         """Pass requests on within the block."""
-        trusted: ssl.SSLContext | bool = False
-        if self._tls is not None:
-            trusted = await anyio.to_thread.run_sync(_trusting, self._tls)
-            self._name = next((name for name in self._tls.names() if not name.startswith("*")), "")
-        transport = httpx2.AsyncHTTPTransport(
-            verify=trusted,
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=_IDLE),
-            socket_options=_keepalive(),
-        )
-        timeout = httpx2.Timeout(None, connect=_CONNECT)
-        async with httpx2.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as client:
-            for name in ("accept", "accept-encoding", "connection", "user-agent"):
-                client.headers.pop(name, None)  # the client's own are passed on, if there are any
+        async with peer_client(self._tls) as (client, self._name):
             self._client = client
             if self._reader is None:
                 yield
@@ -182,6 +170,11 @@ class Forwarder:
             self._wake()
             if self._reader is not None:
                 self._reader.saw(holder)
+
+    def measured_by(self, scrape: Callable[[], Scrape] | None) -> None:
+        """Note what returns the metrics of this process; None: none are kept."""
+        if self._reader is not None:
+            self._reader.scrape = scrape
 
     @asynccontextmanager
     async def serving_here(self, app: ASGIApp, feed: Feed | None = None) -> AsyncGenerator[None]:
@@ -221,7 +214,9 @@ class Forwarder:
             case "/healthz":
                 answer = JSONResponse(status)
             case "/metrics":
-                answer = PlainTextResponse("this server stands by, and measures nothing\n", 503)
+                if self._reader is not None and await self._reader.show_metrics(scope, receive, send):
+                    return
+                answer = PlainTextResponse("this server has not seen yet which one holds the database\n", 503)
             case _ if self._trouble:
                 logger.warning("not ready: %s", self._trouble)
                 status |= {"status": "unavailable", "reason": "the database cannot be used now"}
@@ -243,7 +238,7 @@ class Forwarder:
                     if self._own is None and await reader.answer(request, again, send):
                         return
                 if self._reader is not None:
-                    await self._reader.end_session(request)
+                    await self._reader.passes_on(request)
                 await self._pass_on(request, receive, send)
         finally:
             self._held -= len(body)
@@ -425,20 +420,3 @@ def _again(request: ForwardedRequest, gone: anyio.Event) -> Receive:
         return {"type": "http.disconnect"}
 
     return receive
-
-
-def _trusting(certificate: "Certificate") -> ssl.SSLContext:
-    """Return what trusts those whom the system trusts, and a server with the same certificate."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certificate.chain)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
-
-
-def _keepalive() -> list[tuple[int, int, int]]:
-    """Return the options by which the loss of a machine is noticed while it is waited for."""
-    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 8000)):
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
-    return options

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ostler.adapters.extras import how_to_install
 from ostler.adapters.stores.choice import WatchedStore
-from ostler.adapters.telemetry.silent import Telemetry
+from ostler.adapters.telemetry.silent import Scrape, Telemetry
 from ostler.engine.manager import ServiceManager
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
@@ -24,6 +24,14 @@ HOW_TO_KEEP: Final = (
 logger = logging.getLogger(__name__)
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def metrics_page(scrape: Callable[[], Scrape] | None) -> Response:
+    """Return the answer with the metrics that `scrape` returns; None: none are kept."""
+    if scrape is None:
+        return PlainTextResponse(HOW_TO_KEEP, 404)
+    found = scrape()
+    return Response(found.text, media_type=found.content_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +55,7 @@ class WatchPages:
 
     async def metrics(self, _request: Request) -> Response:
         """Answer the metrics in the format of Prometheus."""
-        if self.telemetry.scrape is None:
-            return PlainTextResponse(HOW_TO_KEEP, 404)
-        scrape = self.telemetry.scrape()
-        return Response(scrape.text, media_type=scrape.content_type)
+        return metrics_page(self.telemetry.scrape)
 
     def by_path(self) -> dict[str, Page]:
         """Return the pages by their paths."""

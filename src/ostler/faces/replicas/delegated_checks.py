@@ -15,6 +15,8 @@ from anyio.abc import TaskGroup
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.replicas.check_form import MAX_LINE, AskedCall, GivenAnswer, server_digest
+from ostler.adapters.telemetry.instruments import STANDBY_CHECKS
+from ostler.adapters.telemetry.standby_metrics import counter
 from ostler.faces.replicas.feed_server import CHECKS
 from ostler.model.errors import OstlerError
 from ostler.model.servers import ServerEntry
@@ -56,9 +58,6 @@ class DelegatedChecks:
     Args:
         paths: the folders of this server.
         live: the settings in force.
-
-    Attributes:
-        made: calls that were answered.
     """
 
     def __init__(self, paths: Paths, live: LiveSettings) -> None:
@@ -69,7 +68,7 @@ class DelegatedChecks:
         self._read_at = -REFRESH
         self._reading = anyio.Lock()
         self._used_at: dict[str, float] = {}
-        self.made = 0
+        self._counter = counter(STANDBY_CHECKS)
 
     def __repr__(self) -> str:
         return f"<DelegatedChecks {sorted(self._used_at)}>"
@@ -110,15 +109,15 @@ class DelegatedChecks:
 
     async def answer(self, asked: AskedCall, pool: "DownstreamPool", key: bytes) -> GivenAnswer:
         """Make a call, and return what became of it."""
-        server = asked.tool.partition("/")[0]
-        if not await self._connect(server, asked.digest, pool, key):
-            return GivenAnswer(asked.number, why="settings")
-        try:
-            response = await pool.call_tool(asked.tool, asked.args, timeout=asked.timeout)
-        except OstlerError as error:
-            return GivenAnswer(asked.number, why=error.summary)
-        self.made += 1
-        return GivenAnswer(asked.number, response)
+        given, outcome = GivenAnswer(asked.number, why="settings"), "refused"
+        if await self._connect(asked.tool.partition("/")[0], asked.digest, pool, key):
+            try:
+                response = await pool.call_tool(asked.tool, asked.args, timeout=asked.timeout)
+                given, outcome = GivenAnswer(asked.number, response), "answered"
+            except OstlerError as error:
+                given, outcome = GivenAnswer(asked.number, why=error.summary), "failed"
+        self._counter.add(1, {"ostler.check.outcome": outcome})
+        return given
 
     async def _connect(self, server: str, digest: str, pool: "DownstreamPool", key: bytes) -> bool:
         """Return whether this server has the same entry as the holder, which is then connected or about to be."""

@@ -71,7 +71,7 @@ class Following:
     @property
     def is_current(self) -> bool:
         """Whether the mirror shows everything that the holder has answered to anyone."""
-        return anyio.current_time() < self._lease_until and self._may_read and not self.mirror.is_last
+        return self.state(anyio.current_time())[1]
 
     @property
     def age(self) -> float | None:
@@ -79,6 +79,11 @@ class Following:
         if not (self.mirror.is_whole and self._may_read and self.mirror.access == self._access(self._key)):
             return None
         return anyio.current_time() - self._heard_at
+
+    def state(self, now: float) -> tuple[float | None, bool]:
+        """Return the seconds since the mirror was renewed, None without one, and whether it is current; at `now`."""
+        age = now - self._heard_at if self.mirror.is_whole else None
+        return age, now < self._lease_until and self._may_read and not self.mirror.is_last
 
     def saw(self, holder: SeenHolder | None) -> None:
         """Note who holds the database."""

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -12,16 +12,21 @@ import httpx2
 from mcp.server.lowlevel import Server
 from mcp_types import CLIENT_CAPABILITIES_META_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.config.live_settings import LiveSettings
 from ostler.adapters.config.paths import Paths
 from ostler.adapters.config.settings_file import settings_in_force
 from ostler.adapters.stores.standing_by import SeenHolder
+from ostler.adapters.telemetry.instruments import STANDBY_REQUESTS
+from ostler.adapters.telemetry.standby_metrics import StandbyGauges, counter
 from ostler.faces.access.principals import Principals
 from ostler.faces.daemon.forwarded_requests import ForwardedRequest
 from ostler.faces.daemon.http import HttpSettings, gated_web
 from ostler.faces.daemon.http_answers import header
+from ostler.faces.daemon.http_pages import metrics_page
 from ostler.faces.daemon.http_paths import ROOT
 from ostler.faces.daemon.http_sessions import said_in
 from ostler.faces.mcp.addresses import read_uri
@@ -40,6 +45,7 @@ from ostler.model.settings import PolicySettings, Settings
 
 if TYPE_CHECKING:
     from ostler.adapters.stores.postgresql_history import OperationHistory
+    from ostler.adapters.telemetry.silent import Scrape
 
 TOOLS: Final = frozenset(
     {
@@ -100,6 +106,10 @@ class Replica:
         self._digest: tuple[bytes, AccessDigest] | None = None
         self._checking = DelegatedChecks(paths, self._live)
         self._following = Following(version, self._access, self._checking)
+        self._requests = counter(STANDBY_REQUESTS)
+        self._gauges = StandbyGauges(self._following.state)
+        self.scrape: Callable[[], Scrape] | None = None
+        """Returns the metrics of this process; None: none are kept."""
         self._history: OperationHistory | None = None
         self._key = b""
         """That of the database."""
@@ -146,6 +156,7 @@ class Replica:
                 toolsets=dict.fromkeys(_TOOLSETS, unchosen),
                 by_principal=make,
                 policy=lambda name: policy_of(self._live.current().principals, name),
+                pages={"/metrics": self._metrics},
             ) as app:
                 self._app = app
                 try:
@@ -161,6 +172,7 @@ class Replica:
                     task_status.started()
                     await self._following.run(client, name)
         finally:
+            self._gauges.close()
             if self._history is not None:
                 await self._history.close()
 
@@ -204,31 +216,36 @@ class Replica:
 
     def reads(self, request: ForwardedRequest) -> bool:
         """Whether a request is of a kind that is answered here."""
+        return not self._why_not(request)
+
+    def _why_not(self, request: ForwardedRequest) -> str:
+        """Return why a request is not of a kind that is answered here, in one word; empty if it is."""
         scope = request.scope
         toolset = self._toolset_at(scope["path"])
         if toolset is None or toolset == "muster" or scope["method"] != "POST" or len(request.calls) != 1:
-            return False
+            return "kind"
         call = request.calls[0]
         params = as_object(call.get("params"))
         in_session = header(scope, b"mcp-protocol-version").decode("latin-1") not in MODERN_PROTOCOL_VERSIONS
         said = said_in(scope) if in_session else {"capabilities": _capabilities_in(params)}
         if "id" not in call or said is None:
-            return False
+            return "session"
         match call.get("method"):
             case "tools/call":
-                return self._answers(params, has_roots="roots" in as_object(said["capabilities"]))
+                return self._why_no_call(params, has_roots="roots" in as_object(said["capabilities"]))
             case "resources/read":
                 address = read_uri(str(params.get("uri")))
-                return address is not None and address.part in PARTS
+                return "" if address is not None and address.part in PARTS else "resource"
             case method:
-                return method in (SESSION_METHODS if in_session else METHODS)
+                return "" if method in (SESSION_METHODS if in_session else METHODS) else "method"
 
-    def _answers(self, params: Mapping[str, Any], *, has_roots: bool) -> bool:
-        """Whether a call of a tool is answered here."""
+    def _why_no_call(self, params: Mapping[str, Any], *, has_roots: bool) -> str:
         name = params.get("name")
-        if name not in TOOLS or self._asks_persons():
-            return False
-        return not (has_roots and is_placed(name, as_object(params.get("arguments"))))
+        if name not in TOOLS:
+            return "tool"
+        if self._asks_persons():
+            return "confirmation"
+        return "roots" if has_roots and is_placed(name, as_object(params.get("arguments"))) else ""
 
     def _toolset_at(self, path: str) -> Toolset | None:
         if path == ROOT:
@@ -242,8 +259,10 @@ class Replica:
             self._confirming = settings, _confirms_reads(settings)
         return self._confirming[1]
 
-    async def end_session(self, request: ForwardedRequest) -> None:
-        """Note, if a request ends a session, that it is not to be opened again here."""
+    async def passes_on(self, request: ForwardedRequest) -> None:
+        """Note that a request is passed on; if it ends a session, that is not to be opened again here."""
+        why = "forwarded" if request.was_forwarded else self._why_not(request)
+        self._count("passed_on", why or ("holder" if self.is_current else "lease"))
         app = self._app
         if app is None or request.scope["method"] != "DELETE" or said_in(request.scope) is None:
             return
@@ -260,6 +279,20 @@ class Replica:
                 await app(dict(request.scope), receive, ignore)
         except Exception:  # boundary: the holder ends the session
             logger.exception("a session could not be ended by this server")
+
+    async def show_metrics(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request for the metrics, if whoever asks may; False, with nothing sent, before a holder was seen."""
+        if (app := self._app) is None:
+            return False
+        await app(scope, receive, send)
+        return True
+
+    async def _metrics(self, _request: Request) -> Response:
+        return metrics_page(self.scrape)
+
+    def _count(self, outcome: str, reason: str = "") -> None:
+        facts = {"ostler.standby.outcome": outcome, "ostler.standby.reason": reason}
+        self._requests.add(1, {key: value for key, value in facts.items() if value})
 
     def is_stream(self, request: ForwardedRequest) -> bool:
         """Whether the answer to a request has no end."""
@@ -300,6 +333,8 @@ class Replica:
         finally:
             self._answering.discard(scope)
             handover.reset(token)
+        if answering.has_begun:
+            self._count("aged" if is_late else "answered")
         return answering.has_begun
 
 
