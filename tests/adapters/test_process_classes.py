@@ -40,7 +40,7 @@ class Instance:
             **complete,
             "args": complete,
             "name": name,
-            "service": {"name": name, "logs": {"lines": 100}},
+            "service": {"name": name, "folder": None, "logs": {"lines": 100}},
         }
 
     async def call(self, call: ToolCallSpec | None) -> Any:
