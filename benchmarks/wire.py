@@ -52,7 +52,7 @@ def over_http(build: Build) -> AbstractAsyncContextManager[Caller]:
 
 
 def through_the_sdk(build: Build) -> AbstractAsyncContextManager[Caller]:
-    """Send a header that the short way of plain reading calls leaves to the SDK: what each writing call costs, too."""
+    """Send a header that the short way of plain calls leaves to the SDK: what each call costs that is not plain."""
     return RawHttp.open(build.url, headers="mcp-param-none: x\r\n")
 
 

@@ -40,7 +40,8 @@ class LiveSettings:
 
     def current(self) -> Settings:
         """Return the settings in force, with what was written up to now. Blocks for a look at the file."""
-        self._look(settled=False)
+        if stamp_of(self._path) != self._seen:
+            self._look(settled=False)
         return self._settings
 
     def settle(self) -> tuple[str, ...]:

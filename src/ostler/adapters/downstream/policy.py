@@ -1,6 +1,7 @@
 """The policy on every call, lifecycle calls included: which tools, and how large their arguments."""
 
 import json
+from typing import Final
 
 from ostler.model.errors import ToolDeniedError
 from ostler.model.json import JsonMapping
@@ -19,7 +20,7 @@ def check_call(settings: Settings, tool: str, args: JsonMapping) -> None:
             tool=tool,
             next_actions=("allow it under [policy] in ostler.toml",),
         )
-    size = len(json.dumps(dict(args), default=str))
+    size = len(_ENCODE(dict(args)))
     limit = settings.limits.max_args_bytes
     if size > limit:
         raise ToolDeniedError(
@@ -27,3 +28,6 @@ def check_call(settings: Settings, tool: str, args: JsonMapping) -> None:
             tool=tool,
             next_actions=("send less", "or raise limits.maxArgsBytes in ostler.toml"),
         )
+
+
+_ENCODE: Final = json.JSONEncoder(default=str).encode

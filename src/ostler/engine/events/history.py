@@ -65,7 +65,7 @@ class ServiceHistory:
     def add(self, event: Event) -> None:
         """Take in the newest event."""
         self._recent.append(event)
-        if len(self) > self._limit:
+        if (self._packs or len(self._recent) > self._limit) and len(self) > self._limit:
             self._drop_oldest()
         if len(self._recent) > _RECENT:
             self._pack()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 from ostler.engine.classes.catalogue import ClassCatalogue, ClassEntry
 from ostler.engine.instances.instance import ControllerRuntime, ServiceInstance
@@ -277,8 +278,10 @@ def _own_labels(request: CreateRequest) -> JsonObject:
 def request_digest(class_name: str, args: JsonObject, overrides: Overrides | None = None) -> str:
     """Return what two equal requests share."""
     changes = [] if overrides is None or overrides.is_empty else [overrides.model_dump(mode="json", by_alias=True)]
-    text = json.dumps([class_name, args, *changes], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_ENCODE([class_name, args, *changes]).encode()).hexdigest()
+
+
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def _difference(service: ServiceInstance, request: CreateRequest, digest: str) -> str:

@@ -43,6 +43,7 @@ _ASKED: Final = {"roots", "elicitation"}
 """Capabilities of clients that can be asked during a call, which takes the SDK."""
 _MESSAGE: Final = {"jsonrpc", "id", "method", "params"}
 _PARAMS: Final = {"name", "arguments", "_meta"}
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _ACCEPTED: Final = {"application/json", "text/event-stream"}
 _SURROGATE: Final = b"\\ud"
 """How JSON escapes half a character, which the SDK refuses in some places."""
@@ -115,7 +116,7 @@ class ShortCalls:
         if shown is None:
             return None
         envelope = {"jsonrpc": "2.0", "id": request["id"], "result": {**shown, "_meta": self._meta}}
-        return json.dumps(envelope, separators=(",", ":")).encode()
+        return _ENCODE(envelope).encode()
 
 
 def with_short_calls(app: ASGIApp, server: object) -> ASGIApp:
