@@ -1,6 +1,6 @@
 """The tool that drafts a class: from the tools of a server, or from the tool calls that a client just made."""
 
-from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from pydantic import Field
@@ -16,6 +16,12 @@ from ostler.faces.mcp.definitions import Call
 from ostler.faces.mcp.surface import ApplicationLike
 from ostler.model.errors import ArgumentError, DefinitionError, NotFoundError
 from ostler.model.label_names import validate_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ostler.rules.drafts.drafting import Draft
+    from ostler.rules.drafts.tool_traits import Answered
 
 
 class ServiceClassDraftArgs(Args):
@@ -55,27 +61,9 @@ async def serviceclass_draft(app: ApplicationLike, args: ServiceClassDraftArgs, 
 
 
 async def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server: str) -> Answer:
-    from ostler.rules.drafts.drafting import draft_class
-    from ostler.rules.drafts.tool_traits import Tool
-
     listed = _tools_of(app, server)
-    seen = app.recorded_answers(server)
-    tools = [
-        Tool.of(
-            {
-                "name": info.name,
-                "inputSchema": info.input_schema,
-                "outputSchema": info.output_schema,
-                "annotations": info.annotations,
-                "description": info.description,
-            },
-            tuple(seen.get(info.name, ())),
-        )
-        for info in listed
-    ]
-    draft = await anyio.to_thread.run_sync(  # the tools of a large server are weighed for seconds
-        partial(draft_class, server, tools, name=args.name, start=args.start, stop=args.stop)
-    )
+    # The tools of a large server are weighed for seconds, and drafting is imported for the first one.
+    draft = await anyio.to_thread.run_sync(lambda: _drafted(listed, args, app.recorded_answers(server)))
     facts = {
         "name": draft.name,
         "manifest": draft.manifest,
@@ -95,6 +83,26 @@ async def _from_server(app: ApplicationLike, args: ServiceClassDraftArgs, server
         lines += [f"- {pair}" + (f" ({pair.reason})" if pair.reason else "") for pair in draft.alternatives]
     lines.append("Next: answer what is marked with ASK, then serviceclass_create")
     return Answer(facts, "\n".join(lines))
+
+
+def _drafted(listed: list[ToolInfo], args: ServiceClassDraftArgs, seen: "Mapping[str, Sequence[Answered]]") -> "Draft":
+    from ostler.rules.drafts.drafting import draft_class
+    from ostler.rules.drafts.tool_traits import Tool
+
+    tools = [
+        Tool.of(
+            {
+                "name": info.name,
+                "inputSchema": info.input_schema,
+                "outputSchema": info.output_schema,
+                "annotations": info.annotations,
+                "description": info.description,
+            },
+            tuple(seen.get(info.name, ())),
+        )
+        for info in listed
+    ]
+    return draft_class(args.server, tools, name=args.name, start=args.start, stop=args.stop)
 
 
 def _tools_of(app: ApplicationLike, server: str) -> list[ToolInfo]:
