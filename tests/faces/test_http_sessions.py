@@ -76,6 +76,38 @@ async def test_the_next_server_knows_what_the_client_can_do() -> None:
         assert answer.json()["result"]["content"][0]["text"] == 'asks {"elicitation":{"form":{}}}'
 
 
+async def test_a_second_request_with_the_id_of_one_under_way_is_refused_and_the_first_is_answered() -> None:
+    waits, goes_on = anyio.Event(), anyio.Event()
+
+    async def call(_context: Any, params: CallToolRequestParams) -> CallToolResult:
+        if params.name == "wait":
+            waits.set()
+            await goes_on.wait()
+        return CallToolResult(content=[TextContent(type="text", text=params.name)])
+
+    server = Server[Any]("waits", on_list_tools=no_tools, on_call_tool=call)
+    async with (
+        serving_http(server, HttpSettings("127.0.0.1", 0, session_key=KEY), version="1") as url,
+        httpx2.AsyncClient(timeout=10) as http,
+        anyio.create_task_group() as tasks,
+    ):
+        session = Session(http, url)
+        await session.open()
+
+        async def first() -> None:
+            answer = await session.call("wait")
+            assert answer.json()["result"]["content"][0]["text"] == "wait"
+
+        tasks.start_soon(first)
+        await waits.wait()
+        refused = await session.call("other")
+        assert (refused.status_code, refused.json()["id"]) == (400, 1)
+        assert "under way" in refused.json()["error"]["message"]
+        other = await session.post("tools/call", {"name": "other", "arguments": {}}, 2)
+        assert other.json()["result"]["content"][0]["text"] == "other"
+        goes_on.set()
+
+
 async def test_requests_at_once_open_it_once() -> None:
     async with after_a_restart() as session:
         answers: list[httpx2.Response] = []

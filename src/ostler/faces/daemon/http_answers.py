@@ -69,7 +69,7 @@ class PlainAnswers:
             if not (body := message.get("body", b"")) and message.get("more_body"):
                 return
             start, held = held, None
-            answer = _answer_in(body)
+            answer = answer_in(body)
             if answer is None:
                 await send(start)
                 await send(message)
@@ -98,7 +98,7 @@ _OF_STREAMS: Final = frozenset(
 )
 
 
-def _answer_in(event: bytes) -> bytes | None:
+def answer_in(event: bytes) -> bytes | None:
     """Return the JSON-RPC response that is all of `event`; None where that is anything else."""
     data = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
     if len(data) != 1 or not data[0]:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import anyio
+from mcp_types import INVALID_REQUEST
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostler.adapters.state_keys import state_key
-from ostler.faces.daemon.http_answers import header, refuse_busy, replaying
+from ostler.faces.daemon.http_answers import answer_in, answer_json, header, refuse_busy, replaying
 
 KEY_FILE: Final = "http-sessions.key"
 """In the state folder, readable by the user alone: what the ids of sessions are signed with."""
@@ -31,6 +32,9 @@ MAX_REMEMBERED: Final = 10_000
 
 _MAX_OPENING: Final = 1_024
 """Bytes of `initialize` that an id carries; of a client that says more, its session is opened without."""
+
+_MAX_READ: Final = 4 * 1024 * 1024
+"""Bytes of a request: of a longer one nothing more is read here, and the SDK refuses it."""
 
 _SESSION: Final = b"mcp-session-id"
 _VERSION: Final = b"mcp-protocol-version"
@@ -70,6 +74,8 @@ class LastingSessions:
         self._successors: OrderedDict[str, str] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._opening: dict[str, anyio.Event] = {}
+        self._under_way: set[tuple[str, int | str]] = set()
+        """Requests by session and id."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or header(scope, _VERSION) not in _WITH_SESSIONS:
@@ -101,9 +107,31 @@ class LastingSessions:
             return
         if scope["method"] == "DELETE":
             _remember(self._ended, held, None)
-        inner = self._successors.get(held, held.partition(".")[0])
         read: list[Message] = []
-        if await self._try(held, inner, scope, _recording(receive, read), send):
+        number = await _id_of(receive, read)
+        if number is None:
+            await self._serve_read(held, scope, receive, read, send)
+            return
+        if (held, number) in self._under_way:  # the SDK would never answer the first one
+            await answer_json(send, 400, _repeated(number))
+            return
+        self._under_way.add((held, number))
+
+        async def sending(message: Message) -> None:
+            body = message.get("body", b"")
+            if message["type"] == "http.response.body" and (not message.get("more_body") or answer_in(body)):
+                self._under_way.discard((held, number))  # the client may send the next one as soon as it has this
+            await send(message)
+
+        try:
+            await self._serve_read(held, scope, receive, read, sending)
+        finally:
+            self._under_way.discard((held, number))
+
+    async def _serve_read(self, held: str, scope: Scope, receive: Receive, read: list[Message], send: Send) -> None:
+        """Serve a request of which `read` has been received, in a session that is opened again if need be."""
+        inner = self._successors.get(held, held.partition(".")[0])
+        if await self._try(held, inner, scope, replaying(receive, read), send):
             return
         fresh = await self._reopen(held, inner, scope)
         if not fresh:
@@ -218,15 +246,24 @@ def _opening_in(body: bytes) -> dict[str, Any]:
     return _PLAIN
 
 
-def _recording(receive: Receive, read: list[Message]) -> Receive:
-    """Keep what is read of a request, until it is known whether it must be read again."""
+async def _id_of(receive: Receive, read: list[Message]) -> int | str | None:
+    """Receive a request into `read`, and return its id; None where it has none, or is too long to be read here."""
+    size = 0
+    while not read or (read[-1].get("more_body") and size <= _MAX_READ):
+        read.append(await receive())
+        size += len(read[-1].get("body", b""))
+    with suppress(ValueError, RecursionError):
+        message: Any = json.loads(b"".join(part.get("body", b"") for part in read))
+        number: Any = cast("dict[str, Any]", message).get("id") if isinstance(message, dict) else None
+        if isinstance(number, int | str) and not isinstance(number, bool) and "method" in message:
+            return number
+    return None
 
-    async def reading() -> Message:
-        message = await receive()
-        read.append(message)
-        return message
 
-    return reading
+def _repeated(number: int | str) -> bytes:
+    text = f"a request with the id {json.dumps(number)} is under way in this session. Next: another id for each request"
+    error = {"code": INVALID_REQUEST, "message": text}
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": error}).encode()
 
 
 def _in_session(scope: Scope, inner: str) -> Scope:
