@@ -141,6 +141,7 @@ async def test_what_a_follower_is_asked_for_is_given_up_with_its_lease_or_its_co
         if loses == "lease":
             made.leases.discard("a")
             await anyio.sleep(2 * LOOK)
+            assert answers == [None]  # the connection is still open
     assert answers == [None]
 
 
