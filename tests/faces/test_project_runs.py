@@ -152,6 +152,24 @@ def counting(request: Callable[..., Any], asked: Counter[str]) -> Callable[..., 
     return counted
 
 
+async def test_a_down_names_what_it_leaves_of_another_project_without_a_user(shop: Path, worktree: Path) -> None:
+    async with life(World(), MemoryStore(), shop) as (manager, projects):
+
+        async def down(folder: Path) -> dict[str, tuple[str, str]]:
+            _, report = await projects.down(str(folder), (), timeout=None)
+            assert report.is_good
+            return {change.full_name: (change.kind.value, change.reason) for change in report.changes.values()}
+
+        await up(projects, worktree)
+        left = f"it is shared, and belongs to {shop}: project_down there removes it"
+        assert await down(worktree) == {"api.fix.shop": ("remove", ""), "db.shop": ("keep", left)}
+        await up(projects, shop)
+        await up(projects, worktree)
+        assert await down(worktree) == {"api.fix.shop": ("remove", "")}
+        assert (await down(shop)).keys() == {"api.shop", "db.shop"}
+        assert manager.views() == []
+
+
 async def test_two_worktrees_that_come_up_at_once_make_what_is_shared_once(shop: Path, worktree: Path) -> None:
     world = World()
     world.always["w/start"] = Slow(0.05)

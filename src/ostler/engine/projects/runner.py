@@ -19,6 +19,7 @@ from ostler.engine.projects.changes import (
 from ostler.engine.projects.scope import ProjectScope
 from ostler.engine.protocols import Progress
 from ostler.engine.services.service import Service
+from ostler.engine.services.views import DIRECTORY_LABEL
 from ostler.model.errors import DependencyError, NotFoundError, OperationError, OstlerError
 from ostler.model.states import ServiceState
 
@@ -169,8 +170,10 @@ class ProjectRunner:
                 raise NotFoundError(
                     "service", _short(full, project_id), known=known, next_actions=("project_status lists them",)
                 )
+        used = {name for full in wanted for name in self._manager.registry.get(full).dependencies} - set(members)
         with anyio.move_on_after(timeout):
             await self._remove(wanted, project_id, report)
+        report.changes |= {change.full_name: change for change in map(self._left_of_another, sorted(used)) if change}
         report.unfinished = [name for full in wanted if not report.has_ended(name := _short(full, project_id))]
         return report
 
@@ -197,6 +200,16 @@ class ProjectRunner:
         async with anyio.create_task_group() as group:
             for service in services:
                 group.start_soon(remove, service)
+
+    def _left_of_another(self, full_name: str) -> Change | None:
+        """Return that a service of another project, which a removed one used, runs on without a user; else None."""
+        service = self._manager.registry.find(full_name)
+        if not isinstance(service, ServiceInstance) or not service.state.is_up or self._users_left(service, {}):
+            return None
+        if not (directory := service.record.labels.get(DIRECTORY_LABEL)):
+            return None
+        reason = f"it is shared, and belongs to {directory}: project_down there removes it"
+        return Change(full_name, full_name, ChangeKind.KEEP, reason)
 
     def _users_left(self, service: Service, going: dict[str, anyio.Event]) -> list[str]:
         return [

@@ -84,7 +84,8 @@ async def project_down(app: ApplicationLike, args: ProjectDownArgs, call: Call) 
     ref, report = await app.projects.down(directory_of(args), args.services, timeout=MAX_OPERATION_WAIT)
     if not ref.id:
         return Answer({"project": "", "services": []}, f"nothing of the project in {ref.directory} runs")
-    names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
+    names = {name: f"{name}.{ref.id}" for name in report.failures}
+    names |= {name: change.full_name for name, change in report.changes.items()}
     structured = await _reported(app, ref.id, report, names)
     lines = await _report_lines(app, f"project {ref.id}", "is down", report, names)
     if report.unfinished:
@@ -98,7 +99,8 @@ async def _prune(app: ApplicationLike) -> Answer:
     lines: list[str] = []
     services: list[JsonObject] = []
     for ref, report in await app.projects.prune(timeout=MAX_OPERATION_WAIT):
-        names = {name: f"{name}.{ref.id}" for name in (*report.changes, *report.failures)}
+        names = {name: f"{name}.{ref.id}" for name in report.failures}
+        names |= {name: change.full_name for name, change in report.changes.items()}
         services += (await _reported(app, ref.id, report, names))["services"]
         lines += await _report_lines(
             app, f"project {ref.id}, whose folder {ref.directory} is gone,", "is down", report, names
