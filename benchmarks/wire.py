@@ -175,6 +175,7 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
         Case("service_delete", over_http, delete),
         Case(f"create + delete, {CLIENTS} clients", over_http, create_and_delete, CLIENTS),
     ]
+    alone = Case("create + delete, no idle session", over_http, create_and_delete)
     idle = Case(f"create + delete, {IDLE_SESSIONS} idle sessions", over_http, create_and_delete)
     asked = [old[number % services] for number in range(calls)]
     for number in range(rounds):
@@ -183,9 +184,11 @@ async def _measure(builds: Sequence[Build], services: int, rounds: int, calls: i
             for build in builds:
                 if case.open is not over_stdio or build.command:
                     await burst(table[case.what][build.label], build, case, names)
+    pairs = [f"i{index}" for index in range(calls // 2)]
     for build in builds:
+        await burst(table[alone.what][build.label], build, alone, pairs)
         async with idle_sessions(build, IDLE_SESSIONS):
-            await burst(table[idle.what][build.label], build, idle, [f"i{index}" for index in range(calls // 2)])
+            await burst(table[idle.what][build.label], build, idle, pairs)
 
 
 def measured(places: dict[str, str], services: int, rounds: int, calls: int) -> Table:
