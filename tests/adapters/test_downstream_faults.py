@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.support.downstream import canned_entry, canned_http, http_entry, http_program, open_pool, stdio_entry
+from tests.support.ports import free_port
 
 from ostler.adapters.downstream import links, liveness
 from ostler.adapters.downstream.pool import DownstreamPool
@@ -134,6 +135,16 @@ async def test_an_old_sse_server_is_found_behind_an_http_entry(tmp_path: Path) -
                 await anyio.sleep(0.1)
                 process.kill()
             assert isinstance(lost[0], ConnectionLostError)
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_a_refused_connection_is_not_called_an_answer(tmp_path: Path, transport: str) -> None:
+    port = free_port()
+    entry = http_entry("h", port).model_copy(update={"transport": transport})
+    async with open_pool(tmp_path, entry) as pool:
+        text = str(await failure(pool, "h/echo", {"text": "hi"}, timeout=20))
+        assert f"cannot connect to 127.0.0.1:{port}: connection refused" in text
+        assert "HTTP" not in text
 
 
 async def test_a_server_that_dies_mid_call_fails_the_call_at_once(tmp_path: Path) -> None:

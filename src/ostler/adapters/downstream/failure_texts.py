@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from ostler.adapters.downstream.authorization import Challenge
-from ostler.adapters.downstream.fault_codes import Fault, fault_of
+from ostler.adapters.downstream.fault_codes import OWN_FAULT, Fault, fault_of
 from ostler.adapters.downstream.loss import ConnectFailedError, LossSignal
 from ostler.model.states import ServiceState
 
@@ -38,7 +38,8 @@ def failure_of(error: Exception, loss: LossSignal) -> ConnectFailure:
         if isinstance(leaf, MCPError) and (fault := fault_of(leaf)) is not None:
             return _of_fault(fault, leaf.message)
         if isinstance(leaf, httpx2.HTTPStatusError):
-            return _of_status(leaf.response.status_code)
+            own = leaf.response.extensions.get(OWN_FAULT)
+            return _of_status(leaf.response.status_code) if own is None else _of_fault(*own)
     return ConnectFailure(loss.reason) if loss.is_lost else _of_other(next(_leaves(error)))
 
 
@@ -80,8 +81,6 @@ def _of_status(status: int) -> ConnectFailure:
     match status:
         case 401 | 403:
             return _of_fault(Fault.AUTH_REQUIRED, Challenge(status).reason)
-        case 503:  # also what the guarded client answers for a refused connection
-            return ConnectFailure("the server cannot be reached (HTTP 503)", refused=True)
         case _:
             return ConnectFailure(f"the server answered HTTP {status}")
 

@@ -27,6 +27,9 @@ class Fault(StrEnum):
     """The tool asks its client for something that Ostler declines to give."""
 
 
+OWN_FAULT: Final = "ostler_fault"
+"""Extension of an answer that no server gave: the fault that it reports, and why."""
+
 TOO_LARGE_MARK: Final = "is larger than the limit of"
 """Part of an HTTP answer's fault when its body passed the limit (the SDK keeps only the text)."""
 

@@ -19,7 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from ostler.adapters.downstream.authorization import Challenge, challenge_of
-from ostler.adapters.downstream.fault_codes import LOST_MARK, TOO_LARGE_MARK, Fault
+from ostler.adapters.downstream.fault_codes import LOST_MARK, OWN_FAULT, TOO_LARGE_MARK, Fault
 from ostler.adapters.downstream.loss import LossSignal
 from ostler.adapters.downstream.streams import Reads
 from ostler.engine.protocols import before_sending
@@ -152,7 +152,8 @@ class GuardedClient(httpx2.AsyncClient):
         if request.method == "DELETE":  # the end of a session that is gone anyway
             status = 405
         error = {"code": types.INTERNAL_ERROR, "message": text, "data": {"ostler": kind.value, "status": status}}
-        return httpx2.Response(status, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+        answer = {"jsonrpc": "2.0", "id": None, "error": error}
+        return httpx2.Response(status, json=answer, request=request, extensions={OWN_FAULT: (kind, text)})
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
