@@ -211,3 +211,21 @@ async def test_a_start_that_acts_after_its_timeout_has_the_key_of_the_next_one()
         await create(manager)
         assert manager.get_service_state("db") is ServiceState.RUNNING
         assert scene.ledger.most == 1
+
+
+async def test_that_something_was_gone_says_nothing_of_what_the_next_start_left() -> None:
+    changes: dict[str, Any] = {
+        "lifecycleTools__find": None,
+        "lifecycleTools__ready": None,
+        "restartPolicy": {"policy": "on-failure", "maxRestarts": 3, "window": "10m"},
+    }
+    scene = Scene(manifest(timeout={"create": "30s", "delete": "20s"}, **changes))
+    async with scene.engine() as manager:
+        await create(manager)
+        scene.ledger.resources.clear()
+        scene.expect(Hang(acts=True))
+        await anyio.sleep(300)
+        await settled(manager)
+        assert scene.ledger.most == 1
+        assert scene.ledger.of("db")
+        assert manager.view("db").error or manager.view("db").reason == "no-stop-plan"

@@ -87,7 +87,11 @@ def under_way_until(service: InstanceState, old: OperationRecord) -> datetime | 
 
 
 def take_start_key(service: InstanceState, operation: Operation) -> None:
-    """Note the key of the start that comes: a new one only if what the last start did is known to be gone."""
+    """Note the key of the start that comes: a new one only if what the last start did is known to be gone.
+
+    That something was gone before says nothing of what this start leaves.
+    """
+    service.set_vitals(gone=False)
     is_open = service.record.start_unsettled and service.record.start_key
     service.set_record(start_key=service.record.start_key if is_open else operation.id, start_unsettled=True)
 
