@@ -260,6 +260,16 @@ def test_classes_servers_tools_and_configuration(ostler: CommandLine) -> None:
     assert "static-web-server" in names
     assert ostler.run("classes") == ExitStatus.OK
     assert "AVAILABLE" in ostler.out
+    bare = "apiVersion: ostler/v1\nkind: ServiceClass\nmetadata: {name: bare}\nspec: {serviceConfig: {lifecycleTools: "
+    bare += "{start: {tool: process/list}, stop: {tool: process/list}}}}\n"
+    file = Path(ostler.place.state_dir).with_name("bare.yaml")
+    file.write_text(bare.replace("process/list}}", "process/list, args: {a: '{{ nam }}'}}}"))
+    assert ostler.run("class", "add", str(file)) == ExitStatus.FAILED
+    assert f"{file}:4:" in ostler.err
+    file.write_text(bare)
+    assert ostler.run("class", "add", str(file)) == ExitStatus.OK
+    assert ostler.run("classes") == ExitStatus.OK, "one without a description is listed as well"
+    assert "bare" in ostler.out
     assert ostler.json("class", "get", "static-web-server", "--json")["name"] == "static-web-server"
     assert ostler.json("servers", "--json")["mcpServers"][0]["name"] == "process"
     assert ostler.run("servers") == ExitStatus.OK

@@ -1,5 +1,6 @@
 """Verbs about what services are made of: classes, downstream servers and their tools, and the configuration."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,7 +51,7 @@ def classes(context: typer.Context, as_json: AsJson = False) -> None:
         say_json(answer.structured)
     else:
         rows = [
-            {**row, "description": str(row.get("description") or row["reason"]).partition(". ")[0]}
+            {**row, "description": str(row.get("description") or row.get("reason") or "").partition(". ")[0]}
             for row in answer.structured["serviceClasses"]
         ]
         print_table(rows, _CLASS_COLUMNS, empty="There are no ServiceClasses.")
@@ -150,6 +151,8 @@ def class_add(
     if answer.error_code == "already_exists":
         said = answer.text.partition(". Next: ")[0]
         fail(f"{said}. Next: edit that file, which is read again at once", ExitStatus.FAILED)
+    if answer.error_code == "manifest" and what != "-":
+        fail(in_verbs(re.sub(r"\bmanifest(?=:\d+:\d+: )", lambda _: what, answer.text)), ExitStatus.FAILED)
     require(answer)
     name = str(answer.structured["name"])
     if as_json:
